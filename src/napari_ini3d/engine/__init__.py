@@ -1,0 +1,1 @@
+"""The reconstruction: schedule, expectation, maximisation, and the generator over both."""

@@ -1,0 +1,53 @@
+"""Exceptions of napari-ini3d.
+
+::
+
+    Ini3dError
+    ├── SettingsError      a setting is out of range, unknown, or contradicts another
+    ├── InputError         a file the user gave cannot be used as it is
+    │   ├── StarError      a STAR file: missing column, unknown optics group, empty table
+    │   ├── StackError     an image stack: missing, truncated, wrong box or mode
+    │   └── MapError       a map: not cubic, no voxel size, NaN
+    ├── RunFolderError     a run folder: already holds a run, cannot be resumed, no space
+    ├── DeviceError        the device asked for is not there or failed
+    └── SymmetryError      a point group that is unknown or is not a rotation group
+
+None derives from ``RuntimeError``: a worker thread of napari swallows those in silence.
+Every message says what was found, what was expected and what to do.
+"""
+
+
+class Ini3dError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class SettingsError(Ini3dError):
+    """A setting is out of range, unknown, or contradicts another."""
+
+
+class InputError(Ini3dError):
+    """A file the user gave cannot be used as it is."""
+
+
+class StarError(InputError):
+    """A STAR file lacks something, or holds something that cannot be true."""
+
+
+class StackError(InputError):
+    """An image stack is missing, truncated, or of another shape than its STAR file says."""
+
+
+class MapError(InputError):
+    """A map cannot be used: not cubic, without voxel size, not finite."""
+
+
+class RunFolderError(Ini3dError):
+    """A run folder is taken, cannot be resumed, or cannot be written."""
+
+
+class DeviceError(Ini3dError):
+    """The device asked for is not there, or failed."""
+
+
+class SymmetryError(Ini3dError):
+    """A point group that is unknown, or is not a group of rotations."""

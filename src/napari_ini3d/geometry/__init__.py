@@ -1,0 +1,1 @@
+"""Rotations: Euler angles, HEALPix, sampling grids, point groups (RELION's conventions)."""

@@ -1,0 +1,1 @@
+"""The only code written once per device; everything else is array code."""

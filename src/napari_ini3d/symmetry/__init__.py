@@ -1,0 +1,1 @@
+"""Point-group symmetry of a map: detect, align, impose, validate."""
