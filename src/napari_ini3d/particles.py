@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -125,3 +126,34 @@ class Assignments:
     max_probability: FloatArray
     n_significant: IntArray
     log_likelihood: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBatch:
+    """Images brought to one box and pixel size, with the indices they came from.
+
+    Attributes
+    ----------
+    index : (B,) int64
+        Position in `Particles`.
+    images : (B, n, n) float32
+        Real space, as read: not normalised, not masked.
+    """
+
+    index: IntArray
+    images: FloatArray
+
+
+class ImageSource(Protocol):
+    """Where the engine gets images from: a stack reader, or a simulation in memory."""
+
+    @property
+    def box_size(self) -> int:
+        """Pixels per side of every image it gives."""
+
+    @property
+    def pixel_size(self) -> float:
+        """Å per pixel of every image it gives."""
+
+    def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
+        """Yield one batch per array of particle indices, in order, reading ahead."""

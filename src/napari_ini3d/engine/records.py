@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_ini3d.particles import Assignments, FloatArray, IntArray
+from napari_ini3d.particles import Assignments, FloatArray
 
 if TYPE_CHECKING:
     from napari_ini3d.engine.state import EngineState
@@ -90,19 +90,3 @@ class IterationReport:
     seconds: Mapping[str, float]
     assignments: Assignments
     state: EngineState
-
-
-@dataclass(frozen=True, slots=True)
-class ImageBatch:
-    """Images brought to one box and pixel size, with the indices they came from.
-
-    Attributes
-    ----------
-    index : (B,) int64
-        Position in `Particles`.
-    images : (B, n, n) float32
-        Real space, as read: not normalised, not masked.
-    """
-
-    index: IntArray
-    images: FloatArray
