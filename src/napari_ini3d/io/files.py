@@ -1,0 +1,79 @@
+"""Whole files or none: write beside the target, flush to disk, rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from napari_ini3d.errors import RunFolderError
+
+_CAUSES = {
+    errno.ENOSPC: "no space is left on the disk; free some, or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another folder",
+    errno.EACCES: "permission is denied; choose a folder you may write to",
+    errno.EPERM: "permission is denied; choose a folder you may write to",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOENT: "the folder does not exist; create it first",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+    errno.EISDIR: "a folder of that name is in the way; choose another path",
+}
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give a temporary name beside `path`, and put what was written there in its place.
+
+    The file appears under `path` whole or not at all: it is flushed to disk and renamed when the
+    block ends, and removed when the block raises. The temporary name keeps the suffix of the
+    target, because some writers choose the format by it.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to write; its folder must exist.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written (no permission, no space, no folder).
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    try:
+        _touch(temporary)
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, target)
+        _flush_to_disk(target.parent)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_error(path: Path, error: OSError) -> RunFolderError:
+    """Return a RunFolderError that says why `path` could not be written, and what to do."""
+    cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
+    return RunFolderError(f"cannot write {path}: {cause}")
+
+
+def _touch(path: Path) -> None:
+    with open(path, "wb"):
+        pass
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
