@@ -1,0 +1,140 @@
+"""The contrast transfer function, positive at low frequency for particles white on black.
+
+With the wavelength λ (Å), the spatial frequency s (1/Å) at angle α, defocus
+Δ(α) = (U + V)/2 + (U - V)/2 cos 2(α - α0) (Å, positive is underfocus), Cs (Å), the amplitude
+contrast A and the phase shift φ::
+
+    χ   = π λ Δ(α) s² - ½ π Cs λ³ s⁴ + φ + asin(A)
+    CTF = sin χ
+
+This is the sign that RELION's images of positive density carry (-sin of the negated phase).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.errors import SettingsError
+from napari_ini3d.particles import FloatArray, Particles
+
+
+@dataclass(frozen=True, slots=True)
+class CtfParameters:
+    """CTF of N particles that share a microscope.
+
+    Attributes
+    ----------
+    voltage : float
+        kV.
+    spherical_aberration : float
+        mm.
+    amplitude_contrast : float
+        0 to 1.
+    defocus_u, defocus_v : (N,)
+        Å, positive is underfocus.
+    defocus_angle, phase_shift : (N,)
+        Degrees; the angle is that of `defocus_u` against the x axis.
+    """
+
+    voltage: float
+    spherical_aberration: float
+    amplitude_contrast: float
+    defocus_u: FloatArray
+    defocus_v: FloatArray
+    defocus_angle: FloatArray
+    phase_shift: FloatArray
+
+
+def electron_wavelength(voltage: float) -> float:
+    """Return the relativistic wavelength of an electron in Å.
+
+    ``λ = h / sqrt(2 m e V (1 + e V / 2 m c²))``, with CODATA's constants.
+
+    Parameters
+    ----------
+    voltage : float
+        kV.
+    """
+    if not 1.0 <= voltage <= 5000.0:
+        raise SettingsError(
+            f"voltage is {voltage:g} kV; microscopes have 60 to 1500 kV "
+            "(a value like 300000 is in V: divide it by 1000)"
+        )
+    volts = voltage * 1e3
+    return float(12.2642598 / np.sqrt(volts * (1 + 0.978475598e-6 * volts)))
+
+
+def ctf_parameters(particles: Particles, group: int) -> CtfParameters:
+    """Return the CTF parameters of the particles, all of which belong to one optics group.
+
+    Parameters
+    ----------
+    particles : Particles
+    group : int
+        Position in `particles.optics`.
+    """
+    optics = particles.optics[group]
+    return CtfParameters(
+        voltage=optics.voltage,
+        spherical_aberration=optics.spherical_aberration,
+        amplitude_contrast=optics.amplitude_contrast,
+        defocus_u=particles.defocus_u,
+        defocus_v=particles.defocus_v,
+        defocus_angle=particles.defocus_angle,
+        phase_shift=particles.phase_shift,
+    )
+
+
+def compute_ctf(
+    parameters: CtfParameters,
+    frequency_x: FloatArray,
+    frequency_y: FloatArray,
+    *,
+    ignore_first_peak: bool = False,
+) -> npt.NDArray[np.float32]:
+    """Return the CTF of N particles at given spatial frequencies.
+
+    Parameters
+    ----------
+    parameters : CtfParameters
+    frequency_x, frequency_y : arrays that broadcast to one shape (...)
+        1/Å.
+    ignore_first_peak : bool
+        1 from the zero frequency up to the first peak.
+
+    Returns
+    -------
+    (N, ...) float32
+    """
+    fx = np.asarray(frequency_x, dtype=np.float64)
+    fy = np.asarray(frequency_y, dtype=np.float64)
+    wavelength = electron_wavelength(parameters.voltage)
+    s2 = fx**2 + fy**2
+    spherical = np.pi / 2 * parameters.spherical_aberration * 1e7 * wavelength**3 * s2**2
+    terms = [_column(term, s2.ndim) for term in _defocus_terms(parameters)]
+    phase = np.pi * wavelength * (terms[0] * s2 + terms[1] * (fx**2 - fy**2) + terms[2] * fx * fy)
+    phase = phase - spherical + _column(_constant_phase(parameters), s2.ndim)
+    ctf = np.sin(phase)
+    if ignore_first_peak:
+        ctf = np.where(np.abs(phase) < np.pi / 2, 1.0, ctf)
+    return np.asarray(ctf, dtype=np.float32)
+
+
+def _defocus_terms(parameters: CtfParameters) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Write Δ(α) s² as a s² + b (x² - y²) + c x y, so that no angle is taken per frequency."""
+    u, v = (np.asarray(d, dtype=np.float64) for d in (parameters.defocus_u, parameters.defocus_v))
+    twice = 2 * np.deg2rad(np.asarray(parameters.defocus_angle, dtype=np.float64))
+    astigmatism = (u - v) / 2
+    return (u + v) / 2, astigmatism * np.cos(twice), 2 * astigmatism * np.sin(twice)
+
+
+def _constant_phase(parameters: CtfParameters) -> FloatArray:
+    shift = np.deg2rad(np.asarray(parameters.phase_shift, dtype=np.float64))
+    return np.asarray(shift + np.arcsin(parameters.amplitude_contrast))
+
+
+def _column(values: FloatArray, ndim: int) -> FloatArray:
+    return np.asarray(values).reshape(-1, *[1] * ndim)

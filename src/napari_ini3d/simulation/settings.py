@@ -1,0 +1,135 @@
+"""Settings of simulated particles."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from napari_ini3d.errors import SettingsError
+from napari_ini3d.particles import OpticsGroup
+
+_BOUNDS = {
+    "number": (1, 100_000_000),
+    "box_size": (8, 4096),
+    "pixel_size": (0.1, 50.0),
+    "snr": (1e-6, 1e9),
+    "junk": (0.0, 1.0),
+    "neighbours": (0.0, 1.0),
+    "preferred": (0.0, 1.0),
+    "view_spread": (0.0, 90.0),
+    "groups": (1, 100),
+    "offset_sigma": (0.0, 1000.0),
+    "astigmatism": (0.0, 1e5),
+    "phase_shift": (0.0, 180.0),
+    "noise_colour": (0.0, 100.0),
+    "seed": (0, 2**63),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulationSettings:
+    """How particles are simulated.
+
+    Attributes
+    ----------
+    number : int
+        Particles.
+    box_size : int
+        Pixels per side, even.
+    pixel_size : float
+        Å.
+    snr : float
+        Variance of the signal over that of the noise, inside the particle.
+    junk : float
+        Share of images that hold noise only.
+    neighbours : float
+        Share of images into which a second particle reaches from the side.
+    preferred : float
+        Share of particles seen along Z or from the side, in equal parts.
+    view_spread : float
+        Standard deviation of the tilt about these two views, degrees.
+    groups : int
+        Optics groups, of 300 and 200 kV in turn.
+    optics : tuple of OpticsGroup
+        Taken instead of `groups`, `box_size` and `pixel_size` where given.
+    offset_sigma : float
+        Standard deviation of the particles' place in the box, for x and y, Å.
+    ctf : bool
+        Modulate the images by a CTF; without, the values in the optics groups are not used.
+    defocus_range : (float, float)
+        Mean defocus, Å.
+    astigmatism : float
+        Largest difference between the two defocus values, Å.
+    phase_shift : float
+        Of a phase plate, degrees.
+    noise_colour : float
+        How much stronger the noise is at low frequency than at high; 0 is white.
+    resolution : float, optional
+        Å; nothing finer is in the images. Nyquist where left out.
+    seed : int
+    """
+
+    number: int = 1000
+    box_size: int = 48
+    pixel_size: float = 4.0
+    snr: float = 0.1
+    junk: float = 0.0
+    neighbours: float = 0.0
+    preferred: float = 0.0
+    view_spread: float = 6.0
+    groups: int = 1
+    optics: tuple[OpticsGroup, ...] = ()
+    offset_sigma: float = 6.0
+    ctf: bool = True
+    defocus_range: tuple[float, float] = (8000.0, 24000.0)
+    astigmatism: float = 600.0
+    phase_shift: float = 0.0
+    noise_colour: float = 0.8
+    resolution: float | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(f"{name} is {value:g}; it must be between {low:g} and {high:g}")
+        if not 0 < self.defocus_range[0] <= self.defocus_range[1]:
+            raise SettingsError(
+                f"defocus_range is {self.defocus_range}; give two values in Å, both positive "
+                "(underfocus), the smaller first"
+            )
+        if self.resolution is not None and not self.resolution > 0:
+            raise SettingsError(f"resolution is {self.resolution:g} Å; it must be positive")
+        for group in self.optics_groups:
+            _check_group(group)
+
+    @property
+    def optics_groups(self) -> tuple[OpticsGroup, ...]:
+        """The optics groups asked for."""
+        if self.optics:
+            return self.optics
+        return tuple(
+            OpticsGroup(
+                name=f"opticsGroup{number}",
+                number=number,
+                voltage=300.0 if number % 2 else 200.0,
+                spherical_aberration=2.7,
+                amplitude_contrast=0.1,
+                pixel_size=self.pixel_size,
+                box_size=self.box_size,
+            )
+            for number in range(1, self.groups + 1)
+        )
+
+    def with_changes(self, **changes: object) -> SimulationSettings:
+        """Return a copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+def _check_group(group: OpticsGroup) -> None:
+    if group.box_size % 2 or group.box_size < 8:
+        raise SettingsError(f"box_size is {group.box_size}; give an even number, 8 or more")
+    if group.ctf_premultiplied:
+        raise SettingsError(
+            f"{group.name}: CTF-premultiplied images are not simulated; set it to False"
+        )
