@@ -332,5 +332,5 @@ def _write_tables(path: Path | str, optics: Columns, particles: Columns) -> None
 
 
 def _decimals(values: FloatArray) -> npt.NDArray[np.float64]:
-    rounded: npt.NDArray[np.float64] = np.round(values.astype(np.float64), 6)
+    rounded: npt.NDArray[np.float64] = np.asarray(np.round(values, 6), dtype=np.float64)
     return rounded

@@ -1,0 +1,245 @@
+"""Images from stacks on disk: checked once, read in batches ahead of the computation."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.errors import StackError
+from napari_ini3d.io.mrc import MappedStack, StackHeader, read_stack_header
+from napari_ini3d.io.resample import common_grid, resample_images
+from napari_ini3d.io.scratch import copy_to_scratch
+from napari_ini3d.particles import ImageBatch, IntArray, Particles
+
+logger = logging.getLogger(__name__)
+
+_OPEN_STACKS = 32
+_BATCHES_AHEAD = 2
+_PREREAD_BATCH = 1024
+
+
+class StackReader:
+    """The images of some particles, all in one box and pixel size.
+
+    Stacks are memory-mapped; few are open at a time and few of their pages stay in memory, so
+    that memory does not grow with the number of particles unless `preread` is given. Every header
+    is checked when the reader is made.
+
+    Parameters
+    ----------
+    particles : Particles
+    box_size : int, optional
+        Pixels per side of the images to give; even. Left out, that of the optics groups where
+        they agree, otherwise what covers the largest field of view at `pixel_size`.
+    pixel_size : float, optional
+        Å per pixel of the images to give. Left out, the coarsest of the optics groups.
+    preread : bool
+        Hold all images in memory, as float32.
+    scratch : Path or str, optional
+        Local folder to which the stacks are copied first.
+
+    Raises
+    ------
+    StackError
+        If a stack is missing, truncated, not square, of an odd box, of another box than its
+        optics group says, or holds fewer images than the particles name.
+    RunFolderError
+        If the scratch folder cannot be written or is too small.
+    """
+
+    def __init__(
+        self,
+        particles: Particles,
+        *,
+        box_size: int | None = None,
+        pixel_size: float | None = None,
+        preread: bool = False,
+        scratch: Path | str | None = None,
+    ) -> None:
+        self._particles = particles
+        self._headers = check_stacks(particles)
+        self._box_size, self._pixel_size = _choose_grid(particles, box_size, pixel_size)
+        self._paths = dict(enumerate(particles.stack_paths))
+        if scratch is not None:
+            used = list(self._headers)
+            copies = copy_to_scratch([self._paths[stack] for stack in used], Path(scratch))
+            self._paths.update(zip(used, copies, strict=True))
+        self._open: OrderedDict[int, MappedStack] = OrderedDict()
+        self._images: npt.NDArray[np.float32] | None = None
+        if preread:
+            self._images = self._preread()
+
+    def __len__(self) -> int:
+        return len(self._particles)
+
+    @property
+    def box_size(self) -> int:
+        """Pixels per side of every image it gives."""
+        return self._box_size
+
+    @property
+    def pixel_size(self) -> float:
+        """Å per pixel of every image it gives."""
+        return self._pixel_size
+
+    def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
+        """Yield one batch per array of particle indices, in order, reading ahead in a thread.
+
+        `indices` is walked in the caller's thread, a few batches ahead. Errors of reading are
+        raised here; closing the generator ends the thread.
+
+        Parameters
+        ----------
+        indices : iterable of (B,) int arrays
+            Positions in the particles, each array in any order.
+        """
+        ahead: deque[Future[ImageBatch]] = deque()
+        executor = ThreadPoolExecutor(1, thread_name_prefix="ini3d-stack-reader")
+        try:
+            for index in indices:
+                ahead.append(executor.submit(self.read, index))
+                if len(ahead) > _BATCHES_AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def read(self, index: IntArray) -> ImageBatch:
+        """Read the images at some particle indices, in that order; for one thread at a time."""
+        index = np.asarray(index, dtype=np.int64)
+        if self._images is not None:
+            return ImageBatch(index, self._images[index])
+        images = np.empty((len(index), self._box_size, self._box_size), dtype=np.float32)
+        particles = self._particles
+        stacks, numbers = particles.stack_index[index], particles.image_index[index]
+        groups = particles.optics_index[index]
+        order = np.lexsort((numbers, groups, stacks))
+        changes = np.flatnonzero(np.diff(stacks[order]) | np.diff(groups[order])) + 1
+        for places in np.split(order, changes):
+            if len(places):
+                first = places[0]
+                images[places] = self._read_run(
+                    int(stacks[first]), numbers[places], int(groups[first])
+                )
+        return ImageBatch(index, images)
+
+    def _read_run(
+        self, stack: int, numbers: IntArray, optics_index: int
+    ) -> npt.NDArray[np.float32]:
+        """Read images of one stack and one optics group, brought to the common grid."""
+        group = self._particles.optics[optics_index]
+        raw = np.empty((len(numbers), group.box_size, group.box_size), dtype=np.float32)
+        self._mapped(stack).read(numbers, raw)
+        return resample_images(raw, group.pixel_size, self._pixel_size, self._box_size)
+
+    def _mapped(self, stack: int) -> MappedStack:
+        mapped = self._open.pop(stack, None)
+        if mapped is None:
+            mapped = _open_stack(self._paths[stack], self._headers[stack])
+        self._open[stack] = mapped
+        if len(self._open) > _OPEN_STACKS:
+            self._open.popitem(last=False)[1].close()
+        return mapped
+
+    def _preread(self) -> npt.NDArray[np.float32]:
+        n_images = len(self._particles)
+        images = np.empty((n_images, self._box_size, self._box_size), dtype=np.float32)
+        for start in range(0, n_images, _PREREAD_BATCH):
+            part = np.arange(start, min(start + _PREREAD_BATCH, n_images))
+            images[part] = self.read(part).images
+        self.close()
+        return images
+
+    def close(self) -> None:
+        """Close the stacks that are open; reading opens them again."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def _open_stack(path: Path, header: StackHeader) -> MappedStack:
+    try:
+        return MappedStack(path, header)
+    except (OSError, ValueError) as error:
+        raise StackError(
+            f"{path}: cannot be read any more ({error}); was it moved during the run?"
+        ) from error
+
+
+def check_stacks(particles: Particles) -> dict[int, StackHeader]:
+    """Read the header of every stack that particles use, and compare it with the STAR file.
+
+    Returns
+    -------
+    dict
+        Position in `particles.stack_paths` -> header.
+
+    Raises
+    ------
+    StackError
+        If a stack is missing, truncated, not square, of an odd box, of another box than its
+        optics group says, or holds fewer images than the particles name.
+    """
+    n_groups = len(particles.optics)
+    pairs = np.unique(particles.stack_index.astype(np.int64) * n_groups + particles.optics_index)
+    last = np.full(len(particles.stack_paths), -1, dtype=np.int64)
+    np.maximum.at(last, particles.stack_index, particles.image_index)
+    headers: dict[int, StackHeader] = {}
+    for stack, position in (divmod(pair, n_groups) for pair in pairs.tolist()):
+        path = particles.stack_paths[stack]
+        if stack not in headers:
+            headers[stack] = read_stack_header(path)
+            _check_last_image(path, headers[stack], int(last[stack]))
+        group = particles.optics[position]
+        _check_box(path, headers[stack].nx, group.box_size, group.number)
+    return headers
+
+
+def _check_last_image(path: Path, header: StackHeader, last: int) -> None:
+    if last >= header.n_images:
+        raise StackError(
+            f"{path}: a particle names image {last + 1}, but the stack holds {header.n_images}; "
+            "extract the particles again, or take the STAR file that belongs to the stack"
+        )
+
+
+def _check_box(path: Path, box_size: int, expected: int, group: int) -> None:
+    if box_size != expected:
+        raise StackError(
+            f"{path}: images of {box_size} pixels, but optics group {group} says {expected} "
+            "(rlnImageSize); correct data_optics or extract the particles again"
+        )
+    if box_size % 2:
+        raise StackError(
+            f"{path}: an odd box of {box_size} pixels; expected an even one; "
+            f"extract the particles again in a box of {box_size + 1}"
+        )
+
+
+def _choose_grid(
+    particles: Particles, box_size: int | None, pixel_size: float | None
+) -> tuple[int, float]:
+    used = [particles.optics[i] for i in np.unique(particles.optics_index)]
+    if not used:
+        raise StackError("no particles were given; expected at least one")
+    grids = [(group.box_size, group.pixel_size) for group in used]
+    if pixel_size is not None:
+        _check_pixel_size(pixel_size)
+    common_box, common_pixel = common_grid(grids, pixel_size)
+    if box_size is not None and (box_size <= 0 or box_size % 2):
+        raise StackError(f"box size {box_size}; expected an even number of pixels")
+    chosen = (box_size or common_box, common_pixel)
+    if len(set(grids)) > 1:
+        logger.info("optics groups differ: images brought to %d pixels of %g Å", *chosen)
+    return chosen
+
+
+def _check_pixel_size(pixel_size: float) -> None:
+    if not (np.isfinite(pixel_size) and pixel_size > 0):
+        raise StackError(f"pixel size {pixel_size:g} Å; expected more than 0")
