@@ -1,0 +1,7 @@
+#!/bin/sh
+# Set up .venv and run the demo; options are handed on to `ini3d demo`.
+. "$(dirname "$0")/common.sh"
+
+make_venv
+"$venv/bin/python" -m pip install --quiet --editable .
+exec "$venv/bin/ini3d" demo "$@"

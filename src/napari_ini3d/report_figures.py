@@ -1,0 +1,247 @@
+"""Figures of a run, for the report page: drawn off screen, legible on light and on dark."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from scipy.spatial import cKDTree
+
+from napari_ini3d.geometry.healpix import pixel_directions
+from napari_ini3d.io.progress import IterationSummary
+from napari_ini3d.particles import FloatArray
+
+_INK = "#7b8490"  # readable on white and on near-black
+_GRID = "#7b849040"
+_COLOURS = (
+    "#3b82c4", "#e08a2e", "#3f9e6b", "#c9524f", "#8a6cc2", "#a87b52", "#c86fa5", "#7d9a2b",
+)  # fmt: skip
+_PHASE_SHADES = {"starts": 0.10, "search": 0.0, "refine": 0.10, "final": 0.22}
+_AXES = ("z", "y", "x")
+_DPI = 110
+
+
+def colour_of(class_index: int) -> str:
+    """Return the colour of a class, the same in every figure."""
+    if class_index < len(_COLOURS):
+        return _COLOURS[class_index]
+    from matplotlib import colormaps
+
+    return to_hex(colormaps["viridis"]((class_index * 0.618) % 1))
+
+
+def encode_png(figure: Figure) -> str:
+    """Return a figure as a data URI."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, transparent=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def draw_views(slices: FloatArray, sums: FloatArray) -> Figure:
+    """Draw a map large: its slices in one row, its projections in the other.
+
+    Parameters
+    ----------
+    slices, sums : (3, n, n)
+        Across, and along, z, y and x.
+    """
+    figure = Figure(figsize=(8.4, 5.75))
+    grid = figure.subplots(2, 3, gridspec_kw=_tight(0.035, top=0.955))
+    for row, images in enumerate((slices, sums)):
+        for column, image in enumerate(images):
+            _show(grid[row, column], image)
+            if row == 0:
+                grid[row, column].set_title(_AXES[column], color=_INK, fontsize=10, pad=4)
+    for row, label in enumerate(("central slice", "projection")):
+        grid[row, 0].set_ylabel(label, color=_INK, fontsize=10)
+    return figure
+
+
+def draw_strip(columns: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
+    """Draw a map along the run: one column per iteration, slices above projections.
+
+    Parameters
+    ----------
+    columns : mapping
+        From the iteration to its slices and projections, each (3, m, m).
+    """
+    n = max(len(columns), 1)
+    side = 9.6 / 8
+    figure = Figure(figsize=(side * n + 0.4, side * 6 + 0.25))
+    left, top = 0.4 / (side * n + 0.4), 1 - 0.25 / (side * 6 + 0.25)
+    grid = figure.subplots(6, n, squeeze=False, gridspec_kw=_tight(0.04, left=left, top=top))
+    labels = [f"{kind} {axis}" for kind in ("slice", "projection") for axis in _AXES]
+    for column, (iteration, images) in enumerate(columns.items()):
+        for row, image in enumerate(np.concatenate(images)):
+            _show(grid[row, column], image)
+        grid[0, column].set_title(str(iteration), color=_INK, fontsize=9, pad=4)
+    for row, label in enumerate(labels):
+        grid[row, 0].set_ylabel(label, color=_INK, fontsize=8)
+    return figure
+
+
+def draw_course(summaries: Sequence[IterationSummary]) -> Figure:
+    """Draw resolution, change, class shares, certainty, sampling and subset over iterations."""
+    figure = Figure(figsize=(10.2, 8.2), layout="constrained")
+    axes = figure.subplots(3, 2, sharex=True).ravel()
+    panels: tuple[tuple[Axes, str, Callable[[IterationSummary], list[float]]], ...] = (
+        (axes[0], "resolution / Å", lambda s: s.resolution),
+        (axes[1], "mean maximum probability", lambda s: [s.mean_max_probability]),
+        (axes[2], "relative change of the map", lambda s: s.map_change),
+        (axes[3], "class share", lambda s: s.class_shares),
+        (axes[4], "angular step / °", lambda s: [s.angular_step]),
+        (axes[5], "particles used", lambda s: [s.subset_size]),
+    )
+    for axis, label, values in panels:
+        _style(axis, label)
+        _shade_phases(axis, summaries)
+        _plot_classes(axis, summaries, values)
+    axes[0].set_yscale("log")
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes[0].yaxis.set_minor_formatter(FuncFormatter(_label_some))
+    if any(value > 0 for s in summaries for value in s.map_change):
+        axes[2].set_yscale("log")
+    axes[1].set_ylim(0, 1.02)
+    axes[3].set_ylim(0, 1.02)
+    for axis in axes[4:]:
+        axis.set_xlabel("iteration", color=_INK)
+        axis.set_ylim(bottom=0)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def draw_shells(summary: IterationSummary) -> Figure:
+    """Draw FSC and SSNR of the last iteration against spatial frequency."""
+    figure = Figure(figsize=(10.2, 3.3), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    width = summary.box_size * summary.voxel_size
+    _style(left, "FSC between the halves")
+    _style(right, "SSNR")
+    for k, (fsc, ssnr) in enumerate(zip(summary.fsc, summary.ssnr, strict=True)):
+        left.plot(np.arange(len(fsc)) / width, fsc, color=colour_of(k), lw=1.6)
+        positive = np.where(np.asarray(ssnr) > 0, ssnr, np.nan)
+        right.plot(np.arange(len(ssnr)) / width, positive, color=colour_of(k), lw=1.6)
+    for level in (0.5, 0.143):
+        left.axhline(level, color=_INK, lw=0.8, ls=":")
+    left.set_ylim(-0.1, 1.05)
+    if any(value > 0 for curve in summary.ssnr for value in curve):
+        right.set_yscale("log")
+        right.set_ylim(bottom=1e-3)
+    for axis in (left, right):
+        axis.set_xlabel("resolution / Å", color=_INK)
+        axis.set_xlim(0, 0.5 / summary.voxel_size)
+        axis.xaxis.set_major_formatter(FuncFormatter(_as_resolution))
+    return figure
+
+
+def draw_directions(view_counts: FloatArray) -> Figure:
+    """Draw the viewing directions of one class on the sphere, relative to even coverage.
+
+    Parameters
+    ----------
+    view_counts : (M,)
+        Weight per pixel of a HEALPix grid in the order of `pixel_directions`.
+    """
+    side = math.isqrt(len(view_counts) // 12)
+    lon = np.linspace(-np.pi, np.pi, 241)
+    lat = np.linspace(-np.pi / 2, np.pi / 2, 121)
+    lon_centre, lat_centre = np.meshgrid((lon[1:] + lon[:-1]) / 2, (lat[1:] + lat[:-1]) / 2)
+    towards = np.stack(
+        [
+            np.cos(lat_centre) * np.cos(lon_centre),
+            np.cos(lat_centre) * np.sin(lon_centre),
+            np.sin(lat_centre),
+        ],
+        axis=-1,
+    )
+    _, nearest = cKDTree(pixel_directions(side)).query(towards)
+    total = float(np.sum(view_counts))
+    relative = np.asarray(view_counts) * (len(view_counts) / total if total > 0 else 0.0)
+    figure = Figure(figsize=(5.0, 3.1), layout="constrained")
+    axis = figure.add_subplot(projection="mollweide")
+    mesh = axis.pcolormesh(lon, lat, relative[nearest], cmap="magma", vmin=0, rasterized=True)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines["geo"].set_color(_INK)
+    bar = figure.colorbar(mesh, ax=axis, orientation="horizontal", shrink=0.7, aspect=35, pad=0.04)
+    bar.set_label("weight relative to even coverage", color=_INK, fontsize=9)
+    bar.ax.tick_params(colors=_INK, labelsize=8)
+    bar.outline.set_edgecolor(_INK)
+    return figure
+
+
+def draw_stages(seconds: Mapping[str, float]) -> Figure:
+    """Draw the wall time of each stage of the whole run as bars."""
+    ordered = sorted(seconds.items(), key=lambda item: item[1])
+    figure = Figure(figsize=(6.4, 0.34 * len(ordered) + 0.7), layout="constrained")
+    axis = figure.add_subplot()
+    _style(axis, "")
+    axis.barh([name for name, _ in ordered], [value for _, value in ordered], color=_COLOURS[0])
+    axis.set_xlabel("seconds", color=_INK)
+    axis.grid(visible=False, axis="y")
+    return figure
+
+
+def _tight(gap: float, *, left: float = 0.04, top: float) -> dict[str, float]:
+    return {"left": left, "right": 1.0, "bottom": 0.0, "top": top, "wspace": gap, "hspace": gap}
+
+
+def _show(axis: Axes, image: npt.NDArray[np.floating]) -> None:
+    axis.imshow(np.asarray(image, dtype=np.float32), cmap="gray", origin="lower")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _style(axis: Axes, label: str) -> None:
+    axis.patch.set_alpha(0)
+    axis.set_title(label, color=_INK, fontsize=10, loc="left")
+    axis.tick_params(which="both", colors=_INK, labelsize=8)
+    axis.grid(color=_GRID, lw=0.6)
+    axis.set_axisbelow(True)
+    for name, spine in axis.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(_INK)
+
+
+def _shade_phases(axis: Axes, summaries: Sequence[IterationSummary]) -> None:
+    for before, summary in zip([None, *summaries], summaries, strict=False):
+        end = summary.iteration
+        begin = end - 1 if before is None else before.iteration
+        shade = _PHASE_SHADES.get(summary.phase, 0.0)
+        if shade:
+            axis.axvspan(begin, end, color=_INK, alpha=shade, lw=0)
+
+
+def _plot_classes(
+    axis: Axes,
+    summaries: Sequence[IterationSummary],
+    values: Callable[[IterationSummary], Sequence[float]],
+) -> None:
+    iterations = [summary.iteration for summary in summaries]
+    count = max((len(values(summary)) for summary in summaries), default=0)
+    for k in range(count):
+        curve = [v[k] if k < len(v) else math.nan for v in map(values, summaries)]
+        marker = "o" if len(iterations) < 3 else None
+        axis.plot(iterations, curve, color=colour_of(k), lw=1.6, marker=marker)
+
+
+def _as_resolution(frequency: float, _: int) -> str:
+    return f"{1 / frequency:.1f}" if frequency > 0 else "∞"
+
+
+def _label_some(value: float, _: int) -> str:
+    """Label 20, 30, 50 and their like between the decades of a logarithmic axis."""
+    leading = value / 10 ** math.floor(math.log10(value)) if value > 0 else 0
+    return f"{value:g}" if any(math.isclose(leading, d) for d in (2, 3, 5)) else ""

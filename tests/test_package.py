@@ -1,0 +1,53 @@
+"""What is installed: the public names, the manifest, the command, the wheel."""
+
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+import napari_ini3d
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_version_is_the_one_that_is_installed():
+    assert napari_ini3d.__version__ == version("napari-ini3d")
+
+
+@pytest.mark.parametrize("name", napari_ini3d.__all__)
+def test_every_public_name_can_be_had(name):
+    assert getattr(napari_ini3d, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        napari_ini3d.nonsense  # noqa: B018
+
+
+def test_the_manifest_validates_and_its_commands_can_be_imported():
+    manifest = PluginManifest.from_distribution("napari-ini3d")
+    manifest.validate_imports()
+    assert manifest.name == "napari-ini3d"
+
+
+def test_the_manifest_in_the_root_is_the_one_in_the_package():
+    assert (ROOT / "napari.yaml").resolve() == ROOT / "src/napari_ini3d/napari.yaml"
+
+
+def test_the_command_is_installed():
+    (script,) = entry_points(group="console_scripts", name="ini3d")
+    assert callable(script.load())
+
+
+def test_the_wheel_holds_manifest_typing_marker_and_page_template(tmp_path):
+    pytest.importorskip("hatchling")
+    code = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("napari.yaml", "py.typed", "report.template.html"):
+        assert f"napari_ini3d/{name}" in names
