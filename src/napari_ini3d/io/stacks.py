@@ -186,19 +186,31 @@ def check_stacks(particles: Particles) -> dict[int, StackHeader]:
         If a stack is missing, truncated, not square, of an odd box, of another box than its
         optics group says, or holds fewer images than the particles name.
     """
+    headers, errors = inspect_stacks(particles)
+    if errors:
+        raise errors[0]
+    return headers
+
+
+def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[StackError]]:
+    """Do what `check_stacks` does, and return the errors, at most one per stack and group."""
     n_groups = len(particles.optics)
     pairs = np.unique(particles.stack_index.astype(np.int64) * n_groups + particles.optics_index)
     last = np.full(len(particles.stack_paths), -1, dtype=np.int64)
     np.maximum.at(last, particles.stack_index, particles.image_index)
     headers: dict[int, StackHeader] = {}
+    errors: list[StackError] = []
     for stack, position in (divmod(pair, n_groups) for pair in pairs.tolist()):
-        path = particles.stack_paths[stack]
-        if stack not in headers:
-            headers[stack] = read_stack_header(path)
-            _check_last_image(path, headers[stack], int(last[stack]))
-        group = particles.optics[position]
-        _check_box(path, headers[stack].nx, group.box_size, group.number)
-    return headers
+        path, group = particles.stack_paths[stack], particles.optics[position]
+        try:
+            if stack not in headers:
+                header = read_stack_header(path)
+                _check_last_image(path, header, int(last[stack]))
+                headers[stack] = header
+            _check_box(path, headers[stack].nx, group.box_size, group.number)
+        except StackError as error:
+            errors.append(error)
+    return headers, errors
 
 
 def _check_last_image(path: Path, header: StackHeader, last: int) -> None:

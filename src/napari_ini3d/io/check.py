@@ -1,0 +1,353 @@
+"""Look at particles before a run: files, values, single bad images, contrast, size."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from napari_ini3d.errors import InputError
+from napari_ini3d.io.stacks import StackReader, inspect_stacks
+from napari_ini3d.io.star import read_particles
+from napari_ini3d.particles import ImageSource, IntArray, OpticsGroup, Particles
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+BadReason = Literal["not finite", "constant", "all zero"]
+Contrast = Literal["white on black", "black on white", "undecided"]
+
+_BATCH = 256
+_CONSTANT_RANGE = 1e-5  # relative; float32 rounding of resampled constants stays below
+_SAMPLE = 2000
+_LOW_PASS = 7.0  # Å, standard deviation of the Gaussian in real space
+_CONTRAST_SIGMAS = 5.0
+_PROFILE_THRESHOLD = 0.05
+_PROFILE_SIGMAS = 4.0
+_MASK_MARGIN = 1.05
+_FALLBACK_SHARE = 0.8
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class BadImage:
+    """An image that cannot be used: its position in the particles, and why."""
+
+    index: int
+    reason: BadReason
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceEstimate:
+    """Bytes a run is expected to need."""
+
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What was found in a set of particles.
+
+    Attributes
+    ----------
+    path : Path
+    n_particles, n_stacks : int
+    optics : tuple of OpticsGroup
+    box_size : int
+        Pixels, that the engine would get; 0 where the particles cannot be read.
+    pixel_size : float
+        Å, likewise.
+    problems : tuple of str
+        What keeps a run from starting; empty where it can.
+    notes : tuple of str
+        What should be looked at.
+    bad_images : tuple of BadImage
+        Single images that a run would set aside.
+    n_duplicates : int
+        Particles whose image was named before.
+    contrast : {"white on black", "black on white", "undecided"}
+    mask_diameter : float or None
+        Å, estimated.
+    resources : ResourceEstimate or None
+    """
+
+    path: Path
+    n_particles: int = 0
+    n_stacks: int = 0
+    optics: tuple[OpticsGroup, ...] = ()
+    box_size: int = 0
+    pixel_size: float = 0.0
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    bad_images: tuple[BadImage, ...] = ()
+    n_duplicates: int = 0
+    contrast: Contrast = "undecided"
+    mask_diameter: float | None = None
+    resources: ResourceEstimate | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True where a run can start."""
+        return not self.problems
+
+
+def check_particles(path: Path | str, settings: InitialModelSettings | None = None) -> CheckReport:
+    """Check everything about a particle STAR file and its stacks that a run depends on.
+
+    Every header is read, and every image once, streamed. Nothing is raised for bad input: it is
+    in the report.
+
+    Parameters
+    ----------
+    path : Path or str
+    settings : InitialModelSettings, optional
+        Of the run that is meant, for whether the CTF is used and for the memory and disk.
+    """
+    settings = settings or InitialModelSettings()
+    star_path = Path(path)
+    try:
+        particles, _ = read_particles(star_path, ctf=settings.ctf)
+    except InputError as error:
+        return CheckReport(path=star_path, problems=(str(error),))
+    headers, errors = inspect_stacks(particles)
+    if errors:
+        return CheckReport(
+            path=star_path,
+            n_particles=len(particles),
+            n_stacks=len(particles.stack_paths),
+            optics=particles.optics,
+            problems=tuple(str(error) for error in errors),
+        )
+    logger.info("%s: %d stack header(s) are sound", star_path, len(headers))
+    return _check_images(star_path, particles, settings)
+
+
+def _check_images(path: Path, particles: Particles, settings: InitialModelSettings) -> CheckReport:
+    source = StackReader(particles)
+    bad = tuple(bad_images(source, len(particles)))
+    good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
+    duplicates = count_duplicates(particles)
+    contrast = judge_contrast(source, good) if len(good) else "undecided"
+    excess = describe_excess(bad, len(particles), settings.max_excluded)
+    mask_diameter = estimate_mask_diameter(source, good) if len(good) else None
+    resources = estimate_resources(len(particles), source.box_size, settings)
+    source.close()
+    return CheckReport(
+        path=path,
+        n_particles=len(particles),
+        n_stacks=len(particles.stack_paths),
+        optics=particles.optics,
+        box_size=source.box_size,
+        pixel_size=source.pixel_size,
+        problems=(f"{path}: {excess}",) if excess else (),
+        notes=tuple(_notes(particles, contrast, duplicates)),
+        bad_images=bad,
+        n_duplicates=duplicates,
+        contrast=contrast,
+        mask_diameter=mask_diameter,
+        resources=resources,
+    )
+
+
+def _notes(particles: Particles, contrast: Contrast, duplicates: int) -> Iterator[str]:
+    if contrast == "black on white":
+        yield "the particles are black on white; invert the contrast, or the map will be inverted"
+    if duplicates:
+        yield f"{duplicates} particles name an image that was named before; remove duplicates"
+    if any(group.ctf_premultiplied for group in particles.optics):
+        yield "some images are CTF-premultiplied; check that the engine takes them"
+
+
+def count_duplicates(particles: Particles) -> int:
+    """Count the particles whose image was named by a particle before."""
+    stack = particles.stack_index.astype(np.int64)
+    key = stack * (int(particles.image_index.max(initial=0)) + 1) + particles.image_index
+    return len(key) - len(np.unique(key))
+
+
+def bad_images(
+    source: ImageSource, images: int | IntArray, *, batch_size: int = _BATCH
+) -> Iterator[BadImage]:
+    """Yield the images that cannot be used, in order, reading each once.
+
+    Only the smallest and the largest value of each image are needed: a NaN makes both NaN, an
+    infinity one of them infinite, and a constant image has them alike.
+
+    Parameters
+    ----------
+    source : ImageSource
+    images : int or (N,) int array
+        How many images to look at from the first, or which.
+    batch_size : int
+        Images held at once.
+    """
+    index = np.arange(images) if isinstance(images, int) else images
+    for batch in source.batches(_split(index, batch_size)):
+        flat = batch.images.reshape(len(batch.images), -1)
+        low, high = flat.min(axis=1), flat.max(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            tolerance = _CONSTANT_RANGE * np.maximum(np.abs(low), np.abs(high))
+            sound = np.isfinite(low) & np.isfinite(high) & (high - low > tolerance)
+        for place in np.flatnonzero(~sound):
+            yield BadImage(int(batch.index[place]), _reason(low[place], high[place]))
+
+
+def _reason(low: np.float32, high: np.float32) -> BadReason:
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "not finite"
+    return "all zero" if low == high == 0 else "constant"
+
+
+def _split(index: IntArray, batch_size: int) -> Iterator[IntArray]:
+    for start in range(0, len(index), batch_size):
+        yield index[start : start + batch_size]
+
+
+def _sample(index: IntArray) -> IntArray:
+    """Return at most `_SAMPLE` of the indices, evenly spread."""
+    if len(index) <= _SAMPLE:
+        return index
+    sample: IntArray = index[np.linspace(0, len(index) - 1, _SAMPLE).astype(np.int64)]
+    return sample
+
+
+def _radii(box_size: int) -> npt.NDArray[np.float64]:
+    """Return the distance of each pixel from the centre, in half boxes; (n, n)."""
+    axis = (np.arange(box_size) - box_size // 2) / (box_size / 2)
+    return np.hypot(axis[:, None], axis)
+
+
+def _low_passed(source: ImageSource, index: IntArray) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield batches of low-passed images, mean 0 and deviation 1 at the rim before the filter."""
+    n = source.box_size
+    radii = _radii(n)
+    rim = (radii > 0.85) & (radii <= 1)
+    sigma = _LOW_PASS / source.pixel_size  # pixels
+    frequency = np.hypot(scipy.fft.fftfreq(n)[:, None], scipy.fft.rfftfreq(n))
+    gaussian = np.exp(-2 * (np.pi * sigma * frequency) ** 2).astype(np.float32)
+    for batch in source.batches(_split(index, _BATCH)):
+        values = batch.images[:, rim]
+        mean, deviation = values.mean(axis=1), values.std(axis=1)
+        deviation[deviation == 0] = 1
+        images = (batch.images - mean[:, None, None]) / deviation[:, None, None]
+        yield scipy.fft.irfft2(scipy.fft.rfft2(images) * gaussian, s=(n, n))
+
+
+def judge_contrast(source: ImageSource, index: IntArray) -> Contrast:
+    """Tell whether particles are brighter or darker than what is around them.
+
+    The mean of a disc at the centre (half the box in diameter) less that of the rim is taken for
+    each low-passed image; the mean over the images decides if it is five standard errors from 0.
+
+    Parameters
+    ----------
+    source : ImageSource
+    index : (N,) int
+        Images to look at; at most 2000 of them are read.
+    """
+    radii = _radii(source.box_size)
+    centre, rim = radii < 0.5, (radii > 0.85) & (radii <= 1)
+    difference = np.concatenate(
+        [
+            images[:, centre].mean(axis=1) - images[:, rim].mean(axis=1)
+            for images in _low_passed(source, _sample(index))
+        ]
+    )
+    error = difference.std() / np.sqrt(len(difference))
+    if not abs(difference.mean()) > _CONTRAST_SIGMAS * error:
+        return "undecided"
+    return "white on black" if difference.mean() > 0 else "black on white"
+
+
+def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
+    """Estimate the diameter of the particles from where their images differ from each other.
+
+    Orientations differ, so the variance over the images is higher inside the particle. Its radial
+    profile (low-passed images, normalised at the rim) falls from the particle to the background;
+    the radius is where it first comes below 5 % of its height, or into its own statistical
+    error, outside its maximum. 5 % is added to the diameter; it never exceeds the box. Where
+    nothing stands out of the noise, 80 % of the box is returned and a warning logged.
+
+    Parameters
+    ----------
+    source : ImageSource
+    index : (N,) int
+        Images to look at; at most 2000 of them are read.
+
+    Returns
+    -------
+    float
+        Å.
+    """
+    sample = _sample(index)
+    box = source.box_size * source.pixel_size
+    profile, counts = _variance_profile(source, sample)
+    outside = slice(len(profile) // 2, int(0.95 * len(profile)))
+    background = float(profile[outside].min())
+    excess = profile - background
+    error = background * np.sqrt(2 / (len(sample) * counts))
+    peak = int(np.argmax(excess - _PROFILE_SIGMAS * error))
+    if len(sample) < 2 or excess[peak] <= 2 * _PROFILE_SIGMAS * error[peak]:
+        logger.warning("no particle stands out of the noise; mask diameter set to 80%% of the box")
+        return _FALLBACK_SHARE * box
+    threshold = np.maximum(_PROFILE_THRESHOLD * excess[peak], _PROFILE_SIGMAS * error)
+    below = np.flatnonzero(excess[peak:] < threshold[peak:]) + peak
+    radius = float(below[0]) if below.size else source.box_size / 2
+    return min(2 * radius * source.pixel_size * _MASK_MARGIN, box)
+
+
+def _variance_profile(
+    source: ImageSource, index: IntArray
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the variance over images as a function of radius (pixels), and pixels per radius."""
+    n = source.box_size
+    total = np.zeros((n, n))
+    squares = np.zeros((n, n))
+    for images in _low_passed(source, index):
+        total += images.sum(axis=0, dtype=np.float64)
+        squares += np.einsum("bij,bij->ij", images, images, dtype=np.float64)
+    variance = squares / len(index) - (total / len(index)) ** 2
+    shell = np.rint(_radii(n) * n / 2).astype(np.int64).ravel()
+    counts = np.bincount(shell)[: n // 2].astype(np.float64)
+    profile = np.bincount(shell, variance.ravel())[: n // 2] / counts
+    return profile, counts
+
+
+def estimate_resources(
+    n_particles: int, box_size: int, settings: InitialModelSettings
+) -> ResourceEstimate:
+    """Estimate the memory and the disk a run needs; n is the box, p the padding factor.
+
+    Memory: 300 MiB for the programs, 700 bytes a particle for its table and records, 16 arrays of
+    p^3 n^3 complex64 / 2 for each class (map, gradient and moments of two halves, accumulators),
+    four batches of 512 images, 512 MiB of tiles; all images with `preread`.
+    Disk: for each written iteration n^3 float32 for each class, 300 bytes a particle for
+    data.star, and a kept state of six maps for each class; scratch copies are not counted.
+    """
+    voxels = settings.classes * box_size**3
+    image_bytes = 4 * box_size**2
+    memory = 812 * _MIB + 700 * n_particles + 4 * 512 * image_bytes
+    memory += 16 * 4 * voxels * settings.padding_factor**3
+    if settings.preread:
+        memory += n_particles * image_bytes
+    written = settings.iterations // settings.write_every + 2
+    disk = written * (7 * 4 * voxels + 300 * n_particles) + 10 * _MIB
+    return ResourceEstimate(memory, disk)
+
+
+def describe_excess(bad: Sequence[BadImage], n_particles: int, max_excluded: float) -> str | None:
+    """Return what is wrong where more images are bad than may be set aside."""
+    share = len(bad) / max(1, n_particles)
+    if share <= max_excluded:
+        return None
+    return (
+        f"{len(bad)} of {n_particles} images cannot be used ({share:.1%}); at most "
+        f"{max_excluded:.1%} may be set aside; remove them or raise max_excluded"
+    )
