@@ -14,7 +14,7 @@ PACKAGE = Path(napari_ini3d.__file__).parent
 LAYERS = (
     {"widgets", "reader", "writer", "sample_data", "cli"},
     {"layers", "jobs", "report", "report_figures"},
-    {"io", "engine", "symmetry", "simulation", "comparison"},
+    {"io", "engine", "symmetry", "simulation", "comparison", "registration"},
     {"kernels"},
     {"geometry", "fourier", "optics", "masks"},
     {"particles", "settings", "errors"},

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -55,16 +54,7 @@ def draw_views(slices: FloatArray, sums: FloatArray) -> Figure:
     slices, sums : (3, n, n)
         Across, and along, z, y and x.
     """
-    figure = Figure(figsize=(8.4, 5.75))
-    grid = figure.subplots(2, 3, gridspec_kw=_tight(0.035, top=0.955))
-    for row, images in enumerate((slices, sums)):
-        for column, image in enumerate(images):
-            _show(grid[row, column], image)
-            if row == 0:
-                grid[row, column].set_title(_AXES[column], color=_INK, fontsize=10, pad=4)
-    for row, label in enumerate(("central slice", "projection")):
-        grid[row, 0].set_ylabel(label, color=_INK, fontsize=10)
-    return figure
+    return _draw_tiles([slices, sums], ("central slice", "projection"), _AXES, width=8.4)
 
 
 def draw_strip(columns: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
@@ -75,19 +65,9 @@ def draw_strip(columns: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
     columns : mapping
         From the iteration to its slices and projections, each (3, m, m).
     """
-    n = max(len(columns), 1)
-    side = 9.6 / 8
-    figure = Figure(figsize=(side * n + 0.4, side * 6 + 0.25))
-    left, top = 0.4 / (side * n + 0.4), 1 - 0.25 / (side * 6 + 0.25)
-    grid = figure.subplots(6, n, squeeze=False, gridspec_kw=_tight(0.04, left=left, top=top))
+    tiles = np.stack([np.concatenate(images) for images in columns.values()], axis=1)
     labels = [f"{kind} {axis}" for kind in ("slice", "projection") for axis in _AXES]
-    for column, (iteration, images) in enumerate(columns.items()):
-        for row, image in enumerate(np.concatenate(images)):
-            _show(grid[row, column], image)
-        grid[0, column].set_title(str(iteration), color=_INK, fontsize=9, pad=4)
-    for row, label in enumerate(labels):
-        grid[row, 0].set_ylabel(label, color=_INK, fontsize=8)
-    return figure
+    return _draw_tiles(tiles, labels, list(map(str, columns)), width=1.2 * len(columns) + 0.6)
 
 
 def draw_course(summaries: Sequence[IterationSummary]) -> Figure:
@@ -192,16 +172,40 @@ def draw_stages(seconds: Mapping[str, float]) -> Figure:
     return figure
 
 
-def _tight(gap: float, *, left: float = 0.04, top: float) -> dict[str, float]:
-    return {"left": left, "right": 1.0, "bottom": 0.0, "top": top, "wspace": gap, "hspace": gap}
-
-
-def _show(axis: Axes, image: npt.NDArray[np.floating]) -> None:
-    axis.imshow(np.asarray(image, dtype=np.float32), cmap="gray", origin="lower")
-    axis.set_xticks([])
-    axis.set_yticks([])
+def _draw_tiles(
+    tiles: Sequence[FloatArray] | FloatArray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    width: float,
+) -> Figure:
+    """Draw images (R, C, n, n) as one picture, each from its own black to its own white."""
+    mosaic, side = _join_tiles(np.asarray(tiles, dtype=np.float32))
+    left, top = 0.75, 0.25  # inches for the labels
+    height = (width - left) * len(rows) / len(columns)
+    figure = Figure(figsize=(width, height + top))
+    axis = figure.add_axes((left / width, 0, 1 - left / width, height / (height + top)))
+    axis.patch.set_alpha(0)
+    axis.imshow(mosaic, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="antialiased")
+    centres = [(side - 1) / 2 + side * i for i in range(max(len(rows), len(columns)))]
+    axis.set_xticks(centres[: len(columns)], columns)
+    axis.set_yticks(centres[: len(rows)], rows)
+    axis.tick_params(length=0, labelcolor=_INK, labelsize=8, labeltop=True, labelbottom=False)
     for spine in axis.spines.values():
         spine.set_visible(False)
+    return figure
+
+
+def _join_tiles(tiles: FloatArray) -> tuple[FloatArray, int]:
+    """Return (R (n + g), C (n + g)) with gaps of NaN, y upwards, and n + g."""
+    low, high = tiles.min(axis=(2, 3), keepdims=True), tiles.max(axis=(2, 3), keepdims=True)
+    scaled = (tiles - low) / np.where(high > low, high - low, 1)
+    n = tiles.shape[-1]
+    gap = max(1, n // 32)
+    padded = np.full((*tiles.shape[:2], n + gap, n + gap), np.nan, dtype=np.float32)
+    padded[:, :, :n, :n] = scaled[:, :, ::-1]
+    rows, columns, side, _ = padded.shape
+    return padded.transpose(0, 2, 1, 3).reshape(rows * side, columns * side), side
 
 
 def _style(axis: Axes, label: str) -> None:

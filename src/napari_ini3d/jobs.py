@@ -1,0 +1,386 @@
+"""A run from files to files: check, set bad images aside, reconstruct, write, and go on again.
+
+No Qt and no command line here: both only walk through the reports that `start_run` gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d import __version__
+from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.state import EngineState
+from napari_ini3d.errors import Ini3dError, InputError, RunFolderError, SettingsError
+from napari_ini3d.fourier.shells import radial_average
+from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.io.check import BadImage, bad_images, estimate_mask_diameter
+from napari_ini3d.io.maps import write_map
+from napari_ini3d.io.model_star import ModelTables, write_model_star
+from napari_ini3d.io.progress import IterationSummary, format_line, make_pictures
+from napari_ini3d.io.runs import RunFolder, RunRecord, log_to_file
+from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.star import (
+    ParticleTable,
+    read_particles,
+    write_data_star,
+    write_particle_subset,
+)
+from napari_ini3d.particles import FloatArray, ImageSource, IntArray, Particles
+from napari_ini3d.report import write_report
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+_BYTES_PER_VOXEL = 60  # map, and twice a state of moments and their variance
+_BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
+
+
+def never() -> bool:
+    """Tell the engine to go on; what `stop` is where nobody wants to stop it."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A checked run: where it is written, and from what."""
+
+    folder: RunFolder
+    record: RunRecord
+    particles: Particles
+    table: ParticleTable
+
+    @property
+    def settings(self) -> InitialModelSettings:
+        return self.record.settings
+
+
+def start_run(
+    particles_star: Path,
+    output: Path,
+    settings: InitialModelSettings,
+    *,
+    command: str = "",
+    stop: Callable[[], bool] = never,
+) -> Iterator[IterationReport]:
+    """Check everything, make the run folder, and return the run as an iterator.
+
+    The checks are done before this function returns; the iterations as the iterator is walked.
+    After each one the files are on disk before its report is given out.
+
+    Parameters
+    ----------
+    particles_star : Path
+        STAR file of the particles.
+    output : Path
+        Folder of the run; made where it does not exist.
+    settings : InitialModelSettings
+        A mask diameter that is None is estimated from the images.
+    command : str
+        As typed, for the record.
+    stop : callable
+        Looked at by the engine; once it is true, the iteration in hand is finished and written,
+        and the run can be resumed.
+
+    Raises
+    ------
+    Ini3dError
+        At once, for what cannot be run: settings that contradict the images, files that are
+        missing or broken, too many bad images, a folder that is taken.
+    """
+    output, particles_star = Path(output), Path(particles_star)
+    RunFolder.check_free(output)
+    symmetry_operators(settings.symmetry)
+    particles, table = read_particles(particles_star, ctf=settings.ctf)
+    with closing(StackReader(particles)) as reader:
+        check_mask(settings, reader)
+        bad = list(bad_images(reader, len(particles)))
+        good = set_aside(particles, bad, settings.max_excluded)
+        diameter = settings.mask_diameter or round(estimate_mask_diameter(reader, good))
+    record = RunRecord(
+        version=__version__,
+        command=command,
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        particles=str(particles_star.absolute()),
+        particles_sha256=_digest(particles_star),
+        n_particles=len(particles),
+        excluded=tuple(int(particles.row[image.index]) for image in bad),
+        mask_estimated=settings.mask_diameter is None,
+        settings=settings.with_changes(mask_diameter=float(diameter)),
+    )
+    job = _Job(RunFolder.create(output), record, particles.take(good), table)
+    job.folder.check_space(_bytes_needed(job))
+    if record.excluded:
+        rows, reasons = np.array(record.excluded), [image.reason for image in bad]
+        write_particle_subset(job.folder.excluded_path, table, rows, reasons)
+    job.folder.write_record(record)
+    return _walk(job, None, stop)
+
+
+def resume_run(
+    folder: Path,
+    *,
+    from_iteration: int | None = None,
+    iterations: int | None = None,
+    stop: Callable[[], bool] = never,
+) -> Iterator[IterationReport]:
+    """Go on with a run from its last checkpoint; equal to a run that was never interrupted.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    from_iteration : int, optional
+        A written iteration to go back to.
+    iterations : int, optional
+        A new number of iterations, to extend the run.
+    stop : callable
+        As for `start_run`.
+
+    Raises
+    ------
+    Ini3dError
+        If there is nothing to resume, the run has finished, or its particles have changed.
+    """
+    runs = RunFolder.open(Path(folder))
+    record = runs.read_record()
+    if runs.outcome() == "SUCCESS" and from_iteration is None and iterations is None:
+        raise RunFolderError(
+            f"{folder} holds a run that has finished; give --iterations with a larger number to "
+            "extend it, or --from-iteration to go back"
+        )
+    if iterations is not None:
+        record = replace(record, settings=record.settings.with_changes(iterations=iterations))
+    iteration, arrays = runs.read_checkpoint(from_iteration)
+    if record.settings.iterations < iteration:
+        raise SettingsError(
+            f"iterations is {record.settings.iterations}, but {iteration} are done; "
+            "give a larger number"
+        )
+    particles, table = _read_again(record)
+    runs.forget_after(iteration)
+    runs.write_record(record)
+    state = EngineState.from_arrays(arrays)
+    return _walk(_Job(runs, record, particles, table), state, stop)
+
+
+def check_mask(settings: InitialModelSettings, source: ImageSource) -> None:
+    """Raise `SettingsError` for a mask that does not fit into the box of the particles."""
+    width = source.box_size * source.pixel_size
+    if settings.mask_diameter is not None and settings.mask_diameter > width:
+        raise SettingsError(
+            f"mask_diameter is {settings.mask_diameter:g} Å; the box is {source.box_size} pixels "
+            f"of {source.pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
+            "extract the particles in a larger box"
+        )
+
+
+def set_aside(particles: Particles, bad: Sequence[BadImage], max_excluded: float) -> IntArray:
+    """Return the positions of the particles that are not bad.
+
+    Raises
+    ------
+    InputError
+        If more than a share of `max_excluded` is bad, or nothing is left.
+    """
+    n, n_bad = len(particles), len(bad)
+    if n_bad > max_excluded * n or n_bad == n:
+        first = ", ".join(f"{_image_name(particles, b.index)} ({b.reason})" for b in bad[:3])
+        raise InputError(
+            f"{n_bad} of {n} images cannot be used (such as {first}); at most {max_excluded:.1%} "
+            "may be set aside; repair the stacks, remove the rows, or raise --max-excluded"
+        )
+    return np.setdiff1d(np.arange(n), [image.index for image in bad])
+
+
+def finish_symmetry(settings: InitialModelSettings) -> None:
+    """Say what has not been done about a symmetry that was asked for.
+
+    The run was done in C1; finding the axes in the map, turning them onto X, Y and Z and
+    imposing the group is a step of its own that will be called from here.
+    """
+    if settings.symmetry.upper() != "C1" and not settings.symmetry_during_run:
+        logger.warning(
+            "The map is a C1 map: %s was not imposed. Aligning the map to its symmetry axes and "
+            "imposing the group is a separate step.",
+            settings.symmetry,
+        )
+
+
+def _walk(
+    job: _Job, state: EngineState | None, stop: Callable[[], bool]
+) -> Iterator[IterationReport]:
+    """Yield the reports, each after its files are on disk; leave a marker however it ends."""
+    folder = job.folder
+    folder.clear_marks()
+    with log_to_file(folder.log_path):
+        try:
+            _log_start(job, resumed=state is not None)
+            yield from _iterate(job, state, stop)
+        except (GeneratorExit, KeyboardInterrupt):
+            logger.warning("stopped at once; continue with `ini3d resume %s`", folder.path)
+            folder.mark("ABORTED")
+            raise
+        except Exception as error:
+            logger.error("%s", error, exc_info=not isinstance(error, Ini3dError))
+            folder.mark("FAILURE")
+            raise
+
+
+def _iterate(
+    job: _Job, state: EngineState | None, stop: Callable[[], bool]
+) -> Iterator[IterationReport]:
+    settings = job.settings
+    scratch = Path(settings.scratch) if settings.scratch else None
+    report: IterationReport | None = None
+    with closing(StackReader(job.particles, preread=settings.preread, scratch=scratch)) as reader:
+        for report in reconstruct(reader, job.particles, settings, state=state, stop=stop):
+            _write_iteration(job, report)
+            yield report
+    _finish(job, report, stopped=stop())
+
+
+def _write_iteration(job: _Job, report: IterationReport) -> None:
+    """Write all that an iteration leaves; the checkpoint last, it is what makes it count."""
+    folder = job.folder
+    summary = IterationSummary.from_report(report)
+    due = is_due(report, job.settings)
+    if due:
+        _write_results(job, report)
+    folder.write_pictures(report.iteration, make_pictures(report))
+    folder.append_progress(summary.to_json())
+    folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=due)
+    logger.info("%s", format_line(summary))
+
+
+def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
+    """Tell whether maps and STAR files are written at this iteration."""
+    last = report.converged or report.iteration >= report.n_iterations or report.phase == "final"
+    return last or report.iteration % settings.write_every == 0
+
+
+def _write_results(job: _Job, report: IterationReport) -> None:
+    """Write `run_itNNN_classMMM.mrc`, `_data.star` and `_model.star`."""
+    folder, iteration = job.folder, report.iteration
+    for k, volume in enumerate(report.volumes):
+        write_map(folder.class_map_path(iteration, k), volume, report.voxel_size)
+    write_data_star(
+        folder.iteration_path(iteration, "data.star"),
+        job.table,
+        job.particles,
+        report.assignments,
+        class_count=len(report.volumes),
+    )
+    write_model_star(folder.iteration_path(iteration, "model.star"), _model_tables(job, report))
+
+
+def _model_tables(job: _Job, report: IterationReport) -> ModelTables:
+    power = np.stack([_power_spectrum(volume) for volume in report.volumes])
+    counts = np.bincount(job.particles.optics_index, minlength=len(job.particles.optics))
+    return ModelTables(
+        map_names=[str(job.folder.class_map_path(report.iteration, k)) for k in range(len(power))],
+        box_size=report.volumes.shape[-1],
+        voxel_size=report.voxel_size,
+        current_size=report.current_size,
+        padding_factor=job.settings.padding_factor,
+        tau2_fudge=job.settings.tau2_fudge,
+        sigma_offset=_offset_spread(job.particles, report),
+        log_likelihood=float(np.sum(report.assignments.log_likelihood, dtype=np.float64)),
+        mean_max_probability=report.mean_max_probability,
+        class_shares=report.class_shares,
+        resolution=report.resolution,
+        ssnr=report.ssnr,
+        fsc=report.fsc,
+        tau2=power,
+        sigma2=power / np.maximum(report.ssnr, 1e-6),
+        sigma2_noise=report.sigma2_noise,
+        group_names=[group.name for group in job.particles.optics],
+        group_counts=counts,
+    )
+
+
+def _power_spectrum(volume: FloatArray) -> FloatArray:
+    """Return the mean power per shell of a map, its transform divided by the voxel count."""
+    volume_ft = np.fft.rfftn(volume) / volume.size
+    return radial_average(np.abs(volume_ft) ** 2)
+
+
+def _offset_spread(particles: Particles, report: IterationReport) -> float:
+    """Return the standard deviation of the shifts that were found, over x and y, Å."""
+    found, visited = report.assignments, report.assignments.class_index >= 0
+    shifts = np.stack([found.origin_x - particles.origin_x, found.origin_y - particles.origin_y])
+    return float(np.sqrt(np.mean(shifts[:, visited] ** 2))) if visited.any() else 0.0
+
+
+def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None:
+    """Write the result and the report page, and mark how the run ended."""
+    folder = job.folder
+    if report is None:
+        if not stopped:
+            logger.info("nothing was left to do")
+        folder.mark("ABORTED" if stopped else "SUCCESS")
+        return
+    finished = not stopped or report.phase == "final"
+    if not is_due(report, job.settings):
+        _write_results(job, report)
+        folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=True)
+    if finished:
+        best = int(np.argmax(report.class_shares))
+        write_map(folder.map_path, report.volumes[best], report.voxel_size)
+        logger.info("%s is class %d of %d", folder.map_path, best + 1, len(report.volumes))
+        finish_symmetry(job.settings)
+    else:
+        logger.info("stopped; continue with `ini3d resume %s`", folder.path)
+    write_report(folder)
+    folder.mark("SUCCESS" if finished else "ABORTED")
+
+
+def _read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
+    """Read the particles of a run that is resumed, without those that were set aside."""
+    path = Path(record.particles)
+    if path.is_file() and _digest(path) != record.particles_sha256:
+        raise RunFolderError(
+            f"{path} has changed since the run was started; put the old file back, or start "
+            "again in another folder"
+        )
+    particles, table = read_particles(path, ctf=record.settings.ctf)
+    return particles.take(~np.isin(particles.row, record.excluded)), table
+
+
+def _bytes_needed(job: _Job) -> int:
+    """Estimate what an iteration writes, the checkpoint beside its predecessor included."""
+    n = max(group.box_size for group in job.particles.optics)
+    return job.settings.classes * n**3 * _BYTES_PER_VOXEL + len(job.particles) * _BYTES_PER_PARTICLE
+
+
+def _log_start(job: _Job, *, resumed: bool) -> None:
+    record = job.record
+    logger.info("napari-ini3d %s%s", __version__, ", resumed" if resumed else "")
+    if record.command:
+        logger.info("command: %s", record.command)
+    logger.info(
+        "%d particles from %s, %d of them set aside",
+        record.n_particles,
+        record.particles,
+        len(record.excluded),
+    )
+    how = "estimated from the images" if record.mask_estimated else "given"
+    logger.info("mask diameter %.0f Å, %s", job.settings.mask_diameter or 0.0, how)
+
+
+def _image_name(particles: Particles, index: int) -> str:
+    stack = particles.stack_paths[int(particles.stack_index[index])]
+    return f"{int(particles.image_index[index]) + 1}@{stack}"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,306 @@
+"""Jobs with a stand-in for the engine: what is written, when, and how a run goes on."""
+
+import itertools
+
+import mrcfile
+import numpy as np
+import pytest
+
+from fake_runs import FakeState, make_report, make_volume
+from napari_ini3d import jobs
+from napari_ini3d.errors import InputError, RunFolderError, SettingsError, StarError, SymmetryError
+from napari_ini3d.io.maps import read_map
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.io.star import read_particles
+from napari_ini3d.jobs import resume_run, start_run
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+N_PARTICLES = 12
+SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2, threads=1)
+
+
+def fake_reconstruct(source, particles, settings, *, state=None, stop=jobs.never):
+    """Yield reports whose maps depend on the state alone; look at `stop` after each."""
+    done = 0 if state is None else state.iteration
+    volume = np.zeros((32, 32, 32), np.float32) if state is None else state.volume
+    for iteration in range(done + 1, settings.iterations + 1):
+        rng = np.random.default_rng([settings.seed, iteration])
+        volume = (0.5 * volume + make_volume(seed=int(rng.integers(1000)))).astype(np.float32)
+        volumes = np.stack([volume * (k + 1) for k in range(settings.classes)])
+        yield make_report(
+            iteration,
+            settings.iterations,
+            classes=settings.classes,
+            n_particles=len(particles),
+            volumes=volumes,
+            state=FakeState(iteration, volume),
+        )
+        if stop():
+            return
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    monkeypatch.setattr(jobs, "EngineState", FakeState)
+    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    settings = SimulationSettings(number=N_PARTICLES, box_size=32, pixel_size=4.0)
+    phantom = make_phantom(diameter=80.0)
+    folder = tmp_path_factory.mktemp("data")
+    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+
+
+def spoil(star, *images):
+    with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
+        for image in images:
+            file.data[image] = np.nan
+
+
+@pytest.fixture
+def own_dataset(tmp_path, dataset):
+    for path in dataset.parent.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path / dataset.name
+
+
+def names(folder):
+    return {p.name for p in folder.iterdir()}
+
+
+def stopping_after(count):
+    calls = itertools.count(1)
+    return lambda: next(calls) >= count
+
+
+def test_a_run_leaves_what_a_relion_job_leaves_and_what_people_read(dataset, tmp_path):
+    reports = list(start_run(dataset, tmp_path / "run", SETTINGS, command="ini3d run x"))
+    assert [report.iteration for report in reports] == [1, 2, 3, 4, 5]
+    written = {
+        f"run_it{i:03d}_{ending}"
+        for i in (2, 4, 5)
+        for ending in ("class001.mrc", "data.star", "model.star", "state.npz")
+    }
+    assert names(tmp_path / "run") == written | {
+        "initial_model.mrc",
+        "RELION_JOB_EXIT_SUCCESS",
+        "settings.json",
+        "log.txt",
+        "progress.jsonl",
+        "checkpoint.npz",
+        "report.html",
+        "pictures",
+    }
+
+
+def test_the_result_is_the_map_of_the_largest_class(dataset, tmp_path):
+    (*_, last) = start_run(dataset, tmp_path / "run", SETTINGS.with_changes(classes=3))
+    found = read_map(tmp_path / "run" / "initial_model.mrc")
+    np.testing.assert_array_equal(found.data, last.volumes[0])
+    assert found.voxel_size == pytest.approx(last.voxel_size)
+    assert (tmp_path / "run" / "run_it005_class003.mrc").is_file()
+
+
+def test_the_files_of_an_iteration_are_there_before_its_report_is_given(dataset, tmp_path):
+    folder = tmp_path / "run"
+    for report in start_run(dataset, folder, SETTINGS):
+        run = RunFolder.open(folder)
+        assert run.read_checkpoint()[0] == report.iteration
+        assert run.read_progress()[-1]["iteration"] == report.iteration
+        assert run.class_map_path(report.iteration, 0).is_file() == jobs.is_due(report, SETTINGS)
+        assert run.outcome() is None
+
+
+def test_the_data_star_can_be_read_as_particles(own_dataset, tmp_path):
+    list(start_run(own_dataset, tmp_path / "run", SETTINGS))
+    particles, table = read_particles(tmp_path / "run" / "run_it005_data.star")
+    assert len(particles) == N_PARTICLES
+    assert set(table.particles["rlnClassNumber"]) == {1}
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3])
+def test_a_resumed_run_equals_one_that_was_not_stopped(dataset, tmp_path, stopped_after):
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    list(start_run(dataset, whole, SETTINGS))
+    list(start_run(dataset, parted, SETTINGS, stop=stopping_after(stopped_after)))
+    assert RunFolder.open(parted).outcome() == "ABORTED"
+    resumed = list(resume_run(parted))
+    assert resumed[0].iteration == stopped_after + 1
+    assert RunFolder.open(parted).outcome() == "SUCCESS"
+    for name in ("initial_model.mrc", "run_it005_class001.mrc"):
+        np.testing.assert_array_equal(read_map(whole / name).data, read_map(parted / name).data)
+    for name in ("progress.jsonl", "run_it005_data.star"):
+        assert (whole / name).read_bytes() == (parted / name).read_bytes()
+
+
+def test_a_run_that_is_stopped_writes_what_there_is_but_no_result(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS, stop=stopping_after(3)))
+    assert {"run_it003_class001.mrc", "run_it003_data.star", "report.html"} <= names(folder)
+    assert "initial_model.mrc" not in names(folder)
+    assert "ini3d resume" in (folder / "log.txt").read_text()
+
+
+def test_a_killed_run_loses_only_the_iteration_it_was_in(dataset, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    written = RunFolder.write_checkpoint
+
+    def die_at_third(self, arrays, iteration, *, keep):
+        if iteration == 3:
+            raise SystemExit
+        written(self, arrays, iteration, keep=keep)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_checkpoint", die_at_third)
+        with pytest.raises(SystemExit):
+            list(start_run(dataset, folder, SETTINGS))
+    assert RunFolder.open(folder).outcome() is None
+    assert [report.iteration for report in resume_run(folder)] == [3, 4, 5]
+    lines = RunFolder.open(folder).read_progress()
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5]
+
+
+def test_a_run_can_go_back_to_a_written_iteration(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    before = (folder / "progress.jsonl").read_bytes()
+    assert [report.iteration for report in resume_run(folder, from_iteration=2)] == [3, 4, 5]
+    assert (folder / "progress.jsonl").read_bytes() == before
+
+
+def test_a_finished_run_can_be_extended(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    assert [report.iteration for report in resume_run(folder, iterations=7)] == [6, 7]
+    assert RunFolder.open(folder).read_record().settings.iterations == 7
+
+
+def test_a_finished_run_is_not_resumed_by_accident(dataset, tmp_path):
+    list(start_run(dataset, tmp_path / "run", SETTINGS))
+    with pytest.raises(RunFolderError, match=r"has finished; give --iterations"):
+        resume_run(tmp_path / "run")
+    assert RunFolder.open(tmp_path / "run").outcome() == "SUCCESS"
+
+
+def test_fewer_iterations_than_are_done_are_refused(dataset, tmp_path):
+    list(start_run(dataset, tmp_path / "run", SETTINGS))
+    with pytest.raises(SettingsError, match="iterations is 3, but 5 are done"):
+        resume_run(tmp_path / "run", iterations=3)
+
+
+def test_particles_that_changed_since_the_start_are_refused(own_dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(own_dataset, folder, SETTINGS, stop=stopping_after(1)))
+    own_dataset.write_text(own_dataset.read_text() + "\n")
+    with pytest.raises(RunFolderError, match="has changed since the run was started"):
+        resume_run(folder)
+
+
+def test_an_error_of_the_engine_marks_failure_and_is_logged(dataset, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        yield from itertools.islice(fake_reconstruct(*args, **kwargs), 1)
+        raise InputError("particles.mrcs: the disk went away")
+
+    monkeypatch.setattr(jobs, "reconstruct", broken)
+    folder = tmp_path / "run"
+    with pytest.raises(InputError, match="the disk went away"):
+        list(start_run(dataset, folder, SETTINGS))
+    assert RunFolder.open(folder).outcome() == "FAILURE"
+    assert "the disk went away" in (folder / "log.txt").read_text()
+    assert not [name for name in names(folder) if ".tmp" in name]
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    assert [report.iteration for report in resume_run(folder)] == [2, 3, 4, 5]
+    assert names(folder) & {"RELION_JOB_EXIT_FAILURE", "RELION_JOB_EXIT_SUCCESS"} == {
+        "RELION_JOB_EXIT_SUCCESS"
+    }
+
+
+@pytest.mark.parametrize("how", ["close", "interrupt"])
+def test_an_interrupted_run_is_marked_aborted(dataset, tmp_path, how):
+    reports = start_run(dataset, tmp_path / "run", SETTINGS)
+    next(reports)
+    if how == "close":
+        reports.close()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            reports.throw(KeyboardInterrupt)
+    assert RunFolder.open(tmp_path / "run").outcome() == "ABORTED"
+
+
+def test_bad_images_are_set_aside_and_listed(own_dataset, tmp_path):
+    spoil(own_dataset, 3, 7)
+    settings = SETTINGS.with_changes(max_excluded=0.2)
+    (*_, last) = start_run(own_dataset, tmp_path / "run", settings)
+    assert len(last.assignments.rot) == N_PARTICLES - 2
+    excluded, _ = read_particles(tmp_path / "run" / "excluded.star")
+    assert excluded.image_index.tolist() == [3, 7]
+    kept, _ = read_particles(tmp_path / "run" / "run_it005_data.star")
+    assert sorted(kept.image_index.tolist()) == [i for i in range(N_PARTICLES) if i not in (3, 7)]
+
+
+def test_a_resumed_run_leaves_out_the_same_images(own_dataset, tmp_path):
+    spoil(own_dataset, 3)
+    settings = SETTINGS.with_changes(max_excluded=0.2)
+    list(start_run(own_dataset, tmp_path / "run", settings, stop=stopping_after(1)))
+    (*_, last) = resume_run(tmp_path / "run")
+    assert len(last.assignments.rot) == N_PARTICLES - 1
+
+
+def test_too_many_bad_images_end_the_run_before_it_starts(own_dataset, tmp_path):
+    spoil(own_dataset, 3, 7)
+    with pytest.raises(InputError, match=r"2 of 12 images .* 4@.*particles\.mrcs.*--max-excluded"):
+        start_run(own_dataset, tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"mask_diameter": 400.0}, SettingsError, "400 Å; the box is 32 pixels of 4 Å, 128 Å wide"),
+        ({"symmetry": "Q7"}, SymmetryError, "Q7"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_at_once(dataset, tmp_path, changes, error, words):
+    with pytest.raises(error, match=words):
+        start_run(dataset, tmp_path / "run", SETTINGS.with_changes(**changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_star_file_leaves_nothing_behind(tmp_path):
+    with pytest.raises((StarError, OSError), match=r"nowhere\.star"):
+        start_run(tmp_path / "nowhere.star", tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_the_first_stays(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
+    with pytest.raises(RunFolderError, match="already holds a run"):
+        start_run(dataset, folder, SETTINGS)
+    assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+
+
+def test_a_mask_that_was_left_out_is_estimated_and_kept_in_the_record(dataset, tmp_path):
+    settings = SETTINGS.with_changes(mask_diameter=None)
+    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1)))
+    record = RunFolder.open(tmp_path / "run").read_record()
+    assert record.mask_estimated
+    assert record.settings.mask_diameter is not None
+    assert 40 <= record.settings.mask_diameter <= 128
+
+
+def test_the_log_does_not_claim_that_a_symmetry_was_imposed(dataset, tmp_path):
+    list(start_run(dataset, tmp_path / "run", SETTINGS.with_changes(symmetry="D2")))
+    assert "D2 was not imposed" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_nothing_is_said_of_symmetry_where_it_was_imposed_during_the_run(dataset, tmp_path):
+    settings = SETTINGS.with_changes(symmetry="D2", symmetry_during_run=True)
+    list(start_run(dataset, tmp_path / "run", settings))
+    assert "was not imposed" not in (tmp_path / "run" / "log.txt").read_text()
