@@ -20,7 +20,13 @@ from napari_ini3d.errors import StarError
 from napari_ini3d.io.columns import Column, Columns, read_numbers
 from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.image_names import find_stacks, split_image_names
-from napari_ini3d.io.star_blocks import LoopBlock, find_loops, format_loop, open_byte_range
+from napari_ini3d.io.star_blocks import (
+    LoopBlock,
+    count_values,
+    find_loops,
+    format_loop,
+    open_byte_range,
+)
 from napari_ini3d.io.star_optics import convert_single_table, fill_box_sizes, read_optics_groups
 from napari_ini3d.particles import Assignments, FloatArray, IntArray, Particles
 
@@ -128,6 +134,7 @@ def _read_table(path: Path, block: LoopBlock) -> dict[str, Column]:
         raise StarError(f"{path}: data_{block.name} has {repeated[0]} twice; remove one")
     if block.start == block.end:
         raise StarError(f"{path}: data_{block.name} has no rows; expected at least one")
+    _check_first_row(path, block)
     try:
         with open_byte_range(path, block.start, block.end) as stream:
             frame = _parse_rows(stream, columns)
@@ -136,15 +143,13 @@ def _read_table(path: Path, block: LoopBlock) -> dict[str, Column]:
             f"{path}: data_{block.name} cannot be read ({error}); "
             f"expected {len(columns)} values in every row"
         ) from error
-    _check_row_lengths(path, block, frame)
+    _check_last_column(path, block, frame)
     return {column: _to_array(frame[column]) for column in columns}
 
 
 def _parse_rows(stream: BinaryIO, columns: list[str]) -> pd.DataFrame:
-    """Parse rows with pandas' C parser; repeated strings are held once."""
-    text = {column: "category" for column in columns if column.endswith("Name")}
-    if "rlnImageName" in text:
-        text["rlnImageName"] = "object"
+    """Parse rows with pandas' C parser, which holds repeated strings once."""
+    text = {column: "object" for column in columns if column.endswith("Name")}
     return pd.read_csv(
         stream,
         sep=r"\s+",
@@ -159,21 +164,29 @@ def _parse_rows(stream: BinaryIO, columns: list[str]) -> pd.DataFrame:
     )
 
 
-def _check_row_lengths(path: Path, block: LoopBlock, frame: pd.DataFrame) -> None:
-    """Refuse rows that are too short: pandas fills their last column with NaN or nothing."""
+def _check_first_row(path: Path, block: LoopBlock) -> None:
+    """Refuse a table whose first row has another length: pandas would make do with it."""
+    with open_byte_range(path, block.start, block.end) as stream:
+        n_values = count_values(stream.readline())
+    _check_row_length(path, block, 1, n_values)
+
+
+def _check_last_column(path: Path, block: LoopBlock, frame: pd.DataFrame) -> None:
+    """Refuse rows that are too short: pandas fills their last columns with nothing."""
     last = frame[block.columns[-1]]
-    short = np.flatnonzero((last.isna() | (last.astype(object) == "")).to_numpy())
-    if not short.size:
+    if not (last.isna() | (last.astype(object) == "")).any():
         return
-    with open(path, "rb") as file:
-        file.seek(block.start)
-        lines = file.read(block.end - block.start).splitlines()
-    lengths = [len(line.split()) for line in lines if line.strip()]
-    row = next((i for i, n in enumerate(lengths, 1) if n < len(block.columns)), None)
-    if row is not None and b'"' not in lines[row - 1]:
+    with open_byte_range(path, block.start, block.end) as stream:
+        rows = (count_values(line) for line in stream)
+        for row, n_values in enumerate((n for n in rows if n), 1):
+            _check_row_length(path, block, row, n_values)
+
+
+def _check_row_length(path: Path, block: LoopBlock, row: int, n_values: int) -> None:
+    if n_values != len(block.columns):
         raise StarError(
-            f"{path}: data_{block.name} row {row} has {lengths[row - 1]} values; "
-            f"expected {len(block.columns)}; the file may be truncated"
+            f"{path}: data_{block.name} row {row} has {n_values} values; expected "
+            f"{len(block.columns)} values; the file may be truncated: export the particles again"
         )
 
 

@@ -17,6 +17,7 @@ from napari_ini3d.errors import StarError
 
 _BLOCK_START = re.compile(rb"^data_(\S*)", re.MULTILINE)
 _LOOP_END = re.compile(rb"\n(?=[ \t\r]*(?:\n|\Z)|data_|loop_|#)")
+_VALUE = re.compile(rb'"[^"]*"|\S+')
 _ROWS_PER_CHUNK = 50_000
 
 
@@ -64,6 +65,11 @@ class _ByteRange(io.RawIOBase):
 def open_byte_range(path: Path, start: int, end: int) -> BinaryIO:
     """Open the bytes `start` to `end` of a file as a readable stream."""
     return cast(BinaryIO, io.BufferedReader(_ByteRange(path, start, end), 2**20))
+
+
+def count_values(line: bytes) -> int:
+    """Return how many values a row holds, quoted ones as one."""
+    return len(_VALUE.findall(line))
 
 
 def find_loops(path: Path) -> list[LoopBlock]:

@@ -1,0 +1,51 @@
+import os
+
+import pytest
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io.files import atomic_path
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path):
+    target = tmp_path / "map.mrc"
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+        assert not target.exists()
+        assert temporary.suffix == ".mrc"
+        assert temporary.parent == tmp_path
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["map.mrc"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+    target = tmp_path / "data.star"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["data.star"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with (
+        pytest.raises(RunFolderError, match=r"nowhere.*folder does not exist"),
+        atomic_path(tmp_path / "nowhere" / "a.star"),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_a_run_folder_error(tmp_path):
+    target = tmp_path / "a.star"
+    with pytest.raises(RunFolderError, match="no space is left"), atomic_path(target):
+        with open("/dev/full", "w") as full:
+            full.write("x" * 100_000)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_forbidden_folder_is_a_run_folder_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunFolderError, match="permission"), atomic_path(tmp_path / "a"):
+        pass
