@@ -93,7 +93,8 @@ def choose_iterations(iterations: Sequence[int], count: int = STRIP_LENGTH) -> l
     n = len(iterations)
     if n <= count:
         return list(iterations)
-    places = np.unique(np.round((n - 1) * np.linspace(0, 1, count) ** 1.5).astype(int))
+    spread = np.round((n - 1) * np.linspace(0, 1, count) ** 1.5).astype(int)
+    places = np.maximum(spread, np.arange(count))  # no place twice
     return [iterations[place] for place in places]
 
 
@@ -143,14 +144,14 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
 def _maps(folder: RunFolder, history: RunHistory) -> str:
     shares = history.last.class_shares
     order = np.argsort(shares)[::-1][:_MOST_CLASSES].tolist()
-    parts = [_class_maps(folder, history, k) for k in order]
+    parts = [_class_maps(folder, history, k, unfolded=k == order[0]) for k in order]
     note = ""
     if len(shares) > len(order):
         note = f"The {len(order)} largest of {len(shares)} classes are shown."
     return _section("Maps", "".join(parts), note)
 
 
-def _class_maps(folder: RunFolder, history: RunHistory, k: int) -> str:
+def _class_maps(folder: RunFolder, history: RunHistory, k: int, *, unfolded: bool) -> str:
     last = history.last
     resolution = last.resolution[k]
     shown = f"{resolution:.1f} Å" if math.isfinite(resolution) else "no resolution yet"
@@ -164,7 +165,8 @@ def _class_maps(folder: RunFolder, history: RunHistory, k: int) -> str:
     strip = _image(figures.draw_strip(columns), f"Class {k + 1} along the run") if columns else ""
     return (
         f"<h3>Class {k + 1}: {last.class_shares[k]:.0%} of the particles, {shown}</h3>"
-        f"{large}<details open><summary>Along the run, by iteration</summary>{strip}</details>"
+        f"{large}<details{' open' if unfolded else ''}>"
+        f"<summary>Along the run, by iteration</summary>{strip}</details>"
     )
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.spatial import cKDTree
 
 from napari_ini3d.geometry.healpix import pixel_directions
+from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.progress import IterationSummary
 from napari_ini3d.particles import FloatArray
 
@@ -40,10 +42,20 @@ def colour_of(class_index: int) -> str:
 
 def encode_png(figure: Figure) -> str:
     """Return a figure as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(_render(figure)).decode("ascii")
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure to a file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(_render(figure))
+
+
+def _render(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, transparent=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
 
 
 def draw_views(slices: FloatArray, sums: FloatArray) -> Figure:

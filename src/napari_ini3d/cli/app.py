@@ -1,0 +1,175 @@
+"""The commands of `ini3d` and their options; what they do is in the modules beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_ini3d.cli.display import choose_mode
+from napari_ini3d.cli.options import with_settings
+from napari_ini3d.cli.session import exit_codes
+from napari_ini3d.settings import InitialModelSettings
+
+app = typer.Typer(
+    name="ini3d",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="De novo cryo-EM initial models: from particles.star to a 3D map, without a reference.",
+    epilog="Exit codes: 0 done; 1 an error, said in words; 2 wrong usage; 3 `check` found "
+    "problems; 130 stopped by Ctrl-C.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ParticlesArgument = Annotated[
+    Path, typer.Argument(help="STAR file of the particles (RELION 3.0 to 5).", show_default=False)
+]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on the standard output.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="Show everything that is logged, and tracebacks.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads; 0 takes all cores.")]
+
+
+@app.command()
+@with_settings
+def run(
+    *,
+    particles: ParticlesArgument,
+    settings: InitialModelSettings,
+    output: OutputOption,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make an initial model from particles; the result is OUTPUT/initial_model.mrc."""
+    mode = choose_mode(as_json=as_json, quiet=quiet)
+    with exit_codes(verbose=verbose, quiet=quiet):
+        from napari_ini3d.cli.runs import run_job
+
+        run_job(particles, output, settings, mode)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)],
+    from_iteration: Annotated[
+        int | None, typer.Option(min=1, help="Go back to this written iteration.")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="New number of iterations, to extend the run.")
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Go on with a run that was stopped, from its last checkpoint."""
+    mode = choose_mode(as_json=as_json, quiet=quiet)
+    with exit_codes(verbose=verbose, quiet=quiet):
+        from napari_ini3d.cli.runs import resume_job
+
+        resume_job(folder, mode, from_iteration=from_iteration, iterations=iterations)
+
+
+@app.command()
+def demo(
+    output: OutputOption = Path("ini3d_demo"),
+    threads: ThreadsOption = 0,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Simulate particles, reconstruct them, and compare the map with the truth."""
+    mode = choose_mode(as_json=as_json, quiet=quiet)
+    with exit_codes(verbose=verbose, quiet=quiet):
+        from napari_ini3d.cli.demo import run_demo
+
+        run_demo(output, threads, mode)
+
+
+@app.command()
+def simulate(
+    output: OutputOption,
+    symmetry: Annotated[str, typer.Option(help="Point group of the phantom.")] = "C1",
+    diameter: Annotated[float, typer.Option(min=30, help="Of the phantom [Å].")] = 120.0,
+    number: Annotated[int, typer.Option(min=1, help="Particles.")] = 1000,
+    box_size: Annotated[int, typer.Option(min=16, max=1024, help="Pixels per side.")] = 64,
+    pixel_size: Annotated[float, typer.Option(min=0.1, max=20.0, help="Å per pixel.")] = 3.0,
+    snr: Annotated[float, typer.Option(min=1e-4, help="Signal-to-noise ratio.")] = 0.1,
+    junk: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of images that hold noise only.")
+    ] = 0.0,
+    preferred: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of particles in two preferred views.")
+    ] = 0.0,
+    groups: Annotated[int, typer.Option(min=1, max=100, help="Optics groups.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 1,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make a phantom and noisy particles of it, as files, with the truth beside them."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.demo import simulate_files
+        from napari_ini3d.simulation import SimulationSettings, make_phantom
+
+        settings = SimulationSettings(
+            number=number,
+            box_size=box_size,
+            pixel_size=pixel_size,
+            snr=snr,
+            junk=junk,
+            preferred=preferred,
+            groups=groups,
+            seed=seed,
+        )
+        phantom = make_phantom(symmetry, diameter=diameter, seed=seed)
+        simulate_files(output, phantom, settings, as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Map.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Map to compare it with.", show_default=False)],
+    mask_diameter: Annotated[
+        float | None, typer.Option(min=1.0, help="Compare inside this sphere only [Å].")
+    ] = None,
+    align: Annotated[
+        bool, typer.Option("--align/--no-align", help="Align the second map to the first.")
+    ] = True,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the FSC curve as PNG.")
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compare two maps: Fourier shell correlation, and correlation in real space."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.tools import compare_files
+
+        compare_files(first, second, mask_diameter=mask_diameter, align=align, output=output,
+                      as_json=as_json)  # fmt: skip
+
+
+@app.command()
+def check(
+    particles: ParticlesArgument,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Look for what is wrong with particles before a run; exit code 3 if something is."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.tools import check_files
+
+        check_files(particles, as_json=as_json)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from napari_ini3d import __version__
+
+    typer.echo(__version__)

@@ -1,0 +1,71 @@
+"""`ini3d simulate` and `ini3d demo`: particles of a phantom, and what the program makes of them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ini3d.cli.display import Mode, emit, say
+from napari_ini3d.cli.runs import follow_job
+from napari_ini3d.cli.session import StopRequest
+from napari_ini3d.cli.tools import compare_maps_at
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.jobs import start_run
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_ini3d.engine.records import IterationReport
+    from napari_ini3d.simulation import Phantom
+
+_PARTICLES = SimulationSettings(number=1500, box_size=48, pixel_size=4.0, snr=0.15, seed=7)
+_DIAMETER = 120.0  # Å
+_ITERATIONS = 60
+
+
+def simulate_files(
+    output: Path, phantom: Phantom, settings: SimulationSettings, *, as_json: bool
+) -> None:
+    """Write simulated particles, and say where."""
+    RunFolder.check_free(output)
+    star = write_dataset(output, simulate_particles(phantom, settings), phantom)
+    if as_json:
+        emit("simulated", {"particles": str(star), "diameter": phantom.diameter})
+        return
+    say(f"{settings.number} particles of a phantom {phantom.diameter:.0f} Å wide: {star}")
+    say(f"Truth: {output / 'truth.mrc'}, {output / 'truth.star'}")
+
+
+def run_demo(output: Path, threads: int, mode: Mode) -> None:
+    """Simulate, reconstruct, compare with the truth, and say how it went."""
+    begin = time.monotonic()
+    run_folder = output / "run"
+    RunFolder.check_free(run_folder)
+    phantom = make_phantom(diameter=_DIAMETER, seed=_PARTICLES.seed)
+    say(f"Simulating {_PARTICLES.number} particles of a phantom without symmetry", mode)
+    star = write_dataset(output, simulate_particles(phantom, _PARTICLES), phantom)
+    settings = InitialModelSettings(
+        mask_diameter=round(phantom.diameter * 1.15), iterations=_ITERATIONS, threads=threads
+    )
+
+    def start(stop: StopRequest) -> Iterator[IterationReport]:
+        return start_run(star, run_folder, settings, command="ini3d demo", stop=stop)
+
+    follow_job(start, run_folder, mode)
+    comparison = compare_maps_at(
+        output / "truth.mrc",
+        RunFolder.open(run_folder).map_path,
+        mask_diameter=settings.mask_diameter,
+        align=True,
+        picture=output / "fsc.png",
+    )
+    seconds = time.monotonic() - begin
+    if mode == "json":
+        emit("compared", {**comparison.to_json(), "seconds": round(seconds, 1)})
+    say(comparison.sentence("the truth"), mode)
+    say(f"Curve:  {output / 'fsc.png'}", mode)
+    say(f"Done in {seconds:.0f} s.", mode)

@@ -1,0 +1,96 @@
+"""How a run is followed on the terminal: a bar and a line per iteration, JSON lines, or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from napari_ini3d.engine.records import IterationReport
+    from napari_ini3d.io.progress import IterationSummary
+
+Mode = Literal["lines", "json", "quiet"]
+
+
+def choose_mode(*, as_json: bool, quiet: bool) -> Mode:
+    """Return how to follow the run; `--json` and `--quiet` exclude each other."""
+    if as_json and quiet:
+        raise typer.BadParameter("--json and --quiet exclude each other; give one of them")
+    return "json" if as_json else "quiet" if quiet else "lines"
+
+
+def say(message: str, mode: Mode = "lines") -> None:
+    """Print a sentence, unless only JSON or nothing is wanted."""
+    if mode == "lines":
+        Console(highlight=False, soft_wrap=True).print(message, markup=False)
+
+
+def emit(event: str, values: dict[str, Any]) -> None:
+    """Print one JSON object on one line."""
+    typer.echo(json.dumps({"event": event, **values}, allow_nan=False))
+
+
+def follow(reports: Iterator[IterationReport], mode: Mode) -> IterationSummary | None:
+    """Walk through a run and show it; return the summary of its last iteration."""
+    from napari_ini3d.io.progress import IterationSummary
+
+    last: IterationSummary | None = None
+    with _bar(mode) as bar:
+        for report in reports:
+            last = IterationSummary.from_report(report)
+            if mode == "json":
+                emit("iteration", last.to_json())
+            elif bar is not None:
+                bar.show(last)
+    return last
+
+
+class _Bar:
+    """A progress bar below the lines; the bar is left out where the output is not a terminal."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("left, at most:"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.progress.add_task("starting", total=None)
+        self.lines = 0
+
+    def show(self, summary: IterationSummary) -> None:
+        """Print the line of an iteration and move the bar."""
+        from napari_ini3d.io.progress import LINE_HEADER, format_line
+
+        if self.lines == 0:
+            self.console.print(LINE_HEADER, style="dim")
+        self.lines += 1
+        self.console.print(format_line(summary), markup=False)
+        self.progress.update(
+            self.task,
+            total=summary.n_iterations,
+            completed=summary.iteration,
+            description=summary.phase,
+        )
+
+
+@contextmanager
+def _bar(mode: Mode) -> Iterator[_Bar | None]:
+    if mode != "lines":
+        yield None
+        return
+    bar = _Bar()
+    with bar.progress:
+        yield bar

@@ -1,0 +1,93 @@
+"""Options made from the fields of `InitialModelSettings`, so that a setting exists once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+from napari_ini3d.errors import SettingsError
+from napari_ini3d.settings import FieldInfo, InitialModelSettings
+
+
+def flag_of(name: str) -> str:
+    """Return the long option of a setting: ``mask_diameter`` gives ``--mask-diameter``."""
+    return "--" + name.replace("_", "-")
+
+
+def settings_parameters() -> list[inspect.Parameter]:
+    """Return one keyword parameter per setting, annotated as Typer reads them."""
+    hints = get_type_hints(InitialModelSettings)
+    return [_parameter(field, hints[field.name]) for field in dataclasses.fields(_SETTINGS)]
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command whose parameter `settings` is a record all the options that fill it."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.name != "settings"]
+    made = settings_parameters()
+    names = [parameter.name for parameter in made]
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> None:
+        chosen = {name: values.pop(name) for name in names}
+        try:
+            settings = InitialModelSettings(**chosen)
+        except SettingsError as error:
+            raise typer.BadParameter(str(error)) from error
+        command(settings=settings, **values)
+
+    wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *made)]
+    )
+    wrapper.__annotations__ = {}
+    return wrapper
+
+
+_SETTINGS = InitialModelSettings
+
+
+def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
+    info: FieldInfo = field.metadata["info"]
+    plain, choices = _plain_type(hint)
+    flag = flag_of(field.name)
+    text = f"{info.help} [{info.unit}]" if info.unit else info.help
+    bounds = {} if plain in (str, bool) or choices else _bounds(info, plain)
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if plain is bool else flag,
+        help=text,
+        rich_help_panel=info.group,
+        metavar="|".join(f"{c:g}" for c in choices) if choices else None,
+        **bounds,
+    )
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[plain | None if _is_optional(hint) else plain, option],
+    )
+
+
+def _bounds(info: FieldInfo, plain: type) -> dict[str, Any]:
+    """Return the range as Typer wants it: whole numbers for whole numbers."""
+    limits = {"min": info.minimum, "max": info.maximum}
+    return {name: plain(limit) for name, limit in limits.items() if limit is not None}
+
+
+def _is_optional(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint)
+
+
+def _plain_type(hint: Any) -> tuple[Any, tuple[float, ...]]:
+    """Return the type to parse, and the choices where there are only some."""
+    if _is_optional(hint):
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        return type(choices[0]), choices
+    return hint, ()
