@@ -21,8 +21,7 @@ def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
     target = tmp_path / "data.star"
     target.write_text("old")
     with pytest.raises(ZeroDivisionError), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise ZeroDivisionError
+        temporary.write_text(f"half {1 // 0}")
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["data.star"]
 
@@ -38,9 +37,12 @@ def test_a_missing_folder_is_named(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_is_a_run_folder_error(tmp_path):
     target = tmp_path / "a.star"
-    with pytest.raises(RunFolderError, match="no space is left"), atomic_path(target):
-        with open("/dev/full", "w") as full:
-            full.write("x" * 100_000)
+    with (
+        pytest.raises(RunFolderError, match="no space is left"),
+        atomic_path(target),
+        open("/dev/full", "w") as full,
+    ):
+        full.write("x" * 100_000)
     assert os.listdir(tmp_path) == []
 
 

@@ -30,7 +30,7 @@ _LOW_PASS = 7.0  # Å, standard deviation of the Gaussian in real space
 _CONTRAST_SIGMAS = 5.0
 _PROFILE_THRESHOLD = 0.05
 _PROFILE_SIGMAS = 4.0
-_MASK_MARGIN = 1.05
+_MASK_MARGIN = 1.1
 _FALLBACK_SHARE = 0.8
 _MIB = 2**20
 
@@ -225,15 +225,18 @@ def _radii(box_size: int) -> npt.NDArray[np.float64]:
 
 
 def _low_passed(source: ImageSource, index: IntArray) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield batches of low-passed images, mean 0 and deviation 1 at the rim before the filter."""
+    """Yield batches of low-passed images, mean 0 and deviation 1 outside before the filter.
+
+    Outside is wide (beyond 0.6 half boxes, corners included): subtracting the mean of few pixels
+    would itself make a step in the variance at their border.
+    """
     n = source.box_size
-    radii = _radii(n)
-    rim = (radii > 0.85) & (radii <= 1)
+    outside = _radii(n) > 0.6
     sigma = _LOW_PASS / source.pixel_size  # pixels
     frequency = np.hypot(scipy.fft.fftfreq(n)[:, None], scipy.fft.rfftfreq(n))
     gaussian = np.exp(-2 * (np.pi * sigma * frequency) ** 2).astype(np.float32)
     for batch in source.batches(_split(index, _BATCH)):
-        values = batch.images[:, rim]
+        values = batch.images[:, outside]
         mean, deviation = values.mean(axis=1), values.std(axis=1)
         deviation[deviation == 0] = 1
         images = (batch.images - mean[:, None, None]) / deviation[:, None, None]
@@ -270,9 +273,9 @@ def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
     """Estimate the diameter of the particles from where their images differ from each other.
 
     Orientations differ, so the variance over the images is higher inside the particle. Its radial
-    profile (low-passed images, normalised at the rim) falls from the particle to the background;
+    profile (low-passed images, normalised outside) falls from the particle to the background;
     the radius is where it first comes below 5 % of its height, or into its own statistical
-    error, outside its maximum. 5 % is added to the diameter; it never exceeds the box. Where
+    error, outside its maximum. 10 % is added to the diameter; it never exceeds the box. Where
     nothing stands out of the noise, 80 % of the box is returned and a warning logged.
 
     Parameters
@@ -288,11 +291,10 @@ def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
     """
     sample = _sample(index)
     box = source.box_size * source.pixel_size
-    profile, counts = _variance_profile(source, sample)
+    profile, error = _variance_profile(source, sample)
     outside = slice(len(profile) // 2, int(0.95 * len(profile)))
     background = float(profile[outside].min())
     excess = profile - background
-    error = background * np.sqrt(2 / (len(sample) * counts))
     peak = int(np.argmax(excess - _PROFILE_SIGMAS * error))
     if len(sample) < 2 or excess[peak] <= 2 * _PROFILE_SIGMAS * error[peak]:
         logger.warning("no particle stands out of the noise; mask diameter set to 80%% of the box")
@@ -306,7 +308,11 @@ def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
 def _variance_profile(
     source: ImageSource, index: IntArray
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the variance over images as a function of radius (pixels), and pixels per radius."""
+    """Return the variance over images for each radius (pixels), and its standard error.
+
+    The error is that of the variance of normal noise, sqrt(2 / (images x independent samples)),
+    where low-passed noise has one independent sample in sqrt(2 pi) sigma pixels of a ring.
+    """
     n = source.box_size
     total = np.zeros((n, n))
     squares = np.zeros((n, n))
@@ -317,7 +323,9 @@ def _variance_profile(
     shell = np.rint(_radii(n) * n / 2).astype(np.int64).ravel()
     counts = np.bincount(shell)[: n // 2].astype(np.float64)
     profile = np.bincount(shell, variance.ravel())[: n // 2] / counts
-    return profile, counts
+    correlation = max(1.0, np.sqrt(2 * np.pi) * _LOW_PASS / source.pixel_size)
+    independent = len(index) * np.maximum(1.0, counts / correlation)
+    return profile, profile.min() * np.sqrt(2 / independent)
 
 
 def estimate_resources(
