@@ -16,13 +16,19 @@ class FakeState:
 
     iteration: int
     volume: np.ndarray
+    finished: bool = False
+    sigma_offset: float = 6.0
 
     def to_arrays(self):
-        return {"iteration": np.int64(self.iteration), "engine/volume": self.volume}
+        return {
+            "iteration": np.array(self.iteration),
+            "engine/volume": self.volume,
+            "finished": np.array(self.finished),
+        }
 
     @classmethod
     def from_arrays(cls, arrays):
-        return cls(int(arrays["iteration"]), arrays["engine/volume"])
+        return cls(int(arrays["iteration"]), arrays["engine/volume"], bool(arrays["finished"]))
 
 
 def make_volume(sharpness=1.0, seed=0, box_size=BOX):
@@ -83,3 +89,24 @@ def make_report(iteration=1, n_iterations=20, *, classes=1, n_particles=12, stat
         "state": state or FakeState(iteration, volumes),
     }
     return IterationReport(**(values | changes))
+
+
+def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
+    """Yield reports whose maps depend on the state alone; look at `stop` after each."""
+    done = 0 if state is None else state.iteration
+    volume = np.zeros((32, 32, 32), np.float32) if state is None else state.volume
+    end = done if state is not None and state.finished else settings.iterations
+    for iteration in range(done + 1, end + 1):
+        rng = np.random.default_rng([settings.seed, iteration])
+        volume = (0.5 * volume + make_volume(seed=int(rng.integers(1000)))).astype(np.float32)
+        volumes = np.stack([volume * (k + 1) for k in range(settings.classes)])
+        yield make_report(
+            iteration,
+            settings.iterations,
+            classes=settings.classes,
+            n_particles=len(particles),
+            volumes=volumes,
+            state=FakeState(iteration, volume, finished=iteration == settings.iterations),
+        )
+        if stop():
+            return

@@ -34,7 +34,7 @@ ALLOWED_ONLY_IN = {
     "PySide6": ("widgets/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
-    "matplotlib": ("report_figures.py", "cli/", "widgets/"),
+    "matplotlib": ("report.py", "report_figures.py", "cli/", "widgets/"),
 }
 
 

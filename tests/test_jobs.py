@@ -6,7 +6,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from fake_runs import FakeState, make_report, make_volume
+from fake_runs import FakeState, fake_reconstruct
 from napari_ini3d import jobs
 from napari_ini3d.errors import InputError, RunFolderError, SettingsError, StarError, SymmetryError
 from napari_ini3d.io.maps import read_map
@@ -19,26 +19,6 @@ from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_p
 
 N_PARTICLES = 12
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2, threads=1)
-
-
-def fake_reconstruct(source, particles, settings, *, state=None, stop=jobs.never):
-    """Yield reports whose maps depend on the state alone; look at `stop` after each."""
-    done = 0 if state is None else state.iteration
-    volume = np.zeros((32, 32, 32), np.float32) if state is None else state.volume
-    for iteration in range(done + 1, settings.iterations + 1):
-        rng = np.random.default_rng([settings.seed, iteration])
-        volume = (0.5 * volume + make_volume(seed=int(rng.integers(1000)))).astype(np.float32)
-        volumes = np.stack([volume * (k + 1) for k in range(settings.classes)])
-        yield make_report(
-            iteration,
-            settings.iterations,
-            classes=settings.classes,
-            n_particles=len(particles),
-            volumes=volumes,
-            state=FakeState(iteration, volume),
-        )
-        if stop():
-            return
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +156,7 @@ def test_a_run_can_go_back_to_a_written_iteration(dataset, tmp_path):
 def test_a_finished_run_can_be_extended(dataset, tmp_path):
     folder = tmp_path / "run"
     list(start_run(dataset, folder, SETTINGS))
-    assert [report.iteration for report in resume_run(folder, iterations=7)] == [6, 7]
+    assert [report.iteration for report in resume_run(folder, iterations=7)] == [5, 6, 7]
     assert RunFolder.open(folder).read_record().settings.iterations == 7
 
 
@@ -304,3 +284,14 @@ def test_nothing_is_said_of_symmetry_where_it_was_imposed_during_the_run(dataset
     settings = SETTINGS.with_changes(symmetry="D2", symmetry_during_run=True)
     list(start_run(dataset, tmp_path / "run", settings))
     assert "was not imposed" not in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_run_killed_before_its_result_was_written_still_gets_it(dataset, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "_finish", lambda *args, **kwargs: None)
+        (*_, last) = start_run(dataset, folder, SETTINGS)
+    assert not (folder / "initial_model.mrc").exists()
+    assert list(resume_run(folder)) == []
+    np.testing.assert_array_equal(read_map(folder / "initial_model.mrc").data, last.volumes[0])
+    assert RunFolder.open(folder).outcome() == "SUCCESS"

@@ -20,21 +20,19 @@ from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.errors import Ini3dError, InputError, RunFolderError, SettingsError
-from napari_ini3d.fourier.shells import radial_average
 from napari_ini3d.geometry.symmetry import symmetry_operators
 from napari_ini3d.io.check import BadImage, bad_images, estimate_mask_diameter
-from napari_ini3d.io.maps import write_map
-from napari_ini3d.io.model_star import ModelTables, write_model_star
+from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.progress import IterationSummary, format_line, make_pictures
+from napari_ini3d.io.results import write_results
 from napari_ini3d.io.runs import RunFolder, RunRecord, log_to_file
 from napari_ini3d.io.stacks import StackReader
 from napari_ini3d.io.star import (
     ParticleTable,
     read_particles,
-    write_data_star,
     write_particle_subset,
 )
-from napari_ini3d.particles import FloatArray, ImageSource, IntArray, Particles
+from napari_ini3d.particles import ImageSource, IntArray, Particles
 from napari_ini3d.report import write_report
 from napari_ini3d.settings import InitialModelSettings
 
@@ -159,16 +157,10 @@ def resume_run(
         )
     if iterations is not None:
         record = replace(record, settings=record.settings.with_changes(iterations=iterations))
-    iteration, arrays = runs.read_checkpoint(from_iteration)
-    if record.settings.iterations < iteration:
-        raise SettingsError(
-            f"iterations is {record.settings.iterations}, but {iteration} are done; "
-            "give a larger number"
-        )
+    iteration, state = _read_state(runs, from_iteration, iterations)
     particles, table = _read_again(record)
     runs.forget_after(iteration)
     runs.write_record(record)
-    state = EngineState.from_arrays(arrays)
     return _walk(_Job(runs, record, particles, table), state, stop)
 
 
@@ -254,7 +246,7 @@ def _write_iteration(job: _Job, report: IterationReport) -> None:
     summary = IterationSummary.from_report(report)
     due = is_due(report, job.settings)
     if due:
-        _write_results(job, report)
+        write_results(folder, report, job.particles, job.table, job.settings)
     folder.write_pictures(report.iteration, make_pictures(report))
     folder.append_progress(summary.to_json())
     folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=due)
@@ -267,80 +259,57 @@ def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
     return last or report.iteration % settings.write_every == 0
 
 
-def _write_results(job: _Job, report: IterationReport) -> None:
-    """Write `run_itNNN_classMMM.mrc`, `_data.star` and `_model.star`."""
-    folder, iteration = job.folder, report.iteration
-    for k, volume in enumerate(report.volumes):
-        write_map(folder.class_map_path(iteration, k), volume, report.voxel_size)
-    write_data_star(
-        folder.iteration_path(iteration, "data.star"),
-        job.table,
-        job.particles,
-        report.assignments,
-        class_count=len(report.volumes),
-    )
-    write_model_star(folder.iteration_path(iteration, "model.star"), _model_tables(job, report))
-
-
-def _model_tables(job: _Job, report: IterationReport) -> ModelTables:
-    power = np.stack([_power_spectrum(volume) for volume in report.volumes])
-    counts = np.bincount(job.particles.optics_index, minlength=len(job.particles.optics))
-    return ModelTables(
-        map_names=[str(job.folder.class_map_path(report.iteration, k)) for k in range(len(power))],
-        box_size=report.volumes.shape[-1],
-        voxel_size=report.voxel_size,
-        current_size=report.current_size,
-        padding_factor=job.settings.padding_factor,
-        tau2_fudge=job.settings.tau2_fudge,
-        sigma_offset=_offset_spread(job.particles, report),
-        log_likelihood=float(np.sum(report.assignments.log_likelihood, dtype=np.float64)),
-        mean_max_probability=report.mean_max_probability,
-        class_shares=report.class_shares,
-        resolution=report.resolution,
-        ssnr=report.ssnr,
-        fsc=report.fsc,
-        tau2=power,
-        sigma2=power / np.maximum(report.ssnr, 1e-6),
-        sigma2_noise=report.sigma2_noise,
-        group_names=[group.name for group in job.particles.optics],
-        group_counts=counts,
-    )
-
-
-def _power_spectrum(volume: FloatArray) -> FloatArray:
-    """Return the mean power per shell of a map, its transform divided by the voxel count."""
-    volume_ft = np.fft.rfftn(volume) / volume.size
-    return radial_average(np.abs(volume_ft) ** 2)
-
-
-def _offset_spread(particles: Particles, report: IterationReport) -> float:
-    """Return the standard deviation of the shifts that were found, over x and y, Å."""
-    found, visited = report.assignments, report.assignments.class_index >= 0
-    shifts = np.stack([found.origin_x - particles.origin_x, found.origin_y - particles.origin_y])
-    return float(np.sqrt(np.mean(shifts[:, visited] ** 2))) if visited.any() else 0.0
-
-
 def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None:
-    """Write the result and the report page, and mark how the run ended."""
+    """Write the result and the report page, and mark how the run ended.
+
+    `report` is None where the engine had nothing left to do: the run was killed between its last
+    iteration and its result.
+    """
     folder = job.folder
-    if report is None:
-        if not stopped:
-            logger.info("nothing was left to do")
-        folder.mark("ABORTED" if stopped else "SUCCESS")
-        return
-    finished = not stopped or report.phase == "final"
-    if not is_due(report, job.settings):
-        _write_results(job, report)
+    if report is not None and not is_due(report, job.settings):
+        write_results(folder, report, job.particles, job.table, job.settings)
         folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=True)
+    lines = folder.read_progress()
+    finished = bool(lines) and (not stopped or lines[-1]["phase"] == "final")
     if finished:
-        best = int(np.argmax(report.class_shares))
-        write_map(folder.map_path, report.volumes[best], report.voxel_size)
-        logger.info("%s is class %d of %d", folder.map_path, best + 1, len(report.volumes))
+        _write_result(folder, IterationSummary.from_json(lines[-1]))
         finish_symmetry(job.settings)
     else:
         logger.info("stopped; continue with `ini3d resume %s`", folder.path)
-    write_report(folder)
     folder.mark("SUCCESS" if finished else "ABORTED")
+    write_report(folder)
+
+
+def _write_result(folder: RunFolder, last: IterationSummary) -> None:
+    """Give the map of the largest class the name of the result."""
+    best = int(np.argmax(last.class_shares))
+    found = read_map(folder.class_map_path(last.iteration, best))
+    write_map(folder.map_path, found.data, found.voxel_size)
+    share = last.class_shares[best]
+    logger.info("%s is class %d, with %.0f %% of the particles", folder.map_path.name, best + 1,
+                100 * share)  # fmt: skip
+
+
+def _read_state(
+    folder: RunFolder, from_iteration: int | None, iterations: int | None
+) -> tuple[int, EngineState]:
+    """Return the state to go on from; to extend a finished run, one from before its last pass."""
+    done, arrays = folder.read_checkpoint(from_iteration)
+    if iterations is not None and iterations < done:
+        raise SettingsError(
+            f"iterations is {iterations}, but {done} are done; give a larger number"
+        )
+    state = EngineState.from_arrays(arrays)
+    if iterations is None or not state.finished or from_iteration is not None:
+        return done, state
+    for earlier in reversed(folder.written_iterations()):
+        state = EngineState.from_arrays(folder.read_checkpoint(earlier)[1])
+        if not state.finished:
+            return earlier, state
+    raise RunFolderError(
+        f"{folder.path} has no state from before its last pass, so it cannot be extended; "
+        "start again with more iterations in another folder"
+    )
 
 
 def _read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from napari_ini3d import report_figures as figures
 from napari_ini3d.io.files import atomic_path
@@ -251,7 +252,7 @@ def _section(title: str, content: str, note: str = "") -> str:
     return f"<section><h2>{title}</h2>{content}{tail}</section>"
 
 
-def _image(figure: figures.Figure, description: str) -> str:
+def _image(figure: Figure, description: str) -> str:
     return f"<img alt='{escape(description)}' src='{figures.encode_png(figure)}'>"
 
 

@@ -56,7 +56,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     info: FieldInfo = field.metadata["info"]
     plain, choices = _plain_type(hint)
     flag = flag_of(field.name)
-    text = f"{info.help} [{info.unit}]" if info.unit else info.help
+    text = f"{info.help} ({info.unit})" if info.unit else info.help
     bounds = {} if plain in (str, bool) or choices else _bounds(info, plain)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if plain is bool else flag,

@@ -35,6 +35,15 @@ def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
             raise typer.Exit(EXIT_ERROR) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(EXIT_INTERRUPTED) from error
+        except (typer.Exit, typer.BadParameter):
+            raise
+        except Exception as error:
+            _explain(
+                f"{type(error).__name__}: {error}; this should not happen: please report it, "
+                "with what --verbose shows",
+                verbose=verbose,
+            )
+            raise typer.Exit(EXIT_ERROR) from error
 
 
 class StopRequest:

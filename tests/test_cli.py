@@ -1,0 +1,257 @@
+"""The command line, with a stand-in for the engine: output, exit codes, Ctrl-C."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import mrcfile
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fake_runs import FakeState, fake_reconstruct
+from napari_ini3d import __version__, jobs
+from napari_ini3d.cli.app import app
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    monkeypatch.setattr(jobs, "EngineState", FakeState)
+    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+
+
+@pytest.fixture
+def star(tmp_path):
+    settings = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
+    phantom = make_phantom(diameter=80.0)
+    return write_dataset(tmp_path / "data", simulate_particles(phantom, settings), phantom)
+
+
+def invoke(*arguments):
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def run(star, output, *more):
+    return invoke("run", star, "-o", output, "--mask-diameter", 100, "--iterations", 4, *more)
+
+
+def json_lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def plain(text):
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", text).split())
+
+
+def interrupting(signals):
+    """The engine, sending signals to its own process while it works on the second iteration."""
+
+    def reconstruct(*args, **kwargs):
+        for report in fake_reconstruct(*args, **kwargs):
+            if report.iteration == 2:
+                for number in signals:
+                    os.kill(os.getpid(), number)
+            yield report
+
+    return reconstruct
+
+
+def test_a_run_prints_a_line_per_iteration_and_says_where_the_map_is(star, tmp_path):
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if re.match(r"\s+\d/4 ", line)]
+    assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    assert "33.8 Å" in lines[0]
+    assert "initial_model.mrc" in result.stdout
+    assert (tmp_path / "run" / "initial_model.mrc").is_file()
+
+
+def test_json_is_one_object_per_iteration_and_one_at_the_end(star, tmp_path):
+    result = run(star, tmp_path / "run", "--json")
+    events = json_lines(result)
+    assert [event["event"] for event in events] == ["iteration"] * 4 + ["finished"]
+    assert events[0]["resolution"] == [33.75]
+    assert events[-1]["map"] == str(tmp_path / "run" / "initial_model.mrc")
+
+
+def test_quiet_prints_nothing(star, tmp_path):
+    result = run(star, tmp_path / "run", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_the_options_reach_the_record_of_the_run(star, tmp_path):
+    run(star, tmp_path / "run", "--no-flatten-solvent", "--angular-step", 7.5, "--seed", 5, "-q")
+    settings = RunFolder.open(tmp_path / "run").read_record().settings
+    assert settings == InitialModelSettings(
+        mask_diameter=100.0, iterations=4, flatten_solvent=False, angular_step=7.5, seed=5
+    )
+
+
+def test_every_setting_is_an_option_with_its_help():
+    result = invoke("run", "--help")
+    text = plain(result.output)
+    for field in dataclasses.fields(InitialModelSettings):
+        assert "--" + field.name.replace("_", "-") in text
+        assert field.metadata["info"].help[:12] in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--no-such-option",), "No such option"),
+        (("--classes", "0"), "--classes"),
+        (("--iterations", "many"), "--iterations"),
+        (("--angular-step", "10"), "choose one of 30, 15, 7.5, 3.75"),
+        (("--max-resolution", "90"), "coarser than initial_resolution"),
+        (("--json", "--quiet"), "exclude each other"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_starts_nothing(star, tmp_path, arguments, words):
+    result = invoke("run", star, "-o", tmp_path / "run", *arguments)
+    assert result.exit_code == 2
+    assert words in plain(result.stderr)
+    assert result.stdout == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_is_said_once_in_words_on_the_error_stream(tmp_path):
+    result = invoke("run", tmp_path / "none.star", "-o", tmp_path / "run", "--json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.count("none.star") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_an_error_during_the_run_is_said_once_even_when_quiet(star, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        yield from ()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(jobs, "reconstruct", broken)
+    result = run(star, tmp_path / "run", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.count("Input/output error") == 1
+
+
+def test_verbose_adds_the_traceback(tmp_path):
+    result = invoke("run", tmp_path / "none.star", "-o", tmp_path / "run", "--verbose")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+
+
+def test_an_error_nobody_foresaw_is_exit_code_1_and_asks_for_the_traceback(
+    star, tmp_path, monkeypatch
+):
+    def broken(*args, **kwargs):
+        yield from ()
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(jobs, "reconstruct", broken)
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.stderr
+    assert "--verbose" in result.stderr
+    assert RunFolder.open(tmp_path / "run").outcome() == "FAILURE"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_the_first_signal_ends_the_iteration_in_hand(star, tmp_path, monkeypatch, number, code):
+    monkeypatch.setattr(jobs, "reconstruct", interrupting([number]))
+    before = signal.getsignal(signal.SIGINT)
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == code
+    assert f"ini3d resume {tmp_path / 'run'}" in result.stderr
+    folder = RunFolder.open(tmp_path / "run")
+    assert (folder.outcome(), folder.written_iterations()) == ("ABORTED", [2])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_second_signal_stops_at_once_and_leaves_whole_files(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "reconstruct", interrupting([signal.SIGINT, signal.SIGINT]))
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == 130
+    folder = RunFolder.open(tmp_path / "run")
+    assert (folder.outcome(), folder.read_checkpoint()[0]) == ("ABORTED", 1)
+    assert not [p for p in folder.path.iterdir() if ".tmp" in p.name]
+
+
+def test_a_stopped_run_is_resumed_to_its_end(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "reconstruct", interrupting([signal.SIGINT]))
+    run(star, tmp_path / "run")
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    result = invoke("resume", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    assert [event.get("iteration") for event in json_lines(result)] == [3, 4, 4]
+
+
+def test_resuming_what_is_no_run_is_exit_code_1(tmp_path):
+    result = invoke("resume", tmp_path)
+    assert result.exit_code == 1
+    assert "has no settings.json" in result.stderr
+
+
+def test_a_check_without_problems_is_exit_code_0(star):
+    result = invoke("check", star, "--json")
+    (found,) = json_lines(result)
+    assert (result.exit_code, found["ok"], found["n_particles"]) == (0, True, 12)
+
+
+def test_a_check_with_problems_is_exit_code_3(star):
+    with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
+        file.data[:6] = np.nan
+    result = invoke("check", star)
+    assert result.exit_code == 3
+    assert "6 of 12" in plain(result.stdout)
+    (found,) = json_lines(invoke("check", star, "--json"))
+    assert found["bad_images"][0] == {"index": 0, "reason": "not finite"}
+
+
+def test_simulated_particles_can_be_run(tmp_path):
+    result = invoke(
+        "simulate", "-o", tmp_path / "sim", "--symmetry", "C2", "--number", 10,
+        "--box-size", 32, "--pixel-size", 4, "--diameter", 80, "--groups", 2, "--json",
+    )  # fmt: skip
+    (found,) = json_lines(result)
+    assert (tmp_path / "sim" / "truth.mrc").is_file()
+    assert run(found["particles"], tmp_path / "run", "--quiet").exit_code == 0
+
+
+def test_simulating_an_unknown_point_group_is_exit_code_1(tmp_path):
+    result = invoke("simulate", "-o", tmp_path / "sim", "--symmetry", "Q3")
+    assert result.exit_code == 1
+    assert "Q3" in result.stderr
+    assert not (tmp_path / "sim").exists()
+
+
+def test_the_version_is_printed():
+    assert invoke("version").stdout == f"{__version__}\n"
+
+
+def test_help_is_quick_and_loads_no_heavy_package():
+    code = (
+        "import sys\nsys.argv = ['ini3d', '--help']\nfrom napari_ini3d.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "sys.stderr.write(','.join(sorted(heavy)))"
+    )
+    begin = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr == ""
+    assert "Usage" in result.stdout
+    assert time.perf_counter() - begin < 5  # 0.4 s on an idle machine
