@@ -64,7 +64,7 @@ class Phantom:
         Returns
         -------
         (n, n, n) float32
-            Real space (z, y, x), the origin at voxel n // 2.
+            Real space (z, y, x), the origin at voxel n // 2; its sum is that of the weights.
         """
         n = box_size
         waves = [fourier_waves(self.positions[:, axis], n, voxel_size) for axis in (2, 1, 0)]
