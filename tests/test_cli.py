@@ -12,11 +12,13 @@ import time
 import mrcfile
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from typer.testing import CliRunner
 
-from fake_runs import FakeState, fake_reconstruct
+from fake_runs import FakeState, fake_reconstruct, make_volume
 from napari_ini3d import __version__, jobs
 from napari_ini3d.cli.app import app
+from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.settings import InitialModelSettings
@@ -255,3 +257,35 @@ def test_help_is_quick_and_loads_no_heavy_package():
     assert result.stderr == ""
     assert "Usage" in result.stdout
     assert time.perf_counter() - begin < 5  # 0.4 s on an idle machine
+
+
+@pytest.fixture
+def maps(tmp_path):
+    first, second = tmp_path / "a.mrc", tmp_path / "b.mrc"
+    write_map(first, make_volume(seed=1), 4.0)
+    write_map(second, make_volume(seed=2), 4.0)
+    return first, second
+
+
+def test_maps_are_compared_in_numbers_and_as_a_picture(maps, tmp_path):
+    result = invoke("compare", *maps, "--no-align", "--json", "-o", tmp_path / "fsc.png")
+    (found,) = json_lines(result)
+    expected = np.corrcoef(*(read_map(path).data[8:24, 8:24, 8:24].ravel() for path in maps))
+    assert found["correlation"] == pytest.approx(expected[0, 1], abs=0.02)
+    assert len(found["fsc"]) == len(found["frequency"]) == 17
+    assert found["frequency"][-1] == pytest.approx(1 / 8)
+    assert imread(tmp_path / "fsc.png").ndim == 3
+
+
+def test_a_comparison_is_said_in_words(maps):
+    result = invoke("compare", *maps, "--no-align", "--mask-diameter", 100)
+    assert "FSC 0.5 at" in result.stdout
+    assert "mirrored" not in result.stdout
+
+
+def test_maps_of_another_voxel_size_are_refused_with_both_sizes(maps):
+    write_map(maps[1], make_volume(seed=2), 3.0)
+    result = invoke("compare", *maps)
+    assert result.exit_code == 1
+    assert "32 voxels of 4 Å" in result.stderr
+    assert "32 voxels of 3 Å" in result.stderr

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.spatial import cKDTree
 
+from napari_ini3d.comparison import MapComparison
 from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.progress import IterationSummary
@@ -42,19 +43,21 @@ def colour_of(class_index: int) -> str:
 
 def encode_png(figure: Figure) -> str:
     """Return a figure as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(_render(figure)).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(_render(figure, transparent=True)).decode(
+        "ascii"
+    )
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure to a file, whole or not at all."""
+    """Write a figure on white to a file, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_render(figure))
+        temporary.write_bytes(_render(figure, transparent=False))
 
 
-def _render(figure: Figure) -> bytes:
+def _render(figure: Figure, *, transparent: bool) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, transparent=True)
+    figure.savefig(buffer, format="png", dpi=_DPI, transparent=transparent)
     return buffer.getvalue()
 
 
@@ -133,6 +136,25 @@ def draw_shells(summary: IterationSummary) -> Figure:
         axis.set_xlabel("resolution / Å", color=_INK)
         axis.set_xlim(0, 0.5 / summary.voxel_size)
         axis.xaxis.set_major_formatter(FuncFormatter(_as_resolution))
+    return figure
+
+
+def draw_comparison(found: MapComparison) -> Figure:
+    """Draw the FSC of two maps, as they stand and after one was laid upon the other."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axis = figure.add_subplot()
+    _style(axis, "Fourier shell correlation")
+    if found.registration is not None:
+        axis.plot(found.frequency, found.fsc_as_is, color=_INK, lw=1.0, label="as they stand")
+    axis.plot(found.frequency, found.fsc, color=_COLOURS[0], lw=1.8, label="compared")
+    for level in (0.5, 0.143):
+        axis.axhline(level, color=_INK, lw=0.8, ls=":")
+    axis.set_ylim(-0.1, 1.05)
+    axis.set_xlim(0, found.frequency[-1])
+    axis.set_xlabel("resolution / Å", color=_INK)
+    axis.xaxis.set_major_formatter(FuncFormatter(_as_resolution))
+    if found.registration is not None:
+        axis.legend(frameon=False, labelcolor=_INK, fontsize=9)
     return figure
 
 

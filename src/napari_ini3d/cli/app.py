@@ -148,10 +148,15 @@ def compare(
 ) -> None:
     """Compare two maps: Fourier shell correlation, and correlation in real space."""
     with exit_codes(verbose=verbose):
-        from napari_ini3d.cli.tools import compare_files
+        from napari_ini3d.cli.compare import compare_files
 
-        compare_files(first, second, mask_diameter=mask_diameter, align=align, output=output,
-                      as_json=as_json)  # fmt: skip
+        compare_files(
+            (first, second),
+            mask_diameter=mask_diameter,
+            align=align,
+            picture=output,
+            as_json=as_json,
+        )
 
 
 @app.command()
@@ -162,7 +167,7 @@ def check(
 ) -> None:
     """Look for what is wrong with particles before a run; exit code 3 if something is."""
     with exit_codes(verbose=verbose):
-        from napari_ini3d.cli.tools import check_files
+        from napari_ini3d.cli.check import check_files
 
         check_files(particles, as_json=as_json)
 

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_ini3d.cli.compare import compare_paths, comparison_lines, comparison_values
 from napari_ini3d.cli.display import Mode, emit, say
 from napari_ini3d.cli.runs import follow_job
 from napari_ini3d.cli.session import StopRequest
-from napari_ini3d.cli.tools import compare_maps_at
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.jobs import start_run
@@ -56,16 +56,14 @@ def run_demo(output: Path, threads: int, mode: Mode) -> None:
         return start_run(star, run_folder, settings, command="ini3d demo", stop=stop)
 
     follow_job(start, run_folder, mode)
-    comparison = compare_maps_at(
-        output / "truth.mrc",
-        RunFolder.open(run_folder).map_path,
-        mask_diameter=settings.mask_diameter,
-        align=True,
-        picture=output / "fsc.png",
-    )
+    paths = (output / "truth.mrc", RunFolder.open(run_folder).map_path)
+    curve = output / "fsc.png"
+    found = compare_paths(paths, mask_diameter=settings.mask_diameter, align=True, picture=curve)
     seconds = time.monotonic() - begin
     if mode == "json":
-        emit("compared", {**comparison.to_json(), "seconds": round(seconds, 1)})
-    say(comparison.sentence("the truth"), mode)
-    say(f"Curve:  {output / 'fsc.png'}", mode)
+        emit("compared", {**comparison_values(found), "seconds": round(seconds, 1)})
+    say("Compared with the truth:", mode)
+    for line in comparison_lines(found):
+        say(f"  {line}", mode)
+    say(f"Curve:  {curve}", mode)
     say(f"Done in {seconds:.0f} s.", mode)

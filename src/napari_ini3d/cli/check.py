@@ -1,9 +1,8 @@
-"""`ini3d compare` and `ini3d check`: read files, measure, and say what was found."""
+"""`ini3d check`: what is wrong with particles, before a run."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from napari_ini3d.cli.display import emit, say
+from napari_ini3d.cli.display import emit
 from napari_ini3d.cli.session import EXIT_PROBLEMS
 
 if TYPE_CHECKING:
