@@ -90,14 +90,12 @@ class _Comparison:
         rotation = _turned(start.rotation, change[:3] / self.lever)
         components = self.moving.read(self.frequencies @ rotation) * self.gain
         ramp = np.exp(self.ramp_rate @ (start.shift + change[3:]))
-        turned: Complex = components * ramp / np.linalg.norm(components)
-        return turned
+        return np.asarray(components * ramp / np.linalg.norm(components), dtype=np.complex128)
 
     @property
     def ramp_rate(self) -> Complex:
         """Change of the logarithm of each component with a shift by one voxel, (K, 3)."""
-        rate: Complex = -2j * np.pi / self.box_size * self.frequencies
-        return rate
+        return np.asarray(-2j * np.pi / self.box_size * self.frequencies, dtype=np.complex128)
 
 
 def register_maps(

@@ -73,12 +73,13 @@ def rotate_map(
         Where the map is not a cube.
     """
     n = _cube_size(volume)
-    fine = spline_filter(resize_map(volume, _FINER * n), order=3, output=np.float32)
+    fine = resize_map(volume, _FINER * n)
+    fine = spline_filter(fine, order=3, output=np.float32, mode="grid-wrap")
     line = np.arange(n) - n // 2
     grid = np.stack(np.meshgrid(line, line, line, indexing="ij")).reshape(3, -1)[::-1]  # x, y, z
     source = np.asarray(rotation, dtype=np.float64).T @ grid + np.asarray(shift)[:, None]
     places = source[::-1] * _FINER + (_FINER * n) // 2
-    turned = map_coordinates(fine, places, order=3, mode="grid-constant", prefilter=False)
+    turned = map_coordinates(fine, places, order=3, mode="grid-wrap", prefilter=False)
     inside = (np.abs(source) <= n / 2).all(axis=0)
     return np.asarray(np.where(inside, turned, 0).reshape(n, n, n), dtype=np.float32)
 
@@ -116,5 +117,5 @@ def _resize_axis(
     if small % 2 == 0 and size > small:
         resized[half] = resized[-half] = values[half] / 2
     elif small % 2 == 0:
-        resized[half] = (values[half] + values[-half]) / 2
+        resized[half] = values[half] + values[-half]
     return np.moveaxis(resized, 0, axis)
