@@ -132,9 +132,9 @@ class InitialModelSettings:
         relion="--ctf_intact_first_peak",
     )
     angular_step: Literal[30.0, 15.0, 7.5, 3.75] = _setting(
-        15.0,
+        30.0,
         "Sampling",
-        "Angular step at the start. It follows the resolution of the map from there on.",
+        "Coarsest angular step. The grid follows the resolution of the map from there on.",
         unit="°",
         relion="--healpix_order",
     )

@@ -1,0 +1,264 @@
+"""One iteration: plan, frame, tiles over threads, sums, model, report."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from napari_ini3d.engine.batches import ImagePreparation, draw_subset, split_into_tiles
+from napari_ini3d.engine.expectation import Frame, TileSums, expect
+from napari_ini3d.engine.frames import build_frame
+from napari_ini3d.engine.maximisation import (
+    IterationSums,
+    Update,
+    symmetrised,
+    update_model,
+    update_noise,
+)
+from napari_ini3d.engine.progress import Outcome, empty_assignments, make_report
+from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.regularisation import MapConstraints
+from napari_ini3d.engine.schedule import (
+    Geometry,
+    Phases,
+    Plan,
+    Standing,
+    finest_radius,
+    plan_iteration,
+)
+from napari_ini3d.engine.starts import initial_noise, random_map
+from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.fourier.transforms import Float32
+from napari_ini3d.geometry.sampling import random_rotation
+from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.kernels.backend import Backend, available_threads
+from napari_ini3d.particles import ImageBatch, ImageSource, IntArray, Particles
+from napari_ini3d.settings import InitialModelSettings
+
+_TURN_STREAM, _BIAS_STREAM = 17, 19
+_SCORE_BYTES = 64e6  # of the scores of one tile
+_MOST_IMAGES, _LEAST_IMAGES = 64, 4
+_SIGMA_OFFSET = 10.0  # Å, before anything is known about the shifts
+_CLASS_BIAS = 6.0  # log units, at the start of the search
+_LEAST_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """What one model made of a subset."""
+
+    update: Update
+    sums: IterationSums
+    seconds: dict[str, float]
+
+
+class Workshop:
+    """Owns what iterations share: threads, images, constraints.
+
+    Parameters
+    ----------
+    source : ImageSource
+    particles : Particles
+    settings : InitialModelSettings
+        With its mask diameter set.
+    backend : Backend
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        particles: Particles,
+        settings: InitialModelSettings,
+        backend: Backend,
+    ) -> None:
+        assert settings.mask_diameter is not None
+        self.source, self.settings, self.backend = source, settings, backend
+        self.geometry = Geometry(
+            source.box_size, source.pixel_size, settings.mask_diameter, len(particles)
+        )
+        self.constraints = MapConstraints(settings, source.box_size, source.pixel_size)
+        self.preparation = ImagePreparation(
+            particles,
+            source.pixel_size,
+            settings.mask_diameter,
+            settings.ctf,
+            settings.ctf_ignore_first_peak,
+        )
+        self._particles = particles
+        group = settings.symmetry if settings.symmetry_during_run else "C1"
+        self.operators = symmetry_operators(group).astype(np.float32)
+        self._threads = available_threads(settings.threads)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ini3d")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def initial_state(self) -> EngineState:
+        """Return the state before the first iteration: random maps, and noise."""
+        settings = self.settings
+        radius = plan_iteration(Standing("starts", 0, 0, 0.0), settings, self.geometry).radius
+        sigma2 = initial_noise(self.source, self.preparation, settings.seed)
+        annealed = settings.anneal_classes or settings.classes == 1
+        n_classes = 1 if annealed else settings.classes
+        models = tuple(
+            self._random_model(start, n_classes, radius, sigma2) for start in range(settings.starts)
+        )
+        nothing = empty_assignments(self._particles)
+        return EngineState(0, "starts", 0, 0, radius, _SIGMA_OFFSET, models, nothing)
+
+    def _random_model(
+        self, start: int, n_classes: int, radius: int, sigma2: npt.NDArray[np.float64]
+    ) -> ModelState:
+        maps = [
+            random_map(
+                self.source,
+                self.preparation,
+                self.constraints,
+                radius,
+                self.backend,
+                (self.settings.seed, start * n_classes + k),
+            )
+            for k in range(n_classes)
+        ]
+        m = finest_radius(self.settings, self.geometry) * self.settings.padding_factor + 1
+        shape = (n_classes, 2, 2 * m + 1, 2 * m + 1, m + 2)
+        return ModelState(
+            np.stack(maps),
+            np.zeros(shape, np.complex64),
+            np.zeros(shape, np.float32),
+            sigma2,
+            np.full(n_classes, 1 / n_classes),
+            np.zeros(0),
+        )
+
+    def iterate(self, state: EngineState) -> IterationReport:
+        """Do one iteration; nothing of the state is changed in place."""
+        started = time.perf_counter()
+        plan = plan_iteration(state.standing, self.settings, self.geometry)
+        subset = draw_subset(
+            self.geometry.n_particles, state.drawn, plan.subset_size, self.settings.seed
+        )
+        with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
+            visits = [self._visit(state, plan, model, subset) for model in state.models]
+        best = max(range(len(visits)), key=lambda i: visits[i].update.model.recent_evidence)
+        seconds = {name: sum(v.seconds[name] for v in visits) for name in visits[0].seconds}
+        seconds["total"] = time.perf_counter() - started
+        models = tuple(visit.update.model for visit in visits)
+        outcome = Outcome(plan, visits[best].update, visits[best].sums, best, seconds)
+        return make_report(state, models, outcome, self.settings, self.geometry)
+
+    def _visit(self, state: EngineState, plan: Plan, model: ModelState, subset: IntArray) -> _Visit:
+        """Compare a subset with a model and return what follows."""
+        t0 = time.perf_counter()
+        frame = self._frame(state, plan, model)
+        t1 = time.perf_counter()
+        sums = IterationSums(frame.cubes, len(model.sigma2), self.source.box_size // 2 + 1)
+        for tile_sums in self._expect_tiles(state, plan, model, frame, subset):
+            sums.add(tile_sums)
+        t2 = time.perf_counter()
+        new = symmetrised(sums, self.operators, self.backend)
+        update = update_model(model, new, plan.step_size, plan.radius, self.constraints)
+        update = replace(update, model=self._learn(update.model, plan, sums, frame))
+        t3 = time.perf_counter()
+        seconds = {"slices": t1 - t0, "expectation": t2 - t1, "maximisation": t3 - t2}
+        return _Visit(update, sums, seconds)
+
+    def _learn(
+        self, model: ModelState, plan: Plan, sums: IterationSums, frame: Frame
+    ) -> ModelState:
+        """Return the model with its evidence, noise and class shares brought up to date.
+
+        Starts keep the first noise estimate and equal classes, so that their evidence compares.
+        """
+        evidence = np.append(model.evidence, sums.mean_of("log_evidence"))
+        if plan.phase == "starts":
+            return replace(model, evidence=evidence)
+        found = np.maximum(sums.class_weight / sums.total, _LEAST_SHARE / frame.n_classes)
+        shares = (1 - plan.step_size) * model.class_shares + plan.step_size * found
+        return replace(
+            model,
+            evidence=evidence,
+            sigma2=update_noise(model.sigma2, sums, frame.disk),
+            class_shares=shares / shares.sum(),
+        )
+
+    def _frame(self, state: EngineState, plan: Plan, model: ModelState) -> Frame:
+        rng = np.random.default_rng([self.settings.seed, _TURN_STREAM, state.iteration])
+        turn = random_rotation(rng)  # the same for every start
+        cubes = np.stack([self.constraints.to_cube(v, plan.radius) for v in model.maps])
+        return build_frame(
+            cubes,
+            plan,
+            turn,
+            geometry=self.geometry,
+            padding=self.settings.padding_factor,
+            sigma_offset=state.sigma_offset,
+            class_shares=model.class_shares,
+            backend=self.backend,
+            pool=self._pool,
+        )
+
+    def _expect_tiles(
+        self,
+        state: EngineState,
+        plan: Plan,
+        model: ModelState,
+        frame: Frame,
+        subset: IntArray,
+    ) -> Iterator[TileSums]:
+        """Yield the sums of all tiles in their order, a few of them computed ahead."""
+        found = state.assignments
+        bias = self._class_bias(state, plan, frame.n_classes)
+
+        def work(batch: ImageBatch) -> TileSums:
+            i = batch.index
+            origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)
+            tile = self.preparation.tile(batch, frame.disk, origins, model.sigma2, bias(i))
+            return expect(frame, tile)
+
+        tiles = split_into_tiles(subset, self._particles.optics_index, self._tile_size(frame))
+        ahead: deque[Future[TileSums]] = deque()
+        with closing(self.source.batches(tiles)) as batches:
+            for batch in batches:
+                ahead.append(self._pool.submit(work, batch))
+                if len(ahead) > self._threads + 1:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def _class_bias(
+        self, state: EngineState, plan: Plan, n_classes: int
+    ) -> Callable[[IntArray], Float32]:
+        """Return a function from particles to what is added to their classes' log priors.
+
+        Annealed classes begin alike; a random preference of each particle, which fades over
+        the first half of the search, lets them drift apart.
+        """
+        length = max(Phases.of(self.settings.iterations).search / 2, 1)
+        fading = max(0.0, 1 - state.step / length) if plan.phase == "search" else 0.0
+        annealed = self.settings.anneal_classes and n_classes > 1
+        strength = np.float32(_CLASS_BIAS * fading) if annealed else np.float32(0)
+
+        def bias(index: IntArray) -> Float32:
+            if strength == 0:
+                return np.zeros((len(index), n_classes), np.float32)
+            drawn = np.random.default_rng([self.settings.seed, _BIAS_STREAM])
+            whole = drawn.random((len(self._particles), n_classes), dtype=np.float32)
+            return whole[index] * strength
+
+        return bias
+
+    def _tile_size(self, frame: Frame) -> int:
+        if self.settings.tile_size is not None:
+            return self.settings.tile_size
+        per_image = 4 * len(frame.shifts) * len(frame.slices)
+        return int(np.clip(_SCORE_BYTES / per_image, _LEAST_IMAGES, _MOST_IMAGES))

@@ -1,0 +1,198 @@
+"""Sums of an iteration over its tiles, and the model that follows from them.
+
+Each iteration adds its sums to those of earlier ones, which fade: N <- (1 - η) N + η N_new, and
+likewise the weights; the map is their quotient. This is expectation maximisation on mini-batches
+with forgetting (Neal & Hinton, 1998; Cappe & Moulines, 2009): with η = 1 on all particles it is
+the plain algorithm, with η < 1 on small subsets it wanders as gradient descent does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.engine.expectation import BestPoses, TileSums
+from napari_ini3d.engine.regularisation import (
+    Agreement,
+    MapConstraints,
+    cube_shells,
+    divide_by_weight,
+    halves_agreement,
+    wiener_divide,
+)
+from napari_ini3d.engine.state import ModelState
+from napari_ini3d.fourier.transforms import Complex64, Float32, FrequencyDisk
+from napari_ini3d.kernels.backend import Backend
+
+Float64 = npt.NDArray[np.float64]
+
+_NOISE_MEMORY = 0.5
+
+
+class IterationSums:
+    """What the tiles of one iteration add up to; tiles are added in a fixed order.
+
+    Parameters
+    ----------
+    cubes : (K, cube) complex64
+        The model's, for their shape.
+    n_groups, n_shells : int
+    """
+
+    def __init__(self, cubes: Complex64, n_groups: int, n_shells: int) -> None:
+        shape = (len(cubes), 2, *cubes.shape[1:])
+        self.numerator = np.zeros(shape, np.complex64)
+        self.denominator = np.zeros(shape, np.float32)
+        self.residual = np.zeros((n_groups, n_shells))
+        self.n_images = np.zeros(n_groups, np.int64)
+        self.class_weight = np.zeros(len(cubes))
+        self.poses: list[BestPoses] = []
+
+    def add(self, sums: TileSums) -> None:
+        """Add one tile."""
+        tile = sums.tile
+        self.numerator[:, tile.half] += sums.numerator
+        self.denominator[:, tile.half] += sums.denominator
+        if not tile.premultiplied:  # whose residual is not that of the noise alone
+            self.residual[tile.group] += tile.power - sums.explained
+        self.n_images[tile.group] += len(tile.index)
+        self.class_weight += sums.class_weight
+        self.poses.append(sums.poses)
+
+    @property
+    def total(self) -> int:
+        """Images added."""
+        return int(self.n_images.sum())
+
+    def mean_of(self, name: str) -> float:
+        """Return the mean over the images of a field of `BestPoses`."""
+        return float(np.concatenate([getattr(p, name) for p in self.poses]).mean(dtype=np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A model after an iteration, and what is known about it.
+
+    Attributes
+    ----------
+    model : ModelState
+    agreement : tuple of Agreement
+        Per class.
+    map_change : (K,) float64
+        Relative L2 change.
+    """
+
+    model: ModelState
+    agreement: tuple[Agreement, ...]
+    map_change: Float64
+
+
+def complete_friedel(numerator: Complex64, denominator: Float32) -> None:
+    """Add to the plane x = 0 of a half cube, in place, what belongs to it from x <= 0."""
+    numerator[..., 0] += numerator[..., ::-1, ::-1, 0].conj()
+    denominator[..., 0] += denominator[..., ::-1, ::-1, 0].copy()
+
+
+def inner_cube(cube: npt.NDArray[np.generic], m: int) -> npt.NDArray[np.generic]:
+    """Return a view of the half cube (..., 2m + 1, 2m + 1, m + 2) within a larger one."""
+    big = cube.shape[-3] // 2
+    inner = slice(big - m, big + m + 1)
+    return cube[..., inner, inner, : m + 2]
+
+
+def symmetrised(
+    sums: IterationSums, operators: Float32, backend: Backend
+) -> tuple[Complex64, Float32]:
+    """Return numerator and denominator, per image, averaged over a point group's operators."""
+    complete_friedel(sums.numerator, sums.denominator)
+    scale = np.float32(1 / (sums.total * len(operators)))
+    if len(operators) == 1:
+        return sums.numerator * scale, sums.denominator * scale
+    numerator, denominator = np.zeros_like(sums.numerator), np.zeros_like(sums.denominator)
+    for k, half in np.ndindex(numerator.shape[:2]):
+        backend.symmetrise(
+            sums.numerator[k, half],
+            sums.denominator[k, half],
+            operators,
+            numerator[k, half],
+            denominator[k, half],
+        )
+    return numerator * scale, denominator * scale
+
+
+def update_model(
+    model: ModelState,
+    new: tuple[Complex64, Float32],
+    step_size: float,
+    radius: int,
+    constraints: MapConstraints,
+) -> Update:
+    """Return the model after the new sums have been blended in.
+
+    Parameters
+    ----------
+    model : ModelState
+    new : (K, 2, cube) complex64 and float32
+        Numerator and denominator, Friedel plane completed, per image.
+    step_size : float
+        η.
+    radius : int
+        Fourier radius up to which the new sums reach.
+    constraints : MapConstraints
+    """
+    numerator, denominator = _blend(model, new, step_size)
+    m = new[0].shape[-3] // 2
+    padding = constraints.settings.padding_factor
+    beyond = cube_shells(m, padding) > radius
+    agreements, maps = [], []
+    for k in range(len(numerator)):
+        n, w = inner_cube(numerator[k], m), inner_cube(denominator[k], m)
+        halves = [divide_by_weight(n[h], w[h], padding) for h in (0, 1)]
+        n_shells = constraints.box_size // 2 + 1
+        agreement = halves_agreement(halves[0], halves[1], padding, n_shells)
+        agreement.fsc[radius + 1 :] = 0
+        ssnr = agreement.ssnr * (constraints.settings.tau2_fudge / 4)
+        cube = wiener_divide(n.sum(0), w.sum(0), ssnr, padding)
+        cube[beyond] = 0
+        agreements.append(agreement)
+        maps.append(constraints.to_map(cube))
+    new_maps = np.stack(maps)
+    return Update(
+        ModelState(
+            new_maps, numerator, denominator, model.sigma2, model.class_shares, model.evidence
+        ),
+        tuple(agreements),
+        _relative_change(model.maps, new_maps),
+    )
+
+
+def _blend(
+    model: ModelState, new: tuple[Complex64, Float32], step_size: float
+) -> tuple[Complex64, Float32]:
+    numerator = model.numerator * np.float32(1 - step_size)
+    denominator = model.denominator * np.float32(1 - step_size)
+    m = new[0].shape[-3] // 2
+    inner_cube(numerator, m)[...] += new[0] * np.float32(step_size)
+    inner_cube(denominator, m)[...] += new[1] * np.float32(step_size)
+    return numerator, denominator
+
+
+def _relative_change(old: Float32, new: Float32) -> Float64:
+    axes = (1, 2, 3)
+    change = np.sqrt(((new - old) ** 2).sum(axes, dtype=np.float64))
+    return change / np.maximum(np.sqrt((new**2).sum(axes, dtype=np.float64)), 1e-30)
+
+
+def update_noise(sigma2: Float64, sums: IterationSums, disk: FrequencyDisk) -> Float64:
+    """Return the noise variance per group and shell, moved towards this iteration's residual.
+
+    The residual is taken from whole images and not from masked ones: masking lowers the power of
+    the noise without lowering what is known about it, and a posterior that believes the smaller
+    number is too sure of itself.
+    """
+    count = np.bincount(disk.shell, minlength=sigma2.shape[1])
+    found = sums.residual / np.maximum(2 * sums.n_images[:, None] * count, 1)
+    known = (found > 0) & (count > 0) & (sums.n_images[:, None] > 0)
+    return np.where(known, _NOISE_MEMORY * sigma2 + (1 - _NOISE_MEMORY) * found, sigma2)

@@ -1,0 +1,139 @@
+"""What the map is held to: agreement of its halves, solvent, density that is not negative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.engine.batches import MASK_EDGE
+from napari_ini3d.fourier.transforms import (
+    Complex64,
+    Float32,
+    cube_radius,
+    cube_to_map,
+    gridding_profile,
+    map_to_cube,
+)
+from napari_ini3d.masks import radius_grid, soft_mask
+from napari_ini3d.settings import InitialModelSettings
+
+Float64 = npt.NDArray[np.float64]
+
+_LEAST_WEIGHT = 1e-3  # of a shell's mean weight; a voxel no slice came near is not blown up
+_FSC_RANGE = 0.01, 0.999
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the two halves of a map agree, per shell.
+
+    Attributes
+    ----------
+    fsc, ssnr : (n_shells,) float64
+        The SSNR is that of both halves together, 2 FSC / (1 - FSC).
+    """
+
+    fsc: Float64
+    ssnr: Float64
+
+    def first_shell_below(self, threshold: float, radius: int) -> int:
+        """Return the first shell whose FSC is below, or radius + 1."""
+        below = np.flatnonzero(self.fsc[1 : radius + 1] < threshold)
+        return int(below[0]) + 1 if len(below) else radius + 1
+
+
+def halves_agreement(first: Complex64, second: Complex64, padding: int, n_shells: int) -> Agreement:
+    """Return the agreement of two half cubes."""
+    shell = cube_shells(first.shape[0] // 2, padding)
+    twice = np.where(np.arange(first.shape[2]) > 0, 2.0, 1.0)  # Friedel mates
+
+    def total(values: npt.NDArray[np.floating]) -> Float64:
+        weighted = (values * twice).ravel()
+        return np.bincount(shell.ravel(), weighted, minlength=n_shells)[:n_shells]
+
+    cross = total((first * second.conj()).real)
+    power = total(np.abs(first) ** 2) * total(np.abs(second) ** 2)
+    fsc = np.divide(cross, np.sqrt(power), out=np.zeros(n_shells), where=power > 0)
+    clipped = np.clip(fsc, *_FSC_RANGE)
+    return Agreement(fsc, 2 * clipped / (1 - clipped))
+
+
+def cube_shells(m: int, padding: int) -> npt.NDArray[np.int64]:
+    """Return the image shell of every component of a half cube."""
+    return np.rint(cube_radius(m) / padding).astype(np.int64)
+
+
+def divide_by_weight(numerator: Complex64, denominator: Float32, padding: int) -> Complex64:
+    """Return numerator / denominator, with a floor under the weights of each shell."""
+    floor = _LEAST_WEIGHT * _shell_mean(denominator, padding) + 1e-20
+    return numerator / np.maximum(denominator, floor.astype(np.float32))
+
+
+def wiener_divide(
+    numerator: Complex64, denominator: Float32, ssnr: Float64, padding: int
+) -> Complex64:
+    """Return N / (W + W̄ / SSNR), W̄ the mean weight of the shell: Wiener's filter.
+
+    Parameters
+    ----------
+    numerator, denominator : cube
+        Of both halves together.
+    ssnr : (n_shells,) float64
+    """
+    shell = np.minimum(cube_shells(numerator.shape[0] // 2, padding), len(ssnr) - 1)
+    prior = _shell_mean(denominator, padding) / np.maximum(ssnr, 1e-3)[shell] + 1e-20
+    return numerator / (denominator + prior.astype(np.float32))
+
+
+def _shell_mean(values: Float32, padding: int) -> Float64:
+    shell = cube_shells(values.shape[0] // 2, padding)
+    count = np.maximum(np.bincount(shell.ravel()), 1)
+    return (np.bincount(shell.ravel(), values.ravel().astype(np.float64)) / count)[shell]
+
+
+@dataclass(frozen=True)
+class MapConstraints:
+    """Brings maps from Fourier to real space and back, within what the settings ask for.
+
+    Attributes
+    ----------
+    settings : InitialModelSettings
+        With its mask diameter set.
+    box_size : int
+    pixel_size : float
+        Å.
+    """
+
+    settings: InitialModelSettings
+    box_size: int
+    pixel_size: float
+
+    @property
+    def _radius(self) -> float:
+        assert self.settings.mask_diameter is not None
+        return min(self.settings.mask_diameter / self.pixel_size / 2, self.box_size / 2 - 3)
+
+    def to_map(self, cube: Complex64) -> Float32:
+        """Return the constrained map (n, n, n) of a half cube."""
+        n, padding = self.box_size, self.settings.padding_factor
+        volume = cube_to_map(cube, n, padding)
+        if self.settings.gridding_correction:
+            volume /= gridding_profile(n, padding)
+        r = radius_grid(n, 3)
+        solvent = (r > self._radius) & (r < n / 2 - 1)
+        if solvent.any():
+            volume -= volume[solvent].mean(dtype=np.float64).astype(np.float32)
+        if self.settings.flatten_solvent:
+            volume *= soft_mask(n, self._radius, MASK_EDGE / self.pixel_size, 3)
+        if self.settings.non_negative:
+            np.maximum(volume, 0, out=volume)
+        return volume
+
+    def to_cube(self, volume: Float32, radius: int) -> Complex64:
+        """Return the half cube of a map, ready to be sliced by trilinear interpolation."""
+        padding = self.settings.padding_factor
+        if self.settings.gridding_correction:
+            volume = volume / gridding_profile(self.box_size, padding)
+        return map_to_cube(volume, radius, padding)

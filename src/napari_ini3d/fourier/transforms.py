@@ -1,0 +1,143 @@
+"""Centred transforms between images or maps in real space and the forms the engine compares.
+
+Transforms are normalised by the number of pixels of an image (box²), in two and in three
+dimensions alike, so that a slice of a map's transform is the transform of its projection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from napari_ini3d.particles import FloatArray
+
+Float32 = npt.NDArray[np.float32]
+Complex64 = npt.NDArray[np.complex64]
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyDisk:
+    """The independent Fourier components of an image, sorted by length.
+
+    A smaller disk is a prefix of a larger one. The zero frequency is left out.
+
+    Attributes
+    ----------
+    kx, ky : (P,) float32
+        Frequencies in 1 / (box · pixel size).
+    shell : (P,) int32
+        Rounded length.
+    column, row : (P,) int64
+        Where each stands in ``rfft2``'s output.
+    """
+
+    kx: Float32
+    ky: Float32
+    shell: npt.NDArray[np.int32]
+    column: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.kx)
+
+    def size_within(self, radius: float) -> int:
+        """Return how many components have a length of at most `radius`."""
+        length = np.hypot(self.kx, self.ky)
+        return int(np.searchsorted(length, radius * (1 + 1e-6), side="right"))
+
+
+@lru_cache(maxsize=8)
+def frequency_disk(box_size: int, radius: int) -> FrequencyDisk:
+    """Return the components with length at most `radius` (< box_size / 2)."""
+    ky, kx = np.meshgrid(np.arange(-radius, radius + 1), np.arange(radius + 1), indexing="ij")
+    length = np.hypot(kx, ky)
+    keep = (length <= radius) & ((kx > 0) | (ky > 0))
+    kx, ky, length = kx[keep], ky[keep], length[keep]
+    order = np.argsort(length, kind="stable")
+    kx, ky, length = kx[order], ky[order], length[order]
+    return FrequencyDisk(
+        kx.astype(np.float32),
+        ky.astype(np.float32),
+        np.rint(length).astype(np.int32),
+        kx.astype(np.int64),
+        (ky % box_size).astype(np.int64),
+    )
+
+
+def images_to_disk(images: Float32, disk: FrequencyDisk) -> Complex64:
+    """Return the components (B, P) of images (B, n, n), origin at pixel n // 2."""
+    n = images.shape[-1]
+    ft = scipy.fft.rfft2(images)[:, disk.row, disk.column]
+    sign = 1 - 2 * ((disk.column + disk.row) % 2)  # moves the origin from pixel 0 to n // 2
+    return (ft * (sign.astype(np.float32) / (n * n))).astype(np.complex64)
+
+
+def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:
+    """Return the half cube (see `kernels.cpu`) of a map (n, n, n) up to a radius.
+
+    Parameters
+    ----------
+    volume : (n, n, n) float32
+        Real space, origin at voxel n // 2.
+    radius : int
+        Largest frequency needed, in image frequencies.
+    padding : int
+        Zero padding factor.
+    """
+    n = volume.shape[0]
+    size = n * padding
+    m = radius * padding + 1
+    low = size // 2 - n // 2
+    padded = volume if padding == 1 else np.pad(volume, (low, size - n - low))
+    ft = scipy.fft.rfft(padded, axis=2)[:, :, : m + 2]
+    ft = scipy.fft.fft(scipy.fft.fft(ft, axis=1)[:, _wrapped(m, size)], axis=0)[_wrapped(m, size)]
+    return np.ascontiguousarray(ft * _origin_sign(m) / (n * n), dtype=np.complex64)
+
+
+def cube_to_map(cube: Complex64, box_size: int, padding: int) -> Float32:
+    """Return the map (n, n, n) of a half cube: the inverse of `map_to_cube`."""
+    m = cube.shape[0] // 2
+    size = box_size * padding
+    half = np.zeros((size, size, size // 2 + 1), np.complex64)
+    keep = min(m + 1, size // 2)
+    index = _wrapped(m, size)
+    half[np.ix_(index, index, np.arange(keep + 1))] = (
+        cube[:, :, : keep + 1] * _origin_sign(m)[:, :, : keep + 1]
+    )
+    volume = scipy.fft.irfftn(half, s=(size, size, size)).astype(np.float32)
+    low = size // 2 - box_size // 2
+    inner = slice(low, low + box_size)
+    return volume[inner, inner, inner] * np.float32(box_size**2)
+
+
+def cube_radius(m: int) -> Float32:
+    """Return the length of every component of a half cube, in its own samples."""
+    line = np.arange(-m, m + 1, dtype=np.float32) ** 2
+    return np.sqrt(
+        line[:, None, None] + line[None, :, None] + np.arange(m + 2, dtype=np.float32) ** 2
+    )
+
+
+def gridding_profile(box_size: int, padding: int) -> Float32:
+    """Return what trilinear interpolation in Fourier space multiplies a map by, (n, n, n).
+
+    It is sinc² of the distance from the centre over the padded box, for each axis; as RELION,
+    we take the radial form.
+    """
+    line = (np.arange(box_size) - box_size // 2) / (box_size * padding)
+    f: FloatArray = np.sinc(line) ** 2
+    return (f[:, None, None] * f[None, :, None] * f[None, None, :]).astype(np.float32)
+
+
+def _wrapped(m: int, size: int) -> npt.NDArray[np.int64]:
+    return np.arange(-m, m + 1) % size
+
+
+def _origin_sign(m: int) -> Float32:
+    k = np.arange(-m, m + 1)
+    total = k[:, None, None] + k[None, :, None] + np.arange(m + 2)
+    return (1 - 2 * (total % 2)).astype(np.float32)

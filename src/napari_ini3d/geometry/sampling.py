@@ -1,0 +1,109 @@
+"""Grids of rotations and of shifts, each with its refinement.
+
+A rotation of order o is a HEALPix direction (12·4^o of them) with an in-plane angle
+(6·2^o of them), as in RELION: about 60° / 2^o apart. Child rotations of grid point (d, p) are
+the directions 4d ... 4d + 3 with the in-plane angles 2p and 2p + 1 of the next order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.geometry.euler import euler_to_matrix
+from napari_ini3d.geometry.healpix import pixel_directions
+
+CHILDREN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RotationGrid:
+    """All rotations of one order.
+
+    Attributes
+    ----------
+    order : int
+    matrices : (R, 3, 3) float32
+        As in `euler`; rotation r has direction r // n_psi and in-plane angle r % n_psi.
+    """
+
+    order: int
+    matrices: npt.NDArray[np.float32]
+
+    @property
+    def n_psi(self) -> int:
+        """In-plane angles per direction."""
+        return 6 * 2**self.order
+
+    def turned(self, turn: npt.NDArray[np.float64]) -> RotationGrid:
+        """Return the grid turned as a whole by the rotation `turn` (3, 3)."""
+        return RotationGrid(self.order, np.float32(self.matrices @ turn.astype(np.float32)))
+
+
+def angular_step(order: int) -> float:
+    """Return the in-plane step in degrees of the grid of an order."""
+    return 60.0 / 2**order
+
+
+def order_of_step(step: float) -> int:
+    """Return the HEALPix order whose step (degrees) is the nearest to `step`."""
+    return max(0, round(float(np.log2(60.0 / step))))
+
+
+@lru_cache(maxsize=4)
+def rotation_grid(order: int) -> RotationGrid:
+    """Return the rotation grid of an order: 72·8^order rotations."""
+    x, y, z = pixel_directions(2**order).T
+    n_psi = 6 * 2**order
+    rot, tilt = np.rad2deg(np.arctan2(y, x)), np.rad2deg(np.arccos(np.clip(z, -1, 1)))
+    psi = (np.arange(n_psi) + 0.5) * (360.0 / n_psi)
+    matrices = euler_to_matrix(rot[:, None], tilt[:, None], psi[None, :])
+    return RotationGrid(order, matrices.reshape(-1, 3, 3).astype(np.float32))
+
+
+def child_rotations(index: npt.NDArray[np.int64], n_psi: int) -> npt.NDArray[np.int64]:
+    """Return the indices (..., 8) of the children, in the grid of the next order.
+
+    Parameters
+    ----------
+    index : (...) int64
+        Rotations of a grid.
+    n_psi : int
+        In-plane angles of that grid.
+    """
+    direction, psi = np.divmod(index, n_psi)
+    d = 4 * direction[..., None, None] + np.arange(4)[:, None]
+    p = 2 * psi[..., None, None] + np.arange(2)[None, :]
+    return (d * (2 * n_psi) + p).reshape(*index.shape, CHILDREN)
+
+
+def shift_grid(extent: float, step: float) -> npt.NDArray[np.float32]:
+    """Return the shifts (S, 2) on a square grid within a disk, (x, y), the centre first.
+
+    Parameters
+    ----------
+    extent, step : float
+        Same unit; an extent of zero gives the one shift (0, 0).
+    """
+    n = int(np.floor(extent / step + 1e-6))
+    line = np.arange(-n, n + 1) * step
+    x, y = np.meshgrid(line, line)
+    shifts = np.stack([x.ravel(), y.ravel()], -1)
+    length = np.hypot(*shifts.T)
+    order = np.argsort(length, kind="stable")
+    return shifts[order][length[order] <= extent * (1 + 1e-6)].astype(np.float32)
+
+
+def random_rotation(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return one rotation matrix (3, 3), uniform over all rotations."""
+    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
