@@ -27,10 +27,10 @@ _GRID_SIZE = 7000  # rotations, about 13° apart
 _GRID_DETAIL = 0.22  # finest detail in the grid search, as a share of the particle's extent
 _GRID_REACH = 2  # steps of the shift, of a quarter of that detail, to each side
 _KEPT = 12  # candidates of each hand that are refined
-_FINALISTS = 3  # of each hand, refined at twice the resolution
+_FINALISTS = 2  # of each hand, refined at twice the resolution
 _MAX_SHELL = 32
 _LEAST_FSC = 0.15  # shells beyond the first that agrees less do not count in the end
-_FIRST_STEPS = 4  # for each of those kept
+_FEW_STEPS = 5  # of the climb, before the last
 _SMALL_STEP, _SLOPE_STEP = 0.003, 0.02  # voxels
 _CHUNK = 256  # rotations at a time
 
@@ -171,10 +171,11 @@ def uniform_rotations(count: int) -> Floats:
 def _search(target: Spectrum, moving: Spectrum, box_size: int, shell: int) -> _Pose:
     """Return the best pose from a grid of rotations and shifts, refined in two steps."""
     coarse = _compare(target, moving, box_size, shell)
-    poses = [_refine(coarse, pose, _FIRST_STEPS) for pose in _try_grid(coarse, shell)]
+    poses = [_refine(coarse, pose, _FEW_STEPS) for pose in _try_grid(coarse, shell)]
     poses.sort(key=lambda pose: -pose.score)
     finer = _compare(target, moving, box_size, min(2 * shell, target.max_shell))
-    return max((_refine(finer, pose) for pose in poses[:_FINALISTS]), key=lambda pose: pose.score)
+    finalists = [_refine(finer, pose, _FEW_STEPS) for pose in poses[:_FINALISTS]]
+    return max(finalists, key=lambda pose: pose.score)
 
 
 def _compare(

@@ -9,7 +9,7 @@ over the beads, without interpolation:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -196,7 +196,7 @@ def _draw_poses(settings: SimulationSettings, rng: np.random.Generator) -> Assig
 
 
 def _take(poses: Assignments, index: IntArray) -> Assignments:
-    return Assignments(*(getattr(poses, name)[index] for name in Assignments.__slots__))
+    return Assignments(*(getattr(poses, field.name)[index] for field in fields(poses)))
 
 
 def _project(
