@@ -106,6 +106,7 @@ def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: Fa
             classes=settings.classes,
             n_particles=len(particles),
             volumes=volumes,
+            converged=iteration == settings.iterations,
             state=FakeState(iteration, volume, finished=iteration == settings.iterations),
         )
         if stop():

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from fake_runs import FakeState, fake_reconstruct, make_volume
 from napari_ini3d import __version__, jobs
+from napari_ini3d.cli import demo
 from napari_ini3d.cli.app import app
 from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.runs import RunFolder
@@ -289,3 +290,26 @@ def test_maps_of_another_voxel_size_are_refused_with_both_sizes(maps):
     assert result.exit_code == 1
     assert "32 voxels of 4 Å" in result.stderr
     assert "32 voxels of 3 Å" in result.stderr
+
+
+def test_the_demo_makes_a_map_and_measures_it_against_the_truth(tmp_path, monkeypatch):
+    few = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
+    monkeypatch.setattr(demo, "_PARTICLES", few)
+    monkeypatch.setattr(demo, "_DIAMETER", 80.0)
+    result = invoke("demo", "-o", tmp_path / "demo", "--threads", 1, "--json")
+    assert result.exit_code == 0, result.output
+    *_, finished, compared = json_lines(result)
+    assert (finished["event"], compared["event"]) == ("finished", "compared")
+    truth = read_map(tmp_path / "demo" / "truth.mrc")
+    assert truth.data.shape == (32, 32, 32)
+    assert -1 <= compared["correlation"] < 0.9  # the stand-in's map is not the truth
+    assert (tmp_path / "demo" / "fsc.png").is_file()
+
+
+def test_the_demo_is_not_run_over_another(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "settings.json").touch()
+    result = invoke("demo", "-o", tmp_path)
+    assert result.exit_code == 1
+    assert "already holds a run" in result.stderr
+    assert not (tmp_path / "truth.mrc").exists()

@@ -255,7 +255,7 @@ def _write_iteration(job: _Job, report: IterationReport) -> None:
 
 def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
     """Tell whether maps and STAR files are written at this iteration."""
-    last = report.converged or report.iteration >= report.n_iterations or report.phase == "final"
+    last = report.converged or report.iteration >= report.n_iterations
     return last or report.iteration % settings.write_every == 0
 
 
@@ -270,7 +270,7 @@ def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None
         write_results(folder, report, job.particles, job.table, job.settings)
         folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=True)
     lines = folder.read_progress()
-    finished = bool(lines) and (not stopped or lines[-1]["phase"] == "final")
+    finished = bool(lines) and (not stopped or lines[-1]["converged"])
     if finished:
         _write_result(folder, IterationSummary.from_json(lines[-1]))
         finish_symmetry(job.settings)

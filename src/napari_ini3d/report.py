@@ -128,7 +128,7 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
     resolution = last.best_resolution
     tiles = {
         "resolution": f"{resolution:.1f} Å" if math.isfinite(resolution) else "none yet",
-        "iterations": f"{last.iteration}" + (", converged" if last.converged else ""),
+        "iterations": _describe_iterations(last),
         "particles": f"{used:,}".replace(",", " "),
         "set aside": f"{len(record.excluded)}",
         "classes": f"{len(last.resolution)}",
@@ -140,6 +140,11 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
         f"<p>Initial model from <code>{escape(record.particles)}</code>. "
         f"The run {escape(history.verdict)}.</p><dl class='tiles'>{cells}</dl></header>"
     )
+
+
+def _describe_iterations(last: IterationSummary) -> str:
+    early = last.converged and last.iteration < last.n_iterations
+    return f"{last.iteration}, converged" if early else f"{last.iteration} of {last.n_iterations}"
 
 
 def _maps(folder: RunFolder, history: RunHistory) -> str:

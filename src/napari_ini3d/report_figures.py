@@ -30,6 +30,7 @@ _COLOURS = (
 _PHASE_SHADES = {"starts": 0.10, "search": 0.0, "refine": 0.10, "final": 0.22}
 _AXES = ("z", "y", "x")
 _DPI = 110
+_LEAST_SIDE = 4  # of the HEALPix grid that is drawn
 
 
 def colour_of(class_index: int) -> str:
@@ -164,8 +165,10 @@ def draw_directions(view_counts: FloatArray) -> Figure:
     Parameters
     ----------
     view_counts : (M,)
-        Weight per pixel of a HEALPix grid in the order of `pixel_directions`.
+        Weight per pixel of a HEALPix grid in the nested order of `pixel_directions`; where there
+        is little, pixels are joined.
     """
+    view_counts = _pool_directions(view_counts)
     side = math.isqrt(len(view_counts) // 12)
     lon = np.linspace(-np.pi, np.pi, 241)
     lat = np.linspace(-np.pi / 2, np.pi / 2, 121)
@@ -192,6 +195,13 @@ def draw_directions(view_counts: FloatArray) -> Figure:
     bar.ax.tick_params(colors=_INK, labelsize=8)
     bar.outline.set_edgecolor(_INK)
     return figure
+
+
+def _pool_directions(view_counts: FloatArray) -> FloatArray:
+    """Join neighbours by fours (they follow each other) until each pixel holds some weight."""
+    while len(view_counts) > 12 * _LEAST_SIDE**2 and np.sum(view_counts) < 10 * len(view_counts):
+        view_counts = view_counts.reshape(-1, 4).sum(axis=1)
+    return view_counts
 
 
 def draw_stages(seconds: Mapping[str, float]) -> Figure:

@@ -67,7 +67,7 @@ def test_a_file_as_output_is_refused(tmp_path):
 
 def test_a_file_on_the_way_to_the_output_is_refused(tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(RunFolderError, match="no permission|part of the path is a file"):
+    with pytest.raises(RunFolderError, match=r"no permission|part of the path is a file"):
         RunFolder.create(tmp_path / "out" / "run")
 
 

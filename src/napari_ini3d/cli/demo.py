@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from napari_ini3d.engine.records import IterationReport
     from napari_ini3d.simulation import Phantom
 
-_PARTICLES = SimulationSettings(number=1500, box_size=48, pixel_size=4.0, snr=0.15, seed=7)
+_PARTICLES = SimulationSettings(number=800, box_size=48, pixel_size=4.0, snr=0.4, seed=7)
 _DIAMETER = 120.0  # Å
-_ITERATIONS = 60
+_ITERATIONS = 50
 
 
 def simulate_files(
