@@ -180,17 +180,19 @@ def test_the_strip_shows_the_first_and_the_last_iteration(n):
     assert chosen == sorted(set(chosen))
 
 
-def test_a_direction_is_drawn_where_it_is_on_the_sphere(monkeypatch):
-    """One bright pixel at longitude 90°, on the equator, must be right of the middle."""
-    directions = pixel_directions(4)
-    counts = np.zeros(len(directions))
-    counts[np.argmax(directions @ np.array([0.0, 1.0, 0.0]))] = 1
+@pytest.mark.parametrize("pixel", [15, 83, 100, 180])
+def test_a_direction_is_drawn_where_it_is_on_the_sphere(pixel):
+    """Longitude runs from -180° at the left to 180°, latitude from the south up."""
+    x, y, z = pixel_directions(4)[pixel]
+    counts = np.zeros(192)
+    counts[pixel] = 1
     (mesh, *_) = figures.draw_directions(counts).axes[0].collections
     values = np.asarray(mesh.get_array())
-    row, column = (np.mean(place) for place in np.nonzero(values == values.max()))
-    assert row / values.shape[0] == pytest.approx(0.5, abs=0.03)
-    assert column / values.shape[1] == pytest.approx(0.75, abs=0.03)
-    assert values.max() == pytest.approx(len(directions))
+    rows, columns = np.nonzero(values == values.max())
+    assert rows.mean() / values.shape[0] == pytest.approx(0.5 + np.arcsin(z) / np.pi, abs=0.04)
+    longitude = 0.5 + np.arctan2(y, x) / (2 * np.pi)
+    assert columns.mean() / values.shape[1] == pytest.approx(longitude, abs=0.04)
+    assert values.max() == pytest.approx(len(counts))
 
 
 def test_classes_have_colours_of_their_own():
