@@ -24,7 +24,8 @@ def soft_mask(box_size: int, radius: float, edge: float, ndim: int) -> npt.NDArr
     """
     r = radius_grid(box_size, ndim)
     t = np.clip((r - radius) / max(edge, 1e-6), 0.0, 1.0)
-    return (0.5 + 0.5 * np.cos(np.pi * t)).astype(np.float32)
+    mask: npt.NDArray[np.float32] = (0.5 + 0.5 * np.cos(np.pi * t)).astype(np.float32)
+    return mask
 
 
 def radius_grid(box_size: int, ndim: int) -> npt.NDArray[np.float32]:

@@ -73,7 +73,7 @@ def images_to_disk(images: Float32, disk: FrequencyDisk) -> Complex64:
     n = images.shape[-1]
     ft = scipy.fft.rfft2(images)[:, disk.row, disk.column]
     sign = 1 - 2 * ((disk.column + disk.row) % 2)  # moves the origin from pixel 0 to n // 2
-    return (ft * (sign.astype(np.float32) / (n * n))).astype(np.complex64)
+    return np.asarray(ft * (sign.astype(np.float32) / (n * n)), np.complex64)
 
 
 def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:
@@ -84,7 +84,7 @@ def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:
     volume : (n, n, n) float32
         Real space, origin at voxel n // 2.
     radius : int
-        Largest frequency needed, in image frequencies.
+        Largest frequency needed, in image frequencies; less than n / 2.
     padding : int
         Zero padding factor.
     """
@@ -95,7 +95,10 @@ def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:
     padded = volume if padding == 1 else np.pad(volume, (low, size - n - low))
     ft = scipy.fft.rfft(padded, axis=2)[:, :, : m + 2]
     ft = scipy.fft.fft(scipy.fft.fft(ft, axis=1)[:, _wrapped(m, size)], axis=0)[_wrapped(m, size)]
-    return np.ascontiguousarray(ft * _origin_sign(m) / (n * n), dtype=np.complex64)
+    cube = np.zeros((2 * m + 1, 2 * m + 1, m + 2), np.complex64)
+    stored = ft.shape[2]  # m + 1 where m reaches Nyquist; the last column is then never read
+    cube[:, :, :stored] = ft * _origin_sign(m)[:, :, :stored] / (n * n)
+    return cube
 
 
 def cube_to_map(cube: Complex64, box_size: int, padding: int) -> Float32:
@@ -111,22 +114,21 @@ def cube_to_map(cube: Complex64, box_size: int, padding: int) -> Float32:
     volume = scipy.fft.irfftn(half, s=(size, size, size)).astype(np.float32)
     low = size // 2 - box_size // 2
     inner = slice(low, low + box_size)
-    return volume[inner, inner, inner] * np.float32(box_size**2)
+    return np.asarray(volume[inner, inner, inner] * np.float32(box_size**2))
 
 
 def cube_radius(m: int) -> Float32:
     """Return the length of every component of a half cube, in its own samples."""
     line = np.arange(-m, m + 1, dtype=np.float32) ** 2
-    return np.sqrt(
-        line[:, None, None] + line[None, :, None] + np.arange(m + 2, dtype=np.float32) ** 2
-    )
+    half = np.arange(m + 2, dtype=np.float32) ** 2
+    return np.asarray(np.sqrt(line[:, None, None] + line[None, :, None] + half))
 
 
 def gridding_profile(box_size: int, padding: int) -> Float32:
     """Return what trilinear interpolation in Fourier space multiplies a map by, (n, n, n).
 
-    It is sinc² of the distance from the centre over the padded box, for each axis; as RELION,
-    we take the radial form.
+    The product over the axes of sinc² of the distance from the centre over the padded box: the
+    transform of the triangle by which each axis is interpolated.
     """
     line = (np.arange(box_size) - box_size // 2) / (box_size * padding)
     f: FloatArray = np.sinc(line) ** 2

@@ -49,4 +49,4 @@ def matrix_to_euler(matrix: FloatArray) -> npt.NDArray[np.float64]:
     # at the poles the first row is (cos tilt cos psi, sin psi, 0) for rot = 0
     psi_polar = np.arctan2(m[..., 0, 1], m[..., 1, 1])
     psi = np.where(polar, psi_polar, np.arctan2(m[..., 1, 2], -m[..., 0, 2]))
-    return np.rad2deg(np.stack([rot, tilt, psi], -1))
+    return np.asarray(np.rad2deg(np.stack([rot, tilt, psi], -1)))

@@ -36,16 +36,20 @@ class RotationGrid:
     @property
     def n_psi(self) -> int:
         """In-plane angles per direction."""
-        return 6 * 2**self.order
+        return _n_psi(self.order)
 
     def turned(self, turn: npt.NDArray[np.float64]) -> RotationGrid:
         """Return the grid turned as a whole by the rotation `turn` (3, 3)."""
-        return RotationGrid(self.order, np.float32(self.matrices @ turn.astype(np.float32)))
+        return RotationGrid(self.order, self.matrices @ turn.astype(np.float32))
 
 
 def angular_step(order: int) -> float:
     """Return the in-plane step in degrees of the grid of an order."""
-    return 60.0 / 2**order
+    return 360.0 / _n_psi(order)
+
+
+def _n_psi(order: int) -> int:
+    return 6 << order
 
 
 def order_of_step(step: float) -> int:
@@ -57,7 +61,7 @@ def order_of_step(step: float) -> int:
 def rotation_grid(order: int) -> RotationGrid:
     """Return the rotation grid of an order: 72·8^order rotations."""
     x, y, z = pixel_directions(2**order).T
-    n_psi = 6 * 2**order
+    n_psi = _n_psi(order)
     rot, tilt = np.rad2deg(np.arctan2(y, x)), np.rad2deg(np.arccos(np.clip(z, -1, 1)))
     psi = (np.arange(n_psi) + 0.5) * (360.0 / n_psi)
     matrices = euler_to_matrix(rot[:, None], tilt[:, None], psi[None, :])
@@ -94,7 +98,8 @@ def shift_grid(extent: float, step: float) -> npt.NDArray[np.float32]:
     shifts = np.stack([x.ravel(), y.ravel()], -1)
     length = np.hypot(*shifts.T)
     order = np.argsort(length, kind="stable")
-    return shifts[order][length[order] <= extent * (1 + 1e-6)].astype(np.float32)
+    kept = order[length[order] <= extent * (1 + 1e-6)]
+    return np.asarray(shifts[kept], np.float32)
 
 
 def random_rotation(rng: np.random.Generator) -> npt.NDArray[np.float64]:

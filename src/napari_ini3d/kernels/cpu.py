@@ -19,6 +19,8 @@ Float32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
 Int32 = npt.NDArray[np.int32]
 
+_LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no -inf
+
 _jit: Any = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 
 
@@ -45,7 +47,7 @@ def project(map_ft: Complex64, matrices: Float32, kx: Float32, ky: Float32, out:
             flip = x < 0
             if flip:
                 x, y, z = -x, -y, -z
-            x0, y0, z0 = int(x), int(math.floor(y)), int(math.floor(z))
+            x0, y0, z0 = int(x), math.floor(y), math.floor(z)
             fx, fy, fz = x - x0, y - y0, z - z0
             j, i = y0 + m, z0 + m
             c00 = map_ft[i, j, x0] * (1 - fx) + map_ft[i, j, x0 + 1] * fx
@@ -91,7 +93,7 @@ def backproject(
             if x < 0:
                 x, y, z = -x, -y, -z
                 value = value.conjugate()
-            x0, y0, z0 = int(x), int(math.floor(y)), int(math.floor(z))
+            x0, y0, z0 = int(x), math.floor(y), math.floor(z)
             fx, fy, fz = x - x0, y - y0, z - z0
             for dz in range(2):
                 wz = fz if dz else 1 - fz
@@ -106,7 +108,7 @@ def backproject(
 
 @_jit  # type: ignore[untyped-decorator]
 def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
-    """Write e^x for x <= 0 to `out`, 0 below -20; relative error 3e-7.
+    """Write e^x for x <= 0 to `out`, 0 below -20; relative error 1e-6.
 
     2^f on [-1/2, 1/2] is a Taylor polynomial, 2^i is set through the exponent's bits, so that
     the loop vectorises (a call of exp does not).
@@ -150,10 +152,10 @@ def dense_posterior(
     bits = np.empty(n_rotations, np.int32)
     row_max = np.empty(n_shifts, np.float32)
     for b in range(n_images):
-        best = np.float32(-np.inf)
+        best = _LOWEST
         best_s = 0
         for s in range(n_shifts):
-            top = np.float32(-np.inf)
+            top = _LOWEST
             for k in range(log_prior.shape[2]):
                 prior = log_prior[b, s, k]
                 for r in range(k * block, (k + 1) * block):
@@ -163,7 +165,7 @@ def dense_posterior(
             row_max[s] = top
             if top > best:
                 best, best_s = top, s
-        total = 0.0
+        total = np.float64(0.0)
         for s in range(n_shifts):
             row = scores[b, s]
             if row_max[s] < best - 20:
@@ -292,19 +294,19 @@ def symmetrise(
     m = numerator.shape[0] // 2
     for i in range(2 * m + 1):
         for j in range(2 * m + 1):
-            for l in range(m + 1):
+            for h in range(m + 1):
                 total = np.complex64(0)
                 weight = np.float32(0)
-                if (i - m) ** 2 + (j - m) ** 2 + l * l <= (m - 1) ** 2 + 1:
+                if (i - m) ** 2 + (j - m) ** 2 + h * h <= (m - 1) ** 2 + 1:
                     for g in range(operators.shape[0]):
                         a = operators[g]
-                        x = a[0, 0] * l + a[0, 1] * (j - m) + a[0, 2] * (i - m)
-                        y = a[1, 0] * l + a[1, 1] * (j - m) + a[1, 2] * (i - m)
-                        z = a[2, 0] * l + a[2, 1] * (j - m) + a[2, 2] * (i - m)
+                        x = a[0, 0] * h + a[0, 1] * (j - m) + a[0, 2] * (i - m)
+                        y = a[1, 0] * h + a[1, 1] * (j - m) + a[1, 2] * (i - m)
+                        z = a[2, 0] * h + a[2, 1] * (j - m) + a[2, 2] * (i - m)
                         flip = x < 0
                         if flip:
                             x, y, z = -x, -y, -z
-                        x0, y0, z0 = int(x), int(math.floor(y)), int(math.floor(z))
+                        x0, y0, z0 = int(x), math.floor(y), math.floor(z)
                         fx, fy, fz = x - x0, y - y0, z - z0
                         value = np.complex64(0)
                         for dz in range(2):
@@ -317,5 +319,5 @@ def symmetrise(
                                 weight += denominator[p, q, x0] * (wzy * (1 - fx))
                                 weight += denominator[p, q, x0 + 1] * (wzy * fx)
                         total += value.conjugate() if flip else value
-                out_numerator[i, j, l] = total
-                out_denominator[i, j, l] = weight
+                out_numerator[i, j, h] = total
+                out_denominator[i, j, h] = weight
