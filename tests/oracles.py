@@ -197,11 +197,18 @@ def slices_of(frame, poses: list[Pose], n: int) -> np.ndarray:
     """Return the slice of each pose, (N, n)."""
     kx, ky = frame.disk.kx[:n] * frame.padding, frame.disk.ky[:n] * frame.padding
     out = np.empty((len(poses), n), np.complex128)
-    for k, cube in enumerate(frame.cubes):
-        mine = np.array([i for i, p in enumerate(poses) if p.class_index == k], dtype=int)
-        if len(mine):
-            out[mine] = project(cube, np.stack([poses[i].matrix for i in mine]), kx, ky)
+    matrix, same = distinct_matrices(poses)
+    of_class = np.array([p.class_index for p in poses])
+    for k in np.unique(of_class):
+        out[of_class == k] = project(frame.cubes[k], matrix, kx, ky)[same[of_class == k]]
     return out
+
+
+def distinct_matrices(poses: list[Pose]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct matrices of some poses, and which of them each pose has."""
+    rows = np.stack([p.matrix for p in poses]).reshape(-1, 9)
+    matrix, same = np.unique(rows, axis=0, return_inverse=True)
+    return matrix.reshape(-1, 3, 3), same.ravel()
 
 
 def shift_wave(kx: np.ndarray, ky: np.ndarray, shift: np.ndarray, box_size: int) -> np.ndarray:
@@ -214,7 +221,8 @@ def expect(
 ) -> Expectation:
     """Compare each image with its candidate poses, one by one.
 
-    Poses that weigh less than `kept` times the image's best are left out of the sums.
+    Rotations (runs of poses, one for each fine shift) whose best pose weighs less than `kept`
+    times the image's best are left out of the sums.
     """
     n = len(frame.disk) if frame.fine_grid is not None else frame.n_coarse
     kx, ky = frame.disk.kx[:n].astype(float), frame.disk.ky[:n].astype(float)
@@ -228,9 +236,11 @@ def expect(
         weights = np.exp(log - log.max())
         found.evidence[image] = log.max() + np.log(weights.sum())
         weights /= weights.sum()
-        found.weights.append(weights)
+        found.weights.append(weights.copy())
         found.best.append(poses[int(weights.argmax())])
-        weights = np.where(weights > kept * weights.max(), weights, 0)
+        if kept:
+            runs = weights.reshape(-1, len(frame.fine_shifts))
+            runs[runs.max(1) <= kept * runs.max()] = 0
         _add_sums(found, frame, tile, image, (poses, weights / weights.sum()), (kx, ky, box_size))
     return found
 
@@ -241,7 +251,7 @@ def _add_sums(found, frame, tile, image, weighted_poses, waves) -> None:
     n = len(kx)
     sigma2, ctf = tile.sigma2[:n].astype(float), tile.ctf[image, :n].astype(float)
     slices = slices_of(frame, poses, n)
-    matrices = np.stack([p.matrix for p in poses])
+    matrix, same = distinct_matrices(poses)
     data = np.empty((len(poses), n), complex)
     for i, pose in enumerate(poses):
         x = tile.images[image, :n] * shift_wave(kx, ky, pose.shift, box_size)
@@ -255,5 +265,8 @@ def _add_sums(found, frame, tile, image, weighted_poses, waves) -> None:
         mine = of_class == k
         w = weights[mine, None]
         found.class_weight[k] += w.sum()
-        found.numerator[k] += backproject(w * data[mine] / sigma2, matrices[mine], *padded, m)
-        found.denominator[k] += backproject(w * ctf**2 / sigma2, matrices[mine], *padded, m)
+        values = np.zeros((2, len(matrix), n), complex)
+        np.add.at(values[0], same[mine], w * data[mine] / sigma2)
+        np.add.at(values[1], same[mine], w * ctf**2 / sigma2)
+        found.numerator[k] += backproject(values[0], matrix, *padded, m)
+        found.denominator[k] += backproject(values[1], matrix, *padded, m)

@@ -1,0 +1,269 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import oracles
+from napari_ini3d.engine.expectation import Frame, Pruning, Tile, TileSums, expect, shift_log_prior
+from napari_ini3d.engine.maximisation import complete_friedel
+from napari_ini3d.fourier.transforms import frequency_disk
+from napari_ini3d.geometry.sampling import child_rotations, random_rotation, rotation_grid
+from napari_ini3d.kernels.backend import choose_backend
+
+BOX = 16
+RADIUS = 5
+SHELLS = BOX // 2 + 1
+COARSE_RADIUS = 3
+CLASSES = 2
+IMAGES = 4
+SHIFTS = np.array([[0, 0], [2, 0], [-1, 1.5]], np.float32)
+FINE_SHIFTS = np.array([[0, 0], [0.5, 0], [0, -0.5]], np.float32)
+
+
+def waves(shifts: np.ndarray, disk) -> np.ndarray:
+    found = [oracles.shift_wave(disk.kx, disk.ky, shift, BOX) for shift in shifts]
+    return np.array(found, np.complex64)
+
+
+def slices_of(cubes: np.ndarray, grid, disk, padding: int, n: int) -> np.ndarray:
+    kx, ky = disk.kx[:n] * padding, disk.ky[:n] * padding
+    found = [oracles.project(cube, grid.matrices, kx, ky) for cube in cubes]
+    return np.concatenate(found).astype(np.complex64)
+
+
+def make_frame(*, two_pass: bool = False, padding: int = 1, table: bool = False) -> Frame:
+    rng = np.random.default_rng(5)
+    disk, turn = frequency_disk(BOX, RADIUS), random_rotation(rng)
+    m = RADIUS * padding + 1
+    cubes = np.stack([oracles.random_cube(rng, m) for _ in range(CLASSES)])
+    grid = rotation_grid(0).turned(turn)
+    fine = rotation_grid(1).turned(turn) if two_pass else None
+    n_coarse = disk.size_within(COARSE_RADIUS) if two_pass else len(disk)
+    slices = slices_of(cubes, grid, disk, padding, n_coarse)
+    return Frame(
+        disk=disk,
+        n_coarse=n_coarse,
+        padding=padding,
+        grid=grid,
+        fine_grid=fine,
+        cubes=cubes,
+        slices=slices,
+        slice_power=np.abs(slices) ** 2,
+        fine_slices=slices_of(cubes, fine, disk, padding, len(disk)) if table else None,
+        shifts=SHIFTS,
+        fine_shifts=FINE_SHIFTS,
+        shift_phase=waves(SHIFTS, disk),
+        fine_phase=waves(FINE_SHIFTS, disk),
+        log_class_share=np.log(np.array([0.7, 0.3], np.float32)),
+        sigma_offset=2.0,
+        temperature=1.0,
+        pruning=Pruning(share=0.0, most=CLASSES * len(grid.matrices), weight=0.0),
+        backend=choose_backend("cpu"),
+    )
+
+
+def make_tile(frame: Frame, noise: float = 3.0) -> Tile:
+    """Return images of the frame's slices, moved, with noise."""
+    rng = np.random.default_rng(6)
+    p = len(frame.disk)
+    ctf = rng.uniform(-1, 1, (IMAGES, p)).astype(np.float32)
+    turns = oracles.random_matrices(rng, IMAGES)
+    padded = frame.disk.kx * frame.padding, frame.disk.ky * frame.padding
+    clean = [
+        oracles.project(frame.cubes[i % CLASSES], turns[i : i + 1], *padded)[0]
+        * oracles.shift_wave(frame.disk.kx, frame.disk.ky, -SHIFTS[i % 3], BOX)
+        for i in range(IMAGES)
+    ]
+    parts = noise * rng.standard_normal((2, IMAGES, p))
+    images = (np.array(clean) * ctf + parts[0] + 1j * parts[1]).astype(np.complex64)
+    return Tile(
+        index=np.array([0, 2, 6, 8]),
+        images=images,
+        ctf=ctf,
+        premultiplied=False,
+        sigma2=rng.uniform(0.8, 1.2, p).astype(np.float32) * np.float32(noise**2),
+        centre=np.array([[0, 0], [1, 0], [0, -2], [3, 1]], np.float32),
+        from_expected=np.array([[0, 0], [1, 0], [0.5, -2], [0, 1]], np.float32),
+        class_bias=np.zeros((IMAGES, CLASSES), np.float32),
+        power=np.bincount(frame.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
+        half=0,
+        group=0,
+    )
+
+
+def all_poses(frame: Frame) -> list[oracles.Pose]:
+    return [
+        oracles.Pose(k, matrix, shift)
+        for k in range(CLASSES)
+        for matrix in frame.grid.matrices
+        for shift in frame.shifts
+    ]
+
+
+def children_of_all(frame: Frame, tile: Tile) -> list[list[oracles.Pose]]:
+    """Return, for each image, all fine poses about each coarse rotation's own best shift."""
+    coarse = all_poses(frame)
+    assert frame.fine_grid is not None
+    n_shifts, n_rotations = len(frame.shifts), len(frame.grid.matrices)
+    candidates = []
+    for image in range(IMAGES):
+        log = oracles.log_posterior(frame, tile, image, coarse, BOX, frame.n_coarse)
+        best = log.reshape(CLASSES, n_rotations, n_shifts).argmax(2)
+        candidates.append(
+            [
+                oracles.Pose(k, frame.fine_grid.matrices[child], frame.shifts[best[k, r]] + fine)
+                for k in range(CLASSES)
+                for r in range(n_rotations)
+                for child in child_rotations(np.array(r), frame.grid.n_psi)
+                for fine in frame.fine_shifts
+            ]
+        )
+    return candidates
+
+
+def assert_same(found: TileSums, expected: oracles.Expectation, tile: Tile) -> None:
+    poses = found.poses
+    assert np.array_equal(poses.index, tile.index)
+    assert np.allclose(poses.log_evidence, expected.evidence, atol=2e-3)
+    assert np.allclose(poses.max_probability, [w.max() for w in expected.weights], rtol=5e-3)
+    assert poses.class_index.tolist() == [b.class_index for b in expected.best]
+    assert np.allclose(poses.matrix, [b.matrix for b in expected.best])
+    shifts = tile.centre + [b.shift for b in expected.best]
+    assert np.allclose(poses.shift, shifts)
+    assert np.allclose(found.class_weight, expected.class_weight, atol=5e-3)
+    scale = np.abs(expected.explained).max()
+    assert np.allclose(found.explained, expected.explained, atol=2e-3 * scale)
+    numerator, denominator = found.numerator.copy(), found.denominator.copy()
+    complete_friedel(numerator, denominator)
+    for k in range(CLASSES):
+        for cube, whole in ((numerator, expected.numerator), (denominator, expected.denominator)):
+            half = oracles.half_cube(whole[k])
+            assert np.allclose(cube[k], half, atol=2e-3 * np.abs(half).max())
+
+
+@pytest.mark.parametrize("padding", [1, 2])
+def test_one_pass_finds_what_comparing_pose_by_pose_finds(padding):
+    frame = make_frame(padding=padding)
+    tile = make_tile(frame)
+    expected = oracles.expect(frame, tile, [all_poses(frame)] * IMAGES, BOX)
+    # the problem is neither decided beforehand nor undecided
+    assert 0.02 < np.mean([w.max() for w in expected.weights]) < 0.9
+    assert_same(expect(frame, tile), expected, tile)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("padding", [1, 2])
+def test_two_passes_without_pruning_compare_all_children(padding, table):
+    frame = make_frame(two_pass=True, padding=padding, table=table)
+    tile = make_tile(frame)
+    expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX)
+    assert_same(expect(frame, tile), expected, tile)
+
+
+def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs_one():
+    frame = make_frame(two_pass=True)
+    frame = dataclasses.replace(frame, pruning=dataclasses.replace(frame.pruning, weight=0.2))
+    tile = make_tile(frame)
+    found = expect(frame, tile)
+    expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX, kept=0.2)
+    assert_same(found, expected, tile)
+    assert found.class_weight.sum() == pytest.approx(IMAGES, rel=1e-5)
+    rows = [w.reshape(-1, len(FINE_SHIFTS)).max(1) for w in expected.weights]
+    assert found.poses.n_significant.tolist() == [(r > 0.2 * r.max()).sum() for r in rows]
+
+
+def test_pruning_to_one_rotation_compares_its_eight_children():
+    frame = make_frame(two_pass=True)
+    frame = dataclasses.replace(frame, pruning=Pruning(share=1.0, most=1, weight=0.0))
+    tile = make_tile(frame)
+    coarse = all_poses(frame)
+    n_shifts, n_psi = len(frame.shifts), frame.grid.n_psi
+    candidates = []
+    for image in range(IMAGES):
+        log = oracles.log_posterior(frame, tile, image, coarse, BOX, frame.n_coarse)
+        per_rotation = np.exp(log - log.max()).reshape(-1, n_shifts)
+        row = int(per_rotation.sum(1).argmax())
+        pose = coarse[row * n_shifts + int(per_rotation[row].argmax())]
+        children = child_rotations(np.array(row % len(frame.grid.matrices)), n_psi)
+        assert frame.fine_grid is not None
+        candidates.append(
+            [
+                oracles.Pose(pose.class_index, frame.fine_grid.matrices[c], pose.shift + fine)
+                for c in children
+                for fine in frame.fine_shifts
+            ]
+        )
+    assert_same(expect(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
+
+
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_temperature_flattens_the_posterior_and_not_the_data(two_pass):
+    frame = dataclasses.replace(make_frame(two_pass=two_pass), temperature=5.0)
+    tile = make_tile(frame)
+    candidates = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
+    assert_same(expect(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
+    cold = expect(dataclasses.replace(frame, temperature=1.0), tile)
+    assert (expect(frame, tile).poses.max_probability < cold.poses.max_probability).all()
+
+
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_a_class_bias_moves_images_between_classes(two_pass):
+    frame = make_frame(two_pass=two_pass)
+    bias = np.array([[0, 0], [2, 0], [0, 3], [-40, 40]], np.float32)
+    tile = dataclasses.replace(make_tile(frame), class_bias=bias)
+    candidates = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
+    found = expect(frame, tile)
+    assert_same(found, oracles.expect(frame, tile, candidates, BOX), tile)
+    assert found.poses.class_index[3] == 1
+
+
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_premultiplied_images_give_the_same_sums(two_pass):
+    frame = make_frame(two_pass=two_pass)
+    raw = make_tile(frame)
+    multiplied = dataclasses.replace(raw, images=raw.images * raw.ctf, premultiplied=True)
+    one, other = expect(frame, raw), expect(frame, multiplied)
+    scale = np.abs(one.numerator).max()
+    assert np.allclose(one.numerator, other.numerator, atol=1e-4 * scale)
+    assert np.allclose(one.denominator, other.denominator, rtol=1e-3, atol=1e-6)
+    assert np.allclose(one.explained, other.explained, rtol=1e-3)
+    assert np.allclose(one.poses.log_evidence, other.poses.log_evidence, atol=1e-3)
+    assert np.array_equal(one.poses.matrix, other.poses.matrix)
+
+
+def test_the_reference_of_an_image_without_noise_explains_its_power():
+    frame = make_frame()
+    tile = make_tile(frame)
+    row = 37
+    image = oracles.slices_of(frame, [all_poses(frame)[row * 3]], len(frame.disk))
+    images = np.repeat(image, IMAGES, 0).astype(np.complex64)
+    tile = dataclasses.replace(
+        tile,
+        images=images,
+        ctf=np.ones_like(tile.ctf),
+        sigma2=np.full_like(tile.sigma2, 1e-2),
+        from_expected=np.zeros_like(tile.from_expected),
+        power=np.bincount(frame.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
+    )
+    found = expect(frame, tile)
+    assert np.allclose(found.explained, tile.power, rtol=1e-4)
+    assert np.allclose(found.poses.matrix, frame.grid.matrices[row])
+    assert np.allclose(found.poses.max_probability, 1)
+
+
+def test_expectation_changes_nothing_and_gives_the_same_bits_twice():
+    frame = make_frame(two_pass=True)
+    tile = make_tile(frame)
+    before = tile.images.copy(), frame.slices.copy()
+    first, again = expect(frame, tile), expect(frame, tile)
+    assert np.array_equal(first.numerator, again.numerator)
+    assert np.array_equal(first.denominator, again.denominator)
+    assert np.array_equal(first.poses.log_evidence, again.poses.log_evidence)
+    assert np.array_equal(tile.images, before[0])
+    assert np.array_equal(frame.slices, before[1])
+
+
+def test_the_shift_prior_is_a_gaussian_about_the_expected_place():
+    found = shift_log_prior(SHIFTS, np.array([[1.0, -2]], np.float32), 3.0)
+    place = SHIFTS + np.array([1, -2])
+    assert np.allclose(found, [-(place**2).sum(1) / 18])
