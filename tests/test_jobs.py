@@ -8,7 +8,14 @@ import pytest
 
 from fake_runs import FakeState, fake_reconstruct
 from napari_ini3d import jobs
-from napari_ini3d.errors import InputError, RunFolderError, SettingsError, StarError, SymmetryError
+from napari_ini3d.errors import (
+    DeviceError,
+    InputError,
+    RunFolderError,
+    SettingsError,
+    StarError,
+    SymmetryError,
+)
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
@@ -243,6 +250,7 @@ def test_too_many_bad_images_end_the_run_before_it_starts(own_dataset, tmp_path)
     [
         ({"mask_diameter": 400.0}, SettingsError, "400 Å; the box is 32 pixels of 4 Å, 128 Å wide"),
         ({"symmetry": "Q7"}, SymmetryError, "Q7"),
+        ({"device": "toaster"}, (DeviceError, SettingsError), "toaster"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_at_once(dataset, tmp_path, changes, error, words):

@@ -22,16 +22,18 @@ from napari_ini3d.engine.state import EngineState
 from napari_ini3d.errors import Ini3dError, InputError, RunFolderError, SettingsError
 from napari_ini3d.geometry.symmetry import symmetry_operators
 from napari_ini3d.io.check import BadImage, bad_images, estimate_mask_diameter
+from napari_ini3d.io.logs import log_to_file
 from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.progress import IterationSummary, format_line, make_pictures
 from napari_ini3d.io.results import write_results
-from napari_ini3d.io.runs import RunFolder, RunRecord, log_to_file
+from napari_ini3d.io.runs import RunFolder, RunRecord
 from napari_ini3d.io.stacks import StackReader
 from napari_ini3d.io.star import (
     ParticleTable,
     read_particles,
     write_particle_subset,
 )
+from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.particles import ImageSource, IntArray, Particles
 from napari_ini3d.report import write_report
 from napari_ini3d.settings import InitialModelSettings
@@ -97,6 +99,7 @@ def start_run(
     output, particles_star = Path(output), Path(particles_star)
     RunFolder.check_free(output)
     symmetry_operators(settings.symmetry)
+    choose_backend(settings.device)
     particles, table = read_particles(particles_star, ctf=settings.ctf)
     with closing(StackReader(particles)) as reader:
         check_mask(settings, reader)

@@ -1,6 +1,5 @@
 import errno
 import json
-import logging
 import os
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import runs
-from napari_ini3d.io.runs import RunFolder, RunRecord, log_to_file
+from napari_ini3d.io.runs import RunFolder, RunRecord
 from napari_ini3d.settings import InitialModelSettings
 
 
@@ -214,21 +213,18 @@ def test_numbers_that_json_does_not_know_are_refused(folder):
         folder.append_progress({"resolution": float("nan")})
 
 
-def test_the_log_holds_what_the_package_says_and_only_while_it_is_open(tmp_path):
-    logger = logging.getLogger("napari_ini3d.engine")
-    path = tmp_path / "log.txt"
-    with log_to_file(path):
-        logger.info("inside")
-        logging.getLogger("other").warning("stranger")
-    logger.warning("after")
-    with log_to_file(path):
-        logger.info("again")
-    lines = path.read_text().splitlines()
-    assert [line.split()[-1] for line in lines] == ["inside", "again"]
-
-
 def test_settings_are_json_that_people_can_read(folder):
     folder.write_record(make_record())
     data = json.loads(folder.settings_path.read_text())
     assert data["settings"]["mask_diameter"] == 130.0
     assert data["command"].startswith("ini3d run")
+
+
+def test_a_run_that_failed_before_its_first_iteration_does_not_block_the_folder(folder):
+    folder.write_record(make_record())
+    with pytest.raises(RunFolderError, match="already holds a run"):
+        RunFolder.create(folder.path)  # it may be going on
+    folder.append_progress({"iteration": 1})
+    folder.mark("FAILURE")
+    again = RunFolder.create(folder.path)
+    assert (again.outcome(), again.read_progress()) == (None, [])

@@ -102,6 +102,9 @@ class RunFolder:
         with explain_os_errors(path):
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.pictures_path.mkdir(exist_ok=True)
+            folder.excluded_path.unlink(missing_ok=True)
+            folder.forget_after(0)
+            folder.clear_marks()
         return folder
 
     @classmethod
@@ -282,7 +285,7 @@ class RunFolder:
         if iteration is None:
             return (
                 f"{self.path} has no checkpoint.npz: the run ended before its first iteration "
-                "was done; start it again in another folder"
+                "was done; start it again with `ini3d run`"
             )
         listed = _listed(self.written_iterations())
         return f"{self.path} has no state of iteration {iteration}; choose one of: {listed}"
@@ -320,7 +323,8 @@ class RunFolder:
     def forget_after(self, iteration: int) -> None:
         """Take the lines and pictures of later iterations away; maps and STAR files stay."""
         lines = [line for line in self.read_progress() if line["iteration"] <= iteration]
-        self._write_text(self.progress_path, "".join(f"{json.dumps(x)}\n" for x in lines))
+        if self.progress_path.exists():
+            self._write_text(self.progress_path, "".join(f"{json.dumps(x)}\n" for x in lines))
         for path in self.pictures_path.glob("it*.npz"):
             match = _PICTURE_NAME.fullmatch(path.name)
             if match and int(match[1]) > iteration:
@@ -330,27 +334,6 @@ class RunFolder:
     def _write_text(path: Path, text: str) -> None:
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
-    """Append what the package logs to a file, as long as the context lasts."""
-    package = logging.getLogger(__name__.partition(".")[0])
-    with explain_os_errors(path):
-        handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
-    )
-    handler.setLevel(level)
-    before = package.level
-    package.addHandler(handler)
-    package.setLevel(min(level, package.getEffectiveLevel()))
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
-        package.setLevel(before)
-        handler.close()
 
 
 @contextmanager
@@ -379,10 +362,14 @@ def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _holds_run(path: Path) -> bool:
+    """Tell whether a folder holds a run; one that ended before its first iteration does not."""
     if not path.is_dir():
         return False
-    names = ("settings.json", "checkpoint.npz", "initial_model.mrc", "job.star")
-    return any((path / name).exists() for name in names) or any(path.glob("run_it*"))
+    names = ("checkpoint.npz", "initial_model.mrc", "job.star")
+    if any((path / name).exists() for name in names) or any(path.glob("run_it*")):
+        return True
+    ended = any((path / f"RELION_JOB_EXIT_{outcome}").exists() for outcome in OUTCOMES)
+    return (path / "settings.json").exists() and not ended
 
 
 def _copy_or_link(source: Path, target: Path) -> None:
