@@ -1,0 +1,133 @@
+import pytest
+
+from napari_ini3d.engine.schedule import (
+    Geometry,
+    Phases,
+    Plan,
+    Standing,
+    finest_radius,
+    plan_iteration,
+)
+from napari_ini3d.geometry.sampling import angular_step
+from napari_ini3d.settings import InitialModelSettings
+
+GEOMETRY = Geometry(box_size=64, pixel_size=3.0, diameter=130.0, n_particles=5000)
+SETTINGS = InitialModelSettings(mask_diameter=130.0)
+
+
+def plan(phase, step=0, supported=31, visited=1.0, settings=SETTINGS, geometry=GEOMETRY) -> Plan:
+    return plan_iteration(Standing(phase, step, supported, visited), settings, geometry)
+
+
+def walk(settings: InitialModelSettings, geometry: Geometry, supported: int = 1000) -> list[Plan]:
+    """Return the plans of a run whose halves agree up to `supported`."""
+    phases = Phases.of(settings.iterations)
+    lengths = {"starts": phases.starts, "search": phases.search, "refine": phases.refine}
+    plans = [
+        plan(phase, step, supported, 0.0 if phase == "starts" else 1.0, settings, geometry)
+        for phase, length in lengths.items()
+        for step in range(length)
+    ]
+    return [*plans, plan("final", 0, supported, 1.0, settings, geometry)]
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3, 10, 25, 80, 200])
+def test_the_phases_and_the_final_pass_share_out_the_iterations(iterations):
+    phases = Phases.of(iterations)
+    assert phases.starts >= 1
+    assert min(phases.search, phases.refine) >= 0
+    assert phases.starts + phases.search + phases.refine + 1 == max(iterations, 2)
+
+
+@pytest.mark.parametrize("iterations", [10, 25, 80, 200])
+def test_every_phase_has_its_turn_in_a_run_of_ten_or_more(iterations):
+    phases = Phases.of(iterations)
+    assert min(phases.starts, phases.search, phases.refine) >= 1
+
+
+@pytest.mark.parametrize("max_resolution", [None, 3.0, 6.5, 12.0, 30.0])
+@pytest.mark.parametrize("pixel_size", [1.5, 3.0, 6.0])
+@pytest.mark.parametrize("iterations", [3, 80])
+def test_the_ladder_never_goes_beyond_the_limit_or_nyquist(max_resolution, pixel_size, iterations):
+    settings = SETTINGS.with_changes(max_resolution=max_resolution, iterations=iterations)
+    geometry = Geometry(48, pixel_size, 130.0, 5000)
+    for step in walk(settings, geometry):
+        assert 2 <= step.radius < geometry.box_size / 2
+        assert step.radius <= finest_radius(settings, geometry)
+        assert step.coarse_radius <= step.radius
+        reached = geometry.resolution_of(step.radius)
+        assert reached >= max((max_resolution or 0) * (1 - 1e-9), 2 * pixel_size)
+
+
+def test_the_ladder_rises_and_begins_at_the_initial_resolution():
+    radii = [step.radius for step in walk(SETTINGS, GEOMETRY)]
+    assert radii == sorted(radii)
+    assert radii[0] == GEOMETRY.radius_of(40.0)
+    assert GEOMETRY.resolution_of(radii[-1]) == pytest.approx(8.0, abs=0.5)
+
+
+def test_the_ladder_waits_for_the_halves_to_agree():
+    radii = [step.radius for step in walk(SETTINGS, GEOMETRY, supported=6)]
+    assert max(radii) <= 8
+    assert plan("search", 25, supported=6).radius == 8
+
+
+@pytest.mark.parametrize("supported", [1, 5, 10, 20, 31])
+def test_the_angular_step_follows_the_resolution(supported):
+    for phase in ("search", "refine", "final"):
+        found = plan(phase, 25, supported)
+        useful = 57.3 * 2 * GEOMETRY.resolution_of(found.radius) / GEOMETRY.diameter
+        assert found.finest_step <= max(useful, angular_step(4)) * 1.001
+        # not finer than is of use, beyond what the coarsest setting leads to
+        assert found.finest_step >= useful / 2.001 or found.finest_step == 15.0
+
+
+def test_larger_particles_need_finer_steps():
+    large = Geometry(128, 3.0, 330.0, 5000)
+    settings = SETTINGS.with_changes(mask_diameter=330.0)
+    small_step = plan("search", 15, 20).finest_step
+    assert plan("search", 15, 40, 1.0, settings, large).finest_step < small_step
+
+
+@pytest.mark.parametrize("step", [30.0, 15.0, 7.5])
+def test_no_grid_is_coarser_than_the_setting(step):
+    settings = SETTINGS.with_changes(angular_step=step)
+    assert all(p.finest_step <= step for p in walk(settings, GEOMETRY))
+
+
+def test_the_final_pass_takes_all_particles_whole():
+    final = plan("final")
+    assert final.subset_size == GEOMETRY.n_particles
+    assert final.step_size == 1.0
+    assert final.two_pass
+
+
+@pytest.mark.parametrize("n_particles", [1, 30, 300, 5000, 200_000, 3_000_000])
+def test_subsets_grow_and_hold_no_more_than_there_is(n_particles):
+    geometry = Geometry(64, 3.0, 130.0, n_particles)
+    sizes = [p.subset_size for p in walk(SETTINGS, geometry)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == min(n_particles, max(200, min(5000, round(0.005 * n_particles))))
+    assert sizes[-1] == n_particles
+    assert max(sizes[:-1]) <= 50_000
+
+
+def test_shifts_are_searched_near_by_once_all_particles_have_been_visited():
+    settings = SETTINGS.with_changes(offset_range=60.0)
+    before = plan("refine", 0, 20, 0.5, settings)
+    after = plan("refine", 0, 20, 1.0, settings)
+    assert before.offset_range == 60.0
+    assert after.offset_range < 60.0
+
+
+def test_the_offset_step_is_the_users_where_given():
+    settings = SETTINGS.with_changes(offset_step=4.5)
+    assert {p.offset_step for p in walk(settings, GEOMETRY)} == {4.5}
+    two_pass = plan("refine", 0, 20, 1.0, settings)
+    assert two_pass.finest_offset_step == 2.25
+
+
+@pytest.mark.parametrize(("resolution", "radius"), [(1e4, 2), (40.0, 4), (0.1, 31)])
+def test_radii_stay_between_two_and_nyquist(resolution, radius):
+    assert GEOMETRY.radius_of(resolution) == radius
+    assert GEOMETRY.resolution_of(4) == pytest.approx(48.0)

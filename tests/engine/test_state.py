@@ -1,0 +1,89 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.particles import Assignments
+
+
+def make_model(rng: np.random.Generator, classes: int = 2) -> ModelState:
+    cube = (classes, 2, 5, 5, 4)
+    return ModelState(
+        maps=rng.standard_normal((classes, 6, 6, 6)).astype(np.float32),
+        numerator=(rng.standard_normal(cube) + 1j * rng.standard_normal(cube)).astype(np.complex64),
+        denominator=rng.random(cube).astype(np.float32),
+        sigma2=rng.random((3, 4)),
+        class_shares=np.array([0.1, 0.9]),
+        evidence=rng.standard_normal(7),
+    )
+
+
+def make_state(models: int = 3, phase="search") -> EngineState:
+    rng = np.random.default_rng(1)
+    n = 9
+    assignments = Assignments(
+        class_index=np.array([-1, 0, 1] * 3, np.int32),
+        **{
+            name: rng.standard_normal(n).astype(np.float32)
+            for name in ("rot", "tilt", "psi", "origin_x", "origin_y", "max_probability")
+        },
+        n_significant=np.arange(n, dtype=np.int32),
+        log_likelihood=rng.standard_normal(n).astype(np.float32),
+    )
+    states = tuple(make_model(rng) for _ in range(models))
+    return EngineState(12, phase, 3, 2400, 7, np.pi, states, assignments)
+
+
+@pytest.mark.parametrize("phase", ["starts", "search", "refine", "final"])
+@pytest.mark.parametrize("models", [1, 3, 12])
+def test_a_state_survives_a_file_bit_for_bit(tmp_path, models, phase):
+    state = make_state(models, phase)
+    path = tmp_path / "state.npz"
+    np.savez(path, **state.to_arrays())
+    with np.load(path, allow_pickle=False) as arrays:
+        again = EngineState.from_arrays(dict(arrays))
+    for name in ("iteration", "phase", "step", "drawn", "supported_radius", "sigma_offset"):
+        assert getattr(again, name) == getattr(state, name)
+        assert type(getattr(again, name)) is type(getattr(state, name))
+    assert len(again.models) == models
+    pairs = [(state.assignments, again.assignments)]
+    pairs += list(zip(state.models, again.models, strict=True))
+    for old, new in pairs:
+        for field in dataclasses.fields(old):
+            before, after = getattr(old, field.name), getattr(new, field.name)
+            assert before.dtype == after.dtype
+            assert np.array_equal(before, after)
+
+
+def test_models_keep_their_order_beyond_ten():
+    state = make_state(12)
+    again = EngineState.from_arrays(state.to_arrays())
+    for old, new in zip(state.models, again.models, strict=True):
+        assert np.array_equal(old.maps, new.maps)
+
+
+def test_a_state_without_an_array_is_refused():
+    arrays = make_state().to_arrays()
+    del arrays["models.1.sigma2"]
+    with pytest.raises(KeyError, match="sigma2"):
+        EngineState.from_arrays(arrays)
+
+
+def test_the_standing_counts_the_particles_that_were_visited():
+    standing = make_state().standing
+    assert standing.visited == pytest.approx(6 / 9)
+    assert (standing.phase, standing.step, standing.supported_radius) == ("search", 3, 7)
+
+
+def test_a_run_is_finished_after_its_final_pass():
+    assert not make_state(phase="search").finished
+    assert make_state(phase="final").finished
+    assert not make_state(phase="final").with_changes(step=0).finished
+
+
+def test_starts_are_compared_by_their_last_five_iterations():
+    model = dataclasses.replace(
+        make_model(np.random.default_rng(0)), evidence=np.array([100.0, 1, 2, 3, 4, 5])
+    )
+    assert model.recent_evidence == 3
