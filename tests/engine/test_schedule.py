@@ -59,17 +59,19 @@ def test_the_ladder_never_goes_beyond_the_limit_or_nyquist(max_resolution, pixel
         assert reached >= max((max_resolution or 0) * (1 - 1e-9), 2 * pixel_size)
 
 
-def test_the_ladder_rises_and_begins_at_the_initial_resolution():
+def test_the_ladder_rises_from_the_initial_resolution_as_far_as_the_run_may_go():
     radii = [step.radius for step in walk(SETTINGS, GEOMETRY)]
     assert radii == sorted(radii)
     assert radii[0] == GEOMETRY.radius_of(40.0)
-    assert GEOMETRY.resolution_of(radii[-1]) == pytest.approx(8.0, abs=0.5)
+    assert radii[-1] == finest_radius(SETTINGS, GEOMETRY)
 
 
-def test_the_ladder_waits_for_the_halves_to_agree():
-    radii = [step.radius for step in walk(SETTINGS, GEOMETRY, supported=6)]
-    assert max(radii) <= 8
-    assert plan("search", 25, supported=6).radius == 8
+@pytest.mark.parametrize("supported", [6, 10])
+def test_the_ladder_waits_for_the_halves_to_agree(supported):
+    held_back = max(step.radius for step in walk(SETTINGS, GEOMETRY, supported))
+    assert held_back <= 1.5 * supported + 4
+    assert held_back < finest_radius(SETTINGS, GEOMETRY)
+    assert plan("search", 25, supported).radius <= supported + 2
 
 
 @pytest.mark.parametrize("supported", [1, 5, 10, 20, 31])
@@ -77,9 +79,9 @@ def test_the_angular_step_follows_the_resolution(supported):
     for phase in ("search", "refine", "final"):
         found = plan(phase, 25, supported)
         useful = 57.3 * 2 * GEOMETRY.resolution_of(found.radius) / GEOMETRY.diameter
-        assert found.finest_step <= max(useful, angular_step(4)) * 1.001
-        # not finer than is of use, beyond what the coarsest setting leads to
-        assert found.finest_step >= useful / 2.001 or found.finest_step == 15.0
+        assert found.finest_step <= max(1.6 * useful, angular_step(4))
+        # nor is it finer than is of use, but for the grid it begins with
+        assert found.finest_step >= min(useful / 2.1, 15.0)
 
 
 def test_larger_particles_need_finer_steps():

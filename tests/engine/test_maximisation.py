@@ -1,0 +1,254 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import oracles
+from napari_ini3d.engine.expectation import BestPoses, Tile, TileSums
+from napari_ini3d.engine.maximisation import (
+    IterationSums,
+    complete_friedel,
+    inner_cube,
+    symmetrised,
+    update_model,
+    update_noise,
+)
+from napari_ini3d.engine.regularisation import MapConstraints
+from napari_ini3d.engine.state import ModelState
+from napari_ini3d.fourier.transforms import frequency_disk, map_to_cube
+from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import make_phantom
+
+BOX, PIXEL_SIZE, RADIUS = 24, 5.0, 8
+SHELLS = BOX // 2 + 1
+FREE = InitialModelSettings(
+    mask_diameter=90.0, flatten_solvent=False, non_negative=False, gridding_correction=False
+)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(13)
+
+
+def tile_sums(rng, half: int, group: int = 0, images: int = 3, *, premultiplied=False) -> TileSums:
+    m = RADIUS + 1
+    shape = (2, 2 * m + 1, 2 * m + 1, m + 2)
+    nothing = np.zeros((images, 0))
+    tile = Tile(
+        np.arange(images),
+        nothing,
+        nothing,
+        premultiplied,
+        nothing,
+        nothing,
+        nothing,
+        nothing,
+        rng.uniform(5, 6, SHELLS),
+        half,
+        group,
+    )
+    poses = BestPoses(
+        tile.index,
+        tile.index * 0,
+        np.zeros((images, 3, 3), np.float32),
+        np.zeros((images, 2), np.float32),
+        rng.random(images),
+        tile.index,
+        rng.random(images),
+    )
+    numerator = np.stack([oracles.random_cube(rng, m) for _ in range(2)])
+    denominator = rng.random(shape).astype(np.float32)
+    return TileSums(tile, numerator, denominator, rng.random(SHELLS), rng.random(2), poses)
+
+
+def empty_sums(groups: int = 2) -> IterationSums:
+    m = RADIUS + 1
+    return IterationSums(np.zeros((2, 2 * m + 1, 2 * m + 1, m + 2)), groups, SHELLS)
+
+
+def test_tiles_add_to_their_half_and_their_group(rng):
+    tiles = [tile_sums(rng, 0, 0), tile_sums(rng, 1, 1), tile_sums(rng, 1, 1, images=5)]
+    sums = empty_sums()
+    for tile in tiles:
+        sums.add(tile)
+    assert np.array_equal(sums.numerator[:, 0], tiles[0].numerator)
+    assert np.allclose(sums.numerator[:, 1], tiles[1].numerator + tiles[2].numerator)
+    assert np.allclose(sums.denominator[:, 1], tiles[1].denominator + tiles[2].denominator)
+    assert sums.n_images.tolist() == [3, 8]
+    assert sums.total == 11
+    residual = sum(t.tile.power - t.explained for t in tiles[1:])
+    assert np.allclose(sums.residual, [tiles[0].tile.power - tiles[0].explained, residual])
+    assert np.allclose(sums.class_weight, sum(t.class_weight for t in tiles))
+    every = np.concatenate([t.poses.log_evidence for t in tiles])
+    assert sums.mean_of("log_evidence") == pytest.approx(every.mean())
+
+
+def test_premultiplied_images_say_nothing_about_the_noise(rng):
+    sums = empty_sums()
+    sums.add(tile_sums(rng, 0, premultiplied=True))
+    assert (sums.residual == 0).all()
+
+
+def test_completing_the_plane_makes_it_its_own_friedel_mate(rng):
+    numerator = oracles.random_cube(rng, 5)
+    numerator[:, :, 0] = rng.standard_normal((11, 11)) + 1j * rng.standard_normal((11, 11))
+    denominator = rng.random(numerator.shape).astype(np.float32)
+    before = numerator.copy(), denominator.copy()
+    complete_friedel(numerator, denominator)
+    assert np.allclose(numerator[:, :, 0], before[0][:, :, 0] + before[0][::-1, ::-1, 0].conj())
+    assert np.allclose(denominator[:, :, 0], before[1][:, :, 0] + before[1][::-1, ::-1, 0])
+    assert np.array_equal(numerator[:, :, 1:], before[0][:, :, 1:])
+    assert np.array_equal(denominator[:, :, 1:], before[1][:, :, 1:])
+
+
+def test_the_inner_cube_is_a_view_of_the_same_frequencies():
+    big = np.zeros((13, 13, 8))
+    z, y, x = np.meshgrid(np.arange(-6, 7), np.arange(-6, 7), np.arange(8), indexing="ij")
+    big += 100 * z + 10 * y + x
+    inner = inner_cube(big, 3)
+    assert inner.shape == (7, 7, 5)
+    assert inner[3, 3, 0] == 0
+    assert inner[0, 6, 2] == -300 + 30 + 2
+    assert np.shares_memory(inner, big)
+
+
+def test_sums_are_given_per_image_and_averaged_over_the_operators(rng):
+    operators = symmetry_operators("D2").astype(np.float32)
+    cubes = {}
+    for name, group in (("C1", np.eye(3, dtype=np.float32)[None]), ("D2", operators)):
+        again = np.random.default_rng(2)
+        sums = empty_sums()
+        for half in (0, 1):
+            sums.add(tile_sums(again, half))
+        cubes[name] = symmetrised(sums, group, choose_backend("cpu"))
+    numerator, denominator = cubes["C1"]
+    again = np.random.default_rng(2)
+    first = tile_sums(again, 0)
+    assert np.allclose(numerator[:, 0, :, :, 1:], first.numerator[..., 1:] / 6)
+    for k, half in np.ndindex(2, 2):
+        expected = oracles.symmetrise(numerator[k, half], operators) / 4
+        assert np.allclose(cubes["D2"][0][k, half], expected, atol=1e-5)
+        expected = oracles.symmetrise(denominator[k, half] + 0j, operators) / 4
+        assert np.allclose(cubes["D2"][1][k, half], expected, atol=1e-5)
+
+
+def model(m: int) -> ModelState:
+    shape = (1, 2, 2 * m + 1, 2 * m + 1, m + 2)
+    return ModelState(
+        np.zeros((1, BOX, BOX, BOX), np.float32),
+        np.zeros(shape, np.complex64),
+        np.zeros(shape, np.float32),
+        np.ones((1, SHELLS)),
+        np.ones(1),
+        np.zeros(0),
+    )
+
+
+def whole_sums(volume: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray]:
+    cube = map_to_cube(volume, RADIUS, 1)
+    numerator = np.stack([weight * cube, weight * cube])[None].astype(np.complex64)
+    return numerator, np.full(numerator.shape, weight, np.float32)
+
+
+CONSTRAINTS = MapConstraints(FREE, BOX, PIXEL_SIZE)
+DENSITY = make_phantom(diameter=80, domains=2).density(BOX, PIXEL_SIZE, 16.0)
+
+
+def test_the_map_is_the_quotient_of_the_sums():
+    update = update_model(model(RADIUS + 1), whole_sums(DENSITY, 50.0), 1.0, RADIUS, CONSTRAINTS)
+    found = update.model.maps[0]
+    assert np.corrcoef(found.ravel(), DENSITY.ravel())[0, 1] > 0.99
+    assert found.std() == pytest.approx(DENSITY.std(), rel=0.05)
+    assert np.allclose(update.agreement[0].fsc[1 : RADIUS + 1], 1)
+    assert (update.agreement[0].fsc[RADIUS + 1 :] == 0).all()
+    assert update.map_change[0] == pytest.approx(1)
+
+
+def test_nothing_beyond_the_radius_is_in_the_map():
+    update = update_model(model(10), whole_sums(DENSITY, 50.0), 1.0, RADIUS, CONSTRAINTS)
+    k = np.fft.fftfreq(BOX, 1 / BOX)
+    length = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2)
+    power = np.abs(np.fft.fftn(update.model.maps[0]))
+    assert power[length > RADIUS + 0.5].max() < 1e-5 * power.max()
+
+
+def test_halves_that_disagree_are_held_back(rng):
+    other = rng.standard_normal((BOX, BOX, BOX)).astype(np.float32) * DENSITY.std()
+    new = whole_sums(DENSITY, 50.0)
+    new[0][0, 1] = whole_sums(other, 50.0)[0][0, 1]
+    apart = update_model(model(RADIUS + 1), new, 1.0, RADIUS, CONSTRAINTS)
+    assert apart.agreement[0].fsc[4:].max() < 0.6
+    mean = update_model(
+        model(RADIUS + 1), whole_sums((DENSITY + other) / 2, 50.0), 1.0, RADIUS, CONSTRAINTS
+    )
+    assert apart.model.maps.std() < 0.7 * mean.model.maps.std()
+
+
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_new_sums_are_blended_in_and_old_ones_fade(eta):
+    start = model(RADIUS + 3)
+    start.numerator[:] = 2
+    start.denominator[:] = 4
+    new = whole_sums(DENSITY, 50.0)
+    update = update_model(start, new, eta, RADIUS, CONSTRAINTS)
+    inner = inner_cube(update.model.numerator, RADIUS + 1)
+    assert np.allclose(inner, (1 - eta) * 2 + eta * new[0], atol=1e-5)
+    inner = inner_cube(update.model.denominator, RADIUS + 1)
+    assert np.allclose(inner, (1 - eta) * 4 + eta * new[1])
+    assert np.allclose(update.model.numerator[0, 0, 0], (1 - eta) * 2)
+    assert (start.numerator == 2).all()
+
+
+def test_trust_in_the_data_raises_power_where_halves_disagree_somewhat(rng):
+    new = whole_sums(DENSITY, 50.0)
+    noise = rng.standard_normal((BOX, BOX, BOX)).astype(np.float32) * DENSITY.std()
+    new[0][0, 1] = whole_sums(DENSITY + noise, 50.0)[0][0, 1]
+    spread = []
+    for tau2_fudge in (1.0, 4.0, 16.0):
+        settings = FREE.with_changes(tau2_fudge=tau2_fudge)
+        trusting = MapConstraints(settings, BOX, PIXEL_SIZE)
+        update = update_model(model(RADIUS + 1), new, 1.0, RADIUS, trusting)
+        spread.append(update.model.maps.std())
+    assert spread == sorted(spread)
+    assert spread[2] > 1.05 * spread[0]
+
+
+def test_noise_moves_halfway_to_the_residual_of_the_images_that_were_seen():
+    disk = frequency_disk(BOX, RADIUS)
+    sigma2 = np.full((3, SHELLS), 4.0)
+    sums = empty_sums(groups=3)
+    count = np.bincount(disk.shell, minlength=SHELLS)
+    sums.n_images[:] = [5, 0, 5]
+    sums.residual[0] = 2 * 5 * count * 10.0  # a variance of 10 in both parts
+    sums.residual[2] = -1
+    found = update_noise(sigma2, sums, disk)
+    assert np.allclose(found[0, 1 : RADIUS + 1], 7.0)
+    assert np.allclose(found[0, RADIUS + 1 :], 4.0)
+    assert found[0, 0] == 4.0
+    assert np.allclose(found[1:], 4.0)
+    assert (sigma2 == 4).all()
+
+
+def test_noise_of_known_variance_is_found(rng):
+    from napari_ini3d.fourier.transforms import images_to_disk
+
+    disk = frequency_disk(BOX, RADIUS)
+    images = rng.standard_normal((400, BOX, BOX)).astype(np.float32)
+    sums = empty_sums(groups=1)
+    power = (np.abs(images_to_disk(images, disk)) ** 2).sum(0)
+    sums.residual[0] = np.bincount(disk.shell, power, SHELLS)
+    sums.n_images[:] = len(images)
+    found = update_noise(np.zeros((1, SHELLS)), sums, disk)[0, 1 : RADIUS + 1] * 2
+    # white noise of variance 1 has 1 / n² in a component, half of it in its real part
+    assert np.allclose(found, 0.5 / BOX**2, rtol=0.15)
+    assert found.mean() == pytest.approx(0.5 / BOX**2, rel=0.04)
+
+
+def test_an_update_keeps_what_it_does_not_make():
+    start = dataclasses.replace(model(RADIUS + 1), sigma2=np.full((1, SHELLS), 3.0))
+    found = update_model(start, whole_sums(DENSITY, 1.0), 0.5, RADIUS, CONSTRAINTS).model
+    assert found.sigma2 is start.sigma2
+    assert found.class_shares is start.class_shares
