@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 from napari_ini3d.engine.expectation import BestPoses
 from napari_ini3d.engine.maximisation import IterationSums, Update
 from napari_ini3d.engine.records import IterationReport, Phase
-from napari_ini3d.engine.schedule import Geometry, Phases, Plan, finest_radius
+from napari_ini3d.engine.schedule import Geometry, Phases, Plan, refined_radius
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.fourier.fsc import fsc_resolution
 from napari_ini3d.geometry.euler import euler_to_matrix, matrix_to_euler
@@ -22,7 +22,7 @@ from napari_ini3d.settings import InitialModelSettings
 
 _VIEW_NSIDE = 8
 _SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
-_SETTLED_GAIN = 2e-3  # relative gain in evidence under which an iteration changes nothing
+_SETTLED_GAIN = 4e-3  # relative gain in evidence under which an iteration changes nothing
 _SETTLED_ITERATIONS = 2
 
 
@@ -141,21 +141,19 @@ def _next_state(
     geometry: Geometry,
 ) -> EngineState:
     plan = outcome.plan
-    phase, step = _next_phase(models[outcome.start], plan, outcome, settings, geometry)
-    supported = min(
-        a.first_shell_below(_SUPPORTED_FSC, plan.radius) - 1 for a in outcome.update.agreement
+    supported = max(
+        1, *(a.first_shell_below(_SUPPORTED_FSC, plan.radius) - 1 for a in outcome.update.agreement)
     )
-    assignments = with_poses(state.assignments, outcome.sums.poses, geometry.pixel_size)
+    phase, step = _next_phase(plan, outcome, supported, settings, geometry)
     if plan.phase == "starts" and phase != "starts":
         models = (_only(models[outcome.start], settings),)
-        # shifts found with a map of another start would lead astray
-        assignments = with_poses(state.assignments, outcome.sums.poses, geometry.pixel_size)
+    assignments = with_poses(state.assignments, outcome.sums.poses, geometry.pixel_size)
     return EngineState(
         iteration=state.iteration + 1,
         phase=phase,
         step=step,
         drawn=state.drawn + outcome.sums.total,
-        supported_radius=max(supported, 1),
+        supported_radius=supported,
         sigma_offset=state.sigma_offset,
         models=models,
         assignments=assignments,
@@ -163,9 +161,9 @@ def _next_state(
 
 
 def _next_phase(
-    model: ModelState,
     plan: Plan,
     outcome: Outcome,
+    supported: int,
     settings: InitialModelSettings,
     geometry: Geometry,
 ) -> tuple[Phase, int]:
@@ -175,17 +173,15 @@ def _next_phase(
         return ("search" if phases.search else "final"), 0
     if plan.phase == "search" and step >= phases.search:
         return ("refine" if phases.refine else "final"), 0
-    if plan.phase == "refine" and (
-        step >= phases.refine or _settled(model, plan, settings, geometry)
-    ):
+    growing = refined_radius(supported, settings, geometry) > plan.radius
+    settled = not growing and _settled(outcome.update.model, plan)
+    if plan.phase == "refine" and (step >= phases.refine or settled):
         # an iteration over all particles is its own final pass
         return "final", int(outcome.sums.total == geometry.n_particles)
     return plan.phase, step
 
 
-def _settled(
-    model: ModelState, plan: Plan, settings: InitialModelSettings, geometry: Geometry
-) -> bool:
+def _settled(model: ModelState, plan: Plan) -> bool:
     """Tell whether the last refinements have gained nothing."""
     if plan.step < _SETTLED_ITERATIONS:
         return False

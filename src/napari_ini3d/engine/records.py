@@ -30,7 +30,7 @@ class IterationReport:
     voxel_size : float
         Å.
     resolution : (K,) float32
-        Å, where the FSC between the two half maps falls below 0.5 (0.143 in the final phase).
+        Å, where the FSC between the two halves falls below 0.5; at best the finest compared.
     ssnr, fsc : (K, n // 2 + 1) float32
         Spectral signal-to-noise ratio and FSC between the halves, per shell of the box.
     step_size : float
@@ -47,7 +47,8 @@ class IterationReport:
     class_shares : (K,) float32
         Sum to 1.
     view_counts : (K, M) float32
-        Posterior weight per viewing direction on the HEALPix grid of M pixels (ring order).
+        Posterior weight per viewing direction on the HEALPix grid of M pixels, in the order of
+        `geometry.healpix.pixel_directions`.
     map_change : (K,) float32
         Relative L2 change of each map since the last iteration.
     sigma2_noise : (G, n // 2 + 1) float32

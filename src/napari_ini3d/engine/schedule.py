@@ -13,6 +13,8 @@ from napari_ini3d.settings import InitialModelSettings
 _NATURAL_STARTS, _NATURAL_SEARCH = 25, 30
 _SEARCH_RESOLUTION = 15.0  # Å, where the search hands over to the refinement
 _FINEST_DEFAULT = 8.0  # Å; an initial model needs no more
+_DETAILS = 22  # finest default detail across the particle: what a grid of 7.5° can carry
+_TOLERANCE = 1.5  # of the angular step against 2 · resolution / diameter
 _ALMOST_ALL = 0.98
 _LOCAL_STEPS = 2
 _FINEST_ORDER = 3  # of a coarse grid: 7.5°, with children of 3.75°
@@ -113,7 +115,7 @@ def finest_radius(settings: InitialModelSettings, geometry: Geometry) -> int:
     """Return the Fourier radius that the run may reach."""
     limit = settings.max_resolution
     if limit is None:
-        limit = max(_FINEST_DEFAULT, 2.5 * geometry.pixel_size)
+        limit = max(_FINEST_DEFAULT, 2.5 * geometry.pixel_size, geometry.diameter / _DETAILS)
     return geometry.radius_of(max(limit, 2 * geometry.pixel_size))
 
 
@@ -138,9 +140,7 @@ class Standing:
     visited: float
 
 
-def plan_iteration(
-    standing: Standing, settings: InitialModelSettings, geometry: Geometry
-) -> Plan:
+def plan_iteration(standing: Standing, settings: InitialModelSettings, geometry: Geometry) -> Plan:
     """Return the plan of an iteration."""
     phase, step = standing.phase, standing.step
     finest = finest_radius(settings, geometry)
@@ -154,11 +154,19 @@ def plan_iteration(
         radius = max(first, min(ladder, standing.supported_radius + 2, finest))
         update = _subset(progress, geometry), 0.4
         return _sampled(standing, radius, update, settings, geometry)
-    supported = standing.supported_radius
-    radius = min(max(first, supported + max(2, supported // 6)), finest)
+    radius = refined_radius(standing.supported_radius, settings, geometry)
     subset = geometry.n_particles if phase == "final" else _subset(2.0, geometry)
     update = subset, 1.0 if subset == geometry.n_particles else 0.5
     return _sampled(standing, radius, update, settings, geometry)
+
+
+def refined_radius(
+    supported_radius: int, settings: InitialModelSettings, geometry: Geometry
+) -> int:
+    """Return the Fourier radius to refine to where the halves agree up to another."""
+    first = geometry.radius_of(settings.initial_resolution)
+    ahead = supported_radius + max(3, supported_radius // 4)
+    return min(max(first, ahead), finest_radius(settings, geometry))
 
 
 def _subset(progress: float, geometry: Geometry) -> int:
@@ -182,7 +190,7 @@ def _sampled(
     useful = float(np.rad2deg(2 * resolution / geometry.diameter))
     two_pass = standing.phase != "starts"
     order = max(1, order_of_step(settings.angular_step) - two_pass)
-    while angular_step(order + two_pass) > useful and order < _FINEST_ORDER:
+    while angular_step(order + two_pass) > _TOLERANCE * useful and order < _FINEST_ORDER:
         order += 1
     # a grid point stands for its surroundings only at coarser resolution than this
     coarse = np.deg2rad(angular_step(order)) * 0.45 * geometry.diameter
