@@ -1,0 +1,307 @@
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from napari_ini3d.comparison import compare_maps
+from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.errors import DeviceError
+from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.masks import radius_grid
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import (
+    InMemorySource,
+    SimulatedParticles,
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+)
+
+BOX, PIXEL_SIZE, DIAMETER = 32, 5.0, 115.0
+SETTINGS = InitialModelSettings(
+    mask_diameter=DIAMETER, iterations=25, starts=2, offset_range=10.0, threads=1
+)
+SHORT = SETTINGS.with_changes(iterations=8)
+PHANTOM = make_phantom(seed=3, diameter=100, domains=3)
+
+
+def simulate(phantom=PHANTOM, **changes: object) -> SimulatedParticles:
+    settings = SimulationSettings(
+        number=300, box_size=BOX, pixel_size=PIXEL_SIZE, snr=2.0, offset_sigma=4.0, seed=2
+    )
+    return simulate_particles(phantom, settings.with_changes(**changes))
+
+
+@pytest.fixture(scope="module")
+def particles() -> SimulatedParticles:
+    return simulate()
+
+
+@pytest.fixture(scope="module")
+def few() -> SimulatedParticles:
+    return simulate(number=60)
+
+
+@pytest.fixture(scope="module")
+def run(particles) -> list[IterationReport]:
+    return run_all(particles, SETTINGS)
+
+
+def run_all(data: SimulatedParticles, settings: InitialModelSettings, **options):
+    source = InMemorySource.of(data)
+    return list(reconstruct(source, data.particles, settings, **options))
+
+
+def arrays_of(state: EngineState) -> dict[str, np.ndarray]:
+    return state.to_arrays()
+
+
+def assert_same_bits(first: IterationReport, second: IterationReport) -> None:
+    assert (first.iteration, first.phase, first.message) == (
+        second.iteration,
+        second.phase,
+        second.message,
+    )
+    one, other = arrays_of(first.state), arrays_of(second.state)
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        assert values.dtype == other[name].dtype
+        assert values.tobytes() == other[name].tobytes(), name
+
+
+def test_a_map_like_the_truth_comes_from_nothing(run):
+    truth = PHANTOM.density(BOX, PIXEL_SIZE)
+    found = compare_maps(truth, run[-1].volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
+    assert found.resolution_half < 16.0
+    assert found.mean_fsc(20.0) > 0.9
+    blank = compare_maps(truth, run[0].volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
+    assert blank.mean_fsc(20.0) < found.mean_fsc(20.0) - 0.2
+
+
+def test_every_particle_is_assigned_near_its_place(run, particles):
+    found, truth = run[-1].assignments, particles.truth
+    assert (found.class_index == 0).all()
+    assert run[-1].subset_size == len(particles.particles)
+    off = [found.origin_x - truth.origin_x, found.origin_y - truth.origin_y]
+    off = np.hypot(*[o - np.median(o) for o in off])
+    # the map may lie beside the truth's centre, which moves particles by less than this
+    assert np.median(off) < 2 * PIXEL_SIZE
+    assert np.abs(np.hypot(found.origin_x, found.origin_y)).max() < 60
+
+
+def test_reports_tell_the_story_of_the_run(run):
+    phases = [report.phase for report in run]
+    order = ["starts", "search", "refine", "final"]
+    assert phases == sorted(phases, key=order.index)
+    assert phases[0] == "starts"
+    assert "search" in phases
+    assert [report.iteration for report in run] == list(range(1, len(run) + 1))
+    assert len(run) <= SETTINGS.iterations
+    assert [report.converged for report in run] == [False] * (len(run) - 1) + [True]
+    assert run[-1].resolution[0] < run[0].resolution[0]
+    sizes = [report.current_size for report in run]
+    assert sizes == sorted(sizes)
+    for report in run:
+        assert report.volumes.shape == (1, BOX, BOX, BOX)
+        assert report.volumes.dtype == np.float32
+        assert np.isfinite(report.volumes).all()
+        assert report.fsc.shape == report.ssnr.shape == (1, BOX // 2 + 1)
+        assert report.sigma2_noise.shape == (1, BOX // 2 + 1)
+        assert (report.sigma2_noise > 0).all()
+        assert report.class_shares.sum() == pytest.approx(1, abs=1e-4)
+        assert 0 < report.mean_max_probability <= 1
+        visited = (report.assignments.class_index >= 0).sum()
+        assert report.view_counts.sum() == visited
+        assert report.seconds["total"] > 0
+        assert report.message
+
+
+def test_the_noise_of_the_images_is_found(run, particles):
+    # high in the spectrum there is little but the noise, scaled to variance 1 in the background
+    noise = run[-1].sigma2_noise[0, 12:16].mean()
+    images = particles.images
+    background = images[:, radius_grid(BOX, 2) > DIAMETER / PIXEL_SIZE / 2]
+    scaled = np.fft.rfft2(images / background.std(1)[:, None, None])[:, 13, 2]
+    assert noise == pytest.approx((np.abs(scaled) ** 2).mean() / 2 / BOX**4, rel=0.5)
+
+
+def test_one_seed_gives_the_same_bits_twice_and_with_two_threads(few):
+    first = run_all(few, SHORT)
+    for threads in (1, 2):
+        again = run_all(few, SHORT.with_changes(threads=threads))
+        assert len(again) == len(first)
+        for one, other in zip(first, again, strict=True):
+            assert_same_bits(one, other)
+
+
+def test_another_seed_gives_another_run(few):
+    first, other = (run_all(few, SHORT.with_changes(seed=seed))[-1] for seed in (1, 2))
+    assert not np.array_equal(first.volumes, other.volumes)
+
+
+@pytest.mark.parametrize("after", [1, 4, 6])
+def test_a_resumed_run_has_the_bits_of_the_uninterrupted_one(few, tmp_path, after):
+    whole = run_all(few, SHORT)
+    path = tmp_path / "state.npz"
+    np.savez(path, **whole[after - 1].state.to_arrays())
+    with np.load(path) as arrays:
+        state = EngineState.from_arrays(dict(arrays))
+    rest = run_all(few, SHORT, state=state)
+    assert len(rest) == len(whole) - after
+    for one, other in zip(rest, whole[after:], strict=True):
+        assert_same_bits(one, other)
+
+
+def test_reports_are_not_changed_by_later_iterations(few):
+    source = InMemorySource.of(few)
+    kept = []
+    for report in reconstruct(source, few.particles, SHORT):
+        copies = {name: values.copy() for name, values in arrays_of(report.state).items()}
+        kept.append((report, copies))
+    for report, copies in kept:
+        for name, values in arrays_of(report.state).items():
+            assert values.tobytes() == copies[name].tobytes(), name
+
+
+def test_a_finished_run_has_nothing_more_to_do(few):
+    assert run_all(few, SHORT, state=run_all(few, SHORT)[-1].state) == []
+
+
+def test_stopping_ends_after_the_iteration_in_hand(few):
+    seen = []
+    source = InMemorySource.of(few)
+    for report in reconstruct(source, few.particles, SHORT, stop=lambda: len(seen) >= 3):
+        seen.append(report)
+    assert [report.iteration for report in seen] == [1, 2, 3]
+    rest = run_all(few, SHORT, state=seen[-1].state)
+    assert_same_bits(rest[-1], run_all(few, SHORT)[-1])
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_the_shortest_runs_end_with_every_particle_assigned(few, iterations):
+    found = run_all(few, SHORT.with_changes(iterations=iterations))
+    assert len(found) <= max(iterations, 2)
+    assert found[-1].converged
+    assert (found[-1].assignments.class_index >= 0).all()
+
+
+def test_no_gpu_is_an_error_before_the_first_iteration(few):
+    with pytest.raises(DeviceError):
+        run_all(few, SHORT.with_changes(device="gpu"))
+
+
+@pytest.mark.parametrize("anneal", [True, False])
+def test_two_classes_share_the_particles(few, anneal):
+    found = run_all(few, SHORT.with_changes(classes=2, anneal_classes=anneal, iterations=10))
+    last = found[-1]
+    assert last.volumes.shape == (2, BOX, BOX, BOX)
+    assert set(np.unique(last.assignments.class_index)) <= {0, 1}
+    for report in found:
+        assert report.class_shares.sum() == pytest.approx(1, abs=1e-4)
+        assert (report.class_shares >= 0).all()
+    assert len(found[0].volumes) == (1 if anneal else 2)
+
+
+def test_two_different_particles_separate_into_two_classes():
+    other = make_phantom(seed=8, diameter=70, domains=2)
+    first, second = simulate(number=150), simulate(other, number=150, seed=9)
+    images = np.concatenate([first.images, second.images])
+    data = simulate()
+    settings = SETTINGS.with_changes(classes=2, anneal_classes=False, iterations=20)
+    source = InMemorySource(images, PIXEL_SIZE)
+    particles = data.particles
+    for name in ("defocus_u", "defocus_v", "defocus_angle"):
+        both = [getattr(d.particles, name) for d in (first, second)]
+        getattr(particles, name)[:] = np.concatenate(both)
+    last = list(reconstruct(source, particles, settings))[-1]
+    kind = np.arange(300) >= 150
+    agreement = (last.assignments.class_index == kind).mean()
+    assert max(agreement, 1 - agreement) > 0.8
+
+
+def test_symmetry_during_the_run_is_in_the_map():
+    data = simulate(make_phantom("D2", seed=3, diameter=100, domains=1), number=60)
+    settings = SHORT.with_changes(symmetry="D2", symmetry_during_run=True)
+    for report in run_all(data, settings):
+        volume = report.volumes[0]
+        inner = volume[1:, 1:, 1:]  # symmetric about voxel n // 2
+        for flips in ((1, 2), (0, 2), (0, 1)):
+            turned = np.flip(inner, flips)
+            assert np.abs(turned - inner).max() < 1e-3 * inner.max()
+    free = run_all(data, settings.with_changes(symmetry_during_run=False))[-1].volumes[0][
+        1:, 1:, 1:
+    ]
+    assert np.abs(np.flip(free, (1, 2)) - free).max() > 0.05 * free.max()
+    assert len(symmetry_operators("D2")) == 4
+
+
+def outside() -> np.ndarray:
+    return radius_grid(BOX, 3) > DIAMETER / PIXEL_SIZE / 2 + 14.0 / PIXEL_SIZE
+
+
+def test_solvent_is_flat_and_density_not_negative_unless_asked(few):
+    held = run_all(few, SHORT)[-1].volumes[0]
+    assert held.min() == 0
+    assert np.abs(held[outside()]).max() < 1e-6 * held.max()
+    free = run_all(few, SHORT.with_changes(flatten_solvent=False, non_negative=False))[-1]
+    assert free.volumes.min() < 0
+    assert (free.volumes[0][outside()] != 0).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"padding_factor": 2},
+        {"gridding_correction": False},
+        {"ctf_ignore_first_peak": True},
+        {"max_resolution": 25.0},
+        {"tile_size": 7},
+        {"max_resolution": 10.0},
+    ],
+    ids=lambda changes: "-".join(f"{k}={v}" for k, v in changes.items()),
+)
+def test_options_lead_to_a_map_of_their_own(few, changes):
+    plain, found = (run_all(few, s)[-1] for s in (SHORT, SHORT.with_changes(**changes)))
+    assert np.isfinite(found.volumes).all()
+    assert found.volumes.max() > 0
+    assert found.volumes.tobytes() != plain.volumes.tobytes()
+    if changes.get("max_resolution") == 25.0:
+        assert BOX * PIXEL_SIZE / (found.current_size / 2) >= 25.0
+
+
+def test_padding_two_reconstructs_as_well(particles, run):
+    truth = PHANTOM.density(BOX, PIXEL_SIZE)
+    settings = SETTINGS.with_changes(padding_factor=2, iterations=16)
+    found = run_all(particles, settings)[-1]
+    judged = compare_maps(truth, found.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
+    assert judged.mean_fsc(20.0) > 0.85
+
+
+def test_images_without_ctf_are_reconstructed_without_correction():
+    data = simulate(ctf=False)
+    settings = SETTINGS.with_changes(ctf=False, iterations=16)
+    found = run_all(data, settings)[-1]
+    truth = PHANTOM.density(BOX, PIXEL_SIZE)
+    judged = compare_maps(truth, found.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
+    assert judged.mean_fsc(20.0) > 0.9
+
+
+def test_states_hold_one_model_after_the_starts(run):
+    for report in run:
+        models = report.state.models
+        assert len(models) == (2 if report.state.phase == "starts" else 1)
+        assert all(isinstance(model, ModelState) for model in models)
+        for model in models:
+            assert {f.name for f in fields(model)} >= {"maps", "sigma2"}
+            assert model.class_shares.sum() == pytest.approx(1)
+
+
+def test_several_optics_groups_have_noise_of_their_own():
+    data = simulate(number=80, groups=2)
+    images = data.images.copy()
+    last = list(reconstruct(InMemorySource(images, PIXEL_SIZE), data.particles, SHORT))[-1]
+    assert last.sigma2_noise.shape == (2, BOX // 2 + 1)
+    assert np.isfinite(last.volumes).all()
+    assert not np.array_equal(*last.sigma2_noise)
