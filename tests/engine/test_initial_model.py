@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.errors import DeviceError
-from napari_ini3d.geometry.symmetry import symmetry_operators
 from napari_ini3d.masks import radius_grid
+from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
     InMemorySource,
@@ -76,8 +76,6 @@ def test_a_map_like_the_truth_comes_from_nothing(run):
     found = compare_maps(truth, run[-1].volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
     assert found.resolution_half < 16.0
     assert found.mean_fsc(20.0) > 0.9
-    blank = compare_maps(truth, run[0].volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
-    assert blank.mean_fsc(20.0) < found.mean_fsc(20.0) - 0.2
 
 
 def test_every_particle_is_assigned_near_its_place(run, particles):
@@ -206,17 +204,17 @@ def test_two_classes_share_the_particles(few, anneal):
 
 def test_two_different_particles_separate_into_two_classes():
     other = make_phantom(seed=8, diameter=70, domains=2)
-    first, second = simulate(number=150), simulate(other, number=150, seed=9)
+    first, second = simulate(number=100), simulate(other, number=100, seed=9)
     images = np.concatenate([first.images, second.images])
-    data = simulate()
-    settings = SETTINGS.with_changes(classes=2, anneal_classes=False, iterations=20)
+    data = simulate(number=200)
+    settings = SETTINGS.with_changes(classes=2, anneal_classes=False, iterations=14)
     source = InMemorySource(images, PIXEL_SIZE)
     particles = data.particles
     for name in ("defocus_u", "defocus_v", "defocus_angle"):
         both = [getattr(d.particles, name) for d in (first, second)]
         getattr(particles, name)[:] = np.concatenate(both)
     last = list(reconstruct(source, particles, settings))[-1]
-    kind = np.arange(300) >= 150
+    kind = np.arange(200) >= 100
     agreement = (last.assignments.class_index == kind).mean()
     assert max(agreement, 1 - agreement) > 0.8
 
@@ -234,7 +232,6 @@ def test_symmetry_during_the_run_is_in_the_map():
         1:, 1:, 1:
     ]
     assert np.abs(np.flip(free, (1, 2)) - free).max() > 0.05 * free.max()
-    assert len(symmetry_operators("D2")) == 4
 
 
 def outside() -> np.ndarray:
@@ -305,3 +302,49 @@ def test_several_optics_groups_have_noise_of_their_own():
     assert last.sigma2_noise.shape == (2, BOX // 2 + 1)
     assert np.isfinite(last.volumes).all()
     assert not np.array_equal(*last.sigma2_noise)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="shifts are searched about the last ones found, and the fine pass goes beyond the "
+    "coarse range, so that nothing bounds the distance from the centre",
+)
+@pytest.mark.parametrize("offset_range", [0.0, 6.0])
+def test_particles_are_not_looked_for_beyond_the_offset_range(few, offset_range):
+    last = run_all(few, SHORT.with_changes(offset_range=offset_range))[-1]
+    found = np.hypot(last.assignments.origin_x, last.assignments.origin_y)
+    assert found.max() <= offset_range + last.offset_step + 1e-3
+
+
+def test_images_multiplied_by_their_ctf_are_reconstructed_as_well(particles):
+    optics = particles.particles.optics[0]
+    ky, kx = np.meshgrid(
+        np.fft.fftfreq(BOX, PIXEL_SIZE), np.fft.rfftfreq(BOX, PIXEL_SIZE), indexing="ij"
+    )
+    ctf = compute_ctf(ctf_parameters(particles.particles, 0), kx, ky)
+    images = np.fft.irfft2(np.fft.rfft2(particles.images) * ctf, s=(BOX, BOX))
+    source = InMemorySource(images.astype(np.float32), PIXEL_SIZE)
+    marked = replace(particles.particles, optics=(replace(optics, ctf_premultiplied=True),))
+    settings = SETTINGS.with_changes(iterations=16)
+    last = list(reconstruct(source, marked, settings))[-1]
+    truth = PHANTOM.density(BOX, PIXEL_SIZE)
+    found = compare_maps(truth, last.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
+    assert found.mean_fsc(20.0) > 0.9
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_a_handful_of_particles_ends_with_a_finite_map(number):
+    last = run_all(simulate(number=number), SHORT)[-1]
+    assert last.subset_size == number
+    assert np.isfinite(last.volumes).all()
+    assert last.volumes.max() > 0
+
+
+@pytest.mark.parametrize("padding", [1, 2])
+def test_a_run_up_to_nyquist_stays_in_its_box(few, padding):
+    settings = SHORT.with_changes(
+        initial_resolution=10.0, max_resolution=10.0, padding_factor=padding, iterations=3
+    )
+    last = run_all(few, settings)[-1]
+    assert last.current_size == BOX - 2
+    assert np.isfinite(last.volumes).all()
