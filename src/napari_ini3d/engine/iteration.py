@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,13 +50,19 @@ _CLASS_BIAS = 6.0  # log units, at the start of the search
 _LEAST_SHARE = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """What one model made of a subset."""
+class _Clock:
+    """Measures the wall time of stages that follow each other."""
 
-    update: Update
-    sums: IterationSums
-    seconds: dict[str, float]
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {"total": 0.0}
+        self._last = time.perf_counter()
+
+    def stage(self, name: str) -> None:
+        """End a stage."""
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self.seconds["total"] += now - self._last
+        self._last = now
 
 
 class Workshop:
@@ -142,35 +147,29 @@ class Workshop:
 
     def iterate(self, state: EngineState) -> IterationReport:
         """Do one iteration; nothing of the state is changed in place."""
-        started = time.perf_counter()
         plan = plan_iteration(state.standing, self.settings, self.geometry)
         subset = draw_subset(
             self.geometry.n_particles, state.drawn, plan.subset_size, self.settings.seed
         )
+        clock = _Clock()
         with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
-            visits = [self._visit(state, plan, model, subset) for model in state.models]
-        best = max(range(len(visits)), key=lambda i: visits[i].update.model.recent_evidence)
-        seconds = {name: sum(v.seconds[name] for v in visits) for name in visits[0].seconds}
-        seconds["total"] = time.perf_counter() - started
-        models = tuple(visit.update.model for visit in visits)
-        outcome = Outcome(plan, visits[best].update, visits[best].sums, best, seconds)
+            frames = [self._frame(state, plan, model) for model in state.models]
+            clock.stage("slices")
+            sums = self._expect(state, plan, frames, subset)
+            clock.stage("expectation")
+            updates = [
+                self._maximise(plan, *each) for each in zip(state.models, frames, sums, strict=True)
+            ]
+            clock.stage("maximisation")
+        best = max(range(len(updates)), key=lambda i: updates[i].model.recent_evidence)
+        models = tuple(update.model for update in updates)
+        outcome = Outcome(plan, updates[best], sums[best], best, clock.seconds)
         return make_report(state, models, outcome, self.settings, self.geometry)
 
-    def _visit(self, state: EngineState, plan: Plan, model: ModelState, subset: IntArray) -> _Visit:
-        """Compare a subset with a model and return what follows."""
-        t0 = time.perf_counter()
-        frame = self._frame(state, plan, model)
-        t1 = time.perf_counter()
-        sums = IterationSums(frame.cubes, len(model.sigma2), self.source.box_size // 2 + 1)
-        for tile_sums in self._expect_tiles(state, plan, model, frame, subset):
-            sums.add(tile_sums)
-        t2 = time.perf_counter()
+    def _maximise(self, plan: Plan, model: ModelState, frame: Frame, sums: IterationSums) -> Update:
         new = symmetrised(sums, self.operators, self.backend)
         update = update_model(model, new, plan.step_size, plan.radius, self.constraints)
-        update = replace(update, model=self._learn(update.model, plan, sums, frame))
-        t3 = time.perf_counter()
-        seconds = {"slices": t1 - t0, "expectation": t2 - t1, "maximisation": t3 - t2}
-        return _Visit(update, sums, seconds)
+        return replace(update, model=self._learn(update.model, plan, sums, frame))
 
     def _learn(
         self, model: ModelState, plan: Plan, sums: IterationSums, frame: Frame
@@ -207,33 +206,42 @@ class Workshop:
             pool=self._pool,
         )
 
-    def _expect_tiles(
-        self,
-        state: EngineState,
-        plan: Plan,
-        model: ModelState,
-        frame: Frame,
-        subset: IntArray,
-    ) -> Iterator[TileSums]:
-        """Yield the sums of all tiles in their order, a few of them computed ahead."""
-        found = state.assignments
-        bias = self._class_bias(state, plan, frame.n_classes)
+    def _expect(
+        self, state: EngineState, plan: Plan, frames: list[Frame], subset: IntArray
+    ) -> list[IterationSums]:
+        """Return the sums over a subset, for each model; a few tiles are computed ahead."""
+        n_shells = self.source.box_size // 2 + 1
+        n_groups = len(self._particles.optics)
+        totals = [IterationSums(frame.cubes, n_groups, n_shells) for frame in frames]
+        work = self._tile_work(state, plan, frames)
+        tiles = split_into_tiles(subset, self._particles.optics_index, self._tile_size(frames[0]))
+        ahead: deque[Future[list[TileSums]]] = deque()
 
-        def work(batch: ImageBatch) -> TileSums:
+        def add_oldest() -> None:
+            for total, tile_sums in zip(totals, ahead.popleft().result(), strict=True):
+                total.add(tile_sums)
+
+        for batch in self.source.batches(tiles):
+            ahead.append(self._pool.submit(work, batch))
+            if len(ahead) > self._threads + 1:
+                add_oldest()
+        while ahead:
+            add_oldest()
+        return totals
+
+    def _tile_work(
+        self, state: EngineState, plan: Plan, frames: list[Frame]
+    ) -> Callable[[ImageBatch], list[TileSums]]:
+        found, sigma2 = state.assignments, state.models[0].sigma2  # starts share the noise
+        bias = self._class_bias(state, plan, frames[0].n_classes)
+
+        def work(batch: ImageBatch) -> list[TileSums]:
             i = batch.index
             origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)
-            tile = self.preparation.tile(batch, frame.disk, origins, model.sigma2, bias(i))
-            return expect(frame, tile)
+            tile = self.preparation.tile(batch, frames[0].disk, origins, sigma2, bias(i))
+            return [expect(frame, tile) for frame in frames]
 
-        tiles = split_into_tiles(subset, self._particles.optics_index, self._tile_size(frame))
-        ahead: deque[Future[TileSums]] = deque()
-        with closing(self.source.batches(tiles)) as batches:
-            for batch in batches:
-                ahead.append(self._pool.submit(work, batch))
-                if len(ahead) > self._threads + 1:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        return work
 
     def _class_bias(
         self, state: EngineState, plan: Plan, n_classes: int
