@@ -188,8 +188,10 @@ def log_posterior(frame, tile, image: int, poses: list[Pose], box_size: int, n: 
         fit = (2 * gain.real - (ctf * np.abs(slices[i])) ** 2) / (2 * sigma2)
         off = tile.from_expected[image] + pose.shift
         prior = -(off @ off) / (2 * frame.sigma_offset**2)
+        if np.hypot(*off) > frame.offset_limit + 1:
+            prior -= 1e6
         prior += frame.log_class_share[pose.class_index]
-        out[i] = fit.sum() / frame.temperature + prior + tile.class_bias[image, pose.class_index]
+        out[i] = fit.sum() + prior + tile.class_bias[image, pose.class_index]
     return out
 
 

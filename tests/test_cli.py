@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import mrcfile
 import numpy as np
@@ -19,6 +20,7 @@ from fake_runs import FakeState, fake_reconstruct, make_volume
 from napari_ini3d import __version__, jobs
 from napari_ini3d.cli import demo
 from napari_ini3d.cli.app import app
+from napari_ini3d.cli.options import settings_parameters
 from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
@@ -112,6 +114,14 @@ def test_every_setting_is_an_option_with_its_help():
         assert field.metadata["info"].help[:12] in text
 
 
+def test_settings_with_choices_are_options_that_list_them_and_parse_numbers():
+    made = {parameter.name: parameter for parameter in settings_parameters()}
+    step, padding = (get_args(made[n].annotation) for n in ("angular_step", "padding_factor"))
+    assert (step[0], step[1].metavar) == (float, "30|15|7.5|3.75")
+    assert (padding[0], padding[1].metavar) == (int, "1|2")
+    assert get_args(made["classes"].annotation)[1].metavar is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -119,6 +129,7 @@ def test_every_setting_is_an_option_with_its_help():
         (("--classes", "0"), "--classes"),
         (("--iterations", "many"), "--iterations"),
         (("--angular-step", "10"), "choose one of 30, 15, 7.5, 3.75"),
+        (("--padding-factor", "3"), "choose one of 1, 2"),
         (("--max-resolution", "90"), "coarser than initial_resolution"),
         (("--json", "--quiet"), "exclude each other"),
     ],

@@ -29,7 +29,7 @@ STRIP_LENGTH = 8
 """Iterations shown side by side."""
 
 _MOST_CLASSES = 12
-_PACKAGES = ("napari-ini3d", "numpy", "scipy", "numba", "mrcfile", "starfile")
+_PACKAGES = ("napari-ini3d", "numpy", "scipy", "numba", "mrcfile")
 _VERDICTS = {"SUCCESS": "finished", "FAILURE": "failed", "ABORTED": "stopped before its end"}
 
 Pictures = dict[str, npt.NDArray[Any]]

@@ -24,6 +24,7 @@ class FieldInfo:
     unit: str = ""
     minimum: float | None = None
     maximum: float | None = None
+    choices: tuple[float, ...] = ()
     relion: str = ""
 
 
@@ -93,8 +94,9 @@ class InitialModelSettings:
     iterations: int = _setting(
         200,
         "Optimisation",
-        "Most iterations that are done; the run stops before when it has converged.",
-        minimum=1,
+        "Most iterations that are done; the run stops before when it has converged. "
+        "The last one assigns every particle.",
+        minimum=2,
         maximum=2000,
         relion="--iter",
     )
@@ -118,7 +120,8 @@ class InitialModelSettings:
     max_resolution: float | None = _setting(
         None,
         "Optimisation",
-        "Finest resolution that is used; left out, as far as the data carry.",
+        "Finest resolution that is used. Left out: 8 Å, 2.5 pixels or 1/22 of the mask diameter, "
+        "whichever is the coarsest; an initial model needs no more.",
         unit="Å",
         minimum=1.0,
         maximum=200.0,
@@ -131,11 +134,12 @@ class InitialModelSettings:
         "Take the CTF as 1 up to its first peak; for data whose low frequencies were changed.",
         relion="--ctf_intact_first_peak",
     )
-    angular_step: Literal[30.0, 15.0, 7.5, 3.75] = _setting(
+    angular_step: float = _setting(
         30.0,
         "Sampling",
         "Coarsest angular step. The grid follows the resolution of the map from there on.",
         unit="°",
+        choices=(30.0, 15.0, 7.5, 3.75),
         relion="--healpix_order",
     )
     offset_range: float = _setting(
@@ -156,11 +160,12 @@ class InitialModelSettings:
         maximum=100.0,
         relion="--offset_step",
     )
-    padding_factor: Literal[1, 2] = _setting(
+    padding_factor: int = _setting(
         1,
         "Compute",
         "Zero padding of the map before its Fourier transform: 2 interpolates better, and takes "
         "eight times the memory.",
+        choices=(1, 2),
         relion="--pad",
     )
     gridding_correction: bool = _setting(
@@ -209,7 +214,7 @@ class InitialModelSettings:
     tile_size: int | None = _setting(
         None,
         "Compute",
-        "Images compared at once; left out, chosen from the free memory.",
+        "Images compared at once by a thread; left out, as many as have their scores in 64 MB.",
         minimum=1,
         maximum=4096,
     )
@@ -217,8 +222,6 @@ class InitialModelSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_field(field.name, getattr(self, field.name), field.metadata["info"])
-        _check_choice("angular_step", self.angular_step, (30.0, 15.0, 7.5, 3.75))
-        _check_choice("padding_factor", self.padding_factor, (1, 2))
         if self.max_resolution is not None and self.max_resolution > self.initial_resolution:
             raise SettingsError(
                 f"max_resolution is {self.max_resolution:g} Å, coarser than initial_resolution "
@@ -233,14 +236,11 @@ class InitialModelSettings:
 def _check_field(name: str, value: Any, info: FieldInfo) -> None:
     if value is None or isinstance(value, (str, bool)):
         return
+    if info.choices and value not in info.choices:
+        listed = ", ".join(f"{choice:g}" for choice in info.choices)
+        raise SettingsError(f"{name} is {value!r}; choose one of {listed}")
     low, high = info.minimum, info.maximum
     if value != value or (low is not None and value < low) or (high is not None and value > high):
         unit = f" {info.unit}" if info.unit else ""
         bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
         raise SettingsError(f"{name} is {value:g}{unit}; it must be {bounds}{unit}")
-
-
-def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        listed = ", ".join(f"{c:g}" for c in choices)
-        raise SettingsError(f"{name} is {value!r}; choose one of {listed}")

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import oracles
-from napari_ini3d.engine.expectation import Frame, Pruning, Tile, TileSums, expect, shift_log_prior
+from napari_ini3d.engine.expectation import expect
+from napari_ini3d.engine.giving_back import shift_log_prior
 from napari_ini3d.engine.maximisation import complete_friedel
+from napari_ini3d.engine.tiles import Frame, Pruning, Tile, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk
 from napari_ini3d.geometry.sampling import child_rotations, random_rotation, rotation_grid
 from napari_ini3d.kernels.backend import choose_backend
@@ -56,7 +58,7 @@ def make_frame(*, two_pass: bool = False, padding: int = 1, table: bool = False)
         fine_phase=waves(FINE_SHIFTS, disk),
         log_class_share=np.log(np.array([0.7, 0.3], np.float32)),
         sigma_offset=2.0,
-        temperature=1.0,
+        offset_limit=100.0,
         pruning=Pruning(share=0.0, most=CLASSES * len(grid.matrices), weight=0.0),
         backend=choose_backend("cpu"),
     )
@@ -119,6 +121,11 @@ def children_of_all(frame: Frame, tile: Tile) -> list[list[oracles.Pose]]:
             ]
         )
     return candidates
+
+
+def distance_moved(found: TileSums, tile: Tile) -> np.ndarray:
+    """Return how far the best poses are from the expected shifts, pixels."""
+    return np.hypot(*(found.poses.shift - tile.centre + tile.from_expected).T)
 
 
 def assert_same(found: TileSums, expected: oracles.Expectation, tile: Tile) -> None:
@@ -196,14 +203,24 @@ def test_pruning_to_one_rotation_compares_its_eight_children():
     assert_same(expect(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
 
 
-@pytest.mark.parametrize("two_pass", [False, True])
-def test_temperature_flattens_the_posterior_and_not_the_data(two_pass):
-    frame = dataclasses.replace(make_frame(two_pass=two_pass), temperature=5.0)
-    tile = make_tile(frame)
-    candidates = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
-    assert_same(expect(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
-    cold = expect(dataclasses.replace(frame, temperature=1.0), tile)
-    assert (expect(frame, tile).poses.max_probability < cold.poses.max_probability).all()
+@pytest.mark.parametrize(("two_pass", "limit"), [(False, 0.9), (True, 1.2)])
+def test_poses_beyond_the_offset_limit_and_a_pixel_have_no_weight_and_the_others_keep_theirs(
+    two_pass, limit
+):
+    free = make_frame(two_pass=two_pass)
+    tile = make_tile(free)
+    frame = dataclasses.replace(free, offset_limit=limit)
+    every = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
+    within = [
+        [p for p in poses if np.hypot(*(start + p.shift)) <= limit + 1]
+        for start, poses in zip(tile.from_expected, every, strict=True)
+    ]
+    assert all(within)
+    assert sum(map(len, within)) < sum(map(len, every))
+    found = expect(frame, tile)
+    assert_same(found, oracles.expect(frame, tile, within, BOX), tile)
+    assert distance_moved(found, tile).max() <= limit + 1
+    assert distance_moved(expect(free, tile), tile).max() > limit + 1
 
 
 @pytest.mark.parametrize("two_pass", [False, True])
@@ -264,6 +281,17 @@ def test_expectation_changes_nothing_and_gives_the_same_bits_twice():
 
 
 def test_the_shift_prior_is_a_gaussian_about_the_expected_place():
-    found = shift_log_prior(SHIFTS, np.array([[1.0, -2]], np.float32), 3.0)
+    frame = dataclasses.replace(make_frame(), sigma_offset=3.0)
+    found = shift_log_prior(frame, SHIFTS, np.array([[1.0, -2]], np.float32))
     place = SHIFTS + np.array([1, -2])
     assert np.allclose(found, [-(place**2).sum(1) / 18])
+
+
+@pytest.mark.parametrize("limit", [0.0, 2.0])
+def test_the_shift_prior_is_lower_by_a_million_beyond_the_limit_and_a_pixel(limit):
+    frame = make_frame()
+    bounded = dataclasses.replace(frame, offset_limit=limit)
+    shifts = np.array([[0, 0], [limit + 1, 0], [0, limit + 1.01], [-9, 9]], np.float32)
+    start = np.zeros((1, 2), np.float32)
+    lower = shift_log_prior(frame, shifts, start) - shift_log_prior(bounded, shifts, start)
+    assert lower == pytest.approx(np.array([[0, 0, 1e6, 1e6]]), abs=0.1)

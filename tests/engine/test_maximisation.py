@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import oracles
-from napari_ini3d.engine.expectation import BestPoses, Tile, TileSums
 from napari_ini3d.engine.maximisation import (
     IterationSums,
     complete_friedel,
@@ -15,6 +14,7 @@ from napari_ini3d.engine.maximisation import (
 )
 from napari_ini3d.engine.regularisation import MapConstraints
 from napari_ini3d.engine.state import ModelState
+from napari_ini3d.engine.tiles import BestPoses, Tile, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk, map_to_cube
 from napari_ini3d.geometry.symmetry import symmetry_operators
 from napari_ini3d.kernels.backend import choose_backend

@@ -7,7 +7,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -54,16 +54,15 @@ _SETTINGS = InitialModelSettings
 
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     info: FieldInfo = field.metadata["info"]
-    plain, choices = _plain_type(hint)
+    plain = _plain_type(hint)
     flag = flag_of(field.name)
     text = f"{info.help} ({info.unit})" if info.unit else info.help
-    bounds = {} if plain in (str, bool) or choices else _bounds(info, plain)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if plain is bool else flag,
         help=text,
         rich_help_panel=info.group,
-        metavar="|".join(f"{c:g}" for c in choices) if choices else None,
-        **bounds,
+        metavar="|".join(f"{choice:g}" for choice in info.choices) or None,
+        **_bounds(info, plain),
     )
     return inspect.Parameter(
         field.name,
@@ -83,11 +82,8 @@ def _is_optional(hint: Any) -> bool:
     return get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint)
 
 
-def _plain_type(hint: Any) -> tuple[Any, tuple[float, ...]]:
-    """Return the type to parse, and the choices where there are only some."""
+def _plain_type(hint: Any) -> Any:
+    """Return the type to parse, without None."""
     if _is_optional(hint):
-        hint = next(arg for arg in get_args(hint) if arg is not type(None))
-    if get_origin(hint) is Literal:
-        choices = get_args(hint)
-        return type(choices[0]), choices
-    return hint, ()
+        return next(arg for arg in get_args(hint) if arg is not type(None))
+    return hint

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_ini3d.engine.expectation import Tile
-from napari_ini3d.fourier.transforms import Float32, FrequencyDisk, images_to_disk
+from napari_ini3d.engine.tiles import Tile
+from napari_ini3d.fourier.transforms import Float32, FrequencyDisk, images_to_disk, sum_shells
 from napari_ini3d.masks import radius_grid, soft_mask
 from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, IntArray, Particles
 
 MASK_EDGE = 14.0  # Å, over which masks fall to zero
-_EPOCH_STREAM = 7
+_ORDER_STREAM = 7
 
 
 def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
-    """Return the next `size` particles of a walk through permuted epochs, sorted.
+    """Return the next `size` particles of a walk round a random order, sorted.
+
+    Walking round one order visits all particles equally often, and never one twice in a subset.
 
     Parameters
     ----------
@@ -29,19 +31,8 @@ def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
         At most `n_particles`.
     seed : int
     """
-    if size >= n_particles:
-        return np.arange(n_particles)
-    epoch, start = divmod(drawn, n_particles)
-    order = _epoch(n_particles, epoch, seed)[start : start + size]
-    if len(order) < size:
-        rest = _epoch(n_particles, epoch + 1, seed)
-        rest = rest[~np.isin(rest, order)][: size - len(order)]
-        order = np.concatenate([order, rest])
-    return np.sort(order)
-
-
-def _epoch(n_particles: int, epoch: int, seed: int) -> IntArray:
-    return np.random.default_rng([seed, _EPOCH_STREAM, epoch]).permutation(n_particles)
+    order = np.random.default_rng([seed, _ORDER_STREAM]).permutation(n_particles)
+    return np.sort(order[(drawn + np.arange(size)) % n_particles])
 
 
 def split_into_tiles(subset: IntArray, optics_index: IntArray, tile_size: int) -> list[IntArray]:
@@ -102,10 +93,8 @@ class ImagePreparation:
         images = normalise(batch.images, self.mask_diameter / self.pixel_size / 2)
         images = _move(images, moved.astype(np.int64))
         power = images_to_disk(images, disk)
-        power_per_shell = np.bincount(
-            disk.shell,
-            (power.real**2 + power.imag**2).sum(0, dtype=np.float64),
-            minlength=images.shape[-1] // 2 + 1,
+        power_per_shell = sum_shells(
+            disk, (power.real**2 + power.imag**2).sum(0, dtype=np.float64), images.shape[-1]
         )
         images_ft = images_to_disk(images * self._mask(images.shape[-1]), disk)
         group = int(self.particles.optics_index[batch.index[0]])

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from napari_ini3d.engine.expectation import Frame, Pruning
 from napari_ini3d.engine.schedule import Geometry, Plan
+from napari_ini3d.engine.tiles import Frame, Pruning
 from napari_ini3d.fourier.transforms import Complex64, Float32, FrequencyDisk, frequency_disk
 from napari_ini3d.geometry.sampling import RotationGrid, rotation_grid, shift_grid
 from napari_ini3d.kernels.backend import Backend
@@ -25,6 +25,7 @@ def build_frame(
     geometry: Geometry,
     padding: int,
     sigma_offset: float,
+    offset_limit: float,
     class_shares: npt.NDArray[np.float64],
     backend: Backend,
     pool: ThreadPoolExecutor,
@@ -40,7 +41,7 @@ def build_frame(
         By which the rotation grids are turned as a whole.
     geometry : Geometry
     padding : int
-    sigma_offset : float
+    sigma_offset, offset_limit : float
         Å.
     class_shares : (K,)
     backend, pool
@@ -75,7 +76,7 @@ def build_frame(
         fine_phase=shift_phase(fine_shifts, disk, box_size),
         log_class_share=np.log(class_shares).astype(np.float32),
         sigma_offset=sigma_offset / pixel_size,
-        temperature=1.0,
+        offset_limit=offset_limit / pixel_size,
         pruning=Pruning(),
         backend=backend,
     )
@@ -84,7 +85,8 @@ def build_frame(
 def shift_phase(shifts: Float32, disk: FrequencyDisk, box_size: int) -> Complex64:
     """Return exp(-2πi k·t / n), (S, P): what moves an image by each shift (pixels)."""
     turns = (shifts[:, :1] * disk.kx + shifts[:, 1:] * disk.ky) / box_size
-    return np.exp(-2j * np.pi * turns).astype(np.complex64)
+    phase: Complex64 = np.exp(-2j * np.pi * turns).astype(np.complex64)
+    return phase
 
 
 class _Slicer:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d.engine.batches import ImagePreparation, draw_subset, split_into_tiles
-from napari_ini3d.engine.expectation import Frame, TileSums, expect
+from napari_ini3d.engine.expectation import expect
 from napari_ini3d.engine.frames import build_frame
 from napari_ini3d.engine.maximisation import (
     IterationSums,
@@ -35,6 +35,7 @@ from napari_ini3d.engine.schedule import (
 )
 from napari_ini3d.engine.starts import initial_noise, random_map
 from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.engine.tiles import Frame, TileSums
 from napari_ini3d.fourier.transforms import Float32
 from napari_ini3d.geometry.sampling import random_rotation
 from napari_ini3d.geometry.symmetry import symmetry_operators
@@ -201,6 +202,7 @@ class Workshop:
             geometry=self.geometry,
             padding=self.settings.padding_factor,
             sigma_offset=state.sigma_offset,
+            offset_limit=self.settings.offset_range,
             class_shares=model.class_shares,
             backend=self.backend,
             pool=self._pool,

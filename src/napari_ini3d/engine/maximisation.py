@@ -9,11 +9,11 @@ the plain algorithm, with η < 1 on small subsets it wanders as gradient descent
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_ini3d.engine.expectation import BestPoses, TileSums
 from napari_ini3d.engine.regularisation import (
     Agreement,
     MapConstraints,
@@ -23,10 +23,12 @@ from napari_ini3d.engine.regularisation import (
     wiener_divide,
 )
 from napari_ini3d.engine.state import ModelState
+from napari_ini3d.engine.tiles import BestPoses, TileSums
 from napari_ini3d.fourier.transforms import Complex64, Float32, FrequencyDisk
 from napari_ini3d.kernels.backend import Backend
 
 Float64 = npt.NDArray[np.float64]
+Scalar = TypeVar("Scalar", np.complex64, np.float32)
 
 _NOISE_MEMORY = 0.5
 
@@ -95,7 +97,7 @@ def complete_friedel(numerator: Complex64, denominator: Float32) -> None:
     denominator[..., 0] += denominator[..., ::-1, ::-1, 0].copy()
 
 
-def inner_cube(cube: npt.NDArray[np.generic], m: int) -> npt.NDArray[np.generic]:
+def inner_cube(cube: npt.NDArray[Scalar], m: int) -> npt.NDArray[Scalar]:
     """Return a view of the half cube (..., 2m + 1, 2m + 1, m + 2) within a larger one."""
     big = cube.shape[-3] // 2
     inner = slice(big - m, big + m + 1)
@@ -105,11 +107,16 @@ def inner_cube(cube: npt.NDArray[np.generic], m: int) -> npt.NDArray[np.generic]
 def symmetrised(
     sums: IterationSums, operators: Float32, backend: Backend
 ) -> tuple[Complex64, Float32]:
-    """Return numerator and denominator, per image, averaged over a point group's operators."""
+    """Return numerator and denominator, per image, averaged over a point group's operators.
+
+    The sums are used up.
+    """
     complete_friedel(sums.numerator, sums.denominator)
     scale = np.float32(1 / (sums.total * len(operators)))
+    sums.numerator *= scale
+    sums.denominator *= scale
     if len(operators) == 1:
-        return sums.numerator * scale, sums.denominator * scale
+        return sums.numerator, sums.denominator
     numerator, denominator = np.zeros_like(sums.numerator), np.zeros_like(sums.denominator)
     for k, half in np.ndindex(numerator.shape[:2]):
         backend.symmetrise(
@@ -119,7 +126,7 @@ def symmetrised(
             numerator[k, half],
             denominator[k, half],
         )
-    return numerator * scale, denominator * scale
+    return numerator, denominator
 
 
 def update_model(
@@ -171,9 +178,10 @@ def update_model(
 def _blend(
     model: ModelState, new: tuple[Complex64, Float32], step_size: float
 ) -> tuple[Complex64, Float32]:
-    numerator = model.numerator * np.float32(1 - step_size)
-    denominator = model.denominator * np.float32(1 - step_size)
+    numerator, denominator = model.numerator.copy(), model.denominator.copy()
     m = new[0].shape[-3] // 2
+    numerator *= np.float32(1 - step_size)
+    denominator *= np.float32(1 - step_size)
     inner_cube(numerator, m)[...] += new[0] * np.float32(step_size)
     inner_cube(denominator, m)[...] += new[1] * np.float32(step_size)
     return numerator, denominator
@@ -181,8 +189,9 @@ def _blend(
 
 def _relative_change(old: Float32, new: Float32) -> Float64:
     axes = (1, 2, 3)
-    change = np.sqrt(((new - old) ** 2).sum(axes, dtype=np.float64))
-    return change / np.maximum(np.sqrt((new**2).sum(axes, dtype=np.float64)), 1e-30)
+    change: Float64 = np.sqrt(((new - old) ** 2).sum(axes, dtype=np.float64))
+    length: Float64 = np.sqrt((new**2).sum(axes, dtype=np.float64))
+    return change / np.maximum(length, 1e-30)
 
 
 def update_noise(sigma2: Float64, sums: IterationSums, disk: FrequencyDisk) -> Float64:

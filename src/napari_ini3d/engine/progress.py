@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from napari_ini3d.engine.expectation import BestPoses
 from napari_ini3d.engine.maximisation import IterationSums, Update
 from napari_ini3d.engine.records import IterationReport, Phase
 from napari_ini3d.engine.schedule import Geometry, Phases, Plan, refined_radius
+from napari_ini3d.engine.starts import start_agreement
 from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.engine.tiles import BestPoses
 from napari_ini3d.fourier.fsc import fsc_resolution
 from napari_ini3d.geometry.euler import euler_to_matrix, matrix_to_euler
 from napari_ini3d.geometry.healpix import pixel_directions
@@ -119,8 +120,8 @@ def make_report(
         map_change=update.map_change.astype(np.float32),
         sigma2_noise=update.model.sigma2.astype(np.float32),
         start=outcome.start,
-        message=_message(plan, outcome, resolution, after, len(models)),
-        converged=after.finished,
+        message=_message(outcome, resolution, after, models, settings.iterations),
+        converged=after.finished and after.iteration < settings.iterations,
         seconds=outcome.seconds,
         assignments=after.assignments,
         state=after,
@@ -175,10 +176,10 @@ def _next_phase(
         return ("refine" if phases.refine else "final"), 0
     growing = refined_radius(supported, settings, geometry) > plan.radius
     settled = not growing and _settled(outcome.update.model, plan)
-    if plan.phase == "refine" and (step >= phases.refine or settled):
+    if plan.phase == "refine" and settled:
         # an iteration over all particles is its own final pass
         return "final", int(outcome.sums.total == geometry.n_particles)
-    return plan.phase, step
+    return ("final", 0) if plan.phase == "refine" and step >= phases.refine else (plan.phase, step)
 
 
 def _settled(model: ModelState, plan: Plan) -> bool:
@@ -220,21 +221,32 @@ def _view_counts(assignments: Assignments, n_classes: int) -> npt.NDArray[np.flo
 
 
 def _message(
-    plan: Plan,
     outcome: Outcome,
     resolution: npt.NDArray[np.float64],
     after: EngineState,
-    n_models: int,
+    models: tuple[ModelState, ...],
+    n_iterations: int,
 ) -> str:
-    if plan.phase == "starts":
-        if after.phase != "starts":
-            return f"start {outcome.start + 1} of {n_models} explains the images best and goes on"
-        return (
-            f"{n_models} random starts; start {outcome.start + 1} explains the images best so far"
-        )
+    if outcome.plan.phase == "starts":
+        return _message_of_starts(outcome, after, models)
     if after.finished:
-        return f"converged at {resolution.min():.1f} Å"
+        ended = "converged" if after.iteration < n_iterations else "all iterations done"
+        return f"{ended} at {resolution.min():.1f} Å"
     if after.phase == "final":
-        return "settled; the last pass assigns every particle"
-    what = "searching" if plan.phase == "search" else "refining"
+        return f"refined to {resolution.min():.1f} Å; the last pass assigns every particle"
+    what = "searching" if outcome.plan.phase == "search" else "refining"
     return f"{what} at {resolution.min():.1f} Å"
+
+
+def _message_of_starts(outcome: Outcome, after: EngineState, models: tuple[ModelState, ...]) -> str:
+    best, n = outcome.start, len(models)
+    if n == 1:
+        return "searching from one random start"
+    if after.phase == "starts":
+        return f"{n} random starts; start {best + 1} explains the images best so far"
+    agreement = start_agreement([model.maps[0] for model in models], best, outcome.plan.radius)
+    listed = ", ".join(f"{value:.2f}" for value in agreement)
+    return (
+        f"start {best + 1} of {n} explains the images best and goes on; "
+        f"the others agree with it to a mean FSC of {listed}"
+    )

@@ -58,6 +58,7 @@ class IterationReport:
     message : str
         One sentence for people.
     converged : bool
+        The run has settled before its iterations were used up; this is its last report.
     seconds : mapping
         Wall time per stage of this iteration.
     assignments : Assignments

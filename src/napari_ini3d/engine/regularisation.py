@@ -51,7 +51,8 @@ def halves_agreement(first: Complex64, second: Complex64, padding: int, n_shells
 
     def total(values: npt.NDArray[np.floating]) -> Float64:
         weighted = (values * twice).ravel()
-        return np.bincount(shell.ravel(), weighted, minlength=n_shells)[:n_shells]
+        sums = np.bincount(shell.ravel(), weighted, minlength=n_shells)
+        return sums[:n_shells].astype(np.float64)
 
     cross = total((first * second.conj()).real)
     power = total(np.abs(first) ** 2) * total(np.abs(second) ** 2)
@@ -68,7 +69,8 @@ def cube_shells(m: int, padding: int) -> npt.NDArray[np.int64]:
 def divide_by_weight(numerator: Complex64, denominator: Float32, padding: int) -> Complex64:
     """Return numerator / denominator, with a floor under the weights of each shell."""
     floor = _LEAST_WEIGHT * _shell_mean(denominator, padding) + 1e-20
-    return numerator / np.maximum(denominator, floor.astype(np.float32))
+    quotient = numerator / np.maximum(denominator, floor.astype(np.float32))
+    return quotient.astype(np.complex64, copy=False)
 
 
 def wiener_divide(

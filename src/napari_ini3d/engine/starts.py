@@ -1,4 +1,4 @@
-"""What a run begins with: maps from random angles, and a first estimate of the noise."""
+"""What a run begins with: maps from random angles, a first estimate of the noise, a choice."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import numpy.typing as npt
 from napari_ini3d.engine.batches import ImagePreparation, draw_subset, split_into_tiles
 from napari_ini3d.engine.maximisation import complete_friedel
 from napari_ini3d.engine.regularisation import MapConstraints, divide_by_weight
-from napari_ini3d.fourier.transforms import Float32, frequency_disk
+from napari_ini3d.fourier.fsc import fsc
+from napari_ini3d.fourier.resample import resize_map
+from napari_ini3d.fourier.transforms import Float32, frequency_disk, sum_shells
 from napari_ini3d.geometry.sampling import random_rotation
 from napari_ini3d.kernels.backend import Backend
 from napari_ini3d.particles import ImageSource
+from napari_ini3d.registration import register_maps
 
 Float64 = npt.NDArray[np.float64]
 
 _IMAGES = 200  # in a random reconstruction
 _NOISE_IMAGES = 1000  # from which the noise is first estimated
 _TILE = 128
+_LEAST_BOX = 16  # voxels, of the maps whose agreement is measured
 _START_STREAM, _NOISE_STREAM = 11, 13
 
 
@@ -76,16 +80,37 @@ def initial_noise(source: ImageSource, preparation: ImagePreparation, seed: int)
         power[tile.group] += tile.power
         # noise multiplied by the CTF has CTF² times the variance
         ctf2 = tile.ctf**2 if tile.premultiplied else np.ones_like(tile.ctf)
-        weight[tile.group] += np.bincount(disk.shell, ctf2.sum(0), minlength=n_shells)
+        weight[tile.group] += sum_shells(disk, ctf2.sum(0), source.box_size)
     return _fill_gaps(np.divide(power, 2 * weight, out=np.zeros_like(power), where=weight > 0))
 
 
 def _fill_gaps(sigma2: Float64) -> Float64:
     """Give shells and groups without images the value of their neighbours."""
-    seen = (sigma2 > 0).any(1)
+    seen: npt.NDArray[np.bool_] = np.any(sigma2 > 0, axis=1)
     typical = sigma2[seen].mean(0)
     filled = np.where(seen[:, None], sigma2, typical)
     for row in filled:
         known = np.flatnonzero(row > 0)
         row[:] = np.interp(np.arange(len(row)), known, row[known])
     return filled
+
+
+def start_agreement(maps: list[Float32], best: int, radius: int) -> list[float]:
+    """Return how well each start agrees with the best: mean FSC after alignment, both hands.
+
+    Parameters
+    ----------
+    maps : list of (n, n, n) float32
+        The first class of each start.
+    best : int
+    radius : int
+        Fourier radius up to which the maps have detail.
+    """
+    size = min(maps[0].shape[0], max(_LEAST_BOX, 2 * -(-3 * radius // 2)))
+    small = [resize_map(volume, size) for volume in maps]
+    agreement = []
+    for i, volume in enumerate(small):
+        if i != best:
+            aligned = register_maps(small[best], volume).apply(volume)
+            agreement.append(float(fsc(small[best], aligned)[1 : radius + 1].mean()))
+    return agreement

@@ -63,7 +63,7 @@ class EngineState:
     step : int
         The next iteration's number within its phase.
     drawn : int
-        Images drawn so far; the subsets walk permuted epochs.
+        Images drawn so far; the subsets walk round a random order.
     supported_radius : int
         Fourier radius to which the halves agree.
     sigma_offset : float

@@ -76,6 +76,12 @@ def images_to_disk(images: Float32, disk: FrequencyDisk) -> Complex64:
     return np.asarray(ft * (sign.astype(np.float32) / (n * n)), np.complex64)
 
 
+def sum_shells(disk: FrequencyDisk, values: FloatArray, box_size: int) -> npt.NDArray[np.float64]:
+    """Sum values given per component (C <= P of them) over each shell, (n // 2 + 1,) float64."""
+    shell = disk.shell[: len(values)]
+    return np.bincount(shell, values, minlength=box_size // 2 + 1).astype(np.float64)
+
+
 def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:
     """Return the half cube (see `kernels.cpu`) of a map (n, n, n) up to a radius.
 

@@ -1,0 +1,127 @@
+"""Share of the machine's matrix-product rate that the expectation step reaches, and the rest.
+
+usage: e_step.py OUTPUT.json FOLDER MASK_DIAMETER [--iteration 59]
+
+Runs on the particles in FOLDER up to an iteration of the refinement, then takes one tile apart in
+one thread: the time of each stage, the floating-point operations of its matrix products, and
+beside it a large product of the same precision, timed in the same process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from napari_ini3d.engine import expectation, fine_pass
+from napari_ini3d.engine.batches import draw_subset, split_into_tiles
+from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.iteration import Workshop
+from napari_ini3d.engine.schedule import plan_iteration
+from napari_ini3d.engine.tiles import Frame
+from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.star import read_particles
+from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.settings import InitialModelSettings
+
+TILES = 12
+STAGES = [
+    (expectation, "_coarse_posterior"),
+    (fine_pass, "_significant_pairs"),
+    (fine_pass, "_fine_scores"),
+    (fine_pass, "_normalise"),
+    (fine_pass, "_give_back_rows"),
+]
+
+
+def product_rate(repeats: int = 5) -> float:
+    """Return the rate of a large float32 matrix product in one thread, in GFLOP/s."""
+    a, b = (np.random.default_rng(0).random((2048, 2048), dtype=np.float32) for _ in range(2))
+    a @ b
+    best = min(timed(lambda: a @ b) for _ in range(repeats))
+    return 2 * 2048**3 / best / 1e9
+
+
+def timed(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def measure(module: Any, name: str, seconds: dict[str, float]) -> None:
+    """Replace a stage by one that adds up its time."""
+    original = getattr(module, name)
+
+    def wrapper(*args: Any) -> Any:
+        started = time.perf_counter()
+        result = original(*args)
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+        return result
+
+    setattr(module, name, wrapper)
+
+
+def coarse_operations(frame: Frame, n_images: int) -> float:
+    """Floating-point operations of the products of the coarse pass."""
+    components, rows = frame.n_coarse, len(frame.slices)
+    return 2.0 * n_images * rows * (2 * components * len(frame.shifts) + components)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("mask_diameter", type=float)
+    parser.add_argument("--iteration", type=int, default=59)
+    options = parser.parse_args()
+    particles, _ = read_particles(options.folder / "particles.star")
+    source = StackReader(particles)
+    settings = InitialModelSettings(mask_diameter=options.mask_diameter, starts=1)
+    for report in reconstruct(source, particles, settings):
+        if report.iteration == options.iteration:
+            break
+    state = report.state
+    workshop = Workshop(source, particles, settings, choose_backend("cpu"))
+    plan = plan_iteration(state.standing, settings, workshop.geometry)
+    seconds: dict[str, float] = {}
+    for module, name in STAGES:
+        measure(module, name, seconds)
+    with threadpool_limits(1, "blas"):
+        rate = product_rate()
+        frame = workshop._frame(state, plan, state.models[0])
+        work = workshop._tile_work(state, plan, [frame])
+        subset = draw_subset(len(particles), 0, plan.subset_size, settings.seed)
+        tiles = split_into_tiles(subset, particles.optics_index, workshop._tile_size(frame))[:TILES]
+        batches = list(source.batches(tiles))
+        whole = timed(lambda: [work(batch) for batch in batches])
+        n_images = sum(len(tile) for tile in tiles)
+        rate = max(rate, product_rate())
+    workshop.close()
+    operations = coarse_operations(frame, n_images)
+    coarse = seconds["_coarse_posterior"]
+    result = {
+        "command": " ".join(["e_step.py", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "plan": {"radius": plan.radius, "coarse_radius": plan.coarse_radius, "order": plan.order},
+        "matrix_product_gflops": round(rate, 1),
+        "ms_per_image": round(1e3 * whole / n_images, 3),
+        "stages_ms_per_image": {k: round(1e3 * v / n_images, 3) for k, v in seconds.items()},
+        "preparation_and_rest_ms_per_image": round(
+            1e3 * (whole - sum(seconds.values())) / n_images, 3
+        ),
+        "coarse_pass_gflops": round(operations / coarse / 1e9, 1),
+        "coarse_pass_share_of_peak": round(operations / coarse / 1e9 / rate, 3),
+        "coarse_products_share_of_whole_time": round(operations / 1e9 / rate / whole, 3),
+    }
+    options.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

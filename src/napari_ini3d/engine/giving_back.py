@@ -1,0 +1,89 @@
+"""What the coarse and the fine pass share: the prior of shifts, and the way back to the map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.engine.tiles import Frame, Tile
+from napari_ini3d.fourier.transforms import Complex64, Float32
+
+_FORBIDDEN = np.float32(-1e6)  # added to a log prior
+
+
+def real_pairs(array: Complex64) -> Float32:
+    """Return a complex array (..., P) as its real and imaginary parts (..., 2P), no copy."""
+    return array.view(np.float32)
+
+
+def shift_log_prior(frame: Frame, shifts: Float32, start: Float32) -> Float32:
+    """Return log N(start + shift; 0, sigma²) up to a constant, (B, S).
+
+    Beyond the limit it is so low that no such shift is taken.
+    """
+    distance2: Float32 = ((start[:, None, :] + shifts[None, :, :]) ** 2).sum(-1)
+    log_prior = np.multiply(distance2, -0.5 / frame.sigma_offset**2, dtype=np.float32)
+    # images are moved by whole pixels beforehand, which may already be one pixel too far
+    beyond = distance2 > np.float32((frame.offset_limit + 1) ** 2)
+    log_prior[beyond] += _FORBIDDEN
+    return log_prior
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSums:
+    """Sums over poses, per slice and component.
+
+    Attributes
+    ----------
+    numerator : (R, C) complex64
+        Σ w CTF · X / σ².
+    denominator : (R, C) float32
+        Σ w CTF² / σ².
+    """
+
+    numerator: Complex64
+    denominator: Float32
+
+
+def explained_power(
+    frame: Frame, tile: Tile, slices: Complex64, sums: SliceSums
+) -> npt.NDArray[np.float64]:
+    """Return, per shell, the power by which the references lower the residual.
+
+    |X - CTF·A|² = |X|² - (2 Re(X* CTF·A) - CTF²|A|²), summed with the posterior's weights.
+
+    Parameters
+    ----------
+    frame, tile
+    slices : (R, C) complex64
+        A, that the sums belong to.
+    sums : SliceSums
+    """
+    cross = slices.real * sums.numerator.real + slices.imag * sums.numerator.imag
+    own = sums.denominator * (slices.real**2 + slices.imag**2)
+    per_component = (2 * cross - own).sum(0, dtype=np.float64) * tile.sigma2[: slices.shape[1]]
+    shell = frame.disk.shell[: len(per_component)]
+    return np.bincount(shell, per_component, len(tile.power)).astype(np.float64)
+
+
+def empty_cubes(frame: Frame) -> tuple[Complex64, Float32]:
+    """Return zeros for the numerator and the denominator of all classes."""
+    shape = frame.cubes.shape
+    return np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
+
+
+def give_back(
+    frame: Frame,
+    sums: SliceSums,
+    matrices: Float32,
+    numerator: Complex64,
+    denominator: Float32,
+) -> None:
+    """Add slices with the rotations `matrices` to the cubes of one class, in place."""
+    c = sums.numerator.shape[1]
+    kx, ky = (k[:c] * np.float32(frame.padding) for k in (frame.disk.kx, frame.disk.ky))
+    frame.backend.backproject(
+        sums.numerator, sums.denominator, matrices, kx, ky, numerator, denominator
+    )
