@@ -234,11 +234,11 @@ class InitialModelSettings:
 
 
 def _check_field(name: str, value: Any, info: FieldInfo) -> None:
-    if value is None or isinstance(value, (str, bool)):
-        return
     if info.choices and value not in info.choices:
         listed = ", ".join(f"{choice:g}" for choice in info.choices)
         raise SettingsError(f"{name} is {value!r}; choose one of {listed}")
+    if value is None or isinstance(value, (str, bool)):
+        return
     low, high = info.minimum, info.maximum
     if value != value or (low is not None and value < low) or (high is not None and value > high):
         unit = f" {info.unit}" if info.unit else ""

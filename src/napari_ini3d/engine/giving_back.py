@@ -25,7 +25,7 @@ def shift_log_prior(frame: Frame, shifts: Float32, start: Float32) -> Float32:
     """
     distance2: Float32 = ((start[:, None, :] + shifts[None, :, :]) ** 2).sum(-1)
     log_prior = np.multiply(distance2, -0.5 / frame.sigma_offset**2, dtype=np.float32)
-    # images are moved by whole pixels beforehand, which may already be one pixel too far
+    # images are moved by whole pixels beforehand, which may already be a pixel too far
     beyond = distance2 > np.float32((frame.offset_limit + 1) ** 2)
     log_prior[beyond] += _FORBIDDEN
     return log_prior

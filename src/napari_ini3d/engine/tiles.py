@@ -49,7 +49,8 @@ class Frame:
     sigma_offset : float
         Pixels.
     offset_limit : float
-        Pixels; no image is moved further than this from the shift that was expected.
+        Pixels; no image is moved further than one pixel more than this from the shift that
+        was expected.
     pruning : Pruning
     backend : Backend
     """

@@ -1,0 +1,44 @@
+from dataclasses import fields
+
+import pytest
+
+from napari_ini3d.errors import SettingsError
+from napari_ini3d.settings import FieldInfo, InitialModelSettings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mask_diameter", -5.0),
+        ("mask_diameter", float("nan")),
+        ("classes", 0),
+        ("iterations", 1),
+        ("max_excluded", 1.5),
+        ("angular_step", 10.0),
+        ("angular_step", None),
+        ("angular_step", "7.5"),
+        ("padding_factor", 3),
+        ("threads", -1),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name_and_value(name, value):
+    with pytest.raises(SettingsError, match=name):
+        InitialModelSettings(**{name: value})
+
+
+def test_the_finest_resolution_may_not_be_coarser_than_the_first():
+    with pytest.raises(SettingsError, match="coarser"):
+        InitialModelSettings(initial_resolution=30.0, max_resolution=40.0)
+
+
+def test_changes_are_checked_again():
+    with pytest.raises(SettingsError, match="starts"):
+        InitialModelSettings().with_changes(starts=0)
+
+
+def test_every_setting_has_help_and_a_group():
+    for field in fields(InitialModelSettings):
+        info = field.metadata["info"]
+        assert isinstance(info, FieldInfo)
+        assert info.help.endswith(".")
+        assert info.group
