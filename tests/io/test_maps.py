@@ -22,6 +22,12 @@ def test_a_map_comes_back_as_it_was_written(tmp_path):
     assert back.origin == (0, 0, 0)
 
 
+def test_a_map_file_holds_no_time_so_that_equal_maps_are_equal_files(tmp_path):
+    write_map(tmp_path / "m.mrc", DATA, 3.4)
+    with mrcfile.open(tmp_path / "m.mrc") as file:
+        assert file.get_labels() == ["napari-ini3d"]
+
+
 def test_the_header_is_that_of_a_volume_of_mode_2(tmp_path):
     write_map(tmp_path / "m.mrc", DATA.astype(np.float64), 1.25)
     with mrcfile.open(tmp_path / "m.mrc") as file:

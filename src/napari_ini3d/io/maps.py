@@ -14,6 +14,7 @@ from napari_ini3d.io.files import atomic_path
 from napari_ini3d.particles import FloatArray
 
 MIN_BOX_SIZE = 16
+_LABEL = "napari-ini3d"
 _ANISOTROPY = 1e-3
 
 
@@ -100,6 +101,7 @@ def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
         file.set_data(np.ascontiguousarray(data, dtype=np.float32))
         file.voxel_size = float(voxel_size)
         file.set_volume()
+        file.header.label[0] = _LABEL  # mrcfile's holds the time: equal maps, equal files
 
 
 def check_map_values(data: FloatArray, name: str) -> None:
