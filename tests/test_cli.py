@@ -159,6 +159,7 @@ def test_an_error_during_the_run_is_said_once_even_when_quiet(star, tmp_path, mo
     result = run(star, tmp_path / "run", "--quiet")
     assert result.exit_code == 1
     assert result.stderr.count("Input/output error") == 1
+    assert f"continue with: ini3d resume {tmp_path / 'run'}" in result.stderr
 
 
 def test_verbose_adds_the_traceback(tmp_path):
@@ -214,6 +215,28 @@ def test_a_stopped_run_is_resumed_to_its_end(star, tmp_path, monkeypatch):
     assert [event.get("iteration") for event in json_lines(result)] == [3, 4, 4]
 
 
+def test_a_folder_with_a_blank_is_quoted_in_what_to_type(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "reconstruct", interrupting([signal.SIGINT, signal.SIGINT]))
+    result = run(star, tmp_path / "my run")
+    command = f"ini3d resume '{tmp_path / 'my run'}'"
+    assert result.stderr.count(command) == 1
+    assert command in run(star, tmp_path / "my run").stderr
+
+
+def test_resuming_does_not_announce_a_new_run(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "reconstruct", interrupting([signal.SIGINT]))
+    run(star, tmp_path / "run")
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    first = invoke("resume", tmp_path / "run").stdout.splitlines()[0]
+    assert first == f"Going on with the run in {tmp_path / 'run'}"
+
+
+def test_a_check_of_nothing_says_only_what_is_wrong(tmp_path):
+    result = invoke("check", tmp_path / "none.star")
+    assert result.exit_code == 3
+    assert result.stdout.strip().startswith("problem:")
+
+
 def test_resuming_what_is_no_run_is_exit_code_1(tmp_path):
     result = invoke("resume", tmp_path)
     assert result.exit_code == 1
@@ -232,6 +255,7 @@ def test_a_check_with_problems_is_exit_code_3(star):
     result = invoke("check", star)
     assert result.exit_code == 3
     assert "6 of 12" in plain(result.stdout)
+    assert "raise --max-excluded" in plain(result.stdout)
     (found,) = json_lines(invoke("check", star, "--json"))
     assert found["bad_images"][0] == {"index": 0, "reason": "not finite"}
 

@@ -152,6 +152,32 @@ def test_a_killed_run_loses_only_the_iteration_it_was_in(dataset, tmp_path, monk
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_a_run_that_ended_in_its_first_iteration_begins_anew(dataset, tmp_path, monkeypatch, how):
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    list(start_run(dataset, whole, SETTINGS))
+
+    def die(self, arrays, iteration, *, keep):
+        raise SystemExit if how == "killed" else KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_checkpoint", die)
+        with pytest.raises((SystemExit, KeyboardInterrupt)):
+            list(start_run(dataset, folder, SETTINGS))
+    assert [report.iteration for report in resume_run(folder)] == [1, 2, 3, 4, 5]
+    for name in ("initial_model.mrc", "progress.jsonl", "run_it005_data.star"):
+        assert (whole / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_run_that_went_back_goes_on_from_there_even_if_killed_at_once(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    resume_run(folder, from_iteration=2)  # not one iteration of it is done
+    RunFolder.open(folder).clear_marks()
+    assert [report.iteration for report in resume_run(folder)] == [3, 4, 5]
+    assert len(RunFolder.open(folder).read_progress()) == 5
+
+
 def test_a_run_can_go_back_to_a_written_iteration(dataset, tmp_path):
     folder = tmp_path / "run"
     list(start_run(dataset, folder, SETTINGS))
@@ -257,6 +283,34 @@ def test_settings_that_cannot_be_used_are_refused_at_once(dataset, tmp_path, cha
     with pytest.raises(error, match=words):
         start_run(dataset, tmp_path / "run", SETTINGS.with_changes(**changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_without_space_is_refused_before_the_folder_is_made(dataset, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("napari_ini3d.io.runs.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(RunFolderError, match=r"0\.0 MB free; an iteration needs about 2\.0 MB"):
+        start_run(dataset, tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_scratch_folder_that_cannot_be_used_is_refused_at_once(dataset, tmp_path):
+    (tmp_path / "scratch").touch()
+    with pytest.raises(RunFolderError, match="is a file; give a folder as scratch"):
+        start_run(
+            dataset, tmp_path / "run", SETTINGS.with_changes(scratch=str(tmp_path / "scratch"))
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1, False), (-1, True)])
+def test_inverted_contrast_is_warned_of(tmp_path, caplog, sign, said):
+    settings = SimulationSettings(number=40, box_size=32, pixel_size=4.0, snr=5.0)
+    phantom = make_phantom(diameter=80.0)
+    star = write_dataset(tmp_path / "data", simulate_particles(phantom, settings), phantom)
+    with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
+        file.data[:] *= sign
+    start_run(star, tmp_path / "run", SETTINGS)
+    assert ("black on white" in caplog.text) == said
 
 
 def test_a_missing_star_file_leaves_nothing_behind(tmp_path):

@@ -21,13 +21,20 @@ from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.errors import Ini3dError, InputError, RunFolderError, SettingsError
 from napari_ini3d.geometry.symmetry import symmetry_operators
-from napari_ini3d.io.check import BadImage, bad_images, estimate_mask_diameter
+from napari_ini3d.io.check import (
+    INVERTED,
+    BadImage,
+    bad_images,
+    estimate_mask_diameter,
+    judge_contrast,
+)
 from napari_ini3d.io.logs import log_to_file
 from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.progress import IterationSummary, format_line, make_pictures
 from napari_ini3d.io.results import write_results
-from napari_ini3d.io.runs import RunFolder, RunRecord
-from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.runs import RunFolder, RunRecord, resume_command
+from napari_ini3d.io.scratch import check_scratch
+from napari_ini3d.io.stacks import StackReader, stacks_in_use
 from napari_ini3d.io.star import (
     ParticleTable,
     read_particles,
@@ -41,6 +48,7 @@ from napari_ini3d.settings import InitialModelSettings
 logger = logging.getLogger(__name__)
 
 _BYTES_PER_VOXEL = 60  # map, and twice a state of moments and their variance
+_CONTRAST_SAMPLE = 500  # images
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
@@ -106,6 +114,7 @@ def start_run(
         bad = list(bad_images(reader, len(particles)))
         good = set_aside(particles, bad, settings.max_excluded)
         diameter = settings.mask_diameter or round(estimate_mask_diameter(reader, good))
+        _warn_if_inverted(reader, good)
     record = RunRecord(
         version=__version__,
         command=command,
@@ -117,8 +126,11 @@ def start_run(
         mask_estimated=settings.mask_diameter is None,
         settings=settings.with_changes(mask_diameter=float(diameter)),
     )
-    job = _Job(RunFolder.create(output), record, particles.take(good), table)
-    job.folder.check_space(_bytes_needed(job))
+    used = particles.take(good)
+    RunFolder.check_space(output, _bytes_needed(used, settings.classes))
+    if settings.scratch:
+        check_scratch(stacks_in_use(used), Path(settings.scratch))
+    job = _Job(RunFolder.create(output), record, used, table)
     if record.excluded:
         rows, reasons = np.array(record.excluded), [image.reason for image in bad]
         write_particle_subset(job.folder.excluded_path, table, rows, reasons)
@@ -135,6 +147,8 @@ def resume_run(
 ) -> Iterator[IterationReport]:
     """Go on with a run from its last checkpoint; equal to a run that was never interrupted.
 
+    A run that ended before its first iteration was done begins anew.
+
     Parameters
     ----------
     folder : Path
@@ -149,7 +163,7 @@ def resume_run(
     Raises
     ------
     Ini3dError
-        If there is nothing to resume, the run has finished, or its particles have changed.
+        If there is no run in the folder, it has finished, or its particles have changed.
     """
     runs = RunFolder.open(Path(folder))
     record = runs.read_record()
@@ -162,6 +176,8 @@ def resume_run(
         record = replace(record, settings=record.settings.with_changes(iterations=iterations))
     iteration, state = _read_state(runs, from_iteration, iterations)
     particles, table = _read_again(record)
+    if state is not None:
+        runs.write_checkpoint(state.to_arrays(), iteration, keep=False)
     runs.forget_after(iteration)
     runs.write_record(record)
     return _walk(_Job(runs, record, particles, table), state, stop)
@@ -221,7 +237,7 @@ def _walk(
             _log_start(job, resumed=state is not None)
             yield from _iterate(job, state, stop)
         except (GeneratorExit, KeyboardInterrupt):
-            logger.warning("stopped at once; continue with `ini3d resume %s`", folder.path)
+            logger.info("stopped at once; continue with `%s`", resume_command(folder.path))
             folder.mark("ABORTED")
             raise
         except Exception as error:
@@ -278,7 +294,7 @@ def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None
         _write_result(folder, IterationSummary.from_json(lines[-1]))
         finish_symmetry(job.settings)
     else:
-        logger.info("stopped; continue with `ini3d resume %s`", folder.path)
+        logger.info("stopped; continue with `%s`", resume_command(folder.path))
     folder.mark("SUCCESS" if finished else "ABORTED")
     write_report(folder)
 
@@ -295,8 +311,13 @@ def _write_result(folder: RunFolder, last: IterationSummary) -> None:
 
 def _read_state(
     folder: RunFolder, from_iteration: int | None, iterations: int | None
-) -> tuple[int, EngineState]:
-    """Return the state to go on from; to extend a finished run, one from before its last pass."""
+) -> tuple[int, EngineState | None]:
+    """Return the state to go on from; to extend a finished run, one from before its last pass.
+
+    It is None, at iteration 0, where no iteration was done.
+    """
+    if from_iteration is None and not folder.has_begun:
+        return 0, None
     done, arrays = folder.read_checkpoint(from_iteration)
     if iterations is not None and iterations < done:
         raise SettingsError(
@@ -327,10 +348,17 @@ def _read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
     return particles.take(~np.isin(particles.row, record.excluded)), table
 
 
-def _bytes_needed(job: _Job) -> int:
+def _bytes_needed(particles: Particles, classes: int) -> int:
     """Estimate what an iteration writes, the checkpoint beside its predecessor included."""
-    n = max(group.box_size for group in job.particles.optics)
-    return job.settings.classes * n**3 * _BYTES_PER_VOXEL + len(job.particles) * _BYTES_PER_PARTICLE
+    n = max(group.box_size for group in particles.optics)
+    return classes * n**3 * _BYTES_PER_VOXEL + len(particles) * _BYTES_PER_PARTICLE
+
+
+def _warn_if_inverted(source: ImageSource, good: IntArray) -> None:
+    """Say so where particles are darker than what is around them; a few of them are looked at."""
+    step = -(-len(good) // _CONTRAST_SAMPLE)
+    if judge_contrast(source, good[::step]) == "black on white":
+        logger.warning(INVERTED)
 
 
 def _log_start(job: _Job, *, resumed: bool) -> None:

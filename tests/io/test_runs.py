@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,9 +78,15 @@ def test_an_output_without_permission_is_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_too_little_space_is_said_with_both_figures(folder):
-    with pytest.raises(RunFolderError, match=r"MB free; an iteration needs about 1000000000000 MB"):
-        folder.check_space(10**18)
+def test_too_little_space_is_said_with_both_figures_before_the_folder_is_made(tmp_path):
+    output = tmp_path / "deep" / "run"
+    with pytest.raises(RunFolderError, match=r"\d MB free; an iteration needs about 10{12}\.0 MB"):
+        RunFolder.check_space(output, 10**18)
+    assert not (tmp_path / "deep").exists()
+
+
+def test_the_command_to_resume_can_be_pasted_whatever_the_folder_is_called():
+    assert runs.resume_command(Path("a b")) == "ini3d resume 'a b'"
 
 
 def test_a_full_disk_keeps_the_old_checkpoint_and_is_explained(folder, monkeypatch):

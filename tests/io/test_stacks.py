@@ -102,7 +102,20 @@ def test_a_full_scratch_disk_is_refused_with_both_numbers(tmp_path, monkeypatch)
     monkeypatch.setattr("napari_ini3d.io.scratch.shutil.disk_usage", lambda _: usage)
     with pytest.raises(RunFolderError, match=r"0\.00 GiB needed.*0\.00 GiB free"):
         StackReader(particles, scratch=tmp_path / "scratch")
-    assert list((tmp_path / "scratch").iterdir()) == []
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_a_file_in_the_place_of_the_scratch_folder_is_refused(tmp_path):
+    (tmp_path / "scratch").touch()
+    with pytest.raises(RunFolderError, match="scratch is a file; give a folder"):
+        StackReader(_particles(tmp_path), scratch=tmp_path / "scratch")
+
+
+def test_a_scratch_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    particles = _particles(tmp_path)
+    monkeypatch.setattr("napari_ini3d.io.scratch.os.access", lambda path, mode: False)
+    with pytest.raises(RunFolderError, match=f"no permission to write in {tmp_path}"):
+        StackReader(particles, scratch=tmp_path / "scratch")
 
 
 def test_errors_while_reading_reach_the_consumer(tmp_path):

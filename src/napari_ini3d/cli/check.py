@@ -57,6 +57,8 @@ def _print_check(report: CheckReport) -> None:
 
 
 def _check_rows(report: CheckReport) -> list[tuple[str, str]]:
+    if not report.n_particles:
+        return []
     rows = [
         ("particles", str(report.n_particles)),
         ("stacks", str(report.n_stacks)),

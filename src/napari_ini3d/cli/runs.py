@@ -12,7 +12,7 @@ import typer
 
 from napari_ini3d.cli.display import Mode, emit, follow, say
 from napari_ini3d.cli.session import StopRequest, errors
-from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.runs import RunFolder, resume_command
 from napari_ini3d.jobs import resume_run, start_run
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def run_job(particles: Path, output: Path, settings: InitialModelSettings, mode:
     command = shlex.join(["ini3d", *sys.argv[1:]])
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
+        say(f"Checking the particles; the run goes to {output}", mode)
         return start_run(particles, output, settings, command=command, stop=stop)
 
     follow_job(start, output, mode)
@@ -37,6 +38,7 @@ def resume_job(folder: Path, mode: Mode, **choice: int | None) -> None:
     """Go on with a run and follow it to its end."""
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
+        say(f"Going on with the run in {folder}", mode)
         return resume_run(folder, stop=stop, **choice)
 
     follow_job(start, folder, mode)
@@ -51,7 +53,6 @@ def follow_job(start: Start, output: Path, mode: Mode) -> IterationSummary | Non
         With 130 (143 after SIGTERM) where it was stopped.
     """
     stop = StopRequest()
-    say(f"Checking the particles; the run goes to {output}", mode)
     reports = start(stop)
     try:
         with stop.listening():
@@ -59,6 +60,9 @@ def follow_job(start: Start, output: Path, mode: Mode) -> IterationSummary | Non
     except KeyboardInterrupt:
         reports.close()  # type: ignore[attr-defined]
         _say_how_to_resume(output)
+        raise
+    except Exception as error:
+        error.add_note(f"Once that is mended, continue with: {resume_command(output)}")
         raise
     if RunFolder.open(output).outcome() == "ABORTED":
         _say_how_to_resume(output)
@@ -85,4 +89,4 @@ def finished_values(folder: RunFolder, last: IterationSummary | None) -> dict[st
 
 
 def _say_how_to_resume(output: Path) -> None:
-    errors.print(f"Stopped. Continue with: ini3d resume {output}", markup=False)
+    errors.print(f"Stopped. Continue with: {resume_command(output)}", markup=False)

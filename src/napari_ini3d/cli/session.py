@@ -28,10 +28,10 @@ def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
         try:
             yield
         except (Ini3dError, OSError) as error:
-            _explain(str(error), verbose=verbose)
+            _explain(str(error), error, verbose=verbose)
             raise typer.Exit(EXIT_ERROR) from error
         except MemoryError as error:
-            _explain("out of memory; use --tile-size, or fewer --classes", verbose=verbose)
+            _explain("out of memory; use --tile-size, or fewer --classes", error, verbose=verbose)
             raise typer.Exit(EXIT_ERROR) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(EXIT_INTERRUPTED) from error
@@ -41,6 +41,7 @@ def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
             _explain(
                 f"{type(error).__name__}: {error}; this should not happen: please report it, "
                 "with what --verbose shows",
+                error,
                 verbose=verbose,
             )
             raise typer.Exit(EXIT_ERROR) from error
@@ -98,10 +99,13 @@ def _messages(*, verbose: bool, quiet: bool) -> Iterator[None]:
         package.setLevel(before)
 
 
-def _explain(message: str, *, verbose: bool) -> None:
+def _explain(message: str, error: Exception, *, verbose: bool) -> None:
+    """Print a message, and below it the notes of the error, such as how to resume."""
     if verbose:
         errors.print_exception()
     errors.print(f"[bold red]error:[/] {_escaped(message)}")
+    for note in getattr(error, "__notes__", ()):
+        errors.print(note, markup=False)
 
 
 def _escaped(message: str) -> str:

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 BadReason = Literal["not finite", "constant", "all zero"]
 Contrast = Literal["white on black", "black on white", "undecided"]
 
+INVERTED = "the particles are black on white; invert the contrast, or the map will be inverted"
+
 _BATCH = 256
 _CONSTANT_RANGE = 1e-5  # relative; float32 rounding of resampled constants stays below
 _SAMPLE = 2000
@@ -158,11 +160,11 @@ def _check_images(path: Path, particles: Particles, settings: InitialModelSettin
 
 def _notes(particles: Particles, contrast: Contrast, duplicates: int) -> Iterator[str]:
     if contrast == "black on white":
-        yield "the particles are black on white; invert the contrast, or the map will be inverted"
+        yield INVERTED
     if duplicates:
         yield f"{duplicates} particles name an image that was named before; remove duplicates"
     if any(group.ctf_premultiplied for group in particles.optics):
-        yield "some images are CTF-premultiplied; check that the engine takes them"
+        yield "some images are CTF-premultiplied (data_optics); a run takes that into account"
 
 
 def count_duplicates(particles: Particles) -> int:
@@ -357,5 +359,5 @@ def describe_excess(bad: Sequence[BadImage], n_particles: int, max_excluded: flo
         return None
     return (
         f"{len(bad)} of {n_particles} images cannot be used ({share:.1%}); at most "
-        f"{max_excluded:.1%} may be set aside; remove them or raise max_excluded"
+        f"{max_excluded:.1%} may be set aside; remove them or raise --max-excluded"
     )

@@ -17,6 +17,7 @@ _CAUSES = {
     errno.EPERM: "permission is denied; choose a folder you may write to",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.ENOENT: "the folder does not exist; create it first",
+    errno.EEXIST: "a file of that name is in the way; choose another path",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
     errno.EISDIR: "a folder of that name is in the way; choose another path",
 }
@@ -64,6 +65,11 @@ def write_error(path: Path, error: OSError) -> RunFolderError:
     """Return a RunFolderError that says why `path` could not be written, and what to do."""
     cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
     return RunFolderError(f"cannot write {path}: {cause}")
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return what exists of `path`: itself, or the nearest of the folders above it."""
+    return next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
 
 
 def _touch(path: Path) -> None:

@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io.files import atomic_path, write_error
+from napari_ini3d.io.files import atomic_path, nearest_folder, write_error
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -131,10 +132,10 @@ class RunFolder:
             raise RunFolderError(f"{path} is a file; give a folder as output")
         if _holds_run(path):
             raise RunFolderError(
-                f"{path} already holds a run; continue it with `ini3d resume {path}`, "
+                f"{path} already holds a run; continue it with `{resume_command(path)}`, "
                 "or give another folder as output"
             )
-        parent = next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
+        parent = nearest_folder(path)
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise RunFolderError(
                 f"no permission to write in {parent}; change its permissions or give another "
@@ -194,13 +195,14 @@ class RunFolder:
         matches = (_STATE_NAME.fullmatch(p.name) for p in self.path.iterdir())
         return sorted(int(m[1]) for m in matches if m)
 
-    def check_space(self, n_bytes: int) -> None:
-        """Raise `RunFolderError` if fewer than `n_bytes` are free."""
-        free = shutil.disk_usage(self.path).free
+    @staticmethod
+    def check_space(path: Path, n_bytes: int) -> None:
+        """Raise `RunFolderError` if fewer than `n_bytes` are free where `path` is or will be."""
+        free = shutil.disk_usage(nearest_folder(path)).free
         if free < n_bytes:
             raise RunFolderError(
-                f"{self.path} has {free / 1e6:.0f} MB free; an iteration needs about "
-                f"{n_bytes / 1e6:.0f} MB; free some space or give another folder as output"
+                f"{path} has {free / 1e6:.1f} MB free; an iteration needs about "
+                f"{n_bytes / 1e6:.1f} MB; free some space or give another folder as output"
             )
 
     # -- settings ---------------------------------------------------------------------------
@@ -248,6 +250,11 @@ class RunFolder:
     def _marker(self, outcome: Outcome) -> Path:
         return self.path / f"RELION_JOB_EXIT_{outcome}"
 
+    @property
+    def has_begun(self) -> bool:
+        """True where an iteration was done, so that there is a checkpoint to go on from."""
+        return self.checkpoint_path.is_file()
+
     # -- checkpoints ------------------------------------------------------------------------
 
     def write_checkpoint(self, arrays: Arrays, iteration: int, *, keep: bool) -> None:
@@ -285,7 +292,7 @@ class RunFolder:
         if iteration is None:
             return (
                 f"{self.path} has no checkpoint.npz: the run ended before its first iteration "
-                "was done; start it again with `ini3d run`"
+                "was done; `ini3d resume` begins it anew"
             )
         listed = _listed(self.written_iterations())
         return f"{self.path} has no state of iteration {iteration}; choose one of: {listed}"
@@ -334,6 +341,11 @@ class RunFolder:
     def _write_text(path: Path, text: str) -> None:
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def resume_command(path: Path) -> str:
+    """Return the command that goes on with a run, as it can be pasted into a shell."""
+    return shlex.join(["ini3d", "resume", str(path)])
 
 
 @contextmanager

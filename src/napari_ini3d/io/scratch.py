@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError, StackError
-from napari_ini3d.io.files import atomic_path, write_error
+from napari_ini3d.io.files import atomic_path, nearest_folder, write_error
 
 logger = logging.getLogger(__name__)
 
@@ -40,16 +41,36 @@ def copy_to_scratch(stacks: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     StackError
         If a stack is missing.
     """
+    outdated = check_scratch(stacks, folder)
     _make_folder(folder)
-    copies = tuple(folder / _scratch_name(stack) for stack in stacks)
-    pairs = zip(stacks, copies, strict=True)
-    outdated = [(stack, copy) for stack, copy in pairs if not _is_unchanged(stack, copy)]
-    _check_free_space(outdated, folder)
     for stack, copy in outdated:
         with atomic_path(copy) as temporary:
             shutil.copy2(stack, temporary)
     logger.info("%s: %d of %d stack(s) copied", folder, len(outdated), len(stacks))
-    return copies
+    return tuple(folder / _scratch_name(stack) for stack in stacks)
+
+
+def check_scratch(stacks: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
+    """Return the stacks that have to be copied, each with its copy; nothing is written.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder cannot be written, or its disk has too little free space.
+    StackError
+        If a stack is missing.
+    """
+    parent = nearest_folder(folder)
+    if not parent.is_dir():
+        raise RunFolderError(f"{parent} is a file; give a folder as scratch")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise RunFolderError(
+            f"no permission to write in {parent}; choose another scratch folder, or run without one"
+        )
+    pairs = ((stack, folder / _scratch_name(stack)) for stack in stacks)
+    outdated = [(stack, copy) for stack, copy in pairs if not _is_unchanged(stack, copy)]
+    _check_free_space(outdated, parent)
+    return outdated
 
 
 def _make_folder(folder: Path) -> None:

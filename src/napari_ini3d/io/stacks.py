@@ -213,6 +213,11 @@ def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[S
     return headers, errors
 
 
+def stacks_in_use(particles: Particles) -> list[Path]:
+    """Return the stacks that particles name; those of rows that were set aside are left out."""
+    return [particles.stack_paths[i] for i in np.unique(particles.stack_index)]
+
+
 def _check_last_image(path: Path, header: StackHeader, last: int) -> None:
     if last >= header.n_images:
         raise StackError(
