@@ -234,7 +234,7 @@ def test_resuming_does_not_announce_a_new_run(star, tmp_path, monkeypatch):
 def test_a_check_of_nothing_says_only_what_is_wrong(tmp_path):
     result = invoke("check", tmp_path / "none.star")
     assert result.exit_code == 3
-    assert result.stdout.strip().startswith("problem:")
+    assert result.stdout.startswith("problem:")
 
 
 def test_resuming_what_is_no_run_is_exit_code_1(tmp_path):

@@ -1,9 +1,10 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io.files import atomic_path
+from napari_ini3d.io.files import atomic_path, read_failure
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -32,6 +33,16 @@ def test_a_missing_folder_is_named(tmp_path):
         atomic_path(tmp_path / "nowhere" / "a.star"),
     ):
         pass
+
+
+def test_a_file_that_may_not_be_read_is_not_said_to_be_misspelt():
+    forbidden = PermissionError(13, "Permission denied")
+    absent = FileNotFoundError(2, "No such file or directory")
+    path = Path("a.star")
+    assert read_failure(path, forbidden, "check the name").endswith("change its permissions")
+    assert read_failure(path, absent, "check the name") == (
+        "a.star: cannot be read (No such file or directory); check the name"
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")

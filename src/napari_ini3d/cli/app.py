@@ -24,7 +24,10 @@ app = typer.Typer(
 )
 
 ParticlesArgument = Annotated[
-    Path, typer.Argument(help="STAR file of the particles (RELION 3.0 to 5).", show_default=False)
+    Path,
+    typer.Argument(
+        help="STAR file of the particles (RELION 3.0 to 5).", show_default=False, readable=False
+    ),
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

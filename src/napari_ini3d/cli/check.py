@@ -47,7 +47,8 @@ def _print_check(report: CheckReport) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in _check_rows(report):
         table.add_row(f"[dim]{name}[/]", value)
-    console.print(table)
+    if report.n_particles:
+        console.print(table)
     for problem in report.problems:
         console.print("[bold red]problem:[/]", problem, markup=True)
     for note in report.notes:
@@ -57,8 +58,6 @@ def _print_check(report: CheckReport) -> None:
 
 
 def _check_rows(report: CheckReport) -> list[tuple[str, str]]:
-    if not report.n_particles:
-        return []
     rows = [
         ("particles", str(report.n_particles)),
         ("stacks", str(report.n_stacks)),

@@ -299,7 +299,7 @@ def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
     excess = profile - background
     peak = int(np.argmax(excess - _PROFILE_SIGMAS * error))
     if len(sample) < 2 or excess[peak] <= 2 * _PROFILE_SIGMAS * error[peak]:
-        logger.warning("no particle stands out of the noise; mask diameter set to 80%% of the box")
+        logger.warning("no particle stands out of the noise; mask diameter set to 80% of the box")
         return _FALLBACK_SHARE * box
     threshold = np.maximum(_PROFILE_THRESHOLD * excess[peak], _PROFILE_SIGMAS * error)
     below = np.flatnonzero(excess[peak:] < threshold[peak:]) + peak

@@ -67,6 +67,12 @@ def write_error(path: Path, error: OSError) -> RunFolderError:
     return RunFolderError(f"cannot write {path}: {cause}")
 
 
+def read_failure(path: Path, error: OSError, advice: str) -> str:
+    """Say why a file could not be read, and what to do: `advice`, unless it is forbidden."""
+    what_to_do = "change its permissions" if isinstance(error, PermissionError) else advice
+    return f"{path}: cannot be read ({error.strerror}); {what_to_do}"
+
+
 def nearest_folder(path: Path) -> Path:
     """Return what exists of `path`: itself, or the nearest of the folders above it."""
     return next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.errors import StackError
+from napari_ini3d.io.files import read_failure
 from napari_ini3d.particles import IntArray
 
 HEADER_BYTES = 1024
@@ -66,9 +67,7 @@ def read_stack_header(path: Path) -> StackHeader:
             raw = file.read(HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise StackError(
-            f"{path}: cannot be read ({error.strerror}); check the path in rlnImageName"
-        ) from error
+        raise StackError(read_failure(path, error, "check the path in rlnImageName")) from error
     header = _parse_header(path, raw)
     _check_shape(path, header, size)
     return header

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.errors import StarError
+from napari_ini3d.io.files import read_failure
 
 _BLOCK_START = re.compile(rb"^data_(\S*)", re.MULTILINE)
 _LOOP_END = re.compile(rb"\n(?=[ \t\r]*(?:\n|\Z)|data_|loop_|#)")
@@ -88,7 +89,7 @@ def find_loops(path: Path) -> list[LoopBlock]:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             found = _find_loops(text, path)
     except OSError as error:
-        raise StarError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+        raise StarError(read_failure(path, error, "check the name")) from error
     return found
 
 
