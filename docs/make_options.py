@@ -28,7 +28,8 @@ def _format_row(field: dataclasses.Field[Any]) -> str:
     info: FieldInfo = field.metadata["info"]
     flag = "--" + field.name.replace("_", "-")
     relion = f"`{info.relion}`" if info.relion else ""
-    return f"| `{flag}` | {_format_default(field.default, info)} | {relion} | {info.help} |"
+    default = "none" if field.name == "scratch" else _format_default(field.default, info)
+    return f"| `{flag}` | {default} | {relion} | {info.help} |"
 
 
 def _format_default(value: Any, info: FieldInfo) -> str:

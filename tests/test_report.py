@@ -95,6 +95,10 @@ def test_settings_that_were_changed_are_marked(page):
     assert "changed" not in next(row for row in page.split("<tr>") if ">seed<" in row)
 
 
+def test_no_scratch_folder_is_not_called_an_automatic_one(page):
+    assert "none" in next(row for row in page.split("<tr>") if ">scratch<" in row)
+
+
 def test_a_run_without_an_iteration_has_a_page_too(tmp_path):
     assert "No iteration was done" in write_report(make_run(tmp_path / "run", [])).read_text()
 

@@ -232,6 +232,8 @@ def _settings_table(record: RunRecord) -> str:
         value = getattr(record.settings, field.name)
         unit = field.metadata["info"].unit
         text = _readable(value) + (f" {unit}" if unit and value is not None else "")
+        if field.name == "scratch" and value is None:
+            text = "none"
         if field.name == "mask_diameter" and record.mask_estimated:
             text += " (estimated from the images)"
         changed = value != field.default
