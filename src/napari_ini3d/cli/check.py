@@ -39,7 +39,22 @@ def check_files(particles: Path, *, as_json: bool) -> None:
 def check_values(report: CheckReport) -> dict[str, Any]:
     """Return a check as values that JSON can hold."""
     values = dataclasses.asdict(report)
-    return {**values, "path": str(report.path), "ok": report.ok}
+    about = {"path": str(report.path), "ok": report.ok, "seconds": estimated_time(report)}
+    return {**values, **about}
+
+
+def estimated_time(report: CheckReport) -> float | None:
+    """Return about how many seconds a run with default settings takes on this machine."""
+    if report.mask_diameter is None or not report.box_size:
+        return None
+    from napari_ini3d.engine.estimate import estimate_seconds
+    from napari_ini3d.engine.schedule import Geometry
+    from napari_ini3d.settings import InitialModelSettings
+
+    geometry = Geometry(
+        report.box_size, report.pixel_size, report.mask_diameter, report.n_particles
+    )
+    return round(estimate_seconds(geometry, InitialModelSettings()), 1)
 
 
 def _print_check(report: CheckReport) -> None:
@@ -70,6 +85,10 @@ def _check_rows(report: CheckReport) -> list[tuple[str, str]]:
         rows.append(("images that would be set aside", _describe_bad(report)))
     if report.mask_diameter is not None:
         rows.append(("mask diameter, estimated", f"{report.mask_diameter:.0f} Å"))
+    seconds = estimated_time(report)
+    if seconds is not None:
+        minutes = max(1, round(seconds / 60))
+        rows.append(("time of a run here, about", f"{minutes} min"))
     if report.resources is not None:
         rows.append(("memory, about", f"{report.resources.memory_bytes / 1e9:.1f} GB"))
         rows.append(("disk, at most", f"{report.resources.disk_bytes / 1e9:.2f} GB"))

@@ -8,6 +8,7 @@ the P frequencies of a `FrequencyDisk`.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -15,13 +16,23 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+logger = logging.getLogger(__name__)
+
 Float32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
 Int32 = npt.NDArray[np.int32]
 
 _LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no -inf
 
-_jit: Any = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+
+def _jit(function: Any) -> Any:
+    """Compile at first use, and keep the result on disk where there is a place for it."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError as error:  # neither the package nor the home can be written
+        logger.info("compiled kernels are not kept: %s", error)
+        return numba.njit(**options)(function)
 
 
 def project(map_ft: Complex64, matrices: Float32, kx: Float32, ky: Float32, out: Complex64) -> None:
@@ -83,7 +94,7 @@ def _floats(cube: Complex64) -> Float32:
 # components into vector gathers: complex products and signed indices cost three times as much.
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def _project(
     parts: Float32, m: int, matrices: Float32, kx: Float32, ky: Float32, out: Float32
 ) -> None:
@@ -131,7 +142,7 @@ def _project(
             section[2 * p + 1] = (gx * near + fx * far) * sign
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def _backproject(
     numerator: Float32,
     denominator: Float32,
@@ -179,7 +190,7 @@ def _backproject(
                 map_denominator[np.uint32(c + one)] += weight * far
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
     """Write e^x for x <= 0 to `out`, 0 below -20; relative error 1e-6.
 
@@ -203,7 +214,7 @@ def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
         out[j] = out[j] * power[j] if x[j] > np.float32(-20.0) else np.float32(0.0)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def dense_posterior(
     scores: Float32, norm: Float32, log_prior: Float32, summary: npt.NDArray[np.float64]
 ) -> None:
@@ -266,7 +277,7 @@ def dense_posterior(
         summary[b, 3] = best_s
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def significant_rotations(
     weights: Float32, share: float, most: int, rotation: Int32, shift: Int32, count: Int32
 ) -> None:
@@ -305,7 +316,7 @@ def significant_rotations(
             rotation[b, j], shift[b, j] = r, best
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def fine_products(
     slices: Complex64,
     row_slice: Int32,
@@ -347,7 +358,7 @@ def fine_products(
         norm[n] = np.float32(0.5) * total
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def symmetrise(
     numerator: Complex64,
     denominator: Float32,
