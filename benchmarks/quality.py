@@ -1,6 +1,6 @@
 """Quality, wall time and memory of `ini3d run` on sets with known truth, over several seeds.
 
-usage: quality.py OUTPUT.json --tools DIR [--seeds 5] [--threads 2] [--only NAME] SET [SET ...]
+usage: quality.py OUTPUT.json --tools DIR [--seeds 5] [--threads 2] [--run=OPTIONS] SET [SET ...]
 
 A SET is a folder with particles.star, truth.mrc and set.json (see make_datasets.py), or
 FOLDER,TRUTH.mrc,MASK_DIAMETER,LIMIT for a set laid out in another way (LIMIT: Å at FSC 0.5 that
@@ -44,10 +44,13 @@ class BenchmarkSet:
         return cls(path.name, path, path / "truth.mrc", about["mask_diameter"], limit)
 
 
-def run_once(data: BenchmarkSet, seed: int, threads: int, output: Path) -> dict[str, Any]:
+def run_once(
+    data: BenchmarkSet, seed: int, threads: int, output: Path, more: tuple[str, ...] = ()
+) -> dict[str, Any]:
     command = [str(Path(sys.executable).with_name("ini3d")), "run", "particles.star"]
     command += ["--output", str(output), "--mask-diameter", str(data.mask_diameter)]
     command += ["--seed", str(seed), "--threads", str(threads), "--device", "cpu", "--quiet"]
+    command += more
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=data.folder)
     _, status, usage = os.wait4(process.pid, 0)
@@ -97,6 +100,7 @@ def main() -> None:
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--run", default="", help="more options of `ini3d run`, in one word")
     options = parser.parse_args()
     results = []
     for data in map(BenchmarkSet.parse, options.sets):
@@ -104,7 +108,7 @@ def main() -> None:
         for seed in range(1, options.seeds + 1):
             with tempfile.TemporaryDirectory() as folder:
                 output = Path(folder) / "run"
-                run = run_once(data, seed, options.threads, output)
+                run = run_once(data, seed, options.threads, output, tuple(options.run.split()))
                 runs.append({**run, **score_map(data, output, options.tools)})
             print(data.name, runs[-1], f"load {os.getloadavg()[0]:.1f}", flush=True)
         results.append(summarise(data, runs))
