@@ -256,16 +256,12 @@ class Workshop:
         length = max(Phases.of(self.settings.iterations).search / 2, 1)
         fading = max(0.0, 1 - state.step / length) if plan.phase == "search" else 0.0
         annealed = self.settings.anneal_classes and n_classes > 1
-        strength = np.float32(_CLASS_BIAS * fading) if annealed else np.float32(0)
-
-        def bias(index: IntArray) -> Float32:
-            if strength == 0:
-                return np.zeros((len(index), n_classes), np.float32)
-            drawn = np.random.default_rng([self.settings.seed, _BIAS_STREAM])
-            whole = drawn.random((len(self._particles), n_classes), dtype=np.float32)
-            return whole[index] * strength
-
-        return bias
+        if not annealed or fading == 0:
+            return lambda index: np.zeros((len(index), n_classes), np.float32)
+        rng = np.random.default_rng([self.settings.seed, _BIAS_STREAM])
+        preference = rng.random((len(self._particles), n_classes), dtype=np.float32)
+        preference *= np.float32(_CLASS_BIAS * fading)
+        return lambda index: preference[index]
 
     def _tile_size(self, frame: Frame) -> int:
         if self.settings.tile_size is not None:

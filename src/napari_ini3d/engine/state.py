@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -92,10 +92,6 @@ class EngineState:
     def finished(self) -> bool:
         """Whether the final pass is done."""
         return self.phase == "final" and self.step > 0
-
-    def with_changes(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed."""
-        return replace(self, **changes)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
