@@ -85,8 +85,7 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
         If a stack is not found.
     """
     star_path = Path(path)
-    optics, columns = _read_tables(star_path)
-    _refuse_tomography(star_path, columns)
+    optics, columns = read_tables(star_path)
     names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), star_path)
     if optics is None:
         optics, columns = convert_single_table(star_path, columns, ctf=ctf)
@@ -112,8 +111,32 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
     return particles, ParticleTable(star_path, optics, columns)
 
 
-def _read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]]:
+def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]]:
+    """Return the optics table (None where there is none, RELION 3.0) and the particle table.
+
+    Raises
+    ------
+    StarError
+        If the file cannot be read, holds no table of particles, or one of tomography.
+    """
     loops = find_loops(path)
+    particles = find_particle_loop(path, loops)
+    optics = next(
+        (loop for loop in loops if loop is not particles and "rlnOpticsGroup" in loop.columns), None
+    )
+    tables = (_read_table(path, optics) if optics else None), _read_table(path, particles)
+    _refuse_tomography(path, tables[1])
+    return tables
+
+
+def find_particle_loop(path: Path, loops: Sequence[LoopBlock]) -> LoopBlock:
+    """Return the table of a STAR file that lists particle images.
+
+    Raises
+    ------
+    StarError
+        If there is none.
+    """
     particles = next((loop for loop in loops if "rlnImageName" in loop.columns), None)
     if particles is None:
         found = ", ".join(f"data_{loop.name}" for loop in loops) or "no table"
@@ -121,10 +144,7 @@ def _read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column
             f"{path}: no table has the column rlnImageName (found: {found}); "
             "export the particles of a 2D class selection"
         )
-    optics = next(
-        (loop for loop in loops if loop is not particles and "rlnOpticsGroup" in loop.columns), None
-    )
-    return (_read_table(path, optics) if optics else None), _read_table(path, particles)
+    return particles
 
 
 def _read_table(path: Path, block: LoopBlock) -> dict[str, Column]:
