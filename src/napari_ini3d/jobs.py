@@ -110,7 +110,7 @@ def start_run(
     choose_backend(settings.device)
     particles, table = read_particles(particles_star, ctf=settings.ctf)
     with closing(StackReader(particles)) as reader:
-        check_mask(settings, reader)
+        check_mask(settings, reader.box_size, reader.pixel_size)
         bad = list(bad_images(reader, len(particles)))
         good = set_aside(particles, bad, settings.max_excluded)
         diameter = settings.mask_diameter or round(estimate_mask_diameter(reader, good))
@@ -183,13 +183,13 @@ def resume_run(
     return _walk(_Job(runs, record, particles, table), state, stop)
 
 
-def check_mask(settings: InitialModelSettings, source: ImageSource) -> None:
+def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float) -> None:
     """Raise `SettingsError` for a mask that does not fit into the box of the particles."""
-    width = source.box_size * source.pixel_size
+    width = box_size * pixel_size
     if settings.mask_diameter is not None and settings.mask_diameter > width:
         raise SettingsError(
-            f"mask_diameter is {settings.mask_diameter:g} Å; the box is {source.box_size} pixels "
-            f"of {source.pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
+            f"mask_diameter is {settings.mask_diameter:g} Å; the box is {box_size} pixels "
+            f"of {pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
             "extract the particles in a larger box"
         )
 

@@ -12,12 +12,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import typer
 
 from napari_ini3d.errors import SettingsError
+from napari_ini3d.io.recipes import flag_of
 from napari_ini3d.settings import FieldInfo, InitialModelSettings
-
-
-def flag_of(name: str) -> str:
-    """Return the long option of a setting: ``mask_diameter`` gives ``--mask-diameter``."""
-    return "--" + name.replace("_", "-")
 
 
 def settings_parameters() -> list[inspect.Parameter]:

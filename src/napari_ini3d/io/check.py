@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -113,48 +114,69 @@ def check_particles(path: Path | str, settings: InitialModelSettings | None = No
         Of the run that is meant, for whether the CTF is used and for the memory and disk.
     """
     settings = settings or InitialModelSettings()
+    report, particles = check_headers(path, settings)
+    if particles is None:
+        return report
+    with closing(StackReader(particles)) as source:
+        bad = tuple(bad_images(source, len(particles)))
+        return judge_images(report, source, particles, bad, settings)
+
+
+def check_headers(
+    path: Path | str, settings: InitialModelSettings
+) -> tuple[CheckReport, Particles | None]:
+    """Check a STAR file and the headers of its stacks: all that can be said without an image.
+
+    Returns
+    -------
+    CheckReport, Particles or None
+        None where there are problems.
+    """
     star_path = Path(path)
     try:
         particles, _ = read_particles(star_path, ctf=settings.ctf)
     except InputError as error:
-        return CheckReport(path=star_path, problems=(str(error),))
+        return CheckReport(path=star_path, problems=(str(error),)), None
     headers, errors = inspect_stacks(particles)
+    report = CheckReport(
+        path=star_path,
+        n_particles=len(particles),
+        n_stacks=len(particles.stack_paths),
+        optics=particles.optics,
+        problems=tuple(str(error) for error in errors),
+    )
     if errors:
-        return CheckReport(
-            path=star_path,
-            n_particles=len(particles),
-            n_stacks=len(particles.stack_paths),
-            optics=particles.optics,
-            problems=tuple(str(error) for error in errors),
-        )
+        return report, None
     logger.info("%s: %d stack header(s) are sound", star_path, len(headers))
-    return _check_images(star_path, particles, settings)
+    with closing(StackReader(particles)) as source:
+        box_size, pixel_size = source.box_size, source.pixel_size
+    resources = estimate_resources(len(particles), box_size, settings)
+    return (
+        replace(report, box_size=box_size, pixel_size=pixel_size, resources=resources),
+        particles,
+    )
 
 
-def _check_images(path: Path, particles: Particles, settings: InitialModelSettings) -> CheckReport:
-    source = StackReader(particles)
-    bad = tuple(bad_images(source, len(particles)))
+def judge_images(
+    report: CheckReport,
+    source: ImageSource,
+    particles: Particles,
+    bad: tuple[BadImage, ...],
+    settings: InitialModelSettings,
+) -> CheckReport:
+    """Add to the report of `check_headers` what the images say, once the bad ones are known."""
     good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
     duplicates = count_duplicates(particles)
     contrast = judge_contrast(source, good) if len(good) else "undecided"
     excess = describe_excess(bad, len(particles), settings.max_excluded)
-    mask_diameter = estimate_mask_diameter(source, good) if len(good) else None
-    resources = estimate_resources(len(particles), source.box_size, settings)
-    source.close()
-    return CheckReport(
-        path=path,
-        n_particles=len(particles),
-        n_stacks=len(particles.stack_paths),
-        optics=particles.optics,
-        box_size=source.box_size,
-        pixel_size=source.pixel_size,
-        problems=(f"{path}: {excess}",) if excess else (),
+    return replace(
+        report,
+        problems=(f"{report.path}: {excess}",) if excess else (),
         notes=tuple(_notes(particles, contrast, duplicates)),
         bad_images=bad,
         n_duplicates=duplicates,
         contrast=contrast,
-        mask_diameter=mask_diameter,
-        resources=resources,
+        mask_diameter=estimate_mask_diameter(source, good) if len(good) else None,
     )
 
 

@@ -1,0 +1,54 @@
+"""A run as text: the command line, or the Python, that does the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Any
+
+from napari_ini3d.settings import InitialModelSettings
+
+_PYTHON = """\
+from pathlib import Path
+
+from napari_ini3d import InitialModelSettings, start_run
+
+settings = InitialModelSettings({arguments})
+for report in start_run(Path({particles!r}), Path({output!r}), settings):
+    print(report.iteration, report.message)
+"""
+
+
+def flag_of(name: str) -> str:
+    """Return the long option of a setting: ``mask_diameter`` gives ``--mask-diameter``."""
+    return "--" + name.replace("_", "-")
+
+
+def run_command(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
+    """Return the `ini3d run` that does the same, as it can be pasted into a shell."""
+    words = ["ini3d", "run", str(particles), "--output", str(output)]
+    for name, value in changed_settings(settings).items():
+        words += _words(name, value)
+    return shlex.join(words)
+
+
+def run_python(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
+    """Return a Python script that does the same."""
+    changed = changed_settings(settings).items()
+    lines = "".join(f"\n    {name}={value!r}," for name, value in changed)
+    arguments = f"{lines}\n" if lines else ""
+    return _PYTHON.format(arguments=arguments, particles=str(particles), output=str(output))
+
+
+def changed_settings(settings: InitialModelSettings) -> dict[str, Any]:
+    """Return the settings that differ from their defaults."""
+    values = ((field, getattr(settings, field.name)) for field in dataclasses.fields(settings))
+    return {field.name: value for field, value in values if value != field.default}
+
+
+def _words(name: str, value: Any) -> list[str]:
+    flag = flag_of(name)
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    return [flag, str(value)]
