@@ -13,7 +13,7 @@ PACKAGE = Path(napari_ini3d.__file__).parent
 
 LAYERS = (
     {"widgets", "reader", "writer", "sample_data", "cli"},
-    {"layers", "jobs", "report", "report_figures"},
+    {"layers", "jobs", "report", "report_figures", "symmetry_figures"},
     {"io", "engine", "symmetry", "simulation", "comparison", "registration"},
     {"kernels"},
     {"geometry", "fourier", "optics", "masks"},
@@ -34,7 +34,7 @@ ALLOWED_ONLY_IN = {
     "PySide6": ("widgets/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
-    "matplotlib": ("report.py", "report_figures.py", "cli/", "widgets/"),
+    "matplotlib": ("report.py", "report_figures.py", "symmetry_figures.py", "cli/", "widgets/"),
 }
 
 

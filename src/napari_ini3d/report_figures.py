@@ -22,7 +22,7 @@ from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.progress import IterationSummary
 from napari_ini3d.particles import FloatArray
 
-_INK = "#7b8490"  # readable on white and on near-black
+INK = "#7b8490"  # readable on white and on near-black
 _GRID = "#7b849040"
 _COLOURS = (
     "#3b82c4", "#e08a2e", "#3f9e6b", "#c9524f", "#8a6cc2", "#a87b52", "#c86fa5", "#7d9a2b",
@@ -99,7 +99,7 @@ def draw_course(summaries: Sequence[IterationSummary]) -> Figure:
         (axes[5], "particles used", lambda s: [s.subset_size]),
     )
     for axis, label, values in panels:
-        _style(axis, label)
+        style_axis(axis, label)
         _shade_phases(axis, summaries)
         _plot_classes(axis, summaries, values)
     axes[0].set_yscale("log")
@@ -110,7 +110,7 @@ def draw_course(summaries: Sequence[IterationSummary]) -> Figure:
     axes[1].set_ylim(0, 1.02)
     axes[3].set_ylim(0, 1.02)
     for axis in axes[4:]:
-        axis.set_xlabel("iteration", color=_INK)
+        axis.set_xlabel("iteration", color=INK)
         axis.set_ylim(bottom=0)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -121,22 +121,22 @@ def draw_shells(summary: IterationSummary) -> Figure:
     figure = Figure(figsize=(10.2, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     width = summary.box_size * summary.voxel_size
-    _style(left, "FSC between the halves")
-    _style(right, "SSNR")
+    style_axis(left, "FSC between the halves")
+    style_axis(right, "SSNR")
     for k, (fsc, ssnr) in enumerate(zip(summary.fsc, summary.ssnr, strict=True)):
         left.plot(np.arange(len(fsc)) / width, fsc, color=colour_of(k), lw=1.6)
         positive = np.where(np.asarray(ssnr) > 0, ssnr, np.nan)
         right.plot(np.arange(len(ssnr)) / width, positive, color=colour_of(k), lw=1.6)
     for level in (0.5, 0.143):
-        left.axhline(level, color=_INK, lw=0.8, ls=":")
+        left.axhline(level, color=INK, lw=0.8, ls=":")
     left.set_ylim(-0.1, 1.05)
     if any(value > 0 for curve in summary.ssnr for value in curve):
         right.set_yscale("log")
         right.set_ylim(bottom=1e-3)
     for axis in (left, right):
-        axis.set_xlabel("resolution / Å", color=_INK)
+        axis.set_xlabel("resolution / Å", color=INK)
         axis.set_xlim(0, 0.5 / summary.voxel_size)
-        axis.xaxis.set_major_formatter(FuncFormatter(_as_resolution))
+        axis.xaxis.set_major_formatter(FuncFormatter(label_resolution))
     return figure
 
 
@@ -144,18 +144,18 @@ def draw_comparison(found: MapComparison) -> Figure:
     """Draw the FSC of two maps, as they stand and after one was laid upon the other."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axis = figure.add_subplot()
-    _style(axis, "Fourier shell correlation")
+    style_axis(axis, "Fourier shell correlation")
     if found.registration is not None:
-        axis.plot(found.frequency, found.fsc_as_is, color=_INK, lw=1.0, label="as they stand")
+        axis.plot(found.frequency, found.fsc_as_is, color=INK, lw=1.0, label="as they stand")
     axis.plot(found.frequency, found.fsc, color=_COLOURS[0], lw=1.8, label="compared")
     for level in (0.5, 0.143):
-        axis.axhline(level, color=_INK, lw=0.8, ls=":")
+        axis.axhline(level, color=INK, lw=0.8, ls=":")
     axis.set_ylim(-0.1, 1.05)
     axis.set_xlim(0, found.frequency[-1])
-    axis.set_xlabel("resolution / Å", color=_INK)
-    axis.xaxis.set_major_formatter(FuncFormatter(_as_resolution))
+    axis.set_xlabel("resolution / Å", color=INK)
+    axis.xaxis.set_major_formatter(FuncFormatter(label_resolution))
     if found.registration is not None:
-        axis.legend(frameon=False, labelcolor=_INK, fontsize=9)
+        axis.legend(frameon=False, labelcolor=INK, fontsize=9)
     return figure
 
 
@@ -189,11 +189,11 @@ def draw_directions(view_counts: FloatArray) -> Figure:
     mesh = axis.pcolormesh(lon, lat, relative[nearest], cmap="magma", vmin=0, rasterized=True)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.spines["geo"].set_color(_INK)
+    axis.spines["geo"].set_color(INK)
     bar = figure.colorbar(mesh, ax=axis, orientation="horizontal", shrink=0.7, aspect=35, pad=0.04)
-    bar.set_label("weight relative to even coverage", color=_INK, fontsize=9)
-    bar.ax.tick_params(colors=_INK, labelsize=8)
-    bar.outline.set_edgecolor(_INK)
+    bar.set_label("weight relative to even coverage", color=INK, fontsize=9)
+    bar.ax.tick_params(colors=INK, labelsize=8)
+    bar.outline.set_edgecolor(INK)
     return figure
 
 
@@ -209,9 +209,9 @@ def draw_stages(seconds: Mapping[str, float]) -> Figure:
     ordered = sorted(seconds.items(), key=lambda item: item[1])
     figure = Figure(figsize=(6.4, 0.34 * len(ordered) + 0.7), layout="constrained")
     axis = figure.add_subplot()
-    _style(axis, "")
+    style_axis(axis, "")
     axis.barh([name for name, _ in ordered], [value for _, value in ordered], color=_COLOURS[0])
-    axis.set_xlabel("seconds", color=_INK)
+    axis.set_xlabel("seconds", color=INK)
     axis.grid(visible=False, axis="y")
     return figure
 
@@ -234,7 +234,7 @@ def _draw_tiles(
     centres = [(side - 1) / 2 + side * i for i in range(max(len(rows), len(columns)))]
     axis.set_xticks(centres[: len(columns)], columns)
     axis.set_yticks(centres[: len(rows)], rows)
-    axis.tick_params(length=0, labelcolor=_INK, labelsize=8, labeltop=True, labelbottom=False)
+    axis.tick_params(length=0, labelcolor=INK, labelsize=8, labeltop=True, labelbottom=False)
     for spine in axis.spines.values():
         spine.set_visible(False)
     return figure
@@ -252,15 +252,16 @@ def _join_tiles(tiles: FloatArray) -> tuple[FloatArray, int]:
     return padded.transpose(0, 2, 1, 3).reshape(rows * side, columns * side), side
 
 
-def _style(axis: Axes, label: str) -> None:
+def style_axis(axis: Axes, label: str) -> None:
+    """Give a plot the look that all figures share."""
     axis.patch.set_alpha(0)
-    axis.set_title(label, color=_INK, fontsize=10, loc="left")
-    axis.tick_params(which="both", colors=_INK, labelsize=8)
+    axis.set_title(label, color=INK, fontsize=10, loc="left")
+    axis.tick_params(which="both", colors=INK, labelsize=8)
     axis.grid(color=_GRID, lw=0.6)
     axis.set_axisbelow(True)
     for name, spine in axis.spines.items():
         spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(_INK)
+        spine.set_color(INK)
 
 
 def _shade_phases(axis: Axes, summaries: Sequence[IterationSummary]) -> None:
@@ -269,7 +270,7 @@ def _shade_phases(axis: Axes, summaries: Sequence[IterationSummary]) -> None:
         begin = end - 1 if before is None else before.iteration
         shade = _PHASE_SHADES.get(summary.phase, 0.0)
         if shade:
-            axis.axvspan(begin, end, color=_INK, alpha=shade, lw=0)
+            axis.axvspan(begin, end, color=INK, alpha=shade, lw=0)
 
 
 def _plot_classes(
@@ -285,7 +286,8 @@ def _plot_classes(
         axis.plot(iterations, curve, color=colour_of(k), lw=1.6, marker=marker)
 
 
-def _as_resolution(frequency: float, _: int) -> str:
+def label_resolution(frequency: float, _: int) -> str:
+    """Return the label of a spatial frequency (1/Å) as a resolution in Å."""
     return f"{1 / frequency:.1f}" if frequency > 0 else "∞"
 
 
