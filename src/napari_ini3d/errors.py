@@ -51,3 +51,15 @@ class DeviceError(Ini3dError):
 
 class SymmetryError(Ini3dError):
     """A point group that is unknown, or is not a group of rotations."""
+
+
+def explain(error: BaseException) -> str:
+    """Return what went wrong as users are told, with the way out."""
+    if isinstance(error, (Ini3dError, OSError)):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; take a smaller tile size, fewer classes, or a smaller box"
+    return (
+        f"{type(error).__name__}: {error}; this should not happen: please report it, with the log "
+        "(log.txt in the run folder, or what --verbose shows)"
+    )

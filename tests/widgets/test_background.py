@@ -42,7 +42,7 @@ def starting(star, folder, settings=SETTINGS):
 
 @contextmanager
 def in_a_thread(run):
-    thread = threading.Thread(target=run.walk)
+    thread = threading.Thread(target=run)
     thread.start()
     yield
     thread.join(20)
@@ -58,7 +58,7 @@ def wait_until(condition):
 
 def test_a_run_tells_every_summary_and_the_newest_map(dataset, tmp_path):
     run = starting(dataset, tmp_path / "run")
-    run.walk()
+    run()
     assert run.error is None
     assert [s.iteration for s in run.take_summaries()] == [1, 2, 3, 4, 5]
     delivery = run.mailbox.take()
@@ -69,7 +69,7 @@ def test_a_run_tells_every_summary_and_the_newest_map(dataset, tmp_path):
 
 
 def test_every_iteration_can_be_looked_back_at(dataset, tmp_path):
-    starting(dataset, tmp_path / "run").walk()
+    starting(dataset, tmp_path / "run")()
     assert history_iterations(RunFolder.open(tmp_path / "run")) == [1, 2, 3, 4, 5]
 
 
@@ -79,13 +79,13 @@ def test_an_error_is_a_value(dataset, tmp_path):
         raise RuntimeError("cudaErrorIllegalAddress")
 
     run = BackgroundRun(broken, tmp_path)
-    run.walk()
+    run()
     assert isinstance(run.error, RuntimeError)
 
 
 def test_an_error_of_the_checks_is_a_value_too(tmp_path):
     run = starting(tmp_path / "nowhere.star", tmp_path / "run")
-    run.walk()
+    run()
     assert isinstance(run.error, InputError)
     assert not (tmp_path / "run").exists()
 
@@ -117,19 +117,19 @@ def test_a_held_run_that_is_stopped_ends_with_its_results(dataset, tmp_path):
 def test_a_resumed_run_tells_what_was_done_before(dataset, tmp_path):
     run = starting(dataset, tmp_path / "run")
     run.stop()
-    run.walk()
+    run()
     again = BackgroundRun(lambda stop: resume_run(tmp_path / "run", stop=stop), tmp_path / "run")
-    again.walk()
+    again()
     assert [s.iteration for s in again.take_summaries()] == [1, 2, 3, 4, 5]
 
 
 def test_a_run_that_goes_back_forgets_the_maps_after(dataset, tmp_path):
-    starting(dataset, tmp_path / "run").walk()
+    starting(dataset, tmp_path / "run")()
     back = BackgroundRun(
         lambda stop: resume_run(tmp_path / "run", from_iteration=2, stop=stop), tmp_path / "run"
     )
     back.stop()  # after one iteration, the third
-    back.walk()
+    back()
     small = {p.name for p in (tmp_path / "run" / "history").iterdir()}
     assert small == {"it001.npz", "it002.npz", "it003.npz"}
 
@@ -138,7 +138,7 @@ def test_a_history_that_cannot_be_written_does_not_end_the_run(dataset, tmp_path
     run = starting(dataset, tmp_path / "run")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "history").touch()  # a file where the folder should be
-    run.walk()
+    run()
     assert run.error is None
     assert "iteration 1 cannot be shown later" in caplog.text
     assert history_iterations(RunFolder.open(tmp_path / "run")) == [2, 4, 5]

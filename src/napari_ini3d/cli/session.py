@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from napari_ini3d.errors import Ini3dError
+from napari_ini3d.errors import explain
 
 EXIT_ERROR = 1
 EXIT_PROBLEMS = 3
@@ -27,23 +27,12 @@ def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
     with _messages(verbose=verbose, quiet=quiet):
         try:
             yield
-        except (Ini3dError, OSError) as error:
-            _explain(str(error), error, verbose=verbose)
-            raise typer.Exit(EXIT_ERROR) from error
-        except MemoryError as error:
-            _explain("out of memory; use --tile-size, or fewer --classes", error, verbose=verbose)
-            raise typer.Exit(EXIT_ERROR) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(EXIT_INTERRUPTED) from error
         except (typer.Exit, typer.BadParameter):
             raise
         except Exception as error:
-            _explain(
-                f"{type(error).__name__}: {error}; this should not happen: please report it, "
-                "with what --verbose shows",
-                error,
-                verbose=verbose,
-            )
+            _explain(error, verbose=verbose)
             raise typer.Exit(EXIT_ERROR) from error
 
 
@@ -99,11 +88,11 @@ def _messages(*, verbose: bool, quiet: bool) -> Iterator[None]:
         package.setLevel(before)
 
 
-def _explain(message: str, error: Exception, *, verbose: bool) -> None:
-    """Print a message, and below it the notes of the error, such as how to resume."""
+def _explain(error: Exception, *, verbose: bool) -> None:
+    """Print what went wrong, and below it the notes of the error, such as how to resume."""
     if verbose:
         errors.print_exception()
-    errors.print(f"[bold red]error:[/] {_escaped(message)}")
+    errors.print(f"[bold red]error:[/] {_escaped(explain(error))}")
     for note in getattr(error, "__notes__", ()):
         errors.print(note, markup=False)
 

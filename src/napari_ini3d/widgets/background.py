@@ -12,9 +12,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.history import forget_history_after, write_history
@@ -45,6 +45,8 @@ class Progress:
         Maps, (z, y, x).
     view_counts : (K, M) float32
         Particles per viewing direction, as in `IterationReport`.
+    n_classes : int
+        Of the whole run; at first there may be fewer maps.
     dropped : int
         Iterations since the last one told, whose maps were not shown.
     """
@@ -52,7 +54,12 @@ class Progress:
     summary: IterationSummary
     volumes: FloatArray
     view_counts: FloatArray
+    n_classes: int = 1
     dropped: int = 0
+
+    def with_dropped(self, dropped: int) -> Self:
+        """Return a copy that knows how many were dropped before it."""
+        return replace(self, dropped=dropped)
 
 
 class BackgroundRun:
@@ -72,6 +79,7 @@ class BackgroundRun:
         self.mailbox: Mailbox[Progress] = Mailbox()
         self.error: BaseException | None = None
         self._start = start
+        self._n_classes = 1
         self._summaries: deque[IterationSummary] = deque()
         self._stop = threading.Event()
         self._going = threading.Event()
@@ -105,8 +113,8 @@ class BackgroundRun:
             taken.append(self._summaries.popleft())
         return taken
 
-    def walk(self) -> None:
-        """Do the run; called by the worker."""
+    def __call__(self) -> None:
+        """Do the run; called in the thread."""
         try:
             reports = cast("Generator[IterationReport]", self._start(self._stop.is_set))
             with closing(reports):
@@ -122,6 +130,7 @@ class BackgroundRun:
         """Tell what a resumed run had done before its first new iteration."""
         folder = RunFolder.open(self.folder)
         forget_history_after(folder, iteration - 1)
+        self._n_classes = folder.read_record().settings.classes
         lines = [line for line in folder.read_progress() if line["iteration"] < iteration]
         self._summaries.extend(IterationSummary.from_json(line) for line in lines)
 
@@ -133,4 +142,4 @@ class BackgroundRun:
             logger.warning("iteration %d cannot be shown later: %s", report.iteration, error)
         summary = IterationSummary.from_report(report)
         self._summaries.append(summary)
-        self.mailbox.put(Progress(summary, report.volumes, report.view_counts))
+        self.mailbox.put(Progress(summary, report.volumes, report.view_counts, self._n_classes))

@@ -1,0 +1,220 @@
+"""The layers of a run: one map per class, updated in place, and the iterations to look back at.
+
+The newest maps are 3D layers. The iterations are 4D layers beside them, read from the run folder
+when they are shown; only one of the two kinds is visible at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
+
+import numpy as np
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io.history import history_iterations, read_history
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.layers import METADATA_KEY, LazyFrames, class_colour, run_layer
+from napari_ini3d.widgets.viewing import (
+    add_layers,
+    find_layer,
+    remember,
+    show_iteration,
+    show_map,
+    shown_iteration,
+)
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+    from napari_ini3d.particles import FloatArray, IntArray
+    from napari_ini3d.widgets.background import Progress
+
+
+class LiveLayers:
+    """Shows a run in a viewer, and its iterations on demand.
+
+    A layer that the user removes while the run goes on stays away; the next run makes its own.
+
+    Parameters
+    ----------
+    viewer : weak reference to a napari viewer
+    """
+
+    def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
+        self._viewer = viewer
+        self._folder = Path()
+        self._made: set[str] = set()
+        self._n_classes = 1
+
+    @property
+    def looking_back(self) -> bool:
+        """True where the iterations of the run are shown instead of its newest maps."""
+        return any(layer.visible for layer in self._history())
+
+    def begin(self, folder: Path) -> None:
+        """Get ready for a run; the layers of others stay as they are."""
+        self._folder, self._n_classes = folder, 1
+        self._made.clear()
+
+    def show(self, progress: Progress) -> None:
+        """Show the maps of an iteration in place of those before."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        self._n_classes = progress.n_classes
+        hidden = self.looking_back
+        for k, volume in enumerate(progress.volumes):
+            self._show_class(viewer, progress, k, volume, visible=not hidden)
+        if self._history():
+            self._bring_history_up_to_date(viewer)
+
+    def look_back(self, folder: Path | None = None) -> None:
+        """Show the iterations of a run, each a step of the slider, instead of its newest maps.
+
+        Raises
+        ------
+        RunFolderError
+            If nothing has been kept of any iteration.
+        """
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        if folder is not None and folder != self._folder:
+            self.begin(folder)
+        if not history_iterations(RunFolder(self._folder)):
+            raise RunFolderError(
+                f"{self._folder} holds no map yet; wait for the first iteration to be done"
+            )
+        self._n_classes = max(self._n_classes, _count_classes(self._folder))
+        self._bring_history_up_to_date(viewer, make=True)
+        _set_visible(self._history(), visible=True)
+        _set_visible(self._newest(), visible=False)
+
+    def look_at_newest(self) -> None:
+        """Show the newest maps again."""
+        _set_visible(self._history(), visible=False)
+        _set_visible(self._newest(), visible=True)
+
+    def show_iteration(self, iteration: int) -> int:
+        """Look back at an iteration, or the last kept one before it; return which it is.
+
+        Raises
+        ------
+        RunFolderError
+            If nothing has been kept of any iteration.
+        """
+        self.look_back()
+        viewer = self._viewer()
+        layers = self._history()
+        if viewer is None or not layers:
+            return iteration
+        return show_iteration(viewer, layers[0], iteration)
+
+    def shown_iteration(self) -> int | None:
+        """Return the iteration that is looked back at; None where the newest maps are shown."""
+        viewer, layers = self._viewer(), self._history()
+        if viewer is None or not self.looking_back:
+            return None
+        return shown_iteration(viewer, layers[0])
+
+    def _show_class(
+        self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool
+    ) -> None:
+        key = self._key(k)
+        known = find_layer(viewer, key) is not None
+        if key in self._made and not known:  # removed by the user
+            return
+        self._made.add(key)
+        summary = progress.summary
+        layer = show_map(
+            viewer,
+            volume,
+            summary.voxel_size,
+            self._name(k),
+            key=key,
+            colormap=class_colour(k, self._n_classes),
+            metadata={
+                "path": str(self._folder),
+                "class_index": k,
+                "iteration": summary.iteration,
+                "resolution": summary.resolution[k],
+            },
+        )
+        if not known:
+            layer.visible = visible
+
+    def _bring_history_up_to_date(self, viewer: Any, *, make: bool = False) -> None:
+        for k in range(self._n_classes):
+            iterations = history_iterations(RunFolder(self._folder), k)
+            layer = find_layer(viewer, self._key(k, "iterations"))
+            if layer is not None:
+                _extend(viewer, layer, self._frames(k, iterations), iterations)
+            elif make and iterations:
+                self._make_history(viewer, k, iterations)
+
+    def _make_history(self, viewer: Any, k: int, iterations: list[int]) -> None:
+        _, voxel_size = read_history(RunFolder(self._folder), iterations[-1], k)
+        known = {"path": str(self._folder), "class_index": k, "iterations": iterations}
+        data = run_layer(
+            self._frames(k, iterations),
+            voxel_size,
+            f"{self._name(k)}, iterations",
+            colormap=class_colour(k, self._n_classes),
+            metadata={**known, "key": self._key(k, "iterations")},
+        )
+        (layer,) = add_layers(viewer, [data])
+        show_iteration(viewer, layer, iterations[-1])
+
+    def _frames(self, k: int, iterations: list[int]) -> LazyFrames:
+        folder, kept = RunFolder(self._folder), tuple(iterations)
+
+        def read(numbers: IntArray) -> FloatArray:
+            return np.stack([read_history(folder, kept[int(i)], k)[0] for i in numbers])
+
+        shape = read_history(folder, kept[-1], k)[0].shape
+        return LazyFrames(len(kept), shape, read)
+
+    def _key(self, k: int, what: str = "newest") -> str:
+        return f"{self._folder}, class {k + 1}, {what}"
+
+    def _name(self, k: int) -> str:
+        return self._folder.name + (f" class {k + 1}" if self._n_classes > 1 else "")
+
+    def _newest(self) -> list[Image]:
+        return self._found("newest")
+
+    def _history(self) -> list[Image]:
+        return self._found("iterations")
+
+    def _found(self, what: str) -> list[Image]:
+        viewer = self._viewer()
+        if viewer is None:
+            return []
+        layers = (find_layer(viewer, self._key(k, what)) for k in range(self._n_classes))
+        return [layer for layer in layers if layer is not None]
+
+
+def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]) -> None:
+    """Give a layer more iterations; the slider follows where it stood at the last one."""
+    before = layer.metadata[METADATA_KEY]["iterations"]
+    if before == iterations:
+        return
+    follow = shown_iteration(viewer, layer) == before[-1]
+    layer.data = frames
+    remember(layer, iterations=iterations)
+    if follow:
+        show_iteration(viewer, layer, iterations[-1])
+
+
+def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:
+    for layer in layers:
+        layer.visible = visible
+
+
+def _count_classes(folder: Path) -> int:
+    lines = RunFolder(folder).read_progress()
+    return max((len(line["resolution"]) for line in lines), default=1)

@@ -1,0 +1,228 @@
+"""The run of a viewer: started, followed and ended here, whichever docks are open.
+
+A session belongs to the viewer. The computation is in a worker thread (`background`); a timer
+in the window's thread takes the newest of what it has found, at most ten times a second, and
+what was not taken by then is dropped.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+from weakref import WeakKeyDictionary, ref
+
+from napari.qt.threading import FunctionWorker, create_worker
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ini3d.errors import RunFolderError, explain
+from napari_ini3d.io.recipes import run_command
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.jobs import resume_run, start_run
+from napari_ini3d.widgets.background import BackgroundRun, Progress, Start
+from napari_ini3d.widgets.live_layers import LiveLayers
+from napari_ini3d.widgets.log_tail import LogTail
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_ini3d.io.progress import IterationSummary
+    from napari_ini3d.settings import InitialModelSettings
+
+State = Literal["idle", "running", "paused", "stopping"]
+
+UPDATE_MS = 100
+"""Time between two looks into the mailbox, in milliseconds."""
+
+
+class _RunWorker(FunctionWorker):
+    """A worker whose `quit`, by which napari ends it when a window closes, stops the run."""
+
+    def __init__(self, run: BackgroundRun) -> None:
+        super().__init__(run)
+        self._run_to_stop = run
+
+    def quit(self) -> None:
+        """End the run after the iteration in hand."""
+        self._run_to_stop.stop()
+
+
+class RunSession(QObject):
+    """What one viewer's docks share about its run.
+
+    Signals
+    -------
+    state_changed : str
+        "idle", "running", "paused" or "stopping".
+    progressed : Progress
+        The newest iteration; those before it since the last one are in `summaries`.
+    failed : BaseException
+        What went wrong; the run is over.
+    finished : Path
+        The folder of a run that has come to its end, or was stopped with its results kept.
+
+    Attributes
+    ----------
+    run_folder : Path or None
+        Of the run that goes on, or went on last.
+    summaries : list of IterationSummary
+        Of all its iterations so far.
+    latest : Progress or None
+        Of its newest iteration; None before the first.
+    dropped : int
+        Iterations whose maps were not shown because newer ones had come.
+    log : LogTail
+    layers : LiveLayers
+    """
+
+    state_changed = Signal(str)
+    progressed = Signal(object)
+    failed = Signal(object)
+    finished = Signal(object)
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.state: State = "idle"
+        self.run_folder: Path | None = None
+        self.summaries: list[IterationSummary] = []
+        self.latest: Progress | None = None
+        self.dropped = 0
+        self.log = LogTail()
+        self.layers = LiveLayers(ref(viewer))
+        self._run: BackgroundRun | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(UPDATE_MS)
+        self._timer.timeout.connect(self._look)
+
+    @classmethod
+    def of(cls, viewer: napari.Viewer) -> Self:
+        """Return the session of a viewer; the same one each time."""
+        real: Any = getattr(viewer, "__wrapped__", viewer)  # docks are given a new proxy each
+        if real not in _sessions:
+            _sessions[real] = cls(real)
+        session: Self = _sessions[real]
+        return session
+
+    @property
+    def busy(self) -> bool:
+        """True while a run goes on, or is held."""
+        return self.state != "idle"
+
+    def start(self, star: Path, output: Path, settings: InitialModelSettings) -> None:
+        """Start a run; what is wrong with it comes as `failed`.
+
+        Parameters
+        ----------
+        star : Path
+            STAR file of the particles.
+        output : Path
+            Folder of the run.
+        settings : InitialModelSettings
+
+        Raises
+        ------
+        RunFolderError
+            If a run of this viewer is going on.
+        """
+        command = run_command(star, output, settings)
+        self._begin(
+            lambda stop: start_run(star, output, settings, command=command, stop=stop), output
+        )
+
+    def resume(
+        self, folder: Path, *, from_iteration: int | None = None, iterations: int | None = None
+    ) -> None:
+        """Go on with a run, as `jobs.resume_run` does.
+
+        Raises
+        ------
+        RunFolderError
+            If a run of this viewer is going on.
+        """
+        choice = {"from_iteration": from_iteration, "iterations": iterations}
+        self._begin(functools.partial(_resume, folder, choice), folder)
+
+    def pause(self) -> None:
+        """Hold the run after the iteration in hand; its memory stays taken."""
+        if self._run is not None and self.state == "running":
+            self._run.pause()
+            self._change_state("paused")
+
+    def unpause(self) -> None:
+        """Let a held run go on."""
+        if self._run is not None and self.state == "paused":
+            self._run.unpause()
+            self._change_state("running")
+
+    def stop(self) -> None:
+        """End the run after the iteration in hand; its results are written."""
+        if self._run is not None and self.busy:
+            self._run.stop()
+            self._change_state("stopping")
+
+    def _begin(self, start: Start, folder: Path) -> None:
+        if self.busy:
+            raise RunFolderError(
+                f"a run is going on in {self.run_folder}; stop it or wait for its end, then start "
+                "the next one"
+            )
+        self.run_folder = Path(folder).absolute()
+        self.summaries, self.latest, self.dropped = [], None, 0
+        self._run = BackgroundRun(start, self.run_folder)
+        self.layers.begin(self.run_folder)
+        self.log.listen()
+        worker: Any = create_worker(self._run, _worker_class=_RunWorker)
+        worker.finished.connect(self._end)
+        self._change_state("running")
+        self._timer.start()
+        worker.start()
+
+    def _look(self) -> None:
+        """Take what has come from the worker, and show it."""
+        run = self._run
+        if run is None:
+            return
+        if run.stopping and self.state != "stopping":  # napari asked the worker to quit
+            self._change_state("stopping")
+        delivery = run.mailbox.take()
+        self.summaries += run.take_summaries()
+        if delivery is None:
+            return
+        self.dropped += delivery.dropped
+        self.latest = delivery.item.with_dropped(delivery.dropped)
+        self.layers.show(self.latest)
+        self.progressed.emit(self.latest)
+
+    def _end(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        self._timer.stop()
+        self._look()
+        self.log.leave()
+        self._run = None
+        self._change_state("idle")
+        if run.error is None:
+            self.finished.emit(run.folder)
+            return
+        show_error(_advise(run.error, run.folder))
+        self.failed.emit(run.error)
+
+    def _change_state(self, state: State) -> None:
+        self.state = state
+        self.state_changed.emit(state)
+
+
+_sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _resume(folder: Path, choice: dict[str, int | None], stop: Any) -> Any:
+    return resume_run(folder, stop=stop, **choice)
+
+
+def _advise(error: BaseException, folder: Path) -> str:
+    """Say what went wrong, and how to go on where the run can be resumed."""
+    begun = RunFolder(folder).has_begun and not isinstance(error, RunFolderError)
+    way_out = f"\nOnce that is mended, resume the run in {folder}." if begun else ""
+    return explain(error) + way_out

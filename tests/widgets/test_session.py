@@ -1,0 +1,266 @@
+"""Runs of a real viewer, with a stand-in for the engine: followed, held, stopped, broken off."""
+
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from fake_runs import FakeState, fake_reconstruct
+from napari_ini3d import jobs
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.widgets import session as session_module
+from napari_ini3d.widgets.session import RunSession
+
+SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2, threads=1)
+
+
+def slow_reconstruct(*args, **kwargs):
+    for report in fake_reconstruct(*args, **kwargs):
+        time.sleep(0.05)
+        yield report
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    monkeypatch.setattr(jobs, "reconstruct", slow_reconstruct)
+    monkeypatch.setattr(jobs, "EngineState", FakeState)
+    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The errors that napari was asked to show."""
+    messages = []
+    monkeypatch.setattr(session_module, "show_error", messages.append)
+    return messages
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    phantom = make_phantom(diameter=80.0)
+    settings = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
+    folder = tmp_path_factory.mktemp("data")
+    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer(show=False)  # drawn in test_initial_model
+
+
+@pytest.fixture
+def session(viewer):
+    return RunSession.of(viewer)
+
+
+def until(qtbot, condition):
+    qtbot.waitUntil(lambda: bool(condition()), timeout=30_000)
+
+
+def until_idle(qtbot, session):
+    until(qtbot, lambda: session.state == "idle")
+
+
+def test_a_viewer_has_one_session(viewer, make_napari_viewer):
+    from napari.utils._proxies import PublicOnlyProxy
+
+    assert RunSession.of(viewer) is RunSession.of(PublicOnlyProxy(viewer))
+    assert RunSession.of(make_napari_viewer()) is not RunSession.of(viewer)
+
+
+def test_a_run_shows_its_map_and_ends_with_its_folder(session, viewer, dataset, tmp_path, qtbot):
+    states = []
+    session.state_changed.connect(states.append)
+    with qtbot.waitSignal(session.finished, timeout=10_000) as ended:
+        session.start(dataset, tmp_path / "run", SETTINGS)
+    assert ended.args == [tmp_path / "run"]
+    assert states == ["running", "idle"]
+    assert [s.iteration for s in session.summaries] == [1, 2, 3, 4, 5, 6]
+    (layer,) = viewer.layers
+    assert layer.name == "run"
+    np.testing.assert_array_equal(layer.data, session.latest.volumes[0])
+    assert tuple(str(unit) for unit in layer.units) == ("angstrom",) * 3
+    assert layer.metadata["ini3d"]["iteration"] == 6
+    assert "ini3d run" in RunFolder.open(tmp_path / "run").read_record().command
+
+
+def test_each_class_has_one_layer_all_through_the_run(session, viewer, dataset, tmp_path, qtbot):
+    made = []
+    viewer.layers.events.inserted.connect(lambda event: made.append(event.value.name))
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(classes=3))
+    until_idle(qtbot, session)
+    assert made == ["run class 1", "run class 2", "run class 3"]
+
+
+def test_an_update_leaves_camera_and_contrast(session, viewer, dataset, tmp_path, qtbot):
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    until(qtbot, lambda: len(viewer.layers) == 1)
+    viewer.scene.camera.angles = (10, 20, 30)
+    viewer.scene.camera.zoom = 1.7
+    before = viewer.layers[0].contrast_limits
+    until_idle(qtbot, session)
+    np.testing.assert_allclose(viewer.scene.camera.angles, (10, 20, 30))
+    assert viewer.scene.camera.zoom == 1.7
+    np.testing.assert_allclose(viewer.layers[0].contrast_limits, before)
+
+
+def test_a_window_too_slow_drops_maps_but_no_numbers(
+    session, viewer, dataset, tmp_path, qtbot, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)  # iterations of a few ms
+    session.progressed.connect(lambda progress: shown.append(progress.summary.iteration))
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=15, write_every=50))
+    until_idle(qtbot, session)
+    assert shown[-1] == 15
+    assert len(shown) + session.dropped == 15
+    assert session.dropped > 0
+    assert len(session.summaries) == 15
+
+
+def test_a_held_run_waits_and_goes_on(session, dataset, tmp_path, qtbot):
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    until(qtbot, lambda: session.summaries)
+    session.pause()
+    assert session.state == "paused"
+    qtbot.wait(250)
+    held = len(session.summaries)
+    qtbot.wait(250)
+    assert len(session.summaries) == held < 6
+    session.unpause()
+    assert session.state == "running"
+    until_idle(qtbot, session)
+    assert len(session.summaries) == 6
+
+
+def test_a_stopped_run_keeps_its_results_and_is_resumed(session, dataset, tmp_path, qtbot):
+    states = []
+    session.state_changed.connect(states.append)
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    until(qtbot, lambda: session.summaries)
+    session.stop()
+    until_idle(qtbot, session)
+    assert states == ["running", "stopping", "idle"]
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.outcome() == "ABORTED"
+    done = len(session.summaries)
+    assert folder.class_map_path(done, 0).is_file()
+    session.resume(tmp_path / "run")
+    until_idle(qtbot, session)
+    assert folder.outcome() == "SUCCESS"
+    assert [s.iteration for s in session.summaries] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_resumed_run_goes_on_in_the_same_layer(session, viewer, dataset, tmp_path, qtbot):
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    until(qtbot, lambda: session.summaries)
+    session.stop()
+    until_idle(qtbot, session)
+    session.resume(tmp_path / "run")
+    until_idle(qtbot, session)
+    assert len(viewer.layers) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error 700"), MemoryError(), OSError(28, "x")])
+def test_an_engine_that_fails_is_told_and_leaves_the_session_usable(
+    session, dataset, tmp_path, qtbot, monkeypatch, said, error
+):
+    def broken(*args, **kwargs):
+        yield next(fake_reconstruct(*args, **kwargs))
+        raise error
+
+    monkeypatch.setattr(jobs, "reconstruct", broken)
+    with qtbot.waitSignal(session.failed, timeout=10_000) as failed:
+        session.start(dataset, tmp_path / "run", SETTINGS)
+    assert failed.args == [error]
+    assert session.state == "idle"
+    assert f"resume the run in {tmp_path / 'run'}" in said[0]
+    assert RunFolder.open(tmp_path / "run").outcome() == "FAILURE"
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    session.resume(tmp_path / "run")
+    until_idle(qtbot, session)
+    assert len(session.summaries) == 6
+
+
+def test_a_file_that_is_not_there_is_told_in_plain_words(session, tmp_path, qtbot, said):
+    with qtbot.waitSignal(session.failed, timeout=10_000):
+        session.start(tmp_path / "nowhere.star", tmp_path / "run", SETTINGS)
+    assert "nowhere.star" in said[0]
+    assert "resume" not in said[0]
+
+
+def test_a_second_run_is_refused_and_the_first_goes_on(session, dataset, tmp_path, qtbot):
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    with pytest.raises(RunFolderError, match="a run is going on in"):
+        session.start(dataset, tmp_path / "other", SETTINGS)
+    assert session.run_folder == tmp_path / "run"
+    until_idle(qtbot, session)
+    assert not (tmp_path / "other").exists()
+    assert len(session.summaries) == 6
+
+
+def test_a_layer_removed_during_the_run_stays_away(session, viewer, dataset, tmp_path, qtbot):
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(classes=2))
+    until(qtbot, lambda: len(viewer.layers) == 2)
+    viewer.layers.remove("run class 1")
+    until_idle(qtbot, session)
+    assert [layer.name for layer in viewer.layers] == ["run class 2"]
+    assert viewer.layers[0].metadata["ini3d"]["iteration"] == 6
+    session.start(dataset, tmp_path / "next", SETTINGS)
+    until_idle(qtbot, session)
+    assert "next" in viewer.layers
+
+
+def test_closing_the_viewer_stops_the_run_and_leaves_a_marker(
+    make_napari_viewer, dataset, tmp_path, qtbot
+):
+    viewer = make_napari_viewer(show=True)
+    session = RunSession.of(viewer)
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=100))
+    until(qtbot, lambda: session.summaries)
+    viewer.close()
+    until(qtbot, lambda: RunFolder.open(tmp_path / "run").outcome() is not None)
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.outcome() == "ABORTED"
+    assert folder.written_iterations()
+    until_idle(qtbot, session)
+
+
+def test_the_log_is_kept_for_the_window(session, dataset, tmp_path, qtbot):
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    until_idle(qtbot, session)
+    text = "\n".join(session.log.lines_after(0))
+    assert "12 particles from" in text
+    assert "6/6" in text
+
+
+def test_iterations_are_looked_back_at_and_the_newest_is_followed(
+    session, viewer, dataset, tmp_path, qtbot
+):
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=12))
+    until(qtbot, lambda: len(session.summaries) >= 2)
+    session.layers.look_back()
+    newest, history = viewer.layers
+    assert (newest.visible, history.visible) == (False, True)
+    before = history.data.shape[0]
+    assert session.layers.shown_iteration() == history.metadata["ini3d"]["iterations"][-1]
+    until(qtbot, lambda: history.data.shape[0] > before)
+    assert session.layers.shown_iteration() == history.metadata["ini3d"]["iterations"][-1]
+    assert session.layers.show_iteration(1) == 1
+    until_idle(qtbot, session)
+    assert session.layers.shown_iteration() == 1  # who looks back is left alone
+    assert history.data.shape == (12, 32, 32, 32)
+    assert newest.metadata["ini3d"]["iteration"] == 12
+    session.layers.look_at_newest()
+    assert (newest.visible, history.visible) == (True, False)
+
+
+def test_looking_back_at_nothing_is_refused(session, tmp_path):
+    with pytest.raises(RunFolderError, match="holds no map yet"):
+        session.layers.look_back(tmp_path)
