@@ -46,7 +46,9 @@ class GroupCandidate:
     group : str
         "C4", "D2", "O", ...
     score : float
-        The lowest of the axes' scores; comparable between groups.
+        Agreement of the map with its copies, of the kind of operators that agrees least, over
+        that of a symmetric map with as much noise: 1 where the group holds; comparable between
+        groups.
     axes : tuple of FoundAxis
         All axes of the group.
     rotation : (3, 3) float64
@@ -138,7 +140,7 @@ class SymmetryAlignment:
     shift : tuple of float
         (x, y, z), Å.
     score : float
-        The lowest of the axes' scores, see `FoundAxis`.
+        See `GroupCandidate`.
     axes : tuple of FoundAxis
         Where they lay before.
     fsc : (n // 2 + 1,) float64
@@ -149,6 +151,8 @@ class SymmetryAlignment:
         Å.
     holds : bool
         True where the map shows the group.
+    verdict : str
+        In words.
     warnings : tuple of str
         What may be wrong with the map.
     """
@@ -162,6 +166,7 @@ class SymmetryAlignment:
     fsc05: float
     voxel_size: float
     holds: bool
+    verdict: str
     warnings: tuple[str, ...] = ()
 
     def apply(self, volume: FloatArray) -> npt.NDArray[np.float32]:

@@ -1,0 +1,161 @@
+"""Kernels that read a map's transform at any points, compiled by Numba.
+
+The map is a half cube as in `kernels.cpu`; points are frequencies (x, y, z) in samples of it.
+Each kernel runs in one thread, releases the GIL, and adds up in a fixed order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.kernels.cpu import _jit
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
+Complex64 = npt.NDArray[np.complex64]
+
+_TURN = 2 * np.pi
+
+
+@_jit
+def read_points(cube: Complex64, rotations: Float32, points: Float32, out: Complex64) -> None:
+    """Fill `out` (R, N) with the components at the points ``points @ rotations[r]``, trilinear.
+
+    Parameters
+    ----------
+    cube : (2m + 1, 2m + 1, m + 2) complex64
+    rotations : (R, 3, 3) float32
+    points : (N, 3) float32
+        None longer than m.
+    out : (R, N) complex64
+    """
+    m = np.float32(cube.shape[0] // 2)
+    for r in range(rotations.shape[0]):
+        a = rotations[r]
+        for i in range(points.shape[0]):
+            px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+            x = px * a[0, 0] + py * a[1, 0] + pz * a[2, 0]
+            sign = math.copysign(np.float32(1), x)  # x < 0: take the Friedel mate
+            x = x * sign
+            y = (px * a[0, 1] + py * a[1, 1] + pz * a[2, 1]) * sign + m
+            z = (px * a[0, 2] + py * a[1, 2] + pz * a[2, 2]) * sign + m
+            x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
+            fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
+            gx, gy, gz = np.float32(1) - fx, np.float32(1) - fy, np.float32(1) - fz
+            low = gy * (gx * cube[z0, y0, x0] + fx * cube[z0, y0, x0 + 1]) + fy * (
+                gx * cube[z0, y0 + 1, x0] + fx * cube[z0, y0 + 1, x0 + 1]
+            )
+            high = gy * (gx * cube[z0 + 1, y0, x0] + fx * cube[z0 + 1, y0, x0 + 1]) + fy * (
+                gx * cube[z0 + 1, y0 + 1, x0] + fx * cube[z0 + 1, y0 + 1, x0 + 1]
+            )
+            value = gz * low + fz * high
+            out[r, i] = complex(value.real, value.imag * sign)
+
+
+@_jit
+def compare_copies(
+    cube: Complex64,
+    points: Float32,
+    base: Complex64,
+    weight: Float32,
+    shell: Int32,
+    rotations: Float64,
+    centre: Float64,
+    slopes: Float64,
+    products: Float64,
+    curve: Float64,
+) -> None:
+    """Compare a map with its copies turned about a point, and how that changes with the axes.
+
+    With G(k) = F(k) exp(2πi k·c) the map about the point c, this adds up the overlap
+    ``Re(G(k)* G(Rk))`` over the points k and the rotations R by shell, its weighted slope along
+    a turn ω of all axes together, R -> exp(ω) R exp(-ω), and along a shift of c, and the weighted
+    products of the slopes of G(Rk), whose sum stands for minus the second derivative.
+
+    Parameters
+    ----------
+    cube : (2m + 1, 2m + 1, m + 2) complex64
+    points : (N, 3) float32
+    base : (N,) complex64
+        F at the points.
+    weight : (N,) float32
+    shell : (N,) int32
+    rotations : (R, 3, 3) float64
+        In the frame of the map.
+    centre : (3,) float64
+        c, in units of the length whose frequency is one sample of the cube.
+    slopes : (6,) float64
+        Added to: along ω, then c.
+    products : (6, 6) float64
+        Added to, its upper triangle only.
+    curve : (3, S) float64
+        Added to, unweighted, by shell: overlap, power of the map, power of its copies.
+    """
+    m = np.float32(cube.shape[0] // 2)
+    cx, cy, cz = centre
+    slope = np.empty(6, dtype=np.complex128)
+    for r in range(rotations.shape[0]):
+        a = rotations[r]
+        for i in range(points.shape[0]):
+            kx, ky, kz = points[i, 0], points[i, 1], points[i, 2]
+            tx = kx * a[0, 0] + ky * a[0, 1] + kz * a[0, 2]
+            ty = kx * a[1, 0] + ky * a[1, 1] + kz * a[1, 2]
+            tz = kx * a[2, 0] + ky * a[2, 1] + kz * a[2, 2]
+            sign = np.float32(math.copysign(1.0, tx))
+            x = np.float32(tx) * sign
+            y = np.float32(ty) * sign + m
+            z = np.float32(tz) * sign + m
+            x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
+            fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
+            gx, gy, gz = np.float32(1) - fx, np.float32(1) - fy, np.float32(1) - fz
+            c000, c001 = cube[z0, y0, x0], cube[z0, y0, x0 + 1]
+            c010, c011 = cube[z0, y0 + 1, x0], cube[z0, y0 + 1, x0 + 1]
+            c100, c101 = cube[z0 + 1, y0, x0], cube[z0 + 1, y0, x0 + 1]
+            c110, c111 = cube[z0 + 1, y0 + 1, x0], cube[z0 + 1, y0 + 1, x0 + 1]
+            e00, e01 = gx * c000 + fx * c001, gx * c010 + fx * c011
+            e10, e11 = gx * c100 + fx * c101, gx * c110 + fx * c111
+            f0, f1 = gy * e00 + fy * e01, gy * e10 + fy * e11
+            value = gz * f0 + fz * f1
+            dz = f1 - f0
+            dy = gz * (e01 - e00) + fz * (e11 - e10)
+            dx = gz * (gy * (c001 - c000) + fy * (c011 - c010)) + fz * (
+                gy * (c101 - c100) + fy * (c111 - c110)
+            )
+            if sign < 0:  # F(-k) = F(k)*, and so grad F(-k) = -(grad F(k))*
+                value, dx = value.conjugate(), -dx.conjugate()
+                dy, dz = -dy.conjugate(), -dz.conjugate()
+            angle = _TURN * (tx * cx + ty * cy + tz * cz)
+            phase = complex(math.cos(angle), math.sin(angle))
+            turned = value * phase
+            hx = dx * phase + turned * complex(0.0, _TURN * cx)
+            hy = dy * phase + turned * complex(0.0, _TURN * cy)
+            hz = dz * phase + turned * complex(0.0, _TURN * cz)
+            bx = a[0, 0] * hx + a[1, 0] * hy + a[2, 0] * hz  # R^T grad
+            by = a[0, 1] * hx + a[1, 1] * hy + a[2, 1] * hz
+            bz = a[0, 2] * hx + a[1, 2] * hy + a[2, 2] * hz
+            slope[0] = by * kz - bz * ky - (hy * tz - hz * ty)
+            slope[1] = bz * kx - bx * kz - (hz * tx - hx * tz)
+            slope[2] = bx * ky - by * kx - (hx * ty - hy * tx)
+            shifted = turned * complex(0.0, _TURN)
+            slope[3] = shifted * (tx - kx)
+            slope[4] = shifted * (ty - ky)
+            slope[5] = shifted * (tz - kz)
+            angle = _TURN * (kx * cx + ky * cy + kz * cz)
+            fixed = base[i].conjugate() * complex(math.cos(angle), -math.sin(angle))
+            s = shell[i]
+            curve[0, s] += (fixed * turned).real
+            curve[1, s] += fixed.real**2 + fixed.imag**2
+            curve[2, s] += turned.real**2 + turned.imag**2
+            w = weight[i]
+            if w == 0:
+                continue
+            for p in range(6):
+                slopes[p] += w * (fixed * slope[p]).real
+                for q in range(p, 6):
+                    products[p, q] += w * (
+                        slope[p].real * slope[q].real + slope[p].imag * slope[q].imag
+                    )

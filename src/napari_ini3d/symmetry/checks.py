@@ -1,0 +1,37 @@
+"""What is refused before the symmetry of a map is looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.errors import MapError, SettingsError
+from napari_ini3d.io.maps import MIN_BOX_SIZE, check_map_values
+
+
+def check_volume(
+    volume: npt.NDArray[np.floating], voxel_size: float, resolution: float | None = None
+) -> None:
+    """Refuse a map that cannot be searched.
+
+    Raises
+    ------
+    MapError
+        Where the map is not a finite cube of an even number of at least 16 voxels, or constant.
+    SettingsError
+        Where the voxel size or the resolution is not positive.
+    """
+    shape = " x ".join(str(side) for side in volume.shape)
+    if volume.ndim != 3 or len(set(volume.shape)) != 1:
+        raise MapError(f"the map has {shape} voxels; expected a cube; crop or pad it")
+    if volume.shape[0] < MIN_BOX_SIZE:
+        raise MapError(f"the map has {shape} voxels; expected at least {MIN_BOX_SIZE} per side")
+    if volume.shape[0] % 2:
+        raise MapError(f"the map has an odd box, {shape}; expected an even one; pad it by one")
+    if not np.isrealobj(volume):
+        raise MapError("the map holds complex values; expected real ones: not its transform")
+    check_map_values(volume, "the map")
+    if not (np.isfinite(voxel_size) and voxel_size > 0):
+        raise SettingsError(f"the voxel size is {voxel_size:g} Å; it must be positive")
+    if resolution is not None and not (np.isfinite(resolution) and resolution > 0):
+        raise SettingsError(f"the resolution is {resolution:g} Å; it must be positive")

@@ -1,0 +1,101 @@
+"""Whether a map shows a point group, judged against what its noise lets one expect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.geometry.symmetry import PointGroup, symmetry_axes, symmetry_operators
+from napari_ini3d.symmetry.refinement import Fit, curve_at, essential_operators
+from napari_ini3d.symmetry.working_map import WorkingMap
+
+Float64 = npt.NDArray[np.float64]
+
+_WAVES = 14.0  # across the particle, of the finest detail that decides
+_FIRST_SHELL = 2
+_LEAST_POWER = 1e-4  # of the strongest shell: a shell with less counts in proportion
+_OPERATORS = 4  # of each class that are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How well the copies of a map agree, for each class of operators of a group.
+
+    Attributes
+    ----------
+    classes : (C,) float64
+        Correlation over that expected of a symmetric map with as much noise, each class of
+        operators on its own: 1 where the symmetry is there, about 0 where it is not.
+    curve : (S + 1,) float64
+        FSC of the map with its copies, mean over the classes.
+    expected : (S + 1,) float64
+        FSC of a symmetric map with as much noise.
+    """
+
+    classes: Float64
+    curve: Float64
+    expected: Float64
+
+    @property
+    def agreement(self) -> float:
+        """Of the class that agrees least."""
+        return float(self.classes.min())
+
+    @property
+    def evenness(self) -> float:
+        """Agreement of the worst class over that of the best: low where only a subgroup holds."""
+        return float(self.classes.min() / max(self.classes.max(), 1e-6))
+
+
+def gather_evidence(working: WorkingMap, group: PointGroup, fit: Fit) -> Evidence:
+    """Compare the map with its copies, class by class of the operators."""
+    last = min(round(_WAVES / working.diameter), working.max_shell)
+    curves = np.array(
+        [curve_at(working, operators, fit, last) for operators in operator_classes(group)]
+    )
+    expected = working.share[: last + 1]
+    weight = shell_weight(working, last)
+    classes = curves @ weight / max(float(expected @ weight), 1e-6)
+    return Evidence(classes, curves.mean(axis=0), expected)
+
+
+def shell_weight(working: WorkingMap, last: int) -> Float64:
+    """Return what each shell's FSC counts: how many components it has, and how much signal."""
+    power = working.power()[: last + 1]
+    strong = np.minimum(1.0, power / (_LEAST_POWER * power[1:].max()))
+    weight = np.arange(last + 1.0) ** 2 * working.share[: last + 1] * strong
+    weight[:_FIRST_SHELL] = 0
+    return np.asarray(weight)
+
+
+@lru_cache(maxsize=128)
+def operator_classes(group: PointGroup) -> tuple[Float64, ...]:
+    """Return the operators of a group, apart by order and by kind of axis, a few of each.
+
+    Two axes are of one kind where the group turns one into the other.
+    """
+    operators = symmetry_operators(group)
+    axes = np.array([axis.direction for axis in symmetry_axes(group)])
+    turned = np.abs(np.einsum("gij,aj,bi->gab", operators, axes, axes)) > 1 - 1e-6
+    kind = turned.any(axis=0).argmax(axis=1)  # (axes,): the first axis of the kind
+    classes: dict[tuple[int, int], list[Float64]] = {}
+    for matrix in operators[1:]:
+        along = (axes @ matrix * axes).sum(axis=1)  # 1 on the axis it turns about
+        key = (int(kind[along.argmax()]), _order(matrix))
+        classes.setdefault(key, []).append(matrix)
+    identity = np.eye(3)[None]
+    return tuple(
+        essential_operators(np.concatenate([identity, members]), _OPERATORS)
+        for _, members in sorted(classes.items())
+    )
+
+
+def _order(matrix: Float64) -> int:
+    """Return how often a rotation must be done to come back."""
+    power, count = matrix, 1
+    while np.abs(power - np.eye(3)).max() > 1e-6:
+        power, count = power @ matrix, count + 1
+    return count

@@ -1,0 +1,110 @@
+"""Where each point group fits a map best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.geometry.symmetry import Axis, PointGroup, symmetry_axes, symmetry_operators
+from napari_ini3d.symmetry.extent import Extent, find_extent
+from napari_ini3d.symmetry.refinement import (
+    Fit,
+    Freedom,
+    essential_operators,
+    refine,
+)
+from napari_ini3d.symmetry.seeds import AxisMap, seed_frames
+from napari_ini3d.symmetry.self_rotation import axis_power, upper_half
+from napari_ini3d.symmetry.working_map import WorkingMap
+
+Float64 = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
+
+_WAVES = 7.0  # across the particle, of the finest detail of the search
+_FIRST_SHELL = 2  # lower ones tell the outline only
+_LEAST_POWER = 1e-4  # of the strongest shell: what is weaker is not brought up to equal power
+_NSIDE = 16  # axes 3.7° apart
+_SEEDS = 3
+_STEPS = 8
+_FINEST = 2.05  # voxels: a little before Nyquist
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A map, ready to be searched for any point group.
+
+    Attributes
+    ----------
+    working : WorkingMap
+    extent : Extent
+    weight : (S + 1,) float64
+        Of the shells in the search.
+    table : AxisMap
+        The self-rotation function about the centre of mass.
+    """
+
+    working: WorkingMap
+    extent: Extent
+    weight: Float64
+    table: AxisMap
+
+    @classmethod
+    def of(cls, volume: FloatArray, finest: float = _FINEST) -> Self:
+        """Compute the self-rotation function of a map.
+
+        Parameters
+        ----------
+        volume : (n, n, n)
+            Real space (z, y, x).
+        finest : float
+            Finest detail to be looked at later, voxels.
+        """
+        extent = find_extent(volume)
+        working = WorkingMap.of(volume, extent, max(finest, _FINEST))
+        last = min(round(_WAVES / working.diameter), working.max_shell)
+        weight = search_weight(working, last)
+        centre = (extent.centre - working.offset) / working.side
+        directions = upper_half(_NSIDE)
+        power = axis_power(working, directions, centre, last)
+        return cls(working, extent, weight, AxisMap.of(directions, power.correlation(weight[1:])))
+
+    @property
+    def centre(self) -> Float64:
+        """Centre of mass in sides of the working box from its middle."""
+        return np.asarray((self.extent.centre - self.working.offset) / self.working.side)
+
+    def best_fit(self, group: PointGroup, freedom: Freedom | None = None) -> Fit:
+        """Return the best of a few refined guesses for one group.
+
+        Where the centre may not move, it is the middle of the map.
+        """
+        freedom = freedom or Freedom()
+        operators = essential_operators(symmetry_operators(group))
+        centre = self.centre if freedom.centre else -self.working.offset / self.working.side
+        upright = freedom.turn == "around z"
+        fits = [
+            refine(self.working, operators, Fit(frame, centre, 0.0, self.weight),
+                   self.weight, freedom=freedom, most_steps=_STEPS)
+            for frame, _ in seed_frames(group, self.table, _SEEDS, upright=upright)
+        ]  # fmt: skip
+        return max(fits, key=lambda fit: fit.score)
+
+    def axis_scores(self, group: PointGroup, fit: Fit) -> list[tuple[Axis, Float64, float]]:
+        """Return each axis of a group, its direction in the map, and its correlation."""
+        axes = symmetry_axes(group)
+        directions = np.array([axis.direction for axis in axes]) @ fit.frame.T
+        last = len(self.weight) - 1
+        power = axis_power(self.working, directions, fit.centre, last)
+        scores = power.correlation(self.weight[1:])
+        return [(axis, directions[i], float(scores[axis.order, i])) for i, axis in enumerate(axes)]
+
+
+def search_weight(working: WorkingMap, last: int) -> Float64:
+    """Return the weight of shells 0 to `last`: equal power, less where noise is strong."""
+    power = working.power()[: last + 1]
+    weight = working.share[: last + 1] / np.maximum(power, _LEAST_POWER * power[1:].max())
+    weight[:_FIRST_SHELL] = 0
+    return np.asarray(weight)
