@@ -8,14 +8,10 @@ import zipfile
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
-import numpy as np
 import pytest
 from npe2 import PluginManifest
 
 import napari_ini3d
-from napari_ini3d.io.maps import write_map
-from napari_ini3d.reader import get_reader
-from napari_ini3d.sample_data import make_phantom_map
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,30 +67,3 @@ def test_every_file_the_readme_links_to_is_there():
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
-
-
-def test_a_map_is_opened_as_a_centred_layer_in_angstrom(tmp_path):
-    volume = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
-    path = tmp_path / "run_it010_class001.mrc"
-    write_map(path, volume, 2.5)
-    read = get_reader(str(path))
-    assert read is not None
-    ((data, keywords, kind),) = read(str(path))
-    np.testing.assert_array_equal(data, volume)
-    assert (kind, keywords["name"]) == ("image", "run_it010_class001")
-    assert keywords["scale"] == (2.5, 2.5, 2.5)
-    assert keywords["translate"] == (-20.0, -20.0, -20.0)
-    assert keywords["units"] == ("angstrom",) * 3
-
-
-@pytest.mark.parametrize("path", ["particles.star", "image.tif", [], ["a.mrc", "b.tif"]])
-def test_what_is_no_map_is_left_to_other_readers(path):
-    assert get_reader(path) is None
-
-
-def test_the_sample_is_a_map_with_density_in_the_middle():
-    ((data, keywords, kind),) = make_phantom_map()
-    assert (data.ndim, kind) == (3, "image")
-    middle = data[16:48, 16:48, 16:48]
-    assert middle.mean() > 3 * abs(data.mean())
-    assert keywords["contrast_limits"][0] < keywords["contrast_limits"][1]

@@ -1,18 +1,124 @@
-"""What napari shows of maps, as layer data: (array, keywords, layer type), without napari."""
+"""What napari shows of maps, particles and runs, as layer data, without napari.
+
+Layer data are (array, keywords, layer type). All layers share one world: (z, y, x) in ångström,
+the rotation centre (voxel n // 2) at its origin, and before these an axis that is counted
+(particles, iterations). What the plugin has to know about a layer later stands in
+``metadata["ini3d"]``, whose entries are named by the functions below.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from napari_ini3d.particles import FloatArray
+from napari_ini3d.particles import FloatArray, IntArray
 
-LayerData = tuple[FloatArray, dict[str, Any], str]
+LayerData = tuple[Any, dict[str, Any], str]
+ReadFrames = Callable[[IntArray], FloatArray]
+
+METADATA_KEY = "ini3d"
+DEFAULT_SIGMA = 4.0
+LENGTH_UNIT = "angstrom"
+COUNT_UNIT = "pixel"  # napari's word for a number without unit
+MAP_AXES = ("z", "y", "x")
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; classes take them in turn.
+CLASS_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
+
+_TOP_OVER_LEVEL = 3.0  # an isosurface has the colour of its level; a third of the range shades well
+_CACHE_BYTES = 256 * 2**20
 
 
-def map_layer(volume: FloatArray, voxel_size: float, name: str) -> LayerData:
-    """Return a map as an image layer in ångström, centred on the origin.
+class LazyFrames:
+    """A stack whose frames are read when they are asked for, and kept for a while.
+
+    It has as much of an array as napari needs: shape, type, indexing, and conversion.
+
+    Parameters
+    ----------
+    n_frames : int
+    frame_shape : tuple of int
+        Of one frame, for instance (n, n, n) for maps.
+    read : callable
+        Takes (B,) frame numbers, returns (B, *frame_shape); called by one thread at a time.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, n_frames: int, frame_shape: Sequence[int], read: ReadFrames) -> None:
+        self.shape = (n_frames, *frame_shape)
+        self._read = read
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, npt.NDArray[np.float32]] = OrderedDict()
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames, had they been read."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def latest(self) -> npt.NDArray[np.float32] | None:
+        """The frame that was asked for last; None before the first."""
+        with self._lock:
+            return next(reversed(self._kept.values()), None)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> npt.NDArray[np.float32]:
+        keys = key if isinstance(key, tuple) else (key,)
+        if Ellipsis in keys[:1] or not keys:
+            return np.asarray(np.asarray(self)[key])
+        first, rest = keys[0], keys[1:]
+        if isinstance(first, (int, np.integer)):
+            return np.asarray(self._frame(int(first))[rest])
+        numbers: list[int] = np.arange(len(self))[first].tolist()
+        frames = [self._frame(number)[rest] for number in numbers]
+        return np.stack(frames) if frames else np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        frames = np.asarray(self._read(np.arange(len(self))))
+        return frames.astype(dtype or self.dtype, copy=False)
+
+    def _frame(self, number: int) -> npt.NDArray[np.float32]:
+        number = range(len(self))[number]  # negative numbers count from the end
+        with self._lock:
+            frame = self._kept.pop(number, None)
+            if frame is None:
+                frame = np.asarray(self._read(np.array([number]))[0], dtype=np.float32)
+            self._kept[number] = frame
+            while len(self._kept) > max(1, _CACHE_BYTES // max(frame.nbytes, 1)):
+                self._kept.popitem(last=False)
+        return frame
+
+
+def map_layer(
+    volume: FloatArray,
+    voxel_size: float,
+    name: str,
+    *,
+    colormap: str = "gray",
+    metadata: Mapping[str, Any] | None = None,
+) -> LayerData:
+    """Return a map as an isosurface in ångström, its rotation centre at the origin.
 
     Parameters
     ----------
@@ -22,17 +128,139 @@ def map_layer(volume: FloatArray, voxel_size: float, name: str) -> LayerData:
         Å.
     name : str
         Of the layer.
+    colormap : str
+        Napari's name of it, or a colour such as ``#56b4e9``.
+    metadata : mapping, optional
+        More entries for ``metadata["ini3d"]``.
     """
-    high = float(np.percentile(volume, 99.9)) if volume.size else 1.0
-    low = min(0.0, float(volume.min())) if volume.size else 0.0
+    own = {"kind": "map", **(metadata or {})}
     keywords = {
         "name": name,
-        "scale": (voxel_size,) * 3,
-        "translate": tuple(-(size // 2) * voxel_size for size in volume.shape),
-        "units": ("angstrom",) * 3,
-        "axis_labels": ("z", "y", "x"),
-        "colormap": "gray",
-        "contrast_limits": (low, high if high > low else low + 1.0),
-        "metadata": {"voxel_size": voxel_size},
+        "colormap": colormap,
+        **map_placement(volume.shape, voxel_size),
+        **surface_keywords(volume),
+        "metadata": {METADATA_KEY: own | {"voxel_size": voxel_size} | map_statistics(volume)},
     }
     return volume, keywords, "image"
+
+
+def run_layer(
+    frames: LazyFrames, voxel_size: float, name: str, *, colormap: str, metadata: Mapping[str, Any]
+) -> LayerData:
+    """Return the maps of one class of a run, with the iteration as first axis.
+
+    Parameters
+    ----------
+    frames : LazyFrames
+        (M, n, n, n), one frame for each written iteration. The last sets level and contrast.
+    voxel_size : float
+        Å.
+    name, colormap : str
+        Of the layer.
+    metadata : mapping
+        ``path`` (of the folder), ``class_index`` (from 0) and ``iterations`` (M numbers).
+    """
+    _, keywords, kind = map_layer(frames[-1], voxel_size, name, colormap=colormap)
+    own = {**keywords["metadata"][METADATA_KEY], **metadata, "kind": "run"}
+    keywords |= _counted(keywords, "iteration") | {"metadata": {METADATA_KEY: own}}
+    return frames, keywords, kind
+
+
+def particle_layer(
+    frames: LazyFrames, pixel_size: float, name: str, metadata: Mapping[str, Any]
+) -> LayerData:
+    """Return particle images with the particle as first axis.
+
+    Parameters
+    ----------
+    frames : LazyFrames
+        (N, 1, n, n). The axis of length 1 is z: so a stack can lie in one viewer with maps, and
+        in 3D one image is drawn in the plane z = 0 rather than all of them as a volume.
+    pixel_size : float
+        Å; 0 where it is not known.
+    name : str
+        Of the layer.
+    metadata : mapping
+        ``path``, and what else is known: ``features``, one array of length N for each column of
+        the STAR file, and ``particles``, their `Particles` record.
+    """
+    shown = frames[np.unique(np.linspace(0, len(frames) - 1, 20).astype(int))]
+    low, high = (float(value) for value in np.percentile(shown, (0.5, 99.5)))
+    keywords = {
+        "name": name,
+        "colormap": "gray",
+        "contrast_limits": (low, high if high > low else low + 1.0),
+        **map_placement(frames.shape[1:], pixel_size or 1.0),
+    }
+    keywords |= _counted(keywords, "particle")
+    if not pixel_size:
+        keywords["units"] = (COUNT_UNIT,) * 4
+    own = {"kind": "particles", "pixel_size": pixel_size, **metadata}
+    keywords["metadata"] = {METADATA_KEY: own}
+    return frames, keywords, "image"
+
+
+def map_placement(shape: Sequence[int], voxel_size: float) -> dict[str, Any]:
+    """Return the keywords that place (z, y, x) in ångström with voxel n // 2 at the origin."""
+    return {
+        "scale": (voxel_size,) * 3,
+        "translate": tuple(-(size // 2) * voxel_size for size in shape),
+        "units": (LENGTH_UNIT,) * 3,
+        "axis_labels": MAP_AXES,
+    }
+
+
+def surface_keywords(volume: FloatArray) -> dict[str, Any]:
+    """Return the keywords by which a map is drawn as an isosurface.
+
+    Its level is 4 standard deviations above the mean, or half way to the top of the map where
+    that is less: in a body that fills the box nothing may lie above 4.
+    """
+    statistics = map_statistics(volume)
+    highest = float(np.max(volume)) if volume.size else 0.0
+    sigma = (highest - statistics["mean"]) / statistics["std"] / 2
+    level = contour_level(statistics, min(DEFAULT_SIGMA, sigma) if sigma > 0 else DEFAULT_SIGMA)
+    return {
+        "rendering": "iso",
+        "iso_threshold": level,
+        "contrast_limits": surface_contrast(level),
+    }
+
+
+def surface_contrast(level: float) -> tuple[float, float]:
+    """Return the contrast limits with which an isosurface at `level` is shaded well."""
+    return (0.0, _TOP_OVER_LEVEL * level) if level > 0 else (0.0, 1.0)
+
+
+def map_statistics(volume: FloatArray) -> dict[str, float]:
+    """Return ``mean`` and ``std`` of a map over its whole box; 0 and 1 where they are of no use."""
+    mean = float(np.mean(volume, dtype=np.float64)) if volume.size else 0.0
+    std = float(np.std(volume, dtype=np.float64)) if volume.size else 0.0
+    if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
+        return {"mean": 0.0, "std": 1.0}
+    return {"mean": mean, "std": std}
+
+
+def contour_level(statistics: Mapping[str, float], sigma: float) -> float:
+    """Return the density `sigma` standard deviations above the mean of a map."""
+    return statistics["mean"] + sigma * statistics["std"]
+
+
+def class_colour(class_index: int, n_classes: int) -> str:
+    """Return the colour map of a class: grey where there is only one."""
+    return "gray" if n_classes == 1 else CLASS_COLOURS[class_index % len(CLASS_COLOURS)]
+
+
+def layer_name(path: Path) -> str:
+    """Return the name of the layer of a file: its name without the ending."""
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
+def _counted(keywords: Mapping[str, Any], axis: str) -> dict[str, Any]:
+    """Return the placement with an axis before z that counts from 0."""
+    return {
+        "scale": (1.0, *keywords["scale"]),
+        "translate": (0.0, *keywords["translate"]),
+        "units": (COUNT_UNIT, *keywords["units"]),
+        "axis_labels": (axis, *keywords["axis_labels"]),
+    }
