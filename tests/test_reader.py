@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from napari_ini3d.errors import MapError, StackError, StarError
+from napari_ini3d.io.history import write_history
 from napari_ini3d.io.maps import write_map
+from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.layers import METADATA_KEY
 from napari_ini3d.reader import get_reader
 
@@ -100,13 +102,32 @@ def test_a_run_folder_is_opened_with_the_iteration_as_first_axis(tmp_path, prefi
     ((data, keywords, _),) = read(write_run(tmp_path / "job1", prefix=prefix))
     assert data.shape == (3, 16, 16, 16)
     np.testing.assert_array_equal(data[1], VOLUME * 20)
-    np.testing.assert_array_equal(np.asarray(data), VOLUME * np.reshape([10, 20, 25], (3, 1, 1, 1)))
+    np.testing.assert_array_equal(
+        np.asarray(data), np.stack([VOLUME * 10, VOLUME * 20, VOLUME * 25])
+    )
     assert keywords["name"] == "job1"
     assert keywords["scale"] == (1.0, 3.0, 3.0, 3.0)
     assert keywords["translate"] == (0.0, -24.0, -24.0, -24.0)
     assert keywords["units"] == ("pixel", "angstrom", "angstrom", "angstrom")
     assert keywords["axis_labels"] == ("iteration", "z", "y", "x")
     assert keywords["metadata"][METADATA_KEY]["iterations"] == [10, 20, 25]
+
+
+def test_iterations_between_the_written_ones_come_from_the_history(tmp_path):
+    folder = write_run(tmp_path / "job1", iterations=(10, 20))
+    for iteration in range(9, 12):
+        write_history(RunFolder(folder), iteration, -VOLUME[None], 3.0)
+    ((data, keywords, _),) = read(folder)
+    assert keywords["metadata"][METADATA_KEY]["iterations"] == [9, 10, 11, 20]
+    np.testing.assert_allclose(data[0], -VOLUME, atol=1e-3 * abs(VOLUME).max())
+    np.testing.assert_array_equal(data[1], VOLUME * 10)  # as written, in full precision
+
+
+def test_a_history_of_smaller_maps_is_left_out(tmp_path):
+    folder = write_run(tmp_path / "job1", iterations=(10, 20))
+    write_history(RunFolder(folder), 9, VOLUME[None, :8, :8, :8], 6.0)
+    ((data, _, _),) = read(folder)
+    assert data.shape == (2, 16, 16, 16)
 
 
 def test_each_class_of_a_run_is_a_layer_of_its_own_colour(tmp_path):

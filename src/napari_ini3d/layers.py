@@ -83,7 +83,7 @@ class LazyFrames:
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.float32]:
         keys = key if isinstance(key, tuple) else (key,)
-        if Ellipsis in keys[:1] or not keys:
+        if not keys or keys[0] is Ellipsis:
             return np.asarray(np.asarray(self)[key])
         first, rest = keys[0], keys[1:]
         if isinstance(first, (int, np.integer)):

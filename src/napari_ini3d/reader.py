@@ -12,8 +12,10 @@ import mrcfile
 import numpy as np
 
 from napari_ini3d.errors import InputError, MapError
+from napari_ini3d.io.history import history_iterations, read_history
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.mrc import HEADER_BYTES, MappedStack, StackHeader, read_stack_header
+from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.stacks import StackReader
 from napari_ini3d.io.star import read_particles
 from napari_ini3d.io.star_blocks import find_loops
@@ -109,8 +111,9 @@ def read_stack_layer(path: Path) -> LayerData:
 
 
 def read_run_layers(folder: Path) -> list[LayerData]:
-    """Read the maps of a run, one layer for each class, one frame for each written iteration.
+    """Read the maps of a run, one layer for each class, one frame for each iteration kept.
 
+    Those are the written ones, and the others where the run's history has them in full size.
     The maps are read when they are shown. Runs of RELION are read as well.
 
     Raises
@@ -138,21 +141,37 @@ def find_class_maps(folder: Path) -> dict[int, dict[int, Path]]:
 
 
 def _read_class(folder: Path, class_index: int, maps: dict[int, Path], n_classes: int) -> LayerData:
-    paths = list(maps.values())
-    side = _common_side(paths)
-    frames = LazyFrames(
-        len(paths),
-        (side,) * 3,
-        lambda index: np.stack([read_map(paths[i], allow_odd=True).data for i in index]),
-    )
+    side = _common_side(list(maps.values()))
+    iterations = sorted({*maps, *_kept_iterations(folder, class_index, side)})
+
+    def read(index: IntArray) -> FloatArray:
+        return np.stack([_read_frame(folder, class_index, maps, iterations[i]) for i in index])
+
     name = folder.absolute().name
     return run_layer(
-        frames,
-        read_map(paths[-1], allow_odd=True).voxel_size,
+        LazyFrames(len(iterations), (side,) * 3, read),
+        read_map(maps[max(maps)], allow_odd=True).voxel_size,
         name if n_classes == 1 else f"{name} class {class_index + 1}",
         colormap=class_colour(class_index, n_classes),
-        metadata={"path": str(folder), "class_index": class_index, "iterations": list(maps)},
+        metadata={"path": str(folder), "class_index": class_index, "iterations": iterations},
     )
+
+
+def _read_frame(
+    folder: Path, class_index: int, maps: dict[int, Path], iteration: int
+) -> FloatArray:
+    if iteration in maps:
+        return read_map(maps[iteration], allow_odd=True).data
+    return read_history(RunFolder(folder), iteration, class_index)[0]
+
+
+def _kept_iterations(folder: Path, class_index: int, side: int) -> list[int]:
+    """Return the iterations that are kept in the run's history, if at full size."""
+    run = RunFolder(folder)
+    kept = history_iterations(run, class_index)
+    if not kept or read_history(run, kept[0], class_index)[0].shape[0] != side:
+        return []
+    return kept
 
 
 def _common_side(paths: Sequence[Path]) -> int:

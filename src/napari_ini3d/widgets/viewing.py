@@ -12,7 +12,6 @@ still known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,6 @@ from napari_ini3d.layers import (
     surface_contrast,
 )
 from napari_ini3d.particles import FloatArray
-from napari_ini3d.reader import read_run_layers
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
 
@@ -68,12 +66,15 @@ def centre_camera(viewer: ViewerModel) -> None:
 
 
 def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
-    """Add layer data to a viewer that is prepared for maps; a first layer sets the zoom."""
+    """Add layer data to a viewer that is prepared for maps; a first layer sets the zoom.
+
+    Runs are shown at their last iteration.
+    """
     prepare_viewer(viewer)
-    was_empty = len(viewer.layers) == 0
-    added = [viewer.add_layer(Layer.create(*layer)) for layer in layers]
-    if was_empty:
-        centre_camera(viewer)
+    added = []
+    for layer in layers:
+        added.append(viewer.add_layer(Layer.create(*layer)))
+        _look_at_new(viewer, added[-1])
     return added
 
 
@@ -123,32 +124,6 @@ def show_map(
     remember(layer, **known, voxel_size=voxel_size, **map_statistics(volume))
     set_level_in_sigma(layer, sigma)
     return layer
-
-
-def show_run(viewer: ViewerModel, folder: Path) -> list[Image]:
-    """Show the written maps of a run, or bring its layers up to date.
-
-    A viewer that stood at the last iteration follows to the new last one; one that was scrubbed
-    back stays where it is.
-
-    Raises
-    ------
-    MapError
-        If there are no maps, or they cannot be used.
-    """
-    shown = []
-    for frames, keywords, kind in read_run_layers(folder):
-        known = keywords["metadata"][METADATA_KEY]
-        key = f"{known['path']}, class {known['class_index'] + 1}"
-        layer = find_layer(viewer, key)
-        if layer is None:
-            (layer,) = add_layers(viewer, [(frames, keywords, kind)])
-            remember(layer, key=key)
-            _show_frame(viewer, layer, len(frames) - 1)
-        else:
-            _extend_run(viewer, layer, frames, known["iterations"])
-        shown.append(layer)
-    return shown
 
 
 def show_iteration(viewer: ViewerModel, layer: Image, iteration: int) -> int:
@@ -225,16 +200,6 @@ def _place_again(layer: Image, shape: Sequence[int], voxel_size: float) -> None:
         layer.translate = placement["translate"]
 
 
-def _extend_run(
-    viewer: ViewerModel, layer: Image, frames: LazyFrames, iterations: Sequence[int]
-) -> None:
-    follow = _frame_number(viewer, layer) == len(layer.data) - 1
-    layer.data = frames
-    remember(layer, iterations=list(iterations))
-    if follow:
-        _show_frame(viewer, layer, len(frames) - 1)
-
-
 def _show_frame(viewer: ViewerModel, layer: Image, frame: int) -> None:
     viewer.dims.set_point(_frame_axis(viewer, layer), float(frame))
 
@@ -249,12 +214,31 @@ def _frame_axis(viewer: ViewerModel, layer: Image) -> int:
     return int(viewer.dims.ndim - layer.ndim)
 
 
+def _look_at_new(viewer: ViewerModel, layer: Layer) -> None:
+    """Show a run at its last iteration; centre on a first layer, which napari has zoomed to."""
+    if len(viewer.layers) == 1:
+        centre_camera(viewer)
+    if _is_run(layer):
+        _show_frame(viewer, layer, len(layer.data) - 1)
+
+
+def _is_run(layer: Layer) -> bool:
+    return bool(layer.metadata.get(METADATA_KEY, {}).get("kind") == "run")
+
+
 def _on_layer_inserted(event: Any) -> None:
-    """Let the level of a run follow the iteration that is shown."""
+    """Let the level of a run follow the iteration that is shown.
+
+    Layers from napari's File menu come this way alone, so they are looked at from here.
+    """
     layer = event.value
-    if layer.metadata.get(METADATA_KEY, {}).get("kind") == "run":
-        layer.events.set_data.connect(_on_frame_shown)
-        _keep_level(layer)
+    if not _is_run(layer):
+        return
+    layer.events.set_data.connect(_on_frame_shown)
+    _keep_level(layer)
+    viewer = current_viewer()
+    if viewer is not None and viewer.layers is event.source:
+        _look_at_new(viewer, layer)
 
 
 def _on_frame_shown(event: Any) -> None:
