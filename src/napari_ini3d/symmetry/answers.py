@@ -15,7 +15,7 @@ from napari_ini3d.symmetry.working_map import WorkingMap
 Float64 = npt.NDArray[np.float64]
 
 LEAST_AGREEMENT = 0.9  # of the correlation that a symmetric map with this noise would have
-LEAST_EVENNESS = 0.93  # of what the best class of operators reaches
+LEAST_EVENNESS = 0.9  # of what the best class of operators reaches
 CLOSE_AGREEMENT = 0.7
 _SLACK = 0.1  # by which the copies of a real map may agree less than noise alone explains
 _DEVIATIONS = 3.0

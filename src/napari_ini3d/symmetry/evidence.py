@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from napari_ini3d.geometry.symmetry import PointGroup, symmetry_axes, symmetry_operators
 from napari_ini3d.symmetry.refinement import Fit, curve_at, essential_operators
-from napari_ini3d.symmetry.working_map import WorkingMap
+from napari_ini3d.symmetry.self_rotation import axis_power
+from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
 
 Float64 = npt.NDArray[np.float64]
 
 _WAVES = 14.0  # across the particle, of the finest detail that decides
 _FIRST_SHELL = 2
 _LEAST_POWER = 1e-4  # of the strongest shell: a shell with less counts in proportion
+_LEAST_EXPECTED = 0.1  # correlation of an axis: with more noise nothing can be said
 _OPERATORS = 4  # of each class that are compared
 
 
@@ -29,6 +31,9 @@ class Evidence:
     classes : (C,) float64
         Correlation over that expected of a symmetric map with as much noise, each class of
         operators on its own: 1 where the symmetry is there, about 0 where it is not.
+    axes : (A,) float64
+        The same for each axis on its own, without what does not change around it: a rod is no
+        evidence of axes along it.
     curve : (S + 1,) float64
         FSC of the map with its copies, mean over the classes.
     expected : (S + 1,) float64
@@ -36,13 +41,14 @@ class Evidence:
     """
 
     classes: Float64
+    axes: Float64
     curve: Float64
     expected: Float64
 
     @property
     def agreement(self) -> float:
-        """Of the class that agrees least."""
-        return float(self.classes.min())
+        """Of the class or axis that agrees least."""
+        return float(min(self.classes.min(), self.axes.min()))
 
     @property
     def evenness(self) -> float:
@@ -59,7 +65,18 @@ def gather_evidence(working: WorkingMap, group: PointGroup, fit: Fit) -> Evidenc
     expected = working.share[: last + 1]
     weight = shell_weight(working, last)
     classes = curves @ weight / max(float(expected @ weight), 1e-6)
-    return Evidence(classes, curves.mean(axis=0), expected)
+    return Evidence(classes, _axes_agreement(working, group, fit, last), curves.mean(axis=0),
+                    expected)  # fmt: skip
+
+
+def _axes_agreement(working: WorkingMap, group: PointGroup, fit: Fit, last: int) -> Float64:
+    axes = symmetry_axes(group)
+    directions = np.array([axis.direction for axis in axes]) @ fit.frame.T
+    power = axis_power(working, directions, fit.centre, last)
+    weight = search_weight(working, last)[1:]
+    correlation = power.correlation(weight)[[axis.order for axis in axes], np.arange(len(axes))]
+    expected = power.expected(weight, working.share[1 : last + 1])
+    return np.asarray(correlation / np.maximum(expected, _LEAST_EXPECTED))
 
 
 def shell_weight(working: WorkingMap, last: int) -> Float64:

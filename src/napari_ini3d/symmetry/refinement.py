@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.floating]
 MOST_OPERATORS = 12  # compared at a time: more say hardly more about the axes
 _SLICES = 8  # of the points; fixed, so that sums do not depend on the number of threads
 _LEAST_FSC, _MOST_FSC = 0.15, 0.97  # shells below do not count; nothing counts as free of noise
+_LEAST_POWER = 1e-5  # of the strongest shell: below, a map without noise holds the mask's edge
 _SMALLEST_STEP = 1e-5  # of the side of the box
 _LEAST_SCORE = 0.2  # where the slopes are taken seriously
 _LONGEST_STEP = 0.1  # radian
@@ -164,7 +165,8 @@ def trusted_shells(curve: Float64) -> int:
 def agreement_weight(working: WorkingMap, curve: Float64, last: int) -> Float64:
     """Return the weight of shells 0 to `last`; see `refine_upwards`."""
     trusted = np.clip(curve[: last + 1], 0.01, _MOST_FSC)
-    power = np.maximum(working.power()[: last + 1], 1e-30)
+    power = working.power()[: last + 1]
+    power = np.maximum(power, _LEAST_POWER * power[1:].max())
     weight = trusted / (1 - trusted**2) / power
     weight[0] = 0
     return np.asarray(weight)

@@ -18,14 +18,12 @@ from napari_ini3d.symmetry.refinement import (
 )
 from napari_ini3d.symmetry.seeds import AxisMap, seed_frames
 from napari_ini3d.symmetry.self_rotation import axis_power, upper_half
-from napari_ini3d.symmetry.working_map import WorkingMap
+from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
 
 Float64 = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating]
 
 _WAVES = 7.0  # across the particle, of the finest detail of the search
-_FIRST_SHELL = 2  # lower ones tell the outline only
-_LEAST_POWER = 1e-4  # of the strongest shell: what is weaker is not brought up to equal power
 _NSIDE = 16  # axes 3.7° apart
 _SEEDS = 3
 _STEPS = 8
@@ -100,11 +98,3 @@ class Search:
         power = axis_power(self.working, directions, fit.centre, last)
         scores = power.correlation(self.weight[1:])
         return [(axis, directions[i], float(scores[axis.order, i])) for i, axis in enumerate(axes)]
-
-
-def search_weight(working: WorkingMap, last: int) -> Float64:
-    """Return the weight of shells 0 to `last`: equal power, less where noise is strong."""
-    power = working.power()[: last + 1]
-    weight = working.share[: last + 1] / np.maximum(power, _LEAST_POWER * power[1:].max())
-    weight[:_FIRST_SHELL] = 0
-    return np.asarray(weight)

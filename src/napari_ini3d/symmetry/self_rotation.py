@@ -45,11 +45,29 @@ class AxisPower:
         By axis, shell and order; orders 0 and 1 are 0.
     total : (N, S) float32
         Power of all waves but m = 0.
+    still : (N, S) float32
+        Power of the wave m = 0.
     """
 
     directions: Float64
     kept: Float32
     total: Float32
+    still: Float32
+
+    def expected(self, weight: FloatArray, share: FloatArray) -> Float64:
+        """Return the correlation of a symmetric map with as much noise, (N,).
+
+        Noise has as much power in each wave, and m = 0 is one of many, so that it counts more
+        where the map has little power in the others.
+
+        Parameters
+        ----------
+        weight, share : (S,)
+            Of each shell: weight of its power, and what share of its power is signal.
+        """
+        weights = np.asarray(weight, np.float32)
+        noise = (self.total + self.still) @ (weights * np.asarray(1 - share, np.float32))
+        return np.asarray(1 - noise / np.maximum(self.total @ weights, 1e-30), np.float64)
 
     def correlation(self, weight: FloatArray) -> Float64:
         """Return the mean correlation over the turns of each order, (MAX_ORDER + 1, N).
@@ -60,10 +78,10 @@ class AxisPower:
             Of each shell's power.
         """
         weights = np.asarray(weight, np.float32)
-        kept: Float64 = np.einsum("nso,s->on", self.kept, weights).astype(np.float64)
+        kept = np.einsum("nso,s->on", self.kept, weights)
         total = np.maximum(self.total @ weights, 1e-30)
         chance = 1 / np.maximum(np.arange(MAX_ORDER + 1), 2)[:, None]
-        values = (kept / total - chance) / (1 - chance)
+        values = np.asarray((kept / total - chance) / (1 - chance), dtype=np.float64)
         values[:2] = 0
         return values
 
@@ -72,7 +90,8 @@ def upper_half(nside: int) -> Float64:
     """Return the HEALPix directions of the upper half sphere, one of each axis, (N, 3)."""
     directions = pixel_directions(nside)
     x, y, z = np.round(directions, 9).T
-    return directions[(z > 0) | ((z == 0) & ((y > 0) | ((y == 0) & (x > 0))))]
+    upper = (z > 0) | ((z == 0) & ((y > 0) | ((y == 0) & (x > 0))))
+    return np.asarray(directions[upper])
 
 
 def axis_power(
@@ -93,7 +112,7 @@ def axis_power(
     rings = _Rings.of(max_shell, working.diameter)
     frames = _frames(directions)
 
-    def measure(start: int) -> tuple[Float32, Float32]:
+    def measure(start: int) -> tuple[Float32, Float32, Float32]:
         part = frames[start : start + _CHUNK]
         values = working.read(part, rings.points)
         shift = (centre @ part.transpose(0, 2, 1)).astype(np.float32)  # in each axis's frame
@@ -102,11 +121,7 @@ def axis_power(
 
     with ThreadPoolExecutor(available_threads(0)) as pool:
         parts = list(pool.map(measure, range(0, len(frames), _CHUNK)))
-    return AxisPower(
-        directions,
-        np.concatenate([kept for kept, _ in parts]),
-        np.concatenate([total for _, total in parts]),
-    )
+    return AxisPower(directions, *(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +156,8 @@ class _Rings:
             waves,
         )
 
-    def powers(self, values: npt.NDArray[np.complex64]) -> tuple[Float32, Float32]:
-        """Return what each order keeps (A, S, orders) and the whole (A, S) of A axes' values."""
+    def powers(self, values: npt.NDArray[np.complex64]) -> tuple[Float32, Float32, Float32]:
+        """Return what `AxisPower` holds, from the values at the points for A axes."""
         waves = scipy.fft.fft(values.reshape(len(values), -1, self.waves), axis=2)
         power = (waves.real**2 + waves.imag**2) * self.weight[:, None]  # (A, rings, waves)
         shells = int(self.shell[-1]) + 1
@@ -154,7 +169,7 @@ class _Rings:
         kept = np.zeros((*by_wave.shape[:2], MAX_ORDER + 1), np.float32)
         for order in range(2, MAX_ORDER + 1):
             kept[:, :, order] = by_wave[:, :, order::order].sum(axis=2)
-        return kept, by_wave[:, :, 1:].sum(axis=2)
+        return kept, by_wave[:, :, 1:].sum(axis=2), by_wave[:, :, 0]
 
 
 def _frames(directions: Float64) -> Float64:

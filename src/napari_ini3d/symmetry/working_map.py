@@ -28,6 +28,10 @@ FloatArray = npt.NDArray[np.floating]
 PADDING = 2
 _MARGIN = 1.3  # side of the cut-out box over the diameter of the particle
 _EDGE = 0.06  # of the mask, over that diameter
+_FIRST_SHELL = 2  # lower ones tell the outline only
+_LEAST_POWER = 1e-4  # of the strongest shell: what is weaker is not brought up to equal power
+_SOLVENT = 1.2  # radii from the centre: farther out there is only noise
+_LEAST_ROOM = 0.02  # of the box, to measure noise in
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,14 @@ class WorkingMap:
         return out
 
 
+def search_weight(working: WorkingMap, last: int) -> Float64:
+    """Return the weight of shells 0 to `last`: equal power, less where noise is strong."""
+    power = working.power()[: last + 1]
+    weight = working.share[: last + 1] / np.maximum(power, _LEAST_POWER * power[1:].max())
+    weight[:_FIRST_SHELL] = 0
+    return np.asarray(weight)
+
+
 def _cut_out(volume: Float32, middle: npt.NDArray[np.int_], side: int) -> Float32:
     """Return the box of `side` voxels about a voxel (x, y, z from n // 2), 0 beyond the map."""
     n = volume.shape[0]
@@ -146,9 +158,9 @@ def _signal_share(
     line = np.arange(n) - n // 2
     x, y, z = (line - c for c in extent.centre)
     distance = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
-    away = np.clip((distance - extent.radius - 1) / 3, 0, 1).astype(np.float32)
+    away = np.clip((distance - _SOLVENT * extent.radius) / 3, 0, 1).astype(np.float32)
     room = float((away**2).sum())
-    if room < 0.02 * n**3:
+    if room < _LEAST_ROOM * n**3:
         return np.ones(max_shell + 1)
     solvent = (volume - (volume * away).sum() / away.sum()) * away
     outside = _power_density(solvent, room)
