@@ -54,4 +54,5 @@ def make_report(group="D2", **changes):
 def make_alignment(group="D2", *, holds=True, rotation=None, shift=(0.0, 0.0, 0.0)):
     turn = np.eye(3) if rotation is None else rotation
     axes = make_axes(group, rotation)
-    return SymmetryAlignment(group, turn, shift, 0.95, axes, FSC, 14.2, 4.0, holds)
+    words = f"{group} {'holds' if holds else 'does not hold'}"
+    return SymmetryAlignment(group, turn, shift, 0.95, axes, FSC, 14.2, 4.0, holds, words)

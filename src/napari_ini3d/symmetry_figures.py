@@ -168,8 +168,9 @@ def _draw_curves(axis: Axes, curves: Mapping[str, FloatArray], width: float) -> 
     """Draw FSC curves against spatial frequency; `width` of the box in Å."""
     style_axis(axis, "FSC of the map with its copies")
     for number, (name, curve) in enumerate(curves.items()):
-        shells = np.arange(len(curve))
-        axis.plot(shells / width, curve, color=colour_of(number), lw=1.6, label=name)
+        shells = np.arange(1, len(curve))
+        (line,) = axis.plot(shells / width, curve[1:], lw=1.6, label=name)
+        line.set(color=colour_of(number), zorder=3 - 0.1 * number)  # the first on top
         axis.set_xlim(0, shells[-1] / width)
     axis.axhline(0.5, color=INK, lw=0.8, ls=":")
     axis.set_ylim(-0.2, 1.05)
@@ -186,9 +187,10 @@ def _draw_spheres(
     rows = -(-len(found.orders) // _COLUMNS)
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     image: AxesImage | None = None
+    low = min(0.0, float(found.values.min()))
     for panel, order, values in zip(panels, found.orders, found.values, strict=False):
         image = panel.imshow(
-            sphere_image(found.directions, values, _SPHERE_SIDE), cmap="magma", vmin=0, vmax=1,
+            sphere_image(found.directions, values, _SPHERE_SIDE), cmap="magma", vmin=low, vmax=1,
             origin="lower", extent=(-1, 1, -1, 1),
         )  # fmt: skip
         panel.set_title(f"{order}-fold, at most {values.max():.2f}", fontsize=8, color=INK)

@@ -11,19 +11,19 @@ import pytest
 import starfile
 from scipy.spatial.transform import Rotation
 
+from fake_symmetry import make_alignment
 from napari_ini3d.errors import RunFolderError, StarError
 from napari_ini3d.io.poses import flip_particles, rotate_particles
 from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.symmetry.hand import flip_angles
 from napari_ini3d.symmetry.poses import turn_poses
-from napari_ini3d.symmetry.records import SymmetryAlignment
 
 from .mrc_files import OPTICS_LABELS, PARTICLE_LABELS, loop, particle_rows, star_text
 
 ROTATION = Rotation.from_euler("xyz", [31, -72, 128], degrees=True).as_matrix()
 SHIFT = (7.5, -4.0, 11.0)
-ALIGNMENT = SymmetryAlignment("D2", ROTATION, SHIFT, 1.0, (), np.ones(17), 8.0, 4.0, True)
+ALIGNMENT = make_alignment(rotation=ROTATION, shift=SHIFT)
 ANGLES = np.array([[10.5, 20.25, -30], [170, 90, 60], [-5, 179, 0], [0, 0, 0]])
 ORIGINS = np.array([[1.5, -2], [0, 0.25], [-3, 4], [12, 1]])
 ANGLE_LABELS = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from fake_symmetry import make_alignment
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.simulation.simulated import project_phantom
 from napari_ini3d.symmetry.poses import turn_assignments, turn_poses
-from napari_ini3d.symmetry.records import SymmetryAlignment
 
 ROTATION = Rotation.from_euler("xyz", [31, -72, 128], degrees=True).as_matrix()
 SHIFT = (7.5, -4.0, 11.0)
@@ -18,21 +18,20 @@ SIMULATED = simulate_particles(
 OPTICS, TRUTH = SIMULATED.particles.optics[0], SIMULATED.truth
 
 
-def alignment(rotation=ROTATION, shift=SHIFT):
-    return SymmetryAlignment("D2", rotation, shift, 1.0, (), np.ones(17), 8.0, 4.0, True)
+ALIGNMENT = make_alignment(rotation=ROTATION, shift=SHIFT)
 
 
 def test_particles_of_the_moved_map_are_seen_as_before():
     moved = replace(PHANTOM, positions=(PHANTOM.positions - SHIFT) @ ROTATION.T)
     before = project_phantom(PHANTOM, OPTICS, TRUTH)
-    after = project_phantom(moved, OPTICS, turn_assignments(TRUTH, alignment()))
+    after = project_phantom(moved, OPTICS, turn_assignments(TRUTH, ALIGNMENT))
     np.testing.assert_allclose(after, before, atol=1e-4 * before.max())
     stale = project_phantom(moved, OPTICS, TRUTH)
     assert np.abs(stale - before).max() > 0.1 * before.max()
 
 
 def test_only_poses_change_and_they_stay_in_single_precision():
-    turned = turn_assignments(TRUTH, alignment())
+    turned = turn_assignments(TRUTH, ALIGNMENT)
     for field in fields(TRUTH):
         before, after = getattr(TRUTH, field.name), getattr(turned, field.name)
         assert after.dtype == before.dtype

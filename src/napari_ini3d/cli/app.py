@@ -10,6 +10,7 @@ import typer
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.session import exit_codes
+from napari_ini3d.cli.symmetry_app import symmetry_app
 from napari_ini3d.settings import InitialModelSettings
 
 app = typer.Typer(
@@ -19,9 +20,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="De novo cryo-EM initial models: from particles.star to a 3D map, without a reference.",
     epilog="Exit codes: 0 done; 1 an error, said in words; 2 wrong usage; 3 `check` found "
-    "problems; 130 stopped by Ctrl-C.",
+    "problems; 4 the point group does not hold for the map; 130 stopped by Ctrl-C.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(symmetry_app, name="symmetry")
 
 ParticlesArgument = Annotated[
     Path,
