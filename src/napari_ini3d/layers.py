@@ -234,8 +234,9 @@ def surface_contrast(level: float) -> tuple[float, float]:
 
 def map_statistics(volume: FloatArray) -> dict[str, float]:
     """Return ``mean`` and ``std`` of a map over its whole box; 0 and 1 where they are of no use."""
-    mean = float(np.mean(volume, dtype=np.float64)) if volume.size else 0.0
-    std = float(np.std(volume, dtype=np.float64)) if volume.size else 0.0
+    with np.errstate(invalid="ignore"):  # infinite values
+        mean = float(np.mean(volume, dtype=np.float64)) if volume.size else 0.0
+        std = float(np.std(volume, dtype=np.float64)) if volume.size else 0.0
     if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
         return {"mean": 0.0, "std": 1.0}
     return {"mean": mean, "std": std}

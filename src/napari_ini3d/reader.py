@@ -56,8 +56,10 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     InputError
         If one cannot be used; the message says what is wrong with it.
     """
-    _show_the_right_hand()
-    return [layer for p in _as_list(path) for layer in _read_one(Path(p))]
+    layers = [layer for p in _as_list(path) for layer in _read_one(Path(p))]
+    if any(keywords.get("rendering") for _, keywords, _ in layers):
+        _show_the_right_hand()
+    return layers
 
 
 def read_map_layer(path: Path) -> LayerData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.layers import LayerData
 from napari_ini3d.reader import read_layers
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+logger = logging.getLogger(__name__)
 
 _RECIPE_VERSION = 1  # raise it when a recipe changes, so that no older sample is taken
 
@@ -62,19 +65,16 @@ def sample_folder(symmetry: str) -> Path:
         If it can be written neither to the user's cache nor to the folder for temporary files.
     """
     name = f"{symmetry}-{_RECIPE_VERSION}"
-    folders = [
-        Path(platformdirs.user_cache_dir("napari-ini3d", appauthor=False)) / "samples",
-        Path(tempfile.gettempdir()) / "napari-ini3d" / "samples",
-    ]
-    for base in folders:
+    cache = Path(platformdirs.user_cache_dir("napari-ini3d", appauthor=False)) / "samples"
+    temporary = Path(tempfile.gettempdir()) / "napari-ini3d" / "samples"
+    for base in (cache, temporary):
         if (base / name).is_dir():
             return base / name
-    for base in folders[:-1]:
-        try:
-            return _make_sample(base, name, _RECIPES[symmetry])
-        except (OSError, RunFolderError):
-            continue  # a cache that cannot be written
-    return _make_sample(folders[-1], name, _RECIPES[symmetry])
+    try:
+        return _make_sample(cache, name, _RECIPES[symmetry])
+    except (OSError, RunFolderError) as error:
+        logger.info("%s cannot be used (%s); samples go to %s", cache, error, temporary)
+        return _make_sample(temporary, name, _RECIPES[symmetry])
 
 
 def open_d2_particles() -> list[LayerData]:

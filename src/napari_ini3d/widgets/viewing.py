@@ -33,7 +33,7 @@ from napari_ini3d.particles import FloatArray
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
 
-_SHADED_WELL = (0.1, 0.8)  # level as a share of the contrast range
+_SHADED_WELL = (0.2, 0.8)  # level as a share of the contrast range
 
 
 def prepare_viewer(viewer: ViewerModel) -> None:
