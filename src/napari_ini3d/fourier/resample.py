@@ -8,14 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from scipy.ndimage import map_coordinates, spline_filter
 
 from napari_ini3d.errors import MapError
+from napari_ini3d.fourier.interpolation import FineMap
 
 FloatArray = npt.NDArray[np.floating]
 Float32 = npt.NDArray[np.float32]
-
-_FINER = 2  # grid on which splines are laid: they are exact enough below half its Nyquist
 
 
 def resize_map(volume: FloatArray, box_size: int) -> Float32:
@@ -50,8 +48,9 @@ def rotate_map(
 ) -> Float32:
     """Shift and turn a map: what was at x goes to ``rotation @ (x - shift)``.
 
-    The map is laid on a grid twice as fine by its Fourier transform, and read there by cubic
-    splines, so that nothing up to about 3/4 of Nyquist is blurred.
+    Between the voxels stands the sum of the map's Fourier components, see
+    `fourier.interpolation`: nothing below Nyquist is blurred. What lies beyond it, in the corners
+    of the transform, comes out at other frequencies where the turn takes it past Nyquist.
 
     Parameters
     ----------
@@ -70,18 +69,9 @@ def rotate_map(
     Raises
     ------
     MapError
-        Where the map is not a cube.
+        Where the map is not a cube, or the rotation or shift not finite.
     """
-    n = _cube_size(volume)
-    fine = resize_map(volume, _FINER * n)
-    fine = spline_filter(fine, order=3, output=np.float32, mode="grid-wrap")
-    line = np.arange(n) - n // 2
-    grid = np.stack(np.meshgrid(line, line, line, indexing="ij")).reshape(3, -1)[::-1]  # x, y, z
-    source = np.asarray(rotation, dtype=np.float64).T @ grid + np.asarray(shift)[:, None]
-    places = source[::-1] * _FINER + (_FINER * n) // 2
-    turned = map_coordinates(fine, places, order=3, mode="grid-wrap", prefilter=False)
-    inside = (np.abs(source) <= n / 2).all(axis=0)
-    return np.asarray(np.where(inside, turned, 0).reshape(n, n, n), dtype=np.float32)
+    return FineMap.of(volume).mean_of_turned(rotation, shift)
 
 
 def mirror_map(volume: FloatArray) -> Float32:

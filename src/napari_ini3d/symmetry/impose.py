@@ -1,0 +1,205 @@
+"""Impose a point group on a map: the mean of its copies under all operators.
+
+The mean over a group is a mean over the cosets of a subgroup of the mean over that subgroup, so
+it is taken along a chain of subgroups. Operators that map the voxels onto themselves (signed
+permutations of the axes) come first and need no interpolation: I takes 12 operators by permutation
+and 4 interpolations, not 59; O takes none.
+
+Copies of what lies outside the sphere inscribed in the box may lie outside the box. Groups that
+need interpolation therefore act on that sphere: outside it the map gets the one value that it has
+there in the mean (0 where the solvent is 0), over a soft edge within the sphere, and what lies
+beyond Nyquist, in the corners of the transform, is left out. A map that is flat outside the
+sphere already, as one that was imposed on before, is taken as it is. Groups that need no
+interpolation act on the whole box, which is periodic: the plane at -n / 2 stands for that at
+n / 2 too.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+from scipy.spatial import KDTree
+
+from napari_ini3d.errors import MapError
+from napari_ini3d.fourier.interpolation import FineMap, thread_count
+from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
+from napari_ini3d.io.maps import check_map_values
+from napari_ini3d.masks import radius_grid, soft_mask
+
+FloatArray = npt.NDArray[np.floating]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+_EDGE, _EDGE_SHARE = 4.0, 16  # voxels and part of the box: the sphere's soft edge is the larger
+_MOST_COSETS = 12  # of a step where fewer, in two steps, would do
+_SAME = 1e-6  # elements of matrices that differ by less are equal
+
+
+def impose_symmetry(
+    volume: FloatArray, group: str | PointGroup, *, mask: FloatArray | None = None
+) -> Float32:
+    """Return the mean of a map over the operators of a point group.
+
+    Parameters
+    ----------
+    volume : (n, n, n)
+        Real space (z, y, x), n even, on RELION's axes of the group about voxel n // 2.
+    group : str or PointGroup
+    mask : (n, n, n), optional
+        Multiplies the result.
+
+    Returns
+    -------
+    (n, n, n) float32
+
+    Raises
+    ------
+    MapError
+        Where the map is no finite cube with an even number of voxels, or is constant; where the
+        mask has another shape or is not finite.
+    SymmetryError
+        For an unknown point group.
+    """
+    check_volume(volume)
+    if mask is not None:
+        _check_mask(mask, volume.shape)
+    steps = coset_chain(group if isinstance(group, PointGroup) else PointGroup.parse(group))
+    result = np.array(volume, dtype=np.float32)
+    exact = [step for step in steps if _keeps_voxels(step)]
+    for operators in exact:
+        result = _mean_of_permuted(result, operators)
+    if len(exact) < len(steps):
+        result = _mean_within_sphere(result, steps[len(exact) :])
+    return result if mask is None else np.asarray(result * mask, dtype=np.float32)
+
+
+def check_volume(volume: FloatArray) -> None:
+    """Raise MapError unless a map is a finite cube, not constant, of an even number of voxels."""
+    text = " x ".join(str(side) for side in volume.shape)
+    if volume.ndim != 3 or len(set(volume.shape)) != 1:
+        raise MapError(f"the map has {text} voxels; expected a cube; crop or pad the map")
+    if not volume.size or volume.shape[0] % 2:
+        raise MapError(f"the map has {text} voxels; expected an even number; pad it by one")
+    check_map_values(volume, "the map")
+
+
+def _check_mask(mask: FloatArray, shape: tuple[int, ...]) -> None:
+    if mask.shape != shape:
+        raise MapError(
+            f"the mask has the shape {mask.shape} and the map {shape}; expected the same: bring "
+            "the mask to the map's box"
+        )
+    if not np.isfinite(mask).all():
+        raise MapError("the mask holds NaN or Inf; write it again without them")
+
+
+@lru_cache(maxsize=64)
+def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
+    """Return the steps that average over a group, the first ones without interpolation.
+
+    Returns
+    -------
+    tuple of (K, 3, 3) float64
+        Representatives, identity first, of the cosets of one subgroup in the next: each operator
+        of the group is the product, last step first, of one matrix of each step, in one way.
+    """
+    operators = symmetry_operators(group)
+    table = _product_table(operators)
+    exact = np.array([_keeps_voxels(operator) for operator in operators])
+    subgroup, steps = np.zeros(1, dtype=np.intp), []
+    while len(subgroup) < len(operators):
+        larger = _next_group(table, subgroup, exact)
+        steps.append(operators[_coset_representatives(table, subgroup, larger, exact)])
+        subgroup = larger
+    return tuple(steps)
+
+
+def _product_table(operators: Float64) -> Indices:
+    """Return which operator is the product of each two, (G, G)."""
+    products = (operators[:, None] @ operators[None]).reshape(-1, 9)
+    _, index = KDTree(operators.reshape(-1, 9)).query(products)
+    return np.asarray(index, dtype=np.intp).reshape(len(operators), -1)
+
+
+def _next_group(table: Indices, subgroup: Indices, exact: npt.NDArray[np.bool_]) -> Indices:
+    """Return the next group of the chain: by exact operators while there are any, in small steps.
+
+    At the edge of the sphere each interpolated step loses a little, so one that is not too large
+    is better than two.
+    """
+    others = np.setdiff1d(np.arange(len(table)), subgroup)
+    preferred = others[exact[others]]
+    if not len(preferred) and len(table) <= _MOST_COSETS * len(subgroup):
+        return np.arange(len(table))
+    candidates = preferred if len(preferred) else others
+    return min((_closure(table, np.append(subgroup, i)) for i in candidates), key=len)
+
+
+def _closure(table: Indices, members: Indices) -> Indices:
+    while True:
+        larger = np.unique(table[np.ix_(members, members)])
+        if len(larger) == len(members):
+            return larger
+        members = larger
+
+
+def _coset_representatives(
+    table: Indices, subgroup: Indices, larger: Indices, exact: npt.NDArray[np.bool_]
+) -> Indices:
+    """Return one operator of each left coset of a subgroup, the identity first."""
+    cosets = np.unique(np.sort(table[np.ix_(larger, subgroup)], axis=1), axis=0)
+    return np.array([next((i for i in coset if exact[i]), coset[0]) for coset in cosets])
+
+
+def _keeps_voxels(operators: Float64) -> bool:
+    """Tell whether operators only swap and reverse axes."""
+    return bool(np.abs(operators - np.rint(operators)).max() < _SAME)
+
+
+def _mean_of_permuted(volume: Float32, operators: Float64) -> Float32:
+    total: Float32 = np.zeros(volume.shape, dtype=np.float32)
+    for operator in operators:
+        total += _permute(volume, operator)
+    total /= len(operators)
+    return total
+
+
+def _permute(volume: Float32, operator: Float64) -> Float32:
+    """Turn a map by an operator that keeps voxels: what was at x goes to operator @ x."""
+    signed = np.rint(operator[::-1, ::-1]).astype(int)  # for (z, y, x)
+    for axis in range(3):
+        if signed[:, axis].sum() < 0:  # -n / 2 stays where it is
+            volume = np.roll(np.flip(volume, axis), 1, axis)
+    return np.transpose(volume, np.abs(signed).argmax(axis=1))
+
+
+def _mean_within_sphere(volume: Float32, steps: tuple[Float64, ...]) -> Float32:
+    n = volume.shape[0]
+    outside = radius_grid(n, 3) > n / 2
+    level = volume[outside].mean(dtype=np.float64)
+    result = np.asarray(volume - level, dtype=np.float32)
+    flat = np.ptp(volume[outside]) == 0
+    if not flat:
+        result = _cut_at_nyquist(result)
+    for i, operators in enumerate(steps):
+        result = FineMap.of(result).mean_of_turned(operators, radius=n / 2)
+        if i == 0 and not flat:  # before this step the edge would blur what it should not touch
+            edge = max(_EDGE, n / _EDGE_SHARE)
+            result *= soft_mask(n, n / 2 - edge, edge, 3)
+    imposed: Float32 = np.where(outside, level, result + level).astype(np.float32)
+    return imposed
+
+
+def _cut_at_nyquist(volume: Float32) -> Float32:
+    """Take out the components in the corners of the transform."""
+    n = volume.shape[0]
+    workers = thread_count()
+    volume_ft = scipy.fft.rfftn(volume, workers=workers)
+    line, half = np.fft.fftfreq(n, 1 / n) ** 2, np.arange(n // 2 + 1) ** 2
+    volume_ft[line[:, None, None] + line[:, None] + half >= (n / 2) ** 2] = 0
+    cut: Float32 = scipy.fft.irfftn(volume_ft, s=volume.shape, workers=workers)
+    return cut
