@@ -2,7 +2,10 @@
 # Set up .venv and check everything; options are handed on to pytest.
 . "$(dirname "$0")/common.sh"
 
-# System packages that tests of the window will need go here: need_packages xvfb ...
+# A display that needs no screen, OpenGL in software, and what Qt loads at run time.
+need_packages xvfb xauth libegl1 libgl1 libgl1-mesa-dri libopengl0 libdbus-1-3 libfontconfig1 libgssapi-krb5-2 \
+    libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 \
+    libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1
 make_venv
 "$venv/bin/python" -m pip install --quiet --editable . --group dev
 
@@ -10,4 +13,5 @@ make_venv
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
 "$venv/bin/npe2" validate napari-ini3d
-exec "$venv/bin/python" -m pytest "$@"
+exec xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" \
+    "$venv/bin/python" -m pytest "$@"
