@@ -1,21 +1,17 @@
 """`ini3d symmetry`, with stand-ins for the searches: output, files, exit codes."""
 
-import json
 import re
+from dataclasses import replace
 
 import mrcfile
 import numpy as np
 import pytest
-import starfile
 from matplotlib.image import imread
-from scipy.spatial.transform import Rotation
-from typer.testing import CliRunner
 
 from fake_runs import make_report as make_iteration
 from fake_runs import make_volume
 from fake_symmetry import make_alignment, make_report
 from napari_ini3d.cli import symmetry, symmetry_files
-from napari_ini3d.cli.app import app
 from napari_ini3d.fourier.resample import mirror_map
 from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.progress import IterationSummary
@@ -25,12 +21,7 @@ from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.symmetry.hand import flip_angles
 from napari_ini3d.symmetry.poses import turn_poses
-
-runner = CliRunner()
-TURN = Rotation.from_euler("xyz", [20, 35, 50], degrees=True).as_matrix()
-SHIFT = (4.0, -2.0, 1.5)
-ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
-ORIGINS = ["rlnOriginXAngst", "rlnOriginYAngst"]
+from symmetry_commands import ANGLES, ORIGINS, SHIFT, TURN, invoke, plain, poses, values
 
 
 @pytest.fixture(autouse=True)
@@ -97,23 +88,6 @@ def run_folder(tmp_path, star):
     return folder.path
 
 
-def invoke(*arguments):
-    return runner.invoke(app, ["symmetry", *map(str, arguments)])
-
-
-def values(result):
-    (line,) = result.stdout.splitlines()
-    return json.loads(line)
-
-
-def plain(text):
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", text).split())
-
-
-def poses(path, columns):
-    return starfile.read(path)["particles"][columns].to_numpy()
-
-
 def test_detection_as_json_has_the_keys_that_scripts_read(asked, volume):
     found = values(invoke("detect", volume, "--json"))
     assert found["group"] == "D2"
@@ -146,8 +120,6 @@ def test_a_map_without_symmetry_is_no_failure(asked, volume):
 
 
 def test_warnings_are_said_on_the_error_stream(asked, volume):
-    from dataclasses import replace
-
     words = "the map reaches the border of its box [all sides]"
     asked["found"]["report"] = replace(make_report(), warnings=(words,))
     result = invoke("detect", volume, "--json")
@@ -233,8 +205,6 @@ def test_particles_that_cannot_be_turned_stop_everything(asked, volume, star, tm
 )  # fmt: skip
 def test_a_run_folder_gives_map_and_particles(asked, run_folder, tmp_path, choice, number):
     def found(data):
-        from dataclasses import replace
-
         first = read_map(run_folder / "run_it010_class001.mrc").data
         return replace(aligned_d2(), score=0.9 if np.array_equal(data, first) else 0.5)
 
@@ -337,7 +307,7 @@ def test_a_map_that_cannot_be_used_is_refused_in_one_line(volume, command, name)
 
 
 @pytest.mark.parametrize("group", ["CI", "D2h", "I5", "C0"])
-@pytest.mark.parametrize("command", ["align"])
+@pytest.mark.parametrize("command", ["align", "impose"])
 def test_groups_that_are_none_of_rotations_are_refused(volume, tmp_path, command, group):
     result = invoke(command, volume, "--symmetry", group, "-o", tmp_path / "o.mrc")
     assert result.exit_code == 1

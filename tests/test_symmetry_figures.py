@@ -7,8 +7,11 @@ from fake_runs import make_volume
 from fake_symmetry import make_alignment, make_report
 from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.report_figures import save_png
+from napari_ini3d.simulation import make_phantom
+from napari_ini3d.symmetry.judgement import judge_symmetry
 from napari_ini3d.symmetry_figures import (
     draw_alignment,
+    draw_judgement,
     draw_report,
     shown_candidate,
     sphere_image,
@@ -95,7 +98,27 @@ def test_values_at_the_rim_belong_to_both_ends_of_an_axis():
     np.testing.assert_allclose(image[[0, 100], 50], 0, atol=0.02)
 
 
-@pytest.mark.parametrize("group", ["C1", "C12", "O", "I"])
+def test_a_judgement_shows_before_after_and_what_differs_on_one_scale():
+    volume = make_phantom("C3", diameter=80.0, seed=2).density(32, 4.0)
+    judgement = judge_symmetry(volume, "C3", voxel_size=4.0)
+    figure = draw_judgement(judgement, volume)
+    shown = slices(figure)
+    rows = ("before", "C3 imposed", "difference", "local correlation")
+    assert list(shown) == [f"{row}: {plane}" for row in rows for plane in ("xy", "xz", "yz")]
+    np.testing.assert_array_equal(shown["difference: xz"].images[0].get_array(),
+                                  judgement.difference[:, 16])  # fmt: skip
+    low, high = shown["difference: xz"].images[0].get_clim()
+    assert high - low == pytest.approx(np.ptp(volume), rel=1e-5)
+    assert shown["local correlation: xy"].images[0].get_clim() == (0, 1)
+    (curves,) = [axis for axis in figure.axes if axis.get_legend()]
+    drawn = [line.get_ydata() for line in curves.lines[:3]]
+    for line, curve in zip(
+        drawn, (judgement.copies_fsc, judgement.expected_fsc, judgement.fsc), strict=True
+    ):
+        np.testing.assert_array_equal(line, curve[1:])
+
+
+@pytest.mark.parametrize("group", ["C1", "I"])
 def test_pictures_of_any_group_are_written(tmp_path, group):
     save_png(draw_report(make_report(group), make_volume()), tmp_path / "a.png")
     alignment = make_alignment(group)

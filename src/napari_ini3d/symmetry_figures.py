@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,9 @@ from napari_ini3d.symmetry.records import (
     Vector,
 )
 
+if TYPE_CHECKING:
+    from napari_ini3d.symmetry.judgement import SymmetryJudgement
+
 _PLANES = ((2, "x", "y"), (1, "x", "z"), (0, "y", "z"))  # what a slice is cut across, and shows
 _LETTERS = {"x": 0, "y": 1, "z": 2}
 _IN_PLANE = 0.95  # of many axes, only those are drawn that lie about in the slice
@@ -40,13 +44,28 @@ AxisLike = tuple[int, Vector]  # order, direction
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """A map with axes through a point of it: title, (n, n, n), Å, [Å] (x, y, z), axes."""
+    """A map with axes through a point of it.
+
+    Attributes
+    ----------
+    title : str
+    volume : (n, n, n)
+    voxel_size : float
+        Å.
+    centre : tuple of float
+        Å, (x, y, z) from voxel n // 2; the slices go through it.
+    axes : sequence of (int, tuple of float)
+        Order and direction of each.
+    limits : (float, float), optional
+        Values that are black and white; the least and the greatest of a slice where left out.
+    """
 
     title: str
     volume: FloatArray
     voxel_size: float
     centre: Vector
     axes: Sequence[AxisLike]
+    limits: tuple[float | None, float | None] = (None, None)
 
 
 def draw_report(report: SymmetryReport, volume: FloatArray) -> Figure:
@@ -90,6 +109,39 @@ def draw_alignment(alignment: SymmetryAlignment, volume: FloatArray, aligned: Fl
     return figure
 
 
+def draw_judgement(judgement: SymmetryJudgement, volume: FloatArray) -> Figure:
+    """Draw a map before and after a point group was imposed, and where they differ.
+
+    Parameters
+    ----------
+    judgement : SymmetryJudgement
+    volume : (n, n, n)
+        The map before. The difference is shown on its scale of grey, the local correlation from
+        0 (black) to 1 (white).
+    """
+    figure = Figure(figsize=(13.0, 13.0), layout="constrained")
+    figure.suptitle(judgement.verdict, fontsize=11, color=INK, wrap=True)
+    axes = [(axis.order, axis.direction) for axis in judgement.axes]
+    half = float(np.ptp(volume)) / 2
+
+    def scene(title: str, data: FloatArray, axes: Sequence[AxisLike] = (), **more: Any) -> _Scene:
+        return _Scene(title, data, judgement.voxel_size, (0.0, 0.0, 0.0), axes, **more)
+
+    scenes = [
+        scene("before", volume, axes),
+        scene(f"{judgement.group} imposed", judgement.imposed, axes),
+        scene("difference", judgement.difference, limits=(-half, half)),
+        scene("local correlation", judgement.local_correlation, limits=(0.0, 1.0)),
+    ]
+    curves = {
+        "map with its other copies": judgement.copies_fsc,
+        "the same, were the symmetry true": judgement.expected_fsc,
+        "before with imposed": judgement.fsc,
+    }
+    _draw_scenes(figure, scenes, curves, "FSC")
+    return figure
+
+
 def shown_candidate(report: SymmetryReport) -> GroupCandidate | None:
     """Return the candidate for the group of a report; the best where the map has none."""
     of_group = [c for c in report.candidates if c.group == report.group]
@@ -107,16 +159,20 @@ def _scene_of_candidate(
 
 
 def _draw_scenes(
-    figure: Figure | SubFigure, scenes: Sequence[_Scene], curves: Mapping[str, FloatArray]
+    figure: Figure | SubFigure,
+    scenes: Sequence[_Scene],
+    curves: Mapping[str, FloatArray],
+    label: str = "FSC of the map with its copies",
 ) -> None:
-    """Draw a row of slices per scene, and curves at the right of them all."""
+    """Draw a row of slices per scene, and curves at the right."""
     grid = figure.add_gridspec(len(scenes), 4, width_ratios=(1, 1, 1, 1.25))
     for row, scene in enumerate(scenes):
         for column, plane in enumerate(_PLANES):
             axis = figure.add_subplot(grid[row, column])
             _draw_slice(axis, scene, plane)
     first = scenes[0]
-    axis = figure.add_subplot(grid[:, 3])
+    axis = figure.add_subplot(grid[:2, 3])
+    style_axis(axis, label)
     _draw_curves(axis, curves, first.volume.shape[0] * first.voxel_size)
 
 
@@ -129,7 +185,9 @@ def _draw_slice(axis: Axes, scene: _Scene, plane: tuple[int, str, str]) -> None:
     index = int(np.clip(round(n // 2 + centre[across] / scene.voxel_size), 0, n - 1))
     image = np.take(scene.volume, index, axis=2 - across)
     low, high = (edge * scene.voxel_size for edge in (-(n // 2) - 0.5, n - n // 2 - 0.5))
-    axis.imshow(image, cmap="gray", origin="lower", extent=(low, high, low, high))
+    black, white = scene.limits
+    extent = (low, high, low, high)
+    axis.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=black, vmax=white)
     for order, direction in sorted(_axes_near(scene.axes, shown)):  # the highest on top
         _draw_axis(axis, centre[shown], np.asarray(direction)[shown] * _REACH * (high - low), order)
     axis.set_xlim(low, high)
@@ -166,7 +224,6 @@ def _marker(order: int) -> MarkerStyle:
 
 def _draw_curves(axis: Axes, curves: Mapping[str, FloatArray], width: float) -> None:
     """Draw FSC curves against spatial frequency; `width` of the box in Å."""
-    style_axis(axis, "FSC of the map with its copies")
     for number, (name, curve) in enumerate(curves.items()):
         shells = np.arange(1, len(curve))
         (line,) = axis.plot(shells / width, curve[1:], lw=1.6, label=name)

@@ -117,6 +117,41 @@ def align(
         align_file(MapChoice(path, _value(choice)), request, outputs, as_json=as_json)
 
 
+@symmetry_app.command()
+def impose(
+    path: MapArgument,
+    symmetry: GroupOption,
+    output: OutputOption,
+    choice: ClassArgument = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Map from 0 to 1 that multiplies the result.")
+    ] = None,
+    align: Annotated[
+        bool, typer.Option("--align", help="Bring the axes onto RELION's setting first.")
+    ] = False,
+    resolution: ResolutionOption = None,
+    picture: PictureOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Average a map over the operators of a point group, and say whether it holds."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry_files import AlignRequest, MapChoice, Outputs
+        from napari_ini3d.cli.symmetry_impose import impose_file
+
+        request = AlignRequest(symmetry, resolution=resolution)
+        outputs = Outputs(output, picture=picture, force=force)
+        impose_file(
+            MapChoice(path, _value(choice)),
+            request,
+            outputs,
+            mask=mask,
+            align=align,
+            as_json=as_json,
+        )
+
+
 @symmetry_app.command("flip-hand")
 def flip_hand(
     path: MapArgument,

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d.cli.session import errors
 
 if TYPE_CHECKING:
+    from napari_ini3d.symmetry.judgement import SymmetryJudgement
     from napari_ini3d.symmetry.records import (
         FoundAxis,
         GroupCandidate,
@@ -67,6 +68,26 @@ def alignment_values(alignment: SymmetryAlignment) -> dict[str, Any]:
         "fsc": plain(alignment.fsc),
         "voxel_size": plain(alignment.voxel_size),
         "warnings": list(alignment.warnings),
+    }
+
+
+def judgement_values(judgement: SymmetryJudgement) -> dict[str, Any]:
+    """Return a judgement as values that JSON can hold; not its maps."""
+    return {
+        "group": judgement.group,
+        "holds": bool(judgement.holds),
+        "verdict": judgement.verdict,
+        "resolution": plain(judgement.resolution),
+        "limited_by_noise": bool(judgement.limited_by_noise),
+        "agreement": plain(judgement.agreement),
+        "correlation": plain(judgement.correlation),
+        "axes": [_axis_values(axis) for axis in judgement.axes],
+        "frequency": plain(judgement.frequency),
+        "fsc": plain(judgement.fsc),
+        "copies_fsc": plain(judgement.copies_fsc),
+        "expected_fsc": plain(judgement.expected_fsc),
+        "diameter": plain(judgement.diameter),
+        "voxel_size": plain(judgement.voxel_size),
     }
 
 
@@ -125,6 +146,18 @@ def print_alignment(alignment: SymmetryAlignment) -> None:
     console.print(alignment.verdict, markup=False)
 
 
+def print_judgement(judgement: SymmetryJudgement) -> None:
+    """Print how a map compares with itself imposed, and the verdict."""
+    console = _console()
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("[dim]correlation before and after[/]", f"{judgement.correlation:.3f}")
+    share = f"{max(judgement.agreement, 0):.0%} of what noise allows"
+    table.add_row("[dim]agreement of the copies[/]", share)
+    console.print(table)
+    _print_axes(console, judgement.axes)
+    console.print(judgement.verdict, markup=False)
+
+
 def print_outputs(written: Mapping[str, str]) -> None:
     """Print the paths of what was written."""
     names = {"output": "Map", "particles_output": "Particles", "picture": "Picture"}
@@ -144,7 +177,7 @@ def _print_axes(console: Console, axes: Sequence[FoundAxis]) -> None:
     for name in ("axis", "x", "y", "z", "score"):
         table.add_column(name, justify="left" if name == "axis" else "right")
     for axis in axes[:_MOST_AXES]:
-        x, y, z = (f"{value:.4f}" for value in axis.direction)
+        x, y, z = (f"{round(value, 4) + 0.0:.4f}" for value in axis.direction)  # no -0.0000
         table.add_row(f"{axis.order}-fold", x, y, z, f"{axis.score:.3f}")
     if len(axes) > _MOST_AXES:
         table.add_row(f"and {len(axes) - _MOST_AXES} more", "", "", "", "")
