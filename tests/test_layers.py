@@ -9,6 +9,7 @@ from napari_ini3d.layers import (
     LazyFrames,
     class_colour,
     map_layer,
+    map_statistics,
     particle_layer,
 )
 
@@ -137,6 +138,19 @@ def test_a_map_remembers_mean_and_deviation():
     assert known["mean"] == pytest.approx(volume.mean())
     assert known["std"] == pytest.approx(volume.std())
     assert (known["kind"], known["key"], known["voxel_size"]) == ("map", "run 1", 1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8, np.bool_])
+def test_mean_and_deviation_are_those_of_numpy_for_every_type(dtype):
+    volume = np.random.default_rng(4).integers(0, 250, (16, 16, 16)).astype(dtype)
+    found = map_statistics(volume)
+    assert found["mean"] == pytest.approx(volume.astype(np.float64).mean(), rel=1e-5)
+    assert found["std"] == pytest.approx(volume.astype(np.float64).std(), rel=1e-5)
+
+
+def test_a_large_mean_does_not_spoil_the_deviation():
+    volume = (1e5 + np.random.default_rng(4).normal(size=(16, 16, 16))).astype(np.float32)
+    assert map_statistics(volume)["std"] == pytest.approx(volume.astype(np.float64).std(), rel=1e-2)
 
 
 def test_blank_images_have_contrast_limits_that_differ():

@@ -96,3 +96,15 @@ def test_device_and_defaults_are_in_naparis_preferences(qapp):
         4,
         10,
     )
+
+
+def test_after_a_map_of_a_run_vanished_the_others_can_still_be_shown(viewer, tmp_path):
+    for iteration in (10, 20, 30, 40, 50):
+        write_map(tmp_path / f"run_it{iteration:03d}_class001.mrc", iteration * blob(), 2.0)
+    (layer,) = viewer.open(tmp_path, plugin=PLUGIN)
+    (tmp_path / "run_it040_class001.mrc").unlink()  # one that was not read yet
+    with pytest.raises(Exception, match="run_it040_class001"):
+        viewer.dims.set_current_step(0, 3)
+    assert viewing.show_iteration(viewer, layer, 20) == 20
+    assert layer.data.latest.max() == 20
+    assert lit(viewer) > 0.01
