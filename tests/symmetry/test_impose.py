@@ -15,7 +15,7 @@ from napari_ini3d.masks import radius_grid
 from napari_ini3d.simulation import make_phantom
 from napari_ini3d.symmetry.impose import coset_chain, impose_symmetry
 
-N = 48
+N = 40
 RADIUS = radius_grid(N, 3)
 LATTICE = ["C2", "C4", "D2", "D4", "O"]
 OTHERS = ["C3", "C5", "C7", "C12", "D3", "D7", "T", "I1", "I4"]
@@ -51,20 +51,20 @@ def test_the_imposed_map_is_the_mean_over_all_operators(name):
 def test_noise_that_fills_the_box_is_averaged_all_the_same(name, error):
     volume = noise_in_a_ball(radius=np.inf)
     found, expected = impose_symmetry(volume, name), mean_of_all_operators(volume, name)
-    inside = RADIUS < 19  # further out the sphere has a soft edge
+    inside = RADIUS < 15  # further out the sphere has a soft edge
     assert relative_error(found[inside], expected[inside]) < error
 
 
 @pytest.mark.parametrize("name", LATTICE)
 def test_groups_that_keep_the_voxels_are_averaged_without_interpolation(name):
-    volume = np.random.default_rng(0).integers(0, 100, (8, 8, 8)).astype(np.float32)
-    line = np.arange(8) - 4
+    volume = np.random.default_rng(0).integers(0, 100, (16, 16, 16)).astype(np.float32)
+    line = np.arange(16) - 8
     points = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1)[..., ::-1]
     expected = np.zeros(volume.shape)
     operators = symmetry_operators(name)
     for operator in operators:
         x, y, z = np.moveaxis(np.rint(points @ operator).astype(int), -1, 0)
-        expected += volume[(z + 4) % 8, (y + 4) % 8, (x + 4) % 8]
+        expected += volume[(z + 8) % 16, (y + 8) % 16, (x + 8) % 16]
     assert np.allclose(impose_symmetry(volume, name), expected / len(operators), rtol=1e-6)
 
 
@@ -137,7 +137,7 @@ def test_few_copies_are_interpolated(name, most):
 
 @pytest.mark.relion
 @pytest.mark.skipif(shutil.which("relion_image_handler") is None, reason="RELION is not installed")
-@pytest.mark.parametrize("name", ["C3", "D2", "D7", "T", "O", "I", "I3"])
+@pytest.mark.parametrize("name", ["C3", "D2", "D7", "O", "I"])
 def test_relion_imposes_the_same(name, tmp_path):
     volume = make_phantom("C1", diameter=150, domains=4).density(64, 4.0, 9.0)
     write_map(tmp_path / "in.mrc", volume, 4.0)
@@ -152,11 +152,12 @@ def test_relion_imposes_the_same(name, tmp_path):
 @pytest.mark.parametrize(
     ("volume", "message"),
     [
-        (np.ones((8, 8, 6)), "expected a cube"),
-        (np.ones((9, 9, 9)), "expected an even number"),
-        (np.ones((8, 8, 8)), "every voxel is 1"),
-        (np.full((8, 8, 8), np.nan), "512 voxels are NaN"),
-        (np.zeros((0, 0, 0)), "expected an even number"),
+        (np.ones((16, 16, 18)), "expected a cube"),
+        (np.ones((17, 17, 17)), "expected an even one"),
+        (np.ones((8, 8, 8)), "at least 16 per side"),
+        (np.ones((16, 16, 16)), "every voxel is 1"),
+        (np.full((16, 16, 16), np.nan), "4096 voxels are NaN"),
+        (np.zeros((0, 0, 0)), "at least 16 per side"),
     ],
 )
 def test_maps_that_cannot_be_averaged_are_refused(volume, message):

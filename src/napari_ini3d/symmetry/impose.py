@@ -26,8 +26,8 @@ from scipy.spatial import KDTree
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier.interpolation import FineMap, thread_count
 from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
-from napari_ini3d.io.maps import check_map_values
 from napari_ini3d.masks import radius_grid, soft_mask
+from napari_ini3d.symmetry.checks import check_volume
 
 FloatArray = npt.NDArray[np.floating]
 Float32 = npt.NDArray[np.float32]
@@ -36,6 +36,7 @@ Indices = npt.NDArray[np.intp]
 
 _EDGE, _EDGE_SHARE = 4.0, 16  # voxels and part of the box: the sphere's soft edge is the larger
 _MOST_COSETS = 12  # of a step where fewer, in two steps, would do
+_ANY_SIZE = 1.0  # Å: a group turns voxels, whatever their size
 _SAME = 1e-6  # elements of matrices that differ by less are equal
 
 
@@ -59,12 +60,12 @@ def impose_symmetry(
     Raises
     ------
     MapError
-        Where the map is no finite cube with an even number of voxels, or is constant; where the
-        mask has another shape or is not finite.
+        Where the map is not a finite cube of an even number of at least 16 voxels, or constant;
+        where the mask has another shape or is not finite.
     SymmetryError
         For an unknown point group.
     """
-    check_volume(volume)
+    check_volume(volume, _ANY_SIZE)
     if mask is not None:
         _check_mask(mask, volume.shape)
     steps = coset_chain(group if isinstance(group, PointGroup) else PointGroup.parse(group))
@@ -75,16 +76,6 @@ def impose_symmetry(
     if len(exact) < len(steps):
         result = _mean_within_sphere(result, steps[len(exact) :])
     return result if mask is None else np.asarray(result * mask, dtype=np.float32)
-
-
-def check_volume(volume: FloatArray) -> None:
-    """Raise MapError unless a map is a finite cube, not constant, of an even number of voxels."""
-    text = " x ".join(str(side) for side in volume.shape)
-    if volume.ndim != 3 or len(set(volume.shape)) != 1:
-        raise MapError(f"the map has {text} voxels; expected a cube; crop or pad the map")
-    if not volume.size or volume.shape[0] % 2:
-        raise MapError(f"the map has {text} voxels; expected an even number; pad it by one")
-    check_map_values(volume, "the map")
 
 
 def _check_mask(mask: FloatArray, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,81 @@
+"""How much of a map is signal, shell by shell, as far as its solvent or its halves tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d.fourier.shells import shell_sum
+
+Float64 = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
+
+_EDGE = 3.0  # voxels
+_GAP = 0.1  # of the radius: the particle fades out there
+_LEAST_ROOM = 0.02  # of the box, to measure noise in
+_NEGLIGIBLE = 1e-6  # of the strongest shell's power density
+
+
+def signal_share(
+    volume: FloatArray, radius: float, centre: FloatArray | tuple[float, ...] = (0, 0, 0)
+) -> Float64:
+    """Return the FSC expected between a map and an exact copy of it with other noise.
+
+    ``share(s) = 1 - N(s) / T(s)``, with T the power of the map inside a soft sphere and N that
+    of what lies around it, per volume. N, which changes slowly, is the mean of three shells.
+
+    Parameters
+    ----------
+    volume : (n, n, n)
+        Real space (z, y, x), its noise alike everywhere.
+    radius : float
+        Voxels, of a sphere that holds the particle.
+    centre : (3,)
+        Of the sphere, voxels (x, y, z) from voxel n // 2.
+
+    Returns
+    -------
+    (n // 2 + 1,) float64
+        From 0 to 1; 0 where the map has next to no power. Where the solvent is flat, or too
+        little of it is in the box to measure it, 1.
+    """
+    distance = _distance(len(volume), centre)
+    inside = _fade(distance, radius)
+    outside = 1 - _fade(distance, radius * (1 + _GAP))
+    power = _power_density(volume * inside, inside, 1)
+    present = power > _NEGLIGIBLE * power[1:].max()
+    if (outside**2).mean() < _LEAST_ROOM:
+        return np.asarray(present, dtype=np.float64)
+    level = (volume * outside).sum() / outside.sum()
+    noise = _power_density((volume - level) * outside, outside, 3)
+    ratio = np.divide(noise, power, out=np.ones_like(power), where=present)
+    return np.asarray(np.where(present, np.clip(1 - ratio, 0, 1), 0.0))
+
+
+def share_from_halves(half_fsc: FloatArray) -> Float64:
+    """Return the share of signal in the mean of two half maps, from their FSC.
+
+    ``2 FSC / (1 + FSC)`` (Rosenthal & Henderson, J. Mol. Biol. 333 (2003) 721), 0 below 0.
+    """
+    positive = np.clip(np.asarray(half_fsc, dtype=np.float64), 0, 1)
+    return np.asarray(2 * positive / (1 + positive))
+
+
+def _distance(box_size: int, centre: FloatArray | tuple[float, ...]) -> Float64:
+    line = np.arange(box_size) - box_size // 2
+    x, y, z = (line - c for c in centre)
+    return np.asarray(np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2))
+
+
+def _fade(distance: Float64, radius: float) -> Float64:
+    """Return a soft sphere: 1 inside, 0 beyond the edge."""
+    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip((distance - radius) / _EDGE, 0, 1)))
+
+
+def _power_density(masked: FloatArray, mask: Float64, shells: int) -> Float64:
+    """Return the mean power of some shells about each, per volume of the mask."""
+    power = np.abs(np.fft.rfftn(masked)) ** 2
+    neighbours = np.ones(shells)
+    sums = np.convolve(shell_sum(power), neighbours, mode="same")
+    counts = np.convolve(shell_sum(np.ones_like(power)), neighbours, mode="same")
+    return np.asarray(sums / counts / (mask**2).sum())
