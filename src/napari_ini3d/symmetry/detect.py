@@ -81,7 +81,10 @@ def detect_symmetry(
     check_volume(volume, voxel_size, resolution)
     search = Search.of(volume, (resolution or 0.0) / voxel_size)
     trials = sorted(_try_groups(search), key=lambda trial: trial.rank, reverse=True)[:_REPORTED]
-    candidates = tuple(_describe(search, trial, len(volume), voxel_size) for trial in trials)
+    candidates = tuple(
+        _describe(search, trial, len(volume), voxel_size, refined=trial is trials[0])
+        for trial in trials
+    )
     group = candidates[0].group if candidates[0].holds else "C1"
     return SymmetryReport(
         group=group,
@@ -106,11 +109,13 @@ def _try_groups(search: Search) -> list[_Trial]:
     return trials
 
 
-def _describe(search: Search, trial: _Trial, box_size: int, voxel_size: float) -> GroupCandidate:
-    """Refine a group that holds, or nearly, and put it into the terms of the map."""
+def _describe(
+    search: Search, trial: _Trial, box_size: int, voxel_size: float, *, refined: bool
+) -> GroupCandidate:
+    """Put a group into the terms of the map, after refining the best and what nearly holds."""
     working, group, fit, evidence = search.working, trial.group, trial.fit, trial.evidence
     operators = essential_operators(symmetry_operators(group))
-    if evidence.agreement >= CLOSE_AGREEMENT:
+    if evidence.agreement >= CLOSE_AGREEMENT and (refined or not holds(evidence)):
         fit = refine_upwards(working, operators, fit)
         evidence = gather_evidence(working, group, fit)
     curve = curve_at(working, operators, fit, working.max_shell)

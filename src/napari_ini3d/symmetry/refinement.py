@@ -18,6 +18,7 @@ FloatArray = npt.NDArray[np.floating]
 
 MOST_OPERATORS = 12  # compared at a time: more say hardly more about the axes
 _SLICES = 8  # of the points; fixed, so that sums do not depend on the number of threads
+_WORTH_THREADS = 30_000  # components: fewer are done before threads have started
 _LEAST_FSC, _MOST_FSC = 0.15, 0.97  # shells below do not count; nothing counts as free of noise
 _LEAST_POWER = 1e-5  # of the strongest shell: below, a map without noise holds the mask's edge
 _SMALLEST_STEP = 1e-5  # of the side of the box
@@ -207,8 +208,11 @@ class _Comparison:
                            shells[part], rotations, centre / PADDING, *sums)  # fmt: skip
             return sums
 
-        with ThreadPoolExecutor(available_threads(0)) as pool:
-            parts = list(pool.map(measure, range(_SLICES)))
+        if count * len(operators) < _WORTH_THREADS:
+            parts = list(map(measure, range(_SLICES)))
+        else:
+            with ThreadPoolExecutor(available_threads(0)) as pool:
+                parts = list(pool.map(measure, range(_SLICES)))
         slope, products, sums = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
         unit = np.array([1.0, 1, 1, 1 / PADDING, 1 / PADDING, 1 / PADDING])
         products = (np.triu(products) + np.triu(products, 1).T) * unit * unit[:, None]

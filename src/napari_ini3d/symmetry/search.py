@@ -17,13 +17,15 @@ from napari_ini3d.symmetry.refinement import (
     refine,
 )
 from napari_ini3d.symmetry.seeds import AxisMap, seed_frames
-from napari_ini3d.symmetry.self_rotation import axis_power, upper_half
+from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power, upper_half
 from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
 
 Float64 = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating]
 
 _WAVES = 7.0  # across the particle, of the finest detail of the search
+_LOW_WAVES, _LOW_ORDERS = 3.5, (2, 3, 4, 5, 6, 7)  # to find the centre with
+_ROUNDS, _GAIN = 3, 0.01  # the centre is moved while the highest peak gains
 _NSIDE = 16  # axes 3.7° apart
 _SEEDS = 3
 _STEPS = 8
@@ -40,13 +42,16 @@ class Search:
     extent : Extent
     weight : (S + 1,) float64
         Of the shells in the search.
+    centre : (3,) float64
+        Where axes are looked for, in sides of the working box from its middle.
     table : AxisMap
-        The self-rotation function about the centre of mass.
+        The self-rotation function about this point.
     """
 
     working: WorkingMap
     extent: Extent
     weight: Float64
+    centre: Float64
     table: AxisMap
 
     @classmethod
@@ -64,15 +69,45 @@ class Search:
         working = WorkingMap.of(volume, extent, max(finest, _FINEST))
         last = min(round(_WAVES / working.diameter), working.max_shell)
         weight = search_weight(working, last)
-        centre = (extent.centre - working.offset) / working.side
-        directions = upper_half(_NSIDE)
-        power = axis_power(working, directions, centre, last)
-        return cls(working, extent, weight, AxisMap.of(directions, power.correlation(weight[1:])))
+        mass = np.asarray((extent.centre - working.offset) / working.side)
+        search, power = cls._about(working, extent, weight, mass)
+        for _ in range(_ROUNDS):
+            trial, trial_power = cls._about(working, extent, weight, search._better_centre(power))
+            if trial.table.correlation.max() < search.table.correlation.max() + _GAIN:
+                break
+            search, power = trial, trial_power
+        return search
 
-    @property
-    def centre(self) -> Float64:
-        """Centre of mass in sides of the working box from its middle."""
-        return np.asarray((self.extent.centre - self.working.offset) / self.working.side)
+    @classmethod
+    def _about(
+        cls, working: WorkingMap, extent: Extent, weight: Float64, centre: Float64
+    ) -> tuple[Self, AxisPower]:
+        directions = upper_half(_NSIDE)
+        power = axis_power(working, directions, centre, len(weight) - 1)
+        table = AxisMap.of(directions, power.correlation(weight[1:]))
+        return cls(working, extent, weight, centre, table), power
+
+    def _better_centre(self, power: AxisPower) -> Float64:
+        """Return where the single axis that fits best passes the particle, from low resolution on.
+
+        Every axis passes the centre of mass of a symmetric map; but where one copy differs, that
+        centre lies elsewhere, by more than the search at its full resolution forgives.
+        """
+        weight = self.weight.copy()
+        weight[round(_LOW_WAVES / self.working.diameter) + 1 :] = 0
+        table = AxisMap.of(power.directions, power.correlation(weight[1:]))
+        best, highest = self.centre, -1.0
+        for order in _LOW_ORDERS:
+            group = PointGroup.parse(f"C{order}")
+            operators = essential_operators(symmetry_operators(group))
+            for frame, _ in seed_frames(group, table, _SEEDS):
+                fit = Fit(frame, self.centre, 0.0, weight)
+                for shells in (weight, self.weight):
+                    fit = refine(self.working, operators, fit, shells, most_steps=_STEPS)
+                score = self.axis_scores(group, fit)[0][2]
+                if score > highest:
+                    best, highest = fit.centre, score
+        return best
 
     def best_fit(self, group: PointGroup, freedom: Freedom | None = None) -> Fit:
         """Return the best of a few refined guesses for one group.

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from napari_ini3d.errors import MapError, SymmetryError
+from napari_ini3d.fourier.resample import rotate_map
+from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.symmetry.align import align_symmetry
+from symmetry_phantoms import VOXEL, axis_error, known_map, off_axis
+
+
+def align(volume, group, **options):
+    return align_symmetry(volume, group, voxel_size=VOXEL, **options)
+
+
+@pytest.mark.parametrize(
+    ("group", "noise"),
+    [("C2", 0.0), ("O", 0.0)] + [(group, 1.0) for group in ("C2", "C7", "D2", "D7", "T", "O", "I")],
+)
+def test_axes_and_centre_are_found(group, noise):
+    known = known_map(group, noise=noise)
+    found = align(known.volume, group)
+    shift = np.array(found.shift) / VOXEL
+    assert axis_error(group, found.rotation.T, known.rotation) < 0.25
+    assert off_axis(group, shift - known.centre, known.rotation) < 0.25
+    assert found.holds
+    assert found.verdict.startswith(f"{group} holds to")
+
+
+def test_the_aligned_map_is_the_phantom_on_its_axes():
+    """Up to the turns that lay the axes of D2 on each other."""
+    known, upright = known_map("D2"), known_map("D2", turned=False)
+    aligned = align(known.volume, "D2").apply(known.volume)
+    copies = [rotate_map(upright.volume, turn) for turn in symmetry_operators("O")[::4]]
+    copies += [rotate_map(upright.volume, turn) for turn in symmetry_operators("O")[1::4]]
+    best = max(np.corrcoef(copy.ravel(), aligned.ravel())[0, 1] for copy in copies)
+    assert best > 0.995
+
+
+def test_an_aligned_map_is_left_where_it_is():
+    known = known_map("D3", turned=False)
+    found = align(known.volume, "D3")
+    assert np.rad2deg(Rotation.from_matrix(found.rotation).magnitude()) < 0.1
+    assert np.linalg.norm(found.shift) < 0.1 * VOXEL
+
+
+def test_the_shift_of_a_single_axis_lies_across_it():
+    found = align(known_map("C4").volume, "C4")
+    (axis,) = found.axes
+    assert abs(np.dot(found.shift, axis.direction)) < 1e-3
+
+
+def test_keep_centre_does_not_shift():
+    known = known_map("D2", turned=False)
+    turned = rotate_map(known.volume, Rotation.from_euler("zyz", (20, 30, 40), True).as_matrix())
+    found = align(turned, "D2", keep_centre=True)
+    np.testing.assert_allclose(found.shift, 0, atol=1e-9)
+    aligned = found.apply(turned)
+    again = align(aligned, "D2")
+    assert np.rad2deg(Rotation.from_matrix(again.rotation).magnitude()) < 0.2
+
+
+def test_only_rot_turns_about_z():
+    known = known_map("D3", turned=False)
+    turned = rotate_map(known.volume, Rotation.from_euler("z", 17, degrees=True).as_matrix())
+    found = align(turned, "D3", only_rot=True)
+    assert found.rotation[2, 2] == pytest.approx(1.0)
+    assert axis_error("D3", found.rotation, Rotation.from_euler("z", -17, True).as_matrix()) < 0.1
+
+
+def test_a_group_the_map_does_not_have_does_not_hold():
+    found = align(known_map("C3", noise=0.5).volume, "D2")
+    assert not found.holds
+    assert found.score < 0.5
+    assert "does not hold" in found.verdict
+
+
+def test_aligning_twice_gives_the_same_bits():
+    volume = known_map("O", noise=1.0).volume
+    first, second = align(volume, "O"), align(volume, "O")
+    np.testing.assert_array_equal(first.rotation, second.rotation)
+    assert first.shift == second.shift
+
+
+def test_a_map_that_is_turned_further_is_brought_to_the_same_place():
+    """Of the equivalent answers the nearest is taken: a small turn does not change which."""
+    known = known_map("D2")
+    small = Rotation.from_euler("xyz", (2, -1, 2), degrees=True).as_matrix()
+    first = align(known.volume, "D2").apply(known.volume)
+    moved = rotate_map(known.volume, small)
+    second = align(moved, "D2").apply(moved)
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.995
+
+
+def test_c1_has_nothing_to_align():
+    with pytest.raises(SymmetryError, match="no axes to align"):
+        align(known_map("C1").volume, "c1")
+
+
+def test_a_map_that_is_no_cube_is_refused():
+    with pytest.raises(MapError, match="expected a cube"):
+        align(np.zeros((16, 16, 18)), "D2")

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.symmetry.extent import find_extent
+from napari_ini3d.symmetry.refinement import (
+    Fit,
+    Freedom,
+    curve_at,
+    essential_operators,
+    refine,
+    refine_upwards,
+    trusted_shells,
+)
+from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
+from symmetry_phantoms import axis_error, known_map, off_axis
+
+LAST = 9
+
+
+def start_off(known, working, degrees=3.0, voxels=1.0, seed=3):
+    """Return a fit some degrees and voxels beside the truth."""
+    rng = np.random.default_rng(seed)
+    turn, shift = rng.normal(size=(2, 3))
+    turn *= np.deg2rad(degrees) / np.linalg.norm(turn)
+    shift *= voxels / np.linalg.norm(shift)
+    frame = Rotation.from_rotvec(turn).as_matrix() @ known.rotation
+    centre = (known.centre + shift - working.offset) / working.side
+    return Fit(frame, centre, 0.0, np.zeros(LAST + 1))
+
+
+def setting(group, **changes):
+    known = known_map(group, **changes)
+    working = WorkingMap.of(known.volume, find_extent(known.volume), 2.2)
+    return known, working, essential_operators(symmetry_operators(group))
+
+
+@pytest.mark.parametrize("group", ["C2", "C5", "D2", "D3", "T", "O"])
+def test_axes_are_refined_to_the_truth(group):
+    known, working, operators = setting(group)
+    fit = refine(working, operators, start_off(known, working), search_weight(working, LAST))
+    fit = refine_upwards(working, operators, fit)
+    centre = fit.centre * working.side + working.offset
+    assert axis_error(group, fit.frame, known.rotation) < 0.1
+    assert off_axis(group, centre - known.centre, known.rotation) < 0.05
+    assert fit.score > 0.98
+
+
+def test_noise_costs_little():
+    known, working, operators = setting("D2", noise=1.0)
+    fit = refine(working, operators, start_off(known, working), search_weight(working, LAST))
+    fit = refine_upwards(working, operators, fit)
+    assert axis_error("D2", fit.frame, known.rotation) < 0.25
+    assert len(fit.curve) - 1 < working.max_shell or fit.curve[-1] < 0.5
+
+
+def test_a_centre_that_may_not_move_stays():
+    known, working, operators = setting("D2")
+    start = start_off(known, working)
+    weight = search_weight(working, LAST)
+    fit = refine(working, operators, start, weight, freedom=Freedom(centre=False))
+    np.testing.assert_array_equal(fit.centre, start.centre)
+    assert not np.allclose(fit.frame, start.frame)
+
+
+def test_a_turn_about_z_keeps_the_axis_z():
+    known, working, operators = setting("D2")
+    start = start_off(known, working)
+    weight = search_weight(working, LAST)
+    fit = refine(working, operators, start, weight, freedom=Freedom(turn="around z"))
+    np.testing.assert_allclose(fit.frame[:, 2], start.frame[:, 2], atol=1e-9)
+    assert fit.score > start.score
+
+
+def test_what_one_axis_cannot_tell_stays():
+    """The centre of Cn along its axis, and the turn about it."""
+    known, working, operators = setting("C5")
+    start = start_off(known, working, degrees=0.5, voxels=0.2)
+    fit = refine(working, operators, start, search_weight(working, LAST))
+    along = known.rotation[:, 2]
+    moved = (fit.centre - start.centre) * working.side
+    assert abs(moved @ along) < 0.02
+    turn = Rotation.from_matrix(fit.frame @ start.frame.T).as_rotvec()
+    assert abs(np.rad2deg(turn @ along)) < 0.05
+
+
+def test_the_curve_is_the_fsc_of_the_map_with_its_copies():
+    known, working, operators = setting("C2", noise=0.5)
+    fit = Fit(known.rotation, (known.centre - working.offset) / working.side, 0, np.zeros(1))
+    curve = curve_at(working, operators, fit, LAST)
+    turned = known.rotation @ operators[0] @ known.rotation.T
+    ramp = np.exp(2j * np.pi * working.points @ fit.centre)
+    ramp_turned = np.exp(2j * np.pi * (working.points @ turned.T) @ fit.centre)
+    here = working.values * ramp
+    copy = working.read(turned.T[None], working.points)[0] * ramp_turned
+    for shell in range(2, LAST + 1):
+        a, b = here[working.shell == shell], copy[working.shell == shell]
+        expected = (a.conj() * b).real.sum() / np.linalg.norm(a) / np.linalg.norm(b)
+        assert curve[shell] == pytest.approx(expected, abs=1e-3)
+
+
+def test_inverses_and_the_identity_are_not_compared():
+    operators = symmetry_operators("C5")
+    kept = essential_operators(operators)
+    assert len(kept) == 2
+    assert len(essential_operators(symmetry_operators("I"), most=10)) == 10
+    assert len(essential_operators(symmetry_operators("I"), most=99)) == 37
+
+
+@pytest.mark.parametrize(
+    ("curve", "last"), [([0, 1, 1, 0.9, 0.1, 0.9], 3), ([0, 1, 0, 0, 0], 3), ([0, 1, 1, 1, 1], 4)]
+)
+def test_shells_are_trusted_up_to_the_first_that_does_not_agree(curve, last):
+    assert trusted_shells(np.array(curve, float)) == last
