@@ -7,8 +7,9 @@ so that a setting exists in one place.
 from __future__ import annotations
 
 import dataclasses
+import types
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from napari_ini3d.errors import SettingsError
 
@@ -231,6 +232,28 @@ class InitialModelSettings:
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, checked again."""
         return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingType:
+    """What a setting holds: values of a plain type, and None where it may be left out."""
+
+    plain: type
+    optional: bool
+
+
+def setting_types() -> dict[str, SettingType]:
+    """Return the type of each setting by its name, in the order of the fields."""
+    hints = get_type_hints(InitialModelSettings)
+    fields = dataclasses.fields(InitialModelSettings)
+    return {field.name: _setting_type(hints[field.name]) for field in fields}
+
+
+def _setting_type(hint: Any) -> SettingType:
+    if get_origin(hint) is not types.UnionType:
+        return SettingType(hint, optional=False)
+    (plain,) = (argument for argument in get_args(hint) if argument is not types.NoneType)
+    return SettingType(plain, optional=True)
 
 
 def _check_field(name: str, value: Any, info: FieldInfo) -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import types
 from collections.abc import Callable
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.io.recipes import flag_of
-from napari_ini3d.settings import FieldInfo, InitialModelSettings
+from napari_ini3d.settings import FieldInfo, InitialModelSettings, SettingType, setting_types
 
 
 def settings_parameters() -> list[inspect.Parameter]:
     """Return one keyword parameter per setting, annotated as Typer reads them."""
-    hints = get_type_hints(InitialModelSettings)
-    return [_parameter(field, hints[field.name]) for field in dataclasses.fields(_SETTINGS)]
+    kinds = setting_types()
+    return [_parameter(field, kinds[field.name]) for field in dataclasses.fields(_SETTINGS)]
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,9 +47,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 _SETTINGS = InitialModelSettings
 
 
-def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
+def _parameter(field: dataclasses.Field[Any], kind: SettingType) -> inspect.Parameter:
     info: FieldInfo = field.metadata["info"]
-    plain = _plain_type(hint)
+    plain: Any = kind.plain
     flag = flag_of(field.name)
     text = f"{info.help} ({info.unit})" if info.unit else info.help
     option = typer.Option(
@@ -64,7 +63,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=field.default,
-        annotation=Annotated[plain | None if _is_optional(hint) else plain, option],
+        annotation=Annotated[plain | None if kind.optional else plain, option],
     )
 
 
@@ -72,14 +71,3 @@ def _bounds(info: FieldInfo, plain: type) -> dict[str, Any]:
     """Return the range as Typer wants it: whole numbers for whole numbers."""
     limits = {"min": info.minimum, "max": info.maximum}
     return {name: plain(limit) for name, limit in limits.items() if limit is not None}
-
-
-def _is_optional(hint: Any) -> bool:
-    return get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint)
-
-
-def _plain_type(hint: Any) -> Any:
-    """Return the type to parse, without None."""
-    if _is_optional(hint):
-        return next(arg for arg in get_args(hint) if arg is not type(None))
-    return hint

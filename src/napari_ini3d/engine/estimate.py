@@ -48,6 +48,11 @@ def estimate_seconds(geometry: Geometry, settings: InitialModelSettings) -> floa
     return _START_UP + seconds / available_threads(settings.threads)
 
 
+def expected_iterations(settings: InitialModelSettings) -> int:
+    """Return how many iterations a run usually takes until it has settled."""
+    return len(_steps(settings))
+
+
 def _steps(settings: InitialModelSettings) -> list[tuple[Phase, int]]:
     phases = Phases.of(settings.iterations)
     steps: list[tuple[Phase, int]] = [("starts", i) for i in range(phases.starts)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +50,7 @@ class Preview:
     complete: bool = False
 
 
-def preview_particles(path: Path | str, settings: InitialModelSettings) -> Iterator[Preview]:
+def preview_particles(path: Path | str, settings: InitialModelSettings) -> Generator[Preview]:
     """Yield what is known of particles: from the headers, from a sample, then from all images.
 
     The last one says what `check_particles` says. Between two steps the caller may stop.

@@ -2,12 +2,15 @@
 
 A session belongs to the viewer. The computation is in a worker thread (`background`); a timer
 in the window's thread takes the newest of what it has found, at most ten times a second, and
-what was not taken by then is dropped.
+what was not taken by then is dropped. Where drawing is slow (without a graphics card it takes
+seconds, in which Python's other threads stand still), maps are shown more seldom, so that the
+run keeps most of the time.
 """
 
 from __future__ import annotations
 
 import functools
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakKeyDictionary, ref
@@ -17,6 +20,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ini3d.errors import RunFolderError, explain
+from napari_ini3d.io.progress import IterationSummary
 from napari_ini3d.io.recipes import run_command
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.jobs import resume_run, start_run
@@ -27,13 +31,14 @@ from napari_ini3d.widgets.log_tail import LogTail
 if TYPE_CHECKING:
     import napari
 
-    from napari_ini3d.io.progress import IterationSummary
     from napari_ini3d.settings import InitialModelSettings
 
 State = Literal["idle", "running", "paused", "stopping"]
 
 UPDATE_MS = 100
 """Time between two looks into the mailbox, in milliseconds."""
+
+_REST = 4.0  # times as long as drawing took, until the next map is drawn
 
 
 class _RunWorker(FunctionWorker):
@@ -91,6 +96,8 @@ class RunSession(QObject):
         self.log = LogTail()
         self.layers = LiveLayers(ref(viewer))
         self._run: BackgroundRun | None = None
+        self._shown_at: float | None = None
+        self._rest_until = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(UPDATE_MS)
         self._timer.timeout.connect(self._look)
@@ -143,6 +150,21 @@ class RunSession(QObject):
         choice = {"from_iteration": from_iteration, "iterations": iterations}
         self._begin(functools.partial(_resume, folder, choice), folder)
 
+    def reopen(self, folder: Path) -> None:
+        """Show a run that was done before: its numbers, and its iterations to look back at.
+
+        Raises
+        ------
+        RunFolderError
+            If a run of this viewer is going on, or there is none in the folder.
+        """
+        self._refuse_while_busy()
+        run = RunFolder.open(Path(folder))
+        self.summaries = [IterationSummary.from_json(line) for line in run.read_progress()]
+        self.run_folder, self.latest, self.dropped = run.path, None, 0
+        self.layers.look_back(run.path)
+        self._change_state("idle")
+
     def pause(self) -> None:
         """Hold the run after the iteration in hand; its memory stays taken."""
         if self._run is not None and self.state == "running":
@@ -162,11 +184,7 @@ class RunSession(QObject):
             self._change_state("stopping")
 
     def _begin(self, start: Start, folder: Path) -> None:
-        if self.busy:
-            raise RunFolderError(
-                f"a run is going on in {self.run_folder}; stop it or wait for its end, then start "
-                "the next one"
-            )
+        self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
         self.summaries, self.latest, self.dropped = [], None, 0
         self._run = BackgroundRun(start, self.run_folder)
@@ -178,6 +196,13 @@ class RunSession(QObject):
         self._timer.start()
         worker.start()
 
+    def _refuse_while_busy(self) -> None:
+        if self.busy:
+            raise RunFolderError(
+                f"a run is going on in {self.run_folder}; stop it or wait for its end, then start "
+                "the next one"
+            )
+
     def _look(self) -> None:
         """Take what has come from the worker, and show it."""
         run = self._run
@@ -185,20 +210,38 @@ class RunSession(QObject):
             return
         if run.stopping and self.state != "stopping":  # napari asked the worker to quit
             self._change_state("stopping")
+        if self._is_resting():
+            return
         delivery = run.mailbox.take()
         self.summaries += run.take_summaries()
-        if delivery is None:
-            return
-        self.dropped += delivery.dropped
-        self.latest = delivery.item.with_dropped(delivery.dropped)
-        self.layers.show(self.latest)
-        self.progressed.emit(self.latest)
+        if delivery is not None:
+            self.dropped += delivery.dropped
+            self._show(delivery.item.with_dropped(delivery.dropped))
+
+    def _is_resting(self) -> bool:
+        """Tell whether the last map took so long to draw that the next one has to wait.
+
+        What is drawn is drawn before this timer comes again, so that its delay is the time of
+        drawing.
+        """
+        now = time.monotonic()
+        if self._shown_at is not None:
+            delay = max(0.0, now - self._shown_at - UPDATE_MS / 1000)
+            self._rest_until, self._shown_at = now + _REST * delay, None
+        return now < self._rest_until
+
+    def _show(self, progress: Progress) -> None:
+        self.latest = progress
+        self._shown_at = time.monotonic()
+        self.layers.show(progress)
+        self.progressed.emit(progress)
 
     def _end(self) -> None:
         run = self._run
         if run is None:
             return
         self._timer.stop()
+        self._rest_until, self._shown_at = 0.0, None
         self._look()
         self.log.leave()
         self._run = None

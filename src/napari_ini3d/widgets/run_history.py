@@ -1,0 +1,153 @@
+"""The runs that were started before: opened again, resumed, or taken as a start for others."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QGridLayout,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io.run_list import RunEntry, read_entry
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.widgets.memory import forget_run, known_runs
+from napari_ini3d.widgets.validation import is_resumable
+
+COLUMNS = ("Run", "State", "Resolution", "Started", "Particles")
+
+
+class RunHistory(QWidget):
+    """A table of runs, the newest first, and what can be done with the one that is chosen.
+
+    Signals
+    -------
+    open_clicked, clone_clicked, resume_clicked : Path
+        The folder of the run whose maps are to be shown, whose settings are to be taken, or that
+        is to go on.
+    """
+
+    open_clicked = Signal(object)
+    clone_clicked = Signal(object)
+    resume_clicked = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.open = QPushButton("Show maps")
+        self.clone = QPushButton("Use its settings")
+        self.resume = QPushButton("Resume")
+        self.report = QPushButton("Report")
+        self.remove = QPushButton("Remove from list")
+        self._entries: list[RunEntry] = []
+        self._lay_out()
+        self._connect()
+        self._on_selection()
+
+    @property
+    def chosen(self) -> RunEntry | None:
+        """The run that is chosen."""
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        return self._entries[rows.pop()] if len(rows) == 1 else None
+
+    def refresh(self) -> None:
+        """Read the list again; runs whose folders are gone are left out."""
+        chosen = self.chosen
+        self._entries = []
+        for folder in known_runs():
+            try:
+                self._entries.append(read_entry(folder))
+            except RunFolderError:
+                continue
+        self.table.setRowCount(len(self._entries))
+        for row, entry in enumerate(self._entries):
+            self._fill(row, entry)
+        self.table.resizeColumnsToContents()
+        if self._entries:
+            self.choose(self._entries[0].folder if chosen is None else chosen.folder)
+        self._on_selection()
+
+    def choose(self, folder: Path) -> None:
+        """Choose a run."""
+        for row, entry in enumerate(self._entries):
+            if entry.folder == folder:
+                self.table.selectRow(row)
+
+    def showEvent(self, event: object) -> None:
+        """Look at the folders when the list is seen."""
+        self.refresh()
+        super().showEvent(event)
+
+    def _fill(self, row: int, entry: RunEntry) -> None:
+        resolution = f"{entry.resolution:.1f} Å" if math.isfinite(entry.resolution) else "–"
+        started = entry.record.started[:16].replace("T", " ")
+        particles = Path(entry.record.particles)
+        texts = (
+            entry.folder.name,
+            f"{entry.outcome} ({entry.iterations})",
+            resolution,
+            started,
+            f"{particles.parent.name}/{particles.name}",
+        )
+        for column, text in enumerate(texts):
+            item = QTableWidgetItem(text)
+            item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+            item.setToolTip(str(particles if column == len(texts) - 1 else entry.folder))
+            self.table.setItem(row, column, item)
+
+    def _on_selection(self) -> None:
+        entry = self.chosen
+        for button in (self.open, self.clone, self.remove):
+            button.setEnabled(entry is not None)
+        self.resume.setEnabled(entry is not None and is_resumable(entry.folder))
+        has_report = entry is not None and RunFolder(entry.folder).report_path.is_file()
+        self.report.setEnabled(has_report)
+
+    def _on_report(self) -> None:
+        if self.chosen is not None:
+            path = RunFolder(self.chosen.folder).report_path
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
+
+    def _on_remove(self) -> None:
+        if self.chosen is not None:
+            forget_run(self.chosen.folder)
+            self.refresh()
+
+    def _emit(self, signal: object) -> None:
+        if self.chosen is not None:
+            signal.emit(self.chosen.folder)  # type: ignore[attr-defined]
+
+    def _connect(self) -> None:
+        self.table.itemSelectionChanged.connect(self._on_selection)
+        self.table.itemDoubleClicked.connect(lambda _: self._emit(self.open_clicked))
+        self.open.clicked.connect(lambda: self._emit(self.open_clicked))
+        self.clone.clicked.connect(lambda: self._emit(self.clone_clicked))
+        self.resume.clicked.connect(lambda: self._emit(self.resume_clicked))
+        self.report.clicked.connect(self._on_report)
+        self.remove.clicked.connect(self._on_remove)
+
+    def _lay_out(self) -> None:
+        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().hide()
+        self.table.setTabKeyNavigation(False)
+        self.table.setAccessibleName("Runs")
+        buttons = QGridLayout()
+        places = (self.open, self.clone, self.resume, self.report, self.remove)
+        for place, button in enumerate(places):
+            buttons.addWidget(button, place // 3, place % 3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(buttons)
+        self.remove.setToolTip("<p>The folder and its files stay.</p>")

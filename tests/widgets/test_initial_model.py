@@ -1,0 +1,391 @@
+"""The dock *Initial model* in a real window: filled in, pressed, closed, opened again."""
+
+import json
+import shlex
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
+
+from fake_runs import FakeState, fake_reconstruct
+from napari_ini3d import jobs
+from napari_ini3d.comparison import compare_maps
+from napari_ini3d.io.maps import read_map
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.widgets import initial_model, memory
+from napari_ini3d.widgets.form import FOLDED
+from napari_ini3d.widgets.initial_model import InitialModelWidget
+from napari_ini3d.widgets.session import RunSession
+
+
+@pytest.fixture(autouse=True)
+def own_config(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "config_folder", lambda: tmp_path / "config")
+
+
+@pytest.fixture
+def quick_engine(monkeypatch):
+    """A stand-in for the engine, whose iterations take no time."""
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    monkeypatch.setattr(jobs, "EngineState", FakeState)
+    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The errors that napari was asked to show."""
+    messages = []
+    monkeypatch.setattr(initial_model, "show_error", messages.append)
+    monkeypatch.setattr("napari_ini3d.widgets.session.show_error", messages.append)
+    return messages
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    phantom = make_phantom("D2", diameter=90.0, seed=3)
+    settings = SimulationSettings(number=300, box_size=32, pixel_size=5.0, snr=0.5, seed=3)
+    folder = tmp_path_factory.mktemp("data")
+    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+
+
+@pytest.fixture
+def widget(viewer, qtbot):
+    widget = InitialModelWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Initial model")
+    return widget
+
+
+def until(qtbot, condition, timeout=60_000):
+    qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
+
+
+def choose(widget, qtbot, star):
+    widget.form.set_particles(star)
+    until(qtbot, lambda: widget.summary.preview is not None and widget.summary.preview.complete)
+
+
+def press(qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_a_run_from_the_buttons_finds_the_truth(widget, viewer, dataset, tmp_path, qtbot):
+    choose(widget, qtbot, dataset)
+    for name, value in {"iterations": 16, "starts": 2, "threads": 1, "write_every": 50}.items():
+        widget.form.fields[name].value = value
+    widget.form.output.text = str(tmp_path / "run")
+    press(qtbot, widget.panel.run)
+    assert widget.session.state == "running"
+    assert not widget.panel.run.isEnabled()
+    until(qtbot, lambda: not widget.session.busy, 120_000)
+    found, truth = (
+        read_map(path)
+        for path in (RunFolder(tmp_path / "run").map_path, dataset.with_name("truth.mrc"))
+    )
+    compared = compare_maps(
+        truth.data, found.data, voxel_size=truth.voxel_size, mask_diameter=120.0
+    )
+    assert compared.resolution_half < 16  # Å
+    assert compared.correlation > 0.9
+    layer = viewer.layers["run"]
+    np.testing.assert_array_equal(layer.data, found.data)
+    assert "Finished after 16 iterations" in widget.panel.status.text()
+    assert widget.panel.bar.value() == widget.panel.bar.maximum()
+    assert widget.panel.run.isEnabled()
+    assert widget.form.output.text == str(tmp_path / "run_002")  # ready for the next run
+    picture = viewer.screenshot(canvas_only=True, size=(200, 200), flash=False)
+    drawn = picture[..., :3].max(-1) > 40
+    assert 0.02 < drawn.mean() < 0.8
+
+
+def test_the_summary_says_what_is_known_of_the_particles(widget, dataset, qtbot):
+    choose(widget, qtbot, dataset)
+    text = widget.summary.text
+    assert "300 particles" in text
+    assert "32 pixels of 5 Å (160 Å)" in text
+    assert "white on black" in text
+    assert "Set aside: none" in text
+    assert "A run takes about" in text
+    assert "GB of memory" in text
+    assert widget.form.fields["mask_diameter"].value is None
+    assert widget.form.fields["mask_diameter"].editor.text().startswith("auto: 1")
+    assert widget.form.output.text == str(dataset.parent / "ini3d_001")
+
+
+def test_other_settings_are_estimated_again(widget, dataset, qtbot):
+    choose(widget, qtbot, dataset)
+    before = widget.summary.text
+    widget.form.fields["classes"].value = 30
+    until(qtbot, lambda: widget.summary.text != before)
+    assert "300 particles" in widget.summary.text
+
+
+def test_a_star_file_that_cannot_be_read_is_marked_beside_its_field(widget, tmp_path, qtbot, said):
+    star = tmp_path / "broken.star"
+    star.write_text("data_particles\n\nloop_\n_rlnMicrographName #1\na.mrc\n")
+    choose(widget, qtbot, star)
+    assert widget.form.particles.problem.isVisibleTo(widget)
+    assert "rlnImageName" in widget.form.particles.problem.text()
+    press(qtbot, widget.panel.run)
+    assert not widget.session.busy
+    assert "Particles:" in said[0]
+
+
+def test_nothing_is_complained_of_before_run_is_pressed(widget, qtbot, said):
+    assert widget.validate() == {}
+    press(qtbot, widget.panel.run)
+    assert "choose the STAR file" in widget.form.particles.problem.text()
+    assert len(said) == 1
+    assert not widget.session.busy
+
+
+def test_a_mask_wider_than_the_box_is_said_before_the_run(widget, dataset, qtbot):
+    choose(widget, qtbot, dataset)
+    field = widget.form.fields["mask_diameter"]
+    field.value = 400.0
+    until(qtbot, lambda: field.problem.isVisibleTo(widget))
+    assert "160 Å wide" in field.problem.text()
+    field.value = None
+    until(qtbot, lambda: not field.problem.isVisibleTo(widget))
+
+
+def test_a_problem_in_a_folded_group_unfolds_it(widget, dataset, qtbot):
+    choose(widget, qtbot, dataset)
+    section = widget.form.sections["Compute"]
+    assert not section.button.isChecked()
+    widget.form.fields["scratch"].value = "/dev/null/x"
+    until(qtbot, section.button.isChecked)
+
+
+def test_the_mask_circle_is_drawn_on_the_average_and_its_size_is_taken_over(
+    widget, viewer, dataset, qtbot
+):
+    choose(widget, qtbot, dataset)
+    press(qtbot, widget.circle_button)
+    average, circle = viewer.layers
+    assert average.data.shape == (32, 32)
+    assert viewer.dims.ndisplay == 2
+    report = widget.summary.report
+    sides = np.ptp(np.asarray(circle.data[0]), axis=0)
+    np.testing.assert_allclose(sides, report.mask_diameter, rtol=1e-6)
+    np.testing.assert_allclose(np.mean(circle.data[0], axis=0), 0, atol=1e-6)
+    # one side dragged out, as napari tells it when the mouse is let go
+    corners = np.array(circle.data[0])
+    corners[corners[:, 1] > 0, 1] += 15
+    circle.data = [corners]
+    circle.events.data(value=circle.data, action="changed", data_indices=(0,), vertex_indices=())
+    wanted = round(report.mask_diameter + 15)
+    assert widget.form.fields["mask_diameter"].value == wanted
+    np.testing.assert_allclose(np.ptp(np.asarray(circle.data[0]), axis=0), wanted)
+    widget.form.fields["mask_diameter"].value = 70.0
+    until(qtbot, lambda: np.allclose(np.ptp(np.asarray(circle.data[0]), axis=0), 70))
+    press(qtbot, widget.circle_button)
+    assert len(viewer.layers) == 0
+
+
+def test_settings_go_through_the_form_unchanged(widget):
+    unusual = InitialModelSettings(
+        mask_diameter=123.456,
+        classes=3,
+        ctf=False,
+        angular_step=7.5,
+        scratch="/tmp",
+        tile_size=8,
+        max_excluded=0.125,
+        offset_step=2.25,
+        max_resolution=8.25,
+        symmetry="D2",
+        device="cpu",
+    )
+    widget.form.set_settings(unusual)
+    assert widget.form.settings() == unusual
+    widget.form.set_settings(InitialModelSettings())
+    assert widget.form.settings() == InitialModelSettings()
+
+
+def test_every_setting_has_a_control_with_a_tooltip_in_its_group(widget):
+    for name, field in widget.form.fields.items():
+        assert field.info.help[:20] in field.editor.toolTip(), name
+        assert widget.form.sections[field.info.group].isAncestorOf(field.editor)
+    shown = {g: s.button.isChecked() for g, s in widget.form.sections.items()}
+    assert [group for group, is_shown in shown.items() if not is_shown] == list(FOLDED)
+
+
+def test_the_wheel_scrolls_the_form_and_changes_no_number(widget):
+    field = widget.form.fields["classes"]
+    event = QWheelEvent(
+        QPointF(5, 5), QPointF(5, 5), QPoint(0, 120), QPoint(0, 120),
+        Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    field.editor.clearFocus()
+    QApplication.sendEvent(field.editor, event)
+    assert field.value == 1
+
+
+def test_the_dock_fits_a_small_screen_and_is_reached_by_keyboard(widget):
+    assert widget.minimumSizeHint().height() < 500  # of 768, less title, menus and status bar
+    assert widget.sizeHint().width() < 420
+    assert not widget.form.horizontalScrollBar().isVisible()
+    for button in (widget.panel.run, widget.panel.stop, widget.form.sections["Compute"].button):
+        assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
+    area = widget.findChild(QScrollArea)
+    assert area.widget().minimumSizeHint().width() <= widget.sizeHint().width()
+
+
+def test_hold_stop_and_resume_from_the_buttons(
+    widget, dataset, tmp_path, qtbot, monkeypatch, quick_engine
+):
+    def slow(*args, **kwargs):
+        for report in fake_reconstruct(*args, **kwargs):
+            time.sleep(0.1)
+            yield report
+
+    monkeypatch.setattr(jobs, "reconstruct", slow)
+    choose(widget, qtbot, dataset)
+    widget.form.fields["iterations"].value = 8
+    widget.form.output.text = str(tmp_path / "run")
+    press(qtbot, widget.panel.run)
+    until(qtbot, lambda: widget.session.summaries)
+    press(qtbot, widget.panel.pause)
+    assert widget.panel.pause.text() == "Continue"
+    assert "held" in widget.panel.status.text()
+    press(qtbot, widget.panel.pause)
+    press(qtbot, widget.panel.stop)
+    until(qtbot, lambda: not widget.session.busy)
+    assert "can be resumed" in widget.panel.status.text()
+    assert "resume it" in widget.form.output.problem.text()
+    press(qtbot, widget.panel.resume)
+    until(qtbot, lambda: not widget.session.busy)
+    assert RunFolder(tmp_path / "run").outcome() == "SUCCESS"
+    assert len(widget.session.summaries) == 8
+    assert not widget.panel.resume.isEnabled()
+
+
+def test_a_dock_opened_again_shows_the_run_that_went_on(
+    widget, viewer, dataset, tmp_path, qtbot, quick_engine
+):
+    choose(widget, qtbot, dataset)
+    widget.form.output.text = str(tmp_path / "run")
+    widget.form.fields["iterations"].value = 12
+    press(qtbot, widget.panel.run)
+    viewer.window.remove_dock_widget(widget)
+    widget.deleteLater()
+    until(qtbot, lambda: RunSession.of(viewer).summaries)
+    again = InitialModelWidget(PublicOnlyProxy(viewer))
+    viewer.window.add_dock_widget(again, name="Initial model")
+    assert again.session is RunSession.of(viewer)
+    assert "teration" in again.panel.status.text()
+    until(qtbot, lambda: not again.session.busy)
+    assert "Finished after 12" in again.panel.status.text()
+    again.log.refresh()
+    assert "12/12" in again.log.text.toPlainText()
+
+
+def test_a_failing_engine_is_told_and_the_form_can_be_used_again(
+    widget, dataset, tmp_path, qtbot, monkeypatch, said, quick_engine
+):
+    def broken(*args, **kwargs):
+        yield next(fake_reconstruct(*args, **kwargs))
+        raise RuntimeError("CUDA error: an illegal memory access")
+
+    monkeypatch.setattr(jobs, "reconstruct", broken)
+    choose(widget, qtbot, dataset)
+    widget.form.output.text = str(tmp_path / "run")
+    press(qtbot, widget.panel.run)
+    until(qtbot, lambda: not widget.session.busy)
+    assert "illegal memory access" in said[0]
+    assert widget.panel.run.isEnabled()
+    assert widget.panel.resume.isEnabled()
+    assert "failed" in widget.panel.status.text()
+
+
+def test_iterations_are_shown_and_named(widget, viewer, dataset, tmp_path, qtbot, quick_engine):
+    choose(widget, qtbot, dataset)
+    widget.form.output.text = str(tmp_path / "run")
+    widget.form.fields["iterations"].value = 5
+    press(qtbot, widget.panel.run)
+    until(qtbot, lambda: not widget.session.busy)
+    press(qtbot, widget.panel.look_back)
+    assert "Iteration 5" in widget.panel.look_back.text()
+    viewer.dims.set_point(0, 1)
+    assert "Iteration 2" in widget.panel.look_back.text()
+    press(qtbot, widget.panel.look_back)
+    assert widget.panel.look_back.text() == "Show iterations"
+
+
+def test_runs_are_listed_opened_again_and_cloned(
+    widget, viewer, dataset, tmp_path, qtbot, quick_engine
+):
+    choose(widget, qtbot, dataset)
+    widget.form.output.text = str(tmp_path / "run")
+    widget.form.fields["iterations"].value = 4
+    press(qtbot, widget.panel.run)
+    until(qtbot, lambda: not widget.session.busy)
+    widget.form.set_settings(InitialModelSettings())
+    widget.tabs.setCurrentWidget(widget.history)
+    table = widget.history.table
+    assert [table.item(0, column).text() for column in (0, 1)] == ["run", "finished (4)"]
+    viewer.layers.clear()
+    press(qtbot, widget.history.open)
+    assert viewer.layers[0].data.shape == (4, 32, 32, 32)
+    assert len(widget.session.summaries) == 4
+    press(qtbot, widget.history.clone)
+    assert widget.form.fields["iterations"].value == 4
+    assert widget.form.fields["mask_diameter"].value is None
+    assert widget.form.output.text == str(dataset.parent / "ini3d_001")
+    widget.tabs.setCurrentWidget(widget.history)
+    press(qtbot, widget.history.remove)
+    assert table.rowCount() == 0
+    assert (tmp_path / "run").is_dir()
+
+
+def test_the_form_is_copied_as_a_command_saved_and_loaded(
+    widget, dataset, tmp_path, qtbot, monkeypatch
+):
+    choose(widget, qtbot, dataset)
+    widget.form.fields["classes"].value = 2
+    widget.form.output.text = str(tmp_path / "a run")
+    menus = {action.text(): action for button in widget.menus for action in button.menu().actions()}
+    menus["Command"].trigger()
+    words = shlex.split(QApplication.clipboard().text())
+    assert words[:3] == ["ini3d", "run", str(dataset)]
+    assert words[3:] == ["--output", str(tmp_path / "a run"), "--classes", "2"]
+    menus["Python"].trigger()
+    assert "classes=2" in QApplication.clipboard().text()
+    path = tmp_path / "saved.json"
+    dialogs = initial_model.QFileDialog
+    monkeypatch.setattr(dialogs, "getSaveFileName", lambda *_: (str(path), ""))
+    monkeypatch.setattr(dialogs, "getOpenFileName", lambda *_: (str(path), ""))
+    menus["Save …"].trigger()
+    assert json.loads(path.read_text())["settings"]["classes"] == 2
+    menus["Back to defaults"].trigger()
+    assert widget.form.fields["classes"].value == 1
+    menus["Load …"].trigger()
+    assert widget.form.fields["classes"].value == 2
+
+
+def test_particles_that_are_open_are_taken(viewer, dataset, qtbot):
+    viewer.open(str(dataset), plugin="napari-ini3d")
+    widget = InitialModelWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.form.particles.text == str(dataset)
+
+
+def test_no_text_is_cut_off(widget, qtbot):
+    for section in widget.form.sections.values():
+        section.button.setChecked(True)
+    qtbot.wait(50)
+    for label in widget.form.findChildren(QWidget):
+        if type(label).__name__ == "QLabel" and label.isVisible():
+            assert label.width() >= label.minimumSizeHint().width(), label.text()
