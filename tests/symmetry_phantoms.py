@@ -30,8 +30,13 @@ def known_map(
     noise: float = 0.0,
     turned: bool = True,
     change: float = 0.0,
+    twist: float = 0.0,
 ) -> Known:
-    """Return a phantom's map; `change` gives the first copy that much more weight."""
+    """Return a phantom's map.
+
+    The first of its copies has more weight, by the share `change`, and is twisted about its own
+    centre by `twist` degrees.
+    """
     rng = np.random.default_rng(seed)
     radii = RADII.get(group, (9.0, 18.0))
     phantom = make_phantom(
@@ -40,8 +45,13 @@ def known_map(
     rotation = Rotation.random(rng=rng).as_matrix() if turned else np.eye(3)
     centre = rng.uniform(-3, 3, 3) if turned else np.zeros(3)
     weights = phantom.weights.copy()
-    weights[: len(weights) // PointGroup.parse(group).order] *= 1 + change
-    moved = phantom.positions @ rotation.T + centre * VOXEL
+    first = slice(0, len(weights) // PointGroup.parse(group).order)
+    weights[first] *= 1 + change
+    positions = phantom.positions.copy()
+    middle = positions[first].mean(axis=0)
+    twisting = Rotation.from_rotvec([0, np.deg2rad(twist), 0]).as_matrix()
+    positions[first] = (positions[first] - middle) @ twisting.T + middle
+    moved = positions @ rotation.T + centre * VOXEL
     volume = replace(phantom, positions=moved, weights=weights).density(box_size, VOXEL, resolution)
     volume = volume + rng.normal(0, noise * volume.std(), volume.shape)
     return Known(volume.astype(np.float32), rotation, centre)

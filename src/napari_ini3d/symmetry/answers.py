@@ -14,9 +14,9 @@ from napari_ini3d.symmetry.working_map import WorkingMap
 
 Float64 = npt.NDArray[np.float64]
 
-LEAST_AGREEMENT = 0.9  # of the correlation that a symmetric map with this noise would have
+LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
 LEAST_EVENNESS = 0.9  # of what the best class of operators reaches
-CLOSE_AGREEMENT = 0.7
+CLOSE_AGREEMENT = 0.6
 _SLACK = 0.1  # by which the copies of a real map may agree less than noise alone explains
 _DEVIATIONS = 3.0
 _LEAST_FSC = 0.143
@@ -62,16 +62,17 @@ def lasting_shell(working: WorkingMap, curve: Float64, expected: Float64) -> tup
 
     They no longer agree where the FSC lies below what the noise explains in two shells on end,
     by more than a tenth and three standard deviations (1 / sqrt of the independent components
-    of the particle in the shell), or where it falls below 0.143.
+    of the particle in the shell), where it falls below 0.143, or where the map ends in noise.
     """
     filled = np.pi / 6 * working.diameter**3  # share of the working box the particle takes
     count = np.bincount(working.shell, minlength=len(curve))[: len(curve)] * filled
     deviation = _DEVIATIONS / np.sqrt(np.maximum(count, 1.0))
     worse = curve < expected[: len(curve)] - np.maximum(_SLACK, deviation)
-    lost = curve < _LEAST_FSC
     for shell in range(2, len(curve)):
-        if lost[shell]:
-            return shell - 1, bool(expected[shell] < 2 * _LEAST_FSC)
+        if expected[shell] < 2 * _LEAST_FSC:
+            return shell - 1, True
+        if curve[shell] < _LEAST_FSC:
+            return shell - 1, False
         if worse[shell : shell + 2].all():
             return shell - 1, False
     return len(curve) - 1, True

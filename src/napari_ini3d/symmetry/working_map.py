@@ -16,7 +16,6 @@ from napari_ini3d.fourier.shells import shell_sum
 from napari_ini3d.fourier.spectrum import half_ball
 from napari_ini3d.fourier.transforms import gridding_profile, map_to_cube
 from napari_ini3d.kernels.points import read_points
-from napari_ini3d.masks import soft_mask
 from napari_ini3d.symmetry.extent import Extent
 
 Float64 = npt.NDArray[np.float64]
@@ -26,11 +25,12 @@ Complex64 = npt.NDArray[np.complex64]
 FloatArray = npt.NDArray[np.floating]
 
 PADDING = 2
-_MARGIN = 1.3  # side of the cut-out box over the diameter of the particle
-_EDGE = 0.06  # of the mask, over that diameter
+_MARGIN = 1.35  # side of the cut-out box over the diameter of the particle
+_EDGE = 0.1  # of the mask, over that diameter
 _FIRST_SHELL = 2  # lower ones tell the outline only
 _LEAST_POWER = 1e-4  # of the strongest shell: what is weaker is not brought up to equal power
 _SOLVENT = 1.2  # radii from the centre: farther out there is only noise
+_NO_POWER = 1e-6  # of the strongest shell: the map ends before
 _LEAST_ROOM = 0.02  # of the box, to measure noise in
 
 
@@ -85,11 +85,13 @@ class WorkingMap:
             Finest detail that will be looked at, voxels.
         """
         middle = np.rint(extent.centre).astype(int)
-        radius = extent.radius + float(np.abs(extent.centre - middle).max())
+        radius = extent.radius
         side = 2 * int(np.ceil(_MARGIN * radius)) + 4
         part = _cut_out(np.asarray(volume, np.float32), middle, side)
+        # about the centre of mass to a fraction of a voxel: an uneven mask is a false symmetry
+        distance = _distance(side, extent.centre - middle)
         edge = max(2.0, 2 * radius * _EDGE)
-        mask = soft_mask(side, radius, edge, 3)
+        mask = np.cos(np.pi / 2 * np.clip((distance - radius) / edge, 0, 1)) ** 2
         max_shell = int(min(side / max_detail, side // 2 - 1))
         cube = map_to_cube(part * mask / gridding_profile(side, PADDING), max_shell, PADDING)
         points, shell = half_ball(max_shell)
@@ -155,19 +157,24 @@ def _signal_share(
     n = volume.shape[0]
     side = len(part)
     inside = _power_density(part * mask, float((mask**2).sum()))
-    line = np.arange(n) - n // 2
-    x, y, z = (line - c for c in extent.centre)
-    distance = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
+    distance = _distance(n, extent.centre)
     away = np.clip((distance - _SOLVENT * extent.radius) / 3, 0, 1).astype(np.float32)
     room = float((away**2).sum())
-    if room < _LEAST_ROOM * n**3:
-        return np.ones(max_shell + 1)
-    solvent = (volume - (volume * away).sum() / away.sum()) * away
-    outside = _power_density(solvent, room)
-    shells = np.arange(max_shell + 1)
-    noise = np.interp(shells / side, np.arange(1, len(outside)) / n, outside[1:])
+    noise: FloatArray = np.zeros(max_shell + 1)
+    if room > _LEAST_ROOM * n**3:
+        solvent = (volume - (volume * away).sum() / away.sum()) * away
+        outside = _power_density(solvent, room)
+        shells = np.arange(max_shell + 1) / side
+        noise = np.interp(shells, np.arange(1, len(outside)) / n, outside[1:])
     total = np.maximum(inside[: max_shell + 1], 1e-30)
-    return np.clip(1 - noise / total, 0, 1)
+    return np.where(total < _NO_POWER * total.max(), 0.0, np.clip(1 - noise / total, 0, 1))
+
+
+def _distance(box_size: int, centre: FloatArray) -> Float32:
+    """Return the distance of every voxel from a point (x, y, z from voxel n // 2), voxels."""
+    line = np.arange(box_size, dtype=np.float32) - box_size // 2
+    x, y, z = ((line - np.float32(c)) ** 2 for c in centre)
+    return np.asarray(np.sqrt(z[:, None, None] + y[:, None] + x), dtype=np.float32)
 
 
 def _power_density(volume: FloatArray, room: float) -> Float64:
