@@ -61,13 +61,15 @@ def lasting_shell(working: WorkingMap, curve: Float64, expected: Float64) -> tup
     """Return the last shell to which copies agree, and whether it is the noise that ends it.
 
     They no longer agree where the FSC lies below what the noise explains in two shells on end,
-    by more than a tenth and three standard deviations (1 / sqrt of the independent components
-    of the particle in the shell), where it falls below 0.143, or where the map ends in noise.
+    by more than a tenth and three standard deviations of a correlation r of N components,
+    (1 - r²) / sqrt(N) with N those of the particle in the shell; where it falls below 0.143; or
+    where the map ends in noise.
     """
     filled = np.pi / 6 * working.diameter**3  # share of the working box the particle takes
     count = np.bincount(working.shell, minlength=len(curve))[: len(curve)] * filled
-    deviation = _DEVIATIONS / np.sqrt(np.maximum(count, 1.0))
-    worse = curve < expected[: len(curve)] - np.maximum(_SLACK, deviation)
+    expected = expected[: len(curve)]
+    deviation = _DEVIATIONS * (1 - expected**2) / np.sqrt(np.maximum(count, 1.0))
+    worse = curve < expected - np.maximum(_SLACK, deviation)
     for shell in range(2, len(curve)):
         if expected[shell] < 2 * _LEAST_FSC:
             return shell - 1, True
