@@ -24,7 +24,6 @@ from napari_ini3d.fourier.shells import shell_sum
 from napari_ini3d.geometry.symmetry import Axis, PointGroup, symmetry_axes
 from napari_ini3d.masks import soft_mask
 from napari_ini3d.registration import check_pair
-from napari_ini3d.symmetry.answers import CLOSE_AGREEMENT, LEAST_AGREEMENT
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.extent import find_extent
 from napari_ini3d.symmetry.impose import impose_symmetry
@@ -38,6 +37,9 @@ HalfMaps = tuple[FloatArray, FloatArray]
 
 _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius, where it is found and not given
+_LEAST_AGREEMENT, _CLOSE_AGREEMENT = 0.9, 0.7
+_FIRST_WAVES = 2.0  # across the particle: what is coarser tells the outline only
+_LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
 _WAVES = 14.0  # across the particle, of the finest detail that decides
 _FIRST_SHELL = 2  # the first tells the outline only
 _LEAST_POWER = 1e-4  # of the strongest shell: one with less counts in proportion
@@ -66,7 +68,8 @@ class SymmetryJudgement:
         The map minus the imposed one.
     local_correlation : (n, n, n) float32
         Of the map with the imposed one about each voxel, in a Gaussian window as wide as the
-        resolution; 0 outside the sphere and where a map is flat.
+        resolution (a quarter of the diameter at most); 0 outside the sphere and where a map is
+        flat.
     fsc : (n // 2 + 1,) float64
         Of the map with the imposed one: before and after.
     copies_fsc : (n // 2 + 1,) float64
@@ -124,11 +127,12 @@ def judge_symmetry(
     """Impose a point group on a map, and say how well the map shows it.
 
     A group holds where the copies reach 90 % of the correlation that noise allows, for every
-    turn about every axis; it is close (pseudo-symmetry) from 70 % on. It holds up to the
-    resolution where the FSC of the copies falls below what noise explains in two shells on end,
-    by more than a tenth and three standard deviations, or where it falls below 0.143. A standard
-    deviation is (1 - FSC²) over the root of the independent components of the shell: those that
-    the sphere leaves, of which pairs of copies share each.
+    turn about every axis, and differ by no more than noise up to 4 waves across the particle; it
+    is close (pseudo-symmetry) where they reach 70 %. It holds up to the resolution where the FSC
+    of the copies falls below what noise explains in two shells on end, by more than a tenth and
+    three standard deviations, or where it falls below 0.143. A standard deviation is
+    (1 - FSC²) / sqrt(M), with M half the components of the shell times the share of the box that
+    the sphere fills.
 
     Parameters
     ----------
@@ -167,8 +171,11 @@ def judge_symmetry(
     share = _share(before, half_maps, radius, mask)
     copies = _Copies.of(before, after, point_group.order, share, mask)
     axes, agreement = _compare_turns(before, point_group, share, radius)
-    last, by_noise = copies.lasting_shell()
+    waves = len(volume) / (2 * radius)  # shells to a wave across the particle
+    first = int(np.clip(round(_FIRST_WAVES * waves), _FIRST_SHELL, len(volume) // 4))
+    last, by_noise = copies.lasting_shell(first)
     resolution = len(volume) * voxel_size / last
+    fine_enough = by_noise or last >= _LEAST_WAVES * waves
     inside = mask > 0.5
     judged = SymmetryJudgement(
         group=point_group.name,
@@ -176,7 +183,8 @@ def judge_symmetry(
         diameter=2 * radius * voxel_size,
         imposed=after,
         difference=before - after,
-        local_correlation=correlate_locally(before, after, resolution / voxel_size) * inside,
+        local_correlation=correlate_locally(before, after, min(len(volume) / last, radius / 2))
+        * inside,
         fsc=fsc(before * mask, after * mask),
         copies_fsc=copies.curve,
         expected_fsc=copies.expected,
@@ -185,7 +193,7 @@ def judge_symmetry(
         agreement=agreement,
         resolution=resolution,
         limited_by_noise=by_noise,
-        holds=agreement >= LEAST_AGREEMENT,
+        holds=agreement >= _LEAST_AGREEMENT and fine_enough,
         verdict="",
     )
     return replace(judged, verdict=_put_in_words(judged))
@@ -249,10 +257,13 @@ class _Copies:
         deviation = (1 - expected**2) / np.sqrt(np.maximum(independent, 1.0))
         return cls(fsc(before * mask, others * mask), expected, deviation)
 
-    def lasting_shell(self) -> tuple[int, bool]:
-        """Return the last shell up to which the copies agree, and whether noise ends it."""
+    def lasting_shell(self, first: int) -> tuple[int, bool]:
+        """Return the last shell up to which the copies agree, and whether noise ends it.
+
+        Shells before `first` are not looked at.
+        """
         worse = self.curve < self.expected - _SLACK - _DEVIATIONS * self.deviation
-        for shell in range(_FIRST_SHELL, len(self.curve)):
+        for shell in range(first, len(self.curve)):
             if worse[shell : shell + 2].all():
                 return shell - 1, False
             if self.curve[shell] < _LEAST_FSC or not self.expected[shell : shell + 2].any():
@@ -284,14 +295,15 @@ def _compare_turns(
     n = len(volume)
     last = min(n // 2 - 2, max(_FIRST_SHELL + 1, round(_WAVES * n / (2 * radius))))
     small = resize_map(volume, min(n, 2 * last + 4))
-    mask = soft_mask(len(small), radius * len(small) / n, _EDGE, 3)
-    fine = FineMap.of(small - small[mask < 0.5].mean())
-    masked = (small - small[mask < 0.5].mean()) * mask
+    reach = radius * len(small) / n + _EDGE
+    mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)
+    small = small - small[mask < 0.5].mean()
+    fine, masked = FineMap.of(small), small * mask
     weight = _shell_weight(masked, share[: last + 1])
     expected = max(float(weight @ share[: last + 1]), _LEAST_EXPECTED)
     axes, worst = [], expected
     for axis in symmetry_axes(group):
-        turned = [fine.mean_of_turned(turn) * mask for turn in half_turns(axis)]
+        turned = [fine.mean_of_turned(turn, radius=reach) * mask for turn in half_turns(axis)]
         found = [float(weight @ fsc(masked, copy)[: last + 1]) for copy in turned]
         back = [1 if 2 * i == axis.order else 2 for i in range(1, len(found) + 1)]
         axes.append(FoundAxis(axis.order, axis.direction, float(np.average(found, weights=back))))
@@ -368,9 +380,7 @@ def _put_in_words(judged: SymmetryJudgement) -> str:
     if judged.holds:
         text = f"{name} holds to {resolution:.1f} Å"
         return text if judged.limited_by_noise else f"{text}; beyond, {_DIFFER}"
-    if judged.agreement < CLOSE_AGREEMENT:
+    if judged.agreement < _CLOSE_AGREEMENT:
         return f"{name} does not hold: the worst of its turns reaches {reached}"
     where = "" if judged.limited_by_noise else f" from {resolution:.1f} Å on"
-    if resolution > judged.diameter:
-        where = " at every resolution"
     return f"{name} holds nearly (pseudo-symmetry): close, {reached}, but {_DIFFER}{where}"
