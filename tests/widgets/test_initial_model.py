@@ -288,6 +288,8 @@ def test_a_dock_opened_again_shows_the_run_that_went_on(
     assert "teration" in again.panel.status.text()
     until(qtbot, lambda: not again.session.busy)
     assert "Finished after 12" in again.panel.status.text()
+    viewer.dims.set_point(0, 0)  # of which the dock that is no more must not hear
+    viewer.add_points(np.zeros((1, 3)), metadata={"ini3d": {"kind": "particles", "path": "a.star"}})
     again.log.refresh()
     assert "12/12" in again.log.text.toPlainText()
 

@@ -31,6 +31,7 @@ def engine(monkeypatch):
     monkeypatch.setattr(jobs, "reconstruct", slow_reconstruct)
     monkeypatch.setattr(jobs, "EngineState", FakeState)
     monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setattr(session_module, "_REST", 0.0)  # this machine draws slowly
 
 
 @pytest.fixture
@@ -122,6 +123,25 @@ def test_a_window_too_slow_drops_maps_but_no_numbers(
     assert len(shown) + session.dropped == 15
     assert session.dropped > 0
     assert len(session.summaries) == 15
+
+
+def test_a_run_has_most_of_the_time_where_drawing_is_slow(
+    session, dataset, tmp_path, qtbot, monkeypatch
+):
+    monkeypatch.setattr(session_module, "_REST", 4.0)
+    shown = []
+
+    def draw_slowly(progress):
+        time.sleep(0.2)
+        shown.append(time.monotonic())
+
+    session.progressed.connect(draw_slowly)
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=30, write_every=50))
+    until_idle(qtbot, session)
+    between = np.diff(shown[:-1])  # the last map is shown at once
+    assert len(between)
+    assert (between > 0.2 * 4).all(), between
+    assert len(session.summaries) == 30
 
 
 def test_a_held_run_waits_and_goes_on(session, dataset, tmp_path, qtbot):

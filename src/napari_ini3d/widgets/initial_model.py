@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import ReferenceType, ref
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
@@ -201,7 +202,6 @@ class InitialModelWidget(QWidget):
 
     def _on_failed(self, error: BaseException) -> None:
         self._after_run()
-        self.panel.say(f"⚠ {error}" if isinstance(error, Ini3dError) else "⚠ The run failed")
         name = field_of_failure(error)
         if name is not None:
             self.form.mark({**self.validate(), name: str(error)})
@@ -338,6 +338,8 @@ class InitialModelWidget(QWidget):
         if viewer is not None:
             viewer.layers.events.inserted.connect(self._on_layer)
             viewer.dims.events.point.connect(self._on_slider)
+            callbacks = (self._on_layer, self._on_slider)
+            self.destroyed.connect(functools.partial(_let_go, self._viewer, *callbacks))
 
     def _take_up(self) -> None:
         """Begin with the particles that are open already, or with the run that goes on."""
@@ -358,6 +360,14 @@ class InitialModelWidget(QWidget):
         is_particles = known.get("kind") == "particles" and path.endswith(".star")
         if is_particles and not self.form.particles.text:
             self.form.set_particles(path)
+
+
+def _let_go(viewer: ReferenceType[Any], on_layer: Any, on_slider: Any, *_: object) -> None:
+    """Take a dock that is no more off the viewer's events."""
+    real = viewer()
+    if real is not None:
+        real.layers.events.inserted.disconnect(on_layer)
+        real.dims.events.point.disconnect(on_slider)
 
 
 def _menu_button(title: str, actions: dict[str, Any]) -> QToolButton:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,26 @@ from napari_ini3d.settings import InitialModelSettings
 _WAIT_MS = 300  # of no typing, before the disk is looked at
 
 
+@dataclass(frozen=True, slots=True)
 class _Looked:
     """What a worker has found: a preview with its time, or an error as a value."""
 
-    def __init__(self, preview: Preview | None, seconds: float | None, error: str = "") -> None:
-        self.preview, self.seconds, self.error = preview, seconds, error
+    number: int
+    preview: Preview | None
+    seconds: float | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a worker is to look at, and whether that is still wanted."""
+
+    number: int
+    settings: InitialModelSettings
+    newest: Callable[[], int]
+
+    def is_wanted(self) -> bool:
+        return self.number == self.newest()
 
 
 class ParticleSummary(QWidget):
@@ -87,26 +102,22 @@ class ParticleSummary(QWidget):
         if settings.ctf != before.ctf or settings.max_excluded != before.max_excluded:
             self.choose(self._path, settings)
         elif self.preview is not None and self.preview.complete:
-            self._work(_estimate, self.preview, settings)
+            self._work(_estimate, self.preview)
 
     def _look(self) -> None:
         if self._path is not None:
-            self._work(_look_at, self._path, self._settings)
+            self._work(_look_at, self._path)
 
-    def _work(self, function: Any, *arguments: Any) -> None:
+    def _work(self, function: Any, what: Any) -> None:
         self._number += 1
-        number = self._number
-
-        def wanted() -> bool:
-            return number == self._number
-
-        def show(looked: _Looked) -> None:
-            if wanted():
-                self._show(looked)
-
-        worker = create_worker(function, *arguments, wanted)
-        worker.yielded.connect(show)
+        order = _Order(self._number, self._settings, lambda: self._number)
+        worker = create_worker(function, what, order)
+        worker.yielded.connect(self._on_looked)
         worker.start()
+
+    def _on_looked(self, looked: _Looked) -> None:
+        if looked.number == self._number:
+            self._show(looked)
 
     def _show(self, looked: _Looked) -> None:
         if looked.preview is None:
@@ -160,29 +171,26 @@ def _lines_of_images(preview: Preview) -> Iterator[str]:
         yield f"Set aside so far: {len(report.bad_images)} ({done:.0%} looked at)"
 
 
-def _look_at(
-    path: Path, settings: InitialModelSettings, wanted: Callable[[], bool]
-) -> Iterator[_Looked]:
+def _look_at(path: Path, order: _Order) -> Iterator[_Looked]:
     """Look at particles in a worker, as long as that is wanted; errors are values."""
+    settings, number = order.settings, order.number
     try:
         with closing(preview_particles(path, settings)) as previews:
             for preview in previews:
-                if not wanted():
+                if not order.is_wanted():
                     return
                 seconds = estimated_time(preview.report, settings) if preview.complete else None
-                yield _Looked(preview, seconds)
+                yield _Looked(number, preview, seconds)
     except Exception as error:
-        yield _Looked(None, None, explain(error))
+        yield _Looked(number, None, None, explain(error))
 
 
-def _estimate(
-    preview: Preview, settings: InitialModelSettings, _wanted: Callable[[], bool]
-) -> Iterator[_Looked]:
+def _estimate(preview: Preview, order: _Order) -> Iterator[_Looked]:
     """Work out time and memory for other settings in a worker; errors are values."""
-    report = preview.report
+    report, settings = preview.report, order.settings
     try:
         resources = estimate_resources(report.n_particles, report.box_size, settings)
         again = replace(preview, report=replace(report, resources=resources))
-        yield _Looked(again, estimated_time(report, settings))
+        yield _Looked(order.number, again, estimated_time(report, settings))
     except Exception as error:
-        yield _Looked(None, None, explain(error))
+        yield _Looked(order.number, None, None, explain(error))

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_ini3d.engine.estimate import expected_iterations
-from napari_ini3d.errors import Ini3dError
+from napari_ini3d.errors import Ini3dError, explain
 from napari_ini3d.io.check_summary import describe_time
 from napari_ini3d.io.progress import IterationSummary
 from napari_ini3d.io.runs import RunFolder
@@ -24,6 +24,7 @@ STAGES = {
     "refine": "refinement",
     "final": "last pass over all particles",
 }
+_BEFORE = {True: "Checking the particles …", False: "No run yet"}
 _RECENT = 5  # iterations whose time is taken for those to come
 
 
@@ -94,14 +95,22 @@ class RunPanel(QWidget):
             # no moving bar: without a graphics card it alone takes a quarter of a core
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
-            self.say("Checking the particles …" if self._session.busy else "No run yet")
+            self.say(self._failure() or _BEFORE[self._session.busy])
             return
         last = summaries[-1]
         expected = expected_end(summaries, _settings_of(self._session.run_folder))
         done = last.converged or last.iteration >= last.n_iterations
         self.bar.setRange(0, last.iteration if done else expected)
         self.bar.setValue(last.iteration)
-        self.say(status_text(summaries, self._session.state, expected))
+        self.say(self._failure() or status_text(summaries, self._session.state, expected))
+
+    def _failure(self) -> str:
+        """Return why the last run failed; nothing where it did not."""
+        if self._session.error is None:
+            return ""
+        done = len(self._session.summaries)
+        where = f" after iteration {done}" if done else ""
+        return f"⚠ The run failed{where}: {explain(self._session.error)}"
 
     def _on_pause(self) -> None:
         if self._session.state == "paused":

@@ -38,7 +38,9 @@ State = Literal["idle", "running", "paused", "stopping"]
 UPDATE_MS = 100
 """Time between two looks into the mailbox, in milliseconds."""
 
-_REST = 4.0  # times as long as drawing took, until the next map is drawn
+_REST = 4.0  # times as long as drawing took, until the next map is drawn ...
+_LATE = 1.5  # times the interval of the timer, from which on it was held up by drawing
+_LONGEST_REST = 10.0  # ... but no more seconds
 
 
 class _RunWorker(FunctionWorker):
@@ -75,6 +77,8 @@ class RunSession(QObject):
         Of all its iterations so far.
     latest : Progress or None
         Of its newest iteration; None before the first.
+    error : BaseException or None
+        By which the last run ended.
     dropped : int
         Iterations whose maps were not shown because newer ones had come.
     log : LogTail
@@ -92,6 +96,7 @@ class RunSession(QObject):
         self.run_folder: Path | None = None
         self.summaries: list[IterationSummary] = []
         self.latest: Progress | None = None
+        self.error: BaseException | None = None
         self.dropped = 0
         self.log = LogTail()
         self.layers = LiveLayers(ref(viewer))
@@ -161,7 +166,7 @@ class RunSession(QObject):
         self._refuse_while_busy()
         run = RunFolder.open(Path(folder))
         self.summaries = [IterationSummary.from_json(line) for line in run.read_progress()]
-        self.run_folder, self.latest, self.dropped = run.path, None, 0
+        self.run_folder, self.latest, self.error, self.dropped = run.path, None, None, 0
         self.layers.look_back(run.path)
         self._change_state("idle")
 
@@ -186,7 +191,7 @@ class RunSession(QObject):
     def _begin(self, start: Start, folder: Path) -> None:
         self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
-        self.summaries, self.latest, self.dropped = [], None, 0
+        self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
         self._run = BackgroundRun(start, self.run_folder)
         self.layers.begin(self.run_folder)
         self.log.listen()
@@ -221,13 +226,13 @@ class RunSession(QObject):
     def _is_resting(self) -> bool:
         """Tell whether the last map took so long to draw that the next one has to wait.
 
-        What is drawn is drawn before this timer comes again, so that its delay is the time of
-        drawing.
+        A map is drawn before this timer comes again, so that it comes late by the time of drawing.
         """
         now = time.monotonic()
         if self._shown_at is not None:
-            delay = max(0.0, now - self._shown_at - UPDATE_MS / 1000)
-            self._rest_until, self._shown_at = now + _REST * delay, None
+            taken, self._shown_at = now - self._shown_at, None
+            if taken > _LATE * UPDATE_MS / 1000:
+                self._rest_until = now + min(_REST * taken, _LONGEST_REST)
         return now < self._rest_until
 
     def _show(self, progress: Progress) -> None:
@@ -244,7 +249,7 @@ class RunSession(QObject):
         self._rest_until, self._shown_at = 0.0, None
         self._look()
         self.log.leave()
-        self._run = None
+        self._run, self.error = None, run.error
         self._change_state("idle")
         if run.error is None:
             self.finished.emit(run.folder)
