@@ -13,7 +13,7 @@ PACKAGE = Path(napari_ini3d.__file__).parent
 
 LAYERS = (
     {"widgets", "reader", "writer", "sample_data", "cli"},
-    {"layers", "jobs", "report", "report_figures", "symmetry_figures"},
+    {"layers", "jobs", "report", "report_figures", "symmetry_figures", "finishing"},
     {"io", "engine", "symmetry", "simulation", "comparison", "registration"},
     {"kernels"},
     {"geometry", "fourier", "optics", "masks"},

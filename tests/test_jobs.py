@@ -337,15 +337,28 @@ def test_a_mask_that_was_left_out_is_estimated_and_kept_in_the_record(dataset, t
     assert 40 <= record.settings.mask_diameter <= 128
 
 
-def test_the_log_does_not_claim_that_a_symmetry_was_imposed(dataset, tmp_path):
-    list(start_run(dataset, tmp_path / "run", SETTINGS.with_changes(symmetry="D2")))
-    assert "D2 was not imposed" in (tmp_path / "run" / "log.txt").read_text()
-
-
-def test_nothing_is_said_of_symmetry_where_it_was_imposed_during_the_run(dataset, tmp_path):
-    settings = SETTINGS.with_changes(symmetry="D2", symmetry_during_run=True)
+def test_a_finished_run_is_followed_by_its_symmetry(dataset, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(jobs, "finish_symmetry", lambda *args: called.append(args))
+    settings = SETTINGS.with_changes(symmetry="D2")
     list(start_run(dataset, tmp_path / "run", settings))
-    assert "was not imposed" not in (tmp_path / "run" / "log.txt").read_text()
+    ((folder, used, iteration),) = called
+    assert folder.path == tmp_path / "run"
+    assert used.symmetry == "D2"
+    assert iteration == 5
+
+
+def test_a_stopped_run_is_not_looked_at_for_symmetry(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "finish_symmetry", lambda *args: pytest.fail("called"))
+    settings = SETTINGS.with_changes(symmetry="D2")
+    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1)))
+
+
+def test_a_symmetry_to_detect_cannot_be_imposed_during_the_run(dataset, tmp_path):
+    settings = SETTINGS.with_changes(symmetry="auto", symmetry_during_run=True)
+    with pytest.raises(SettingsError, match="symmetry_during_run"):
+        start_run(dataset, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_killed_before_its_result_was_written_still_gets_it(dataset, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.errors import Ini3dError, InputError, RunFolderError, SettingsError
-from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.finishing import check_symmetry, finish_symmetry
 from napari_ini3d.io.check import (
     INVERTED,
     BadImage,
@@ -106,7 +106,7 @@ def start_run(
     """
     output, particles_star = Path(output), Path(particles_star)
     RunFolder.check_free(output)
-    symmetry_operators(settings.symmetry)
+    check_symmetry(settings)
     choose_backend(settings.device)
     particles, table = read_particles(particles_star, ctf=settings.ctf)
     with closing(StackReader(particles)) as reader:
@@ -212,20 +212,6 @@ def set_aside(particles: Particles, bad: Sequence[BadImage], max_excluded: float
     return np.setdiff1d(np.arange(n), [image.index for image in bad])
 
 
-def finish_symmetry(settings: InitialModelSettings) -> None:
-    """Say what has not been done about a symmetry that was asked for.
-
-    The run was done in C1; finding the axes in the map, turning them onto X, Y and Z and
-    imposing the group is a step of its own that will be called from here.
-    """
-    if settings.symmetry.upper() != "C1" and not settings.symmetry_during_run:
-        logger.warning(
-            "The map is a C1 map: %s was not imposed. Aligning the map to its symmetry axes and "
-            "imposing the group is a separate step.",
-            settings.symmetry,
-        )
-
-
 def _walk(
     job: _Job, state: EngineState | None, stop: Callable[[], bool]
 ) -> Iterator[IterationReport]:
@@ -292,7 +278,7 @@ def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None
     finished = bool(lines) and (not stopped or lines[-1]["converged"])
     if finished:
         _write_result(folder, IterationSummary.from_json(lines[-1]))
-        finish_symmetry(job.settings)
+        finish_symmetry(folder, job.settings, lines[-1]["iteration"])
     else:
         logger.info("stopped; continue with `%s`", resume_command(folder.path))
     folder.mark("SUCCESS" if finished else "ABORTED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 import platform
@@ -24,6 +25,7 @@ from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.progress import IterationSummary, central_slices, projections
 from napari_ini3d.io.runs import RunFolder, RunRecord
+from napari_ini3d.io.symmetry_files import SymmetryFiles
 
 STRIP_LENGTH = 8
 """Iterations shown side by side."""
@@ -102,6 +104,7 @@ def choose_iterations(iterations: Sequence[int], count: int = STRIP_LENGTH) -> l
 def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
     yield _heading(folder, history)
     yield _maps(folder, history)
+    yield _symmetry(folder)
     yield _section(
         "Course of the run",
         _image(figures.draw_course(history.summaries), "Numbers of the run over its iterations"),
@@ -186,6 +189,23 @@ def _final_views(
         return central_slices(volume), projections(volume)
     pictures = history.strip.get(history.last.iteration)
     return (pictures["slices"][k], pictures["projections"][k]) if pictures else None
+
+
+def _symmetry(folder: RunFolder) -> str:
+    """Show what was found about the symmetry, where it was asked for."""
+    files = SymmetryFiles(folder)
+    facts = files.read_facts()
+    if facts is None or not files.picture_path.is_file():
+        return ""
+    picture = base64.b64encode(files.picture_path.read_bytes()).decode("ascii")
+    written = [files.aligned_path, files.symmetrised_path, files.particles_path]
+    names = ", ".join(f"<code>{path.name}</code>" for path in written if path.is_file())
+    return _section(
+        f"Symmetry: {facts['group']}",
+        f"<p>{escape(facts['verdict'])}</p>"
+        f"<img alt='The map with its symmetry axes' src='data:image/png;base64,{picture}'>",
+        f"Asked for: {escape(facts['asked'])}. " + (f"Written: {names}." if names else ""),
+    )
 
 
 def _directions(history: RunHistory) -> str:

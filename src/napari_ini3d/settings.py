@@ -16,6 +16,10 @@ from napari_ini3d.errors import SettingsError
 Group = Literal["I/O", "CTF", "Optimisation", "Sampling", "Compute"]
 
 
+AUTO_SYMMETRY = "auto"
+"""What stands for a point group that is to be detected in the finished map."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
     """What a form, an option and a table say about a setting."""
@@ -74,7 +78,9 @@ class InitialModelSettings:
     symmetry: str = _setting(
         "C1",
         "Optimisation",
-        "Point group of the particle: C1, C4, D2, T, O, I ... in RELION's setting of the axes.",
+        "Point group of the particle: C1, C4, D2, T, O, I ..., or auto to detect it. The map is "
+        "made in C1; then its axes are found, brought onto RELION's setting, and the group is "
+        "imposed.",
         relion="--sym",
     )
     symmetry_during_run: bool = _setting(

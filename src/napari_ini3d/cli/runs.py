@@ -13,6 +13,7 @@ import typer
 from napari_ini3d.cli.display import Mode, emit, follow, say
 from napari_ini3d.cli.session import StopRequest, errors
 from napari_ini3d.io.runs import RunFolder, resume_command
+from napari_ini3d.io.symmetry_files import SymmetryFiles
 from napari_ini3d.jobs import resume_run, start_run
 
 if TYPE_CHECKING:
@@ -76,12 +77,26 @@ def _conclude(output: Path, last: IterationSummary | None, mode: Mode) -> None:
     if mode == "json":
         emit("finished", finished_values(folder, last))
     say(f"Map:    {folder.map_path}", mode)
+    _say_symmetry(folder, mode)
     say(f"Report: {folder.report_path}", mode)
+
+
+def _say_symmetry(folder: RunFolder, mode: Mode) -> None:
+    """Say what was found about the symmetry, where it was asked for."""
+    files = SymmetryFiles(folder)
+    facts = files.read_facts()
+    if facts is not None:
+        say(f"Symmetry: {facts['verdict']}", mode)
+        if files.symmetrised_path.is_file():
+            say(f"Symmetrised map: {files.symmetrised_path}", mode)
 
 
 def finished_values(folder: RunFolder, last: IterationSummary | None) -> dict[str, Any]:
     """Return what `--json` says at the end of a run."""
     values: dict[str, Any] = {"map": str(folder.map_path), "report": str(folder.report_path)}
+    facts = SymmetryFiles(folder).read_facts()
+    if facts is not None:
+        values["symmetry"] = {name: facts[name] for name in ("group", "holds", "verdict")}
     if last is not None:
         line = last.to_json()
         values |= {name: line[name] for name in ("iteration", "resolution", "class_shares")}

@@ -8,12 +8,10 @@ import typer
 
 from napari_ini3d.cli.display import emit
 from napari_ini3d.cli.symmetry_display import (
-    alignment_values,
     print_alignment,
     print_outputs,
     print_report,
     print_warnings,
-    report_values,
 )
 from napari_ini3d.cli.symmetry_files import (
     AlignRequest,
@@ -28,6 +26,7 @@ from napari_ini3d.fourier.resample import mirror_map
 from napari_ini3d.geometry.symmetry import PointGroup
 from napari_ini3d.io.maps import Map, write_map
 from napari_ini3d.io.poses import flip_particles, rotate_particles
+from napari_ini3d.io.symmetry_values import alignment_values, report_values
 from napari_ini3d.report_figures import save_png
 from napari_ini3d.symmetry.detect import detect_symmetry
 from napari_ini3d.symmetry.records import SymmetryReport

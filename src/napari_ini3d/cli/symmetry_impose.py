@@ -8,12 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.cli.display import emit
-from napari_ini3d.cli.symmetry_display import (
-    alignment_values,
-    judgement_values,
-    print_judgement,
-    print_warnings,
-)
+from napari_ini3d.cli.symmetry_display import print_judgement, print_warnings
 from napari_ini3d.cli.symmetry_files import (
     AlignRequest,
     MapChoice,
@@ -23,6 +18,7 @@ from napari_ini3d.cli.symmetry_files import (
 )
 from napari_ini3d.errors import MapError
 from napari_ini3d.io.maps import Map, read_map, write_map
+from napari_ini3d.io.symmetry_values import alignment_values, judgement_values
 from napari_ini3d.report_figures import save_png
 from napari_ini3d.symmetry.extent import find_extent
 from napari_ini3d.symmetry.judgement import judge_symmetry

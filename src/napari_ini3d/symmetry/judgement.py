@@ -24,6 +24,7 @@ from napari_ini3d.fourier.shells import shell_sum
 from napari_ini3d.geometry.symmetry import Axis, PointGroup, symmetry_axes
 from napari_ini3d.masks import soft_mask
 from napari_ini3d.registration import check_pair
+from napari_ini3d.symmetry.answers import CLOSE_AGREEMENT, LEAST_AGREEMENT
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.extent import find_extent
 from napari_ini3d.symmetry.impose import impose_symmetry
@@ -37,7 +38,6 @@ HalfMaps = tuple[FloatArray, FloatArray]
 
 _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius, where it is found and not given
-_LEAST_AGREEMENT, _CLOSE_AGREEMENT = 0.9, 0.7
 _FIRST_WAVES = 2.0  # across the particle: what is coarser tells the outline only
 _LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
 _WAVES = 14.0  # across the particle, of the finest detail that decides
@@ -193,7 +193,7 @@ def judge_symmetry(
         agreement=agreement,
         resolution=resolution,
         limited_by_noise=by_noise,
-        holds=agreement >= _LEAST_AGREEMENT and fine_enough,
+        holds=agreement >= LEAST_AGREEMENT and fine_enough,
         verdict="",
     )
     return replace(judged, verdict=_put_in_words(judged))
@@ -380,7 +380,7 @@ def _put_in_words(judged: SymmetryJudgement) -> str:
     if judged.holds:
         text = f"{name} holds to {resolution:.1f} Å"
         return text if judged.limited_by_noise else f"{text}; beyond, {_DIFFER}"
-    if judged.agreement < _CLOSE_AGREEMENT:
+    if judged.agreement < CLOSE_AGREEMENT:
         return f"{name} does not hold: the worst of its turns reaches {reached}"
     where = "" if judged.limited_by_noise else f" from {resolution:.1f} Å on"
     return f"{name} holds nearly (pseudo-symmetry): close, {reached}, but {_DIFFER}{where}"

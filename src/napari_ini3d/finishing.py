@@ -1,0 +1,109 @@
+"""What follows a run: its symmetry is found, aligned, imposed and judged."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.geometry.symmetry import PointGroup
+from napari_ini3d.io.maps import Map, read_map, write_map
+from napari_ini3d.io.poses import rotate_particles
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.symmetry_files import SymmetryFiles
+from napari_ini3d.io.symmetry_values import alignment_values, judgement_values, report_values
+from napari_ini3d.report_figures import save_png
+from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
+from napari_ini3d.symmetry.align import align_symmetry
+from napari_ini3d.symmetry.detect import detect_symmetry
+from napari_ini3d.symmetry.judgement import judge_symmetry
+from napari_ini3d.symmetry_figures import draw_judgement, draw_report
+
+logger = logging.getLogger(__name__)
+
+
+def check_symmetry(settings: InitialModelSettings) -> None:
+    """Refuse a symmetry that cannot be sought or imposed.
+
+    Raises
+    ------
+    SymmetryError
+        If the point group is unknown.
+    SettingsError
+        If it is to be detected and imposed at once.
+    """
+    if settings.symmetry.lower() != AUTO_SYMMETRY:
+        PointGroup.parse(settings.symmetry)
+    elif settings.symmetry_during_run:
+        raise SettingsError(
+            "symmetry is auto, which is detected in the finished map, but symmetry_during_run is "
+            "on; give the point group, or leave symmetry_during_run off"
+        )
+
+
+def finish_symmetry(folder: RunFolder, settings: InitialModelSettings, iteration: int) -> None:
+    """Align the map of a finished C1 run to the group asked for, impose it, and judge.
+
+    Writes the aligned and the symmetrised map, the particles of the last iteration turned with
+    them, `symmetry.json` and a picture. Where the group does not hold, all this is written too,
+    with a warning: it was asked for, and the C1 map stays as it is. What cannot be done is told in
+    the log, and does not make the run fail.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Whose result is written.
+    settings : InitialModelSettings
+    iteration : int
+        The last one, whose particles were written.
+    """
+    files = SymmetryFiles(folder)
+    files.clear()
+    if settings.symmetry_during_run or settings.symmetry.upper() == "C1":
+        return
+    try:
+        _finish(files, settings.symmetry, iteration)
+    except Ini3dError as error:
+        logger.warning("the symmetry of the map could not be looked at: %s", error)
+
+
+def _finish(files: SymmetryFiles, asked: str, iteration: int) -> None:
+    found = read_map(files.folder.map_path)
+    facts: dict[str, Any] = {"asked": asked}
+    group = asked
+    if asked.lower() == AUTO_SYMMETRY:
+        report = detect_symmetry(found.data, voxel_size=found.voxel_size)
+        facts |= {"group": report.group, "detected": report_values(report)}
+        facts |= {"verdict": report.verdict, "holds": report.group != "C1"}
+        logger.info("symmetry: %s", report.verdict)
+        group = report.group
+        if group == "C1":
+            files.write_facts(facts)
+            save_png(draw_report(report, found.data), files.picture_path)
+            return
+    files.write_facts(facts | _align_and_impose(files, found, group, iteration))
+
+
+def _align_and_impose(
+    files: SymmetryFiles, found: Map, group: str, iteration: int
+) -> dict[str, Any]:
+    """Write the maps, particles and picture of a group; return what was found."""
+    alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size)
+    aligned = alignment.apply(found.data)
+    judgement = judge_symmetry(aligned, group, voxel_size=found.voxel_size)
+    write_map(files.aligned_path, aligned, found.voxel_size)
+    write_map(files.symmetrised_path, judgement.imposed, found.voxel_size)
+    particles = files.folder.iteration_path(iteration, "data.star")
+    rotate_particles(particles, files.particles_path, alignment)
+    save_png(draw_judgement(judgement, aligned), files.picture_path)
+    logger.log(logging.INFO if judgement.holds else logging.WARNING, "symmetry: %s",
+               judgement.verdict)  # fmt: skip
+    for warning in alignment.warnings:
+        logger.warning("%s", warning)
+    return {
+        "group": alignment.group,
+        "verdict": judgement.verdict,
+        "holds": judgement.holds,
+        "alignment": alignment_values(alignment),
+        "judgement": judgement_values(judgement),
+    }
