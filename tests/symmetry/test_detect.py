@@ -38,10 +38,16 @@ def test_axes_and_centre_are_where_the_phantom_has_them():
 
 
 def test_chains_that_differ_a_little_end_the_symmetry_before_the_noise_does():
-    report = detect(known_map("D2", twist=10.0))
+    report = detect(known_map("D2", twist=12.0, noise=0.05))
     assert report.group == "D2"
     assert "beyond, the copies differ more than noise" in report.verdict
-    assert "differ" not in detect(known_map("D2")).verdict
+    assert "differ" not in detect(known_map("D2", noise=0.05)).verdict
+
+
+def test_a_flat_solvent_is_said_to_tell_nothing_about_noise():
+    volume = known_map("D2", twist=12.0).volume
+    flat = np.where(volume > 0.02 * volume.max(), volume, 0)
+    assert "the solvent is flat" in detect_symmetry(flat, voxel_size=VOXEL).verdict
 
 
 @pytest.mark.parametrize(

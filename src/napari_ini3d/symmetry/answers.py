@@ -20,6 +20,7 @@ CLOSE_AGREEMENT = 0.6
 _SLACK = 0.1  # by which the copies of a real map may agree less than noise alone explains
 _DEVIATIONS = 3.0
 _LEAST_FSC = 0.143
+_NO_NOISE = 0.9999  # share of signal in a map whose solvent is flat
 
 
 def holds(evidence: Evidence) -> bool:
@@ -89,7 +90,7 @@ def verdict_of(
     resolution = working.side * voxel_size / shell
     if holds(evidence):
         text = f"{name} holds to {resolution:.1f} Å"
-        return text if by_noise else f"{text}; beyond, the copies differ more than noise"
+        return text if by_noise else f"{text}; beyond, {difference_in_words(expected[2:])}"
     if evidence.agreement >= CLOSE_AGREEMENT:
         return (
             f"close to {name} (pseudo-symmetry): the copies reach {evidence.agreement:.0%} of the "
@@ -99,6 +100,19 @@ def verdict_of(
         f"{name} does not hold: the worst of its axes reaches {max(evidence.agreement, 0):.0%} of "
         "the correlation that noise allows"
     )
+
+
+def difference_in_words(expected: Float64) -> str:
+    """Say that copies differ; without noise in the solvent nobody can say whether noise does it.
+
+    Parameters
+    ----------
+    expected : (S,) float64
+        FSC of a symmetric map with as much noise, where the map has power.
+    """
+    if (expected[expected > 0] > _NO_NOISE).all():
+        return "the copies differ (the solvent is flat and does not tell how much is noise)"
+    return "the copies differ more than noise"
 
 
 def _vector(values: Float64) -> Vector:

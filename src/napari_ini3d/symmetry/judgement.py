@@ -24,7 +24,11 @@ from napari_ini3d.fourier.shells import shell_sum
 from napari_ini3d.geometry.symmetry import Axis, PointGroup, symmetry_axes
 from napari_ini3d.masks import soft_mask
 from napari_ini3d.registration import check_pair
-from napari_ini3d.symmetry.answers import CLOSE_AGREEMENT, LEAST_AGREEMENT
+from napari_ini3d.symmetry.answers import (
+    CLOSE_AGREEMENT,
+    LEAST_AGREEMENT,
+    difference_in_words,
+)
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.extent import find_extent
 from napari_ini3d.symmetry.impose import impose_symmetry
@@ -49,7 +53,6 @@ _DEVIATIONS = 3.0
 _LEAST_FSC = 0.143
 _WINDOW = 0.75  # of the resolution, standard deviation of the window of the local correlation
 _SMALLEST_WINDOW = 1.5  # voxels
-_DIFFER = "the copies differ more than noise"
 _FLAT = 1e-6  # of the map's variance: where it varies less there is nothing to correlate
 
 
@@ -377,10 +380,11 @@ def _put_in_words(judged: SymmetryJudgement) -> str:
     if not judged.axes:
         return f"{name} holds, as it does for every map"
     reached = f"{max(judged.agreement, 0):.0%} of the correlation that noise allows"
+    differ = difference_in_words(judged.expected_fsc[_FIRST_SHELL:])
     if judged.holds:
         text = f"{name} holds to {resolution:.1f} Å"
-        return text if judged.limited_by_noise else f"{text}; beyond, {_DIFFER}"
+        return text if judged.limited_by_noise else f"{text}; beyond, {differ}"
     if judged.agreement < CLOSE_AGREEMENT:
         return f"{name} does not hold: the worst of its turns reaches {reached}"
     where = "" if judged.limited_by_noise else f" from {resolution:.1f} Å on"
-    return f"{name} holds nearly (pseudo-symmetry): close, {reached}, but {_DIFFER}{where}"
+    return f"{name} holds nearly (pseudo-symmetry): close, {reached}, but {differ}{where}"
