@@ -17,15 +17,41 @@ Float64 = npt.NDArray[np.float64]
 LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
 LEAST_EVENNESS = 0.9  # of what the best class of operators reaches
 CLOSE_AGREEMENT = 0.6
+_COARSE_FSC = 0.97
+_FLAT_AGREEMENT = 0.6
 _SLACK = 0.1  # by which the copies of a real map may agree less than noise alone explains
 _DEVIATIONS = 3.0
 _LEAST_FSC = 0.143
-_NO_NOISE = 0.9999  # share of signal in a map whose solvent is flat
+_NO_NOISE = 0.99  # mean share of signal in the shells of a map whose solvent is flat
 
 
 def holds(evidence: Evidence) -> bool:
     """Tell whether the map has the group: all operators agree as the noise lets them."""
-    return evidence.agreement >= LEAST_AGREEMENT and evidence.evenness >= LEAST_EVENNESS
+    least = least_agreement(evidence.expected, evidence.coarse)
+    return evidence.agreement >= least and evidence.evenness >= LEAST_EVENNESS
+
+
+def least_agreement(expected: Float64, coarse: float) -> float:
+    """Return the agreement from which on a group holds.
+
+    A map whose solvent was made flat, as reconstructions have it, does not tell how much of it is
+    noise, and its fine shells may disagree for that alone. Where the coarse ones agree very well,
+    less is asked of the others.
+
+    Parameters
+    ----------
+    expected : (S + 1,) float64
+        FSC of a symmetric map with as much noise.
+    coarse : float
+        FSC with the copies, mean over the coarse shells.
+    """
+    flat = noise_unknown(expected) and coarse >= _COARSE_FSC
+    return _FLAT_AGREEMENT if flat else LEAST_AGREEMENT
+
+
+def noise_unknown(expected: Float64) -> bool:
+    """Tell whether the solvent shows next to no noise where the map has power."""
+    return bool(expected[expected > 0].mean() > _NO_NOISE)
 
 
 def centre_in_map(working: WorkingMap, group: PointGroup, fit: Fit) -> Float64:
@@ -110,7 +136,7 @@ def difference_in_words(expected: Float64) -> str:
     expected : (S,) float64
         FSC of a symmetric map with as much noise, where the map has power.
     """
-    if (expected[expected > 0] > _NO_NOISE).all():
+    if noise_unknown(expected):
         return "the copies differ (the solvent is flat and does not tell how much is noise)"
     return "the copies differ more than noise"
 

@@ -15,6 +15,7 @@ from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
 
 Float64 = npt.NDArray[np.float64]
 
+COARSE_WAVES = 6.0
 _WAVES = 14.0  # across the particle, of the finest detail that decides
 _FIRST_SHELL = 2
 _LEAST_POWER = 1e-4  # of the strongest shell: a shell with less counts in proportion
@@ -34,6 +35,8 @@ class Evidence:
     axes : (A,) float64
         The same for each axis on its own, without what does not change around it: a rod is no
         evidence of axes along it.
+    coarse : float
+        FSC with the copies of the worst class, mean over the shells to 6 waves across the particle.
     curve : (S + 1,) float64
         FSC of the map with its copies, mean over the classes.
     expected : (S + 1,) float64
@@ -42,6 +45,7 @@ class Evidence:
 
     classes: Float64
     axes: Float64
+    coarse: float
     curve: Float64
     expected: Float64
 
@@ -62,11 +66,17 @@ def gather_evidence(working: WorkingMap, group: PointGroup, fit: Fit) -> Evidenc
     curves = np.array(
         [curve_at(working, operators, fit, last) for operators in operator_classes(group)]
     )
+    coarse_shell = max(_FIRST_SHELL, min(round(COARSE_WAVES / working.diameter), last))
     expected = working.share[: last + 1]
     weight = shell_weight(working, last)
     classes = curves @ weight / max(float(expected @ weight), 1e-6)
-    return Evidence(classes, _axes_agreement(working, group, fit, last), curves.mean(axis=0),
-                    expected)  # fmt: skip
+    return Evidence(
+        classes=classes,
+        axes=_axes_agreement(working, group, fit, last),
+        coarse=float(curves[:, _FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
+        curve=curves.mean(axis=0),
+        expected=expected,
+    )
 
 
 def _axes_agreement(working: WorkingMap, group: PointGroup, fit: Fit, last: int) -> Float64:

@@ -26,10 +26,11 @@ from napari_ini3d.masks import soft_mask
 from napari_ini3d.registration import check_pair
 from napari_ini3d.symmetry.answers import (
     CLOSE_AGREEMENT,
-    LEAST_AGREEMENT,
     difference_in_words,
+    least_agreement,
 )
 from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.evidence import COARSE_WAVES
 from napari_ini3d.symmetry.extent import find_extent
 from napari_ini3d.symmetry.impose import impose_symmetry
 from napari_ini3d.symmetry.noise import share_from_halves, signal_share
@@ -196,7 +197,7 @@ def judge_symmetry(
         agreement=agreement,
         resolution=resolution,
         limited_by_noise=by_noise,
-        holds=agreement >= LEAST_AGREEMENT and fine_enough,
+        holds=agreement >= least_agreement(copies.expected, copies.coarse(waves)) and fine_enough,
         verdict="",
     )
     return replace(judged, verdict=_put_in_words(judged))
@@ -259,6 +260,11 @@ class _Copies:
         expected = expected_of_mean(share, order)
         deviation = (1 - expected**2) / np.sqrt(np.maximum(independent, 1.0))
         return cls(fsc(before * mask, others * mask), expected, deviation)
+
+    def coarse(self, waves: float) -> float:
+        """Return the mean FSC of the coarse shells; `waves` is how many go to one wave."""
+        last = max(_FIRST_SHELL, min(round(COARSE_WAVES * waves), len(self.curve) - 1))
+        return float(self.curve[_FIRST_SHELL : last + 1].mean())
 
     def lasting_shell(self, first: int) -> tuple[int, bool]:
         """Return the last shell up to which the copies agree, and whether noise ends it.
