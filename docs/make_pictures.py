@@ -1,9 +1,11 @@
-"""Take the README's pictures from a finished run: `python docs/make_pictures.py RUN_FOLDER`.
+"""Take the README's pictures from finished runs: `make_pictures.py RUN_FOLDER [--symmetric RUN]`.
 
-Writes ``docs/images/run.png`` (the map along the run) and ``docs/images/map.png`` (the last map).
+Writes ``docs/images/run.png`` (the map along the run) and ``docs/images/map.png`` (the last map);
+from a run of a symmetric particle ``docs/images/symmetry.png`` (what is detected in its map). The
+one in the README is of ``ini3d simulate --output DIR --symmetry D2 --number 1000``.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from napari_ini3d.io.progress import IterationSummary, central_slices, projectio
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.report import choose_iterations
 from napari_ini3d.report_figures import draw_strip, draw_views, save_png
+from napari_ini3d.symmetry.detect import detect_symmetry
+from napari_ini3d.symmetry_figures import draw_report
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -33,5 +37,19 @@ def make_pictures(path: Path) -> None:
     save_png(draw_views(central_slices(volume), projections(volume)), IMAGES / "map.png")
 
 
+def make_symmetry_picture(path: Path) -> None:
+    """Draw what is detected in the result of a run."""
+    found = read_map(RunFolder.open(path).map_path)
+    report = detect_symmetry(found.data, voxel_size=found.voxel_size)
+    save_png(draw_report(report, found.data), IMAGES / "symmetry.png")
+
+
 if __name__ == "__main__":
-    make_pictures(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--symmetric", type=Path)
+    options = parser.parse_args()
+    if options.run:
+        make_pictures(options.run)
+    if options.symmetric:
+        make_symmetry_picture(options.symmetric)
