@@ -1,0 +1,164 @@
+"""The work behind the dock *Symmetry*, done in a thread: arrays in, records out, no Qt."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d.errors import SettingsError
+from napari_ini3d.geometry.symmetry import PointGroup
+from napari_ini3d.io.maps import write_map
+from napari_ini3d.io.poses import flip_particles, rotate_particles
+from napari_ini3d.particles import FloatArray
+from napari_ini3d.symmetry.align import align_symmetry
+from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.detect import detect_symmetry
+from napari_ini3d.symmetry.evidence import gather_evidence
+from napari_ini3d.symmetry.judgement import SymmetryJudgement, judge_symmetry
+from napari_ini3d.symmetry.records import SymmetryAlignment, SymmetryReport
+from napari_ini3d.symmetry.refinement import Fit
+from napari_ini3d.symmetry.search import Search
+from napari_ini3d.widgets.placement import Motion, Origin
+from napari_ini3d.widgets.tasks import Ticket
+
+
+@dataclass(frozen=True, eq=False)
+class Imposed:
+    """A map on its axes, and what became of it.
+
+    Attributes
+    ----------
+    aligned : Origin
+        What the group was imposed on.
+    judgement : SymmetryJudgement
+    """
+
+    aligned: Origin
+    judgement: SymmetryJudgement
+
+
+def find_symmetry(ticket: Ticket, volume: FloatArray, voxel_size: float) -> SymmetryReport:
+    """Find the point group of a map."""
+    ticket.step("Looking for axes")
+    return detect_symmetry(volume, voxel_size=voxel_size)
+
+
+def find_alignment(
+    ticket: Ticket, volume: FloatArray, group: str, voxel_size: float
+) -> SymmetryAlignment:
+    """Find how a map is brought onto RELION's setting of a group."""
+    ticket.step(f"Aligning to {group}")
+    return align_symmetry(volume, group, voxel_size=voxel_size)
+
+
+def apply_motion(ticket: Ticket, origin: Origin, motion: Motion) -> Origin:
+    """Move a map: resampled once, from what it was before all moves."""
+    ticket.step("Resampling")
+    return origin if motion.is_none else origin.moved(motion)
+
+
+def impose_group(
+    ticket: Ticket, origin: Origin, motion: Motion, group: str, voxel_size: float
+) -> Imposed:
+    """Impose a group on a map that is first moved, and judge."""
+    point_group = PointGroup.parse(group)
+    aligned = apply_motion(ticket, origin, motion)
+    ticket.step(f"Imposing {group}")
+    return Imposed(aligned, judge_symmetry(aligned.result, point_group, voxel_size=voxel_size))
+
+
+def save_map(ticket: Ticket, origin: Origin, motion: Motion, path: Path, voxel_size: float) -> Path:
+    """Write a map as it is shown."""
+    moved = apply_motion(ticket, origin, motion)
+    ticket.step(f"Writing {path.name}")
+    write_map(path, moved.result, voxel_size)
+    return path
+
+
+def save_particles(
+    ticket: Ticket, source: Path, target: Path, origin: Origin, voxel_size: float
+) -> Path:
+    """Write particles with poses that belong to the map as it was flipped and moved.
+
+    Raises
+    ------
+    SettingsError
+        Where the source would be overwritten.
+    StarError
+        Where the particles have no poses.
+    """
+    if source.resolve() == target.resolve():
+        raise SettingsError(f"{target} holds the particles as they were; give another file")
+    ticket.step(f"Turning the particles of {source.name}")
+    alignment = as_alignment(origin.motion, voxel_size)
+    if not origin.flipped:
+        rotate_particles(source, target, alignment)
+        return target
+    if origin.motion.is_none:
+        flip_particles(source, target)
+        return target
+    with tempfile.TemporaryDirectory() as folder:
+        flipped = Path(folder) / source.name
+        flip_particles(source, flipped)
+        rotate_particles(flipped, target, alignment)
+    return target
+
+
+def as_alignment(motion: Motion, voxel_size: float) -> SymmetryAlignment:
+    """Return a motion of any origin, by hand or found, as particles are turned by.
+
+    What an alignment knows of symmetry beyond it is left empty.
+    """
+    x, y, z = (float(value) for value in motion.shift * voxel_size)
+    unknown = float("nan")
+    return SymmetryAlignment(
+        group="C1",
+        rotation=motion.rotation,
+        shift=(x, y, z),
+        score=unknown,
+        axes=(),
+        fsc=np.zeros(0),
+        fsc05=unknown,
+        voxel_size=voxel_size,
+        holds=False,
+        verdict="as moved by hand",
+    )
+
+
+class MotionScore:
+    """How well a map shows a group where it is moved to; quick once the map is known.
+
+    Used by one thread at a time. The score is that of `GroupCandidate`.
+    """
+
+    def __init__(self) -> None:
+        self._volume: FloatArray | None = None
+        self._search: Search | None = None
+
+    def of(self, volume: FloatArray, group: str, motion: Motion) -> float:
+        """Return the agreement of the map with its copies about the axes of the setting.
+
+        Parameters
+        ----------
+        volume : (n, n, n)
+            Real space (z, y, x).
+        group : str
+        motion : Motion
+            That the map is shown with.
+
+        Returns
+        -------
+        float
+            1 where the group holds.
+        """
+        if self._search is None or self._volume is not volume:
+            check_volume(volume, 1.0)
+            self._volume, self._search = volume, Search.of(volume)
+        working = self._search.working
+        centre = (motion.shift - working.offset) / working.side
+        fit = Fit(motion.rotation.T, centre, 0.0, self._search.weight)
+        evidence = gather_evidence(working, PointGroup.parse(group), fit)
+        return float(np.clip(evidence.agreement, -1, 1))
