@@ -26,6 +26,7 @@ FloatArray = npt.NDArray[np.floating]
 _WAVES = 7.0  # across the particle, of the finest detail of the search
 _LOW_WAVES, _LOW_ORDERS = 3.5, (2, 3, 4, 5, 6, 7)  # to find the centre with
 _ROUNDS, _GAIN = 3, 0.01  # the centre is moved while the highest peak gains
+_CLEAR_PEAK = 0.75  # of the self-rotation function: the centre of mass will do
 _NSIDE = 16  # axes 3.7° apart
 _SEEDS = 3
 _STEPS = 8
@@ -72,6 +73,8 @@ class Search:
         mass = np.asarray((extent.centre - working.offset) / working.side)
         search, power = cls._about(working, extent, weight, mass)
         for _ in range(_ROUNDS):
+            if search.table.correlation.max() > _CLEAR_PEAK:
+                break
             trial, trial_power = cls._about(working, extent, weight, search._better_centre(power))
             if trial.table.correlation.max() < search.table.correlation.max() + _GAIN:
                 break

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +111,7 @@ def axis_power(
     max_shell : int
         Shells 1 to this one are measured.
     """
-    rings = _Rings.of(max_shell, working.diameter)
+    rings = _rings(max_shell, working.diameter)
     frames = _frames(directions)
 
     def measure(start: int) -> tuple[Float32, Float32, Float32]:
@@ -134,7 +136,7 @@ class _Rings:
     waves: int
 
     @classmethod
-    def of(cls, max_shell: int, diameter: float) -> _Rings:
+    def of(cls, max_shell: int, diameter: float) -> Self:
         waves = max(_LEAST_WAVES, int(2 * np.pi * max_shell * diameter) + 8)
         waves = scipy.fft.next_fast_len(waves)
         phi = 2 * np.pi * np.arange(waves) / waves
@@ -170,6 +172,11 @@ class _Rings:
         for order in range(2, MAX_ORDER + 1):
             kept[:, :, order] = by_wave[:, :, order::order].sum(axis=2)
         return kept, by_wave[:, :, 1:].sum(axis=2), by_wave[:, :, 0]
+
+
+@lru_cache(maxsize=4)
+def _rings(max_shell: int, diameter: float) -> _Rings:
+    return _Rings.of(max_shell, diameter)
 
 
 def _frames(directions: Float64) -> Float64:
