@@ -16,8 +16,7 @@ _LEAST_SHARE = 0.1  # of the heaviest piece: lighter ones are noise
 _INNER_SHARE = 0.995  # of the mass lies within the radius
 _BINS = 8  # of the distance, per voxel
 _BORDER = 0.05  # of the box on each side
-_TOO_MUCH_AT_BINS = 8  # of the distance, per voxel
-_BORDER = 0.02  # of the mass
+_TOO_MUCH_AT_BORDER = 0.02  # of the mass
 
 
 @dataclass(frozen=True, slots=True)
