@@ -22,7 +22,7 @@ from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
-from napari_ini3d.widgets import initial_model, memory
+from napari_ini3d.widgets import initial_model, memory, settings_menus
 from napari_ini3d.widgets.form import FOLDED
 from napari_ini3d.widgets.initial_model import InitialModelWidget
 from napari_ini3d.widgets.session import RunSession
@@ -358,7 +358,8 @@ def test_the_form_is_copied_as_a_command_saved_and_loaded(
     choose(widget, qtbot, dataset)
     widget.form.fields["classes"].value = 2
     widget.form.output.text = str(tmp_path / "a run")
-    menus = {action.text(): action for button in widget.menus for action in button.menu().actions()}
+    buttons = (widget.menus.copy_as, widget.menus.settings)
+    menus = {action.text(): action for button in buttons for action in button.menu().actions()}
     menus["Command"].trigger()
     words = shlex.split(QApplication.clipboard().text())
     assert words[:3] == ["ini3d", "run", str(dataset)]
@@ -366,7 +367,7 @@ def test_the_form_is_copied_as_a_command_saved_and_loaded(
     menus["Python"].trigger()
     assert "classes=2" in QApplication.clipboard().text()
     path = tmp_path / "saved.json"
-    dialogs = initial_model.QFileDialog
+    dialogs = settings_menus.QFileDialog
     monkeypatch.setattr(dialogs, "getSaveFileName", lambda *_: (str(path), ""))
     monkeypatch.setattr(dialogs, "getOpenFileName", lambda *_: (str(path), ""))
     menus["Save …"].trigger()

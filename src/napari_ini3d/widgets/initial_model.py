@@ -7,22 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QHBoxLayout,
-    QMenu,
-    QPushButton,
-    QTabWidget,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
-from napari_ini3d.io.recipes import run_command, run_python
 from napari_ini3d.layers import METADATA_KEY
 from napari_ini3d.widgets.fields import label_of
 from napari_ini3d.widgets.form import SettingsForm
@@ -34,13 +23,13 @@ from napari_ini3d.widgets.memory import (
     remember_run,
     remember_settings,
     remembered_settings,
-    save_choice,
 )
 from napari_ini3d.widgets.particle_summary import ParticleSummary
 from napari_ini3d.widgets.preferences import next_folder, preferred_output, preferred_settings
 from napari_ini3d.widgets.run_history import RunHistory
 from napari_ini3d.widgets.run_panel import RunPanel
 from napari_ini3d.widgets.session import RunSession
+from napari_ini3d.widgets.settings_menus import SettingsMenus
 from napari_ini3d.widgets.validation import (
     OUTPUT,
     PARTICLES,
@@ -55,7 +44,6 @@ if TYPE_CHECKING:
     from napari_ini3d.io.preview import Preview
 
 _VALIDATE_MS = 150
-_JSON = "Settings (*.json)"
 
 
 class InitialModelWidget(QWidget):
@@ -76,6 +64,7 @@ class InitialModelWidget(QWidget):
         self.summary = ParticleSummary()
         self.circle = MaskCircle(self._viewer)
         self.circle_button = QPushButton("Mask circle on the average")
+        self.menus = SettingsMenus(self.form)
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()
@@ -218,7 +207,7 @@ class InitialModelWidget(QWidget):
         self.panel.resumable = next((f for f in candidates if is_resumable(f)), None)
         self.panel.refresh()
 
-    # -- settings in and out ----------------------------------------------------------------
+    # -- other runs --------------------------------------------------------------------------
 
     def apply(self, choice: Choice) -> None:
         """Fill the form with a choice."""
@@ -229,26 +218,6 @@ class InitialModelWidget(QWidget):
             self.form.output.text = choice.output
         self.tabs.setCurrentIndex(0)
 
-    def _copy(self, make: Any) -> None:
-        try:
-            choice = self.form.choice()
-        except SettingsError as error:
-            show_error(str(error))
-            return
-        text = make(choice.particles, choice.output, choice.settings)
-        QApplication.clipboard().setText(text)
-        show_info("Copied")
-
-    def _save(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save settings", "ini3d.json", _JSON)
-        if name:
-            self._try(lambda: save_choice(Path(name), self.form.choice()))
-
-    def _load(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Load settings", "", _JSON)
-        if name:
-            self._try(lambda: self.apply(load_choice(Path(name))))
-
     def _clone(self, folder: Path) -> None:
         def take() -> None:
             found = load_choice(folder / "settings.json")
@@ -257,9 +226,6 @@ class InitialModelWidget(QWidget):
             self._suggest_output(preferred_output(Path(found.particles)))
 
         self._try(take)
-
-    def _reset(self) -> None:
-        self.form.set_settings(preferred_settings())
 
     def _open_run(self, folder: Path) -> None:
         if self.session.busy:
@@ -290,7 +256,7 @@ class InitialModelWidget(QWidget):
         page = QVBoxLayout(settings_page)
         page.setContentsMargins(0, 0, 0, 0)
         page.addWidget(self.form, 1)
-        page.addLayout(self._make_menus())
+        page.addWidget(self.menus)
         self.tabs = QTabWidget()
         self.tabs.addTab(settings_page, "Settings")
         self.tabs.addTab(self.log, "Log")
@@ -300,29 +266,10 @@ class InitialModelWidget(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.panel)
 
-    def _make_menus(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setContentsMargins(4, 0, 4, 0)
-        entries = {
-            "Copy as": {
-                "Command": lambda: self._copy(run_command),
-                "Python": lambda: self._copy(run_python),
-            },
-            "Settings": {
-                "Save …": self._save,
-                "Load …": self._load,
-                "Back to defaults": self._reset,
-            },
-        }
-        self.menus = [_menu_button(title, actions) for title, actions in entries.items()]
-        for button in self.menus:
-            row.addWidget(button)
-        row.addStretch(1)
-        return row
-
     def _connect(self) -> None:
         self.form.particles_changed.connect(self._on_particles)
         self.form.changed.connect(self._validation.start)
+        self.menus.loaded.connect(self.apply)
         self._validation.timeout.connect(self._on_changed)
         self.summary.checked.connect(self._on_checked)
         self.circle_button.clicked.connect(self._on_circle)
@@ -368,14 +315,3 @@ def _let_go(viewer: ReferenceType[Any], on_layer: Any, on_slider: Any, *_: objec
     if real is not None:
         real.layers.events.inserted.disconnect(on_layer)
         real.dims.events.point.disconnect(on_slider)
-
-
-def _menu_button(title: str, actions: dict[str, Any]) -> QToolButton:
-    button = QToolButton()
-    button.setText(f"{title} ")
-    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-    menu = QMenu(button)
-    for name, action in actions.items():
-        menu.addAction(name, action)
-    button.setMenu(menu)
-    return button
