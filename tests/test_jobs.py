@@ -16,6 +16,7 @@ from napari_ini3d.errors import (
     StarError,
     SymmetryError,
 )
+from napari_ini3d.io import selection
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
@@ -60,9 +61,8 @@ def names(folder):
     return {p.name for p in folder.iterdir()}
 
 
-def stopping_after(count):
-    calls = itertools.count(1)
-    return lambda: next(calls) >= count
+def stopping_after(count, folder):
+    return lambda: len(RunFolder(folder).read_progress()) >= count
 
 
 def test_a_run_leaves_what_a_relion_job_leaves_and_what_people_read(dataset, tmp_path):
@@ -114,7 +114,7 @@ def test_the_data_star_can_be_read_as_particles(own_dataset, tmp_path):
 def test_a_resumed_run_equals_one_that_was_not_stopped(dataset, tmp_path, stopped_after):
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     list(start_run(dataset, whole, SETTINGS))
-    list(start_run(dataset, parted, SETTINGS, stop=stopping_after(stopped_after)))
+    list(start_run(dataset, parted, SETTINGS, stop=stopping_after(stopped_after, parted)))
     assert RunFolder.open(parted).outcome() == "ABORTED"
     resumed = list(resume_run(parted))
     assert resumed[0].iteration == stopped_after + 1
@@ -127,7 +127,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(dataset, tmp_path, stoppe
 
 def test_a_run_that_is_stopped_writes_what_there_is_but_no_result(dataset, tmp_path):
     folder = tmp_path / "run"
-    list(start_run(dataset, folder, SETTINGS, stop=stopping_after(3)))
+    list(start_run(dataset, folder, SETTINGS, stop=stopping_after(3, folder)))
     assert {"run_it003_class001.mrc", "run_it003_data.star", "report.html"} <= names(folder)
     assert "initial_model.mrc" not in names(folder)
     assert "ini3d resume" in (folder / "log.txt").read_text()
@@ -206,9 +206,30 @@ def test_fewer_iterations_than_are_done_are_refused(dataset, tmp_path):
         resume_run(tmp_path / "run", iterations=3)
 
 
+@pytest.mark.parametrize("looks", range(5))
+def test_a_run_that_is_stopped_during_the_checks_leaves_nothing(dataset, tmp_path, looks):
+    calls = itertools.count()
+    reports = start_run(dataset, tmp_path / "run", SETTINGS, stop=lambda: next(calls) >= looks)
+    assert list(reports) == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_images_are_not_all_looked_at_once_a_run_is_stopped(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(selection, "_IMAGES_AT_ONCE", 2)
+    seen = []
+
+    def look(source, images):
+        seen.extend(images)
+        return iter(())
+
+    monkeypatch.setattr(selection, "bad_images", look)
+    list(start_run(dataset, tmp_path / "run", SETTINGS, stop=lambda: len(seen) >= 4))
+    assert seen == [0, 1, 2, 3]
+
+
 def test_particles_that_changed_since_the_start_are_refused(own_dataset, tmp_path):
     folder = tmp_path / "run"
-    list(start_run(own_dataset, folder, SETTINGS, stop=stopping_after(1)))
+    list(start_run(own_dataset, folder, SETTINGS, stop=stopping_after(1, folder)))
     own_dataset.write_text(own_dataset.read_text() + "\n")
     with pytest.raises(RunFolderError, match="has changed since the run was started"):
         resume_run(folder)
@@ -259,7 +280,9 @@ def test_bad_images_are_set_aside_and_listed(own_dataset, tmp_path):
 def test_a_resumed_run_leaves_out_the_same_images(own_dataset, tmp_path):
     spoil(own_dataset, 3)
     settings = SETTINGS.with_changes(max_excluded=0.2)
-    list(start_run(own_dataset, tmp_path / "run", settings, stop=stopping_after(1)))
+    list(
+        start_run(own_dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run"))
+    )
     (*_, last) = resume_run(tmp_path / "run")
     assert len(last.assignments.rot) == N_PARTICLES - 1
 
@@ -330,7 +353,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_the_first_stays(dataset,
 
 def test_a_mask_that_was_left_out_is_estimated_and_kept_in_the_record(dataset, tmp_path):
     settings = SETTINGS.with_changes(mask_diameter=None)
-    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1)))
+    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
     record = RunFolder.open(tmp_path / "run").read_record()
     assert record.mask_estimated
     assert record.settings.mask_diameter is not None
@@ -351,7 +374,7 @@ def test_a_finished_run_is_followed_by_its_symmetry(dataset, tmp_path, monkeypat
 def test_a_stopped_run_is_not_looked_at_for_symmetry(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "finish_symmetry", lambda *args: pytest.fail("called"))
     settings = SETTINGS.with_changes(symmetry="D2")
-    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1)))
+    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
 
 
 def test_a_symmetry_to_detect_cannot_be_imposed_during_the_run(dataset, tmp_path):

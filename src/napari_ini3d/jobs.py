@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,21 +19,15 @@ from napari_ini3d import __version__
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState
-from napari_ini3d.errors import Ini3dError, InputError, RunFolderError, SettingsError
+from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.finishing import check_symmetry, finish_symmetry
-from napari_ini3d.io.check import (
-    INVERTED,
-    BadImage,
-    bad_images,
-    estimate_mask_diameter,
-    judge_contrast,
-)
 from napari_ini3d.io.logs import log_to_file
 from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.progress import IterationSummary, format_line, make_pictures
 from napari_ini3d.io.results import write_results
 from napari_ini3d.io.runs import RunFolder, RunRecord, resume_command
 from napari_ini3d.io.scratch import check_scratch
+from napari_ini3d.io.selection import select_images
 from napari_ini3d.io.stacks import StackReader, stacks_in_use
 from napari_ini3d.io.star import (
     ParticleTable,
@@ -41,14 +35,13 @@ from napari_ini3d.io.star import (
     write_particle_subset,
 )
 from napari_ini3d.kernels.backend import choose_backend
-from napari_ini3d.particles import ImageSource, IntArray, Particles
+from napari_ini3d.particles import Particles
 from napari_ini3d.report import write_report
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
 _BYTES_PER_VOXEL = 60  # map, and twice a state of moments and their variance
-_CONTRAST_SAMPLE = 500  # images
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
@@ -71,6 +64,21 @@ class _Job:
         return self.record.settings
 
 
+class _StoppedError(Exception):
+    """The user has stopped the run before it began; never seen outside of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Halt:
+    """Called where the checks can be left."""
+
+    stop: Callable[[], bool]
+
+    def __call__(self) -> None:
+        if self.stop():
+            raise _StoppedError
+
+
 def start_run(
     particles_star: Path,
     output: Path,
@@ -82,7 +90,8 @@ def start_run(
     """Check everything, make the run folder, and return the run as an iterator.
 
     The checks are done before this function returns; the iterations as the iterator is walked.
-    After each one the files are on disk before its report is given out.
+    After each one the files are on disk before its report is given out. Stopped during the
+    checks, nothing is written and there are no iterations.
 
     Parameters
     ----------
@@ -95,8 +104,8 @@ def start_run(
     command : str
         As typed, for the record.
     stop : callable
-        Looked at by the engine; once it is true, the iteration in hand is finished and written,
-        and the run can be resumed.
+        Looked at between the checks and by the engine; once it is true, the iteration in hand is
+        finished and written, and the run can be resumed.
 
     Raises
     ------
@@ -105,37 +114,47 @@ def start_run(
         missing or broken, too many bad images, a folder that is taken.
     """
     output, particles_star = Path(output), Path(particles_star)
+    try:
+        job = _check_and_create(particles_star, output, settings, command, _Halt(stop))
+    except _StoppedError:
+        logger.info("stopped during the checks; nothing was written")
+        return _nothing()
+    return _walk(job, None, stop)
+
+
+def _check_and_create(
+    star: Path, output: Path, settings: InitialModelSettings, command: str, halt: _Halt
+) -> _Job:
+    """Check everything, and make the run folder; `halt` is asked before each check."""
     RunFolder.check_free(output)
     check_symmetry(settings)
     choose_backend(settings.device)
-    particles, table = read_particles(particles_star, ctf=settings.ctf)
-    with closing(StackReader(particles)) as reader:
-        check_mask(settings, reader.box_size, reader.pixel_size)
-        bad = list(bad_images(reader, len(particles)))
-        good = set_aside(particles, bad, settings.max_excluded)
-        diameter = settings.mask_diameter or round(estimate_mask_diameter(reader, good))
-        _warn_if_inverted(reader, good)
+    halt()
+    particles, table = read_particles(star, ctf=settings.ctf)
+    halt()
+    chosen = select_images(particles, settings, halt)
     record = RunRecord(
         version=__version__,
         command=command,
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        particles=str(particles_star.absolute()),
-        particles_sha256=_digest(particles_star),
+        particles=str(star.absolute()),
+        particles_sha256=_digest(star),
         n_particles=len(particles),
-        excluded=tuple(int(particles.row[image.index]) for image in bad),
+        excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
         mask_estimated=settings.mask_diameter is None,
-        settings=settings.with_changes(mask_diameter=float(diameter)),
+        settings=settings.with_changes(mask_diameter=chosen.mask_diameter),
     )
-    used = particles.take(good)
+    used = particles.take(chosen.good)
     RunFolder.check_space(output, _bytes_needed(used, settings.classes))
     if settings.scratch:
         check_scratch(stacks_in_use(used), Path(settings.scratch))
+    halt()
     job = _Job(RunFolder.create(output), record, used, table)
     if record.excluded:
-        rows, reasons = np.array(record.excluded), [image.reason for image in bad]
+        rows, reasons = np.array(record.excluded), [image.reason for image in chosen.bad]
         write_particle_subset(job.folder.excluded_path, table, rows, reasons)
     job.folder.write_record(record)
-    return _walk(job, None, stop)
+    return job
 
 
 def resume_run(
@@ -183,33 +202,9 @@ def resume_run(
     return _walk(_Job(runs, record, particles, table), state, stop)
 
 
-def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float) -> None:
-    """Raise `SettingsError` for a mask that does not fit into the box of the particles."""
-    width = box_size * pixel_size
-    if settings.mask_diameter is not None and settings.mask_diameter > width:
-        raise SettingsError(
-            f"mask_diameter is {settings.mask_diameter:g} Å; the box is {box_size} pixels "
-            f"of {pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
-            "extract the particles in a larger box"
-        )
-
-
-def set_aside(particles: Particles, bad: Sequence[BadImage], max_excluded: float) -> IntArray:
-    """Return the positions of the particles that are not bad.
-
-    Raises
-    ------
-    InputError
-        If more than a share of `max_excluded` is bad, or nothing is left.
-    """
-    n, n_bad = len(particles), len(bad)
-    if n_bad > max_excluded * n or n_bad == n:
-        first = ", ".join(f"{_image_name(particles, b.index)} ({b.reason})" for b in bad[:3])
-        raise InputError(
-            f"{n_bad} of {n} images cannot be used (such as {first}); at most {max_excluded:.1%} "
-            "may be set aside; repair the stacks, remove the rows, or raise --max-excluded"
-        )
-    return np.setdiff1d(np.arange(n), [image.index for image in bad])
+def _nothing() -> Iterator[IterationReport]:
+    """Give a run without iterations."""
+    yield from ()
 
 
 def _walk(
@@ -340,13 +335,6 @@ def _bytes_needed(particles: Particles, classes: int) -> int:
     return classes * n**3 * _BYTES_PER_VOXEL + len(particles) * _BYTES_PER_PARTICLE
 
 
-def _warn_if_inverted(source: ImageSource, good: IntArray) -> None:
-    """Say so where particles are darker than what is around them; a few of them are looked at."""
-    step = -(-len(good) // _CONTRAST_SAMPLE)
-    if judge_contrast(source, good[::step]) == "black on white":
-        logger.warning(INVERTED)
-
-
 def _log_start(job: _Job, *, resumed: bool) -> None:
     record = job.record
     logger.info("napari-ini3d %s%s", __version__, ", resumed" if resumed else "")
@@ -360,11 +348,6 @@ def _log_start(job: _Job, *, resumed: bool) -> None:
     )
     how = "estimated from the images" if record.mask_estimated else "given"
     logger.info("mask diameter %.0f Å, %s", job.settings.mask_diameter or 0.0, how)
-
-
-def _image_name(particles: Particles, index: int) -> str:
-    stack = particles.stack_paths[int(particles.stack_index[index])]
-    return f"{int(particles.image_index[index]) + 1}@{stack}"
 
 
 def _digest(path: Path) -> str:

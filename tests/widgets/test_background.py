@@ -114,10 +114,21 @@ def test_a_held_run_that_is_stopped_ends_with_its_results(dataset, tmp_path):
     assert folder.written_iterations() == [1]
 
 
-def test_a_resumed_run_tells_what_was_done_before(dataset, tmp_path):
+def test_a_run_that_is_stopped_during_the_checks_ends_without_a_folder(dataset, tmp_path):
     run = starting(dataset, tmp_path / "run")
     run.stop()
     run()
+    assert run.error is None
+    assert run.take_summaries() == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_run_tells_what_was_done_before(dataset, tmp_path):
+    run = starting(dataset, tmp_path / "run")
+    run.pause()
+    with in_a_thread(run):
+        wait_until(lambda: (tmp_path / "run" / "progress.jsonl").exists())
+        run.stop()
     again = BackgroundRun(lambda stop: resume_run(tmp_path / "run", stop=stop), tmp_path / "run")
     again()
     assert [s.iteration for s in again.take_summaries()] == [1, 2, 3, 4, 5]

@@ -106,6 +106,8 @@ class SettingField(QObject):
         if isinstance(self.control, FileEdit):
             return self.control.line_edit.native.text().strip() or None
         value = self.control.value
+        if isinstance(self.control, LineEdit):
+            return value.strip()
         if self._kind.optional and value <= self.control.min:
             return None
         return value

@@ -15,11 +15,11 @@ from napari_ini3d.errors import (
     SettingsError,
     SymmetryError,
 )
-from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.finishing import check_symmetry
 from napari_ini3d.io.check import CheckReport
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.scratch import check_scratch
-from napari_ini3d.jobs import check_mask
+from napari_ini3d.io.selection import check_mask
 from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.settings import InitialModelSettings
 
@@ -107,12 +107,18 @@ def _setting_problems(values: dict[str, Any]) -> dict[str, str]:
         name, text = problem
         found[name] = text
         del tried[name]  # its default is taken, to see what else there is
-    found["symmetry"] = _said(lambda: symmetry_operators(values["symmetry"]))
+    found["symmetry"] = _said(lambda: check_symmetry(_symmetry_settings(values)))
     if values["device"] != "auto":
         found["device"] = _said(lambda: choose_backend(values["device"]))
     if values.get("scratch"):
         found["scratch"] = _said(lambda: check_scratch([], Path(values["scratch"])))
     return {name: text for name, text in found.items() if text}
+
+
+def _symmetry_settings(values: dict[str, Any]) -> InitialModelSettings:
+    """Return settings with what is chosen about symmetry; the others may not be sound."""
+    names = ("symmetry", "symmetry_during_run")
+    return InitialModelSettings(**{name: values[name] for name in names})
 
 
 def _first_problem(values: dict[str, Any]) -> tuple[str, str] | None:
