@@ -20,12 +20,14 @@ from napari_ini3d.comparison import compare_maps
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.io.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.widgets import initial_model, memory, settings_menus
 from napari_ini3d.widgets.form import FOLDED
 from napari_ini3d.widgets.initial_model import InitialModelWidget
 from napari_ini3d.widgets.session import RunSession
+from napari_ini3d.widgets.side_by_side import SideBySide
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +83,8 @@ def press(qtbot, button):
 
 def test_a_run_from_the_buttons_finds_the_truth(widget, viewer, dataset, tmp_path, qtbot):
     choose(widget, qtbot, dataset)
-    for name, value in {"iterations": 16, "starts": 2, "threads": 1, "write_every": 50}.items():
+    few = {"iterations": 16, "starts": 2, "threads": 1, "write_every": 50}
+    for name, value in {**few, "symmetry": "D2"}.items():
         widget.form.fields[name].value = value
     widget.form.output.text = str(tmp_path / "run")
     press(qtbot, widget.panel.run)
@@ -106,6 +109,34 @@ def test_a_run_from_the_buttons_finds_the_truth(widget, viewer, dataset, tmp_pat
     picture = viewer.screenshot(canvas_only=True, size=(200, 200), flash=False)
     drawn = picture[..., :3].max(-1) > 40
     assert 0.02 < drawn.mean() < 0.8
+    assert_compared_with_symmetry(widget, viewer, tmp_path / "run", qtbot)
+
+
+def assert_compared_with_symmetry(widget, viewer, folder, qtbot):
+    """The verdict is the one in the files, and its button shows the three maps of the files."""
+    files = SymmetryFiles(RunFolder(folder))
+    assert files.read_facts()["verdict"] in widget.verdict.text.text()
+    press(qtbot, widget.verdict.compare)
+    found = [layer.data for layer in SideBySide.of(viewer).maps]
+    paths = (files.folder.map_path, files.aligned_path, files.symmetrised_path)
+    for shown, path in zip(found, paths, strict=True):
+        np.testing.assert_array_equal(shown, read_map(path).data)
+    assert viewer.canvas.grid.enabled
+
+
+def test_a_symmetry_that_is_none_is_said_beside_its_field_before_the_run(
+    widget, dataset, qtbot, said
+):
+    choose(widget, qtbot, dataset)
+    field = widget.form.fields["symmetry"]
+    field.value = "Q7"
+    until(qtbot, lambda: field.problem.isVisibleTo(widget))
+    assert "Q7" in field.problem.text()
+    press(qtbot, widget.panel.run)
+    assert not widget.session.busy
+    field.value = " auto "
+    until(qtbot, lambda: not field.problem.isVisibleTo(widget))
+    assert field.value == "auto"
 
 
 def test_the_summary_says_what_is_known_of_the_particles(widget, dataset, qtbot):

@@ -1,5 +1,6 @@
 """Runs of a real viewer, with a stand-in for the engine: followed, held, stopped, broken off."""
 
+import re
 import time
 
 import numpy as np
@@ -7,14 +8,20 @@ import pytest
 
 pytest.importorskip("napari")
 
+from napari import current_viewer
+from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
+from qtpy.QtWidgets import QApplication
+
 from fake_runs import FakeState, fake_reconstruct
 from napari_ini3d import jobs
 from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io import selection
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.widgets import session as session_module
+from napari_ini3d.widgets.run_status import expected_end
 from napari_ini3d.widgets.session import RunSession
 
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2, threads=1)
@@ -136,12 +143,14 @@ def test_a_run_has_most_of_the_time_where_drawing_is_slow(
         shown.append(time.monotonic())
 
     session.progressed.connect(draw_slowly)
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=30, write_every=50))
+    settings = SETTINGS.with_changes(iterations=2000, write_every=1000)
+    session.start(dataset, tmp_path / "run", settings)
+    until(qtbot, lambda: len(shown) >= 3)
+    session.stop()
     until_idle(qtbot, session)
-    between = np.diff(shown[:-1])  # the last map is shown at once
-    assert len(between)
+    between = np.diff(shown[:3])  # the last map is shown at once
     assert (between > 0.2 * 4).all(), between
-    assert len(session.summaries) == 30
+    assert len(session.summaries) == session.latest.summary.iteration
 
 
 def test_a_held_run_waits_and_goes_on(session, dataset, tmp_path, qtbot):
@@ -175,6 +184,31 @@ def test_a_stopped_run_keeps_its_results_and_is_resumed(session, dataset, tmp_pa
     until_idle(qtbot, session)
     assert folder.outcome() == "SUCCESS"
     assert [s.iteration for s in session.summaries] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_that_is_stopped_during_the_checks_ends_at_once(
+    session, dataset, tmp_path, qtbot, monkeypatch
+):
+    """With 12 images at 50 ms each the checks would take 0.6 s, and then the run would begin."""
+    looked = []
+
+    def look_slowly(source, images):
+        time.sleep(0.05)
+        looked.extend(images)
+        return iter(())
+
+    monkeypatch.setattr(selection, "_IMAGES_AT_ONCE", 1)
+    monkeypatch.setattr(selection, "bad_images", look_slowly)
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    until(qtbot, lambda: len(looked) >= 2)
+    session.stop()
+    until_idle(qtbot, session)
+    assert len(looked) < 12
+    assert session.error is None
+    assert not (tmp_path / "run").exists()
+    session.start(dataset, tmp_path / "run", SETTINGS)  # the folder is still free
+    session.stop()
+    until_idle(qtbot, session)
 
 
 def test_a_resumed_run_goes_on_in_the_same_layer(session, viewer, dataset, tmp_path, qtbot):
@@ -250,6 +284,60 @@ def test_closing_the_viewer_stops_the_run_and_leaves_a_marker(
     assert folder.outcome() == "ABORTED"
     assert folder.written_iterations()
     until_idle(qtbot, session)
+
+
+def activity_bars():
+    """The bars in the Activity docks of all windows: description, value, end, time left."""
+    bars = [
+        bar
+        for window in QApplication.topLevelWidgets()
+        for bar in window.findChildren(QtLabeledProgressBar)
+    ]
+    inner = [bar.qt_progress_bar for bar in bars]
+    return [
+        (bar.description_label.text(), line.value(), line.maximum(), bar.eta_label.text())
+        for bar, line in zip(bars, inner, strict=True)
+    ]
+
+
+def test_the_activity_dock_shows_how_much_is_done_and_the_time_left(
+    session, dataset, tmp_path, qtbot
+):
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=30))
+    ((name, _, end, left),) = activity_bars()
+    assert (name, end, left) == ("Initial model run: ", 0, "")
+    until(qtbot, lambda: session.latest is not None and session.latest.summary.iteration > 8)
+    ((_, value, end, left),) = activity_bars()
+    assert value == session.latest.summary.iteration
+    assert end == expected_end(session.summaries, SETTINGS.with_changes(iterations=30))
+    assert re.search(r"<00:0\d,", left), left
+    session.stop()
+    until_idle(qtbot, session)
+    until(qtbot, lambda: not activity_bars())
+
+
+def test_a_run_that_fails_leaves_no_bar(session, tmp_path, qtbot, said):
+    session.start(tmp_path / "nowhere.star", tmp_path / "run", SETTINGS)
+    assert len(activity_bars()) == 1
+    until_idle(qtbot, session)
+    until(qtbot, lambda: not activity_bars())
+
+
+def test_closing_another_window_leaves_the_run_alone(
+    session, viewer, make_napari_viewer, dataset, tmp_path, qtbot
+):
+    other = make_napari_viewer(show=False)
+    assert current_viewer() is other
+    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=40))
+    until(qtbot, lambda: session.summaries)
+    other.close()
+    qtbot.wait(300)
+    assert session.state == "running"
+    assert len(activity_bars()) == 1
+    viewer.close()
+    until_idle(qtbot, session)
+    assert RunFolder.open(tmp_path / "run").outcome() == "ABORTED"
+    assert session.error is None
 
 
 def test_the_log_is_kept_for_the_window(session, dataset, tmp_path, qtbot):

@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.layers import METADATA_KEY
 from napari_ini3d.widgets.fields import label_of
 from napari_ini3d.widgets.form import SettingsForm
@@ -30,6 +31,7 @@ from napari_ini3d.widgets.run_history import RunHistory
 from napari_ini3d.widgets.run_panel import RunPanel
 from napari_ini3d.widgets.session import RunSession
 from napari_ini3d.widgets.settings_menus import SettingsMenus
+from napari_ini3d.widgets.symmetry_verdict import SymmetryVerdict
 from napari_ini3d.widgets.validation import (
     OUTPUT,
     PARTICLES,
@@ -65,6 +67,7 @@ class InitialModelWidget(QWidget):
         self.circle = MaskCircle(self._viewer)
         self.circle_button = QPushButton("Mask circle on the average")
         self.menus = SettingsMenus(self.form)
+        self.verdict = SymmetryVerdict(self._viewer)
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()
@@ -183,9 +186,13 @@ class InitialModelWidget(QWidget):
         self.circle_button.setChecked(False)
         self.validate()
 
-    def _on_finished(self, _folder: Path) -> None:
+    def _on_state(self, state: str) -> None:
+        """Show the verdict on the run that has ended, or was opened again, not of one before."""
+        self.verdict.show_run(self.session.run_folder if state == "idle" else None)
+
+    def _on_finished(self, folder: Path) -> None:
         self._after_run()
-        if self.panel.resumable is None and self.form.output.text:
+        if RunFolder(folder).outcome() == "SUCCESS" and self.form.output.text:
             self._suggested = self.form.output.text
             self._suggest_output(next_folder(Path(self.form.output.text)))
 
@@ -264,6 +271,7 @@ class InitialModelWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.verdict)
         layout.addWidget(self.panel)
 
     def _connect(self) -> None:
@@ -279,6 +287,7 @@ class InitialModelWidget(QWidget):
         self.history.open_clicked.connect(self._open_run)
         self.history.clone_clicked.connect(self._clone)
         self.history.resume_clicked.connect(self._on_resume)
+        self.session.state_changed.connect(self._on_state)
         self.session.finished.connect(self._on_finished)
         self.session.failed.connect(self._on_failed)
         viewer = self._viewer()
@@ -294,6 +303,7 @@ class InitialModelWidget(QWidget):
         for layer in [] if viewer is None else viewer.layers:
             self._take_particles(layer)
         self._find_resumable()
+        self._on_state(self.session.state)
 
     def _on_layer(self, event: Any) -> None:
         self._take_particles(event.value)

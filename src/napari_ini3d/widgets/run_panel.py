@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import time
 from pathlib import Path
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
-from napari_ini3d.engine.estimate import expected_iterations
 from napari_ini3d.errors import Ini3dError, explain
-from napari_ini3d.io.check_summary import describe_time
-from napari_ini3d.io.progress import IterationSummary
-from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.widgets.run_status import (
+    beginning_text,
+    expected_end,
+    is_done,
+    settings_of,
+    status_text,
+)
 from napari_ini3d.widgets.session import RunSession
-
-STAGES = {
-    "starts": "random starts",
-    "search": "search",
-    "refine": "refinement",
-    "final": "last pass over all particles",
-}
-_BEFORE = {True: "Checking the particles …", False: "No run yet"}
-_RECENT = 5  # iterations whose time is taken for those to come
 
 
 class RunPanel(QWidget):
@@ -95,12 +86,12 @@ class RunPanel(QWidget):
             # no moving bar: without a graphics card it alone takes a quarter of a core
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
-            self.say(self._failure() or _BEFORE[self._session.busy])
+            begun = self._session.run_folder is not None
+            self.say(self._failure() or beginning_text(self._session.state, begun=begun))
             return
         last = summaries[-1]
-        expected = expected_end(summaries, _settings_of(self._session.run_folder))
-        done = last.converged or last.iteration >= last.n_iterations
-        self.bar.setRange(0, last.iteration if done else expected)
+        expected = expected_end(summaries, settings_of(self._session.run_folder))
+        self.bar.setRange(0, last.iteration if is_done(last) else expected)
         self.bar.setValue(last.iteration)
         self.say(self._failure() or status_text(summaries, self._session.state, expected))
 
@@ -165,51 +156,3 @@ class RunPanel(QWidget):
             ),
         ):
             widget.setToolTip(f"<p>{text}</p>")
-
-
-def expected_end(summaries: list[IterationSummary], settings: InitialModelSettings | None) -> int:
-    """Return the iteration at which a run is expected to have settled."""
-    last = summaries[-1]
-    if last.phase == "final" or settings is None:
-        return last.n_iterations if settings is None else last.iteration
-    return min(last.n_iterations, max(expected_iterations(settings), last.iteration + 1))
-
-
-def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float:
-    """Return the time to the expected end, as long as iterations take what the last few took."""
-    recent = [summary.total_seconds for summary in summaries[-_RECENT:]]
-    return (expected - summaries[-1].iteration) * sum(recent) / len(recent)
-
-
-def status_text(summaries: list[IterationSummary], state: str, expected: int) -> str:
-    """Return how a run stands: iteration, stage, resolution, and the time that is left."""
-    last = summaries[-1]
-    if state == "idle":
-        return _end_text(last)
-    resolution = last.best_resolution
-    words = [f"Iteration {last.iteration} of {last.n_iterations} at most"]
-    words.append(STAGES.get(last.phase, last.phase))
-    if math.isfinite(resolution):
-        words.append(f"{resolution:.1f} Å")
-    if state == "running" and expected > last.iteration:
-        left = remaining_seconds(summaries, expected)
-        end = time.strftime("%H:%M", time.localtime(time.time() + left))
-        words.append(f"about {describe_time(left)} left (until {end})")
-    ends = {"paused": "held", "stopping": "ending after the iteration in hand"}
-    if ends.get(state):
-        words.append(ends[state])
-    return " · ".join(words)
-
-
-def _end_text(last: IterationSummary) -> str:
-    done = last.converged or last.iteration >= last.n_iterations
-    if done:
-        return f"Finished after {last.iteration} iterations: {last.message}"
-    return f"Stopped after iteration {last.iteration} ({last.message}); it can be resumed"
-
-
-def _settings_of(folder: Path | None) -> InitialModelSettings | None:
-    try:
-        return None if folder is None else RunFolder.open(folder).read_record().settings
-    except Ini3dError:
-        return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakKeyDictionary, ref
 
+from napari import current_viewer
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -24,9 +25,11 @@ from napari_ini3d.io.progress import IterationSummary
 from napari_ini3d.io.recipes import run_command
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.jobs import resume_run, start_run
+from napari_ini3d.widgets.activity import Activity
 from napari_ini3d.widgets.background import BackgroundRun, Progress, Start
 from napari_ini3d.widgets.live_layers import LiveLayers
 from napari_ini3d.widgets.log_tail import LogTail
+from napari_ini3d.widgets.run_status import expected_end, settings_of
 
 if TYPE_CHECKING:
     import napari
@@ -100,6 +103,8 @@ class RunSession(QObject):
         self.dropped = 0
         self.log = LogTail()
         self.layers = LiveLayers(ref(viewer))
+        self._viewer = ref(viewer)
+        self._activity = Activity()
         self._run: BackgroundRun | None = None
         self._shown_at: float | None = None
         self._rest_until = 0.0
@@ -195,11 +200,23 @@ class RunSession(QObject):
         self._run = BackgroundRun(start, self.run_folder)
         self.layers.begin(self.run_folder)
         self.log.listen()
-        worker: Any = create_worker(self._run, _worker_class=_RunWorker)
-        worker.finished.connect(self._end)
+        worker = self._make_worker(self._run)
         self._change_state("running")
+        self._activity.begin(f"Initial model {self.run_folder.name}")
         self._timer.start()
         worker.start()
+
+    def _make_worker(self, run: BackgroundRun) -> Any:
+        """Return a worker that this viewer's window stops when it closes, and no other.
+
+        Napari has the window that is in front look after a worker that is made.
+        """
+        viewer = self._viewer()
+        if viewer is not None and viewer is not current_viewer():
+            viewer.window.activate()
+        worker: Any = create_worker(run, _worker_class=_RunWorker)
+        worker.finished.connect(self._end)
+        return worker
 
     def _refuse_while_busy(self) -> None:
         if self.busy:
@@ -240,6 +257,8 @@ class RunSession(QObject):
         self._shown_at = time.monotonic()
         self.layers.show(progress)
         self.progressed.emit(progress)
+        expected = expected_end(self.summaries, settings_of(self.run_folder))
+        self._activity.move(progress.summary.iteration, expected)
 
     def _end(self) -> None:
         run = self._run
@@ -248,6 +267,7 @@ class RunSession(QObject):
         self._timer.stop()
         self._rest_until, self._shown_at = 0.0, None
         self._look()
+        self._activity.end()
         self.log.leave()
         self._run, self.error = None, run.error
         self._change_state("idle")
