@@ -71,7 +71,7 @@ class ConvergenceWidget(QWidget):
         self.session = RunSession.of(napari_viewer)
         self.view = RunView()
         self._opened: list[Path] = []
-        self._own_folder: Path | None = None
+        self._known: tuple[Path | None, bool] = (None, False)
         style = PlotStyle.of_theme(real.theme)
         self.course, self.shells = CoursePanel(style), ShellPanel(style)
         self.sphere, self.pictures = ViewSphere(style), MapPictures(style)
@@ -159,11 +159,11 @@ class ConvergenceWidget(QWidget):
         self._say("")
         lines = 3 if view.n_classes < 2 else 4
         self.reading.setMinimumHeight(lines * self.reading.fontMetrics().lineSpacing())
+        for panel in self.panels.values():
+            panel.show_run(view)
         for widget in (self.tabs, self.reading, self.below):
             widget.setVisible(bool(view.summaries))
         self.empty.setVisible(not view.summaries)
-        for panel in self.panels.values():
-            panel.show_run(view)
         self._poll_or_not()
 
     def _say(self, text: str) -> None:
@@ -184,8 +184,7 @@ class ConvergenceWidget(QWidget):
             self.slider.setRange(min(iterations, default=0), max(iterations, default=0))
             shown = self.view.shown
             self.slider.setValue(0 if shown is None else shown.iteration)
-        shown_number = "–" if shown is None else str(shown.iteration)
-        self.number.setText(f"Iteration {shown_number}")
+        self.number.setText("" if shown is None else f"Iteration {shown.iteration}")
 
     def _show_classes(self) -> None:
         n = self.view.n_classes
@@ -228,10 +227,11 @@ class ConvergenceWidget(QWidget):
         self._show(self._read().with_changes(class_index=class_index))
 
     def _take_up_session(self) -> None:
-        """Turn to the viewer's run where it is another than before."""
-        folder = self.session.run_folder
-        if folder is not None and folder != self._own_folder:
-            self._own_folder = folder
+        """Turn to the viewer's run when it begins, and where it is another than before."""
+        folder, known = self.session.run_folder, (self.session.run_folder, self.session.busy)
+        is_new = folder != self._known[0] or (self.session.busy and not self._known[1])
+        self._known = known
+        if folder is not None and is_new:
             self._list_runs(choose=folder)
         else:
             self._list_runs()

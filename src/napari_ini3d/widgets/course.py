@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QVBoxLayout
 
 from napari_ini3d.io.progress import IterationSummary
@@ -31,6 +31,7 @@ _PHASE_LABELS = {"starts": "starts", "search": "search", "refine": "refine", "fi
 _LABEL_WIDTH = 38  # pixels a phase must be wide for its name
 _LABELLED = 2  # plots in the first row, with the names of the phases
 _HEAD_ROOM, _FOOT_ROOM = 0.2, 0.05  # shares of an axis; those names stand in the first
+_RESIZE_MS = 50
 _POINTS_UP_TO = 3  # iterations that are drawn as points
 
 
@@ -102,7 +103,11 @@ class CoursePanel(Panel):
             self.graphics.ci.layout.setColumnPreferredWidth(column, 10)
         self.plots = [self._make_plot(number, curve) for number, curve in enumerate(CURVES)]
         self.lines: list[list[Any]] = [[] for _ in CURVES]
-        self._bands: list[tuple[Any, Any]] = []
+        self._bands: list[list[PhaseBand]] = [[] for _ in CURVES]
+        self._resized = QTimer(self)
+        self._resized.setSingleShot(True)
+        self._resized.setInterval(_RESIZE_MS)
+        self._resized.timeout.connect(self._draw_phases)
         self.marks = [_add_line(plot, 2) for plot in self.plots]
         self._cursors = [_add_line(plot, 1) for plot in self.plots]
         layout = QVBoxLayout(self)
@@ -153,18 +158,20 @@ class CoursePanel(Panel):
     def resizeEvent(self, event: object) -> None:
         """Write names of phases where there is room for them now."""
         super().resizeEvent(event)
-        self.show_run(self.view)
+        self._resized.start()
 
     def _make_plot(self, number: int, curve: Curve) -> Any:
         ticks = {"left": ChosenTicks("left", curve.ticks, log_place)} if curve.ticks else {}
         plot = self.graphics.addPlot(row=number // 2, col=number % 2, axisItems=ticks)
         fix_plot(plot)
+        plot.showAxis("bottom", number // 2 == (len(CURVES) - 1) // 2)
         return plot
 
     def _draw_curve(self, number: int, iterations: FloatArray) -> None:
         curve = CURVES[number].of_run(self.view.n_classes)
         plot, lines = self.plots[number], self.lines[number]
-        plot.setTitle(curve.title)
+        if plot.titleLabel.text != curve.title:
+            plot.setTitle(curve.title)
         plot.titleLabel.setMinimumWidth(0)  # else a long title makes its column wider
         places = curve.places(self.view.summaries)
         while len(lines) < len(places):
@@ -190,32 +197,16 @@ class CoursePanel(Panel):
         line.setOpacity(1.0 if count == 1 or alone in (None, k) else 0.25)
 
     def _draw_phases(self) -> None:
-        for item, plot in self._bands:
-            plot.removeItem(item)
-        self._bands = []
-        for phase, begin, end in phase_spans(self.view.summaries):
-            for number, plot in enumerate(self.plots):
-                self._add_band(plot, phase, begin, end)
-                if number < _LABELLED and self._width_of(plot, begin, end) > _LABEL_WIDTH:
-                    self._add_phase_label(plot, phase, begin)
-
-    def _add_band(self, plot: Any, phase: str, begin: float, end: float) -> None:
-        brush = self.plot_style.shade(_SHADES.get(phase, 0.0))
-        band = pg.LinearRegionItem((begin, end), movable=False, brush=brush, pen=pg.mkPen(None))
-        band.setZValue(-20)
-        plot.addItem(band, ignoreBounds=True)
-        self._bands.append((band, plot))
-
-    def _add_phase_label(self, plot: Any, phase: str, begin: float) -> None:
-        label = pg.InfiniteLine(
-            begin,
-            pen=pg.mkPen(None),
-            label=_PHASE_LABELS.get(phase, phase),
-            labelOpts={"position": 0.93, "color": self.plot_style.text, "anchors": [(0, 0.5)] * 2},
-        )
-        label.label.setFont(small_font())
-        plot.addItem(label, ignoreBounds=True)
-        self._bands.append((label, plot))
+        spans = phase_spans(self.view.summaries)
+        for number, plot in enumerate(self.plots):
+            bands = self._bands[number]
+            while len(bands) < len(spans):
+                bands.append(PhaseBand(plot))
+            for band in bands[len(spans) :]:
+                band.hide()
+            for band, span in zip(bands, spans, strict=False):
+                has_room = self._width_of(plot, *span[1:]) > _LABEL_WIDTH
+                band.show(*span, self.plot_style, named=number < _LABELLED and has_room)
 
     @staticmethod
     def _width_of(plot: Any, begin: float, end: float) -> float:
@@ -238,6 +229,35 @@ class CoursePanel(Panel):
             cursor.setVisible(summary is not None)
             cursor.setPos(iteration or 0)
         self.hovered.emit("" if summary is None else describe_iteration(summary))
+
+
+class PhaseBand:
+    """A shaded part of a plot, with its name at the top where there is room."""
+
+    def __init__(self, plot: Any) -> None:
+        self.region = pg.LinearRegionItem(movable=False, pen=pg.mkPen(None))
+        self.region.setZValue(-20)
+        place = {"position": 0.93, "anchors": [(0, 0.5)] * 2}
+        self.line = pg.InfiniteLine(pen=pg.mkPen(None), label="", labelOpts=place)
+        self.line.label.setFont(small_font())
+        for item in (self.region, self.line):
+            plot.addItem(item, ignoreBounds=True)
+
+    def show(self, phase: str, begin: float, end: float, style: PlotStyle, *, named: bool) -> None:
+        """Show a phase from `begin` to `end`."""
+        self.region.setVisible(True)
+        self.region.setBrush(style.shade(_SHADES.get(phase, 0.0)))
+        self.region.setRegion((begin, end))
+        self.line.setVisible(named)
+        if named:
+            self.line.setValue(begin)
+            self.line.label.setColor(style.text)
+            self.line.label.setFormat(_PHASE_LABELS.get(phase, phase))
+
+    def hide(self) -> None:
+        """Show nothing."""
+        self.region.setVisible(False)
+        self.line.setVisible(False)
 
 
 def _add_line(plot: Any, width: float) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QPainter, QTextOption
+from qtpy.QtCore import QPoint, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QImage, QPainter, QRegion, QTextOption
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_ini3d.widgets.plot_style import PlotStyle
@@ -60,7 +60,7 @@ class Panel(QWidget):
         image = QImage(self.size() * _PRINT_SCALE, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(_PRINT_SCALE)
         image.fill(QColor(self.plot_style.background))
-        self.render(image)
+        self.render(image, QPoint(), QRegion(), QWidget.RenderFlag.DrawChildren)
         return image
 
     def minimumSizeHint(self) -> QSize:

@@ -26,6 +26,7 @@ RESOLUTIONS = (2, 2.5, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 60, 100, 200)
 
 _LEAST_CONTRAST = 3.0  # of lines against their background, as WCAG 2.1 asks for graphics
 _TICK_PIXELS = {"left": 14, "bottom": 28}  # between labels
+_EDGE = 0.4
 _DASHES = (
     Qt.PenStyle.SolidLine,
     Qt.PenStyle.DashLine,
@@ -133,9 +134,10 @@ class ChosenTicks(pg.AxisItem):
         """Return the places that are labelled, none too near to another."""
         pixels = _TICK_PIXELS[self.orientation]
         least = (high - low) * pixels / max(size, pixels)
+        edge = least * _EDGE  # there pyqtgraph leaves labels out
         kept: list[float] = []
         for place, _ in sorted(self._places):
-            if low <= place <= high and (not kept or place - kept[-1] >= least):
+            if low + edge <= place <= high - edge and (not kept or place - kept[-1] >= least):
                 kept.append(place)
         return [(1.0, kept)]
 

@@ -136,7 +136,8 @@ class ShellPanel(Panel):
             (self.fsc, np.array(summary.fsc[k], float)),
             (self.ssnr, _log_ratios(summary.ssnr[k])),
         ):
-            item = plot.plot(x[1:], values[1:], pen=pen, connect="finite", antialias=True)
+            item = pg.PlotCurveItem(x[1:], values[1:], pen=pen, connect="finite", antialias=True)
+            plot.addItem(item)
             self._items.append((item, plot))
         self.curves.append((summary, k, pen))
 
