@@ -33,10 +33,12 @@ OTHER_COLOUR = "#8c8c8c"
 
 FRAME_PARTS: tuple[Part, ...] = ("frame", "letters")
 SYMMETRY_PARTS: tuple[Part, ...] = ("axes", "marks")
+LINE_PARTS: tuple[Part, ...] = FRAME_PARTS + SYMMETRY_PARTS
+ALL_PARTS: tuple[Part, ...] = (*LINE_PARTS, "sphere")
 
 _FIXED: tuple[Part, ...] = FRAME_PARTS  # stay where they are when the map is moved on trial
 _FRAME_REACH, _AXES_REACH, _SPHERE_REACH = 1.4, 1.2, 1.12  # of the radius of the particle
-_LETTER_REACH = 1.5
+LETTER_REACH = 1.5
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
 _FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.02, 0.025, 0.1  # of the radius of the particle
 _MANY_AXES = 10
@@ -59,7 +61,7 @@ def particle_radius(viewer: Any, layer: Layer) -> float:
         return 0.35 * n
     extent = find_extent(volume)
     radius = extent.radius + float(np.linalg.norm(extent.centre))
-    return float(np.clip(radius, _LEAST_REACH * n, _MOST_REACH * n / _AXES_REACH))
+    return min(max(radius, _LEAST_REACH * n), _MOST_REACH * n / _AXES_REACH)
 
 
 def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True) -> list[Layer]:
@@ -81,7 +83,7 @@ def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True
     for row in range(3):
         lines[row, 0, 2 - row] = -reach
         lines[row, 1, 2 - row] = 2 * reach
-        letters[row, 2 - row] = _LETTER_REACH * radius
+        letters[row, 2 - row] = LETTER_REACH * radius
     colours = transform_color(list(FRAME_COLOURS.values()))
     frame = Vectors(
         lines,
@@ -223,6 +225,7 @@ def _put(viewer: Any, layer: Layer, part: Part, new: Layer) -> Layer:
     hide_parts(viewer, layer, (part,))
     selected = {*viewer.layers.selection}
     viewer.add_layer(new)
+    new.affine = scene_from_map(layer, moved=not known(new, "fixed"))  # in 3D by now
     viewer.layers.selection = selected  # the map's controls stay in view
     return new
 
@@ -234,7 +237,6 @@ def _keywords(
     own = {"kind": "axes", "of": layer.unique_id, "part": part, "fixed": fixed}
     return {
         "name": f"{layer.name}: {name}",
-        "affine": scene_from_map(layer, moved=not fixed),
         "units": layer.units[-3:],
         "axis_labels": MAP_AXES,
         "blending": "translucent_no_depth" if through else "translucent",

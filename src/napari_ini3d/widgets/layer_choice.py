@@ -49,7 +49,7 @@ class LayerChoice(QComboBox):
         self.currentIndexChanged.connect(self._tell)
         real = viewer()
         if real is not None:
-            callbacks = {
+            callbacks: dict[str, Callable[..., None]] = {
                 "inserted": self._on_inserted,
                 "removed": self._on_list,
                 "reordered": self._on_list,

@@ -48,7 +48,7 @@ class MapChanges:
         """Take the last change of a layer back."""
         step = self._steps[layer].pop()
         layer.data = step.data
-        remember(layer, **{name: value for name, value in step.entries.items()})
+        remember(layer, **step.entries)
 
 
 def add_beside(

@@ -61,7 +61,7 @@ def axis_mark(
     half = along * _THICKNESS / 2
     ends = np.concatenate([corners - half, corners + half])
     vertices = np.asarray(place) + radius * np.concatenate([ends, ends])
-    shade = np.repeat(np.float32([1.0, _SIDE_SHADE]), len(ends))
+    shade = np.repeat(np.array([1.0, _SIDE_SHADE], dtype=np.float32), len(ends))
     zyx = np.ascontiguousarray(vertices[:, ::-1], dtype=np.float32)
     return zyx, _prism_faces(len(corners)), shade
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -19,21 +18,19 @@ from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.symmetry_files import SymmetryFiles
-from napari_ini3d.widgets.axes_layers import (
-    hide_parts,
-    particle_radius,
-    parts_of,
-    show_frame,
-    show_symmetry_axes,
+from napari_ini3d.widgets.axes_layers import LINE_PARTS, hide_parts
+from napari_ini3d.widgets.grid_cells import (
+    Difference,
+    ViewerState,
+    add_difference,
+    arrange_cells,
+    draw_axes,
+    pad_cells,
+    remember_viewer,
+    restore_viewer,
 )
 from napari_ini3d.widgets.placement import MapAxes, known
-from napari_ini3d.widgets.viewing import (
-    centre_camera,
-    level_in_sigma,
-    remember,
-    set_level_in_sigma,
-    show_map,
-)
+from napari_ini3d.widgets.viewing import level_in_sigma, set_level_in_sigma, show_map
 
 if TYPE_CHECKING:
     import napari
@@ -41,35 +38,6 @@ if TYPE_CHECKING:
 LevelLink = Literal["density", "sigma"]
 
 IMPOSED_COLOUR = "#56b4e9"
-_DIFFERENCE_COLOURS = {"more": "#e69f00", "less": "#0072b2"}  # in the map than in the imposed one
-_DIFFERENCE_LEVEL = 0.4  # of the level of the maps
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A map of differences to be shown in a cell of its own.
-
-    Attributes
-    ----------
-    volume : (n, n, n)
-        First map minus second.
-    voxel_size : float
-        Å.
-    """
-
-    volume: Any
-    voxel_size: float
-
-
-@dataclass
-class _Before:
-    """How a viewer was."""
-
-    order: list[ReferenceType[Layer]]
-    visible: list[tuple[ReferenceType[Layer], bool]]
-    named: list[tuple[ReferenceType[Layer], bool]]
-    grid: dict[str, Any]
-    camera: dict[str, Any]
 
 
 class SideBySide(QObject):
@@ -89,7 +57,7 @@ class SideBySide(QObject):
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
         self._viewer = ref(viewer)
-        self._before: _Before | None = None
+        self._before: ViewerState | None = None
         self._maps: list[ReferenceType[Image]] = []
         self._extra: list[ReferenceType[Layer]] = []
         self._link: LevelLink = "density"
@@ -139,19 +107,19 @@ class SideBySide(QObject):
         if viewer is None:
             return
         self.leave()
-        self._before = _remember(viewer)
+        self._before = remember_viewer(viewer)
         with self._undisturbed():
             cells = [
-                [layer, *_draw_axes(viewer, layer, found)]
+                [layer, *draw_axes(viewer, layer, found)]
                 for layer, found in zip(maps, axes, strict=True)
             ]
             stride = max(len(cell) for cell in cells)
-            _pad(viewer, cells, stride)
+            pad_cells(viewer, cells, stride)
             if difference is not None:
-                cells.append(_add_difference(viewer, difference, maps[0]))
+                cells.append(add_difference(viewer, difference, maps[0]))
             self._maps = [ref(layer) for layer in maps]
             self._extra = [ref(x) for cell in cells for x in cell if known(x, "comparison")]
-            _arrange(viewer, cells, stride)
+            arrange_cells(viewer, cells, stride)
         self._tie_levels(link)
         self._listen(viewer)
         self.changed.emit()
@@ -165,12 +133,12 @@ class SideBySide(QObject):
         self._untie(viewer)
         with self._undisturbed():
             for layer in self.maps:
-                hide_parts(viewer, layer, ("frame", "letters", "axes", "marks"))
+                hide_parts(viewer, layer, LINE_PARTS)
             for extra in self._extra:
                 layer = extra()
                 if layer is not None and layer in viewer.layers:
                     viewer.layers.remove(layer)
-            _restore(viewer, before)
+            restore_viewer(viewer, before)
         self._maps, self._extra = [], []
         self.changed.emit()
 
@@ -283,122 +251,3 @@ def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
         )
     setting = MapAxes.of_setting(group)
     SideBySide.of(viewer).show(layers, [None, setting, setting])
-
-
-def _draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
-    for other in parts_of(viewer, layer):
-        viewer.layers.remove(other)
-    radius = particle_radius(viewer, layer)
-    drawn = show_frame(viewer, layer, radius)
-    if found is not None:
-        drawn += show_symmetry_axes(viewer, layer, found, radius)
-    return drawn
-
-
-def _pad(viewer: Any, cells: list[list[Layer]], stride: int) -> None:
-    """Fill cells up with hidden layers, since napari gives every cell as many layers."""
-    taken = {id(layer) for cell in cells for layer in cell}
-    spare = [layer for layer in viewer.layers if id(layer) not in taken]
-    for cell in cells:
-        while len(cell) < stride:
-            cell.append(spare.pop() if spare else _empty(viewer))
-
-
-def _empty(viewer: Any) -> Layer:
-    layer = viewer.add_points(ndim=3, name="(empty)", units=("angstrom",) * 3, visible=False)
-    remember(layer, comparison=True)
-    return layer
-
-
-def _add_difference(viewer: Any, difference: Difference, like: Image) -> list[Layer]:
-    """Show where one map is denser, and where the other is, as two surfaces."""
-    shown = []
-    level = abs(float(like.iso_threshold)) * _DIFFERENCE_LEVEL
-    for sign, (word, colour) in zip((1, -1), _DIFFERENCE_COLOURS.items(), strict=True):
-        layer = show_map(
-            viewer,
-            sign * difference.volume,
-            difference.voxel_size,
-            f"difference: {word} than imposed",
-            colormap=colour,
-            metadata={"comparison": True},
-        )
-        layer.iso_threshold = level
-        layer.contrast_limits_range = layer.contrast_limits = (0.0, 3.0 * level)
-        layer.affine = like.affine
-        shown.append(layer)
-    return shown
-
-
-def _arrange(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) -> None:
-    """Put the cells first in the list, as napari's grid counts, and hide all else."""
-    wanted = [layer for cell in cells for layer in cell]
-    shown = {id(layer) for layer in wanted}
-    padding = {id(layer) for layer in wanted if not _takes_part(layer, cells)}
-    for place, layer in enumerate(wanted):
-        viewer.layers.move(viewer.layers.index(layer), place)
-    for layer in viewer.layers:
-        layer.visible = id(layer) in shown and id(layer) not in padding
-    for cell in cells:
-        cell[0].name_overlay.visible = True
-    grid = viewer.canvas.grid
-    grid.stride = stride
-    grid.shape = grid_shape(len(cells), viewer.canvas.size)
-    grid.spacing = 4.0
-    grid.enabled = True
-    viewer.dims.ndisplay = 3
-    viewer.reset_view(reset_camera_angle=False)
-    centre_camera(viewer)
-
-
-def grid_shape(count: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of the grid whose cells are largest.
-
-    Parameters
-    ----------
-    count : int
-        Of cells.
-    size : (int, int)
-        Height and width of the canvas.
-    """
-    shapes = [(rows, -(-count // rows)) for rows in range(1, count + 1)]
-    return max(shapes, key=lambda shape: min(size[0] / shape[0], size[1] / shape[1]))
-
-
-def _takes_part(layer: Layer, cells: Sequence[Sequence[Layer]]) -> bool:
-    return (
-        any(layer is cell[0] for cell in cells)
-        or known(layer, "kind") == "axes"
-        or bool(known(layer, "comparison") and isinstance(layer, Image))
-    )
-
-
-def _remember(viewer: Any) -> _Before:
-    grid, camera = viewer.canvas.grid, viewer.scene.camera
-    return _Before(
-        order=[ref(layer) for layer in viewer.layers],
-        visible=[(ref(layer), layer.visible) for layer in viewer.layers],
-        named=[(ref(layer), layer.name_overlay.visible) for layer in viewer.layers],
-        grid={name: getattr(grid, name) for name in ("stride", "shape", "spacing", "enabled")},
-        camera={name: getattr(camera, name) for name in ("zoom", "center")}
-        | {"ndisplay": viewer.dims.ndisplay},
-    )
-
-
-def _restore(viewer: Any, before: _Before) -> None:
-    for name, value in before.grid.items():
-        setattr(viewer.canvas.grid, name, value)
-    layers = [layer for layer in (r() for r in before.order) if layer in viewer.layers]
-    for place, layer in enumerate(layers):
-        viewer.layers.move(viewer.layers.index(layer), place)
-    for reference, visible in before.visible:
-        layer = reference()
-        if layer is not None:
-            layer.visible = visible
-    for reference, named in before.named:
-        layer = reference()
-        if layer is not None:
-            layer.name_overlay.visible = named
-    viewer.dims.ndisplay = before.camera["ndisplay"]
-    viewer.scene.camera.zoom = before.camera["zoom"]
-    viewer.scene.camera.center = before.camera["center"]

@@ -16,7 +16,7 @@ from napari_ini3d.particles import FloatArray
 from napari_ini3d.symmetry.placement import smallest_turn
 
 _HEADINGS = ("across the axis", "along it", "along it, turned 90°")
-_SIDE = 92  # pixels, at least
+_SIDE = 108  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,8 @@ class SlicesView(QWidget):
     def _add_image(self, row: int, column: int) -> pg.ImageItem:
         view = pg.GraphicsLayoutWidget()
         view.setBackground(None)
-        view.setMinimumSize(_SIDE, _SIDE)
+        view.ci.layout.setContentsMargins(0, 0, 0, 0)
+        view.setFixedSize(_SIDE, _SIDE)
         view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         box = view.addViewBox(lockAspect=True, enableMouse=False, enableMenu=False)
         image = pg.ImageItem(axisOrder="row-major")

@@ -40,6 +40,22 @@ class Imposed:
     judgement: SymmetryJudgement
 
 
+def check_group(name: str) -> PointGroup:
+    """Return a group that has axes.
+
+    Raises
+    ------
+    SymmetryError
+        Where the name is unknown.
+    SettingsError
+        For C1.
+    """
+    group = PointGroup.parse(name)
+    if group.order == 1:
+        raise SettingsError(f"{group.name} has no axes; choose another point group, such as D2")
+    return group
+
+
 def find_symmetry(ticket: Ticket, volume: FloatArray, voxel_size: float) -> SymmetryReport:
     """Find the point group of a map."""
     ticket.step("Looking for axes")
@@ -61,13 +77,18 @@ def apply_motion(ticket: Ticket, origin: Origin, motion: Motion) -> Origin:
 
 
 def impose_group(
-    ticket: Ticket, origin: Origin, motion: Motion, group: str, voxel_size: float
+    ticket: Ticket, origin: Origin, motion: Motion, group: PointGroup, voxel_size: float
 ) -> Imposed:
     """Impose a group on a map that is first moved, and judge."""
-    point_group = PointGroup.parse(group)
     aligned = apply_motion(ticket, origin, motion)
-    ticket.step(f"Imposing {group}")
-    return Imposed(aligned, judge_symmetry(aligned.result, point_group, voxel_size=voxel_size))
+    ticket.step(f"Imposing {group.name}")
+    return Imposed(aligned, judge_symmetry(aligned.result, group, voxel_size=voxel_size))
+
+
+def flip_map(ticket: Ticket, origin: Origin) -> Origin:
+    """Return a map in the other hand."""
+    ticket.step("Flipping the hand")
+    return origin.mirrored()
 
 
 def save_map(ticket: Ticket, origin: Origin, motion: Motion, path: Path, voxel_size: float) -> Path:
@@ -138,14 +159,14 @@ class MotionScore:
         self._volume: FloatArray | None = None
         self._search: Search | None = None
 
-    def of(self, volume: FloatArray, group: str, motion: Motion) -> float:
+    def of(self, volume: FloatArray, group: PointGroup, motion: Motion) -> float:
         """Return the agreement of the map with its copies about the axes of the setting.
 
         Parameters
         ----------
         volume : (n, n, n)
             Real space (z, y, x).
-        group : str
+        group : PointGroup
         motion : Motion
             That the map is shown with.
 
@@ -160,5 +181,5 @@ class MotionScore:
         working = self._search.working
         centre = (motion.shift - working.offset) / working.side
         fit = Fit(motion.rotation.T, centre, 0.0, self._search.weight)
-        evidence = gather_evidence(working, PointGroup.parse(group), fit)
+        evidence = gather_evidence(working, group, fit)
         return float(np.clip(evidence.agreement, -1, 1))
