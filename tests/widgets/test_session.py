@@ -343,9 +343,32 @@ def test_closing_another_window_leaves_the_run_alone(
 def test_the_log_is_kept_for_the_window(session, dataset, tmp_path, qtbot):
     session.start(dataset, tmp_path / "run", SETTINGS)
     until_idle(qtbot, session)
-    text = "\n".join(session.log.lines_after(0))
+    text = "\n".join(line.text for line in session.log.lines_after(0))
     assert "12 particles from" in text
     assert "6/6" in text
+
+
+def test_the_log_of_a_run_that_is_opened_again_is_that_of_its_file(
+    session, dataset, tmp_path, qtbot
+):
+    for name in ("first", "second"):
+        session.start(dataset, tmp_path / name, SETTINGS)
+        until_idle(qtbot, session)
+    session.reopen(tmp_path / "first")
+    text = "\n".join(line.text for line in session.log.lines_after(0))
+    assert text + "\n" == (tmp_path / "first" / "log.txt").read_text()
+
+
+def test_a_resumed_run_goes_on_below_its_log(session, dataset, tmp_path, qtbot):
+    session.start(dataset, tmp_path / "run", SETTINGS)
+    until(qtbot, lambda: session.summaries)
+    session.stop()
+    until_idle(qtbot, session)
+    session.resume(tmp_path / "run")
+    until_idle(qtbot, session)
+    text = "\n".join(line.text for line in session.log.lines_after(0))
+    assert [f" {i}/6 " in text for i in range(1, 7)] == [True] * 6
+    assert text.index("stopped; continue with") < text.index(", resumed")
 
 
 def test_iterations_are_looked_back_at_and_the_newest_is_followed(

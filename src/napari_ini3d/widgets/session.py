@@ -173,6 +173,7 @@ class RunSession(QObject):
         self.summaries = [IterationSummary.from_json(line) for line in run.read_progress()]
         self.run_folder, self.latest, self.error, self.dropped = run.path, None, None, 0
         self.layers.look_back(run.path)
+        self.log.begin_anew(run.log_path)
         self._change_state("idle")
 
     def pause(self) -> None:
@@ -199,6 +200,7 @@ class RunSession(QObject):
         self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
         self._run = BackgroundRun(start, self.run_folder)
         self.layers.begin(self.run_folder)
+        self.log.begin_anew(RunFolder(self.run_folder).log_path)  # of a run that is resumed
         self.log.listen()
         worker = self._make_worker(self._run)
         self._change_state("running")
