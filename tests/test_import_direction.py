@@ -17,7 +17,7 @@ LAYERS = (
     {"io", "engine", "symmetry", "simulation", "comparison", "registration"},
     {"kernels"},
     {"geometry", "fourier", "optics", "masks"},
-    {"particles", "settings", "errors"},
+    {"particles", "settings", "errors", "compiled"},
 )
 RANK = {name: len(LAYERS) - i for i, names in enumerate(LAYERS) for name in names}
 

@@ -233,19 +233,3 @@ def test_kernels_give_the_same_bits_twice(rng):
     cpu.dense_posterior(other, norm, log_prior, summary[1])
     assert np.array_equal(scores, other)
     assert np.array_equal(summary[0], summary[1])
-
-
-def test_kernels_compile_where_nothing_can_be_kept_on_disk(monkeypatch):
-    real = cpu.numba.njit
-
-    def no_place(**options: object):
-        if options.get("cache"):
-
-            def refuse(function: object) -> None:
-                raise RuntimeError("no locator available")
-
-            return refuse
-        return real(**options)
-
-    monkeypatch.setattr(cpu.numba, "njit", no_place)
-    assert cpu._jit(lambda x: x + 1)(2) == 3

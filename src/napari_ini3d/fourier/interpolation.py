@@ -12,7 +12,6 @@ This is the one module below `kernels` with compiled loops: resampling is part o
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,9 +26,8 @@ import scipy.fft
 from numpy.polynomial import chebyshev
 from scipy.special import i0
 
+from napari_ini3d.compiled import jit
 from napari_ini3d.errors import MapError
-
-logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.floating]
 Float32 = npt.NDArray[np.float32]
@@ -43,16 +41,6 @@ _DEGREE = 9  # of the polynomials that stand for the bell; 7 is enough for 2e-7
 _MARGIN = _WIDTH // 2 + 1  # samples repeated on each side, so that the bell never leaves the grid
 _TILE = 8  # voxels; tiles are read one after another to stay in the cache
 _TOLERANCE = 1e-6  # voxels; a point this little outside the box is on its border
-
-
-def _jit(function: Any) -> Any:
-    """Compile at first use, and keep the result on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError as error:  # neither the package nor the home can be written
-        logger.info("compiled kernels are not kept: %s", error)
-        return numba.njit(**options)(function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +106,7 @@ class FineMap:
             raise MapError("a rotation or shift is not finite; a map can be turned by numbers only")
         n = self.box_size
         out = np.zeros((n, n, n), dtype=np.float32)
-        reach = 3.0 * n * n if radius is None else radius**2
+        reach = 3.0 * n * n if radius is None else float(radius) ** 2
         fine_size = self.samples.shape[0] - 2 * _MARGIN
 
         def read_layer(layer: int) -> None:
@@ -226,7 +214,7 @@ def _bell_polynomials() -> Float32:
 # flat row need no check for negative ones: half the time of a loop over the samples of a row.
 
 
-@_jit
+@jit
 def _read_layer(
     samples: Float32,
     side: int,
@@ -252,7 +240,7 @@ def _read_layer(
                         )
 
 
-@_jit
+@jit
 def _read_point(
     samples: Float32,
     side: int,
@@ -303,7 +291,7 @@ def _read_point(
     return total / np.float32(matrices.shape[0])
 
 
-@_jit
+@jit
 def _weigh(bell: Float32, t: np.float32, out: Float32) -> None:
     for j in range(_WIDTH):
         out[j] = bell[-1, j]

@@ -8,31 +8,18 @@ the P frequencies of a `FrequencyDisk`.
 
 from __future__ import annotations
 
-import logging
 import math
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-logger = logging.getLogger(__name__)
+from napari_ini3d.compiled import jit
 
 Float32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
 Int32 = npt.NDArray[np.int32]
 
 _LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no -inf
-
-
-def _jit(function: Any) -> Any:
-    """Compile at first use, and keep the result on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError as error:  # neither the package nor the home can be written
-        logger.info("compiled kernels are not kept: %s", error)
-        return numba.njit(**options)(function)
 
 
 def project(map_ft: Complex64, matrices: Float32, kx: Float32, ky: Float32, out: Complex64) -> None:
@@ -94,7 +81,7 @@ def _floats(cube: Complex64) -> Float32:
 # components into vector gathers: complex products and signed indices cost three times as much.
 
 
-@_jit
+@jit
 def _project(
     parts: Float32, m: int, matrices: Float32, kx: Float32, ky: Float32, out: Float32
 ) -> None:
@@ -142,7 +129,7 @@ def _project(
             section[2 * p + 1] = (gx * near + fx * far) * sign
 
 
-@_jit
+@jit
 def _backproject(
     numerator: Float32,
     denominator: Float32,
@@ -190,7 +177,7 @@ def _backproject(
                 map_denominator[np.uint32(c + one)] += weight * far
 
 
-@_jit
+@jit
 def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
     """Write e^x for x <= 0 to `out`, 0 below -20; relative error 1e-6.
 
@@ -214,7 +201,7 @@ def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
         out[j] = out[j] * power[j] if x[j] > np.float32(-20.0) else np.float32(0.0)
 
 
-@_jit
+@jit
 def dense_posterior(
     scores: Float32, norm: Float32, log_prior: Float32, summary: npt.NDArray[np.float64]
 ) -> None:
@@ -277,7 +264,7 @@ def dense_posterior(
         summary[b, 3] = best_s
 
 
-@_jit
+@jit
 def significant_rotations(
     weights: Float32, share: float, most: int, rotation: Int32, shift: Int32, count: Int32
 ) -> None:
@@ -316,7 +303,7 @@ def significant_rotations(
             rotation[b, j], shift[b, j] = r, best
 
 
-@_jit
+@jit
 def fine_products(
     slices: Complex64,
     row_slice: Int32,
@@ -358,7 +345,7 @@ def fine_products(
         norm[n] = np.float32(0.5) * total
 
 
-@_jit
+@jit
 def symmetrise(
     numerator: Complex64,
     denominator: Float32,

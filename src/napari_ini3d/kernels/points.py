@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from napari_ini3d.kernels.cpu import _jit
+from napari_ini3d.compiled import jit
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -21,7 +21,7 @@ Complex64 = npt.NDArray[np.complex64]
 _TURN = 2 * np.pi
 
 
-@_jit
+@jit
 def read_points(cube: Complex64, rotations: Float32, points: Float32, out: Complex64) -> None:
     """Fill `out` (R, N) with the components at the points ``points @ rotations[r]``, trilinear.
 
@@ -56,7 +56,7 @@ def read_points(cube: Complex64, rotations: Float32, points: Float32, out: Compl
             out[r, i] = complex(value.real, value.imag * sign)
 
 
-@_jit
+@jit
 def compare_copies(
     cube: Complex64,
     points: Float32,
