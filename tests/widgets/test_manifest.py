@@ -39,4 +39,5 @@ def test_every_command_is_used():
         for kind in ("widgets", "readers", "writers", "sample_data")
         for item in getattr(contributions, kind) or []
     }
+    used |= {item.command for items in contributions.menus.values() for item in items}
     assert {command.id for command in contributions.commands} == used
