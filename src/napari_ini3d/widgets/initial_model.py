@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.io.run_removal import delete_run
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.layers import METADATA_KEY
 from napari_ini3d.widgets.fields import label_of
@@ -20,6 +21,7 @@ from napari_ini3d.widgets.log_view import LogView
 from napari_ini3d.widgets.mask_circle import MaskCircle
 from napari_ini3d.widgets.memory import (
     Choice,
+    forget_run,
     load_choice,
     remember_run,
     remember_settings,
@@ -27,6 +29,7 @@ from napari_ini3d.widgets.memory import (
 )
 from napari_ini3d.widgets.particle_summary import ParticleSummary
 from napari_ini3d.widgets.preferences import next_folder, preferred_output, preferred_settings
+from napari_ini3d.widgets.run_comparison import compare_runs
 from napari_ini3d.widgets.run_history import RunHistory
 from napari_ini3d.widgets.run_panel import RunPanel
 from napari_ini3d.widgets.session import RunSession
@@ -241,6 +244,20 @@ class InitialModelWidget(QWidget):
             return
         self._try(lambda: self.session.reopen(folder))
 
+    def _compare(self, folders: tuple[Path, Path]) -> None:
+        viewer = self._viewer()
+        if viewer is not None:
+            self._try(lambda: compare_runs(viewer, *folders))
+
+    def _delete(self, folder: Path) -> None:
+        def delete() -> None:
+            self.session.forget(folder)
+            delete_run(RunFolder(folder))
+            forget_run(folder)
+
+        self._try(delete)
+        self._after_run()
+
     def _try(self, action: Any) -> None:
         try:
             action()
@@ -287,6 +304,8 @@ class InitialModelWidget(QWidget):
         self.history.open_clicked.connect(self._open_run)
         self.history.clone_clicked.connect(self._clone)
         self.history.resume_clicked.connect(self._on_resume)
+        self.history.compare_clicked.connect(self._compare)
+        self.history.delete_confirmed.connect(self._delete)
         self.session.state_changed.connect(self._on_state)
         self.session.finished.connect(self._on_finished)
         self.session.failed.connect(self._on_failed)

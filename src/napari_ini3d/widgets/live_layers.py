@@ -99,6 +99,16 @@ class LiveLayers:
         _set_visible(self._history(), visible=False)
         _set_visible(self._newest(), visible=True)
 
+    def forget(self, folder: Path) -> None:
+        """Remove the layers that read the iterations of a run; its newest maps stay."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        for layer in list(viewer.layers):
+            known = layer.metadata.get(METADATA_KEY, {})
+            if known.get("kind") == "run" and Path(str(known.get("path"))) == folder:
+                viewer.layers.remove(layer)
+
     def show_iteration(self, iteration: int) -> int:
         """Look back at an iteration, or the last kept one before it; return which it is.
 

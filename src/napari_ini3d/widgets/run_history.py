@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtCore import QItemSelectionModel, Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
+    QMessageBox,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.run_list import RunEntry, read_entry
+from napari_ini3d.io.run_removal import run_files
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.widgets.memory import forget_run, known_runs
 from napari_ini3d.widgets.validation import is_resumable
@@ -27,18 +29,24 @@ COLUMNS = ("Run", "State", "Resolution", "Started", "Particles")
 
 
 class RunHistory(QWidget):
-    """A table of runs, the newest first, and what can be done with the one that is chosen.
+    """A table of runs, the newest first, and what can be done with those that are chosen.
 
     Signals
     -------
     open_clicked, clone_clicked, resume_clicked : Path
         The folder of the run whose maps are to be shown, whose settings are to be taken, or that
         is to go on.
+    compare_clicked : tuple of Path
+        The folders of two runs, the older one first.
+    delete_confirmed : Path
+        The folder of the run that is to be deleted; the user was asked.
     """
 
     open_clicked = Signal(object)
     clone_clicked = Signal(object)
     resume_clicked = Signal(object)
+    compare_clicked = Signal(object)
+    delete_confirmed = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,8 +54,11 @@ class RunHistory(QWidget):
         self.open = QPushButton("Show maps")
         self.clone = QPushButton("Use its settings")
         self.resume = QPushButton("Resume")
+        self.compare = QPushButton("Compare")
         self.report = QPushButton("Report")
+        self.browse = QPushButton("Open folder")
         self.remove = QPushButton("Remove from list")
+        self.delete = QPushButton("Delete …")
         self._entries: list[RunEntry] = []
         self._lay_out()
         self._connect()
@@ -55,13 +66,19 @@ class RunHistory(QWidget):
 
     @property
     def chosen(self) -> RunEntry | None:
-        """The run that is chosen."""
+        """The run that is chosen; None where there are several."""
+        entries = self.all_chosen
+        return entries[0] if len(entries) == 1 else None
+
+    @property
+    def all_chosen(self) -> list[RunEntry]:
+        """The runs that are chosen, the newest first."""
         rows = {index.row() for index in self.table.selectedIndexes()}
-        return self._entries[rows.pop()] if len(rows) == 1 else None
+        return [self._entries[row] for row in sorted(rows)]
 
     def refresh(self) -> None:
         """Read the list again; runs whose folders are gone are left out."""
-        chosen = self.chosen
+        chosen = {entry.folder for entry in self.all_chosen}
         self._entries = []
         for folder in known_runs():
             try:
@@ -72,15 +89,17 @@ class RunHistory(QWidget):
         for row, entry in enumerate(self._entries):
             self._fill(row, entry)
         self.table.resizeColumnsToContents()
-        if self._entries:
-            self.choose(self._entries[0].folder if chosen is None else chosen.folder)
+        there = [entry.folder for entry in self._entries]
+        self.choose(*(chosen.intersection(there) or there[:1]))
         self._on_selection()
 
-    def choose(self, folder: Path) -> None:
-        """Choose a run."""
+    def choose(self, *folders: Path) -> None:
+        """Choose runs, and no others."""
+        self.table.clearSelection()
+        mode = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row, entry in enumerate(self._entries):
-            if entry.folder == folder:
-                self.table.selectRow(row)
+            if entry.folder in folders:
+                self.table.selectionModel().select(self.table.model().index(row, 0), mode)
 
     def showEvent(self, event: object) -> None:
         """Look at the folders when the list is seen."""
@@ -106,8 +125,9 @@ class RunHistory(QWidget):
 
     def _on_selection(self) -> None:
         entry = self.chosen
-        for button in (self.open, self.clone, self.remove):
+        for button in (self.open, self.clone, self.browse, self.remove, self.delete):
             button.setEnabled(entry is not None)
+        self.compare.setEnabled(len(self.all_chosen) == 2)
         self.resume.setEnabled(entry is not None and is_resumable(entry.folder))
         has_report = entry is not None and RunFolder(entry.folder).report_path.is_file()
         self.report.setEnabled(has_report)
@@ -116,6 +136,23 @@ class RunHistory(QWidget):
         if self.chosen is not None:
             path = RunFolder(self.chosen.folder).report_path
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
+
+    def _on_browse(self) -> None:
+        if self.chosen is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.chosen.folder)))
+
+    def _on_compare(self) -> None:
+        newer, older = (entry.folder for entry in self.all_chosen)
+        self.compare_clicked.emit((older, newer))
+
+    def _on_delete(self) -> None:
+        entry = self.chosen
+        if entry is None:
+            return
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        question = deletion_question(entry)
+        if QMessageBox.question(self, "Delete a run", question, yes | no, no) == yes:
+            self.delete_confirmed.emit(entry.folder)
 
     def _on_remove(self) -> None:
         if self.chosen is not None:
@@ -132,22 +169,52 @@ class RunHistory(QWidget):
         self.open.clicked.connect(lambda: self._emit(self.open_clicked))
         self.clone.clicked.connect(lambda: self._emit(self.clone_clicked))
         self.resume.clicked.connect(lambda: self._emit(self.resume_clicked))
+        self.compare.clicked.connect(self._on_compare)
         self.report.clicked.connect(self._on_report)
+        self.browse.clicked.connect(self._on_browse)
+        self.delete.clicked.connect(self._on_delete)
         self.remove.clicked.connect(self._on_remove)
 
     def _lay_out(self) -> None:
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.table.verticalHeader().hide()
         self.table.setTabKeyNavigation(False)
         self.table.setAccessibleName("Runs")
         buttons = QGridLayout()
-        places = (self.open, self.clone, self.resume, self.report, self.remove)
+        places = (
+            self.open,
+            self.clone,
+            self.resume,
+            self.compare,
+            self.report,
+            self.browse,
+            self.remove,
+            self.delete,
+        )
         for place, button in enumerate(places):
             buttons.addWidget(button, place // 3, place % 3)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.table, 1)
         layout.addLayout(buttons)
+        self.compare.setToolTip(
+            "<p>Lay the maps of two runs upon each other; choose them with Ctrl held down.</p>"
+        )
         self.remove.setToolTip("<p>The folder and its files stay.</p>")
+        self.delete.setToolTip("<p>Delete the files of the run, after a question.</p>")
+
+
+def deletion_question(entry: RunEntry) -> str:
+    """Return what a user is asked before a run is deleted."""
+    files = run_files(RunFolder(entry.folder))
+    size = sum(path.stat().st_size for path in files) / 1e6
+    lines = [
+        f"Delete the run {entry.folder.name}, {len(files)} files of {size:.1f} MB?",
+        str(entry.folder),
+        "This cannot be undone. Other files in the folder stay.",
+    ]
+    if entry.outcome == "not ended":
+        lines.append("It has not ended: make sure that it does not go on somewhere else.")
+    return "\n\n".join(lines)

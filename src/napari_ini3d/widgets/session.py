@@ -176,6 +176,23 @@ class RunSession(QObject):
         self.log.begin_anew(run.log_path)
         self._change_state("idle")
 
+    def forget(self, folder: Path) -> None:
+        """Show nothing of a run any more that would be read from its folder.
+
+        Raises
+        ------
+        RunFolderError
+            If the run is going on, in this viewer or in another.
+        """
+        for session in _sessions.values():
+            if session.busy and session.run_folder == folder:
+                raise RunFolderError(f"the run in {folder} is going on; stop it first")
+        self.layers.forget(folder)
+        if self.run_folder == folder and not self.busy:
+            self.run_folder, self.summaries, self.latest, self.error = None, [], None, None
+            self.log.begin_anew()
+            self._change_state("idle")
+
     def pause(self) -> None:
         """Hold the run after the iteration in hand; its memory stays taken."""
         if self._run is not None and self.state == "running":
