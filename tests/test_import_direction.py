@@ -30,6 +30,8 @@ ALLOWED_ONLY_IN = {
     "magicgui": ("widgets/",),
     "qtpy": ("widgets/",),
     "superqt": ("widgets/",),
+    "pyqtgraph": ("widgets/",),
+    "vispy": ("widgets/",),
     "PyQt6": ("widgets/",),
     "PySide6": ("widgets/",),
     "typer": ("cli/",),
@@ -125,7 +127,7 @@ def test_importing_every_module_loads_no_window_toolkit_and_no_cupy():
     ]
     code = (
         f"import sys, importlib\nfor name in {names!r}: importlib.import_module(name)\n"
-        "heavy = ('napari', 'cupy', 'qtpy', 'PyQt5', 'PyQt6', 'PySide6')\n"
+        "heavy = ('napari', 'cupy', 'qtpy', 'PyQt5', 'PyQt6', 'PySide6', 'pyqtgraph', 'vispy')\n"
         "sys.stdout.write(','.join(name for name in heavy if name in sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
