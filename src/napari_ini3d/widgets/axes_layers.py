@@ -40,7 +40,7 @@ _FIXED: tuple[Part, ...] = FRAME_PARTS  # stay where they are when the map is mo
 _FRAME_REACH, _AXES_REACH, _SPHERE_REACH = 1.4, 1.2, 1.12  # of the radius of the particle
 LETTER_REACH = 1.5
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
-_FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.02, 0.025, 0.1  # of the radius of the particle
+_FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.045, 0.05, 0.1  # of the radius of the particle
 _MANY_AXES = 10
 _SEE_THROUGH = Colormap(
     [[0.3, 0.2, 0.5, 0.1], [0.45, 0.1, 0.5, 0.3], [0.9, 0.4, 0.3, 0.8], [1.0, 0.95, 0.6, 1.0]],
@@ -58,10 +58,10 @@ def particle_radius(viewer: Any, layer: Layer) -> float:
     volume = shown_volume(viewer, layer)
     n = volume.shape[0]
     if not np.isfinite(volume).all() or volume.min() == volume.max():
-        return 0.35 * n
+        return float(0.35 * n)
     extent = find_extent(volume)
-    radius = extent.radius + float(np.linalg.norm(extent.centre))
-    return min(max(radius, _LEAST_REACH * n), _MOST_REACH * n / _AXES_REACH)
+    radius: float = extent.radius + float(np.linalg.norm(extent.centre))
+    return float(min(max(radius, _LEAST_REACH * n), _MOST_REACH * n / _AXES_REACH))
 
 
 def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True) -> list[Layer]:

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
+import numpy as np
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
@@ -27,7 +28,14 @@ from napari_ini3d.errors import Ini3dError, MapError
 from napari_ini3d.widgets.curves import FscPlot
 from napari_ini3d.widgets.layer_choice import LayerChoice
 from napari_ini3d.widgets.map_changes import add_beside
-from napari_ini3d.widgets.placement import Motion, Origin, known, origin_of, voxel_size_of
+from napari_ini3d.widgets.placement import (
+    Motion,
+    Origin,
+    known,
+    origin_of,
+    unwrapped,
+    voxel_size_of,
+)
 from napari_ini3d.widgets.side_by_side import IMPOSED_COLOUR, SideBySide
 from napari_ini3d.widgets.slices import SlicedMap, SlicesView
 from napari_ini3d.widgets.symmetry_panels import tip, words
@@ -53,7 +61,7 @@ class CompareWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        real: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        real: Any = unwrapped(napari_viewer)
         self._viewer = ref(real)
         self.tasks = TaskRunner(self)
         self.comparison = SideBySide.of(napari_viewer)
@@ -161,7 +169,7 @@ class CompareWidget(QWidget):
         if self.first.count() > 1:
             self.first.setCurrentIndex(1)
 
-    def _on_map(self, _layer: Image | None = None) -> None:
+    def _on_list(self) -> None:
         """Take a second map as soon as there is one."""
         if self.first.layer is self.second.layer and self.first.count() > 1:
             self.first.setCurrentIndex(1 if self.second.currentIndex() == 0 else 0)
@@ -216,7 +224,8 @@ class CompareWidget(QWidget):
         self.cancel.clicked.connect(self.tasks.cancel)
         self.beside.clicked.connect(self._compare)
         self.first.chosen.connect(self.refresh)
-        self.second.chosen.connect(self._on_map)
+        self.second.chosen.connect(self.refresh)
+        self.second.offered.connect(self._on_list)  # the last of the two to be filled
         self.tasks.changed.connect(self.refresh)
         self.comparison.changed.connect(self.refresh)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -238,8 +247,8 @@ def describe(found: MapComparison) -> list[str]:
     laid = found.registration
     if laid is None:
         return lines
-    angle = Rotation.from_matrix(laid.rotation).magnitude() * 57.29577951308232
-    shift = float((laid.shift**2).sum() ** 0.5) * found.voxel_size
+    angle = np.rad2deg(Rotation.from_matrix(laid.rotation).magnitude())
+    shift = float(np.linalg.norm(laid.shift)) * found.voxel_size
     hand = "⚠ The hands differ: the second was mirrored." if laid.mirrored else "Same hand."
     return [*lines, f"The second was turned by {angle:.1f}° and shifted by {shift:.1f} Å.", hand]
 

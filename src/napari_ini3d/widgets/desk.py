@@ -25,6 +25,7 @@ from napari_ini3d.widgets.placement import (
     place_trial,
     rebase_trial,
     try_motion,
+    unwrapped,
     voxel_size_of,
 )
 from napari_ini3d.widgets.side_by_side import SideBySide
@@ -62,7 +63,7 @@ class Desk(QObject):
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
-        real: Any = getattr(viewer, "__wrapped__", viewer)
+        real: Any = unwrapped(viewer)
         self.viewer_ref: ReferenceType[Any] = ref(real)
         self.tasks = TaskRunner(self)
         self.comparison = SideBySide.of(viewer)

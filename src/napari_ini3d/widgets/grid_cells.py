@@ -24,7 +24,7 @@ from napari_ini3d.widgets.axes_layers import (
 from napari_ini3d.widgets.placement import MapAxes, known
 from napari_ini3d.widgets.viewing import centre_camera, remember, show_map
 
-_DIFFERENCE_COLOURS = {"more": "#e69f00", "less": "#0072b2"}  # in the map than in the imposed one
+_DIFFERENCE_COLOURS = {"+": "#e69f00", "−": "#0072b2"}  # of the map from the imposed one
 _ROOM = 2.2  # of a cell, for what reaches 1 to either side
 _DIFFERENCE_LEVEL = 0.4  # of the level of the maps
 
@@ -52,6 +52,7 @@ class ViewerState:
     order: list[ReferenceType[Layer]]
     visible: list[tuple[ReferenceType[Layer], bool]]
     named: list[tuple[ReferenceType[Layer], bool]]
+    selected: list[ReferenceType[Layer]]
     grid: dict[str, Any]
     camera: dict[str, Any]
 
@@ -91,7 +92,7 @@ def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Lay
             viewer,
             sign * difference.volume,
             difference.voxel_size,
-            f"difference: {word} than imposed",
+            f"difference ({word})",
             colormap=colour,
             metadata={"comparison": True},
         )
@@ -113,6 +114,7 @@ def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) ->
         layer.visible = id(layer) in shown and id(layer) not in padding
     for cell in cells:
         cell[0].name_overlay.visible = True
+    viewer.layers.selection = [cells[0][0]]  # whose level is that of all
     grid = viewer.canvas.grid
     grid.stride = stride
     grid.shape = grid_shape(len(cells), viewer.canvas.size)
@@ -161,6 +163,7 @@ def remember_viewer(viewer: Any) -> ViewerState:
         order=[ref(layer) for layer in viewer.layers],
         visible=[(ref(layer), layer.visible) for layer in viewer.layers],
         named=[(ref(layer), layer.name_overlay.visible) for layer in viewer.layers],
+        selected=[ref(layer) for layer in viewer.layers.selection],
         grid={name: getattr(grid, name) for name in ("stride", "shape", "spacing", "enabled")},
         camera={name: getattr(camera, name) for name in ("zoom", "center")}
         | {"ndisplay": viewer.dims.ndisplay},
@@ -182,6 +185,8 @@ def restore_viewer(viewer: Any, before: ViewerState) -> None:
         layer = reference()
         if layer is not None:
             layer.name_overlay.visible = named
+    kept = (reference() for reference in before.selected)
+    viewer.layers.selection = [layer for layer in kept if layer in viewer.layers]
     viewer.dims.ndisplay = before.camera["ndisplay"]
     viewer.scene.camera.zoom = before.camera["zoom"]
     viewer.scene.camera.center = before.camera["center"]

@@ -10,7 +10,7 @@ from weakref import ReferenceType, ref
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
-from napari_ini3d.widgets.placement import is_map_layer
+from napari_ini3d.widgets.placement import is_map_layer, unwrapped
 
 if TYPE_CHECKING:
     import napari
@@ -30,9 +30,12 @@ class LayerChoice(QComboBox):
     -------
     chosen : Image or None
         Another layer than before; None where there is none any more.
+    offered
+        The list has changed.
     """
 
     chosen = Signal(object)
+    offered = Signal()
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class LayerChoice(QComboBox):
 
     def choose(self, layer: Image) -> None:
         """Choose a layer of the list."""
+        layer = unwrapped(layer)
         for index, offered in enumerate(self._offered):
             if offered() is layer:
                 self.setCurrentIndex(index)
@@ -88,6 +92,7 @@ class LayerChoice(QComboBox):
         self.setCurrentIndex(index if layers else -1)
         self.blockSignals(False)
         self._tell()
+        self.offered.emit()
 
     def _on_inserted(self, event: Any) -> None:
         event.value.events.name.connect(self._on_list)

@@ -189,6 +189,11 @@ def known(layer: Layer, entry: str) -> Any:
     return layer.metadata.get(METADATA_KEY, {}).get(entry)
 
 
+def unwrapped(thing: Any) -> Any:
+    """Return a viewer or layer itself: plugins are given proxies, which die when let go."""
+    return getattr(thing, "__wrapped__", thing)
+
+
 def is_map_layer(layer: Layer) -> bool:
     """Tell whether a layer holds maps: an image with cubic volumes, not particles."""
     if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim not in (3, 4):

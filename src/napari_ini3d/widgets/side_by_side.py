@@ -29,7 +29,7 @@ from napari_ini3d.widgets.grid_cells import (
     remember_viewer,
     restore_viewer,
 )
-from napari_ini3d.widgets.placement import MapAxes, known
+from napari_ini3d.widgets.placement import MapAxes, known, unwrapped
 from napari_ini3d.widgets.viewing import level_in_sigma, set_level_in_sigma, show_map
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class SideBySide(QObject):
     @classmethod
     def of(cls, viewer: napari.Viewer) -> Self:
         """Return that of a viewer; the same one each time."""
-        real: Any = getattr(viewer, "__wrapped__", viewer)
+        real = unwrapped(viewer)
         if real not in _shown:
             _shown[real] = cls(real)
         found: Self = _shown[real]
@@ -107,6 +107,7 @@ class SideBySide(QObject):
         if viewer is None:
             return
         self.leave()
+        maps = [unwrapped(layer) for layer in maps]
         self._before = remember_viewer(viewer)
         with self._undisturbed():
             cells = [
@@ -218,6 +219,7 @@ def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
     MapError
         If a map cannot be read.
     """
+    viewer = unwrapped(viewer)
     folder = RunFolder.open(Path(run_folder))
     files = SymmetryFiles(folder)
     facts = files.read_facts()

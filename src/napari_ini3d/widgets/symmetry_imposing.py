@@ -130,6 +130,7 @@ class ImposingControl(QObject):
             key=f"{aligned.unique_id}: {judgement.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
+        new.visible = False  # in one place with the aligned one it would only be mistaken for it
         original = _source_of(desk.viewer, aligned)
         self._impositions[aligned] = Imposition(ref(original), ref(aligned), ref(new), imposed)
         self._impositions[new] = self._impositions[aligned]
