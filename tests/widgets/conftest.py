@@ -68,6 +68,56 @@ def viewer(make_napari_viewer_proxy):
 
 
 @pytest.fixture
+def own_config(monkeypatch, tmp_path):
+    """Keep what the plugin remembers out of the user's folders, and from test to test apart."""
+    from napari_ini3d.widgets import memory
+
+    monkeypatch.setattr(memory, "config_folder", lambda: tmp_path / "config")
+
+
+@pytest.fixture
+def quick_engine(monkeypatch):
+    """A stand-in for the engine, whose iterations take no time."""
+    from fake_runs import FakeState, fake_reconstruct
+    from napari_ini3d import jobs
+
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    monkeypatch.setattr(jobs, "EngineState", FakeState)
+    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The errors of the dock *Initial model* that napari was asked to show."""
+    messages = []
+    for module in ("initial_model", "session", "run_panel", "symmetry_verdict"):
+        monkeypatch.setattr(f"napari_ini3d.widgets.{module}.show_error", messages.append)
+    return messages
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    """Particles with D2 symmetry, and their map beside them."""
+    from napari_ini3d.io.sample import write_dataset
+    from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+    phantom = make_phantom("D2", diameter=90.0, seed=3)
+    settings = SimulationSettings(number=300, box_size=32, pixel_size=5.0, snr=0.5, seed=3)
+    folder = tmp_path_factory.mktemp("data")
+    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+
+
+@pytest.fixture
+def widget(viewer, own_config):
+    """The dock *Initial model* in a window."""
+    from napari_ini3d.widgets.initial_model import InitialModelWidget
+
+    widget = InitialModelWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Initial model")
+    return widget
+
+
+@pytest.fixture
 def model():
     """A viewer without window, for what needs no drawing."""
     from napari.components import ViewerModel

@@ -12,73 +12,21 @@ pytest.importorskip("napari")
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QMessageBox, QScrollArea, QWidget
+from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
-from fake_runs import FakeState, fake_reconstruct
+from dock_driver import choose, press, until
+from fake_runs import fake_reconstruct
 from napari_ini3d import jobs
 from napari_ini3d.comparison import compare_maps
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.io.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
-from napari_ini3d.widgets import initial_model, memory, run_history, settings_menus
+from napari_ini3d.widgets import settings_menus
 from napari_ini3d.widgets.form import FOLDED
 from napari_ini3d.widgets.initial_model import InitialModelWidget
 from napari_ini3d.widgets.session import RunSession
 from napari_ini3d.widgets.side_by_side import SideBySide
-
-
-@pytest.fixture(autouse=True)
-def own_config(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "config_folder", lambda: tmp_path / "config")
-
-
-@pytest.fixture
-def quick_engine(monkeypatch):
-    """A stand-in for the engine, whose iterations take no time."""
-    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
-    monkeypatch.setattr(jobs, "EngineState", FakeState)
-    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """The errors that napari was asked to show."""
-    messages = []
-    monkeypatch.setattr(initial_model, "show_error", messages.append)
-    monkeypatch.setattr("napari_ini3d.widgets.session.show_error", messages.append)
-    return messages
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    phantom = make_phantom("D2", diameter=90.0, seed=3)
-    settings = SimulationSettings(number=300, box_size=32, pixel_size=5.0, snr=0.5, seed=3)
-    folder = tmp_path_factory.mktemp("data")
-    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
-
-
-@pytest.fixture
-def widget(viewer, qtbot):
-    widget = InitialModelWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Initial model")
-    return widget
-
-
-def until(qtbot, condition, timeout=60_000):
-    qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
-
-
-def choose(widget, qtbot, star):
-    widget.form.set_particles(star)
-    until(qtbot, lambda: widget.summary.preview is not None and widget.summary.preview.complete)
-
-
-def press(qtbot, button):
-    assert button.isEnabled(), button.text()
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def test_a_run_from_the_buttons_finds_the_truth(widget, viewer, dataset, tmp_path, qtbot):
@@ -325,24 +273,6 @@ def test_a_dock_opened_again_shows_the_run_that_went_on(
     assert "12/12" in again.log.text.toPlainText()
 
 
-def test_a_failing_engine_is_told_and_the_form_can_be_used_again(
-    widget, dataset, tmp_path, qtbot, monkeypatch, said, quick_engine
-):
-    def broken(*args, **kwargs):
-        yield next(fake_reconstruct(*args, **kwargs))
-        raise RuntimeError("CUDA error: an illegal memory access")
-
-    monkeypatch.setattr(jobs, "reconstruct", broken)
-    choose(widget, qtbot, dataset)
-    widget.form.output.text = str(tmp_path / "run")
-    press(qtbot, widget.panel.run)
-    until(qtbot, lambda: not widget.session.busy)
-    assert "illegal memory access" in said[0]
-    assert widget.panel.run.isEnabled()
-    assert widget.panel.resume.isEnabled()
-    assert "failed" in widget.panel.status.text()
-
-
 def test_iterations_are_shown_and_named(widget, viewer, dataset, tmp_path, qtbot, quick_engine):
     choose(widget, qtbot, dataset)
     widget.form.output.text = str(tmp_path / "run")
@@ -355,126 +285,6 @@ def test_iterations_are_shown_and_named(widget, viewer, dataset, tmp_path, qtbot
     assert "Iteration 2" in widget.panel.look_back.text()
     press(qtbot, widget.panel.look_back)
     assert widget.panel.look_back.text() == "Show iterations"
-
-
-def test_runs_are_listed_opened_again_and_cloned(
-    widget, viewer, dataset, tmp_path, qtbot, quick_engine
-):
-    choose(widget, qtbot, dataset)
-    widget.form.output.text = str(tmp_path / "run")
-    widget.form.fields["iterations"].value = 4
-    press(qtbot, widget.panel.run)
-    until(qtbot, lambda: not widget.session.busy)
-    widget.form.set_settings(InitialModelSettings())
-    widget.tabs.setCurrentWidget(widget.history)
-    table = widget.history.table
-    assert [table.item(0, column).text() for column in (0, 1)] == ["run", "finished (4)"]
-    viewer.layers.clear()
-    press(qtbot, widget.history.open)
-    assert viewer.layers[0].data.shape == (4, 32, 32, 32)
-    assert len(widget.session.summaries) == 4
-    press(qtbot, widget.history.clone)
-    assert widget.form.fields["iterations"].value == 4
-    assert widget.form.fields["mask_diameter"].value is None
-    assert widget.form.output.text == str(dataset.parent / "ini3d_001")
-    widget.tabs.setCurrentWidget(widget.history)
-    press(qtbot, widget.history.remove)
-    assert table.rowCount() == 0
-    assert (tmp_path / "run").is_dir()
-
-
-def do_runs(widget, qtbot, dataset, *folders):
-    choose(widget, qtbot, dataset)
-    for seed, folder in enumerate(folders):
-        widget.form.output.text = str(folder)
-        widget.form.fields["iterations"].value = 3
-        widget.form.fields["seed"].value = seed
-        press(qtbot, widget.panel.run)
-        until(qtbot, lambda: not widget.session.busy)
-    widget.tabs.setCurrentWidget(widget.history)
-
-
-def test_two_runs_are_compared_in_the_dock_for_it(
-    widget, viewer, dataset, tmp_path, qtbot, quick_engine
-):
-    folders = (tmp_path / "first", tmp_path / "second")
-    do_runs(widget, qtbot, dataset, *folders)
-    history = widget.history
-    assert not history.compare.isEnabled()
-    history.choose(*folders)
-    assert [entry.folder.name for entry in history.all_chosen] == ["second", "first"]
-    assert not history.open.isEnabled()
-    press(qtbot, history.compare)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-ini3d", "Compare maps")
-    for choice, folder in zip((dock.first, dock.second), folders, strict=True):
-        np.testing.assert_array_equal(
-            choice.layer.data, read_map(folder / "initial_model.mrc").data
-        )
-    until(qtbot, lambda: "Correlation" in dock.numbers.text())
-    assert SideBySide.of(viewer).active
-
-
-def test_a_run_without_a_map_cannot_be_compared(
-    widget, dataset, tmp_path, qtbot, quick_engine, said
-):
-    folders = (tmp_path / "first", tmp_path / "second")
-    do_runs(widget, qtbot, dataset, *folders)
-    for path in folders[0].glob("*.npz"):
-        path.unlink()
-    (folders[0] / "initial_model.mrc").unlink()
-    widget.history.choose(*folders)
-    press(qtbot, widget.history.compare)
-    assert "no written iteration" in said[0]
-
-
-def test_a_run_is_deleted_after_a_question(
-    widget, viewer, dataset, tmp_path, qtbot, quick_engine, monkeypatch
-):
-    asked, answer = [], QMessageBox.StandardButton.No
-    monkeypatch.setattr(
-        run_history.QMessageBox, "question", lambda _, __, text, *___: asked.append(text) or answer
-    )
-    folder = tmp_path / "run"
-    do_runs(widget, qtbot, dataset, folder)
-    (folder / "notes.txt").write_text("mine")
-    widget.session.layers.look_back()
-    press(qtbot, widget.history.delete)
-    assert "Delete the run run" in asked[0]
-    assert str(folder) in asked[0]
-    assert (folder / "initial_model.mrc").is_file()
-    answer = QMessageBox.StandardButton.Yes
-    press(qtbot, widget.history.delete)
-    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
-    assert widget.history.table.rowCount() == 0
-    assert [layer.name for layer in viewer.layers] == ["run"]  # none that reads what is gone
-    assert widget.panel.status.text() == "No run yet"
-    assert widget.panel.run.isEnabled()
-
-
-def test_a_run_that_goes_on_is_not_deleted(
-    widget, dataset, tmp_path, qtbot, quick_engine, monkeypatch, said
-):
-    yes = QMessageBox.StandardButton.Yes
-    monkeypatch.setattr(run_history.QMessageBox, "question", lambda *_: yes)
-    choose(widget, qtbot, dataset)
-    widget.form.output.text = str(tmp_path / "run")
-    press(qtbot, widget.panel.run)
-    until(qtbot, lambda: widget.session.summaries)
-    press(qtbot, widget.panel.pause)
-    widget.tabs.setCurrentWidget(widget.history)
-    press(qtbot, widget.history.delete)
-    assert "is going on; stop it first" in said[0]
-    assert (tmp_path / "run" / "settings.json").is_file()
-    press(qtbot, widget.panel.stop)
-    until(qtbot, lambda: not widget.session.busy)
-
-
-def test_the_folder_of_a_run_is_opened(widget, dataset, tmp_path, qtbot, quick_engine, monkeypatch):
-    opened = []
-    monkeypatch.setattr(run_history.QDesktopServices, "openUrl", opened.append)
-    do_runs(widget, qtbot, dataset, tmp_path / "run")
-    press(qtbot, widget.history.browse)
-    assert opened[0].toLocalFile() == str(tmp_path / "run")
 
 
 def test_the_form_is_copied_as_a_command_saved_and_loaded(
@@ -503,7 +313,7 @@ def test_the_form_is_copied_as_a_command_saved_and_loaded(
     assert widget.form.fields["classes"].value == 2
 
 
-def test_particles_that_are_open_are_taken(viewer, dataset, qtbot):
+def test_particles_that_are_open_are_taken(viewer, dataset, qtbot, own_config):
     viewer.open(str(dataset), plugin="napari-ini3d")
     widget = InitialModelWidget(viewer)
     qtbot.addWidget(widget)

@@ -48,6 +48,7 @@ class LiveLayers:
         self._viewer = viewer
         self._folder = Path()
         self._made: set[str] = set()
+        self._newest_hidden = False
         self._n_classes = 1
 
     @property
@@ -59,6 +60,7 @@ class LiveLayers:
         """Get ready for a run; the layers of others stay as they are."""
         self._folder, self._n_classes = folder, 1
         self._made.clear()
+        self._newest_hidden = False
 
     def show(self, progress: Progress) -> None:
         """Show the maps of an iteration in place of those before."""
@@ -66,6 +68,8 @@ class LiveLayers:
         if viewer is None:
             return
         self._n_classes = progress.n_classes
+        if self._newest_hidden and not self._history():  # the user has removed the iterations
+            self.look_at_newest()
         hidden = self.looking_back
         for k, volume in enumerate(progress.volumes):
             self._show_class(viewer, progress, k, volume, visible=not hidden)
@@ -93,11 +97,13 @@ class LiveLayers:
         self._bring_history_up_to_date(viewer, make=True)
         _set_visible(self._history(), visible=True)
         _set_visible(self._newest(), visible=False)
+        self._newest_hidden = True
 
     def look_at_newest(self) -> None:
         """Show the newest maps again."""
         _set_visible(self._history(), visible=False)
         _set_visible(self._newest(), visible=True)
+        self._newest_hidden = False
 
     def forget(self, folder: Path) -> None:
         """Remove the layers that read the iterations of a run; its newest maps stay."""

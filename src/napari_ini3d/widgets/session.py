@@ -10,6 +10,7 @@ run keeps most of the time.
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     import napari
 
     from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
 
 State = Literal["idle", "running", "paused", "stopping"]
 
@@ -106,6 +109,7 @@ class RunSession(QObject):
         self._viewer = ref(viewer)
         self._activity = Activity()
         self._run: BackgroundRun | None = None
+        self._undrawn = False
         self._shown_at: float | None = None
         self._rest_until = 0.0
         self._timer = QTimer(self)
@@ -215,6 +219,7 @@ class RunSession(QObject):
         self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
         self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
+        self._undrawn = False
         self._run = BackgroundRun(start, self.run_folder)
         self.layers.begin(self.run_folder)
         self.log.begin_anew(RunFolder(self.run_folder).log_path)  # of a run that is resumed
@@ -274,10 +279,20 @@ class RunSession(QObject):
     def _show(self, progress: Progress) -> None:
         self.latest = progress
         self._shown_at = time.monotonic()
-        self.layers.show(progress)
+        self._draw(progress)
         self.progressed.emit(progress)
         expected = expected_end(self.summaries, settings_of(self.run_folder))
         self._activity.move(progress.summary.iteration, expected)
+
+    def _draw(self, progress: Progress) -> None:
+        """Show the maps; where that fails, the run goes on, and it is said once."""
+        try:
+            self.layers.show(progress)
+        except Exception as error:
+            logger.exception("iteration %d is not shown", progress.summary.iteration)
+            if not self._undrawn:
+                show_error(f"The map is not shown, the run goes on. {explain(error)}")
+            self._undrawn = True
 
     def _end(self) -> None:
         run = self._run
@@ -293,7 +308,7 @@ class RunSession(QObject):
         if run.error is None:
             self.finished.emit(run.folder)
             return
-        show_error(_advise(run.error, run.folder))
+        show_error(_advise(run.error, run.folder, underway=bool(self.summaries)))
         self.failed.emit(run.error)
 
     def _change_state(self, state: State) -> None:
@@ -308,8 +323,11 @@ def _resume(folder: Path, choice: dict[str, int | None], stop: Any) -> Any:
     return resume_run(folder, stop=stop, **choice)
 
 
-def _advise(error: BaseException, folder: Path) -> str:
-    """Say what went wrong, and how to go on where the run can be resumed."""
-    begun = RunFolder(folder).has_begun and not isinstance(error, RunFolderError)
-    way_out = f"\nOnce that is mended, resume the run in {folder}." if begun else ""
+def _advise(error: BaseException, folder: Path, *, underway: bool) -> str:
+    """Say what went wrong, and how to go on where the run can be resumed.
+
+    A folder that was refused before the first iteration is no run of this session.
+    """
+    resumable = RunFolder(folder).has_begun and (underway or not isinstance(error, RunFolderError))
+    way_out = f"\nOnce that is mended, resume the run in {folder}." if resumable else ""
     return explain(error) + way_out
