@@ -1,0 +1,255 @@
+"""Take the pictures of docs/tour.md, and the README's animation, from real runs in a real window.
+
+usage: xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_tour.py [--work FOLDER]
+           [--part tour|animation|all] [--threads 2]
+
+It does what a user does: opens a sample, presses the docks' buttons, waits, and takes a picture
+of the window (1366 x 768, the smallest screen that the docks are made for). Napari's settings and
+the samples are kept in the work folder, apart from the user's. Needs napari, a display with
+OpenGL, and Pillow, which napari brings. For the animation, a run that is in the work folder already
+is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from napari_ini3d import InitialModelSettings, start_run
+from napari_ini3d.io.history import history_iterations, read_history
+from napari_ini3d.io.progress import IterationSummary
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+logger = logging.getLogger("tour")
+
+PICTURES = Path(__file__).parent / "images" / "tour"
+ANIMATION = Path(__file__).parent / "images" / "taking_shape.gif"
+WINDOW = (1366, 768)
+PLUGIN = "napari-ini3d"
+LONGEST = 1200.0  # seconds that are waited for anything
+SIDE = 400  # pixels of a frame of the animation
+AFTER = 30  # frames of its finished map
+VIEW = (-20.0, 30.0, 0.0)  # angles of the camera, degrees
+
+
+class Tour:
+    """A window, and what a user does in it."""
+
+    def __init__(self, work: Path, threads: int) -> None:
+        import napari
+        from qtpy.QtWidgets import QApplication
+
+        self.work, self.threads = work, threads
+        self.viewer: Any = napari.Viewer()
+        self.app: Any = QApplication.instance()
+        self.docks: dict[str, Any] = {}
+        self.viewer.window.resize(*WINDOW)
+
+    def open(self, name: str) -> Any:
+        """Open a dock from the Plugins menu, or bring it to the front; return its widget."""
+        if name not in self.docks:
+            self.docks[name] = self.viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+        dock, widget = self.docks[name]
+        dock.show()
+        dock.raise_()
+        self.wait(0.3)
+        return widget
+
+    def wait(self, seconds: float) -> None:
+        """Let the window live for a while."""
+        end = time.monotonic() + seconds
+        self.wait_for(lambda: time.monotonic() > end)
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Let the window live until something has happened."""
+        end = time.monotonic() + LONGEST
+        while not condition():
+            self.app.processEvents()
+            time.sleep(0.01)
+            if time.monotonic() > end:
+                raise SystemExit(f"waited for {LONGEST:.0f} s in vain")
+
+    def look(self, zoom: float | None = None) -> None:
+        """Turn the camera to where all pictures are taken from."""
+        camera = self.viewer.scene.camera
+        camera.center = (0.0, 0.0, 0.0)
+        camera.angles = VIEW
+        if zoom is not None:
+            camera.zoom = zoom
+
+    def picture(self, name: str) -> None:
+        """Take a picture of the whole window."""
+        self.wait(0.8)
+        shot = self.viewer.screenshot(canvas_only=False, flash=False)
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        small = Image.fromarray(shot[..., :3]).quantize(256, dither=Image.Dither.NONE)
+        small.save(PICTURES / f"{name}.png", optimize=True)
+        logger.info("%s", name)
+
+
+def start(tour: Tour) -> None:
+    """The empty form, then with the particles of a sample."""
+    form = tour.open("Initial model")
+    tour.picture("1_start")
+    tour.viewer.open_sample(PLUGIN, "d2_particles")
+    tour.wait_for(lambda: form.summary.preview is not None and form.summary.preview.complete)
+    form.form.fields["threads"].value = tour.threads
+    tour.wait(1.0)
+    tour.picture("2_particles")
+    form.circle_button.click()
+    tour.picture("3_mask")
+    form.circle_button.click()
+
+
+def run(tour: Tour) -> None:
+    """A map taking shape, then the finished run."""
+    form = tour.open("Initial model")
+    particles = tour.viewer.layers[0]
+    form.panel.run.click()
+    tour.wait_for(lambda: form.session.latest is not None)
+    particles.visible = False
+    tour.viewer.dims.ndisplay = 3
+    tour.look(zoom=3.0)
+    tour.wait_for(lambda: reached(form.session, 16.0) or not form.session.busy)
+    tour.picture("4_running")
+    tour.wait_for(lambda: not form.session.busy)
+    tour.picture("5_finished")
+
+
+def reached(session: Any, resolution: float) -> bool:
+    """Tell whether the map that is shown has got to a resolution (Å)."""
+    return session.latest is not None and session.latest.summary.best_resolution < resolution
+
+
+def converged(tour: Tour) -> None:
+    """The Convergence dock, page by page, and an iteration looked back at."""
+    dock = tour.open("Convergence")
+    tour.wait(1.0)
+    for number in range(dock.tabs.count()):
+        dock.tabs.setCurrentIndex(number)
+        word = dock.tabs.tabText(number).split()[0].lower()
+        tour.picture(f"6_convergence_{word}")
+    dock.tabs.setCurrentIndex(0)
+    dock.show_in_viewer(8)
+    tour.picture("7_iteration")
+    form = tour.open("Initial model")
+    form.panel.look_back.click()
+
+
+def symmetry(tour: Tour) -> None:
+    """The groups that were found, the self-rotation function, the axes, and the aligned map."""
+    dock = tour.open("Symmetry")
+    newest = next(layer for layer in tour.viewer.layers if layer.visible and layer.ndim == 3)
+    dock.desk.choice.choose(newest)
+    dock.find.detect.click()
+    tour.wait_for(lambda: not dock.desk.tasks.busy)
+    tour.look(zoom=2.6)
+    tour.picture("8_axes_found")
+    dock.find.sphere.setChecked(True)
+    tour.picture("9_self_rotation")
+    dock.find.sphere.setChecked(False)
+    dock.align.align.click()
+    tour.wait_for(lambda: not dock.desk.tasks.busy)
+    tour.picture("10_aligned")
+
+
+def compare(tour: Tour) -> None:
+    """The map beside the imposed one."""
+    dock = tour.open("Symmetry")
+    dock.files.impose.click()
+    tour.wait_for(lambda: not dock.desk.tasks.busy)
+    tour.look()
+    tour.picture("11_side_by_side")
+
+
+SCENES = (start, run, converged, symmetry, compare)
+
+
+# -- the animation -----------------------------------------------------------------------------
+
+
+def make_run(work: Path, threads: int) -> RunFolder:
+    """Do the run of the animation; one that is there is taken."""
+    from napari_ini3d.io.history import write_history
+
+    folder = RunFolder(work / "animation" / "run")
+    if folder.outcome() == "SUCCESS":
+        return folder
+    phantom = make_phantom("D2", diameter=120.0, seed=1)
+    settings = SimulationSettings(number=2000, box_size=64, pixel_size=2.9, snr=0.3, seed=1)
+    star = write_dataset(work / "animation", simulate_particles(phantom, settings), phantom)
+    choice = InitialModelSettings(threads=threads, starts=2, max_resolution=6.5)
+    for report in start_run(star, folder.path, choice):
+        write_history(folder, report.iteration, report.volumes, report.voxel_size)
+    return folder
+
+
+def animate(work: Path, threads: int) -> None:
+    """Draw a run, iteration by iteration, slowly turning."""
+    import napari
+
+    from napari_ini3d.widgets.viewing import show_map
+
+    folder = make_run(work, threads)
+    steps = {line["iteration"]: IterationSummary.from_json(line) for line in folder.read_progress()}
+    viewer = napari.Viewer()
+    iterations = history_iterations(folder)
+    shown = [*iterations, *[iterations[-1]] * AFTER]
+    frames = []
+    for number, iteration in enumerate(shown):
+        volume, voxel = read_history(folder, iteration, 0)
+        # napari looks for a surface in steps of 0.2: with larger values it draws much quicker
+        show_map(viewer, (volume / volume.std() * 100).astype(np.float32), voxel, "map")
+        camera = viewer.scene.camera
+        camera.angles, camera.zoom = (-15.0, 360.0 * number / len(shown), 0.0), SIDE / 150
+        shot = viewer.screenshot(canvas_only=True, size=(SIDE, SIDE), flash=False)
+        frames.append(annotate(Image.fromarray(shot[..., :3]), steps[iteration]))
+    viewer.close()
+    pause = [90] * len(frames)
+    small = [frame.quantize(64, dither=Image.Dither.NONE) for frame in frames]
+    small[0].save(
+        ANIMATION, save_all=True, append_images=small[1:], duration=pause, loop=0, optimize=True
+    )
+
+
+def annotate(frame: Image.Image, step: IterationSummary) -> Image.Image:
+    """Write iteration and resolution below a frame."""
+    draw = ImageDraw.Draw(frame)
+    text = f"iteration {step.iteration}   {step.best_resolution:.1f} Å"
+    draw.text((12, SIDE - 28), text, fill=(220, 220, 220), font_size=16)
+    return frame
+
+
+def main() -> None:
+    """Take all pictures, or a part of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ini3d-tour")
+    parser.add_argument("--part", choices=("tour", "animation", "all"), default="all")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
+    for name in ("config", "cache"):
+        os.environ[f"XDG_{name.upper()}_HOME"] = str(options.work / name)
+    os.environ["NAPARI_CONFIG"] = str(options.work / "config" / "napari.yaml")
+    if options.part != "animation":
+        tour = Tour(options.work, options.threads)
+        for scene in SCENES:
+            scene(tour)
+        tour.viewer.close()
+    if options.part != "tour":
+        animate(options.work, options.threads)
+
+
+if __name__ == "__main__":
+    main()
