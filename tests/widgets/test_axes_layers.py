@@ -75,7 +75,7 @@ def test_axes_follow_a_map_that_is_scaled_and_moved(viewer, layer):
     axes_layers.follow_map(viewer, layer)
     picture = photograph(viewer)
     centre = (-15.0, 12.0, 0.0)
-    points = along((1, 0, 0), 3, 1.3 * RADIUS * 2.0, centre)
+    points = along((1, 0, 0), 10, 1.3 * RADIUS * 2.0, centre)  # beside the letter Z
     assert share_in_colour(picture, points, axes_layers.FRAME_COLOURS["X"]) == 1
     where_it_was = along((1, 0, 0), 10, 1.3 * RADIUS * VOXEL)
     assert share_in_colour(picture, where_it_was, axes_layers.FRAME_COLOURS["X"]) < 0.2

@@ -150,6 +150,8 @@ def test_axes_move_with_their_map():
     np.testing.assert_allclose(axes.axes[0].direction, MOTION.rotation[:, 2], atol=1e-9)
     np.testing.assert_allclose(axes.centre, -MOTION.rotation @ MOTION.shift, atol=1e-9)
     assert axes.mirrored().centre[2] == -axes.centre[2]
+    assert axes.found
+    assert not MapAxes.of_setting("D2").found
 
 
 def test_an_origin_is_out_of_date_once_the_layer_has_other_values():

@@ -40,7 +40,7 @@ _FIXED: tuple[Part, ...] = FRAME_PARTS  # stay where they are when the map is mo
 _FRAME_REACH, _AXES_REACH, _SPHERE_REACH = 1.4, 1.2, 1.12  # of the radius of the particle
 LETTER_REACH = 1.5
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
-_FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.045, 0.05, 0.1  # of the radius of the particle
+_FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.04, 0.045, 0.1  # of the radius of the particle
 _MANY_AXES = 10
 _SEE_THROUGH = Colormap(
     [[0.3, 0.2, 0.5, 0.1], [0.45, 0.1, 0.5, 0.3], [0.9, 0.4, 0.3, 0.8], [1.0, 0.95, 0.6, 1.0]],

@@ -31,7 +31,6 @@ from napari_ini3d.widgets.map_changes import add_beside
 from napari_ini3d.widgets.placement import (
     Motion,
     Origin,
-    known,
     origin_of,
     unwrapped,
     voxel_size_of,
@@ -65,8 +64,8 @@ class CompareWidget(QWidget):
         self._viewer = ref(real)
         self.tasks = TaskRunner(self)
         self.comparison = SideBySide.of(napari_viewer)
-        self.first = LayerChoice(self._viewer, _is_no_result)
-        self.second = LayerChoice(self._viewer, _is_no_result)
+        self.first = LayerChoice(self._viewer)
+        self.second = LayerChoice(self._viewer)
         self.register = QCheckBox("Lay the second upon the first")
         self.diameter = QDoubleSpinBox()
         self.compare = QPushButton("Compare")
@@ -77,6 +76,7 @@ class CompareWidget(QWidget):
         self.plot = FscPlot()
         self.slices = SlicesView()
         self._shown: tuple[ReferenceType[Any], ReferenceType[Any]] | None = None
+        self._told = ""
         self._choose_two()
         self._lay_out()
         self._connect(real)
@@ -95,10 +95,8 @@ class CompareWidget(QWidget):
         self.beside.setEnabled(self._shown is not None)
         self.beside.setChecked(self.comparison.active)
         self.bar.setValue(round(100 * self.tasks.share))
-        if self.tasks.busy:
-            self.numbers.setText(self.tasks.text)
-        elif self._shown is None:
-            self.numbers.setText("" if ready else "Open two maps, and choose them above.")
+        hint = "" if ready else "Open two maps, and choose them above."
+        self.numbers.setText(self.tasks.text or self._told or hint)
 
     def _on_compare(self) -> None:
         first, second, viewer = self.first.layer, self.second.layer, self._viewer()
@@ -118,7 +116,7 @@ class CompareWidget(QWidget):
                 *volumes, voxel_size=voxel_size, mask_diameter=diameter, align=align
             )
 
-        self._shown = None
+        self._shown, self._told = None, ""
         then = functools.partial(self._show, ref(first), ref(second))
         self.tasks.start(Ticket("Comparing the maps"), work, then)
 
@@ -129,11 +127,10 @@ class CompareWidget(QWidget):
         if viewer is None:
             return
         if a is None or b is None or a not in viewer.layers or b not in viewer.layers:
-            self.numbers.setText("")
             show_warning("A map was removed while it was compared; the result is not shown.")
             return
         self.comparison.leave()
-        self.numbers.setText("\n".join(describe(found)))
+        self._told = "\n".join(describe(found))
         curves = {"laid upon each other": found.fsc, "as they stand": found.fsc_as_is}
         if found.registration is None:
             curves = {"as they stand": found.fsc_as_is}
@@ -161,7 +158,7 @@ class CompareWidget(QWidget):
         if self._shown is None or viewer is None:
             return
         if any(layer() not in viewer.layers for layer in self._shown):
-            self._shown = None
+            self._shown, self._told = None, ""
             self.refresh()
 
     def _choose_two(self) -> None:
@@ -251,10 +248,6 @@ def describe(found: MapComparison) -> list[str]:
     shift = float(np.linalg.norm(laid.shift)) * found.voxel_size
     hand = "⚠ The hands differ: the second was mirrored." if laid.mirrored else "Same hand."
     return [*lines, f"The second was turned by {angle:.1f}° and shifted by {shift:.1f} Å.", hand]
-
-
-def _is_no_result(layer: Any) -> bool:
-    return not known(layer, "registered")
 
 
 def _common_voxel_size(first: Image, second: Image) -> float:

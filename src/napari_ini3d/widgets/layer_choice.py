@@ -23,8 +23,6 @@ class LayerChoice(QComboBox):
     Parameters
     ----------
     viewer : weak reference to a napari viewer
-    accepts : callable, optional
-        Which of the map layers are offered; all where left out.
 
     Signals
     -------
@@ -37,14 +35,9 @@ class LayerChoice(QComboBox):
     chosen = Signal(object)
     offered = Signal()
 
-    def __init__(
-        self,
-        viewer: ReferenceType[napari.Viewer],
-        accepts: Callable[[Any], bool] | None = None,
-    ) -> None:
+    def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
         super().__init__()
         self._viewer = viewer
-        self._accepts = accepts or (lambda _: True)
         self._offered: list[ReferenceType[Image]] = []
         self._told: ReferenceType[Image] | None = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -81,7 +74,7 @@ class LayerChoice(QComboBox):
         """Offer what there is now; what was chosen stays chosen."""
         viewer, before = self._viewer(), self.layer
         layers = [] if viewer is None else [*viewer.layers][::-1]
-        layers = [layer for layer in layers if is_map_layer(layer) and self._accepts(layer)]
+        layers = [layer for layer in layers if is_map_layer(layer)]
         self.blockSignals(True)
         self.clear()
         self._offered = [ref(layer) for layer in layers]

@@ -169,14 +169,14 @@ class MapAxes:
         return cls(group, known, found=False)
 
     def moved(self, motion: Motion) -> MapAxes:
-        """Return the axes of the map after a motion."""
+        """Return the axes of the map after a motion; they are those of the map by now."""
         turned = [motion.rotation @ np.array(axis.direction) for axis in self.axes]
         axes = tuple(
             FoundAxis(axis.order, _vector(direction), axis.score)
             for axis, direction in zip(self.axes, turned, strict=True)
         )
         centre = motion.rotation @ (np.array(self.centre) - motion.shift)
-        return MapAxes(self.group, axes, _vector(centre), self.found)
+        return MapAxes(self.group, axes, _vector(centre))
 
     def mirrored(self) -> MapAxes:
         """Return the axes of the map in the other hand."""

@@ -126,7 +126,7 @@ class ImposingControl(QObject):
             aligned,
             Origin(judgement.imposed, False, Motion.none(), judgement.imposed),
             f"{layer.name} {judgement.group} imposed",
-            axes=MapAxes.of_setting(judgement.group),
+            axes=MapAxes.of_setting(judgement.group).moved(Motion.none()),
             key=f"{aligned.unique_id}: {judgement.group} imposed",
             colormap=IMPOSED_COLOUR,
         )

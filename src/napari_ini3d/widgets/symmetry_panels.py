@@ -31,6 +31,7 @@ from napari_ini3d.widgets.placement import Motion
 _MARKS = {2: "◆", 3: "▲", 4: "■", 5: "⬟", 6: "⬢"}
 _COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D7", "T", "O", "I")
 _ROWS = 6
+_STEP = 0.5  # degrees, Å
 _COLUMNS = ("Group", "Score", "FSC 0.5", "Holds", "Axes")
 
 
@@ -229,8 +230,8 @@ class AlignPanel(QGroupBox):
         self.group.setCurrentText("D2")
         self.align = QPushButton("Align")
         self.score = words()
-        self.turns = [self._spin("°", 0.5, 180.0) for _ in range(3)]
-        self.shifts = [self._spin(" Å", 0.5, 999.0) for _ in range(3)]
+        self.turns = [self._spin(180.0) for _ in range(3)]
+        self.shifts = [self._spin(999.0) for _ in range(3)]
         self.apply_new = QPushButton("Apply to a new layer")
         self.apply_here = QPushButton("Apply in place")
         self.reset = QPushButton("Back")
@@ -259,12 +260,11 @@ class AlignPanel(QGroupBox):
             with QSignalBlocker(spin):
                 spin.setValue(0.0)
 
-    def _spin(self, unit: str, step: float, most: float) -> QDoubleSpinBox:
+    def _spin(self, most: float) -> QDoubleSpinBox:
         spin = QDoubleSpinBox()
         spin.setRange(-most, most)
-        spin.setSingleStep(step)
+        spin.setSingleStep(_STEP)
         spin.setDecimals(2)
-        spin.setSuffix(unit)
         spin.setKeyboardTracking(False)
         spin.setMinimumWidth(76)
         spin.valueChanged.connect(self._on_spin)
@@ -285,10 +285,10 @@ class AlignPanel(QGroupBox):
             grid.addWidget(heading, 0, column + 1)
             grid.addWidget(self.turns[column], 1, column + 1)
             grid.addWidget(self.shifts[column], 2, column + 1)
-            self.turns[column].setAccessibleName(f"turn about {letter}")
-            self.shifts[column].setAccessibleName(f"shift along {letter}")
-        grid.addWidget(QLabel("Turn about"), 1, 0)
-        grid.addWidget(QLabel("Shift along"), 2, 0)
+            self.turns[column].setAccessibleName(f"turn about {letter}, degrees")
+            self.shifts[column].setAccessibleName(f"shift along {letter}, ångström")
+        grid.addWidget(QLabel("Turn (°)"), 1, 0)
+        grid.addWidget(QLabel("Shift (Å)"), 2, 0)
         buttons = QGridLayout()
         for place, button in enumerate((self.apply_new, self.apply_here, self.reset, self.undo)):
             buttons.addWidget(button, place // 2, place % 2)
