@@ -8,9 +8,10 @@ pytest.importorskip("napari")
 from qtpy.QtWidgets import QMessageBox
 
 from dock_driver import choose, do_runs, press, until
+from napari_ini3d.comparison import compare_maps
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.widgets import run_history
+from napari_ini3d.widgets import compare, run_history
 from napari_ini3d.widgets.side_by_side import SideBySide
 
 
@@ -41,8 +42,13 @@ def test_runs_are_listed_opened_again_and_cloned(
 
 
 def test_two_runs_are_compared_in_the_dock_for_it(
-    widget, viewer, dataset, tmp_path, qtbot, quick_engine
+    widget, viewer, dataset, tmp_path, qtbot, quick_engine, monkeypatch
 ):
+    def compare_as_they_stand(*volumes, align, **options):
+        assert align
+        return compare_maps(*volumes, **options)  # to lay one upon the other takes long
+
+    monkeypatch.setattr(compare, "compare_maps", compare_as_they_stand)
     folders = (tmp_path / "first", tmp_path / "second")
     do_runs(widget, qtbot, dataset, *folders)
     history = widget.history

@@ -184,9 +184,11 @@ class SettingsForm(QScrollArea):
 
     def focus(self, name: str) -> None:
         """Go to a field."""
-        paths = {PARTICLES: self.particles.line, OUTPUT: self.output.line}
-        editor = paths.get(name) or self.fields[name].editor
+        paths = {PARTICLES: self.particles, OUTPUT: self.output}
+        field = paths.get(name) or self.fields[name]
+        editor = field.line if isinstance(field, PathField) else field.editor
         editor.setFocus()
+        self.ensureWidgetVisible(field.problem)
         self.ensureWidgetVisible(editor)
 
     def sizeHint(self) -> QSize:

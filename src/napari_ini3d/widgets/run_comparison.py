@@ -37,7 +37,9 @@ def compare_runs(viewer: napari.Viewer, first: Path, second: Path) -> CompareWid
     """
     layers = [_show_result(viewer, RunFolder.open(folder)) for folder in (first, second)]
     widget: Any
-    _, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK)
+    dock, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK, tabify=True)
+    dock.show()
+    dock.raise_()  # it may be open behind another
     widget.first.choose(layers[0])
     widget.second.choose(layers[1])
     widget.compare.click()
@@ -66,5 +68,5 @@ def _show_result(viewer: Any, folder: RunFolder) -> Image:
     path = result_path(folder)
     found = read_map(path)
     known = {"path": str(path)}
-    name = folder.path.name
+    name = f"{folder.path.name}, result"
     return show_map(viewer, found.data, found.voxel_size, name, key=str(path), metadata=known)

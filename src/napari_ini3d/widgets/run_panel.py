@@ -90,10 +90,11 @@ class RunPanel(QWidget):
             self.say(self._failure() or beginning_text(self._session.state, begun=begun))
             return
         last = summaries[-1]
-        expected = expected_end(summaries, settings_of(self._session.run_folder))
-        self.bar.setRange(0, last.iteration if is_done(last) else expected)
+        settings = settings_of(self._session.run_folder)
+        end = last.iteration if is_done(last) else expected_end(summaries, settings)
+        self.bar.setRange(0, end)
         self.bar.setValue(last.iteration)
-        self.say(self._failure() or status_text(summaries, self._session.state, expected))
+        self.say(self._failure() or status_text(summaries, self._session.state, settings))
 
     def _failure(self) -> str:
         """Return why the last run failed; nothing where it did not."""

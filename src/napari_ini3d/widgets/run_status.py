@@ -36,13 +36,26 @@ def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float
     return (expected - summaries[-1].iteration) * sum(recent) / len(recent)
 
 
-def status_text(summaries: list[IterationSummary], state: str, expected: int) -> str:
-    """Return how a run stands: iteration, stage, resolution, and the time that is left."""
-    last = summaries[-1]
+def status_text(
+    summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
+) -> str:
+    """Return how a run stands: iteration, stage, resolution, and the time that is left.
+
+    Parameters
+    ----------
+    summaries : list of IterationSummary
+        At least one.
+    state : str
+        Of the session.
+    settings : InitialModelSettings or None
+        None where they are not known.
+    """
+    last, expected = summaries[-1], expected_end(summaries, settings)
     if state == "idle":
         return _end_text(last)
     if is_done(last):
-        return f"Iteration {last.iteration} was the last · writing the result"
+        follows = " and looking at its symmetry" if _has_symmetry_to_find(settings) else ""
+        return f"Iteration {last.iteration} was the last · writing the result{follows}"
     resolution = last.best_resolution
     words = [f"Iteration {last.iteration} of {last.n_iterations} at most"]
     words.append(STAGES.get(last.phase, last.phase))
@@ -71,6 +84,12 @@ def _end_text(last: IterationSummary) -> str:
     if is_done(last):
         return f"Finished after {last.iteration} iterations: {last.message}"
     return f"Stopped after iteration {last.iteration} ({last.message}); it can be resumed"
+
+
+def _has_symmetry_to_find(settings: InitialModelSettings | None) -> bool:
+    if settings is None or settings.symmetry_during_run:
+        return False
+    return settings.symmetry.upper() != "C1"
 
 
 def is_done(last: IterationSummary) -> bool:

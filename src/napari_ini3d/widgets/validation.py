@@ -21,7 +21,7 @@ from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.scratch import check_scratch
 from napari_ini3d.io.selection import check_mask
 from napari_ini3d.kernels.backend import choose_backend
-from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
 
 PARTICLES, OUTPUT = "particles", "output"
 """Names of the two fields that are no settings."""
@@ -107,7 +107,7 @@ def _setting_problems(values: dict[str, Any]) -> dict[str, str]:
         name, text = problem
         found[name] = text
         del tried[name]  # its default is taken, to see what else there is
-    found["symmetry"] = _said(lambda: check_symmetry(_symmetry_settings(values)))
+    found["symmetry"] = _symmetry_problem(values)
     if values["device"] != "auto":
         found["device"] = _said(lambda: choose_backend(values["device"]))
     if values.get("scratch"):
@@ -115,10 +115,16 @@ def _setting_problems(values: dict[str, Any]) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def _symmetry_settings(values: dict[str, Any]) -> InitialModelSettings:
-    """Return settings with what is chosen about symmetry; the others may not be sound."""
+def _symmetry_problem(values: dict[str, Any]) -> str:
     names = ("symmetry", "symmetry_during_run")
-    return InitialModelSettings(**{name: values[name] for name in names})
+    settings = InitialModelSettings(**{name: values[name] for name in names})
+    try:
+        check_symmetry(settings)
+    except SymmetryError as error:
+        return f"{error}, or {AUTO_SYMMETRY} to have it detected"
+    except SettingsError as error:
+        return str(error)
+    return ""
 
 
 def _first_problem(values: dict[str, Any]) -> tuple[str, str] | None:
