@@ -1,13 +1,13 @@
 """Take the pictures of docs/tour.md, and the README's animation, from real runs in a real window.
 
 usage: xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_tour.py [--work FOLDER]
-           [--part tour|animation|all] [--threads 2]
+           [--part tour|animation|all] [--scenes NAME ...] [--threads 2]
 
 It does what a user does: opens a sample, presses the docks' buttons, waits, and takes a picture
 of the window (1366 x 768, the smallest screen that the docks are made for). Napari's settings and
 the samples are kept in the work folder, apart from the user's. Needs napari, a display with
-OpenGL, and Pillow, which napari brings. For the animation, a run that is in the work folder already
-is taken.
+OpenGL, and Pillow, which napari brings. The last scenes (symmetry, compare) can be taken alone, and
+the animation drawn again, from the runs that are in the work folder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from napari_ini3d import InitialModelSettings, start_run
 from napari_ini3d.io.history import history_iterations, read_history
@@ -38,8 +39,10 @@ ANIMATION = Path(__file__).parent / "images" / "taking_shape.gif"
 WINDOW = (1366, 768)
 PLUGIN = "napari-ini3d"
 LONGEST = 1200.0  # seconds that are waited for anything
-SIDE = 400  # pixels of a frame of the animation
-AFTER = 30  # frames of its finished map
+SIDE, WIDTH = 320, 140  # pixels and Å that a frame of the animation is wide
+AFTER = 24  # frames of its finished map
+COLOUR = "#9bd8ff"
+ZOOM = 3.2  # pixels of the window per Å
 VIEW = (-20.0, 30.0, 0.0)  # angles of the camera, degrees
 
 
@@ -93,8 +96,7 @@ class Tour:
         self.wait(0.8)
         shot = self.viewer.screenshot(canvas_only=False, flash=False)
         PICTURES.mkdir(parents=True, exist_ok=True)
-        small = Image.fromarray(shot[..., :3]).quantize(256, dither=Image.Dither.NONE)
-        small.save(PICTURES / f"{name}.png", optimize=True)
+        Image.fromarray(shot[..., :3]).save(PICTURES / f"{name}.png", optimize=True)
         logger.info("%s", name)
 
 
@@ -115,12 +117,10 @@ def start(tour: Tour) -> None:
 def run(tour: Tour) -> None:
     """A map taking shape, then the finished run."""
     form = tour.open("Initial model")
-    particles = tour.viewer.layers[0]
+    del tour.viewer.layers[0]  # the particles: napari would give both layers one slider
     form.panel.run.click()
     tour.wait_for(lambda: form.session.latest is not None)
-    particles.visible = False
-    tour.viewer.dims.ndisplay = 3
-    tour.look(zoom=3.0)
+    tour.look(zoom=ZOOM)
     tour.wait_for(lambda: reached(form.session, 16.0) or not form.session.busy)
     tour.picture("4_running")
     tour.wait_for(lambda: not form.session.busy)
@@ -141,20 +141,27 @@ def converged(tour: Tour) -> None:
         word = dock.tabs.tabText(number).split()[0].lower()
         tour.picture(f"6_convergence_{word}")
     dock.tabs.setCurrentIndex(0)
-    dock.show_in_viewer(8)
+    dock.show_in_viewer(30)
     tour.picture("7_iteration")
-    form = tour.open("Initial model")
-    form.panel.look_back.click()
+    dock.session.layers.look_at_newest()
+
+
+def find_map(tour: Tour) -> Any:
+    """Return the map of the run; where this tour has done none, it is that of an earlier one."""
+    maps = [layer for layer in tour.viewer.layers if layer.visible and layer.ndim == 3]
+    if not maps:
+        found = sorted(tour.work.glob("cache/**/ini3d_*/initial_model.mrc"))
+        maps = list(tour.viewer.open(found[-1], plugin=PLUGIN))
+    return maps[0]
 
 
 def symmetry(tour: Tour) -> None:
     """The groups that were found, the self-rotation function, the axes, and the aligned map."""
     dock = tour.open("Symmetry")
-    newest = next(layer for layer in tour.viewer.layers if layer.visible and layer.ndim == 3)
-    dock.desk.choice.choose(newest)
+    dock.desk.choice.choose(find_map(tour))
     dock.find.detect.click()
     tour.wait_for(lambda: not dock.desk.tasks.busy)
-    tour.look(zoom=2.6)
+    tour.look(zoom=ZOOM)
     tour.picture("8_axes_found")
     dock.find.sphere.setChecked(True)
     tour.picture("9_self_rotation")
@@ -173,7 +180,7 @@ def compare(tour: Tour) -> None:
     tour.picture("11_side_by_side")
 
 
-SCENES = (start, run, converged, symmetry, compare)
+SCENES = {scene.__name__: scene for scene in (start, run, converged, symmetry, compare)}
 
 
 # -- the animation -----------------------------------------------------------------------------
@@ -203,31 +210,39 @@ def animate(work: Path, threads: int) -> None:
 
     folder = make_run(work, threads)
     steps = {line["iteration"]: IterationSummary.from_json(line) for line in folder.read_progress()}
-    viewer = napari.Viewer()
-    iterations = history_iterations(folder)
+    iterations = [i for i in history_iterations(folder) if steps[i].phase != "starts" or i % 3 == 1]
     shown = [*iterations, *[iterations[-1]] * AFTER]
+    viewer = napari.Viewer()
     frames = []
     for number, iteration in enumerate(shown):
         volume, voxel = read_history(folder, iteration, 0)
-        # napari looks for a surface in steps of 0.2: with larger values it draws much quicker
-        show_map(viewer, (volume / volume.std() * 100).astype(np.float32), voxel, "map")
+        show_map(viewer, cut_out(volume), voxel, "map", colormap=COLOUR)
         camera = viewer.scene.camera
-        camera.angles, camera.zoom = (-15.0, 360.0 * number / len(shown), 0.0), SIDE / 150
+        camera.angles, camera.zoom = (-15.0, 360.0 * number / len(shown), 0.0), SIDE / WIDTH
         shot = viewer.screenshot(canvas_only=True, size=(SIDE, SIDE), flash=False)
         frames.append(annotate(Image.fromarray(shot[..., :3]), steps[iteration]))
+        logger.info("frame %d of %d", number + 1, len(shown))
     viewer.close()
-    pause = [90] * len(frames)
-    small = [frame.quantize(64, dither=Image.Dither.NONE) for frame in frames]
-    small[0].save(
-        ANIMATION, save_all=True, append_images=small[1:], duration=pause, loop=0, optimize=True
-    )
+    small = [frame.quantize(48, dither=Image.Dither.NONE) for frame in frames]
+    small[0].save(ANIMATION, save_all=True, append_images=small[1:], duration=110, loop=0)
+
+
+def cut_out(volume: np.ndarray) -> np.ndarray:
+    """Return the middle of a map (n, n, n) in standard deviations, which is quicker to draw.
+
+    (Napari looks for a surface more closely within 0.2 of its level, whatever the values are.)
+    """
+    n = volume.shape[0]
+    part = slice(n // 2 - 3 * n // 8, n // 2 + 3 * n // 8)
+    return np.asarray(volume[part, part, part] / volume.std(), dtype=np.float32)
 
 
 def annotate(frame: Image.Image, step: IterationSummary) -> Image.Image:
     """Write iteration and resolution below a frame."""
     draw = ImageDraw.Draw(frame)
     text = f"iteration {step.iteration}   {step.best_resolution:.1f} Å"
-    draw.text((12, SIDE - 28), text, fill=(220, 220, 220), font_size=16)
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", 15)
+    draw.text((12, SIDE - 28), text, fill=(220, 220, 220), font=font)
     return frame
 
 
@@ -236,16 +251,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ini3d-tour")
     parser.add_argument("--part", choices=("tour", "animation", "all"), default="all")
+    parser.add_argument("--scenes", nargs="+", choices=[*SCENES], default=[*SCENES])
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.WARNING)
+    logger.setLevel(logging.INFO)
     for name in ("config", "cache"):
         os.environ[f"XDG_{name.upper()}_HOME"] = str(options.work / name)
     os.environ["NAPARI_CONFIG"] = str(options.work / "config" / "napari.yaml")
     if options.part != "animation":
         tour = Tour(options.work, options.threads)
-        for scene in SCENES:
-            scene(tour)
+        for name in options.scenes:
+            SCENES[name](tour)
         tour.viewer.close()
     if options.part != "tour":
         animate(options.work, options.threads)
