@@ -121,7 +121,7 @@ def run(tour: Tour) -> None:
     form.panel.run.click()
     tour.wait_for(lambda: form.session.latest is not None)
     tour.look(zoom=ZOOM)
-    tour.wait_for(lambda: reached(form.session, 16.0) or not form.session.busy)
+    tour.wait_for(lambda: reached(form.session, 22.0) or not form.session.busy)
     tour.picture("4_running")
     tour.wait_for(lambda: not form.session.busy)
     tour.picture("5_finished")
