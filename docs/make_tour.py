@@ -60,12 +60,13 @@ class Tour:
         self.viewer.window.resize(*WINDOW)
 
     def open(self, name: str) -> Any:
-        """Open a dock from the Plugins menu, or bring it to the front; return its widget."""
+        """Open a dock from the Plugins menu, in place of the one before; return its widget."""
+        for dock, _ in self.docks.values():
+            dock.hide()
         if name not in self.docks:
-            self.docks[name] = self.viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+            self.docks[name] = self.viewer.window.add_plugin_dock_widget(PLUGIN, name)
         dock, widget = self.docks[name]
         dock.show()
-        dock.raise_()
         self.wait(0.3)
         return widget
 
@@ -146,19 +147,18 @@ def converged(tour: Tour) -> None:
     dock.session.layers.look_at_newest()
 
 
-def find_map(tour: Tour) -> Any:
-    """Return the map of the run; where this tour has done none, it is that of an earlier one."""
-    maps = [layer for layer in tour.viewer.layers if layer.visible and layer.ndim == 3]
-    if not maps:
-        found = sorted(tour.work.glob("cache/**/ini3d_*/initial_model.mrc"))
-        maps = list(tour.viewer.open(found[-1], plugin=PLUGIN))
-    return maps[0]
+def open_result(tour: Tour) -> Any:
+    """Open the map of the newest run in an empty window; return its layer."""
+    tour.viewer.layers.clear()
+    found = sorted(tour.work.glob("cache/**/ini3d_*/initial_model.mrc"))
+    (layer,) = tour.viewer.open(found[-1], plugin=PLUGIN)
+    return layer
 
 
 def symmetry(tour: Tour) -> None:
     """The groups that were found, the self-rotation function, the axes, and the aligned map."""
     dock = tour.open("Symmetry")
-    dock.desk.choice.choose(find_map(tour))
+    open_result(tour)
     dock.find.detect.click()
     tour.wait_for(lambda: not dock.desk.tasks.busy)
     tour.look(zoom=ZOOM)
