@@ -147,18 +147,16 @@ def converged(tour: Tour) -> None:
     dock.session.layers.look_at_newest()
 
 
-def open_result(tour: Tour) -> Any:
-    """Open the map of the newest run in an empty window; return its layer."""
-    tour.viewer.layers.clear()
+def open_result(tour: Tour) -> None:
+    """Open the map of the newest run."""
     found = sorted(tour.work.glob("cache/**/ini3d_*/initial_model.mrc"))
-    (layer,) = tour.viewer.open(found[-1], plugin=PLUGIN)
-    return layer
+    tour.viewer.open(found[-1], plugin=PLUGIN)
 
 
 def symmetry(tour: Tour) -> None:
     """The groups that were found, the self-rotation function, the axes, and the aligned map."""
-    dock = tour.open("Symmetry")
     open_result(tour)
+    dock = tour.open("Symmetry")
     dock.find.detect.click()
     tour.wait_for(lambda: not dock.desk.tasks.busy)
     tour.look(zoom=ZOOM)
@@ -180,7 +178,19 @@ def compare(tour: Tour) -> None:
     tour.picture("11_side_by_side")
 
 
-SCENES = {scene.__name__: scene for scene in (start, run, converged, symmetry, compare)}
+WINDOWS = ((start, run, converged), (symmetry, compare))  # a dock keeps the width of the one before
+SCENES = [scene.__name__ for scenes in WINDOWS for scene in scenes]
+
+
+def take_pictures(work: Path, threads: int, names: list[str]) -> None:
+    """Take the pictures of some scenes, in a window for those that follow each other."""
+    for scenes in WINDOWS:
+        wanted = [scene for scene in scenes if scene.__name__ in names]
+        if wanted:
+            tour = Tour(work, threads)
+            for scene in wanted:
+                scene(tour)
+            tour.viewer.close()
 
 
 # -- the animation -----------------------------------------------------------------------------
@@ -251,7 +261,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ini3d-tour")
     parser.add_argument("--part", choices=("tour", "animation", "all"), default="all")
-    parser.add_argument("--scenes", nargs="+", choices=[*SCENES], default=[*SCENES])
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=SCENES)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -260,10 +270,7 @@ def main() -> None:
         os.environ[f"XDG_{name.upper()}_HOME"] = str(options.work / name)
     os.environ["NAPARI_CONFIG"] = str(options.work / "config" / "napari.yaml")
     if options.part != "animation":
-        tour = Tour(options.work, options.threads)
-        for name in options.scenes:
-            SCENES[name](tour)
-        tour.viewer.close()
+        take_pictures(options.work, options.threads, options.scenes)
     if options.part != "tour":
         animate(options.work, options.threads)
 
