@@ -72,8 +72,8 @@ def test_subunits_that_differ_are_told_from_true_symmetry(group):
     judged = judge(make_map(group, noise=0.3, heavier=1.5), group)
     assert not judged.holds
     assert 0.7 < judged.agreement < 0.9
-    assert judged.verdict.startswith(f"{group} holds nearly (pseudo-symmetry)")
-    assert "differ more than noise from" in judged.verdict
+    assert judged.verdict.startswith(f"close to {group} (pseudo-symmetry)")
+    assert "Å on the copies differ more than noise" in judged.verdict
     assert 30 < judged.resolution < judged.diameter
 
 
@@ -95,7 +95,7 @@ def test_a_domain_more_in_one_subunit_is_told_from_true_symmetry():
     volume = make_map("C4", noise=0.2)
     judged = judge(volume + 1.5 * volume.max() * domain, "C4")
     assert not judged.holds
-    assert judged.verdict.startswith("C4 holds nearly")
+    assert judged.verdict.startswith("close to C4")
     assert judged.agreement > 0.9  # the domain is smooth: in detail the subunits are alike
     peak = np.unravel_index(judged.difference.argmax(), judged.difference.shape)
     assert np.abs((np.array(peak[::-1]) - N // 2) * VOXEL_SIZE - (30, 25, 10)).max() < 8

@@ -52,7 +52,7 @@ def test_points_are_sorted_by_shell():
 def test_the_share_of_signal_is_what_is_known_of_it():
     clean, _ = working_map()
     noisy, _ = working_map(noise=2.0)
-    truth = clean.power() / np.maximum(noisy.power(), 1e-30)
+    truth = clean.power / np.maximum(noisy.power, 1e-30)
     shells = slice(3, int(noisy.side * 3.0 / 12))  # where the phantom has power
     np.testing.assert_allclose(noisy.share[shells], truth[shells], atol=0.2)
     assert noisy.share[2] > 0.9
@@ -61,7 +61,7 @@ def test_the_share_of_signal_is_what_is_known_of_it():
 def test_shells_of_noise_have_no_weight():
     noisy, _ = working_map(noise=3.0, resolution=20.0)
     weight = search_weight(noisy, noisy.max_shell)
-    whitened = weight * noisy.power()
+    whitened = weight * noisy.power
     assert whitened[-4:].max() < 0.3 * whitened[3]
     assert weight[0] == weight[1] == 0
 

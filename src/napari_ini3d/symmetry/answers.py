@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,7 @@ from napari_ini3d.symmetry.evidence import Evidence
 from napari_ini3d.symmetry.records import FoundAxis, Vector
 from napari_ini3d.symmetry.refinement import Fit
 from napari_ini3d.symmetry.search import Search
-from napari_ini3d.symmetry.working_map import WorkingMap
+from napari_ini3d.symmetry.working_map import FIRST_SHELL, WorkingMap
 
 Float64 = npt.NDArray[np.float64]
 
@@ -69,9 +71,10 @@ def centre_in_map(working: WorkingMap, group: PointGroup, fit: Fit) -> Float64:
 
 def found_axes(search: Search, group: PointGroup, fit: Fit) -> tuple[FoundAxis, ...]:
     """Return the axes of a group in the map, with their correlations."""
+    axes = symmetry_axes(group)
     return tuple(
-        FoundAxis(axis.order, _vector(direction), score)
-        for axis, direction, score in search.axis_scores(group, fit)
+        FoundAxis(axis.order, _vector(fit.frame @ np.array(axis.direction)), float(score))
+        for axis, score in zip(axes, search.axis_scores(group, fit), strict=True)
     )
 
 
@@ -84,61 +87,95 @@ def curve_of_map(working: WorkingMap, curve: Float64, box_size: int) -> Float64:
     return np.interp(shells, np.arange(len(curve)), curve, right=0.0)
 
 
-def lasting_shell(working: WorkingMap, curve: Float64, expected: Float64) -> tuple[int, bool]:
-    """Return the last shell to which copies agree, and whether it is the noise that ends it.
+def lasting_shell(
+    curve: Float64, expected: Float64, components: Float64, first: int
+) -> tuple[int, bool]:
+    """Return the last shell to which copies agree, and whether it is noise that ends it.
 
     They no longer agree where the FSC lies below what the noise explains in two shells on end,
     by more than a tenth and three standard deviations of a correlation r of N components,
-    (1 - r²) / sqrt(N) with N those of the particle in the shell; where it falls below 0.143; or
-    where the map ends in noise.
+    (1 - r²) / sqrt(N). Noise ends it where the FSC falls below 0.143, or nothing is expected.
+
+    Parameters
+    ----------
+    curve, expected : (S,) float64
+        FSC of the map with its copies, and that of a symmetric map with as much noise.
+    components : (S,) float64
+        Independent ones in each shell.
+    first : int
+        Shells before it are not looked at.
     """
-    filled = np.pi / 6 * working.diameter**3  # share of the working box the particle takes
-    count = np.bincount(working.shell, minlength=len(curve))[: len(curve)] * filled
-    expected = expected[: len(curve)]
-    deviation = _DEVIATIONS * (1 - expected**2) / np.sqrt(np.maximum(count, 1.0))
-    worse = curve < expected - np.maximum(_SLACK, deviation)
-    for shell in range(2, len(curve)):
-        if expected[shell] < 2 * _LEAST_FSC:
-            return shell - 1, True
-        if curve[shell] < _LEAST_FSC:
-            return shell - 1, False
+    deviation = (1 - expected**2) / np.sqrt(np.maximum(components, 1.0))
+    worse = curve < expected - _SLACK - _DEVIATIONS * deviation
+    for shell in range(first, len(curve)):
         if worse[shell : shell + 2].all():
             return shell - 1, False
+        if curve[shell] < _LEAST_FSC or not expected[shell : shell + 2].any():
+            return shell - 1, True
     return len(curve) - 1, True
 
 
 def verdict_of(
     working: WorkingMap, name: str, evidence: Evidence, curve: Float64, voxel_size: float
 ) -> str:
-    """Say how well a group fits, in words."""
+    """Say how well a group fits a working map, in words."""
     expected = working.share[: len(curve)]
-    shell, by_noise = lasting_shell(working, curve, expected)
-    resolution = working.side * voxel_size / shell
-    if holds(evidence):
-        text = f"{name} holds to {resolution:.1f} Å"
-        return text if by_noise else f"{text}; beyond, {difference_in_words(expected[2:])}"
-    if evidence.agreement >= CLOSE_AGREEMENT:
-        return (
-            f"close to {name} (pseudo-symmetry): the copies reach {evidence.agreement:.0%} of the "
-            f"correlation that noise allows, and differ from {resolution:.1f} Å on"
-        )
-    return (
-        f"{name} does not hold: the worst of its axes reaches {max(evidence.agreement, 0):.0%} of "
-        "the correlation that noise allows"
-    )
+    filled = np.pi / 6 * working.diameter**3  # share of the working box the particle takes
+    counts = np.bincount(working.shell, minlength=len(curve))[: len(curve)]
+    components = np.asarray(counts * filled, dtype=np.float64)
+    shell, by_noise = lasting_shell(curve, expected, components, FIRST_SHELL)
+    return Finding(
+        name=name,
+        holds=holds(evidence),
+        agreement=evidence.agreement,
+        resolution=working.side * voxel_size / shell,
+        limited_by_noise=by_noise,
+        noise_unknown=noise_unknown(expected[FIRST_SHELL:]),
+    ).in_words()
 
 
-def difference_in_words(expected: Float64) -> str:
-    """Say that copies differ; without noise in the solvent nobody can say whether noise does it.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is said of a group.
 
-    Parameters
+    Attributes
     ----------
-    expected : (S,) float64
-        FSC of a symmetric map with as much noise, where the map has power.
+    name : str
+    holds : bool
+    agreement : float
+        Of the copies that agree least, over what noise allows.
+    resolution : float
+        Å, to which they agree.
+    limited_by_noise : bool
+        True where noise ends that, not a difference between copies.
+    noise_unknown : bool
+        True where the map does not tell how much noise it has.
     """
-    if noise_unknown(expected):
-        return "the copies differ (the solvent is flat and does not tell how much is noise)"
-    return "the copies differ more than noise"
+
+    name: str
+    holds: bool
+    agreement: float
+    resolution: float
+    limited_by_noise: bool
+    noise_unknown: bool
+
+    def in_words(self) -> str:
+        """Return the verdict."""
+        reached = f"{max(self.agreement, 0):.0%} of the correlation that noise allows"
+        if self.holds:
+            text = f"{self.name} holds to {self.resolution:.1f} Å"
+            return text if self.limited_by_noise else f"{text}; beyond, {self._difference()}"
+        if self.agreement < CLOSE_AGREEMENT:
+            return f"{self.name} does not hold: the copies that agree least reach {reached}"
+        close = f"close to {self.name} (pseudo-symmetry): the copies reach {reached}"
+        if self.limited_by_noise:
+            return close
+        return f"{close}; from {self.resolution:.1f} Å on {self._difference()}"
+
+    def _difference(self) -> str:
+        if self.noise_unknown:
+            return "the copies differ (the solvent is flat and does not tell how much is noise)"
+        return "the copies differ more than noise"
 
 
 def _vector(values: Float64) -> Vector:

@@ -10,15 +10,13 @@ import numpy.typing as npt
 
 from napari_ini3d.geometry.symmetry import PointGroup, symmetry_axes, symmetry_operators
 from napari_ini3d.symmetry.refinement import Fit, curve_at, essential_operators
-from napari_ini3d.symmetry.self_rotation import axis_power
-from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
+from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power
+from napari_ini3d.symmetry.working_map import FIRST_SHELL, LEAST_POWER, WorkingMap, search_weight
 
 Float64 = npt.NDArray[np.float64]
 
 COARSE_WAVES = 6.0
 _WAVES = 14.0  # across the particle, of the finest detail that decides
-_FIRST_SHELL = 2
-_LEAST_POWER = 1e-4  # of the strongest shell: a shell with less counts in proportion
 _LEAST_EXPECTED = 0.1  # correlation of an axis: with more noise nothing can be said
 _OPERATORS = 4  # of each class that are compared
 
@@ -66,35 +64,48 @@ def gather_evidence(working: WorkingMap, group: PointGroup, fit: Fit) -> Evidenc
     curves = np.array(
         [curve_at(working, operators, fit, last) for operators in operator_classes(group)]
     )
-    coarse_shell = max(_FIRST_SHELL, min(round(COARSE_WAVES / working.diameter), last))
+    coarse_shell = max(FIRST_SHELL, min(round(COARSE_WAVES / working.diameter), last))
     expected = working.share[: last + 1]
     weight = shell_weight(working, last)
     classes = curves @ weight / max(float(expected @ weight), 1e-6)
     return Evidence(
         classes=classes,
         axes=_axes_agreement(working, group, fit, last),
-        coarse=float(curves[:, _FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
+        coarse=float(curves[:, FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
         curve=curves.mean(axis=0),
         expected=expected,
     )
 
 
 def _axes_agreement(working: WorkingMap, group: PointGroup, fit: Fit, last: int) -> Float64:
-    axes = symmetry_axes(group)
-    directions = np.array([axis.direction for axis in axes]) @ fit.frame.T
-    power = axis_power(working, directions, fit.centre, last)
     weight = search_weight(working, last)[1:]
-    correlation = power.correlation(weight)[[axis.order for axis in axes], np.arange(len(axes))]
+    power = power_about_axes(working, group, fit, last)
     expected = power.expected(weight, working.share[1 : last + 1])
+    correlation = correlation_of_axes(power, group, weight)
     return np.asarray(correlation / np.maximum(expected, _LEAST_EXPECTED))
 
 
+def power_about_axes(working: WorkingMap, group: PointGroup, fit: Fit, last: int) -> AxisPower:
+    """Measure shells 1 to `last` about each of the axes of a group where they lie in the map."""
+    directions = np.array([axis.direction for axis in symmetry_axes(group)]) @ fit.frame.T
+    return axis_power(working, directions, fit.centre, last)
+
+
+def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) -> Float64:
+    """Return the correlation of the map with its copies about each axis, for the axis's order."""
+    orders = [axis.order for axis in symmetry_axes(group)]
+    return np.asarray(power.correlation(weight)[orders, np.arange(len(orders))])
+
+
 def shell_weight(working: WorkingMap, last: int) -> Float64:
-    """Return what each shell's FSC counts: how many components it has, and how much signal."""
-    power = working.power()[: last + 1]
-    strong = np.minimum(1.0, power / (_LEAST_POWER * power[1:].max()))
+    """Return what each shell's FSC counts: how many components it has, and how much signal.
+
+    A shell with next to no power counts in proportion.
+    """
+    power = working.power[: last + 1]
+    strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
     weight = np.arange(last + 1.0) ** 2 * working.share[: last + 1] * strong
-    weight[:_FIRST_SHELL] = 0
+    weight[:FIRST_SHELL] = 0
     return np.asarray(weight)
 
 

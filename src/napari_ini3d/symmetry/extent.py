@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter, label
 
+from napari_ini3d.masks import radius_grid
+
 Float64 = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating]
 
@@ -63,9 +65,7 @@ def find_extent(volume: FloatArray) -> Extent:
     total = weight.sum()
     profiles = [weight.sum(axis=axes) for axes in ((0, 1), (0, 2), (1, 2))]
     centre = np.array([(profile @ line) / total for profile in profiles])
-    x, y, z = (line - c for c in centre)
-    distance = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
-    bins = (distance * _BINS).astype(np.int32).ravel()
+    bins = (radius_grid(n, 3, centre) * _BINS).astype(np.int32).ravel()
     within = np.cumsum(np.bincount(bins, weight.ravel()))
     radius = float(np.searchsorted(within, _INNER_SHARE * total) + 0.5) / _BINS
     edge = max(1, round(_BORDER * n))

@@ -25,9 +25,10 @@ from napari_ini3d.geometry.symmetry import Axis, PointGroup, symmetry_axes
 from napari_ini3d.masks import soft_mask
 from napari_ini3d.registration import check_pair
 from napari_ini3d.symmetry.answers import (
-    CLOSE_AGREEMENT,
-    difference_in_words,
+    Finding,
+    lasting_shell,
     least_agreement,
+    noise_unknown,
 )
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.evidence import COARSE_WAVES
@@ -35,6 +36,7 @@ from napari_ini3d.symmetry.extent import find_extent
 from napari_ini3d.symmetry.impose import impose_symmetry
 from napari_ini3d.symmetry.noise import share_from_halves, signal_share
 from napari_ini3d.symmetry.records import FoundAxis
+from napari_ini3d.symmetry.working_map import FIRST_SHELL, LEAST_POWER
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -46,12 +48,7 @@ _MARGIN = 1.05  # of the particle's radius, where it is found and not given
 _FIRST_WAVES = 2.0  # across the particle: what is coarser tells the outline only
 _LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
 _WAVES = 14.0  # across the particle, of the finest detail that decides
-_FIRST_SHELL = 2  # the first tells the outline only
-_LEAST_POWER = 1e-4  # of the strongest shell: one with less counts in proportion
 _LEAST_EXPECTED = 0.1  # correlation: where noise allows less, nothing can be said
-_SLACK = 0.1  # by which the copies of a real map may agree less than noise alone explains
-_DEVIATIONS = 3.0
-_LEAST_FSC = 0.143
 _WINDOW = 0.75  # of the resolution, standard deviation of the window of the local correlation
 _SMALLEST_WINDOW = 1.5  # voxels
 _FLAT = 1e-6  # of the map's variance: where it varies less there is nothing to correlate
@@ -176,8 +173,8 @@ def judge_symmetry(
     copies = _Copies.of(before, after, point_group.order, share, mask)
     axes, agreement = _compare_turns(before, point_group, share, radius)
     waves = len(volume) / (2 * radius)  # shells to a wave across the particle
-    first = int(np.clip(round(_FIRST_WAVES * waves), _FIRST_SHELL, len(volume) // 4))
-    last, by_noise = copies.lasting_shell(first)
+    first = int(np.clip(round(_FIRST_WAVES * waves), FIRST_SHELL, len(volume) // 4))
+    last, by_noise = lasting_shell(copies.curve, copies.expected, copies.components, first)
     resolution = len(volume) * voxel_size / last
     fine_enough = by_noise or last >= _LEAST_WAVES * waves
     inside = mask > 0.5
@@ -240,13 +237,13 @@ class _Copies:
     ----------
     curve, expected : (n // 2 + 1,) float64
         As it is, and as it would be with true symmetry and as much noise.
-    deviation : (n // 2 + 1,) float64
-        One standard deviation of the FSC.
+    components : (n // 2 + 1,) float64
+        Independent ones in each shell.
     """
 
     curve: Float64
     expected: Float64
-    deviation: Float64
+    components: Float64
 
     @classmethod
     def of(
@@ -255,29 +252,14 @@ class _Copies:
         count = shell_sum(np.ones((len(mask), len(mask), len(mask) // 2 + 1)))
         independent = count / 2 * float((mask**2).mean())
         if order == 1:
-            return cls(np.ones_like(share), np.ones_like(share), np.zeros_like(share))
+            return cls(np.ones_like(share), np.ones_like(share), independent)
         others = (order * after - before) / np.float32(order - 1)
-        expected = expected_of_mean(share, order)
-        deviation = (1 - expected**2) / np.sqrt(np.maximum(independent, 1.0))
-        return cls(fsc(before * mask, others * mask), expected, deviation)
+        return cls(fsc(before * mask, others * mask), expected_of_mean(share, order), independent)
 
     def coarse(self, waves: float) -> float:
         """Return the mean FSC of the coarse shells; `waves` is how many go to one wave."""
-        last = max(_FIRST_SHELL, min(round(COARSE_WAVES * waves), len(self.curve) - 1))
-        return float(self.curve[_FIRST_SHELL : last + 1].mean())
-
-    def lasting_shell(self, first: int) -> tuple[int, bool]:
-        """Return the last shell up to which the copies agree, and whether noise ends it.
-
-        Shells before `first` are not looked at.
-        """
-        worse = self.curve < self.expected - _SLACK - _DEVIATIONS * self.deviation
-        for shell in range(first, len(self.curve)):
-            if worse[shell : shell + 2].all():
-                return shell - 1, False
-            if self.curve[shell] < _LEAST_FSC or not self.expected[shell : shell + 2].any():
-                return shell - 1, True
-        return len(self.curve) - 1, True
+        last = max(FIRST_SHELL, min(round(COARSE_WAVES * waves), len(self.curve) - 1))
+        return float(self.curve[FIRST_SHELL : last + 1].mean())
 
 
 def expected_of_mean(share: Float64, order: int) -> Float64:
@@ -302,7 +284,7 @@ def _compare_turns(
     Only shells that decide are looked at, so the map is laid on a coarser grid first.
     """
     n = len(volume)
-    last = min(n // 2 - 2, max(_FIRST_SHELL + 1, round(_WAVES * n / (2 * radius))))
+    last = min(n // 2 - 2, max(FIRST_SHELL + 1, round(_WAVES * n / (2 * radius))))
     small = resize_map(volume, min(n, 2 * last + 4))
     reach = radius * len(small) / n + _EDGE
     mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)
@@ -336,9 +318,9 @@ def _shell_weight(masked: Float32, share: Float64) -> Float64:
     power = shell_sum(np.abs(np.fft.rfftn(masked)) ** 2)[: len(share)]
     count = np.arange(len(share), dtype=np.float64) ** 2
     power = power / np.maximum(count, 1)
-    strong = np.minimum(1.0, power / (_LEAST_POWER * power[1:].max()))
+    strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
     weight = count * share * strong
-    weight[:_FIRST_SHELL] = 0
+    weight[:FIRST_SHELL] = 0
     return np.asarray(weight / max(float(weight.sum()), 1e-30))
 
 
@@ -382,15 +364,13 @@ def _correlation(first: Float32, second: Float32) -> float:
 
 
 def _put_in_words(judged: SymmetryJudgement) -> str:
-    name, resolution = judged.group, judged.resolution
     if not judged.axes:
-        return f"{name} holds, as it does for every map"
-    reached = f"{max(judged.agreement, 0):.0%} of the correlation that noise allows"
-    differ = difference_in_words(judged.expected_fsc[_FIRST_SHELL:])
-    if judged.holds:
-        text = f"{name} holds to {resolution:.1f} Å"
-        return text if judged.limited_by_noise else f"{text}; beyond, {differ}"
-    if judged.agreement < CLOSE_AGREEMENT:
-        return f"{name} does not hold: the worst of its turns reaches {reached}"
-    where = "" if judged.limited_by_noise else f" from {resolution:.1f} Å on"
-    return f"{name} holds nearly (pseudo-symmetry): close, {reached}, but {differ}{where}"
+        return f"{judged.group} holds, as it does for every map"
+    return Finding(
+        name=judged.group,
+        holds=judged.holds,
+        agreement=judged.agreement,
+        resolution=judged.resolution,
+        limited_by_noise=judged.limited_by_noise,
+        noise_unknown=noise_unknown(judged.expected_fsc[FIRST_SHELL:]),
+    ).in_words()

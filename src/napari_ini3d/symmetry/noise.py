@@ -6,19 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.fourier.shells import shell_sum
+from napari_ini3d.masks import Point, soft_mask
 
 Float64 = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating]
 
 _EDGE = 3.0  # voxels
-_GAP = 0.1  # of the radius: the particle fades out there
+_GAP = 0.2  # of the radius: the particle fades out there
 _LEAST_ROOM = 0.02  # of the box, to measure noise in
 _NEGLIGIBLE = 1e-6  # of the strongest shell's power density
 
 
-def signal_share(
-    volume: FloatArray, radius: float, centre: FloatArray | tuple[float, ...] = (0, 0, 0)
-) -> Float64:
+def signal_share(volume: FloatArray, radius: float, centre: Point = (0, 0, 0)) -> Float64:
     """Return the FSC expected between a map and an exact copy of it with other noise.
 
     ``share(s) = 1 - N(s) / T(s)``, with T the power of the map inside a soft sphere and N that
@@ -39,9 +38,9 @@ def signal_share(
         From 0 to 1; 0 where the map has next to no power. Where the solvent is flat, or too
         little of it is in the box to measure it, 1.
     """
-    distance = _distance(len(volume), centre)
-    inside = _fade(distance, radius)
-    outside = 1 - _fade(distance, radius * (1 + _GAP))
+    n = len(volume)
+    inside = soft_mask(n, radius, _EDGE, 3, centre)
+    outside = 1 - soft_mask(n, radius * (1 + _GAP), _EDGE, 3, centre)
     power = _power_density(volume * inside, inside, 1)
     present = power > _NEGLIGIBLE * power[1:].max()
     if (outside**2).mean() < _LEAST_ROOM:
@@ -61,18 +60,7 @@ def share_from_halves(half_fsc: FloatArray) -> Float64:
     return np.asarray(2 * positive / (1 + positive))
 
 
-def _distance(box_size: int, centre: FloatArray | tuple[float, ...]) -> Float64:
-    line = np.arange(box_size) - box_size // 2
-    x, y, z = (line - c for c in centre)
-    return np.asarray(np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2))
-
-
-def _fade(distance: Float64, radius: float) -> Float64:
-    """Return a soft sphere: 1 inside, 0 beyond the edge."""
-    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip((distance - radius) / _EDGE, 0, 1)))
-
-
-def _power_density(masked: FloatArray, mask: Float64, shells: int) -> Float64:
+def _power_density(masked: FloatArray, mask: FloatArray, shells: int) -> Float64:
     """Return the mean power of some shells about each, per volume of the mask."""
     power = np.abs(np.fft.rfftn(masked)) ** 2
     neighbours = np.ones(shells)

@@ -166,7 +166,7 @@ def trusted_shells(curve: Float64) -> int:
 def agreement_weight(working: WorkingMap, curve: Float64, last: int) -> Float64:
     """Return the weight of shells 0 to `last`; see `refine_upwards`."""
     trusted = np.clip(curve[: last + 1], 0.01, _MOST_FSC)
-    power = working.power()[: last + 1]
+    power = working.power[: last + 1]
     power = np.maximum(power, _LEAST_POWER * power[1:].max())
     weight = trusted / (1 - trusted**2) / power
     weight[0] = 0

@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_ini3d.geometry.symmetry import Axis, PointGroup, symmetry_axes, symmetry_operators
+from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
+from napari_ini3d.symmetry.evidence import correlation_of_axes, power_about_axes
 from napari_ini3d.symmetry.extent import Extent, find_extent
 from napari_ini3d.symmetry.refinement import (
     Fit,
@@ -107,7 +108,7 @@ class Search:
                 fit = Fit(frame, self.centre, 0.0, weight)
                 for shells in (weight, self.weight):
                     fit = refine(self.working, operators, fit, shells, most_steps=_STEPS)
-                score = self.axis_scores(group, fit)[0][2]
+                score = float(self.axis_scores(group, fit)[0])
                 if score > highest:
                     best, highest = fit.centre, score
         return best
@@ -128,11 +129,7 @@ class Search:
         ]  # fmt: skip
         return max(fits, key=lambda fit: fit.score)
 
-    def axis_scores(self, group: PointGroup, fit: Fit) -> list[tuple[Axis, Float64, float]]:
-        """Return each axis of a group, its direction in the map, and its correlation."""
-        axes = symmetry_axes(group)
-        directions = np.array([axis.direction for axis in axes]) @ fit.frame.T
-        last = len(self.weight) - 1
-        power = axis_power(self.working, directions, fit.centre, last)
-        scores = power.correlation(self.weight[1:])
-        return [(axis, directions[i], float(scores[axis.order, i])) for i, axis in enumerate(axes)]
+    def axis_scores(self, group: PointGroup, fit: Fit) -> Float64:
+        """Return the correlation of the map with its copies about each axis of a group."""
+        power = power_about_axes(self.working, group, fit, len(self.weight) - 1)
+        return correlation_of_axes(power, group, self.weight[1:])

@@ -88,6 +88,7 @@ class AxisPower:
         return values
 
 
+@lru_cache(maxsize=4)
 def upper_half(nside: int) -> Float64:
     """Return the HEALPix directions of the upper half sphere, one of each axis, (N, 3)."""
     directions = pixel_directions(nside)
