@@ -65,6 +65,10 @@ class SymmetryWidget(QWidget):
         """Return a width that leaves the picture room on a small screen."""
         return QSize(_WIDTH, _HEIGHT)
 
+    def minimumSizeHint(self) -> QSize:
+        """Return the width below which controls are cut off, whatever dock was there before."""
+        return QSize(_WIDTH, super().minimumSizeHint().height())
+
     def refresh(self, *_: object) -> None:
         """Enable what can be done now, and say what is going on."""
         layer, tasks, align = self.layer, self.desk.tasks, self.align

@@ -68,7 +68,7 @@ class FindPanel(QGroupBox):
         self.detect = QPushButton("Detect")
         self.verdict = words("Which symmetry does the map have?")
         self.table = QTableWidget(0, len(_COLUMNS))
-        self.sphere = QCheckBox("Self-rotation function, order")
+        self.sphere = QCheckBox("Self-rotation function")
         self.order = QComboBox()
         self._candidates: tuple[GroupCandidate, ...] = ()
         self._lay_out()
