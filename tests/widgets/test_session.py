@@ -154,18 +154,20 @@ def test_a_run_has_most_of_the_time_where_drawing_is_slow(
 
 
 def test_a_held_run_waits_and_goes_on(session, dataset, tmp_path, qtbot):
-    session.start(dataset, tmp_path / "run", SETTINGS)
+    settings = SETTINGS.with_changes(iterations=100, write_every=50)
+    session.start(dataset, tmp_path / "run", settings)
     until(qtbot, lambda: session.summaries)
     session.pause()
     assert session.state == "paused"
-    qtbot.wait(250)
-    held = len(session.summaries)
-    qtbot.wait(250)
-    assert len(session.summaries) == held < 6
+    counts = [0]
+    while counts[-1] != len(session.summaries):  # the iteration in hand is finished first
+        counts.append(len(session.summaries))
+        qtbot.wait(1000)
+    assert counts[-1] < 100
     session.unpause()
     assert session.state == "running"
     until_idle(qtbot, session)
-    assert len(session.summaries) == 6
+    assert len(session.summaries) == 100
 
 
 def test_a_stopped_run_keeps_its_results_and_is_resumed(session, dataset, tmp_path, qtbot):
