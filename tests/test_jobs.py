@@ -13,6 +13,7 @@ from napari_ini3d.errors import (
     InputError,
     RunFolderError,
     SettingsError,
+    StackError,
     StarError,
     SymmetryError,
 )
@@ -393,3 +394,24 @@ def test_a_run_killed_before_its_result_was_written_still_gets_it(dataset, tmp_p
     assert list(resume_run(folder)) == []
     np.testing.assert_array_equal(read_map(folder / "initial_model.mrc").data, last.volumes[0])
     assert RunFolder.open(folder).outcome() == "SUCCESS"
+
+
+def test_a_stack_cut_short_during_a_run_marks_failure_and_the_run_can_be_resumed(
+    own_dataset, tmp_path, monkeypatch
+):
+    stack, folder = own_dataset.with_name("particles.mrcs"), tmp_path / "run"
+    whole = stack.read_bytes()
+
+    def reading(source, particles, settings, **options):
+        for report in fake_reconstruct(source, particles, settings, **options):
+            source.read(np.arange(len(particles)))
+            yield report
+            stack.write_bytes(whole[: len(whole) // 2])
+
+    monkeypatch.setattr(jobs, "reconstruct", reading)
+    with pytest.raises(StackError, match=r"particles\.mrcs: has become shorter"):
+        list(start_run(own_dataset, folder, SETTINGS))
+    assert RunFolder.open(folder).outcome() == "FAILURE"
+    stack.write_bytes(whole)
+    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
+    assert [report.iteration for report in resume_run(folder)] == [2, 3, 4, 5]

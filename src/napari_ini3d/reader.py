@@ -14,7 +14,7 @@ import numpy as np
 from napari_ini3d.errors import InputError, MapError
 from napari_ini3d.io.history import history_iterations, read_history
 from napari_ini3d.io.maps import read_map
-from napari_ini3d.io.mrc import HEADER_BYTES, MappedStack, StackHeader, read_stack_header
+from napari_ini3d.io.mrc import HEADER_BYTES, ImageStack, StackHeader, read_stack_header
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.stacks import StackReader
 from napari_ini3d.io.star import read_particles
@@ -101,7 +101,7 @@ def read_stack_layer(path: Path) -> LayerData:
         If it is not a whole stack of square images.
     """
     header = read_stack_header(path)
-    stack = MappedStack(path, header)
+    stack = ImageStack(path, header)
 
     def read(index: IntArray) -> FloatArray:
         images = np.empty((len(index), header.ny, header.nx), dtype=np.float32)

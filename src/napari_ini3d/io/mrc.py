@@ -1,4 +1,4 @@
-"""MRC headers and memory-mapped stacks (MRC2014, modes 0, 1, 2, 6 and 12).
+"""MRC headers and open image stacks (MRC2014, modes 0, 1, 2, 6 and 12).
 
 Header layout: A. Cheng et al., J. Struct. Biol. 192 (2015) 146; mode 12 (float16) as in
 https://www.ccpem.ac.uk/mrc_format/mrc2014.php.
@@ -6,11 +6,13 @@ https://www.ccpem.ac.uk/mrc_format/mrc2014.php.
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,7 @@ HEADER_BYTES = 1024
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _BYTE_ORDERS = {0x44: "<", 0x11: ">"}
 _NATIVE = "<" if sys.byteorder == "little" else ">"
-_RESIDENT_BYTES = 64 * 2**20
+_CONVERTED_BYTES = 8 * 2**20  # samples of another type held while they become float32
 _MAX_SIDE = 65_536
 
 
@@ -122,41 +124,101 @@ def _check_shape(path: Path, header: StackHeader, size: int) -> None:
         )
 
 
-class MappedStack:
-    """An open, memory-mapped stack that hands out images and keeps few of its pages resident."""
+class ImageStack:
+    """An open stack that hands out images, read from the file as they are asked for.
+
+    Nothing is mapped into memory: a file that is cut short, or whose disk fails, while it is in
+    use gives an error that can be caught. Several threads may read at once.
+
+    Parameters
+    ----------
+    path : Path
+    header : StackHeader
+        Of the file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
 
     def __init__(self, path: Path, header: StackHeader) -> None:
         self._path = path
         self._header = header
-        self._touched = 0
-        with open(path, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._turn = Lock()
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
 
     def read(self, image_index: IntArray, out: npt.NDArray[np.float32]) -> None:
-        """Copy images into `out`, as float32.
+        """Copy images into `out`, as float32; images that follow each other in one go.
 
         Parameters
         ----------
         image_index : (B,) int
             From 0; sorted indices are read fastest.
         out : (B, n, n) float32
-            Real space, filled in place.
-        """
-        header = self._header
-        shape = (header.n_images, header.ny, header.nx)
-        images = np.ndarray(shape, header.dtype, self._map, header.offset)
-        for place, image in enumerate(image_index):
-            out[place] = images[image]
-        del images
-        self._release_pages(len(image_index) * header.image_bytes)
+            Real space, C-contiguous, filled in place.
 
-    def _release_pages(self, n_bytes: int) -> None:
-        """Let the pages go once many were touched: they stay in the system's cache."""
-        self._touched += n_bytes
-        if self._touched > _RESIDENT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._touched = 0
+        Raises
+        ------
+        StackError
+            If the file has become shorter, or its disk fails.
+        IndexError
+            If the stack has no such image.
+        """
+        numbers = np.asarray(image_index, dtype=np.int64)
+        header = self._header
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < header.n_images:
+            raise IndexError(f"{self._path}: image {numbers.max()} of {header.n_images}")
+        direct = header.dtype == np.float32 and out.flags.c_contiguous
+        longest = len(numbers) if direct else max(1, _CONVERTED_BYTES // header.image_bytes)
+        whole = memoryview(out.reshape(-1).view(np.uint8)) if direct else None
+        for start, stop in _runs(numbers, longest):
+            first = int(numbers[start])
+            if whole is not None:
+                self._fill(whole[start * header.image_bytes : stop * header.image_bytes], first)
+            else:
+                raw = np.empty((stop - start, header.ny, header.nx), header.dtype)
+                self._fill(memoryview(raw.reshape(-1).view(np.uint8)), first)
+                out[start:stop] = raw
+
+    def _fill(self, buffer: memoryview, first: int) -> None:
+        """Fill a buffer with the samples of the images from `first` on."""
+        place, done = self._header.offset + first * self._header.image_bytes, 0
+        try:
+            while done < len(buffer):
+                count = self._read_at(buffer[done:] if done else buffer, place + done)
+                if not count:
+                    raise self._truncated(first + done // self._header.image_bytes)
+                done += count
+        except OSError as error:
+            raise StackError(
+                f"{self._path}: cannot be read any more ({error.strerror}); check the disk, then "
+                "resume the run"
+            ) from error
+
+    def _read_at(self, buffer: memoryview, place: int) -> int:
+        if sys.platform == "linux":
+            return os.preadv(self._file.fileno(), [buffer], place)
+        with self._turn:
+            self._file.seek(place)
+            return self._file.readinto(buffer) or 0
+
+    def _truncated(self, image: int) -> StackError:
+        needed = self._header.offset + (image + 1) * self._header.image_bytes
+        return StackError(
+            f"{self._path}: has become shorter since it was opened: "
+            f"{os.fstat(self._file.fileno()).st_size} bytes, where image {image + 1} ends at "
+            f"{needed}; put the whole stack back, then resume the run"
+        )
 
     def close(self) -> None:
-        """Unmap the file."""
-        self._map.close()
+        """Close the file."""
+        self._file.close()
+
+
+def _runs(numbers: IntArray, longest: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of the places whose images follow each other in the file."""
+    breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
+    for start, stop in pairwise([0, *breaks.tolist(), len(numbers)]):
+        for low in range(start, stop, max(1, longest)):
+            yield low, min(low + longest, stop)

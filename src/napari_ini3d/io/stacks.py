@@ -12,24 +12,25 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.errors import StackError
-from napari_ini3d.io.mrc import MappedStack, StackHeader, read_stack_header
+from napari_ini3d.io.mrc import ImageStack, StackHeader, read_stack_header
 from napari_ini3d.io.resample import common_grid, resample_images
 from napari_ini3d.io.scratch import copy_to_scratch
-from napari_ini3d.particles import ImageBatch, IntArray, Particles
+from napari_ini3d.particles import ImageBatch, IntArray, OpticsGroup, Particles
 
 logger = logging.getLogger(__name__)
 
 _OPEN_STACKS = 32
 _BATCHES_AHEAD = 2
 _PREREAD_BATCH = 1024
+_RESAMPLED_BYTES = 32 * 2**20  # of images in their own box, held while they are resampled
 
 
 class StackReader:
     """The images of some particles, all in one box and pixel size.
 
-    Stacks are memory-mapped; few are open at a time and few of their pages stay in memory, so
-    that memory does not grow with the number of particles unless `preread` is given. Every header
-    is checked when the reader is made.
+    Images are read when they are asked for and few stacks are open at a time, so that memory does
+    not grow with the number of images unless `preread` is given. Every header is checked when the
+    reader is made.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class StackReader:
             used = list(self._headers)
             copies = copy_to_scratch([self._paths[stack] for stack in used], Path(scratch))
             self._paths.update(zip(used, copies, strict=True))
-        self._open: OrderedDict[int, MappedStack] = OrderedDict()
+        self._open: OrderedDict[int, ImageStack] = OrderedDict()
         self._images: npt.NDArray[np.float32] | None = None
         if preread:
             self._images = self._preread()
@@ -125,28 +126,45 @@ class StackReader:
         for places in np.split(order, changes):
             if len(places):
                 first = places[0]
-                images[places] = self._read_run(
-                    int(stacks[first]), numbers[places], int(groups[first])
-                )
+                which = int(stacks[first]), int(groups[first])
+                self._read_places(which, numbers[places], places, images)
         return ImageBatch(index, images)
 
-    def _read_run(
-        self, stack: int, numbers: IntArray, optics_index: int
-    ) -> npt.NDArray[np.float32]:
+    def _read_places(
+        self,
+        stack_and_group: tuple[int, int],
+        numbers: IntArray,
+        places: IntArray,
+        images: npt.NDArray[np.float32],
+    ) -> None:
         """Read images of one stack and one optics group, brought to the common grid."""
-        group = self._particles.optics[optics_index]
-        raw = np.empty((len(numbers), group.box_size, group.box_size), dtype=np.float32)
-        self._mapped(stack).read(numbers, raw)
-        return resample_images(raw, group.pixel_size, self._pixel_size, self._box_size)
+        stack, group = self._opened(stack_and_group[0]), self._particles.optics[stack_and_group[1]]
+        target = _as_slice(places)
+        if target is not None and self._is_common(group):
+            stack.read(numbers, images[target])
+            return
+        at_once = max(1, _RESAMPLED_BYTES // (4 * group.box_size**2))
+        raw = np.empty((min(at_once, len(numbers)), group.box_size, group.box_size), np.float32)
+        for start in range(0, len(numbers), at_once):
+            part = slice(start, min(start + at_once, len(numbers)))
+            some = raw[: part.stop - part.start]
+            stack.read(numbers[part], some)
+            images[places[part]] = resample_images(
+                some, group.pixel_size, self._pixel_size, self._box_size
+            )
 
-    def _mapped(self, stack: int) -> MappedStack:
-        mapped = self._open.pop(stack, None)
-        if mapped is None:
-            mapped = _open_stack(self._paths[stack], self._headers[stack])
-        self._open[stack] = mapped
+    def _is_common(self, group: OpticsGroup) -> bool:
+        """Tell whether the images of a group are on the common grid already."""
+        return (group.box_size, group.pixel_size) == (self._box_size, self._pixel_size)
+
+    def _opened(self, stack: int) -> ImageStack:
+        opened = self._open.pop(stack, None)
+        if opened is None:
+            opened = _open_stack(self._paths[stack], self._headers[stack])
+        self._open[stack] = opened
         if len(self._open) > _OPEN_STACKS:
             self._open.popitem(last=False)[1].close()
-        return mapped
+        return opened
 
     def _preread(self) -> npt.NDArray[np.float32]:
         n_images = len(self._particles)
@@ -163,9 +181,16 @@ class StackReader:
             self._open.popitem()[1].close()
 
 
-def _open_stack(path: Path, header: StackHeader) -> MappedStack:
+def _as_slice(places: IntArray) -> slice | None:
+    """Return ascending neighbours as a slice; None where they are none."""
+    first, last = int(places[0]), int(places[-1])
+    ascending = last - first == len(places) - 1 and bool((np.diff(places) == 1).all())
+    return slice(first, last + 1) if ascending else None
+
+
+def _open_stack(path: Path, header: StackHeader) -> ImageStack:
     try:
-        return MappedStack(path, header)
+        return ImageStack(path, header)
     except (OSError, ValueError) as error:
         raise StackError(
             f"{path}: cannot be read any more ({error}); was it moved during the run?"
