@@ -363,17 +363,20 @@ def test_a_mask_that_was_left_out_is_estimated_and_kept_in_the_record(dataset, t
 
 def test_a_finished_run_is_followed_by_its_symmetry(dataset, tmp_path, monkeypatch):
     called = []
-    monkeypatch.setattr(jobs, "finish_symmetry", lambda *args: called.append(args))
+    monkeypatch.setattr(
+        jobs, "finish_symmetry", lambda *args, working_box: called.append((*args, working_box))
+    )
     settings = SETTINGS.with_changes(symmetry="D2")
     list(start_run(dataset, tmp_path / "run", settings))
-    ((folder, used, iteration),) = called
+    ((folder, used, iteration, working_box),) = called
     assert folder.path == tmp_path / "run"
     assert used.symmetry == "D2"
     assert iteration == 5
+    assert working_box == 32
 
 
 def test_a_stopped_run_is_not_looked_at_for_symmetry(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "finish_symmetry", lambda *args: pytest.fail("called"))
+    monkeypatch.setattr(jobs, "finish_symmetry", lambda *args, **_: pytest.fail("called"))
     settings = SETTINGS.with_changes(symmetry="D2")
     list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
 

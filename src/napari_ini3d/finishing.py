@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.fourier.resample import resize_map
 from napari_ini3d.geometry.symmetry import PointGroup
 from napari_ini3d.io.maps import Map, read_map, write_map
 from napari_ini3d.io.poses import rotate_particles
@@ -41,7 +42,13 @@ def check_symmetry(settings: InitialModelSettings) -> None:
         )
 
 
-def finish_symmetry(folder: RunFolder, settings: InitialModelSettings, iteration: int) -> None:
+def finish_symmetry(
+    folder: RunFolder,
+    settings: InitialModelSettings,
+    iteration: int,
+    *,
+    working_box: int | None = None,
+) -> None:
     """Align the map of a finished C1 run to the group asked for, impose it, and judge.
 
     Writes the aligned and the symmetrised map, the particles of the last iteration turned with
@@ -56,19 +63,23 @@ def finish_symmetry(folder: RunFolder, settings: InitialModelSettings, iteration
     settings : InitialModelSettings
     iteration : int
         The last one, whose particles were written.
+    working_box : int, optional
+        Voxels per side in which the map was made and is looked at; left out, those it has. What
+        is written has the box of the result.
     """
     files = SymmetryFiles(folder)
     files.clear()
     if settings.symmetry_during_run or settings.symmetry.upper() == "C1":
         return
     try:
-        _finish(files, settings.symmetry, iteration)
+        _finish(files, settings.symmetry, iteration, working_box)
     except Ini3dError as error:
         logger.warning("the symmetry of the map could not be looked at: %s", error)
 
 
-def _finish(files: SymmetryFiles, asked: str, iteration: int) -> None:
-    found = read_map(files.folder.map_path)
+def _finish(files: SymmetryFiles, asked: str, iteration: int, working_box: int | None) -> None:
+    result = read_map(files.folder.map_path)
+    found = _resampled(result, working_box or len(result.data))
     facts: dict[str, Any] = {"asked": asked}
     group = asked
     if asked.lower() == AUTO_SYMMETRY:
@@ -81,18 +92,29 @@ def _finish(files: SymmetryFiles, asked: str, iteration: int) -> None:
             files.write_facts(facts)
             save_png(draw_report(report, found.data), files.picture_path)
             return
-    files.write_facts(facts | _align_and_impose(files, found, group, iteration))
+    box_size = len(result.data)
+    files.write_facts(facts | _align_and_impose(files, found, group, iteration, box_size))
+
+
+def _resampled(map_: Map, box_size: int) -> Map:
+    """Return a map with other voxels over the same width."""
+    voxel_size = map_.voxel_size * len(map_.data) / box_size
+    return Map(resize_map(map_.data, box_size), voxel_size, map_.origin)
 
 
 def _align_and_impose(
-    files: SymmetryFiles, found: Map, group: str, iteration: int
+    files: SymmetryFiles, found: Map, group: str, iteration: int, box_size: int
 ) -> dict[str, Any]:
-    """Write the maps, particles and picture of a group; return what was found."""
+    """Write the maps, in a box of their own, particles and picture of a group.
+
+    Returns what was found.
+    """
     alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size)
     aligned = alignment.apply(found.data)
     judgement = judge_symmetry(aligned, group, voxel_size=found.voxel_size)
-    write_map(files.aligned_path, aligned, found.voxel_size)
-    write_map(files.symmetrised_path, judgement.imposed, found.voxel_size)
+    for path, data in ((files.aligned_path, aligned), (files.symmetrised_path, judgement.imposed)):
+        written = _resampled(Map(data, found.voxel_size, found.origin), box_size)
+        write_map(path, written.data, written.voxel_size)
     particles = files.folder.iteration_path(iteration, "data.star")
     rotate_particles(particles, files.particles_path, alignment)
     save_png(draw_judgement(judgement, aligned), files.picture_path)

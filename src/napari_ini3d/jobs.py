@@ -21,6 +21,8 @@ from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.finishing import check_symmetry, finish_symmetry
+from napari_ini3d.fourier.resample import resize_map
+from napari_ini3d.io.grids import Grid, particle_grid, working_grid
 from napari_ini3d.io.logs import log_to_file
 from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.progress import IterationSummary, format_line, make_pictures
@@ -42,6 +44,7 @@ from napari_ini3d.settings import InitialModelSettings
 logger = logging.getLogger(__name__)
 
 _BYTES_PER_VOXEL = 60  # map, and twice a state of moments and their variance
+_BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
@@ -133,6 +136,10 @@ def _check_and_create(
     particles, table = read_particles(star, ctf=settings.ctf)
     halt()
     chosen = select_images(particles, settings, halt)
+    used = particles.take(chosen.good)
+    resolved = settings.with_changes(mask_diameter=chosen.mask_diameter)
+    own = particle_grid(used)
+    grid = working_grid(own, resolved)
     record = RunRecord(
         version=__version__,
         command=command,
@@ -142,10 +149,10 @@ def _check_and_create(
         n_particles=len(particles),
         excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
         mask_estimated=settings.mask_diameter is None,
-        settings=settings.with_changes(mask_diameter=chosen.mask_diameter),
+        working_pixel_size=None if grid == own else grid.pixel_size,
+        settings=resolved,
     )
-    used = particles.take(chosen.good)
-    RunFolder.check_space(output, _bytes_needed(used, settings.classes))
+    RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
     if settings.scratch:
         check_scratch(stacks_in_use(used), Path(settings.scratch))
     halt()
@@ -231,13 +238,22 @@ def _iterate(
     job: _Job, state: EngineState | None, stop: Callable[[], bool]
 ) -> Iterator[IterationReport]:
     settings = job.settings
-    scratch = Path(settings.scratch) if settings.scratch else None
     report: IterationReport | None = None
-    with closing(StackReader(job.particles, preread=settings.preread, scratch=scratch)) as reader:
+    with closing(_open_images(job)) as reader:
         for report in reconstruct(reader, job.particles, settings, state=state, stop=stop):
             _write_iteration(job, report)
             yield report
     _finish(job, report, stopped=stop())
+
+
+def _open_images(job: _Job) -> StackReader:
+    """Open the images of a run, in the pixel size that was chosen when it was started."""
+    return StackReader(
+        job.particles,
+        pixel_size=job.record.working_pixel_size,
+        preread=job.settings.preread,
+        scratch=Path(job.settings.scratch) if job.settings.scratch else None,
+    )
 
 
 def _write_iteration(job: _Job, report: IterationReport) -> None:
@@ -272,19 +288,21 @@ def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None
     lines = folder.read_progress()
     finished = bool(lines) and (not stopped or lines[-1]["converged"])
     if finished:
-        _write_result(folder, IterationSummary.from_json(lines[-1]))
-        finish_symmetry(folder, job.settings, lines[-1]["iteration"])
+        last = IterationSummary.from_json(lines[-1])
+        _write_result(job, last)
+        finish_symmetry(folder, job.settings, last.iteration, working_box=last.box_size)
     else:
         logger.info("stopped; continue with `%s`", resume_command(folder.path))
     folder.mark("SUCCESS" if finished else "ABORTED")
     write_report(folder)
 
 
-def _write_result(folder: RunFolder, last: IterationSummary) -> None:
-    """Give the map of the largest class the name of the result."""
+def _write_result(job: _Job, last: IterationSummary) -> None:
+    """Give the map of the largest class the name of the result, in the particles' own box."""
+    folder, own = job.folder, particle_grid(job.particles)
     best = int(np.argmax(last.class_shares))
     found = read_map(folder.class_map_path(last.iteration, best))
-    write_map(folder.map_path, found.data, found.voxel_size)
+    write_map(folder.map_path, resize_map(found.data, own.box_size), own.pixel_size)
     share = last.class_shares[best]
     logger.info("%s is class %d, with %.0f %% of the particles", folder.map_path.name, best + 1,
                 100 * share)  # fmt: skip
@@ -329,10 +347,10 @@ def _read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
     return particles.take(~np.isin(particles.row, record.excluded)), table
 
 
-def _bytes_needed(particles: Particles, classes: int) -> int:
-    """Estimate what an iteration writes, the checkpoint beside its predecessor included."""
-    n = max(group.box_size for group in particles.optics)
-    return classes * n**3 * _BYTES_PER_VOXEL + len(particles) * _BYTES_PER_PARTICLE
+def _bytes_needed(n_particles: int, own: Grid, grid: Grid, classes: int) -> int:
+    """Estimate what an iteration and the result take, with the checkpoint and its predecessor."""
+    state = classes * grid.box_size**3 * _BYTES_PER_VOXEL + n_particles * _BYTES_PER_PARTICLE
+    return state + (own.box_size**3 * _BYTES_PER_RESULT_VOXEL if grid != own else 0)
 
 
 def _log_start(job: _Job, *, resumed: bool) -> None:
@@ -346,6 +364,14 @@ def _log_start(job: _Job, *, resumed: bool) -> None:
         record.particles,
         len(record.excluded),
     )
+    if record.working_pixel_size is not None:
+        own = particle_grid(job.particles)
+        box_size = round(own.width / record.working_pixel_size)
+        logger.info(
+            "worked on in a box of %s; the result is written in the particles' own, %s",
+            Grid(box_size, record.working_pixel_size),
+            own,
+        )
     how = "estimated from the images" if record.mask_estimated else "given"
     logger.info("mask diameter %.0f Å, %s", job.settings.mask_diameter or 0.0, how)
 

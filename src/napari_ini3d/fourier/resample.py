@@ -34,13 +34,10 @@ def resize_map(volume: FloatArray, box_size: int) -> Float32:
     n = _cube_size(volume)
     if box_size == n:
         return np.array(volume, dtype=np.float32)
-    volume_ft: npt.NDArray[np.complexfloating] = scipy.fft.fftn(
-        scipy.fft.ifftshift(np.asarray(volume, dtype=np.float32))
-    )
-    for axis in range(3):
-        volume_ft = _resize_axis(volume_ft, box_size, axis)
-    resized = scipy.fft.fftshift(scipy.fft.ifftn(volume_ft).real)
-    return np.asarray(resized * (box_size / n) ** 3, dtype=np.float32)
+    resized = np.asarray(volume, dtype=np.float32)
+    for axis in (2, 1, 0):
+        resized = _resize_axis(resized, box_size, axis)
+    return resized
 
 
 def rotate_map(
@@ -93,19 +90,17 @@ def _cube_size(volume: FloatArray) -> int:
     return int(volume.shape[0])
 
 
-def _resize_axis(
-    volume_ft: npt.NDArray[np.complexfloating], size: int, axis: int
-) -> npt.NDArray[np.complexfloating]:
-    """Crop or pad one axis of a transform; the shared Nyquist component is split or summed."""
-    values = np.moveaxis(volume_ft, axis, 0)
-    small = min(len(values), size)
-    half = small // 2
-    resized = np.zeros((size, *values.shape[1:]), dtype=values.dtype)
-    resized[: half + small % 2] = values[: half + small % 2]
-    if half:
-        resized[-half:] = values[-half:]
-    if small % 2 == 0 and size > small:
-        resized[half] = resized[-half] = values[half] / 2
-    elif small % 2 == 0:
-        resized[half] = values[half] + values[-half]
-    return np.moveaxis(resized, 0, axis)
+def _resize_axis(values: Float32, size: int, axis: int) -> Float32:
+    """Crop or pad the transform of one axis; one axis at a time needs no transform of the whole.
+
+    Nyquist of the smaller size stands for two components of the larger one, half in each.
+    """
+    n = values.shape[axis]
+    values_ft = scipy.fft.rfft(scipy.fft.ifftshift(values, axes=axis), axis=axis)
+    small = min(n, size)
+    if small % 2 == 0:
+        nyquist = (slice(None),) * axis + (small // 2,)
+        values_ft[nyquist] *= 0.5 if size > n else 2.0
+    resized = scipy.fft.irfft(values_ft, size, axis=axis, overwrite_x=True)
+    resized *= np.float32(size / n)
+    return np.asarray(scipy.fft.fftshift(resized, axes=axis), dtype=np.float32)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from napari_ini3d.errors import InputError
+from napari_ini3d.io.grids import Grid, particle_grid, working_grid
 from napari_ini3d.io.stacks import StackReader, inspect_stacks
 from napari_ini3d.io.star import read_particles
 from napari_ini3d.particles import ImageSource, IntArray, OpticsGroup, Particles
@@ -26,7 +27,8 @@ Contrast = Literal["white on black", "black on white", "undecided"]
 
 INVERTED = "the particles are black on white; invert the contrast, or the map will be inverted"
 
-_BATCH = 256
+_BATCH = 256  # images, of which fewer are held where they are large
+_BATCH_BYTES = 64 * 2**20
 _CONSTANT_RANGE = 1e-5  # relative; float32 rounding of resampled constants stays below
 _SAMPLE = 2000
 _LOW_PASS = 7.0  # Å, standard deviation of the Gaussian in real space
@@ -67,6 +69,8 @@ class CheckReport:
         Pixels, that the engine would get; 0 where the particles cannot be read.
     pixel_size : float
         Å, likewise.
+    working_grid : Grid or None
+        In which a run works on them; coarser than theirs where that loses nothing it would use.
     problems : tuple of str
         What keeps a run from starting; empty where it can.
     notes : tuple of str
@@ -87,6 +91,7 @@ class CheckReport:
     optics: tuple[OpticsGroup, ...] = ()
     box_size: int = 0
     pixel_size: float = 0.0
+    working_grid: Grid | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
@@ -148,12 +153,21 @@ def check_headers(
     if errors:
         return report, None
     logger.info("%s: %d stack header(s) are sound", star_path, len(headers))
-    with closing(StackReader(particles)) as source:
-        box_size, pixel_size = source.box_size, source.pixel_size
-    resources = estimate_resources(len(particles), box_size, settings)
-    return (
-        replace(report, box_size=box_size, pixel_size=pixel_size, resources=resources),
-        particles,
+    own = particle_grid(particles)
+    report = replace(report, box_size=own.box_size, pixel_size=own.pixel_size)
+    return _with_needs(report, settings), particles
+
+
+def _with_needs(report: CheckReport, settings: InitialModelSettings) -> CheckReport:
+    """Add the grid of the run, and what it needs; for the mask that is known so far."""
+    own = Grid(report.box_size, report.pixel_size)
+    known = settings.with_changes(mask_diameter=settings.mask_diameter or report.mask_diameter)
+    return replace(
+        report,
+        working_grid=working_grid(own, known),
+        resources=estimate_resources(
+            report.n_particles, own.box_size, known, pixel_size=own.pixel_size
+        ),
     )
 
 
@@ -169,7 +183,7 @@ def judge_images(
     duplicates = count_duplicates(particles)
     contrast = judge_contrast(source, good) if len(good) else "undecided"
     excess = describe_excess(bad, len(particles), settings.max_excluded)
-    return replace(
+    judged = replace(
         report,
         problems=(f"{report.path}: {excess}",) if excess else (),
         notes=tuple(_notes(particles, contrast, duplicates)),
@@ -178,6 +192,7 @@ def judge_images(
         contrast=contrast,
         mask_diameter=estimate_mask_diameter(source, good) if len(good) else None,
     )
+    return _with_needs(judged, settings)
 
 
 def _notes(particles: Particles, contrast: Contrast, duplicates: int) -> Iterator[str]:
@@ -210,9 +225,10 @@ def bad_images(
     images : int or (N,) int array
         How many images to look at from the first, or which.
     batch_size : int
-        Images held at once.
+        Most images held at once.
     """
     index = np.arange(images) if isinstance(images, int) else images
+    batch_size = min(batch_size, _batch_size(source))
     for batch in source.batches(_split(index, batch_size)):
         flat = batch.images.reshape(len(batch.images), -1)
         low, high = flat.min(axis=1), flat.max(axis=1)
@@ -227,6 +243,10 @@ def _reason(low: np.float32, high: np.float32) -> BadReason:
     if not (np.isfinite(low) and np.isfinite(high)):
         return "not finite"
     return "all zero" if low == high == 0 else "constant"
+
+
+def _batch_size(source: ImageSource) -> int:
+    return int(np.clip(_BATCH_BYTES // (4 * source.box_size**2), 1, _BATCH))
 
 
 def _split(index: IntArray, batch_size: int) -> Iterator[IntArray]:
@@ -259,7 +279,7 @@ def _low_passed(source: ImageSource, index: IntArray) -> Iterator[npt.NDArray[np
     sigma = _LOW_PASS / source.pixel_size  # pixels
     frequency = np.hypot(scipy.fft.fftfreq(n)[:, None], scipy.fft.rfftfreq(n))
     gaussian = np.exp(-2 * (np.pi * sigma * frequency) ** 2).astype(np.float32)
-    for batch in source.batches(_split(index, _BATCH)):
+    for batch in source.batches(_split(index, _batch_size(source))):
         values = batch.images[:, outside]
         mean, deviation = values.mean(axis=1), values.std(axis=1)
         deviation[deviation == 0] = 1
@@ -353,24 +373,44 @@ def _variance_profile(
 
 
 def estimate_resources(
-    n_particles: int, box_size: int, settings: InitialModelSettings
+    n_particles: int,
+    box_size: int,
+    settings: InitialModelSettings,
+    *,
+    pixel_size: float | None = None,
 ) -> ResourceEstimate:
-    """Estimate the memory and the disk a run needs; n is the box, p the padding factor.
+    """Estimate the memory and the disk a run needs; n is its box, p the padding factor.
 
     Memory: 300 MiB for the programs, 700 bytes a particle for its table and records, 16 arrays of
     p^3 n^3 complex64 / 2 for each class (map, gradient and moments of two halves, accumulators),
-    four batches of 512 images, 512 MiB of tiles; all images with `preread`.
+    four batches of 512 images, 512 MiB of tiles; all images with `preread`; the result in the box
+    N of the particles, three times while its symmetry is looked at.
     Disk: for each written iteration n^3 float32 for each class, 300 bytes a particle for
-    data.star, and a kept state of six maps for each class; scratch copies are not counted.
+    data.star, and a kept state of six maps for each class; three maps of N^3; scratch copies are
+    not counted.
+
+    Parameters
+    ----------
+    n_particles : int
+    box_size : int
+        N, pixels, of the particles.
+    settings : InitialModelSettings
+    pixel_size : float, optional
+        Å, of the particles, from which n follows; left out, n is N.
     """
-    voxels = settings.classes * box_size**3
-    image_bytes = 4 * box_size**2
-    memory = 812 * _MIB + 700 * n_particles + 4 * 512 * image_bytes
+    n = box_size
+    if pixel_size is not None:
+        n = working_grid(Grid(box_size, pixel_size), settings).box_size
+    voxels, result = settings.classes * n**3, 3 * 4 * box_size**3
+    image_bytes = 4 * n**2
+    memory = (
+        812 * _MIB + 700 * n_particles + 4 * 512 * image_bytes + (result if n < box_size else 0)
+    )
     memory += 16 * 4 * voxels * settings.padding_factor**3
     if settings.preread:
         memory += n_particles * image_bytes
     written = settings.iterations // settings.write_every + 2
-    disk = written * (7 * 4 * voxels + 300 * n_particles) + 10 * _MIB
+    disk = written * (7 * 4 * voxels + 300 * n_particles) + result + 10 * _MIB
     return ResourceEstimate(memory, disk)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_ini3d.engine.estimate import estimate_seconds
 from napari_ini3d.engine.schedule import Geometry
 from napari_ini3d.io.check import CheckReport
+from napari_ini3d.io.grids import Grid, working_grid
 from napari_ini3d.particles import OpticsGroup
 from napari_ini3d.settings import InitialModelSettings
 
@@ -26,7 +27,9 @@ def estimated_time(
     diameter = settings.mask_diameter or report.mask_diameter
     if diameter is None or not report.box_size:
         return None
-    geometry = Geometry(report.box_size, report.pixel_size, diameter, report.n_particles)
+    own = Grid(report.box_size, report.pixel_size)
+    grid = working_grid(own, settings.with_changes(mask_diameter=diameter))
+    geometry = Geometry(grid.box_size, grid.pixel_size, diameter, report.n_particles)
     return round(estimate_seconds(geometry, settings), 1)
 
 
@@ -40,6 +43,8 @@ def check_rows(report: CheckReport, seconds: float | None) -> list[tuple[str, st
     if report.box_size:
         width = report.box_size * report.pixel_size
         box = f"{report.box_size} pixels of {report.pixel_size:g} Å, {width:.0f} Å wide"
+        if report.working_grid is not None and report.working_grid.box_size < report.box_size:
+            box += f"; worked on in {report.working_grid}"
         rows += [("box of the run", box), ("contrast", report.contrast)]
         rows.append(("images that would be set aside", describe_bad(report)))
     if report.mask_diameter is not None:

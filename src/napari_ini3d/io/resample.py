@@ -47,9 +47,13 @@ def resample_images(
     if n == new_box_size and np.isclose(pixel_size, new_pixel_size, rtol=_ROUNDING, atol=0):
         return images
     matrix = interpolation_matrix(n, pixel_size, new_pixel_size, new_box_size)
-    edges = _edge_means(images)[:, None, None]
+    inside = matrix.any(axis=1)
     with np.errstate(invalid="ignore", over="ignore"):  # images that are not finite stay so
-        resampled: npt.NDArray[np.float32] = matrix @ (images - edges) @ matrix.T + edges
+        along_x = (images.reshape(-1, n) @ matrix.T).reshape(-1, n, new_box_size)
+        resampled: npt.NDArray[np.float32] = matrix @ along_x
+        if not inside.all():
+            outside = ~(inside[:, None] & inside)
+            resampled[:, outside] = _edge_means(images)[:, None]
     return resampled
 
 
@@ -63,9 +67,10 @@ def interpolation_matrix(
     cutoff = box_size / 2 * min(1.0, 1.0 / step)
     frequency = np.arange(1, int(np.floor(cutoff + _ROUNDING)) + 1)
     weight = np.where(np.isclose(frequency, cutoff, rtol=0, atol=_ROUNDING), 1.0, 2.0)
-    distance = position[:, None] - np.arange(box_size)  # (m, n)
-    phase = 2 * np.pi / box_size * distance[..., None] * frequency  # (m, n, k)
-    matrix = (1 + np.cos(phase) @ weight) / box_size
+    turns = 2j * np.pi / box_size * frequency
+    ahead = weight * np.exp(position[:, None] * turns)  # (m, k)
+    back = np.exp(-np.arange(box_size)[:, None] * turns)  # (n, k)
+    matrix = (1 + (ahead @ back.T).real) / box_size
     matrix[(position < -0.5) | (position > box_size - 0.5)] = 0
     return np.asarray(matrix, dtype=np.float32)
 

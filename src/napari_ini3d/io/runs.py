@@ -68,6 +68,8 @@ class RunRecord:
         Rows that were set aside, counted from 0.
     mask_estimated : bool
         True where the user left the mask diameter to the program.
+    working_pixel_size : float or None
+        Å, to which the images are brought; None where they are used as they are.
     settings : InitialModelSettings
         With the mask diameter resolved.
     """
@@ -80,6 +82,7 @@ class RunRecord:
     n_particles: int
     excluded: tuple[int, ...] = ()
     mask_estimated: bool = False
+    working_pixel_size: float | None = None
     settings: InitialModelSettings
 
 

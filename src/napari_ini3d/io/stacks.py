@@ -276,7 +276,7 @@ def _choose_grid(
     common_box, common_pixel = common_grid(grids, pixel_size)
     if box_size is not None and (box_size <= 0 or box_size % 2):
         raise StackError(f"box size {box_size}; expected an even number of pixels")
-    chosen = (box_size or common_box, common_pixel)
+    chosen = box_size or common_box, common_pixel
     if len(set(grids)) > 1:
         logger.info("optics groups differ: images brought to %d pixels of %g Å", *chosen)
     return chosen

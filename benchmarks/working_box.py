@@ -1,0 +1,108 @@
+"""Large boxes: is a model worked on in a smaller box as good as one in the particles' own?
+
+usage: working_box.py OUTPUT.json FOLDER MASK_DIAMETER [--threads 1] [--iterations 200]
+       [--symmetry C1] [--only working]
+
+FOLDER holds particles.star and truth.mrc, as `ini3d simulate` writes them. Each way runs in a
+process of its own, for its peak of memory. Both maps are brought to the smaller box and laid upon
+the truth there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from napari_ini3d import jobs
+from napari_ini3d.comparison import compare_maps
+from napari_ini3d.fourier.resample import resize_map
+from napari_ini3d.io.grids import Grid, particle_grid, working_grid
+from napari_ini3d.io.maps import read_map
+from napari_ini3d.io.star import read_particles
+from napari_ini3d.settings import InitialModelSettings
+
+KIBIBYTES_PER_GIB = 2**20
+
+
+def run(star: Path, folder: Path, settings: InitialModelSettings, *, own: bool) -> dict[str, Any]:
+    """Do a whole run, files included; return what it took."""
+    started = time.perf_counter()
+    choice = (lambda grid, _: grid) if own else working_grid
+    with mock.patch.object(jobs, "working_grid", choice):
+        *_, report = jobs.start_run(star, folder, settings)
+    return {
+        "box_size": report.volumes.shape[-1],
+        "voxel_size": round(report.voxel_size, 4),
+        "iterations": report.iteration,
+        "resolution_reported": round(float(report.resolution[0]), 2),
+        "wall_s": round(time.perf_counter() - started, 1),
+        "peak_rss_gib": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIBIBYTES_PER_GIB, 2
+        ),
+    }
+
+
+def judge(result: Path, truth: Path, grid: Grid, mask_diameter: float) -> dict[str, Any]:
+    """Compare the written result with the truth, both in the smaller box."""
+    maps = [read_map(path) for path in (truth, result)]
+    first, second = (resize_map(each.data, grid.box_size) for each in maps)
+    found = compare_maps(first, second, voxel_size=grid.pixel_size, mask_diameter=mask_diameter)
+    curve = np.asarray(found.fsc)
+    return {
+        "result_box_size": len(maps[1].data),
+        "fsc_0.5_angstrom": round(found.resolution_half, 2),
+        "fsc_0.143_angstrom": round(found.resolution_0143, 2),
+        "fsc": [round(float(value), 4) for value in curve],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("mask_diameter", type=float)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--iterations", type=int, default=200)
+    parser.add_argument("--symmetry", default="C1")
+    parser.add_argument("--only", choices=["own", "working"])
+    options = parser.parse_args()
+    settings = InitialModelSettings(
+        mask_diameter=options.mask_diameter,
+        threads=options.threads,
+        iterations=options.iterations,
+        symmetry=options.symmetry,
+    )
+    star = options.folder / "particles.star"
+    particles, _ = read_particles(star)
+    own = particle_grid(particles)
+    grid = working_grid(own, settings)
+    result: dict[str, Any] = {
+        "command": " ".join(["working_box.py", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "particles": len(particles),
+        "own": str(own),
+        "working": str(grid),
+    }
+    for way in [options.only] if options.only else ["working", "own"]:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "run"
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                taken = pool.apply(run, (star, folder, settings), {"own": way == "own"})
+            found = judge(folder / "initial_model.mrc", options.folder / "truth.mrc", grid,
+                          options.mask_diameter)  # fmt: skip
+        result[way] = taken | found
+        options.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
