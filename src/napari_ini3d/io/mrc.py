@@ -171,14 +171,14 @@ class ImageStack:
             raise IndexError(f"{self._path}: image {numbers.max()} of {header.n_images}")
         direct = header.dtype == np.float32 and out.flags.c_contiguous
         longest = len(numbers) if direct else max(1, _CONVERTED_BYTES // header.image_bytes)
-        whole = memoryview(out.reshape(-1).view(np.uint8)) if direct else None
+        whole = out.reshape(-1).view(np.uint8).data if direct else None
         for start, stop in _runs(numbers, longest):
             first = int(numbers[start])
             if whole is not None:
                 self._fill(whole[start * header.image_bytes : stop * header.image_bytes], first)
             else:
                 raw = np.empty((stop - start, header.ny, header.nx), header.dtype)
-                self._fill(memoryview(raw.reshape(-1).view(np.uint8)), first)
+                self._fill(raw.reshape(-1).view(np.uint8).data, first)
                 out[start:stop] = raw
 
     def _fill(self, buffer: memoryview, first: int) -> None:

@@ -47,7 +47,7 @@ def resample_images(
     if n == new_box_size and np.isclose(pixel_size, new_pixel_size, rtol=_ROUNDING, atol=0):
         return images
     matrix = interpolation_matrix(n, pixel_size, new_pixel_size, new_box_size)
-    inside = matrix.any(axis=1)
+    inside: npt.NDArray[np.bool_] = np.any(matrix, axis=1)
     with np.errstate(invalid="ignore", over="ignore"):  # images that are not finite stay so
         along_x = (images.reshape(-1, n) @ matrix.T).reshape(-1, n, new_box_size)
         resampled: npt.NDArray[np.float32] = matrix @ along_x
