@@ -36,7 +36,7 @@ from napari_ini3d.io.star import (
     read_particles,
     write_particle_subset,
 )
-from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.backend import available_threads, choose_backend
 from napari_ini3d.particles import Particles
 from napari_ini3d.report import write_report
 from napari_ini3d.settings import InitialModelSettings
@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 _BYTES_PER_VOXEL = 60  # map, and twice a state of moments and their variance
 _BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
+_MOST_READERS = 4  # threads
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
@@ -253,6 +254,7 @@ def _open_images(job: _Job) -> StackReader:
         pixel_size=job.record.working_pixel_size,
         preread=job.settings.preread,
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
+        threads=min(_MOST_READERS, 1 + available_threads(job.settings.threads) // 4),
     )
 
 

@@ -153,6 +153,25 @@ def test_reading_is_ahead_but_bounded(tmp_path):
     batches.close()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_that_read_at_once_give_batches_in_order(tmp_path, monkeypatch, threads):
+    monkeypatch.setattr(stacks_module, "_OPEN_STACKS", 2)
+    rows = []
+    for n in range(5):
+        write_stack(tmp_path / f"{n}.mrcs", IMAGES + n)
+        rows += particle_rows(7, f"{n}.mrcs")
+    (tmp_path / "p.star").write_text(star_text(rows))
+    reader = StackReader(read_particles(tmp_path / "p.star")[0], threads=threads)
+    truth = np.concatenate([IMAGES + n for n in range(5)])
+    wanted = [np.sort(RNG.permutation(35)[:9]) for _ in range(60)]
+    for index, batch in zip(wanted, reader.batches(wanted), strict=True):
+        np.testing.assert_array_equal(batch.index, index)
+        np.testing.assert_array_equal(batch.images, truth[index])
+    assert len(reader._open) == 2
+    reader.close()
+    assert not reader._open
+
+
 def test_groups_of_another_pixel_size_come_to_the_coarsest(tmp_path):
     reader = StackReader(_two_grids(tmp_path))
     assert (reader.box_size, reader.pixel_size) == (16, 2.0)

@@ -6,7 +6,9 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ from napari_ini3d.particles import ImageBatch, IntArray, OpticsGroup, Particles
 logger = logging.getLogger(__name__)
 
 _OPEN_STACKS = 32
-_BATCHES_AHEAD = 2
+_BATCHES_AHEAD = 1  # more than there are threads that read
 _PREREAD_BATCH = 1024
 _RESAMPLED_BYTES = 32 * 2**20  # of images in their own box, held while they are resampled
 
@@ -44,6 +46,8 @@ class StackReader:
         Hold all images in memory, as float32.
     scratch : Path or str, optional
         Local folder to which the stacks are copied first.
+    threads : int
+        That read ahead, and resample what they read.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class StackReader:
         pixel_size: float | None = None,
         preread: bool = False,
         scratch: Path | str | None = None,
+        threads: int = 1,
     ) -> None:
         self._particles = particles
         self._headers = check_stacks(particles)
@@ -71,7 +76,9 @@ class StackReader:
             used = list(self._headers)
             copies = copy_to_scratch([self._paths[stack] for stack in used], Path(scratch))
             self._paths.update(zip(used, copies, strict=True))
-        self._open: OrderedDict[int, ImageStack] = OrderedDict()
+        self._threads = threads
+        self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
+        self._lock = Lock()
         self._images: npt.NDArray[np.float32] | None = None
         if preread:
             self._images = self._preread()
@@ -90,10 +97,10 @@ class StackReader:
         return self._pixel_size
 
     def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
-        """Yield one batch per array of particle indices, in order, reading ahead in a thread.
+        """Yield one batch per array of particle indices, in order, reading ahead in threads.
 
         `indices` is walked in the caller's thread, a few batches ahead. Errors of reading are
-        raised here; closing the generator ends the thread.
+        raised here; closing the generator ends the threads.
 
         Parameters
         ----------
@@ -101,11 +108,11 @@ class StackReader:
             Positions in the particles, each array in any order.
         """
         ahead: deque[Future[ImageBatch]] = deque()
-        executor = ThreadPoolExecutor(1, thread_name_prefix="ini3d-stack-reader")
+        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ini3d-stack-reader")
         try:
             for index in indices:
                 ahead.append(executor.submit(self.read, index))
-                if len(ahead) > _BATCHES_AHEAD:
+                if len(ahead) > self._threads + _BATCHES_AHEAD:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
@@ -113,7 +120,7 @@ class StackReader:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def read(self, index: IntArray) -> ImageBatch:
-        """Read the images at some particle indices, in that order; for one thread at a time."""
+        """Read the images at some particle indices, in that order; for any thread."""
         index = np.asarray(index, dtype=np.int64)
         if self._images is not None:
             return ImageBatch(index, self._images[index])
@@ -138,33 +145,44 @@ class StackReader:
         images: npt.NDArray[np.float32],
     ) -> None:
         """Read images of one stack and one optics group, brought to the common grid."""
-        stack, group = self._opened(stack_and_group[0]), self._particles.optics[stack_and_group[1]]
+        group = self._particles.optics[stack_and_group[1]]
         target = _as_slice(places)
-        if target is not None and self._is_common(group):
-            stack.read(numbers, images[target])
-            return
-        at_once = max(1, _RESAMPLED_BYTES // (4 * group.box_size**2))
-        raw = np.empty((min(at_once, len(numbers)), group.box_size, group.box_size), np.float32)
-        for start in range(0, len(numbers), at_once):
-            part = slice(start, min(start + at_once, len(numbers)))
-            some = raw[: part.stop - part.start]
-            stack.read(numbers[part], some)
-            images[places[part]] = resample_images(
-                some, group.pixel_size, self._pixel_size, self._box_size
-            )
+        with self._in_use(stack_and_group[0]) as stack:
+            if target is not None and self._is_common(group):
+                stack.read(numbers, images[target])
+                return
+            at_once = max(1, _RESAMPLED_BYTES // (4 * group.box_size**2))
+            shape = (min(at_once, len(numbers)), group.box_size, group.box_size)
+            raw = np.empty(shape, dtype=np.float32)
+            for start in range(0, len(numbers), at_once):
+                some = raw[: len(numbers) - start]
+                part = slice(start, start + len(some))
+                stack.read(numbers[part], some)
+                images[places[part]] = resample_images(
+                    some, group.pixel_size, self._pixel_size, self._box_size
+                )
 
     def _is_common(self, group: OpticsGroup) -> bool:
         """Tell whether the images of a group are on the common grid already."""
         return (group.box_size, group.pixel_size) == (self._box_size, self._pixel_size)
 
-    def _opened(self, stack: int) -> ImageStack:
-        opened = self._open.pop(stack, None)
+    @contextmanager
+    def _in_use(self, stack: int) -> Iterator[ImageStack]:
+        """Give an open stack that no other thread uses; kept open for the next, few at a time."""
+        with self._lock:
+            opened = self._open.pop(stack, None)
         if opened is None:
             opened = _open_stack(self._paths[stack], self._headers[stack])
-        self._open[stack] = opened
-        if len(self._open) > _OPEN_STACKS:
-            self._open.popitem(last=False)[1].close()
-        return opened
+        try:
+            yield opened
+        finally:
+            with self._lock:
+                surplus = self._open.pop(stack, None)
+                self._open[stack] = opened
+                if surplus is None and len(self._open) > _OPEN_STACKS:
+                    surplus = self._open.popitem(last=False)[1]
+            if surplus is not None:
+                surplus.close()
 
     def _preread(self) -> npt.NDArray[np.float32]:
         n_images = len(self._particles)

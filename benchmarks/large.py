@@ -1,0 +1,305 @@
+"""A million particles of 256 pixels: start, memory, time per iteration, and what reading costs.
+
+usage: large.py OUTPUT.json FOLDER [--particles 1000000] [--fewer 100000] [--threads 2]
+
+FOLDER must have room for the stacks (10 GB, removed at the end). A million images would take
+262 GB: the rows of the STAR file point into 38,400 images in 64 stacks, each image named by many
+rows. The stacks are dropped from the system's cache before each way of reading that is compared,
+as far as the system follows the advice. The ways are compared with `--fewer` particles, of which
+`preread` can hold all. A slow disk is imitated: each read waits as it would on a network that
+gives 110 MB/s after 0.5 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from napari_ini3d import jobs
+from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.io import mrc, stacks
+from napari_ini3d.io.grids import particle_grid, working_grid
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.star import read_particles
+from napari_ini3d.particles import ImageBatch, IntArray
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+BOX_SIZE, PIXEL_SIZE, MASK_DIAMETER = 256, 1.2, 180.0
+IN_STACK, STACKS = 600, 64
+MOST_BYTES = 20e9
+ITERATIONS = 4  # two of the starts, two of the search
+SLOW_RATE, SLOW_LATENCY = 110e6, 0.5e-3
+GIB = 2**30
+
+
+def make_stacks(folder: Path) -> Path:
+    """Write the stacks and a STAR file that names each image once; return its path."""
+    needed = STACKS * IN_STACK * 4 * BOX_SIZE**2
+    free = shutil.disk_usage(folder.parent).free
+    if needed > min(free, MOST_BYTES):
+        raise SystemExit(f"{folder}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
+    phantom = make_phantom(diameter=150.0)
+    settings = SimulationSettings(
+        number=IN_STACK, box_size=BOX_SIZE, pixel_size=PIXEL_SIZE, snr=0.02
+    )
+    star = write_dataset(folder, simulate_particles(phantom, settings), phantom)
+    for number in range(STACKS):
+        shutil.copyfile(folder / "particles.mrcs", folder / f"stack{number:02d}.mrcs")
+    (folder / "particles.mrcs").unlink()
+    os.sync()
+    return star
+
+
+def write_rows(source: Path, target: Path, count: int) -> None:
+    """Write a STAR file of so many rows, which name the images over and over, stack by stack."""
+    lines = source.read_text().splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if "@" in line)
+    rest = [line.split("@particles.mrcs", 1)[1] for line in lines[first : first + IN_STACK]]
+    per_stack = -(-count // STACKS)
+    with target.open("w") as file:
+        file.writelines(lines[:first])
+        for row in range(count):
+            stack, place = divmod(row, per_stack)
+            image = place % IN_STACK
+            file.write(f"{image + 1:06d}@stack{stack:02d}.mrcs{rest[image]}")
+
+
+def forget_files(folder: Path) -> None:
+    """Ask the system to drop the stacks from its cache."""
+    for path in folder.rglob("*.mrcs"):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+class Watch:
+    """Adds up how long the engine waits for images, and how long reading them takes."""
+
+    def __init__(self) -> None:
+        self.waited, self.read, self.images = 0.0, 0.0, 0
+        self._lock = threading.Lock()
+        batches, read = StackReader.batches, StackReader.read
+
+        def watched_batches(reader: StackReader, indices: Any) -> Iterator[ImageBatch]:
+            source = batches(reader, indices)
+            while True:
+                started = time.perf_counter()
+                batch = next(source, None)
+                self.waited += time.perf_counter() - started
+                if batch is None:
+                    return
+                yield batch
+
+        def watched_read(reader: StackReader, index: IntArray) -> ImageBatch:
+            started = time.perf_counter()
+            batch = read(reader, index)
+            with self._lock:
+                self.read += time.perf_counter() - started
+                self.images += len(index)
+            return batch
+
+        StackReader.batches = watched_batches  # type: ignore[method-assign]
+        StackReader.read = watched_read  # type: ignore[method-assign]
+
+    def take(self) -> dict[str, float]:
+        """Return the sums, and begin anew."""
+        values = {"waited_s": self.waited, "reading_s": self.read, "images_read": self.images}
+        self.waited, self.read, self.images = 0.0, 0.0, 0
+        return {name: round(value, 3) for name, value in values.items()}
+
+
+def follow(reports: Iterator[IterationReport], watch: Watch) -> list[dict[str, Any]]:
+    """Walk through iterations; return what each took, files included."""
+    rows = []
+    started = time.perf_counter()
+    for report in reports:
+        took = time.perf_counter() - started
+        rows.append(
+            {
+                "phase": report.phase,
+                "subset_size": report.subset_size,
+                "seconds": round(took, 2),
+                "stages": {name: round(value, 3) for name, value in report.seconds.items()},
+                **watch.take(),
+            }
+        )
+        if report.iteration == ITERATIONS:
+            break
+        started = time.perf_counter()
+    for row in rows:
+        row["share_waited"] = round(row["waited_s"] / row["seconds"], 3)
+    return rows
+
+
+def settings_of(threads: int, **changes: Any) -> InitialModelSettings:
+    return InitialModelSettings(
+        mask_diameter=MASK_DIAMETER, iterations=6, starts=1, threads=threads, **changes
+    )
+
+
+def peak_gib() -> float:
+    """Return the most memory that this process has held, GiB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB, 2)
+
+
+def whole_run(star: Path, folder: Path, threads: int) -> dict[str, Any]:
+    """Start a run as users do, and follow its first iterations."""
+    watch = Watch()
+    started = time.perf_counter()
+    read_particles(star)
+    star_seconds = time.perf_counter() - started
+    after_star = peak_gib()
+    started = time.perf_counter()
+
+    def stop() -> bool:
+        return len(RunFolder(folder).read_progress()) >= ITERATIONS if folder.is_dir() else False
+
+    reports = jobs.start_run(star, folder, settings_of(threads), stop=stop)
+    checked = time.perf_counter() - started
+    looked = watch.take()
+    return {
+        "star_file_s": round(star_seconds, 1),
+        "peak_rss_after_star_file_gib": after_star,
+        "start_up_s": round(checked, 1),
+        "of_which_images_looked_at": looked,
+        "iterations": follow(reports, watch),
+        "peak_rss_gib": peak_gib(),
+    }
+
+
+def slow_disk(fast_folder: str) -> None:
+    """Make reading slow, but from a folder that stands for a local disk."""
+    read_at = mrc.ImageStack._read_at
+
+    def slow(stack: mrc.ImageStack, buffer: memoryview, place: int) -> int:
+        count = read_at(stack, buffer, place)
+        if fast_folder not in str(stack._path):
+            time.sleep(SLOW_LATENCY + count / SLOW_RATE)
+        return count
+
+    mrc.ImageStack._read_at = slow  # type: ignore[method-assign]
+
+
+def slow_copy(source: Path, target: Path) -> None:
+    """Copy as from the slow disk."""
+    started = time.perf_counter()
+    shutil.copyfile(source, target)
+    shutil.copystat(source, target)
+    took = time.perf_counter() - started
+    time.sleep(max(0.0, source.stat().st_size / SLOW_RATE - took))
+
+
+def one_way(star: Path, threads: int, way: str, scratch: Path) -> dict[str, Any]:
+    """Do some iterations with one way of reading."""
+    watch = Watch()
+    if "slow disk" in way:
+        slow_disk(str(scratch))
+        stacks_copy = sys.modules["napari_ini3d.io.scratch"].shutil
+        stacks_copy.copy2 = slow_copy
+    if "without prefetch" in way:
+        stacks._BATCHES_AHEAD = 0
+        StackReader.batches = _batches_in_turn  # type: ignore[method-assign]
+    particles, _ = read_particles(star)
+    settings = settings_of(threads)
+    grid = working_grid(particle_grid(particles), settings)
+    started = time.perf_counter()
+    reader = StackReader(
+        particles,
+        pixel_size=grid.pixel_size,
+        preread="preread" in way,
+        scratch=scratch if "scratch" in way else None,
+    )
+    opened = time.perf_counter() - started
+    watch.take()
+    rows = follow(reconstruct(reader, particles, settings), watch)
+    return {
+        "working_box": str(grid),
+        "opening_s": round(opened, 1),
+        "iterations": rows,
+        "peak_rss_gib": peak_gib(),
+    }
+
+
+def _batches_in_turn(reader: StackReader, indices: Any) -> Iterator[ImageBatch]:
+    """Read each batch when it is asked for."""
+    for index in indices:
+        yield reader.read(index)
+
+
+WAYS = (
+    "local disk",
+    "local disk, without prefetch",
+    "local disk, preread",
+    "local disk, scratch on the same disk",
+    "slow disk",
+    "slow disk, without prefetch",
+    "slow disk, preread",
+    "slow disk, scratch",
+)
+
+
+def in_own_process(call: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(call, arguments)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--particles", type=int, default=1_000_000)
+    parser.add_argument("--fewer", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
+    options = parser.parse_args()
+    data = options.folder / "large_data"
+    result: dict[str, Any] = {
+        "command": f"large.py OUTPUT FOLDER --particles {options.particles} --fewer "
+        f"{options.fewer} --threads {options.threads}",
+        "date": time.strftime("%Y-%m-%d"),
+        "cpus": os.cpu_count(),
+        "box_size": BOX_SIZE,
+        "pixel_size": PIXEL_SIZE,
+        "images_on_disk": STACKS * IN_STACK,
+        "ways": {},
+    }
+    try:
+        source = make_stacks(data)
+        if options.particles:
+            star = data / "many.star"
+            write_rows(source, star, options.particles)
+            forget_files(data)
+            result["load_before"] = os.getloadavg()
+            result["whole"] = {"particles": options.particles} | in_own_process(
+                whole_run, star, data / "run", options.threads
+            )
+            options.output.write_text(json.dumps(result, indent=1) + "\n")
+        star = data / "fewer.star"
+        write_rows(source, star, options.fewer)
+        for way in options.ways:
+            forget_files(data)
+            scratch = data / "scratch"
+            found = in_own_process(one_way, star, options.threads, way, scratch)
+            result["ways"][way] = {"particles": options.fewer} | found
+            shutil.rmtree(scratch, ignore_errors=True)
+            options.output.write_text(json.dumps(result, indent=1) + "\n")
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
