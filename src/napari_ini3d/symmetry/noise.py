@@ -17,7 +17,9 @@ _LEAST_ROOM = 0.02  # of the box, to measure noise in
 _NEGLIGIBLE = 1e-6  # of the strongest shell's power density
 
 
-def signal_share(volume: FloatArray, radius: float, centre: Point = (0, 0, 0)) -> Float64:
+def signal_share(
+    volume: FloatArray, radius: float, centre: Point = (0, 0, 0), *, edge: float = _EDGE
+) -> Float64:
     """Return the FSC expected between a map and an exact copy of it with other noise.
 
     ``share(s) = 1 - N(s) / T(s)``, with T the power of the map inside a soft sphere and N that
@@ -31,6 +33,9 @@ def signal_share(volume: FloatArray, radius: float, centre: Point = (0, 0, 0)) -
         Voxels, of a sphere that holds the particle.
     centre : (3,)
         Of the sphere, voxels (x, y, z) from voxel n // 2.
+    edge : float
+        Voxels, over which the sphere fades out. Where the map ends at a shell, a sharp edge
+        spreads its power over the shells beyond.
 
     Returns
     -------
@@ -39,7 +44,7 @@ def signal_share(volume: FloatArray, radius: float, centre: Point = (0, 0, 0)) -
         little of it is in the box to measure it, 1.
     """
     n = len(volume)
-    inside = soft_mask(n, radius, _EDGE, 3, centre)
+    inside = soft_mask(n, radius, edge, 3, centre)
     outside = 1 - soft_mask(n, radius * (1 + _GAP), _EDGE, 3, centre)
     power = _power_density(volume * inside, inside, 1)
     present = power > _NEGLIGIBLE * power[1:].max()

@@ -99,15 +99,15 @@ class WorkingMap:
         points, shell = points[order], shell[order]
         values = _components(map_to_cube(part, max_shell, 1), points)
         count = np.maximum(np.bincount(shell), 1)
-        share = signal_share(volume, radius, extent.centre)
-        nearest = np.rint(np.arange(max_shell + 1) * (len(volume) / side)).astype(np.int64)
+        share = signal_share(volume, radius, extent.centre, edge=edge)
+        shells = np.arange(max_shell + 1) * (len(volume) / side)
         return cls(
             cube=cube,
             points=points.astype(np.float32),
             shell=shell.astype(np.int32),
             values=values,
             power=np.bincount(shell, np.abs(values) ** 2) / count,
-            share=share[np.minimum(nearest, len(share) - 1)],
+            share=np.interp(shells, np.arange(len(share)), share),
             side=float(side),
             offset=middle.astype(np.float64),
             diameter=2 * radius / side,
