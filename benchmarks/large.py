@@ -18,7 +18,6 @@ import multiprocessing
 import os
 import resource
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from typing import Any
 from napari_ini3d import jobs
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.io import mrc, stacks
+from napari_ini3d.io import mrc, scratch
 from napari_ini3d.io.grids import particle_grid, working_grid
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
@@ -203,16 +202,14 @@ def slow_copy(source: Path, target: Path) -> None:
     time.sleep(max(0.0, source.stat().st_size / SLOW_RATE - took))
 
 
-def one_way(star: Path, threads: int, way: str, scratch: Path) -> dict[str, Any]:
+def one_way(star: Path, threads: int, way: str, local: Path) -> dict[str, Any]:
     """Do some iterations with one way of reading."""
-    watch = Watch()
     if "slow disk" in way:
-        slow_disk(str(scratch))
-        stacks_copy = sys.modules["napari_ini3d.io.scratch"].shutil
-        stacks_copy.copy2 = slow_copy
+        slow_disk(str(local))
+        scratch.shutil.copy2 = slow_copy  # type: ignore[assignment]
     if "without prefetch" in way:
-        stacks._BATCHES_AHEAD = 0
         StackReader.batches = _batches_in_turn  # type: ignore[method-assign]
+    watch = Watch()
     particles, _ = read_particles(star)
     settings = settings_of(threads)
     grid = working_grid(particle_grid(particles), settings)
@@ -221,7 +218,7 @@ def one_way(star: Path, threads: int, way: str, scratch: Path) -> dict[str, Any]
         particles,
         pixel_size=grid.pixel_size,
         preread="preread" in way,
-        scratch=scratch if "scratch" in way else None,
+        scratch=local if "scratch" in way else None,
     )
     opened = time.perf_counter() - started
     watch.take()
@@ -292,10 +289,10 @@ def main() -> None:
         write_rows(source, star, options.fewer)
         for way in options.ways:
             forget_files(data)
-            scratch = data / "scratch"
-            found = in_own_process(one_way, star, options.threads, way, scratch)
+            local = data / "scratch"
+            found = in_own_process(one_way, star, options.threads, way, local)
             result["ways"][way] = {"particles": options.fewer} | found
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(local, ignore_errors=True)
             options.output.write_text(json.dumps(result, indent=1) + "\n")
     finally:
         shutil.rmtree(data, ignore_errors=True)

@@ -90,8 +90,8 @@ def main() -> None:
         "command": " ".join(["working_box.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "particles": len(particles),
-        "own": str(own),
-        "working": str(grid),
+        "own_grid": str(own),
+        "working_grid": str(grid),
     }
     for way in [options.only] if options.only else ["working", "own"]:
         with tempfile.TemporaryDirectory() as scratch:
