@@ -36,7 +36,7 @@ STAGES = [
     (expectation, "_coarse_posterior"),
     (fine_pass, "_significant_pairs"),
     (fine_pass, "_fine_scores"),
-    (fine_pass, "_normalise"),
+    (fine_pass, "_best_poses"),
     (fine_pass, "_give_back_rows"),
 ]
 
@@ -95,10 +95,12 @@ def main() -> None:
         measure(module, name, seconds)
     with threadpool_limits(1, "blas"):
         rate = product_rate()
-        frame = workshop._frame(state, plan, state.models[0])
+        (frame,) = workshop._frames(state, plan, workshop.backend)
         work = workshop._tile_work(state, plan, [frame])
         subset = draw_subset(len(particles), 0, plan.subset_size, settings.seed)
-        tiles = split_into_tiles(subset, particles.optics_index, workshop._tile_size(frame))[:TILES]
+        tiles = split_into_tiles(subset, particles.optics_index, workshop._tile_size([frame]))[
+            :TILES
+        ]
         batches = list(source.batches(tiles))
         whole = timed(lambda: [work(batch) for batch in batches])
         n_images = sum(len(tile) for tile in tiles)

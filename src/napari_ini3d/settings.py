@@ -27,6 +27,7 @@ class FieldInfo:
     group: Group
     help: str
     unit: str = ""
+    words: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[float, ...] = ()
@@ -215,13 +216,26 @@ class InitialModelSettings:
     device: str = _setting(
         "auto",
         "Compute",
-        "auto, cpu, gpu, or gpu:1 for a certain card.",
+        "auto, cpu, gpu (all cards of this machine), gpu:1 for a certain card, or gpu:0,1.",
         relion="--gpu",
+    )
+    precision: str = _setting(
+        "float32",
+        "Compute",
+        "Precision to which the matrix products of a GPU round what they multiply; sums are "
+        "float32. CPUs compute in float32.",
+        words=("float32", "tf32", "fp16", "bf16"),
+    )
+    deterministic: bool = _setting(
+        True,
+        "Compute",
+        "Add on a GPU in a way that gives the same bits every time; without it maps are filled "
+        "by atomic additions of floats. On a CPU a run always gives the same bits.",
     )
     tile_size: int | None = _setting(
         None,
         "Compute",
-        "Images compared at once by a thread; left out, as many as have their scores in 64 MB.",
+        "Images compared at once by a thread or a card; left out, what memory allows.",
         minimum=1,
         maximum=4096,
     )
@@ -229,6 +243,11 @@ class InitialModelSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_field(field.name, getattr(self, field.name), field.metadata["info"])
+        if self.device == "cpu" and self.precision != "float32":
+            raise SettingsError(
+                f"precision is {self.precision}, but a CPU computes in float32; take device gpu, "
+                "or precision float32"
+            )
         if self.max_resolution is not None and self.max_resolution > self.initial_resolution:
             raise SettingsError(
                 f"max_resolution is {self.max_resolution:g} Å, coarser than initial_resolution "
@@ -266,6 +285,8 @@ def _check_field(name: str, value: Any, info: FieldInfo) -> None:
     if info.choices and value not in info.choices:
         listed = ", ".join(f"{choice:g}" for choice in info.choices)
         raise SettingsError(f"{name} is {value!r}; choose one of {listed}")
+    if info.words and value not in info.words:
+        raise SettingsError(f"{name} is {value!r}; choose one of {', '.join(info.words)}")
     if value is None or isinstance(value, (str, bool)):
         return
     low, high = info.minimum, info.maximum

@@ -12,6 +12,7 @@ from napari_ini3d.engine.batches import (
     split_into_tiles,
 )
 from napari_ini3d.fourier.transforms import frequency_disk
+from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.masks import radius_grid, soft_mask
 from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
@@ -137,7 +138,7 @@ def make_tile(preparation: ImagePreparation, origins: np.ndarray | None = None, 
     return preparation.tile(batch, disk, origins, sigma2, bias), batch, disk, sigma2
 
 
-PREPARATION = ImagePreparation(particles(), PIXEL_SIZE, 80.0, True, False)
+PREPARATION = ImagePreparation(particles(), PIXEL_SIZE, 80.0, True, False, choose_backend("cpu"))
 
 
 def test_a_tile_holds_masked_transforms_ctf_and_noise_of_its_group():

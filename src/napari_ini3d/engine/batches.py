@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_ini3d.engine.giving_back import sum_shells
 from napari_ini3d.engine.tiles import Tile
-from napari_ini3d.fourier.transforms import Float32, FrequencyDisk, images_to_disk, sum_shells
+from napari_ini3d.fourier.transforms import Float32, FrequencyDisk, images_to_disk
+from napari_ini3d.kernels.backend import Backend
 from napari_ini3d.masks import radius_grid, soft_mask
 from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, IntArray, Particles
 
 MASK_EDGE = 14.0  # Å, over which masks fall to zero
 _ORDER_STREAM = 7
+_CTF_FIELDS = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
 
 
 def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
@@ -61,6 +65,8 @@ class ImagePreparation:
     ctf : bool
         Whether to correct for it.
     ignore_first_peak : bool
+    backend : Backend
+        Where it is done.
     """
 
     particles: Particles
@@ -68,6 +74,7 @@ class ImagePreparation:
     mask_diameter: float
     ctf: bool
     ignore_first_peak: bool
+    backend: Backend
 
     def tile(
         self,
@@ -82,35 +89,55 @@ class ImagePreparation:
         Parameters
         ----------
         batch : ImageBatch
-            Of one half and one optics group.
+            Of one half and one optics group; the images on the backend's device.
         disk : FrequencyDisk
+            On the backend's device.
         origins : (B, 2) float32
             Å; each image is first moved by this, to whole pixels, so that the mask is centred.
         sigma2 : (G, n_shells) float64
         class_bias : (B, K) float32
         """
-        moved = np.rint(origins / self.pixel_size)
-        images = normalise(batch.images, self.mask_diameter / self.pixel_size / 2)
-        images = _move(images, moved.astype(np.int64))
-        power = images_to_disk(images, disk)
-        power_per_shell = sum_shells(
-            disk, (power.real**2 + power.imag**2).sum(0, dtype=np.float64), images.shape[-1]
-        )
-        images_ft = images_to_disk(images * self._mask(images.shape[-1]), disk)
+        backend, xp, n = self.backend, self.backend.xp, batch.images.shape[-1]
+        moved = np.rint(origins / self.pixel_size).astype(np.float32)
+        values = self._to_device(batch.index, moved, class_bias)
+        images = normalise(batch.images, self.mask_diameter / self.pixel_size / 2, xp=xp)
+        if moved.any():
+            images = _move(images, values["moved"], backend)
+        whole = images_to_disk(images, disk, fft=backend.fft)
+        power = (whole.real**2 + whole.imag**2).sum(0, dtype=np.float64)
         group = int(self.particles.optics_index[batch.index[0]])
         return Tile(
             index=batch.index,
-            images=images_ft,
-            ctf=self._ctf(batch.index, group, disk, images.shape[-1]),
+            images=images_to_disk(images * self._mask(n), disk, fft=backend.fft),
+            ctf=self._ctf(values["ctf"], group, disk, n),
             premultiplied=self.particles.optics[group].ctf_premultiplied and self.ctf,
-            sigma2=sigma2[group][disk.shell].astype(np.float32),
-            centre=moved.astype(np.float32),
-            from_expected=(moved - self._expected(batch.index)).astype(np.float32),
-            class_bias=class_bias,
-            power=power_per_shell,
+            sigma2=backend.to_device(sigma2[group])[disk.shell].astype(np.float32),
+            centre=values["moved"],
+            from_expected=values["from_expected"],
+            class_bias=values["class_bias"],
+            power=sum_shells(backend, disk.shell, power, n // 2 + 1),
             half=int(batch.index[0] % 2),
             group=group,
         )
+
+    def _to_device(
+        self, index: IntArray, moved: Float32, class_bias: Float32
+    ) -> dict[str, Float32]:
+        """Return what is known of each image, brought to the device in one copy."""
+        particles = self.particles
+        columns = {
+            "moved": moved,
+            "from_expected": moved - self._expected(index),
+            "class_bias": class_bias,
+            "ctf": np.stack([getattr(particles, name)[index] for name in _CTF_FIELDS], -1),
+        }
+        packed = self.backend.to_device(np.concatenate(list(columns.values()), 1, dtype=np.float32))
+        ends = np.cumsum([values.shape[1] for values in columns.values()]).tolist()
+        starts = [0, *ends]
+        return {
+            name: packed[:, low:high]
+            for name, low, high in zip(columns, starts, ends, strict=False)
+        }
 
     def _expected(self, index: IntArray) -> Float32:
         x, y = self.particles.origin_x[index], self.particles.origin_y[index]
@@ -119,31 +146,37 @@ class ImagePreparation:
     def _mask(self, box_size: int) -> Float32:
         edge = MASK_EDGE / self.pixel_size
         radius = min(self.mask_diameter / self.pixel_size / 2, box_size / 2 - edge)
-        return soft_mask(box_size, radius, edge, 2)
+        return soft_mask(box_size, radius, edge, 2, xp=self.backend.xp)
 
-    def _ctf(self, index: IntArray, group: int, disk: FrequencyDisk, box_size: int) -> Float32:
+    def _ctf(self, values: Float32, group: int, disk: FrequencyDisk, box_size: int) -> Float32:
         if not self.ctf:
-            return np.ones((len(index), len(disk)), np.float32)
+            ones: Float32 = self.backend.xp.ones((len(values), len(disk)), np.float32)
+            return ones
         scale = 1 / (box_size * self.pixel_size)
-        parameters = ctf_parameters(self.particles.take(index), group)
+        shared = ctf_parameters(self.particles, group)
+        columns: dict[str, Any] = {name: values[:, i] for i, name in enumerate(_CTF_FIELDS)}
         return compute_ctf(
-            parameters, disk.kx * scale, disk.ky * scale, ignore_first_peak=self.ignore_first_peak
+            replace(shared, **columns),
+            disk.kx * scale,
+            disk.ky * scale,
+            ignore_first_peak=self.ignore_first_peak,
+            xp=self.backend.xp,
         )
 
 
-def normalise(images: Float32, radius: float) -> Float32:
+def normalise(images: Float32, radius: float, *, xp: Any = np) -> Float32:
     """Return images whose background, beyond `radius` pixels, has mean 0 and variance 1."""
     n = images.shape[-1]
-    r = radius_grid(n, 2)
+    r = radius_grid(n, 2, xp=xp)
     background = images[:, r > min(radius, 0.47 * n)]
     mean = background.mean(1, dtype=np.float64).astype(np.float32)
     spread = background.std(1, dtype=np.float64).astype(np.float32)
-    spread = np.where(spread > 0, spread, np.float32(1))
+    spread = xp.where(spread > 0, spread, np.float32(1))
     out: npt.NDArray[np.float32] = (images - mean[:, None, None]) / spread[:, None, None]
     return out
 
 
-def _move(images: Float32, by: IntArray) -> Float32:
-    if not by.any():
-        return images
-    return np.stack([np.roll(im, (y, x), (0, 1)) for im, (x, y) in zip(images, by, strict=True)])
+def _move(images: Float32, by: Float32, backend: Backend) -> Float32:
+    out: Float32 = backend.xp.empty_like(images)
+    backend.kernels.move_images(images, by.astype(np.int32), out)
+    return out

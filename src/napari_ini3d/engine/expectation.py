@@ -37,19 +37,23 @@ def _coarse_posterior(
     c = frame.n_coarse
     shifted = _shifted(frame, weighted)
     n_images, n_shifts = shifted.shape[:2]
-    scores = real_pairs(shifted).reshape(n_images * n_shifts, 2 * c) @ real_pairs(frame.slices).T
-    scores = scores.reshape(n_images, n_shifts, -1)
-    norm = (np.float32(0.5) * weighted.ctf2[:, :c]) @ frame.slice_power.T
+    kernels = frame.backend.kernels
+    rows = real_pairs(shifted).reshape(n_images * n_shifts, 2 * c)
+    scores = kernels.matmul(rows, real_pairs(frame.slices).T).reshape(n_images, n_shifts, -1)
+    norm = kernels.matmul(np.float32(0.5) * weighted.ctf2[:, :c], frame.slice_power.T)
     prior = shift_log_prior(frame, frame.shifts, tile.from_expected)
     log_prior = prior[:, :, None] + (frame.log_class_share + tile.class_bias)[:, None, :]
-    summary = np.empty((n_images, 4))
-    frame.backend.dense_posterior(scores, norm, np.float32(log_prior), summary)
+    summary = frame.backend.xp.empty((n_images, 4), np.float64)
+    kernels.dense_posterior(scores, norm, log_prior.astype(np.float32, copy=False), summary)
     return scores, summary
 
 
 def _shifted(frame: Frame, weighted: WeightedImages) -> Complex64:
     c = frame.n_coarse
-    return np.ascontiguousarray(weighted.images[:, None, :c] * frame.shift_phase[None, :, :c])
+    shifted: Complex64 = frame.backend.xp.ascontiguousarray(
+        weighted.images[:, None, :c] * frame.shift_phase[None, :, :c]
+    )
+    return shifted
 
 
 def _dense_sums(
@@ -61,12 +65,12 @@ def _dense_sums(
 ) -> TileSums:
     """Give back through one matrix product over all poses of the tile."""
     n_images, n_shifts, n_rows = weights.shape
-    c = frame.n_coarse
+    c, xp, matmul = frame.n_coarse, frame.backend.xp, frame.backend.kernels.matmul
     shifted = real_pairs(_shifted(frame, weighted)).reshape(n_images * n_shifts, 2 * c)
     per_rotation = weights.sum(1)
     sums = SliceSums(
-        (weights.reshape(n_images * n_shifts, n_rows).T @ shifted).view(np.complex64),
-        per_rotation.T @ weighted.ctf2[:, :c],
+        matmul(weights.reshape(n_images * n_shifts, n_rows).T, shifted).view(np.complex64),
+        matmul(per_rotation.T, weighted.ctf2[:, :c]),
     )
     cubes = empty_cubes(frame)
     block = n_rows // frame.n_classes
@@ -86,7 +90,7 @@ def _dense_sums(
             frame.grid.matrices[row % block],
             tile.centre + frame.shifts[summary[:, 3].astype(np.int64)],
             summary[:, 1].astype(np.float32),
-            np.count_nonzero(per_rotation > 1e-3 * per_rotation.max(1, keepdims=True), axis=1),
+            xp.count_nonzero(per_rotation > 1e-3 * per_rotation.max(1, keepdims=True), axis=1),
             summary[:, 0],
         ),
     )

@@ -7,6 +7,8 @@ shifts at once; weights times the same matrix lead back.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +20,12 @@ from napari_ini3d.engine.giving_back import (
     give_back,
     real_pairs,
     shift_log_prior,
+    sum_groups,
 )
 from napari_ini3d.engine.tiles import BestPoses, Frame, Tile, TileSums, WeightedImages
 from napari_ini3d.fourier.transforms import Complex64, Float32
-from napari_ini3d.geometry.sampling import CHILDREN, child_rotations
+from napari_ini3d.geometry.sampling import CHILDREN
 from napari_ini3d.particles import IntArray
-
-_CHUNK_ROWS = 1024  # rows of image-times-slice products held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +49,55 @@ def fine_sums(frame: Frame, tile: Tile, weighted: WeightedImages, weights: Float
     scores, norm = _fine_scores(frame, pairs, weighted)
     scores -= norm[:, None]
     scores += _fine_log_prior(frame, tile, pairs)
-    posterior, evidence = _normalise(scores, pairs.row_image, len(tile.index))
-    best = _best_poses(frame, tile, pairs, posterior, evidence)
-    kept, weight = _keep_significant(frame, pairs, posterior, best)
-    class_weight = np.bincount(kept.row_class, weight.sum(1, dtype=np.float64), frame.n_classes)
+    best, row_max = _best_poses(frame, tile, pairs, scores)
+    kept, weight = _keep_significant(frame, pairs, scores, best, row_max)
+    mass = weight.sum(1, dtype=np.float64)
+    class_weight = sum_groups(frame.backend, kept.row_class, mass, frame.n_classes)
     sums = _give_back_rows(frame, tile, weighted, kept, weight)
-    return TileSums(tile, *sums, class_weight.astype(np.float64), best)
+    return TileSums(tile, *sums, class_weight, best)
 
 
 def _significant_pairs(frame: Frame, weights: Float32) -> _Poses:
     assert frame.fine_grid is not None
     n_images, _, n_rows = weights.shape
-    most = frame.pruning.most
-    rotation = np.empty((n_images, most), np.int32)
-    shift = np.empty((n_images, most), np.int32)
-    count = np.empty(n_images, np.int32)
-    frame.backend.significant_rotations(weights, frame.pruning.share, most, rotation, shift, count)
-    kept = np.arange(most) < count[:, None]
-    row = rotation[kept].astype(np.int64)
-    block = n_rows // frame.n_classes
-    children = child_rotations(row % block, frame.grid.n_psi)
-    return _Poses(
-        np.repeat(np.repeat(np.arange(n_images), count), CHILDREN).astype(np.int32),
-        np.repeat(row // block, CHILDREN).astype(np.int32),
-        children.ravel().astype(np.int32),
-        np.repeat(shift[kept], CHILDREN).astype(np.int32),
+    pruning, xp = frame.pruning, frame.backend.xp
+    rotation = xp.empty((n_images, pruning.most), np.int32)
+    shift = xp.empty((n_images, pruning.most), np.int32)
+    count = xp.empty(n_images, np.int32)
+    frame.backend.kernels.significant_rotations(
+        weights, pruning.share, pruning.most, rotation, shift, count
     )
+    image, place = xp.nonzero(xp.arange(pruning.most) < count[:, None])
+    row = rotation[image, place].astype(np.int64)
+    block = n_rows // frame.n_classes
+    return _Poses(
+        xp.repeat(image, CHILDREN).astype(np.int32),
+        xp.repeat(row // block, CHILDREN).astype(np.int32),
+        _children_of(row % block, frame.grid.n_psi, xp).astype(np.int32),
+        xp.repeat(shift[image, place], CHILDREN),
+    )
+
+
+def _children_of(rotation: IntArray, n_psi: int, xp: Any) -> IntArray:
+    """Return the children of N rotations, (8 N,); see `geometry.sampling`."""
+    first = rotation // n_psi * (8 * n_psi) + rotation % n_psi * 2
+    offset = xp.arange(4)[:, None] * (2 * n_psi) + xp.arange(2)
+    children: IntArray = (first[:, None] + offset.ravel()).ravel()
+    return children
 
 
 def _fine_scores(frame: Frame, poses: _Poses, weighted: WeightedImages) -> tuple[Float32, Float32]:
     n_rows, n_components = len(poses.row_image), weighted.images.shape[1]
     phase = real_pairs(frame.fine_phase.conj())  # Re(Q e^-iθ) = Re Q cos θ + Im Q sin θ
-    scores = np.empty((n_rows, len(frame.fine_shifts)), np.float32)
-    norm = np.empty(n_rows, np.float32)
-    products = np.empty((min(_CHUNK_ROWS, n_rows), n_components), np.complex64)
-    for low in range(0, n_rows, _CHUNK_ROWS):
-        rows = slice(low, min(low + _CHUNK_ROWS, n_rows))
+    xp, kernels, chunk = frame.backend.xp, frame.backend.kernels, frame.chunk_rows
+    scores = xp.empty((n_rows, len(frame.fine_shifts)), np.float32)
+    norm = xp.empty(n_rows, np.float32)
+    products = xp.empty((min(chunk, n_rows), n_components), np.complex64)
+    for low in range(0, n_rows, chunk):
+        rows = slice(low, min(low + chunk, n_rows))
         slices, row_slice = _slices_of(frame, poses, rows)
         out = products[: rows.stop - low]
-        frame.backend.fine_products(
+        kernels.fine_products(
             slices,
             row_slice,
             poses.row_image[rows],
@@ -97,7 +108,7 @@ def _fine_scores(frame: Frame, poses: _Poses, weighted: WeightedImages) -> tuple
             out,
             norm[rows],
         )
-        np.matmul(real_pairs(out), phase.T, out=scores[rows])
+        kernels.matmul(real_pairs(out), phase.T, out=scores[rows])
     return scores, norm
 
 
@@ -108,16 +119,15 @@ def _slices_of(frame: Frame, poses: _Poses, rows: slice) -> tuple[Complex64, npt
     wanted = poses.row_class[rows] * np.int64(n_fine) + poses.rotation[rows]
     if frame.fine_slices is not None:
         return frame.fine_slices, wanted.astype(np.int32)
-    unique, inverse = np.unique(wanted, return_inverse=True)
-    slices = np.empty((len(unique), len(frame.disk)), np.complex64)
+    xp = frame.backend.xp
+    unique, inverse = xp.unique(wanted, return_inverse=True)
+    slices = xp.empty((len(unique), len(frame.disk)), np.complex64)
     kx, ky = frame.disk.kx * frame.padding, frame.disk.ky * frame.padding
-    for k in np.unique(unique // n_fine):
-        mine = np.nonzero(unique // n_fine == k)[0]
-        block = np.empty((len(mine), len(frame.disk)), np.complex64)
-        frame.backend.project(
-            frame.cubes[k], frame.fine_grid.matrices[unique[mine] % n_fine], kx, ky, block
-        )
-        slices[mine] = block
+    bounds = xp.searchsorted(unique, xp.arange(frame.n_classes + 1) * n_fine).tolist()
+    for k, (low, high) in enumerate(pairwise(bounds)):
+        matrices = frame.fine_grid.matrices[unique[low:high] % n_fine]
+        if low < high:
+            frame.backend.kernels.project(frame.cubes[k], matrices, kx, ky, slices[low:high])
     return slices, inverse.astype(np.int32)
 
 
@@ -128,53 +138,38 @@ def _fine_log_prior(frame: Frame, tile: Tile, poses: _Poses) -> Float32:
     return prior + of_class[poses.row_image, poses.row_class, None]
 
 
-def _normalise(
-    scores: Float32, row_image: IntArray, n_images: int
-) -> tuple[Float32, npt.NDArray[np.float64]]:
-    """Return the posterior weights (N, T) and the log evidence (B,); rows sorted by image."""
-    first = np.searchsorted(row_image, np.arange(n_images))
-    top = np.maximum.reduceat(scores.max(1), first)
-    posterior = np.exp(scores - top[row_image, None])
-    total = np.add.reduceat(posterior.sum(1, dtype=np.float64), first)
-    posterior /= total[row_image, None].astype(np.float32)
-    return posterior, top + np.log(total)
-
-
 def _best_poses(
-    frame: Frame,
-    tile: Tile,
-    poses: _Poses,
-    posterior: Float32,
-    evidence: npt.NDArray[np.float64],
-) -> BestPoses:
+    frame: Frame, tile: Tile, poses: _Poses, scores: Float32
+) -> tuple[BestPoses, Float32]:
+    """Turn scores into the posterior, in place; return the best poses, and each row's maximum."""
     assert frame.fine_grid is not None
-    n_images = len(tile.index)
-    first = np.searchsorted(poses.row_image, np.arange(n_images))
-    row_max = posterior.max(1)
-    best_weight = np.maximum.reduceat(row_max, first)
-    is_best = np.flatnonzero(row_max == best_weight[poses.row_image])
-    row = is_best[np.searchsorted(poses.row_image[is_best], np.arange(n_images))]
-    shift = frame.shifts[poses.shift[row]] + frame.fine_shifts[posterior[row].argmax(1)]
-    significant = row_max > frame.pruning.weight * best_weight[poses.row_image]
-    return BestPoses(
+    xp, n_images = frame.backend.xp, len(tile.index)
+    first = xp.searchsorted(poses.row_image, xp.arange(n_images + 1))
+    row_max = xp.empty(len(scores), np.float32)
+    summary = xp.empty((n_images, 5), np.float64)
+    frame.backend.kernels.fine_posterior(scores, first, frame.pruning.weight, row_max, summary)
+    row, shift, n_significant = (summary[:, i].astype(np.int64) for i in (2, 3, 4))
+    best = BestPoses(
         tile.index,
         poses.row_class[row],
         frame.fine_grid.matrices[poses.rotation[row]],
-        tile.centre + shift,
-        best_weight,
-        np.add.reduceat(significant.astype(np.int64), first),
-        evidence,
+        tile.centre + (frame.shifts[poses.shift[row]] + frame.fine_shifts[shift]),
+        summary[:, 1].astype(np.float32),
+        n_significant,
+        summary[:, 0],
     )
+    return best, row_max
 
 
 def _keep_significant(
-    frame: Frame, poses: _Poses, posterior: Float32, best: BestPoses
+    frame: Frame, poses: _Poses, posterior: Float32, best: BestPoses, row_max: Float32
 ) -> tuple[_Poses, Float32]:
     """Drop the rows without weight; the weights of each image sum to 1 again."""
     floor = frame.pruning.weight * best.max_probability[poses.row_image]
-    rows = np.flatnonzero(posterior.max(1) > floor)
+    rows = frame.backend.xp.flatnonzero(row_max > floor)
     kept, weight = poses.take(rows), posterior[rows]
-    mass = np.bincount(kept.row_image, weight.sum(1, dtype=np.float64))
+    sums = weight.sum(1, dtype=np.float64)
+    mass = sum_groups(frame.backend, kept.row_image, sums, len(best.index))
     weight /= mass[kept.row_image, None].astype(np.float32)
     return kept, weight
 
@@ -184,20 +179,21 @@ def _give_back_rows(
 ) -> tuple[Complex64, Float32, npt.NDArray[np.float64]]:
     """Return numerator and denominator, (K, cube), and the power explained per shell."""
     assert frame.fine_grid is not None
+    xp, matmul = frame.backend.xp, frame.backend.kernels.matmul
     numerator, denominator = empty_cubes(frame)
-    explained = np.zeros(len(tile.power))
-    for low in range(0, len(weight), _CHUNK_ROWS):
-        chunk = slice(low, low + _CHUNK_ROWS)
+    explained = xp.zeros(len(tile.power))
+    for low in range(0, len(weight), frame.chunk_rows):
+        chunk = slice(low, low + frame.chunk_rows)
         part = poses.take(chunk)
-        moved = (weight[chunk] @ real_pairs(frame.fine_phase)).view(np.complex64)
+        moved = matmul(weight[chunk], real_pairs(frame.fine_phase)).view(np.complex64)
         moved *= frame.shift_phase[part.shift]
         moved *= weighted.images[part.row_image]
         sums = SliceSums(moved, weight[chunk].sum(1)[:, None] * weighted.ctf2[part.row_image])
         slices, row_slice = _slices_of(frame, part, slice(0, len(moved)))
         explained += explained_power(frame, tile, slices[row_slice], sums)
-        for k in np.unique(part.row_class):
-            mine = part.row_class == k
+        matrices = frame.fine_grid.matrices[part.rotation]
+        for k in range(frame.n_classes):
+            mine = part.row_class == k if frame.n_classes > 1 else slice(None)
             of_class = SliceSums(sums.numerator[mine], sums.denominator[mine])
-            matrices = frame.fine_grid.matrices[part.rotation[mine]]
-            give_back(frame, of_class, matrices, numerator[k], denominator[k])
+            give_back(frame, of_class, matrices[mine], numerator[k], denominator[k])
     return numerator, denominator, explained

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_ini3d.engine.memory import chunk_rows
 from napari_ini3d.engine.schedule import Geometry, Plan
 from napari_ini3d.engine.tiles import Frame, Pruning
 from napari_ini3d.fourier.transforms import Complex64, Float32, FrequencyDisk, frequency_disk
 from napari_ini3d.geometry.sampling import RotationGrid, rotation_grid, shift_grid
 from napari_ini3d.kernels.backend import Backend
 
-_TABLE_BYTES = 600e6  # most that a table of all fine slices may take
+logger = logging.getLogger(__name__)
+
 _SLICE_BLOCK = 256
+RunJobs = Callable[[Callable[[Any], None], Iterable[Any]], Any]
+"""Calls a function on each of some jobs, like `map`, and returns when all are done."""
 
 
 def build_frame(
@@ -28,14 +34,15 @@ def build_frame(
     offset_limit: float,
     class_shares: npt.NDArray[np.float64],
     backend: Backend,
-    pool: ThreadPoolExecutor,
+    run_jobs: RunJobs,
+    table_bytes: float,
 ) -> Frame:
-    """Return the frame of an iteration.
+    """Return the frame of an iteration, on the backend's device.
 
     Parameters
     ----------
     cubes : (K, cube) complex64
-        The references, at the plan's radius.
+        The references, at the plan's radius, on the host.
     plan : Plan
     turn : (3, 3) float64
         By which the rotation grids are turned as a whole.
@@ -44,22 +51,23 @@ def build_frame(
     sigma_offset, offset_limit : float
         Å.
     class_shares : (K,)
-    backend, pool
-        The slices are shared out over the pool's threads.
+    backend : Backend
+    run_jobs : callable
+        Shares the slices out over the threads of a CPU.
+    table_bytes : float
+        Most that a table of all fine slices may take; with more they are made as needed.
     """
     box_size, pixel_size = geometry.box_size, geometry.pixel_size
-    disk = frequency_disk(box_size, plan.radius)
-    n_coarse = disk.size_within(plan.coarse_radius)
-    grid = rotation_grid(plan.order).turned(turn)
-    fine = rotation_grid(plan.order + 1).turned(turn) if plan.two_pass else None
-    slicer = _Slicer(disk, padding, backend, pool)
+    host_disk, to_device = frequency_disk(box_size, plan.radius), backend.to_device
+    n_coarse = host_disk.size_within(plan.coarse_radius)
+    disk, cubes = host_disk.on(to_device), to_device(cubes)
+    grid = _grid_on(plan.order, turn, backend)
+    fine = _grid_on(plan.order + 1, turn, backend) if plan.two_pass else None
+    slicer = _Slicer(disk, padding, backend, run_jobs)
     slices = slicer.slices(cubes, grid, n_coarse)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
     fine_step = plan.finest_offset_step / pixel_size
     fine_shifts = shift_grid(2 * fine_step, fine_step)
-    table = None
-    if fine is not None and len(cubes) * len(fine.matrices) * len(disk) * 8 <= _TABLE_BYTES:
-        table = slicer.slices(cubes, fine, len(disk))
     return Frame(
         disk=disk,
         n_coarse=n_coarse,
@@ -69,17 +77,37 @@ def build_frame(
         cubes=cubes,
         slices=slices,
         slice_power=slices.real**2 + slices.imag**2,
-        fine_slices=table,
-        shifts=shifts,
-        fine_shifts=fine_shifts,
-        shift_phase=shift_phase(shifts, disk, box_size),
-        fine_phase=shift_phase(fine_shifts, disk, box_size),
-        log_class_share=np.log(class_shares).astype(np.float32),
+        fine_slices=_table(slicer, cubes, fine, table_bytes) if fine is not None else None,
+        shifts=to_device(shifts),
+        fine_shifts=to_device(fine_shifts),
+        shift_phase=to_device(shift_phase(shifts, host_disk, box_size)),
+        fine_phase=to_device(shift_phase(fine_shifts, host_disk, box_size)),
+        log_class_share=to_device(np.log(class_shares).astype(np.float32)),
         sigma_offset=sigma_offset / pixel_size,
         offset_limit=offset_limit / pixel_size,
         pruning=Pruning(),
         backend=backend,
+        chunk_rows=chunk_rows(backend.device.free_bytes(), len(disk), is_gpu=backend.is_gpu),
     )
+
+
+def _grid_on(order: int, turn: npt.NDArray[np.float64], backend: Backend) -> RotationGrid:
+    grid = rotation_grid(order).turned(turn)
+    return RotationGrid(order, backend.to_device(grid.matrices))
+
+
+def _table(
+    slicer: _Slicer, cubes: Complex64, fine: RotationGrid, table_bytes: float
+) -> Complex64 | None:
+    """Return all fine slices, or None where they take too much memory."""
+    n_components = len(slicer.kx)
+    if len(cubes) * len(fine.matrices) * n_components * 8 > table_bytes:
+        return None
+    try:
+        return slicer.slices(cubes, fine, n_components)
+    except MemoryError as error:
+        logger.warning("no table of fine slices: %s; they are made as they are needed", error)
+        return None
 
 
 def shift_phase(shifts: Float32, disk: FrequencyDisk, box_size: int) -> Complex64:
@@ -93,24 +121,26 @@ class _Slicer:
     """Takes central sections of all references on all rotations of a grid."""
 
     def __init__(
-        self, disk: FrequencyDisk, padding: int, backend: Backend, pool: ThreadPoolExecutor
+        self, disk: FrequencyDisk, padding: int, backend: Backend, run_jobs: RunJobs
     ) -> None:
-        self._kx = disk.kx * np.float32(padding)
-        self._ky = disk.ky * np.float32(padding)
+        self.kx = disk.kx * np.float32(padding)
+        self.ky = disk.ky * np.float32(padding)
         self._backend = backend
-        self._pool = pool
+        self._run_jobs = run_jobs
 
     def slices(self, cubes: Complex64, grid: RotationGrid, n_components: int) -> Complex64:
         """Return (K·R, n_components) complex64."""
-        n_rotations = len(grid.matrices)
-        out = np.empty((len(cubes), n_rotations, n_components), np.complex64)
-        kx, ky = self._kx[:n_components], self._ky[:n_components]
+        n_rotations, backend = len(grid.matrices), self._backend
+        out: Complex64 = backend.xp.empty((len(cubes), n_rotations, n_components), np.complex64)
+        kx, ky = self.kx[:n_components], self.ky[:n_components]
+        # the threads of a CPU share the rotations; a card takes them all at once
+        step = n_rotations if backend.is_gpu else _SLICE_BLOCK
 
         def block(job: tuple[int, int]) -> None:
             k, low = job
-            rows = slice(low, low + _SLICE_BLOCK)
-            self._backend.project(cubes[k], grid.matrices[rows], kx, ky, out[k, rows])
+            rows = slice(low, low + step)
+            backend.kernels.project(cubes[k], grid.matrices[rows], kx, ky, out[k, rows])
 
-        jobs = [(k, low) for k in range(len(cubes)) for low in range(0, n_rotations, _SLICE_BLOCK)]
-        list(self._pool.map(block, jobs))
+        jobs = [(k, low) for k in range(len(cubes)) for low in range(0, n_rotations, step)]
+        self._run_jobs(block, jobs)
         return out.reshape(-1, n_components)

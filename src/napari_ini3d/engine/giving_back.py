@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from napari_ini3d.engine.tiles import Frame, Tile
 from napari_ini3d.fourier.transforms import Complex64, Float32
+from napari_ini3d.kernels.backend import Backend
+from napari_ini3d.particles import IntArray
 
 _FORBIDDEN = np.float32(-1e6)  # added to a log prior
 
@@ -24,11 +26,27 @@ def shift_log_prior(frame: Frame, shifts: Float32, start: Float32) -> Float32:
     Beyond the limit it is so low that no such shift is taken.
     """
     distance2: Float32 = ((start[:, None, :] + shifts[None, :, :]) ** 2).sum(-1)
-    log_prior = np.multiply(distance2, -0.5 / frame.sigma_offset**2, dtype=np.float32)
+    log_prior = distance2 * np.float32(-0.5 / frame.sigma_offset**2)
     # images are moved by whole pixels beforehand, which may already be a pixel too far
     beyond = distance2 > np.float32((frame.offset_limit + 1) ** 2)
-    log_prior[beyond] += _FORBIDDEN
+    log_prior += frame.backend.xp.where(beyond, _FORBIDDEN, np.float32(0))
     return log_prior
+
+
+def sum_groups(
+    backend: Backend, group: IntArray, values: npt.NDArray[np.float64], n_groups: int
+) -> npt.NDArray[np.float64]:
+    """Return the sum of the values (N,) of each group, (n_groups,) float64, in a fixed order."""
+    out: npt.NDArray[np.float64] = backend.xp.empty(n_groups, np.float64)
+    backend.kernels.sum_groups(group, values, out)
+    return out
+
+
+def sum_shells(
+    backend: Backend, shell: npt.NDArray[np.int32], values: npt.NDArray[np.float64], n_shells: int
+) -> npt.NDArray[np.float64]:
+    """Return the sum over each shell of values given for the first C components, (n_shells,)."""
+    return sum_groups(backend, shell[: len(values)], values, n_shells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +82,13 @@ def explained_power(
     cross = slices.real * sums.numerator.real + slices.imag * sums.numerator.imag
     own = sums.denominator * (slices.real**2 + slices.imag**2)
     per_component = (2 * cross - own).sum(0, dtype=np.float64) * tile.sigma2[: slices.shape[1]]
-    shell = frame.disk.shell[: len(per_component)]
-    return np.bincount(shell, per_component, len(tile.power)).astype(np.float64)
+    return sum_shells(frame.backend, frame.disk.shell, per_component, len(tile.power))
 
 
 def empty_cubes(frame: Frame) -> tuple[Complex64, Float32]:
     """Return zeros for the numerator and the denominator of all classes."""
-    shape = frame.cubes.shape
-    return np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
+    shape, xp = frame.cubes.shape, frame.backend.xp
+    return xp.zeros(shape, np.complex64), xp.zeros(shape, np.float32)
 
 
 def give_back(
@@ -84,6 +101,6 @@ def give_back(
     """Add slices with the rotations `matrices` to the cubes of one class, in place."""
     c = sums.numerator.shape[1]
     kx, ky = (k[:c] * np.float32(frame.padding) for k in (frame.disk.kx, frame.disk.ky))
-    frame.backend.backproject(
+    frame.backend.kernels.backproject(
         sums.numerator, sums.denominator, matrices, kx, ky, numerator, denominator
     )

@@ -49,7 +49,9 @@ def reconstruct(
     ------
     SettingsError, DeviceError
     """
-    backend = choose_backend(settings.device)
+    backend = choose_backend(
+        settings.device, precision=settings.precision, deterministic=settings.deterministic
+    )
     with closing(Workshop(source, particles, settings, backend)) as workshop:
         state = state or workshop.initial_state()
         while not state.finished:

@@ -1,18 +1,18 @@
-"""One iteration: plan, frame, tiles over threads, sums, model, report."""
+"""One iteration: plan, frames, tiles, sums, model, report."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d.engine.batches import ImagePreparation, draw_subset, split_into_tiles
+from napari_ini3d.engine.crew import Crew
 from napari_ini3d.engine.expectation import expect
 from napari_ini3d.engine.frames import build_frame
 from napari_ini3d.engine.maximisation import (
@@ -22,6 +22,7 @@ from napari_ini3d.engine.maximisation import (
     update_model,
     update_noise,
 )
+from napari_ini3d.engine.memory import Workload, table_bytes, tile_images
 from napari_ini3d.engine.progress import Outcome, empty_assignments, make_report
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.regularisation import MapConstraints
@@ -37,15 +38,13 @@ from napari_ini3d.engine.starts import initial_noise, random_map
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.tiles import Frame, TileSums
 from napari_ini3d.fourier.transforms import Float32
-from napari_ini3d.geometry.sampling import random_rotation
+from napari_ini3d.geometry.sampling import CHILDREN, random_rotation
 from napari_ini3d.geometry.symmetry import symmetry_operators
 from napari_ini3d.kernels.backend import Backend, available_threads
 from napari_ini3d.particles import ImageBatch, ImageSource, IntArray, Particles
 from napari_ini3d.settings import InitialModelSettings
 
 _TURN_STREAM, _BIAS_STREAM = 17, 19
-_SCORE_BYTES = 64e6  # of the scores of one tile
-_MOST_IMAGES, _LEAST_IMAGES = 64, 4
 _SIGMA_OFFSET = 10.0  # Å, before anything is known about the shifts
 _CLASS_BIAS = 6.0  # log units, at the start of the search
 _LEAST_SHARE = 0.02
@@ -54,12 +53,15 @@ _LEAST_SHARE = 0.02
 class _Clock:
     """Measures the wall time of stages that follow each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.seconds: dict[str, float] = {"total": 0.0}
+        self._cards = backend.cards
         self._last = time.perf_counter()
 
     def stage(self, name: str) -> None:
         """End a stage."""
+        for card in self._cards:
+            card.device.synchronise()
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self.seconds["total"] += now - self._last
@@ -97,16 +99,16 @@ class Workshop:
             settings.mask_diameter,
             settings.ctf,
             settings.ctf_ignore_first_peak,
+            backend,
         )
         self._particles = particles
         group = settings.symmetry if settings.symmetry_during_run else "C1"
         self.operators = symmetry_operators(group).astype(np.float32)
-        self._threads = available_threads(settings.threads)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ini3d")
+        self._crew = Crew(backend, available_threads(settings.threads))
 
     def close(self) -> None:
         """End the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._crew.close()
 
     def initial_state(self) -> EngineState:
         """Return the state before the first iteration: random maps, and noise."""
@@ -130,7 +132,6 @@ class Workshop:
                 self.preparation,
                 self.constraints,
                 radius,
-                self.backend,
                 (self.settings.seed, start * n_classes + k),
             )
             for k in range(n_classes)
@@ -152,14 +153,15 @@ class Workshop:
         subset = draw_subset(
             self.geometry.n_particles, state.drawn, plan.subset_size, self.settings.seed
         )
-        clock = _Clock()
+        clock = _Clock(self.backend)
         with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
-            frames = [self._frame(state, plan, model) for model in state.models]
+            frames = [self._frames(state, plan, card) for card in self.backend.cards]
             clock.stage("slices")
             sums = self._expect(state, plan, frames, subset)
             clock.stage("expectation")
             updates = [
-                self._maximise(plan, *each) for each in zip(state.models, frames, sums, strict=True)
+                self._maximise(plan, *each)
+                for each in zip(state.models, frames[0], sums, strict=True)
             ]
             clock.stage("maximisation")
         best = max(range(len(updates)), key=lambda i: updates[i].model.recent_evidence)
@@ -191,7 +193,16 @@ class Workshop:
             class_shares=shares / shares.sum(),
         )
 
-    def _frame(self, state: EngineState, plan: Plan, model: ModelState) -> Frame:
+    def _frames(self, state: EngineState, plan: Plan, card: Backend) -> list[Frame]:
+        """Return the frame of each model, on one card."""
+        free, n = card.device.free_bytes(), len(state.models)
+        limit = table_bytes(free, is_gpu=card.is_gpu, tables=n)
+        with card.device.enter():
+            return [self._frame(state, plan, model, card, limit) for model in state.models]
+
+    def _frame(
+        self, state: EngineState, plan: Plan, model: ModelState, card: Backend, limit: float
+    ) -> Frame:
         rng = np.random.default_rng([self.settings.seed, _TURN_STREAM, state.iteration])
         turn = random_rotation(rng)  # the same for every start
         cubes = np.stack([self.constraints.to_cube(v, plan.radius) for v in model.maps])
@@ -204,43 +215,54 @@ class Workshop:
             sigma_offset=state.sigma_offset,
             offset_limit=self.settings.offset_range,
             class_shares=model.class_shares,
-            backend=self.backend,
-            pool=self._pool,
+            backend=card,
+            run_jobs=_one_by_one if card.is_gpu else self._crew.run_jobs,
+            table_bytes=limit,
         )
 
     def _expect(
-        self, state: EngineState, plan: Plan, frames: list[Frame], subset: IntArray
+        self, state: EngineState, plan: Plan, frames: list[list[Frame]], subset: IntArray
     ) -> list[IterationSums]:
-        """Return the sums over a subset, for each model; a few tiles are computed ahead."""
-        n_shells = self.source.box_size // 2 + 1
-        n_groups = len(self._particles.optics)
-        totals = [IterationSums(frame.cubes, n_groups, n_shells) for frame in frames]
-        work = self._tile_work(state, plan, frames)
-        tiles = split_into_tiles(subset, self._particles.optics_index, self._tile_size(frames[0]))
-        ahead: deque[Future[list[TileSums]]] = deque()
+        """Return the sums over a subset, for each model, on the host."""
+        n_shells, n_groups = self.source.box_size // 2 + 1, len(self._particles.optics)
+        totals = []
+        for card, on_card in zip(self.backend.cards, frames, strict=True):
+            with card.device.enter():
+                totals.append(
+                    [IterationSums(frame.cubes, n_groups, n_shells, card.xp) for frame in on_card]
+                )
+        works = [self._tile_work(state, plan, on_card) for on_card in frames]
+        tile_size = min(self._tile_size(on_card) for on_card in frames)
+        tiles = split_into_tiles(subset, self._particles.optics_index, tile_size)
+        batches = self.source.batches(tiles)
+        for i, found in self._crew.compute(lambda i, batch: works[i](batch), batches):
+            with self.backend.cards[i].device.enter():
+                for total, tile_sums in zip(totals[i], found, strict=True):
+                    total.add(tile_sums)
+        return self._gathered(totals)
 
-        def add_oldest() -> None:
-            for total, tile_sums in zip(totals, ahead.popleft().result(), strict=True):
-                total.add(tile_sums)
-
-        for batch in self.source.batches(tiles):
-            ahead.append(self._pool.submit(work, batch))
-            if len(ahead) > self._threads + 1:
-                add_oldest()
-        while ahead:
-            add_oldest()
-        return totals
+    def _gathered(self, totals: list[list[IterationSums]]) -> list[IterationSums]:
+        """Return the sums of all cards, for each model, on the host."""
+        gathered: list[IterationSums] = []
+        for card, of_card in zip(self.backend.cards, totals, strict=True):
+            with card.device.enter():
+                there = [total.to_host(card) for total in of_card]
+            for total, more in zip(gathered, there, strict=False):
+                total.include(more)
+            gathered = gathered or there
+        return gathered
 
     def _tile_work(
         self, state: EngineState, plan: Plan, frames: list[Frame]
     ) -> Callable[[ImageBatch], list[TileSums]]:
         found, sigma2 = state.assignments, state.models[0].sigma2  # starts share the noise
         bias = self._class_bias(state, plan, frames[0].n_classes)
+        preparation = replace(self.preparation, backend=frames[0].backend)
 
         def work(batch: ImageBatch) -> list[TileSums]:
             i = batch.index
             origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)
-            tile = self.preparation.tile(batch, frames[0].disk, origins, sigma2, bias(i))
+            tile = preparation.tile(batch, frames[0].disk, origins, sigma2, bias(i))
             return [expect(frame, tile) for frame in frames]
 
         return work
@@ -263,8 +285,25 @@ class Workshop:
         preference *= np.float32(_CLASS_BIAS * fading)
         return lambda index: preference[index]
 
-    def _tile_size(self, frame: Frame) -> int:
+    def _tile_size(self, frames: list[Frame]) -> int:
+        """Return the number of images of a tile that fits beside the frames of one card."""
         if self.settings.tile_size is not None:
             return self.settings.tile_size
-        per_image = 4 * len(frame.shifts) * len(frame.slices)
-        return int(np.clip(_SCORE_BYTES / per_image, _LEAST_IMAGES, _MOST_IMAGES))
+        frame, card = frames[0], frames[0].backend
+        load = Workload(
+            box_size=self.source.box_size,
+            n_components=len(frame.disk),
+            n_coarse=frame.n_coarse,
+            n_rows=len(frame.slices),
+            n_shifts=len(frame.shifts),
+            n_fine_shifts=len(frame.fine_shifts),
+            most_fine_rows=0 if frame.fine_grid is None else CHILDREN * frame.pruning.most,
+        )
+        free, workers = card.device.free_bytes(), self._crew.per_card
+        return tile_images(free, load, is_gpu=card.is_gpu, workers=workers)
+
+
+def _one_by_one(function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
+    """Call a function on each job in this thread, whose device it is."""
+    for job in jobs:
+        function(job)

@@ -8,8 +8,8 @@ the plain algorithm, with η < 1 on small subsets it wanders as gradient descent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,15 +41,17 @@ class IterationSums:
     cubes : (K, cube) complex64
         The model's, for their shape.
     n_groups, n_shells : int
+    xp : module
+        Whose arrays the tiles are.
     """
 
-    def __init__(self, cubes: Complex64, n_groups: int, n_shells: int) -> None:
+    def __init__(self, cubes: Complex64, n_groups: int, n_shells: int, xp: Any = np) -> None:
         shape = (len(cubes), 2, *cubes.shape[1:])
-        self.numerator = np.zeros(shape, np.complex64)
-        self.denominator = np.zeros(shape, np.float32)
-        self.residual = np.zeros((n_groups, n_shells))
+        self.numerator: Complex64 = xp.zeros(shape, np.complex64)
+        self.denominator: Float32 = xp.zeros(shape, np.float32)
+        self.residual: Float64 = xp.zeros((n_groups, n_shells))
+        self.class_weight: Float64 = xp.zeros(len(cubes))
         self.n_images = np.zeros(n_groups, np.int64)
-        self.class_weight = np.zeros(len(cubes))
         self.poses: list[BestPoses] = []
 
     def add(self, sums: TileSums) -> None:
@@ -63,6 +65,21 @@ class IterationSums:
         self.class_weight += sums.class_weight
         self.poses.append(sums.poses)
 
+    def to_host(self, backend: Backend) -> IterationSums:
+        """Return the sums of a device on the host, the poses of all tiles as one."""
+        found = IterationSums(np.zeros((0, 0, 0, 0), np.complex64), 0, 0)
+        for name in _SUMMED:
+            setattr(found, name, backend.to_host(getattr(self, name)))
+        found.n_images = self.n_images
+        found.poses = [_joined(self.poses, backend)] if self.poses else []
+        return found
+
+    def include(self, other: IterationSums) -> None:
+        """Add the sums of another device; both on the host."""
+        for name in (*_SUMMED, "n_images"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.poses += other.poses
+
     @property
     def total(self) -> int:
         """Images added."""
@@ -71,6 +88,18 @@ class IterationSums:
     def mean_of(self, name: str) -> float:
         """Return the mean over the images of a field of `BestPoses`."""
         return float(np.concatenate([getattr(p, name) for p in self.poses]).mean(dtype=np.float64))
+
+
+_SUMMED = ("numerator", "denominator", "residual", "class_weight")
+
+
+def _joined(poses: list[BestPoses], backend: Backend) -> BestPoses:
+    """Return the poses of all tiles as one record, on the host."""
+    arrays = [np.concatenate([p.index for p in poses])]
+    for f in fields(BestPoses)[1:]:
+        parts = [getattr(p, f.name) for p in poses]
+        arrays.append(backend.to_host(backend.xp.concatenate(parts)))
+    return BestPoses(*arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +148,21 @@ def symmetrised(
         return sums.numerator, sums.denominator
     numerator, denominator = np.zeros_like(sums.numerator), np.zeros_like(sums.denominator)
     for k, half in np.ndindex(numerator.shape[:2]):
-        backend.symmetrise(
-            sums.numerator[k, half],
-            sums.denominator[k, half],
-            operators,
-            numerator[k, half],
-            denominator[k, half],
+        one = _symmetrised_cube(
+            sums.numerator[k, half], sums.denominator[k, half], operators, backend
         )
+        numerator[k, half], denominator[k, half] = one
     return numerator, denominator
+
+
+def _symmetrised_cube(
+    numerator: Complex64, denominator: Float32, operators: Float32, backend: Backend
+) -> tuple[Complex64, Float32]:
+    with backend.device.enter():
+        given = [backend.to_device(a) for a in (numerator, denominator, operators)]
+        filled = [backend.xp.zeros_like(a) for a in given[:2]]
+        backend.kernels.symmetrise(*given, *filled)
+        return backend.to_host(filled[0]), backend.to_host(filled[1])
 
 
 def update_model(

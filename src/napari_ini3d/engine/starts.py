@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.engine.batches import ImagePreparation, draw_subset, split_into_tiles
+from napari_ini3d.engine.giving_back import sum_shells
 from napari_ini3d.engine.maximisation import complete_friedel
 from napari_ini3d.engine.regularisation import MapConstraints, divide_by_weight
+from napari_ini3d.engine.tiles import Tile
 from napari_ini3d.fourier.fsc import fsc
 from napari_ini3d.fourier.resample import resize_map
-from napari_ini3d.fourier.transforms import Float32, frequency_disk, sum_shells
+from napari_ini3d.fourier.transforms import Float32, FrequencyDisk, frequency_disk
 from napari_ini3d.geometry.sampling import random_rotation
-from napari_ini3d.kernels.backend import Backend
-from napari_ini3d.particles import ImageSource
+from napari_ini3d.particles import ImageBatch, ImageSource
 from napari_ini3d.registration import register_maps
 
 Float64 = npt.NDArray[np.float64]
@@ -30,14 +31,13 @@ def random_map(
     preparation: ImagePreparation,
     constraints: MapConstraints,
     radius: int,
-    backend: Backend,
     stream: tuple[int, int],
 ) -> Float32:
     """Return the map (n, n, n) of images back-projected at random angles.
 
     Parameters
     ----------
-    source, preparation, constraints, backend
+    source, preparation, constraints
     radius : int
         Fourier radius.
     stream : (int, int)
@@ -46,23 +46,32 @@ def random_map(
     rng = np.random.default_rng([_START_STREAM, *stream])
     n = len(preparation.particles)
     subset = np.sort(rng.permutation(n)[:_IMAGES])
-    disk = frequency_disk(source.box_size, radius)
-    padding = constraints.settings.padding_factor
+    padding, backend = constraints.settings.padding_factor, preparation.backend
     m = radius * padding + 1
-    numerator = np.zeros((2 * m + 1, 2 * m + 1, m + 2), np.complex64)
-    denominator = np.zeros(numerator.shape, np.float32)
     tiles = split_into_tiles(subset, preparation.particles.optics_index, _TILE)
-    for batch in source.batches(tiles):
-        size = len(batch.index)
-        zero = np.zeros((size, 2), np.float32)
-        flat = np.ones((len(preparation.particles.optics), source.box_size // 2 + 1))
-        tile = preparation.tile(batch, disk, zero, flat, zero)
-        matrices = np.stack([random_rotation(rng) for _ in range(size)]).astype(np.float32)
-        weighted = tile.images if tile.premultiplied else tile.images * tile.ctf
+    with backend.device.enter():
+        disk = frequency_disk(source.box_size, radius).on(backend.to_device)
         kx, ky = disk.kx * np.float32(padding), disk.ky * np.float32(padding)
-        backend.backproject(weighted, tile.ctf**2, matrices, kx, ky, numerator, denominator)
+        numerator = backend.xp.zeros((2 * m + 1, 2 * m + 1, m + 2), np.complex64)
+        denominator = backend.xp.zeros(numerator.shape, np.float32)
+        for batch in source.batches(tiles):
+            tile = _plain_tile(preparation, batch, disk)
+            turns = np.stack([random_rotation(rng) for _ in batch.index]).astype(np.float32)
+            weighted = tile.images if tile.premultiplied else tile.images * tile.ctf
+            matrices, weight = backend.to_device(turns), tile.ctf**2
+            backend.kernels.backproject(weighted, weight, matrices, kx, ky, numerator, denominator)
+        numerator, denominator = backend.to_host(numerator), backend.to_host(denominator)
     complete_friedel(numerator, denominator)
     return constraints.to_map(divide_by_weight(numerator, denominator, padding))
+
+
+def _plain_tile(preparation: ImagePreparation, batch: ImageBatch, disk: FrequencyDisk) -> Tile:
+    """Return images as they are, for noise of one and without a shift."""
+    backend, n_shells = preparation.backend, batch.images.shape[-1] // 2 + 1
+    zero = np.zeros((len(batch.index), 2), np.float32)
+    flat = np.ones((len(preparation.particles.optics), n_shells))
+    images = backend.to_device(batch.images)
+    return preparation.tile(ImageBatch(batch.index, images), disk, zero, flat, zero)
 
 
 def initial_noise(source: ImageSource, preparation: ImagePreparation, seed: int) -> Float64:
@@ -71,16 +80,19 @@ def initial_noise(source: ImageSource, preparation: ImagePreparation, seed: int)
     n_shells = source.box_size // 2 + 1
     size = min(len(particles), _NOISE_IMAGES)
     subset = draw_subset(len(particles), 0, size, seed + _NOISE_STREAM)
-    disk = frequency_disk(source.box_size, source.box_size // 2 - 1)
-    groups = len(particles.optics)
-    power, weight = np.zeros((groups, n_shells)), np.zeros((groups, n_shells))
-    for batch in source.batches(split_into_tiles(subset, particles.optics_index, _TILE)):
-        zero = np.zeros((len(batch.index), 2), np.float32)
-        tile = preparation.tile(batch, disk, zero, np.ones((groups, n_shells)), zero)
-        power[tile.group] += tile.power
-        # noise multiplied by the CTF has CTF² times the variance
-        ctf2 = tile.ctf**2 if tile.premultiplied else np.ones_like(tile.ctf)
-        weight[tile.group] += sum_shells(disk, ctf2.sum(0), source.box_size)
+    groups, backend = len(particles.optics), preparation.backend
+    xp = backend.xp
+    with backend.device.enter():
+        disk = frequency_disk(source.box_size, source.box_size // 2 - 1).on(backend.to_device)
+        power, weight = xp.zeros((groups, n_shells)), xp.zeros((groups, n_shells))
+        for batch in source.batches(split_into_tiles(subset, particles.optics_index, _TILE)):
+            tile = _plain_tile(preparation, batch, disk)
+            power[tile.group] += tile.power
+            # noise multiplied by the CTF has CTF² times the variance
+            ctf2 = tile.ctf**2 if tile.premultiplied else xp.ones_like(tile.ctf)
+            total = ctf2.sum(0).astype(np.float64)
+            weight[tile.group] += sum_shells(backend, disk.shell, total, n_shells)
+        power, weight = backend.to_host(power), backend.to_host(weight)
     return _fill_gaps(np.divide(power, 2 * weight, out=np.zeros_like(power), where=weight > 0))
 
 

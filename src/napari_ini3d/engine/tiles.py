@@ -53,6 +53,9 @@ class Frame:
         was expected.
     pruning : Pruning
     backend : Backend
+        On whose device all arrays are.
+    chunk_rows : int
+        Rows of image-times-slice products that the fine pass holds at once.
     """
 
     disk: FrequencyDisk
@@ -73,6 +76,7 @@ class Frame:
     offset_limit: float
     pruning: Pruning
     backend: Backend
+    chunk_rows: int = 1024
 
     @property
     def n_classes(self) -> int:

@@ -6,8 +6,10 @@ dimensions alike, so that a slice of a map's transform is the transform of its p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,10 @@ class FrequencyDisk:
     def __len__(self) -> int:
         return len(self.kx)
 
+    def on(self, to_device: Callable[[npt.NDArray[Any]], Any]) -> FrequencyDisk:
+        """Return a copy whose arrays have been brought to a device."""
+        return FrequencyDisk(*(to_device(getattr(self, f.name)) for f in fields(self)))
+
     def size_within(self, radius: float) -> int:
         """Return how many components have a length of at most `radius`."""
         length = np.hypot(self.kx, self.ky)
@@ -68,18 +74,22 @@ def frequency_disk(box_size: int, radius: int) -> FrequencyDisk:
     )
 
 
-def images_to_disk(images: Float32, disk: FrequencyDisk) -> Complex64:
-    """Return the components (B, P) of images (B, n, n), origin at pixel n // 2."""
+def images_to_disk(images: Float32, disk: FrequencyDisk, *, fft: Any = scipy.fft) -> Complex64:
+    """Return the components (B, P) of images (B, n, n), origin at pixel n // 2.
+
+    Parameters
+    ----------
+    images : (B, n, n) float32
+    disk : FrequencyDisk
+        On the images' device.
+    fft : module
+        `scipy.fft`, or what stands for it on that device.
+    """
     n = images.shape[-1]
-    ft = scipy.fft.rfft2(images)[:, disk.row, disk.column]
+    ft = fft.rfft2(images)[:, disk.row, disk.column]
     sign = 1 - 2 * ((disk.column + disk.row) % 2)  # moves the origin from pixel 0 to n // 2
-    return np.asarray(ft * (sign.astype(np.float32) / (n * n)), np.complex64)
-
-
-def sum_shells(disk: FrequencyDisk, values: FloatArray, box_size: int) -> npt.NDArray[np.float64]:
-    """Sum values given per component (C <= P of them) over each shell, (n // 2 + 1,) float64."""
-    shell = disk.shell[: len(values)]
-    return np.bincount(shell, values, minlength=box_size // 2 + 1).astype(np.float64)
+    components: Complex64 = ft * (sign.astype(np.float32) / (n * n))
+    return components.astype(np.complex64, copy=False)
 
 
 def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:

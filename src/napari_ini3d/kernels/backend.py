@@ -4,59 +4,281 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
 
 from napari_ini3d.errors import DeviceError, SettingsError
 
 logger = logging.getLogger(__name__)
 
+Array = Any
+"""An array of a backend's module; on a GPU it has no type that a checker knows."""
+
+
+class Kernels(Protocol):
+    """What is written once per device; `kernels.cpu` says what each does.
+
+    All arrays are those of the backend, those that are filled contiguous.
+    """
+
+    def project(self, map_ft: Array, matrices: Array, kx: Array, ky: Array, out: Array) -> None:
+        """Fill `out` with central sections."""
+
+    def backproject(
+        self,
+        numerator: Array,
+        denominator: Array,
+        matrices: Array,
+        kx: Array,
+        ky: Array,
+        map_numerator: Array,
+        map_denominator: Array,
+    ) -> None:
+        """Add slices to a half cube."""
+
+    def symmetrise(
+        self,
+        numerator: Array,
+        denominator: Array,
+        operators: Array,
+        out_numerator: Array,
+        out_denominator: Array,
+    ) -> None:
+        """Sum a half cube over the operators of a point group."""
+
+    def dense_posterior(self, scores: Array, norm: Array, log_prior: Array, summary: Array) -> None:
+        """Turn scores into posterior weights, in place."""
+
+    def significant_rotations(
+        self, weights: Array, share: float, most: int, rotation: Array, shift: Array, count: Array
+    ) -> None:
+        """Find the rotations that may hold the pose of each image."""
+
+    def fine_products(
+        self,
+        slices: Array,
+        row_slice: Array,
+        row_image: Array,
+        row_shift: Array,
+        images: Array,
+        shift_phase: Array,
+        ctf2: Array,
+        out: Array,
+        norm: Array,
+    ) -> None:
+        """Multiply images by conjugate slices."""
+
+    def fine_posterior(
+        self, scores: Array, first: Array, share: float, row_max: Array, summary: Array
+    ) -> None:
+        """Turn the scores of fine poses into posterior weights, in place."""
+
+    def move_images(self, images: Array, by: Array, out: Array) -> None:
+        """Move images by whole pixels."""
+
+    def sum_groups(self, group: Array, values: Array, out: Array) -> None:
+        """Sum the values of each group, in a fixed order."""
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """Return the product of two matrices."""
+
+
+class Device(Protocol):
+    """Where arrays live, and the ways there and back."""
+
+    def enter(self) -> AbstractContextManager[None]:
+        """Make it the device of this thread; errors of its libraries leave as `DeviceError`."""
+
+    def to_device(self, host: npt.NDArray[Any]) -> Array:
+        """Return a copy on the device; on the CPU the array itself."""
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        """Return a copy on the host; on the CPU the array itself."""
+
+    def upload(self, host: npt.NDArray[Any]) -> AbstractContextManager[Array]:
+        """Begin to copy to the device, and return what gives the copy once it has arrived.
+
+        The copy may be used, by one thread, within the context.
+        """
+
+    def free_bytes(self) -> int:
+        """Return the memory that arrays may take."""
+
+    def release(self) -> None:
+        """Give memory back that is kept for arrays to come."""
+
+    def synchronise(self) -> None:
+        """Wait until all that was begun is done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The kernels of one device; see `kernels.cpu` for what each does.
+    """One device: its array module, its kernels, its memory.
 
     Attributes
     ----------
     name : str
         For people.
+    xp, fft : module
+        `numpy` and `scipy.fft`, or what stands for them on a GPU.
+    kernels : Kernels
+    device : Device
+    is_gpu : bool
+    others : tuple of Backend
+        Further cards that share the images of an iteration.
     """
 
     name: str
-    project: Callable[..., None]
-    backproject: Callable[..., None]
-    symmetrise: Callable[..., None]
-    dense_posterior: Callable[..., None]
-    significant_rotations: Callable[..., None]
-    fine_products: Callable[..., None]
+    xp: Any
+    fft: Any
+    kernels: Kernels
+    device: Device
+    is_gpu: bool = False
+    others: tuple[Backend, ...] = ()
+
+    @property
+    def cards(self) -> tuple[Backend, ...]:
+        """The devices that share the work; this one first."""
+        return (self, *self.others)
+
+    def to_device(self, host: npt.NDArray[Any]) -> Array:
+        """Return a copy on the device; on the CPU the array itself."""
+        return self.device.to_device(host)
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        """Return a copy on the host; on the CPU the array itself."""
+        return self.device.to_host(array)
 
 
-def choose_backend(device: str) -> Backend:
+class HostDevice:
+    """The memory of this machine."""
+
+    def enter(self) -> AbstractContextManager[None]:
+        """Do nothing: every thread can reach it."""
+        return nullcontext()
+
+    def to_device(self, host: npt.NDArray[Any]) -> Array:
+        """Return the array itself."""
+        return host
+
+    def to_host(self, array: Array) -> npt.NDArray[Any]:
+        """Return the array itself."""
+        kept: npt.NDArray[Any] = array
+        return kept
+
+    def upload(self, host: npt.NDArray[Any]) -> AbstractContextManager[Array]:
+        """Return what gives the array itself."""
+        return nullcontext(host)
+
+    def free_bytes(self) -> int:
+        """Return the memory that is free, as far as the system tells."""
+        try:
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):  # no such question on this system
+            return _UNKNOWN_FREE_BYTES
+
+    def release(self) -> None:
+        """Do nothing: no memory is kept."""
+
+    def synchronise(self) -> None:
+        """Do nothing: whoever calls a kernel waits for it."""
+
+
+_UNKNOWN_FREE_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class GpuInfo:
+    """A card of this machine.
+
+    Attributes
+    ----------
+    index : int
+        As in the device ``gpu:index``.
+    name : str
+    free_bytes, total_bytes : int
+        Of its memory.
+    """
+
+    index: int
+    name: str
+    free_bytes: int
+    total_bytes: int
+
+
+def list_gpus() -> list[GpuInfo]:
+    """Return the cards a run can be given; an empty list where there are none, or no CuPy."""
+    try:
+        from napari_ini3d.kernels.gpu import find_gpus
+
+        return find_gpus()
+    except (ImportError, DeviceError):
+        return []
+
+
+def choose_backend(
+    device: str, *, precision: str = "float32", deterministic: bool = True
+) -> Backend:
     """Return the backend for a device as users name it.
 
     Parameters
     ----------
     device : str
-        "auto", "cpu", "gpu" or "gpu:N".
+        "auto": all GPUs where there are any, otherwise the CPU. "cpu". "gpu": all cards of this
+        machine, "gpu:1" one of them, "gpu:0,1" some.
+    precision : str
+        Of the matrix products of a GPU; see `InitialModelSettings`.
+    deterministic : bool
+        Whether a GPU adds in a way that gives the same bits every time.
 
     Raises
     ------
     DeviceError
-        If a GPU is asked for: this version computes on the CPU only.
+        If a GPU is asked for and cannot be had: what was found, and what to do.
     SettingsError
         If the name is none of these.
     """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "gpu") or (number and (kind != "gpu" or not number.isdigit())):
-        raise SettingsError(f"device is {device!r}; choose auto, cpu, gpu or gpu:1")
-    if kind == "gpu":
-        raise DeviceError(
-            f"device is {device!r}, but this version has no GPU backend yet; use auto or cpu"
-        )
-    if kind == "auto":
-        logger.info("device auto: computing on the CPU (this version has no GPU backend yet)")
+    kind, cards = _parse_device(device)
+    if kind == "cpu":
+        return _cpu_backend()
+    try:
+        return _gpu_backend(cards, precision, deterministic)
+    except DeviceError as error:
+        if kind == "gpu":
+            raise DeviceError(f"device is {device!r}, but {error}; or use auto or cpu") from error
+        logger.info("device auto: computing on the CPU, since %s", error)
+        if precision != "float32":
+            logger.warning("precision %s is for GPUs; the CPU computes in float32", precision)
     return _cpu_backend()
+
+
+def _parse_device(device: str) -> tuple[str, tuple[int, ...] | None]:
+    """Return auto, cpu or gpu, and the cards that are named."""
+    kind, colon, listed = device.partition(":")
+    numbers = listed.split(",") if colon else []
+    named = kind == "gpu" and all(n.isdecimal() for n in numbers)
+    if kind not in ("auto", "cpu", "gpu") or (colon and not named):
+        raise SettingsError(f"device is {device!r}; choose auto, cpu, gpu, gpu:1 or gpu:0,1")
+    cards = tuple(int(n) for n in numbers)
+    if len(set(cards)) < len(cards):
+        raise SettingsError(f"device is {device!r}, which names a card twice; name each once")
+    return kind, cards or None
+
+
+def _gpu_backend(cards: tuple[int, ...] | None, precision: str, deterministic: bool) -> Backend:
+    try:
+        from napari_ini3d.kernels.gpu import make_backend
+    except ImportError as error:
+        raise DeviceError(
+            f"CuPy is not installed here ({error}); install napari-ini3d[cuda12] or "
+            "napari-ini3d[cuda13], by the CUDA version that nvidia-smi shows"
+        ) from error
+    return make_backend(cards, precision, deterministic=deterministic)
 
 
 def available_threads(asked: int) -> int:
@@ -70,12 +292,4 @@ def available_threads(asked: int) -> int:
 def _cpu_backend() -> Backend:
     from napari_ini3d.kernels import cpu
 
-    return Backend(
-        "cpu",
-        cpu.project,
-        cpu.backproject,
-        cpu.symmetrise,
-        cpu.dense_posterior,
-        cpu.significant_rotations,
-        cpu.fine_products,
-    )
+    return Backend("cpu", np, scipy.fft, cpu, HostDevice())

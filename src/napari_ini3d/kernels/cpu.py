@@ -1,394 +1,95 @@
-"""The kernels for the CPU, compiled by Numba; each runs in one thread and releases the GIL.
+"""The kernels for the CPU; each runs in one thread, and the loops hold no lock of Python's.
 
-A map in Fourier space is held as a centred half cube: ``map_ft[z + m, y + m, x]`` for
-|z|, |y| <= m and 0 <= x <= m + 1, complex64, where one frequency sample of the images is
-`padding` samples apart. Components with x < 0 follow from Friedel's law. Slices are rows over
-the P frequencies of a `FrequencyDisk`.
+What is a loop is compiled by Numba (`cpu_slices`, `cpu_posterior`); the rest is NumPy.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
-from napari_ini3d.compiled import jit
+from napari_ini3d.kernels.cpu_posterior import (
+    dense_posterior,
+    fine_products,
+    significant_rotations,
+)
+from napari_ini3d.kernels.cpu_slices import backproject, project, symmetrise
+
+__all__ = [
+    "backproject",
+    "dense_posterior",
+    "fine_posterior",
+    "fine_products",
+    "matmul",
+    "move_images",
+    "project",
+    "significant_rotations",
+    "sum_groups",
+    "symmetrise",
+]
 
 Float32 = npt.NDArray[np.float32]
-Complex64 = npt.NDArray[np.complex64]
+Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 
-_LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no -inf
 
-
-def project(map_ft: Complex64, matrices: Float32, kx: Float32, ky: Float32, out: Complex64) -> None:
-    """Fill `out` (R, P) with trilinear central sections.
+def fine_posterior(
+    scores: Float32, first: Int64, share: float, row_max: Float32, summary: Float64
+) -> None:
+    """Turn the scores of the fine poses into posterior weights, in place.
 
     Parameters
     ----------
-    map_ft : (2m + 1, 2m + 1, m + 2) complex64
-    matrices : (R, 3, 3) float32
-        See `geometry.euler`.
-    kx, ky : (P,) float32
-        Frequencies in samples of `map_ft` (image frequency times padding factor).
-    out : (R, P) complex64
-        Contiguous.
-    """
-    _project(_floats(map_ft), map_ft.shape[0] // 2, matrices, kx, ky, out.view(np.float32))
-
-
-def backproject(
-    numerator: Complex64,
-    denominator: Float32,
-    matrices: Float32,
-    kx: Float32,
-    ky: Float32,
-    map_numerator: Complex64,
-    map_denominator: Float32,
-) -> None:
-    """Add R slices to a half cube: the transpose of `project`.
-
-    Parameters
-    ----------
-    numerator : (R, P) complex64
-    denominator : (R, P) float32
-    matrices, kx, ky
-        As in `project`.
-    map_numerator : (2m + 1, 2m + 1, m + 2) complex64
-        Contiguous.
-    map_denominator : (2m + 1, 2m + 1, m + 2) float32
-        Contiguous.
-    """
-    _backproject(
-        np.ascontiguousarray(numerator).view(np.float32),
-        denominator,
-        matrices,
-        kx,
-        ky,
-        _floats(map_numerator),
-        map_denominator.reshape(-1, copy=False),
-        map_numerator.shape[0] // 2,
-    )
-
-
-def _floats(cube: Complex64) -> Float32:
-    """Return a contiguous complex array as real and imaginary parts in one row, no copy."""
-    return cube.reshape(-1, copy=False).view(np.float32)
-
-
-# Real arithmetic, one flat row and unsigned indices let the compiler turn the loop over the
-# components into vector gathers: complex products and signed indices cost three times as much.
-
-
-@jit
-def _project(
-    parts: Float32, m: int, matrices: Float32, kx: Float32, ky: Float32, out: Float32
-) -> None:
-    row = np.uint32(2 * (m + 2))
-    plane = np.uint32(row * np.uint32(2 * m + 1))
-    one, two, three = np.uint32(1), np.uint32(2), np.uint32(3)
-    origin = np.float32(m)
-    for r in range(matrices.shape[0]):
-        a00, a01, a02 = matrices[r, 0, 0], matrices[r, 0, 1], matrices[r, 0, 2]
-        a10, a11, a12 = matrices[r, 1, 0], matrices[r, 1, 1], matrices[r, 1, 2]
-        section = out[r]
-        for p in range(kx.shape[0]):
-            x = kx[p] * a00 + ky[p] * a10
-            sign = math.copysign(np.float32(1), x)  # x < 0: take the Friedel mate
-            x = x * sign
-            y = (kx[p] * a01 + ky[p] * a11) * sign + origin
-            z = (kx[p] * a02 + ky[p] * a12) * sign + origin
-            x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
-            fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
-            gx, gy, gz = np.float32(1) - fx, np.float32(1) - fy, np.float32(1) - fz
-            w00, w01, w10, w11 = gz * gy, gz * fy, fz * gy, fz * fy
-            c00 = np.uint32(z0) * plane + np.uint32(y0) * row + two * np.uint32(x0)
-            c01, c10 = c00 + row, c00 + plane
-            c11 = c10 + row
-            near = w00 * parts[c00] + w01 * parts[c01] + w10 * parts[c10] + w11 * parts[c11]
-            far = (
-                w00 * parts[c00 + two]
-                + w01 * parts[c01 + two]
-                + w10 * parts[c10 + two]
-                + w11 * parts[c11 + two]
-            )
-            section[2 * p] = gx * near + fx * far
-            near = (
-                w00 * parts[c00 + one]
-                + w01 * parts[c01 + one]
-                + w10 * parts[c10 + one]
-                + w11 * parts[c11 + one]
-            )
-            far = (
-                w00 * parts[c00 + three]
-                + w01 * parts[c01 + three]
-                + w10 * parts[c10 + three]
-                + w11 * parts[c11 + three]
-            )
-            section[2 * p + 1] = (gx * near + fx * far) * sign
-
-
-@jit
-def _backproject(
-    numerator: Float32,
-    denominator: Float32,
-    matrices: Float32,
-    kx: Float32,
-    ky: Float32,
-    map_numerator: Float32,
-    map_denominator: Float32,
-    m: int,
-) -> None:
-    row, plane = np.uint32(m + 2), np.uint32((m + 2) * (2 * m + 1))
-    one, two, three = np.uint32(1), np.uint32(2), np.uint32(3)
-    origin = np.float32(m)
-    for r in range(matrices.shape[0]):
-        a00, a01, a02 = matrices[r, 0, 0], matrices[r, 0, 1], matrices[r, 0, 2]
-        a10, a11, a12 = matrices[r, 1, 0], matrices[r, 1, 1], matrices[r, 1, 2]
-        for p in range(kx.shape[0]):
-            weight = denominator[r, p]
-            if weight == 0:
-                continue
-            x = kx[p] * a00 + ky[p] * a10
-            sign = math.copysign(np.float32(1), x)
-            real, imag = numerator[r, 2 * p], numerator[r, 2 * p + 1] * sign
-            x = x * sign
-            y = (kx[p] * a01 + ky[p] * a11) * sign + origin
-            z = (kx[p] * a02 + ky[p] * a12) * sign + origin
-            x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
-            fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
-            corner = np.uint32(z0) * plane + np.uint32(y0) * row + np.uint32(x0)
-            for q in range(4):
-                wz = fz if q >= 2 else np.float32(1) - fz
-                wzy = wz * (fy if q % 2 else np.float32(1) - fy)
-                c = corner
-                if q % 2:
-                    c = np.uint32(c + row)
-                if q >= 2:
-                    c = np.uint32(c + plane)
-                near, far = wzy * (np.float32(1) - fx), wzy * fx
-                part = np.uint32(two * c)
-                map_numerator[part] += real * near
-                map_numerator[np.uint32(part + one)] += imag * near
-                map_numerator[np.uint32(part + two)] += real * far
-                map_numerator[np.uint32(part + three)] += imag * far
-                map_denominator[c] += weight * near
-                map_denominator[np.uint32(c + one)] += weight * far
-
-
-@jit
-def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
-    """Write e^x for x <= 0 to `out`, 0 below -20; relative error 1e-6.
-
-    2^f on [-1/2, 1/2] is a Taylor polynomial, 2^i is set through the exponent's bits, so that
-    the loop vectorises (a call of exp does not).
-    """
-    power = bits.view(np.float32)
-    for j in range(x.shape[0]):
-        y = max(x[j], np.float32(-80.0)) * np.float32(1.4426950408889634)
-        i = math.floor(y + np.float32(0.5))
-        f = y - i
-        bits[j] = (np.int32(i) + np.int32(127)) << np.int32(23)
-        p = np.float32(1.5403530e-4)
-        p = p * f + np.float32(1.3333558e-3)
-        p = p * f + np.float32(9.6181291e-3)
-        p = p * f + np.float32(5.5504109e-2)
-        p = p * f + np.float32(2.4022651e-1)
-        p = p * f + np.float32(6.9314718e-1)
-        out[j] = p * f + np.float32(1.0)
-    for j in range(x.shape[0]):
-        out[j] = out[j] * power[j] if x[j] > np.float32(-20.0) else np.float32(0.0)
-
-
-@jit
-def dense_posterior(
-    scores: Float32, norm: Float32, log_prior: Float32, summary: npt.NDArray[np.float64]
-) -> None:
-    """Turn scores into posterior weights, in place.
-
-    Parameters
-    ----------
-    scores : (B, S, R) float32
-        Cross terms in; weights that sum to 1 for each image out.
-    norm : (B, R) float32
-        Half the power of each reference as the image sees it, to be subtracted.
-    log_prior : (B, S, K) float32
-        For each shift and class; R is K equal blocks.
-    summary : (B, 4) float64
-        Filled with the log evidence, the largest weight, its rotation and its shift.
-    """
-    n_images, n_shifts, n_rotations = scores.shape
-    block = n_rotations // log_prior.shape[2]
-    bits = np.empty(n_rotations, np.int32)
-    row_max = np.empty(n_shifts, np.float32)
-    for b in range(n_images):
-        best = _LOWEST
-        best_s = 0
-        for s in range(n_shifts):
-            top = _LOWEST
-            for k in range(log_prior.shape[2]):
-                prior = log_prior[b, s, k]
-                for r in range(k * block, (k + 1) * block):
-                    v = scores[b, s, r] - norm[b, r] + prior
-                    scores[b, s, r] = v
-                    top = max(top, v)
-            row_max[s] = top
-            if top > best:
-                best, best_s = top, s
-        total = np.float64(0.0)
-        for s in range(n_shifts):
-            row = scores[b, s]
-            if row_max[s] < best - 20:
-                row[:] = 0
-                continue
-            for r in range(n_rotations):
-                row[r] -= best
-            _exp_row(row, bits, row)
-            part = np.float32(0.0)
-            for r in range(n_rotations):
-                part += row[r]
-            total += part
-        best_r = 0
-        for r in range(n_rotations):
-            if scores[b, best_s, r] > scores[b, best_s, best_r]:
-                best_r = r
-        scale = np.float32(1.0 / total)
-        for s in range(n_shifts):
-            if row_max[s] >= best - 20:
-                for r in range(n_rotations):
-                    scores[b, s, r] *= scale
-        summary[b, 0] = best + math.log(total)
-        summary[b, 1] = 1.0 / total
-        summary[b, 2] = best_r
-        summary[b, 3] = best_s
-
-
-@jit
-def significant_rotations(
-    weights: Float32, share: float, most: int, rotation: Int32, shift: Int32, count: Int32
-) -> None:
-    """Find, for each image, the rotations that may hold its pose.
-
-    Kept are those whose weight, summed over the shifts, is at least `share` of the largest;
-    of more than `most`, the `most` largest.
-
-    Parameters
-    ----------
-    weights : (B, S, R) float32
+    scores : (N, T) float32
+        Log weights in, of T shifts for each of N rotations; weights that sum to 1 for each image
+        out.
+    first : (B + 1,) int64
+        The first row of each image, and N; every image has rows.
     share : float
-    most : int
-    rotation, shift : (B, most) int32
-        Filled with the rotations, largest weight first, and the best shift of each.
-    count : (B,) int32
-        Filled with the number kept.
+        Of an image's largest weight: rows that reach more are counted.
+    row_max : (N,) float32
+        Filled with the largest weight of each row.
+    summary : (B, 5) float64
+        Filled with the log evidence, the largest weight, its row, its shift, the rows counted.
     """
-    n_images, n_shifts, n_rotations = weights.shape
-    marginal = np.empty(n_rotations, np.float32)
-    for b in range(n_images):
-        marginal[:] = 0
-        for s in range(n_shifts):
-            for r in range(n_rotations):
-                marginal[r] += weights[b, s, r]
-        floor = marginal.max() * np.float32(share)
-        kept = np.nonzero(marginal >= floor)[0]
-        order = np.argsort(-marginal[kept], kind="mergesort")
-        count[b] = min(most, kept.shape[0])
-        for j in range(count[b]):
-            r = kept[order[j]]
-            best = 0
-            for s in range(1, n_shifts):
-                if weights[b, s, r] > weights[b, best, r]:
-                    best = s
-            rotation[b, j], shift[b, j] = r, best
+    start = first[:-1]
+    row_image = np.repeat(np.arange(len(start)), np.diff(first))
+    top = np.maximum.reduceat(scores.max(1), start)
+    scores -= top[row_image, None]
+    np.exp(scores, out=scores)
+    total = np.add.reduceat(scores.sum(1, dtype=np.float64), start)
+    scores /= total[row_image, None].astype(np.float32)
+    row_max[:] = scores.max(1)
+    best_weight = np.maximum.reduceat(row_max, start)
+    is_best = np.flatnonzero(row_max == best_weight[row_image])
+    row = is_best[np.searchsorted(is_best, start)]
+    significant = row_max > share * best_weight[row_image]
+    summary[:, 0] = top + np.log(total)
+    summary[:, 1] = best_weight
+    summary[:, 2] = row
+    summary[:, 3] = scores[row].argmax(1)
+    summary[:, 4] = np.add.reduceat(significant.astype(np.int64), start)
 
 
-@jit
-def fine_products(
-    slices: Complex64,
-    row_slice: Int32,
-    row_image: Int32,
-    row_shift: Int32,
-    images: Complex64,
-    shift_phase: Complex64,
-    ctf2: Float32,
-    out: Complex64,
-    norm: Float32,
-) -> None:
-    """Multiply images by the conjugate slices they are compared with.
+def move_images(images: Float32, by: Int32, out: Float32) -> None:
+    """Fill `out` with images moved by whole pixels; what leaves on one side comes in on the other.
 
     Parameters
     ----------
-    slices : (R, P) complex64
-    row_slice, row_image, row_shift : (N,) int32
-        Slice, image and coarse shift of each row.
-    images : (B, P) complex64
-        CTF · X / σ².
-    shift_phase : (S, P) complex64
-    ctf2 : (B, P) float32
-        CTF² / σ².
-    out : (N, P) complex64
-        Filled with image · phase · conj(slice).
-    norm : (N,) float32
-        Filled with half the sum of ctf2 |slice|².
+    images, out : (B, n, n) float32
+    by : (B, 2) int32
+        (x, y).
     """
-    for n in range(row_slice.shape[0]):
-        a, x, t = slices[row_slice[n]], images[row_image[n]], shift_phase[row_shift[n]]
-        c, o = ctf2[row_image[n]], out[n]
-        total = np.float32(0.0)
-        for p in range(a.shape[0]):
-            ar, ai = a[p].real, a[p].imag
-            xr = x[p].real * t[p].real - x[p].imag * t[p].imag
-            xi = x[p].real * t[p].imag + x[p].imag * t[p].real
-            o[p] = complex(xr * ar + xi * ai, xi * ar - xr * ai)
-            total += c[p] * (ar * ar + ai * ai)
-        norm[n] = np.float32(0.5) * total
+    for image, (x, y), moved in zip(images, by, out, strict=True):
+        moved[...] = np.roll(image, (y, x), (0, 1))
 
 
-@jit
-def symmetrise(
-    numerator: Complex64,
-    denominator: Float32,
-    operators: Float32,
-    out_numerator: Complex64,
-    out_denominator: Float32,
-) -> None:
-    """Sum a half cube and its weights over the operators of a point group, trilinearly.
+def sum_groups(group: Int32, values: Float64, out: Float64) -> None:
+    """Fill `out` (G,) float64 with the sum of the values (N,) float64 of each group (N,) int32."""
+    out[:] = np.bincount(group, values, len(out))
 
-    Parameters
-    ----------
-    numerator, out_numerator : (2m + 1, 2m + 1, m + 2) complex64
-    denominator, out_denominator : (2m + 1, 2m + 1, m + 2) float32
-    operators : (G, 3, 3) float32
-        Rotations of (x, y, z).
-    """
-    m = numerator.shape[0] // 2
-    for i in range(2 * m + 1):
-        for j in range(2 * m + 1):
-            for h in range(m + 1):
-                total = np.complex64(0)
-                weight = np.float32(0)
-                if (i - m) ** 2 + (j - m) ** 2 + h * h <= (m - 1) ** 2 + 1:
-                    for g in range(operators.shape[0]):
-                        a = operators[g]
-                        x = a[0, 0] * h + a[0, 1] * (j - m) + a[0, 2] * (i - m)
-                        y = a[1, 0] * h + a[1, 1] * (j - m) + a[1, 2] * (i - m)
-                        z = a[2, 0] * h + a[2, 1] * (j - m) + a[2, 2] * (i - m)
-                        flip = x < 0
-                        if flip:
-                            x, y, z = -x, -y, -z
-                        x0, y0, z0 = int(x), math.floor(y), math.floor(z)
-                        fx, fy, fz = x - x0, y - y0, z - z0
-                        value = np.complex64(0)
-                        for dz in range(2):
-                            wz = fz if dz else 1 - fz
-                            for dy in range(2):
-                                wzy = wz * (fy if dy else 1 - fy)
-                                p, q = min(z0 + m + dz, 2 * m), min(y0 + m + dy, 2 * m)
-                                value += numerator[p, q, x0] * (wzy * (1 - fx))
-                                value += numerator[p, q, x0 + 1] * (wzy * fx)
-                                weight += denominator[p, q, x0] * (wzy * (1 - fx))
-                                weight += denominator[p, q, x0 + 1] * (wzy * fx)
-                        total += value.conjugate() if flip else value
-                out_numerator[i, j, h] = total
-                out_denominator[i, j, h] = weight
+
+def matmul(a: Float32, b: Float32, out: Float32 | None = None) -> Float32:
+    """Return the product of two float32 matrices, written to `out` where it is given."""
+    return np.matmul(a, b, out=out)

@@ -13,6 +13,7 @@ This is the sign that RELION's images of positive density carry (-sin of the neg
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,7 @@ def compute_ctf(
     frequency_y: FloatArray,
     *,
     ignore_first_peak: bool = False,
+    xp: Any = np,
 ) -> npt.NDArray[np.float32]:
     """Return the CTF of N particles at given spatial frequencies.
 
@@ -104,37 +106,41 @@ def compute_ctf(
         1/Å.
     ignore_first_peak : bool
         1 from the zero frequency up to the first peak.
+    xp : module
+        Whose arrays the parameters and the frequencies are.
 
     Returns
     -------
     (N, ...) float32
     """
-    fx = np.asarray(frequency_x, dtype=np.float64)
-    fy = np.asarray(frequency_y, dtype=np.float64)
+    fx = xp.asarray(frequency_x, dtype=np.float64)
+    fy = xp.asarray(frequency_y, dtype=np.float64)
     wavelength = electron_wavelength(parameters.voltage)
     s2 = fx**2 + fy**2
     spherical = np.pi / 2 * parameters.spherical_aberration * 1e7 * wavelength**3 * s2**2
-    terms = [_column(term, s2.ndim) for term in _defocus_terms(parameters)]
+    terms = [_column(term, s2.ndim) for term in _defocus_terms(parameters, xp)]
     phase = np.pi * wavelength * (terms[0] * s2 + terms[1] * (fx**2 - fy**2) + terms[2] * fx * fy)
-    phase = phase - spherical + _column(_constant_phase(parameters), s2.ndim)
-    ctf = np.sin(phase)
+    phase = phase - spherical + _column(_constant_phase(parameters, xp), s2.ndim)
+    ctf = xp.sin(phase)
     if ignore_first_peak:
-        ctf = np.where(np.abs(phase) < np.pi / 2, 1.0, ctf)
-    return np.asarray(ctf, dtype=np.float32)
+        ctf = xp.where(abs(phase) < np.pi / 2, 1.0, ctf)
+    found: npt.NDArray[np.float32] = ctf.astype(np.float32)
+    return found
 
 
-def _defocus_terms(parameters: CtfParameters) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _defocus_terms(parameters: CtfParameters, xp: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Write Δ(α) s² as a s² + b (x² - y²) + c x y, so that no angle is taken per frequency."""
-    u, v = (np.asarray(d, dtype=np.float64) for d in (parameters.defocus_u, parameters.defocus_v))
-    twice = 2 * np.deg2rad(np.asarray(parameters.defocus_angle, dtype=np.float64))
+    u, v = (xp.asarray(d, dtype=np.float64) for d in (parameters.defocus_u, parameters.defocus_v))
+    twice = 2 * xp.deg2rad(xp.asarray(parameters.defocus_angle, dtype=np.float64))
     astigmatism = (u - v) / 2
-    return (u + v) / 2, astigmatism * np.cos(twice), 2 * astigmatism * np.sin(twice)
+    return (u + v) / 2, astigmatism * xp.cos(twice), 2 * astigmatism * xp.sin(twice)
 
 
-def _constant_phase(parameters: CtfParameters) -> FloatArray:
-    shift = np.deg2rad(np.asarray(parameters.phase_shift, dtype=np.float64))
-    return np.asarray(shift + np.arcsin(parameters.amplitude_contrast))
+def _constant_phase(parameters: CtfParameters, xp: Any) -> FloatArray:
+    shift = xp.deg2rad(xp.asarray(parameters.phase_shift, dtype=np.float64))
+    total: FloatArray = shift + np.arcsin(parameters.amplitude_contrast)
+    return total
 
 
 def _column(values: FloatArray, ndim: int) -> FloatArray:
-    return np.asarray(values).reshape(-1, *[1] * ndim)
+    return values.reshape(-1, *[1] * ndim)

@@ -1,0 +1,84 @@
+"""Who computes the tiles: the threads of a CPU, or one thread for each card."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
+from typing import Any, TypeVar
+
+from napari_ini3d.engine.memory import Halving
+from napari_ini3d.kernels.backend import Backend
+from napari_ini3d.particles import ImageBatch
+
+Result = TypeVar("Result")
+
+
+class Crew:
+    """Owns the threads.
+
+    Parameters
+    ----------
+    backend : Backend
+        With all its cards.
+    threads : int
+        Of a CPU.
+    """
+
+    def __init__(self, backend: Backend, threads: int) -> None:
+        self.cards = backend.cards
+        self.per_card = 1 if backend.is_gpu else threads
+        self._pools = [
+            ThreadPoolExecutor(self.per_card, thread_name_prefix="ini3d") for _ in self.cards
+        ]
+
+    def close(self) -> None:
+        """End the threads."""
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def run_jobs(self, function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
+        """Call a function on each job, in the threads of the first card's device."""
+        list(self._pools[0].map(function, jobs))
+
+    def compute(
+        self, work: Callable[[int, ImageBatch], Result], batches: Iterable[ImageBatch]
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield the card and the result of each batch, in order; a few are computed ahead.
+
+        The cards take turns, so that it does not hang on their speed which of them gets a batch.
+        A batch for which there is not enough memory is computed, and yielded, in parts.
+
+        Parameters
+        ----------
+        work : callable
+            From the number of a card and a batch with its images there to the result.
+        batches : iterable of ImageBatch
+            Images on the host.
+        """
+        halvings = [Halving(card.device.release, card.name) for card in self.cards]
+        ahead: deque[tuple[int, Future[list[Result]]]] = deque()
+
+        def submit(i: int, batch: ImageBatch) -> None:
+            card = self.cards[i]
+            upload = card.device.upload(batch.images)
+
+            def task() -> list[Result]:
+                with card.device.enter(), upload as images:
+                    there = ImageBatch(batch.index, images)
+                    return halvings[i].compute(lambda part: work(i, part), there)
+
+            ahead.append((i, self._pools[i].submit(task)))
+
+        def oldest() -> Iterator[tuple[int, Result]]:
+            i, future = ahead.popleft()
+            for result in future.result():
+                yield i, result
+
+        for i, batch in zip(cycle(range(len(self.cards))), batches, strict=False):
+            submit(i, batch)
+            if len(ahead) > (self.per_card + 1) * len(self.cards):
+                yield from oldest()
+        while ahead:
+            yield from oldest()

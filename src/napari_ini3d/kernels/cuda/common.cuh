@@ -1,0 +1,85 @@
+// What the kernels share. Each block has THREADS threads; sums and maxima over a block are trees of
+// fixed shape, so that the same input gives the same bits. No header is needed: NVRTC has none.
+#pragma once
+
+#ifndef THREADS
+#define THREADS 512
+#endif
+
+typedef long long int64;
+typedef unsigned long long uint64;
+
+// Where a component of a slice lies in a half cube: `corner` is the voxel at or below it, fx, fy
+// and fz are the shares of the next one along each axis; `sign` is -1 for a Friedel mate.
+struct Place {
+    int64 corner, row, plane;
+    float fx, fy, fz, sign;
+};
+
+__device__ inline Place locate(const float* a, float kx, float ky, int m)
+{
+    Place place;
+    const float x = kx * a[0] + ky * a[3];
+    place.sign = copysignf(1.0f, x);
+    const float px = x * place.sign;
+    const float py = (kx * a[1] + ky * a[4]) * place.sign + m;
+    const float pz = (kx * a[2] + ky * a[5]) * place.sign + m;
+    const int x0 = (int)px, y0 = (int)py, z0 = (int)pz;
+    place.row = m + 2;
+    place.plane = place.row * (2 * m + 1);
+    place.corner = z0 * place.plane + y0 * place.row + x0;
+    place.fx = px - x0;
+    place.fy = py - y0;
+    place.fz = pz - z0;
+    return place;
+}
+
+// The sum of one value per thread, known to all threads afterwards.
+__device__ inline double block_sum(double value)
+{
+    __shared__ double parts[THREADS];
+    __syncthreads();
+    parts[threadIdx.x] = value;
+    for (int width = THREADS / 2; width > 0; width /= 2) {
+        __syncthreads();
+        if (threadIdx.x < width) parts[threadIdx.x] += parts[threadIdx.x + width];
+    }
+    __syncthreads();
+    return parts[0];
+}
+
+// A value and where it was found; of equal values the first is the larger.
+struct Found {
+    float value;
+    int64 index;
+};
+
+__device__ inline bool beats(Found one, Found other)
+{
+    return one.value > other.value || (one.value == other.value && one.index < other.index);
+}
+
+// The largest of one value per thread, known to all threads afterwards.
+__device__ inline Found block_max(Found found)
+{
+    __shared__ float values[THREADS];
+    __shared__ int64 indices[THREADS];
+    __syncthreads();
+    values[threadIdx.x] = found.value;
+    indices[threadIdx.x] = found.index;
+    for (int width = THREADS / 2; width > 0; width /= 2) {
+        __syncthreads();
+        if (threadIdx.x < width) {
+            const int other = threadIdx.x + width;
+            const Found mine = {values[threadIdx.x], indices[threadIdx.x]};
+            const Found theirs = {values[other], indices[other]};
+            if (beats(theirs, mine)) {
+                values[threadIdx.x] = theirs.value;
+                indices[threadIdx.x] = theirs.index;
+            }
+        }
+    }
+    __syncthreads();
+    const Found largest = {values[0], indices[0]};
+    return largest;
+}
