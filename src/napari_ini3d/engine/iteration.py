@@ -37,7 +37,7 @@ from napari_ini3d.engine.schedule import (
 from napari_ini3d.engine.starts import initial_noise, random_map
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.tiles import Frame, TileSums
-from napari_ini3d.fourier.transforms import Float32
+from napari_ini3d.fourier.transforms import Float32, frequency_disk
 from napari_ini3d.geometry.sampling import CHILDREN, random_rotation
 from napari_ini3d.geometry.symmetry import symmetry_operators
 from napari_ini3d.kernels.backend import Backend, available_threads
@@ -189,7 +189,9 @@ class Workshop:
         return replace(
             model,
             evidence=evidence,
-            sigma2=update_noise(model.sigma2, sums, frame.disk),
+            sigma2=update_noise(
+                model.sigma2, sums, frequency_disk(self.source.box_size, plan.radius)
+            ),
             class_shares=shares / shares.sum(),
         )
 

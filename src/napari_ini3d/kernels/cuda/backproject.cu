@@ -60,9 +60,9 @@ extern "C" __global__ void backproject_fixed(
 
 extern "C" __global__ void backproject_float(
     const float2* numerator, const float* denominator, const float* matrices, const float* kx,
-    const float* ky, int m, int64 n_rotations, int64 n_components, float* map_numerator,
+    const float* ky, int m, int64 n_rotations, int64 n_components, float2* map_numerator,
     float* map_denominator)
 {
-    const FloatingPoint sums = {map_numerator, map_denominator};
+    const FloatingPoint sums = {(float*)map_numerator, map_denominator};
     give_back(numerator, denominator, matrices, kx, ky, m, n_rotations, n_components, sums);
 }

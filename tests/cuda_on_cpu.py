@@ -1,0 +1,87 @@
+"""CUDA sources compiled for the CPU, through `cuda_on_cpu.h`, and run block by block."""
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_HEADER = Path(__file__).with_name("cuda_on_cpu.h")
+_TYPES = {
+    "float2": np.complex64,
+    "float": np.float32,
+    "double": np.float64,
+    "int": np.int32,
+    "int64": np.int64,
+    "uint64": np.uint64,
+}
+
+
+class CompiledKernels:
+    """Kernels of one source; every argument is checked against the kernel's own parameters."""
+
+    def __init__(self, source: str, threads: int) -> None:
+        self._library = _compile(source, threads)
+        self._parameters = _parameters(source)
+
+    def launch(self, name: str, blocks: int, arguments: tuple) -> None:
+        """Run a kernel on NumPy arrays and scalars."""
+        parameters = self._parameters[name]
+        assert blocks > 0, f"{name}: CUDA starts at least one block"
+        assert len(arguments) == len(parameters), f"{name}: {len(arguments)} arguments"
+        held = []
+        for (kind, is_pointer, label), value in zip(parameters, arguments, strict=True):
+            assert value.dtype == _TYPES[kind], f"{name}: {label} is {value.dtype}, not {kind}"
+            if is_pointer:
+                assert value.flags.c_contiguous, f"{name}: {label} is not contiguous"
+                held.append(ctypes.c_void_p(value.ctypes.data))
+            else:
+                held.append(np.array(value))
+        addresses = [
+            h.ctypes.data if isinstance(h, np.ndarray) else ctypes.addressof(h) for h in held
+        ]
+        failed = getattr(self._library, f"run_{name}")(
+            ctypes.c_uint(blocks), (ctypes.c_void_p * len(held))(*addresses)
+        )
+        assert not failed, f"{name}: some threads wait at a barrier which others never reach"
+
+
+def _parameters(source: str) -> dict[str, list[tuple[str, bool, str]]]:
+    """Return type, whether it is a pointer, and name of each parameter of each kernel."""
+    found = {}
+    for name, listed in re.findall(r"__global__ void (\w+)\(([^)]*)\)", source):
+        words = [re.sub(r"\bconst\b", "", part).split() for part in listed.split(",")]
+        found[name] = [(w[0].rstrip("*"), w[0].endswith("*"), w[-1]) for w in words]
+    return found
+
+
+def find_compiler() -> str:
+    """Return g++; without it the test is skipped, but not where CI counts on it."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("g++ is not installed")
+    return compiler
+
+
+@lru_cache
+def _compile(source: str, threads: int) -> ctypes.CDLL:
+    kernels = "".join(f"CUDA_KERNEL({name})\n" for name in _parameters(source))
+    with tempfile.TemporaryDirectory(prefix="ini3d-cuda-") as folder:
+        code, library = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
+        code.write_text(f'#include "{_HEADER}"\n{source}\n{kernels}')
+        command = [
+            find_compiler(),
+            "-std=c++17",
+            "-O1",
+            "-U_FORTIFY_SOURCE",
+            f"-DTHREADS={threads}",
+        ]
+        command += ["-shared", "-fPIC", "-o", str(library), str(code)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        return ctypes.CDLL(str(library))

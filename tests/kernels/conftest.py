@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+
+from cuda_on_cpu import CompiledKernels
+from napari_ini3d.kernels import cpu
+from napari_ini3d.kernels.cuda_kernels import CudaKernels, kernel_source
+
+THREADS = 16
+
+
+def cuda_kernels(*, deterministic: bool = True) -> CudaKernels:
+    """The CUDA sources, compiled for the CPU, on NumPy's arrays."""
+    launch = CompiledKernels(kernel_source(), THREADS).launch
+    return CudaKernels(np, launch, np.matmul, threads=THREADS, deterministic=deterministic)
+
+
+@pytest.fixture(params=["cpu", "cuda", "cuda, atomic additions of floats"])
+def kernels(request):
+    if request.param == "cpu":
+        return cpu
+    return cuda_kernels(deterministic=request.param == "cuda")
