@@ -2,6 +2,13 @@
 
 from qtpy.QtCore import Qt
 
+from napari_ini3d.layers import density_scale_of
+
+
+def densities(layer):
+    """The densities of a layer, whatever they are multiplied by where they are shown."""
+    return layer.data / density_scale_of(layer.metadata)
+
 
 def until(qtbot, condition, timeout=60_000):
     qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)

@@ -46,12 +46,13 @@ def test_several_maps_become_several_layers(tmp_path):
 def test_particles_are_read_when_they_are_shown(tmp_path):
     path = write_particles(tmp_path, IMAGES)
     ((data, keywords, _),) = read(path)
-    assert data.shape == (5, 1, 16, 16)
-    np.testing.assert_array_equal(data[3, 0], IMAGES[3])
-    assert keywords["scale"] == (1.0, 2.0, 2.0, 2.0)
-    assert keywords["translate"] == (0.0, 0.0, -16.0, -16.0)
-    assert keywords["units"] == ("pixel", "angstrom", "angstrom", "angstrom")
-    assert keywords["axis_labels"] == ("particle", "z", "y", "x")
+    assert data.shape == (5, 1, 1, 16, 16)
+    np.testing.assert_array_equal(data[3, 0, 0], IMAGES[3])
+    assert keywords["scale"][0] == 1.0
+    assert keywords["scale"][2:] == (2.0, 2.0, 2.0)
+    assert keywords["translate"] == (0.0, 0.0, 0.0, -16.0, -16.0)
+    assert keywords["units"] == ("pixel", "pixel", "angstrom", "angstrom", "angstrom")
+    assert keywords["axis_labels"] == ("particle", "iteration", "z", "y", "x")
 
 
 def test_particles_carry_every_column_of_their_star_file(tmp_path):
@@ -78,14 +79,14 @@ def test_only_some_particles_are_read_when_a_stack_is_opened(tmp_path, monkeypat
 def test_a_stack_without_star_file_is_opened_with_its_pixel_size(tmp_path):
     path = write_stack(tmp_path / "stack.mrcs", IMAGES)
     ((data, keywords, _),) = read(path)
-    np.testing.assert_array_equal(data[2, 0], IMAGES[2])
-    assert keywords["units"] == ("pixel",) * 4, "the header has no pixel size"
+    np.testing.assert_array_equal(data[2, 0, 0], IMAGES[2])
+    assert keywords["units"] == ("pixel",) * 5, "the header has no pixel size"
     header = bytearray(path.read_bytes())
     header[40:52] = np.array([32.0, 32.0, 10.0], "<f4").tobytes()
     path.write_bytes(header)
     ((_, keywords, _),) = read(path)
-    assert keywords["scale"][1:] == (2.0, 2.0, 2.0)
-    assert keywords["units"][1:] == ("angstrom",) * 3
+    assert keywords["scale"][2:] == (2.0, 2.0, 2.0)
+    assert keywords["units"][2:] == ("angstrom",) * 3
 
 
 def write_run(folder, iterations=(10, 20, 25), classes=1, prefix="run"):

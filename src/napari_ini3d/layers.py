@@ -1,13 +1,14 @@
 """What napari shows of maps, particles and runs, as layer data, without napari.
 
 Layer data are (array, keywords, layer type). All layers share one world: (z, y, x) in ångström,
-the rotation centre (voxel n // 2) at its origin, and before these an axis that is counted
-(particles, iterations). What the plugin has to know about a layer later stands in
-``metadata["ini3d"]``, whose entries are named by the functions below.
+the rotation centre (voxel n // 2) at its origin, before these the iteration, and before that the
+particle, so that each has a slider of its own. What the plugin has to know about a layer later
+stands in ``metadata["ini3d"]``, whose entries are named by the functions below.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,11 @@ MAP_AXES = ("z", "y", "x")
 # Okabe and Ito's colours, which the colour-blind can tell apart; classes take them in turn.
 CLASS_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
 
-_TOP_OVER_LEVEL = 3.0  # an isosurface has the colour of its level; a third of the range shades well
+_TOP_OVER_LEVEL = (
+    4.0  # an isosurface has the colour of its level; a quarter of the range shades well
+)
+_SCALED_WELL = (0.5, 4.0)  # standard deviations of a shown map, between which it may drift
+_ALL_ITERATIONS = 1e6  # what reaches further than any run along the axis of iterations
 _CACHE_BYTES = 256 * 2**20
 
 
@@ -174,8 +179,9 @@ def particle_layer(
     Parameters
     ----------
     frames : LazyFrames
-        (N, 1, n, n). The axis of length 1 is z: so a stack can lie in one viewer with maps, and
-        in 3D one image is drawn in the plane z = 0 rather than all of them as a volume.
+        (N, 1, 1, n, n). The axes of length 1 are the iteration and z: so a stack can lie in one
+        viewer with the maps of a run, is seen at all of its iterations, and in 3D one image is
+        drawn in the plane z = 0 rather than all of them as a volume.
     pixel_size : float
         Å; 0 where it is not known.
     name : str
@@ -190,11 +196,12 @@ def particle_layer(
         "name": name,
         "colormap": "gray",
         "contrast_limits": (low, high if high > low else low + 1.0),
-        **map_placement(frames.shape[1:], pixel_size or 1.0),
+        **map_placement(frames.shape[2:], pixel_size or 1.0),
     }
+    keywords |= _counted(keywords, "iteration", _ALL_ITERATIONS)
     keywords |= _counted(keywords, "particle")
     if not pixel_size:
-        keywords["units"] = (COUNT_UNIT,) * 4
+        keywords["units"] = (COUNT_UNIT,) * 5
     own = {"kind": "particles", "pixel_size": pixel_size, **metadata}
     keywords["metadata"] = {METADATA_KEY: own}
     return frames, keywords, "image"
@@ -245,6 +252,37 @@ def map_statistics(volume: FloatArray) -> dict[str, float]:
     return {"mean": mean, "std": std}
 
 
+def density_scale(std: float, present: float | None = None) -> float:
+    """Return what the densities of a map are multiplied by where they are drawn.
+
+    Napari's isosurface looks for the surface wherever a value is less than 0.2 below its level,
+    and adds a highlight of 1 to its colour, whatever the values are like. Maps of a run, with
+    values of some hundredths, would be drawn several times more slowly, and too white. A power
+    of two leaves every bit of the values, and `present` is kept where it does.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation of the densities.
+    present : float, optional
+        The factor by which the map before was shown.
+
+    Returns
+    -------
+    float
+        The power of two that brings `std` to between 1 and 2.
+    """
+    low, high = _SCALED_WELL
+    if present is not None and low <= std * present <= high:
+        return present
+    return float(2.0 ** -math.floor(math.log2(std)))
+
+
+def density_scale_of(metadata: Mapping[str, Any]) -> float:
+    """Return the factor between densities and the values of a layer with these metadata."""
+    return float(metadata.get(METADATA_KEY, {}).get("density_scale", 1.0))
+
+
 def _squares(section: FloatArray) -> float:
     """Return the sum of squares; section by section it costs a sixth of `numpy.std`."""
     values = section.ravel()
@@ -266,10 +304,10 @@ def layer_name(path: Path) -> str:
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
 
 
-def _counted(keywords: Mapping[str, Any], axis: str) -> dict[str, Any]:
-    """Return the placement with an axis before z that counts from 0."""
+def _counted(keywords: Mapping[str, Any], axis: str, step: float = 1.0) -> dict[str, Any]:
+    """Return the placement with one more axis at the front, which counts from 0."""
     return {
-        "scale": (1.0, *keywords["scale"]),
+        "scale": (step, *keywords["scale"]),
         "translate": (0.0, *keywords["translate"]),
         "units": (COUNT_UNIT, *keywords["units"]),
         "axis_labels": (axis, *keywords["axis_labels"]),

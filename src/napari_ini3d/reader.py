@@ -86,7 +86,7 @@ def read_particle_layer(path: Path) -> LayerData:
     source = StackReader(particles)
     side = source.box_size
     frames = LazyFrames(
-        len(source), (1, side, side), lambda index: source.read(index).images[:, None]
+        len(source), (1, 1, side, side), lambda index: source.read(index).images[:, None, None]
     )
     known = {"path": str(path), "features": dict(table.particles), "particles": particles}
     return particle_layer(frames, source.pixel_size, layer_name(path), known)
@@ -106,9 +106,9 @@ def read_stack_layer(path: Path) -> LayerData:
     def read(index: IntArray) -> FloatArray:
         images = np.empty((len(index), header.ny, header.nx), dtype=np.float32)
         stack.read(index, images)
-        return images[:, None]
+        return images[:, None, None]
 
-    frames = LazyFrames(header.n_images, (1, header.ny, header.nx), read)
+    frames = LazyFrames(header.n_images, (1, 1, header.ny, header.nx), read)
     return particle_layer(frames, _pixel_size(path), layer_name(path), {"path": str(path)})
 
 

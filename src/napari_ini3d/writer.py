@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_ini3d.errors import MapError
 from napari_ini3d.io.maps import write_map
+from napari_ini3d.layers import density_scale_of
 from napari_ini3d.particles import FloatArray
 
 _ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0, "pixel": 1.0}
@@ -26,7 +27,8 @@ def write_layer(path: str, data: Any, keywords: Mapping[str, Any]) -> list[str]:
     data : (n, n, n)
         Real space (z, y, x).
     keywords : mapping
-        Of the layer, as napari gives them: scale, units, rotate, shear, affine, translate.
+        Of the layer, as napari gives them: scale, units, rotate, shear, affine, translate, and
+        its metadata, for the factor by which its densities are shown.
 
     Returns
     -------
@@ -45,7 +47,8 @@ def write_layer(path: str, data: Any, keywords: Mapping[str, Any]) -> list[str]:
     _check_shape(name, data, rgb=bool(keywords.get("rgb")))
     voxel_size = _voxel_size(name, keywords)
     _check_place(name, keywords, data.shape[0])
-    write_map(path, _finite(name, np.asarray(data)), voxel_size)
+    densities = _finite(name, np.asarray(data)) / density_scale_of(keywords.get("metadata") or {})
+    write_map(path, densities, voxel_size)
     return [str(Path(path))]
 
 

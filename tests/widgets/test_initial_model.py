@@ -14,7 +14,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
-from dock_driver import choose, press, until
+from dock_driver import choose, densities, press, until
 from fake_runs import fake_reconstruct
 from napari_ini3d import jobs
 from napari_ini3d.comparison import compare_maps
@@ -49,7 +49,7 @@ def test_a_run_from_the_buttons_finds_the_truth(widget, viewer, dataset, tmp_pat
     assert compared.resolution_half < 16  # Å
     assert compared.correlation > 0.9
     layer = viewer.layers["run"]
-    np.testing.assert_array_equal(layer.data, found.data)
+    np.testing.assert_array_equal(densities(layer), found.data)
     assert "Finished after 16 iterations" in widget.panel.status.text()
     assert widget.panel.bar.value() == widget.panel.bar.maximum()
     assert widget.panel.run.isEnabled()
@@ -65,7 +65,7 @@ def assert_compared_with_symmetry(widget, viewer, folder, qtbot):
     files = SymmetryFiles(RunFolder(folder))
     assert files.read_facts()["verdict"] in widget.verdict.text.text()
     press(qtbot, widget.verdict.compare)
-    found = [layer.data for layer in SideBySide.of(viewer).maps]
+    found = [densities(layer) for layer in SideBySide.of(viewer).maps]
     paths = (files.folder.map_path, files.aligned_path, files.symmetrised_path)
     for shown, path in zip(found, paths, strict=True):
         np.testing.assert_array_equal(shown, read_map(path).data)

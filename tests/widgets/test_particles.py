@@ -48,7 +48,7 @@ def ctf_at(particles, number, column, row):
 def test_the_ctf_is_that_of_the_particle_at_the_slider(model, layer, star):
     ctf = shown.show_ctf(model, layer)
     particles, _ = read_particles(star)
-    assert ctf.data.shape == (N, 1, BOX, BOX)
+    assert ctf.data.shape == (N, 1, 1, BOX, BOX)
     for number in (0, 17, N - 1):
         model.dims.set_point(0, float(number))
         image = ctf._slice.image.raw

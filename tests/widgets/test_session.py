@@ -18,6 +18,7 @@ from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import selection
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.layers import density_scale_of
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.widgets import session as session_module
@@ -92,7 +93,8 @@ def test_a_run_shows_its_map_and_ends_with_its_folder(session, viewer, dataset, 
     assert [s.iteration for s in session.summaries] == [1, 2, 3, 4, 5, 6]
     (layer,) = viewer.layers
     assert layer.name == "run"
-    np.testing.assert_array_equal(layer.data, session.latest.volumes[0])
+    shown = layer.data / density_scale_of(layer.metadata)
+    np.testing.assert_array_equal(shown, session.latest.volumes[0])
     assert tuple(str(unit) for unit in layer.units) == ("angstrom",) * 3
     assert layer.metadata["ini3d"]["iteration"] == 6
     assert "ini3d run" in RunFolder.open(tmp_path / "run").read_record().command

@@ -56,6 +56,19 @@ def state(viewer):
     )
 
 
+def test_the_levels_are_the_same_density_whatever_the_maps_are_multiplied_by(viewer):
+    layers = [
+        viewing.show_map(viewer, bent_body(), VOXEL, name, scale=scale).__wrapped__
+        for name, scale in (("one", 8.0), ("two", 0.5))
+    ]
+    comparison = SideBySide.of(viewer)
+    comparison.show(layers, [None, None], link="density")
+    layers[0].iso_threshold = 8 * 0.7
+    assert layers[1].iso_threshold == pytest.approx(0.5 * 0.7)
+    assert layers[1].contrast_limits[1] == pytest.approx(layers[0].contrast_limits[1] / 16)
+    comparison.leave()
+
+
 def test_both_cells_are_drawn_alike_and_turn_together(viewer, maps):
     viewer.window.resize(800, 400)
     SideBySide.of(viewer).show(maps, [None, None])

@@ -251,10 +251,11 @@ def test_the_map_is_saved_as_it_is_shown(
 ):
     path = tmp_path / "shown.mrc"
     monkeypatch.setattr(symmetry_imposing, "ask_save", lambda *_: path)
+    viewing.remember(layer, density_scale=4.0)  # it is shown with four times its densities
     press(widget, qtbot, widget.align.align)
     press(widget, qtbot, widget.files.save)
     found = read_map(path)
-    expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL)
+    expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL) / 4
     np.testing.assert_allclose(found.data, expected, atol=1e-5)
     assert found.voxel_size == pytest.approx(VOXEL)
     assert "Written" in said[-1]

@@ -25,6 +25,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_ini3d.comparison import MapComparison, compare_maps
 from napari_ini3d.errors import Ini3dError, MapError
+from napari_ini3d.layers import density_scale_of
 from napari_ini3d.widgets.curves import FscPlot
 from napari_ini3d.widgets.layer_choice import LayerChoice
 from napari_ini3d.widgets.map_changes import add_beside
@@ -39,7 +40,7 @@ from napari_ini3d.widgets.side_by_side import IMPOSED_COLOUR, SideBySide
 from napari_ini3d.widgets.slices import SlicedMap, SlicesView
 from napari_ini3d.widgets.symmetry_panels import tip, words
 from napari_ini3d.widgets.tasks import TaskRunner, Ticket
-from napari_ini3d.widgets.viewing import level_in_sigma, set_level_in_sigma
+from napari_ini3d.widgets.viewing import level_in_sigma, remember, set_level_in_sigma
 
 if TYPE_CHECKING:
     import napari
@@ -282,6 +283,7 @@ def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparis
     key = f"{second.unique_id} on {first.unique_id}"
     name = f"{second.name} on {first.name}"
     layer = add_beside(viewer, first, origin, name, key=key, colormap=IMPOSED_COLOUR)
+    remember(layer, density_scale=density_scale_of(second.metadata))  # its values are the second's
     set_level_in_sigma(layer, level_in_sigma(first))
     return layer
 

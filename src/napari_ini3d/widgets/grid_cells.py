@@ -14,6 +14,7 @@ from weakref import ReferenceType, ref
 import numpy as np
 from napari.layers import Image, Layer
 
+from napari_ini3d.layers import surface_contrast
 from napari_ini3d.widgets.axes_layers import (
     LETTER_REACH,
     particle_radius,
@@ -97,7 +98,7 @@ def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Lay
             metadata={"comparison": True},
         )
         layer.iso_threshold = level
-        layer.contrast_limits_range = layer.contrast_limits = (0.0, 3.0 * level)
+        layer.contrast_limits_range = layer.contrast_limits = surface_contrast(level)
         layer.affine = like.affine
         shown.append(layer)
     return shown

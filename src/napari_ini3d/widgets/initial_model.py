@@ -312,9 +312,7 @@ class InitialModelWidget(QWidget):
         viewer = self._viewer()
         if viewer is not None:
             viewer.layers.events.inserted.connect(self._on_layer)
-            viewer.dims.events.point.connect(self._on_slider)
-            callbacks = (self._on_layer, self._on_slider)
-            self.destroyed.connect(functools.partial(_let_go, self._viewer, *callbacks))
+            self.destroyed.connect(functools.partial(_let_go, self._viewer, self._on_layer))
 
     def _take_up(self) -> None:
         """Begin with the particles that are open already, or with the run that goes on."""
@@ -327,9 +325,6 @@ class InitialModelWidget(QWidget):
     def _on_layer(self, event: Any) -> None:
         self._take_particles(event.value)
 
-    def _on_slider(self, _event: Any) -> None:
-        self.panel.say_shown()
-
     def _take_particles(self, layer: Any) -> None:
         known = layer.metadata.get(METADATA_KEY, {})
         path = str(known.get("path", ""))
@@ -338,9 +333,8 @@ class InitialModelWidget(QWidget):
             self.form.set_particles(path)
 
 
-def _let_go(viewer: ReferenceType[Any], on_layer: Any, on_slider: Any, *_: object) -> None:
+def _let_go(viewer: ReferenceType[Any], on_layer: Any, *_: object) -> None:
     """Take a dock that is no more off the viewer's events."""
     real = viewer()
     if real is not None:
         real.layers.events.inserted.disconnect(on_layer)
-        real.dims.events.point.disconnect(on_slider)

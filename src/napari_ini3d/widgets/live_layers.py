@@ -12,11 +12,22 @@ from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
 import numpy as np
+from qtpy.QtCore import QObject, Signal
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.history import history_iterations, read_history
+from napari_ini3d.io.progress import IterationSummary
 from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.layers import METADATA_KEY, LazyFrames, class_colour, run_layer
+from napari_ini3d.layers import (
+    METADATA_KEY,
+    LazyFrames,
+    class_colour,
+    density_scale,
+    density_scale_of,
+    map_statistics,
+    run_layer,
+)
+from napari_ini3d.widgets.caption import Caption, caption_of
 from napari_ini3d.widgets.viewing import (
     add_layers,
     find_layer,
@@ -33,23 +44,40 @@ if TYPE_CHECKING:
     from napari_ini3d.particles import FloatArray, IntArray
     from napari_ini3d.widgets.background import Progress
 
+_IMAGES = ("particles", "ctf", "particle mask")  # kinds of layers
 
-class LiveLayers:
-    """Shows a run in a viewer, and its iterations on demand.
+
+class LiveLayers(QObject):
+    """Shows a run in a viewer, and its iterations on demand; a caption says which.
 
     A layer that the user removes while the run goes on stays away; the next run makes its own.
 
     Parameters
     ----------
     viewer : weak reference to a napari viewer
+
+    Signals
+    -------
+    changed
+        Another iteration is shown, or the newest again.
     """
 
+    changed = Signal()
+
     def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
+        super().__init__()
         self._viewer = viewer
         self._folder = Path()
         self._made: set[str] = set()
         self._newest_hidden = False
         self._n_classes = 1
+        self._newest_iteration: int | None = None
+        self._resolution: dict[int, float] = {}
+        self._caption = Caption()
+        real: Any = viewer()
+        if real is not None:
+            real.dims.events.point.connect(self._on_view)
+            real.layers.events.removed.connect(self._on_view)
 
     @property
     def looking_back(self) -> bool:
@@ -57,10 +85,15 @@ class LiveLayers:
         return any(layer.visible for layer in self._history())
 
     def begin(self, folder: Path) -> None:
-        """Get ready for a run; the layers of others stay as they are."""
+        """Get ready for a run; the maps of the one before are hidden."""
+        if folder != self._folder:
+            _set_visible([*self._newest(), *self._history()], visible=False)
         self._folder, self._n_classes = folder, 1
         self._made.clear()
         self._newest_hidden = False
+        self._newest_iteration = None
+        self._resolution.clear()
+        self._tell()
 
     def show(self, progress: Progress) -> None:
         """Show the maps of an iteration in place of those before."""
@@ -75,6 +108,9 @@ class LiveLayers:
             self._show_class(viewer, progress, k, volume, visible=not hidden)
         if self._history():
             self._bring_history_up_to_date(viewer)
+        self._newest_iteration = progress.summary.iteration
+        self._resolution[progress.summary.iteration] = progress.summary.best_resolution
+        self._tell()
 
     def look_back(self, folder: Path | None = None) -> None:
         """Show the iterations of a run, each a step of the slider, instead of its newest maps.
@@ -98,12 +134,14 @@ class LiveLayers:
         _set_visible(self._history(), visible=True)
         _set_visible(self._newest(), visible=False)
         self._newest_hidden = True
+        self._tell()
 
     def look_at_newest(self) -> None:
         """Show the newest maps again."""
         _set_visible(self._history(), visible=False)
         _set_visible(self._newest(), visible=True)
         self._newest_hidden = False
+        self._tell()
 
     def forget(self, folder: Path) -> None:
         """Remove the layers that read the iterations of a run; its newest maps stay."""
@@ -137,6 +175,32 @@ class LiveLayers:
             return None
         return shown_iteration(viewer, layers[0])
 
+    def _on_view(self, _event: Any) -> None:
+        """See what is shown after the user has moved the slider, or hidden or removed a layer."""
+        if self._caption.written or self._history() or self._newest():
+            self._tell()
+
+    def _tell(self) -> None:
+        """Write the caption, and tell the docks."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        iteration = self.shown_iteration()
+        if iteration is None and any(layer.visible for layer in self._newest()):
+            iteration = self._newest_iteration
+        text = ""
+        if iteration is not None:
+            text = caption_of(self._folder.name, iteration, self._resolution_at(iteration))
+        self._caption.write(viewer, text)
+        self.changed.emit()
+
+    def _resolution_at(self, iteration: int) -> float | None:
+        """Return the resolution of an iteration (Å); of one that was not shown, from its file."""
+        if iteration not in self._resolution:
+            summaries = map(IterationSummary.from_json, RunFolder(self._folder).read_progress())
+            self._resolution = {found.iteration: found.best_resolution for found in summaries}
+        return self._resolution.get(iteration)
+
     def _show_class(
         self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool
     ) -> None:
@@ -159,37 +223,49 @@ class LiveLayers:
                 "iteration": summary.iteration,
                 "resolution": summary.resolution[k],
             },
+            scale=None,
         )
         if not known:
+            _hide_images(viewer)
             layer.visible = visible
+            layer.events.visible.connect(self._on_view)
 
     def _bring_history_up_to_date(self, viewer: Any, *, make: bool = False) -> None:
         for k in range(self._n_classes):
             iterations = history_iterations(RunFolder(self._folder), k)
             layer = find_layer(viewer, self._key(k, "iterations"))
             if layer is not None:
-                _extend(viewer, layer, self._frames(k, iterations), iterations)
+                scale = density_scale_of(layer.metadata)
+                _extend(viewer, layer, self._frames(k, iterations, scale), iterations)
             elif make and iterations:
                 self._make_history(viewer, k, iterations)
 
     def _make_history(self, viewer: Any, k: int, iterations: list[int]) -> None:
-        _, voxel_size = read_history(RunFolder(self._folder), iterations[-1], k)
-        known = {"path": str(self._folder), "class_index": k, "iterations": iterations}
+        newest, voxel_size = read_history(RunFolder(self._folder), iterations[-1], k)
+        scale = density_scale(map_statistics(newest)["std"])
         data = run_layer(
-            self._frames(k, iterations),
+            self._frames(k, iterations, scale),
             voxel_size,
             f"{self._name(k)}, iterations",
             colormap=class_colour(k, self._n_classes),
-            metadata={**known, "key": self._key(k, "iterations")},
+            metadata={
+                "path": str(self._folder),
+                "class_index": k,
+                "iterations": iterations,
+                "key": self._key(k, "iterations"),
+                "density_scale": scale,
+            },
         )
         (layer,) = add_layers(viewer, [data])
         show_iteration(viewer, layer, iterations[-1])
 
-    def _frames(self, k: int, iterations: list[int]) -> LazyFrames:
+    def _frames(self, k: int, iterations: list[int], scale: float) -> LazyFrames:
         folder, kept = RunFolder(self._folder), tuple(iterations)
+        factor = np.float32(scale)
 
         def read(numbers: IntArray) -> FloatArray:
-            return np.stack([read_history(folder, kept[int(i)], k)[0] for i in numbers])
+            maps = (read_history(folder, kept[int(i)], k)[0] for i in numbers)
+            return np.stack([densities * factor for densities in maps])
 
         shape = read_history(folder, kept[-1], k)[0].shape
         return LazyFrames(len(kept), shape, read)
@@ -224,6 +300,13 @@ def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]
     remember(layer, iterations=iterations)
     if follow:
         show_iteration(viewer, layer, iterations[-1])
+
+
+def _hide_images(viewer: Any) -> None:
+    """Hide particles and what is shown with them: in 3D they would cut through the map."""
+    for layer in viewer.layers:
+        if layer.metadata.get(METADATA_KEY, {}).get("kind") in _IMAGES:
+            layer.visible = False
 
 
 def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:

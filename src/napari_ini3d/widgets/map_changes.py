@@ -14,7 +14,8 @@ from napari_ini3d.widgets.placement import MapAxes, Origin, base_affine, known, 
 from napari_ini3d.widgets.viewing import remember, show_map
 
 _MOST_STEPS = 5
-_INHERITED = ("path", "class_index", "iteration")
+_CHANGED = ("origin", "axes", "mean", "std", "density_scale")
+_INHERITED = ("path", "class_index", "iteration", "density_scale")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class MapChanges:
 
     def replace(self, layer: Image, origin: Origin, axes: MapAxes | None) -> None:
         """Give a layer other values, with what is known of them."""
-        entries = {name: known(layer, name) for name in ("origin", "axes", "mean", "std")}
+        entries = {name: known(layer, name) for name in _CHANGED}
         steps = self._steps.setdefault(layer, [])
         steps.append(_Step(layer.data, entries))
         del steps[:-_MOST_STEPS]
@@ -69,7 +70,7 @@ def add_beside(
     layer : Image
         Where it comes from.
     origin : Origin
-        The map to be shown is its result.
+        The map to be shown is its result, in the layer's values.
     name, colormap : str
         Of the layer, where it is new.
     axes : MapAxes, optional

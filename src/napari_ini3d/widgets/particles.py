@@ -149,12 +149,13 @@ class LayerImages:
     def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
         """Yield one batch per array of numbers, in order."""
         for index in indices:
-            yield ImageBatch(index, np.asarray(self.frames[index])[:, 0])
+            yield ImageBatch(index, np.asarray(self.frames[index])[:, 0, 0])
 
 
 def _add_ctf(viewer: ViewerModel, layer: Image, particles: Particles, key: str) -> Image:
     side, pixel_size = layer.data.shape[-1], float(layer.scale[-1])
-    frames = LazyFrames(len(particles), (1, side, side), ctf_reader(particles, side, pixel_size))
+    read = ctf_reader(particles, side, pixel_size)
+    frames = LazyFrames(len(particles), (1, 1, side, side), lambda index: read(index)[:, None])
     translate = np.array(layer.translate)
     translate[-1] += side * pixel_size * (1 + _GAP)
     shown = viewer.add_image(

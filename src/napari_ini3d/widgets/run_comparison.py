@@ -69,4 +69,6 @@ def _show_result(viewer: Any, folder: RunFolder) -> Image:
     found = read_map(path)
     known = {"path": str(path)}
     name = f"{folder.path.name}, result"
-    return show_map(viewer, found.data, found.voxel_size, name, key=str(path), metadata=known)
+    return show_map(
+        viewer, found.data, found.voxel_size, name, key=str(path), metadata=known, scale=None
+    )

@@ -63,9 +63,9 @@ class RunPanel(QWidget):
         self.look_back.setEnabled(bool(self._session.summaries))
         self.look_back.setChecked(self._session.layers.looking_back)
         self._show_progress()
-        self.say_shown()
+        self._say_shown()
 
-    def say_shown(self) -> None:
+    def _say_shown(self) -> None:
         """Say on the button which iteration is looked back at."""
         shown = self._session.layers.shown_iteration()
         if shown is None:
@@ -128,6 +128,11 @@ class RunPanel(QWidget):
         self.look_back.clicked.connect(self._on_look_back)
         self._session.state_changed.connect(self._on_session)
         self._session.progressed.connect(self._on_session)
+        self._session.layers.changed.connect(self._on_layers)
+
+    def _on_layers(self) -> None:
+        self.look_back.setChecked(self._session.layers.looking_back)
+        self._say_shown()
 
     def _on_session(self, _: object) -> None:
         self.refresh()

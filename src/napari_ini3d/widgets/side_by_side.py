@@ -18,6 +18,7 @@ from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.maps import read_map
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.symmetry_files import SymmetryFiles
+from napari_ini3d.layers import density_scale_of
 from napari_ini3d.widgets.axes_layers import LINE_PARTS, hide_parts
 from napari_ini3d.widgets.grid_cells import (
     Difference,
@@ -178,9 +179,7 @@ class SideBySide(QObject):
                 if self._link == "sigma":
                     set_level_in_sigma(layer, sigma)
                     continue
-                layer.contrast_limits_range = source.contrast_limits_range
-                layer.contrast_limits = source.contrast_limits
-                layer.iso_threshold = source.iso_threshold
+                _take_level(layer, source)
 
     def _on_inserted(self, _event: Any) -> None:
         if not self._quiet:
@@ -201,6 +200,14 @@ class SideBySide(QObject):
 
 
 _shown: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _take_level(layer: Image, source: Image) -> None:
+    """Put the isosurface of a layer at the same density as that of another."""
+    factor = density_scale_of(layer.metadata) / density_scale_of(source.metadata)
+    layer.contrast_limits_range = [limit * factor for limit in source.contrast_limits_range]
+    layer.contrast_limits = [limit * factor for limit in source.contrast_limits]
+    layer.iso_threshold = source.iso_threshold * factor
 
 
 def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
@@ -235,7 +242,7 @@ def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
             "Detect, Align and Impose in the dock Symmetry"
         )
     group = str(facts["group"])
-    layers = []
+    layers: list[Image] = []
     for name, path in paths.items():
         map_ = read_map(path)
         colour = IMPOSED_COLOUR if name == " imposed" else "gray"
@@ -249,6 +256,7 @@ def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
                 key=str(path),
                 colormap=colour,
                 metadata={"path": str(path)},
+                scale=density_scale_of(layers[0].metadata) if layers else None,
             )
         )
     setting = MapAxes.of_setting(group)

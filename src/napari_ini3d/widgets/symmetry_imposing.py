@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ini3d.errors import Ini3dError
+from napari_ini3d.layers import density_scale_of
 from napari_ini3d.widgets import symmetry_work
 from napari_ini3d.widgets.desk import Desk
 from napari_ini3d.widgets.grid_cells import Difference
@@ -188,7 +189,7 @@ class ImposingControl(QObject):
         layer = self._desk.layer
         if layer is None:
             return
-        motion = trial_of(layer)
+        motion, scale = trial_of(layer), density_scale_of(layer.metadata)
         folder = Path(str(known(layer, "path") or "")).parent
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in layer.name)
         path = ask_save("Save the map as it is shown", folder / f"{name}.mrc", _MRC)
@@ -196,7 +197,9 @@ class ImposingControl(QObject):
             self._desk.do(
                 Ticket("Saving the map", 2),
                 lambda origin, voxel_size: (
-                    lambda t: symmetry_work.save_map(t, origin, motion, path, voxel_size)
+                    lambda t: symmetry_work.save_map(
+                        t, origin, motion, path, voxel_size=voxel_size, density_scale=scale
+                    )
                 ),
                 _say_written,
             )

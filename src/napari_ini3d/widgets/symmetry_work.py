@@ -91,11 +91,19 @@ def flip_map(ticket: Ticket, origin: Origin) -> Origin:
     return origin.mirrored()
 
 
-def save_map(ticket: Ticket, origin: Origin, motion: Motion, path: Path, voxel_size: float) -> Path:
-    """Write a map as it is shown."""
+def save_map(
+    ticket: Ticket,
+    origin: Origin,
+    motion: Motion,
+    path: Path,
+    *,
+    voxel_size: float,
+    density_scale: float,
+) -> Path:
+    """Write a map where it is shown, with its densities."""
     moved = apply_motion(ticket, origin, motion)
     ticket.step(f"Writing {path.name}")
-    write_map(path, moved.result, voxel_size)
+    write_map(path, moved.result / density_scale, voxel_size)
     return path
 
 

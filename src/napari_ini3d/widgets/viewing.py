@@ -24,6 +24,8 @@ from napari_ini3d.layers import (
     LayerData,
     LazyFrames,
     contour_level,
+    density_scale,
+    density_scale_of,
     map_layer,
     map_placement,
     map_statistics,
@@ -33,7 +35,7 @@ from napari_ini3d.particles import FloatArray
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
 
-_SHADED_WELL = (0.2, 0.8)  # level as a share of the contrast range
+_SHADED_WELL = (0.15, 0.6)  # level as a share of the contrast range
 
 
 def prepare_viewer(viewer: ViewerModel) -> None:
@@ -87,6 +89,7 @@ def show_map(
     key: str | None = None,
     colormap: str = "gray",
     metadata: Mapping[str, Any] | None = None,
+    scale: float | None = 1.0,
 ) -> Image:
     """Show a map, in place of the one that has the same key.
 
@@ -107,13 +110,20 @@ def show_map(
         By which the layer is known, such as ``run 3, class 1``; the name where left out.
     metadata : mapping, optional
         More entries for ``metadata["ini3d"]``, such as the iteration; they replace older ones.
+    scale : float, optional
+        By which the values are multiplied as they are shown; None for one that lets them be
+        drawn well. See `layers.density_scale`.
 
     Returns
     -------
     napari.layers.Image
     """
-    known = {**(metadata or {}), "key": key or name}
     layer = find_layer(viewer, key or name)
+    if scale is None:
+        scale = _choose_scale(volume, layer)
+    known = {"density_scale": scale, **(metadata or {}), "key": key or name}
+    if scale != 1:
+        volume = volume * np.float32(scale)
     if layer is None:
         new = map_layer(volume, voxel_size, name, colormap=colormap, metadata=known)
         (added,) = add_layers(viewer, [new])
@@ -182,6 +192,11 @@ def set_level_in_sigma(layer: Image, sigma: float) -> None:
     if not _SHADED_WELL[0] <= share <= _SHADED_WELL[1]:
         layer.contrast_limits_range = surface_contrast(level)
         layer.contrast_limits = surface_contrast(level)
+
+
+def _choose_scale(volume: FloatArray, layer: Image | None) -> float:
+    present = None if layer is None else density_scale_of(layer.metadata)
+    return density_scale(map_statistics(volume)["std"], present)
 
 
 def _statistics(layer: Image) -> dict[str, float]:
