@@ -118,7 +118,6 @@ def start(tour: Tour) -> None:
 def run(tour: Tour) -> None:
     """A map taking shape, then the finished run."""
     form = tour.open("Initial model")
-    del tour.viewer.layers[0]  # the particles: napari would give both layers one slider
     form.panel.run.click()
     tour.wait_for(lambda: form.session.latest is not None)
     tour.look(zoom=ZOOM)
@@ -149,7 +148,7 @@ def converged(tour: Tour) -> None:
 
 def open_result(tour: Tour) -> None:
     """Open the map of the newest run."""
-    found = sorted(tour.work.glob("cache/**/ini3d_*/initial_model.mrc"))
+    found = sorted(tour.work.glob("home/**/ini3d_*/initial_model.mrc"))
     tour.viewer.open(found[-1], plugin=PLUGIN)
 
 
@@ -268,6 +267,7 @@ def main() -> None:
     logger.setLevel(logging.INFO)
     for name in ("config", "cache"):
         os.environ[f"XDG_{name.upper()}_HOME"] = str(options.work / name)
+    os.environ["HOME"] = str(options.work / "home")  # where runs on samples are written
     os.environ["NAPARI_CONFIG"] = str(options.work / "config" / "napari.yaml")
     if options.part != "animation":
         take_pictures(options.work, options.threads, options.scenes)

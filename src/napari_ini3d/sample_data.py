@@ -65,8 +65,7 @@ def sample_folder(symmetry: str) -> Path:
         If it can be written neither to the user's cache nor to the folder for temporary files.
     """
     name = f"{symmetry}-{_RECIPE_VERSION}"
-    cache = Path(platformdirs.user_cache_dir("napari-ini3d", appauthor=False)) / "samples"
-    temporary = Path(tempfile.gettempdir()) / "napari-ini3d" / "samples"
+    cache, temporary = _bases()
     for base in (cache, temporary):
         if (base / name).is_dir():
             return base / name
@@ -75,6 +74,11 @@ def sample_folder(symmetry: str) -> Path:
     except (OSError, RunFolderError) as error:
         logger.info("%s cannot be used (%s); samples go to %s", cache, error, temporary)
         return _make_sample(temporary, name, _RECIPES[symmetry])
+
+
+def is_sample(path: Path) -> bool:
+    """Tell whether a file is of a sample."""
+    return any(path.absolute().is_relative_to(base) for base in _bases())
 
 
 def open_d2_particles() -> list[LayerData]:
@@ -105,6 +109,12 @@ def open_icosahedral_particles() -> list[LayerData]:
 def open_icosahedral_map() -> list[LayerData]:
     """Open the map of an icosahedral shell."""
     return _open("I", "truth.mrc")
+
+
+def _bases() -> tuple[Path, Path]:
+    """Return where samples lie: in the user's cache, or else in the folder for temporary files."""
+    cache = Path(platformdirs.user_cache_dir("napari-ini3d", appauthor=False)) / "samples"
+    return cache, Path(tempfile.gettempdir()) / "napari-ini3d" / "samples"
 
 
 def _open(symmetry: str, file_name: str) -> list[LayerData]:

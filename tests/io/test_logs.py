@@ -1,6 +1,26 @@
 import logging
+import threading
 
 from napari_ini3d.io.logs import log_to_file
+
+
+def test_runs_in_two_threads_keep_their_logs_apart(tmp_path):
+    logger = logging.getLogger("napari_ini3d.engine")
+    both_open = threading.Barrier(2, timeout=10)
+
+    def run(name):
+        with log_to_file(tmp_path / name):
+            both_open.wait()
+            logger.info("in %s", name)
+            both_open.wait()
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in ("one", "two"):
+        assert [line.split()[-1] for line in (tmp_path / name).read_text().splitlines()] == [name]
 
 
 def test_the_log_holds_what_the_package_says_and_only_while_it_is_open(tmp_path):

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import threading
 
 import pytest
 
@@ -12,9 +13,9 @@ package = logging.getLogger("napari_ini3d")
 
 
 @pytest.fixture
-def tail():
+def tail(tmp_path):
     tail = LogTail()
-    tail.listen()
+    tail.listen(tmp_path / "log.txt")
     yield tail
     tail.leave()
 
@@ -28,6 +29,19 @@ def test_lines_are_kept_with_their_level(tail):
     package.warning("two\nthree")
     assert [line.level for line in tail.lines_after(0)] == [20, 30, 30]
     assert texts(tail.lines_after(1)) == ["WARNING two", ""]
+
+
+def test_what_another_run_says_is_left_out(tail, tmp_path):
+    def other_run():
+        with log_to_file(tmp_path / "other.txt"):
+            package.info("of the other")
+
+    thread = threading.Thread(target=other_run)
+    thread.start()
+    thread.join()
+    with log_to_file(tmp_path / "log.txt"):
+        package.info("of this one")
+    assert texts(tail.lines_after(0)) == ["INFO    of this one"]
 
 
 def test_no_more_than_the_last_lines_are_kept(tail):

@@ -1,6 +1,7 @@
 """The log in the dock: filtered, and shown anew where another run's log is looked at."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ package = logging.getLogger("napari_ini3d")
 @pytest.fixture
 def tail():
     tail = LogTail()
-    tail.listen()
+    tail.listen(Path("none.txt"))
     yield tail
     tail.leave()
 

@@ -8,6 +8,8 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
+from napari_ini3d.io.logs import belongs_to
+
 LINES = 500
 
 _LEVEL = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
@@ -71,8 +73,10 @@ class LogTail(logging.Handler):
         finally:
             self.release()
 
-    def listen(self) -> None:
-        """Take part in the package's logging."""
+    def listen(self, path: Path) -> None:
+        """Take part in the package's logging, but for what runs with other log files say."""
+        self.filters.clear()
+        self.addFilter(belongs_to(path))
         package = logging.getLogger(__name__.partition(".")[0])
         package.addHandler(self)
         package.setLevel(min(logging.INFO, package.getEffectiveLevel()))

@@ -10,6 +10,7 @@ from typing import Any
 from napari.settings import get_plugin_settings
 
 from napari_ini3d.errors import SettingsError
+from napari_ini3d.sample_data import is_sample
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -37,9 +38,14 @@ def preferred_settings() -> InitialModelSettings:
 
 
 def preferred_output(star: Path) -> Path:
-    """Return a folder that is free, for a run on particles."""
-    base = Path(_preference("runs", "output") or star.parent)
-    return next_folder(base / "ini3d_000")
+    """Return a folder that is free, for a run on particles.
+
+    It is beside them, unless Preferences say where; that of a sample, which lies in a folder that
+    nobody looks into, is in the user's home.
+    """
+    chosen = _preference("runs", "output")
+    beside = Path.home() / "ini3d-samples" / star.parent.name if is_sample(star) else star.parent
+    return next_folder(Path(chosen or beside) / "ini3d_000")
 
 
 def next_folder(folder: Path) -> Path:

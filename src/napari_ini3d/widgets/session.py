@@ -222,8 +222,9 @@ class RunSession(QObject):
         self._undrawn = False
         self._run = BackgroundRun(start, self.run_folder)
         self.layers.begin(self.run_folder)
-        self.log.begin_anew(RunFolder(self.run_folder).log_path)  # of a run that is resumed
-        self.log.listen()
+        log_path = RunFolder(self.run_folder).log_path
+        self.log.begin_anew(log_path)  # of a run that is resumed
+        self.log.listen(log_path)
         worker = self._make_worker(self._run)
         self._change_state("running")
         self._activity.begin(f"Initial model {self.run_folder.name}")
