@@ -10,9 +10,8 @@ from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, LineEdi
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QWidget
 
-from napari_ini3d.errors import Ini3dError
 from napari_ini3d.io.recipes import flag_of
-from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.backend import GpuInfo, list_gpus
 from napari_ini3d.settings import FieldInfo, InitialModelSettings, SettingType
 
 MARK_COLOUR = "#d55e00"
@@ -121,7 +120,13 @@ class SettingField(QObject):
         else:
             if isinstance(self.control, FloatSpinBox):  # what was saved is shown to its last digit
                 self.control.native.setDecimals(max(_decimals(self.info), _digits(value)))
+            self._offer(value)
             self.control.value = value
+
+    def _offer(self, value: Any) -> None:
+        """Let a device be chosen that is not here: its problem is said, and it is not lost."""
+        if self.name == "device" and value not in self.control.choices:
+            self.control.choices = [*available_devices(), (value, value)]
 
     def say_automatic(self, text: str) -> None:
         """Show what the program would take where the setting is left out."""
@@ -184,14 +189,21 @@ def make_path_control(mode: str, pattern: str | None = None) -> FileEdit:
     return control
 
 
-def available_devices() -> list[str]:
-    """Return the devices that a run can be given here."""
-    devices = ["auto", "cpu"]
-    try:
-        choose_backend("gpu")
-    except Ini3dError:
-        return devices
-    return [*devices, "gpu"]
+def available_devices() -> list[tuple[str, str]]:
+    """Return the devices that a run can be given here, as (what is shown, value)."""
+    cards = list_gpus()
+    everything = "CPU" if not cards else cards[0].name if len(cards) == 1 else "all GPUs"
+    return [
+        (f"auto: {everything}", "auto"),
+        ("cpu", "cpu"),
+        *([("gpu: all cards", "gpu")] if len(cards) > 1 else []),
+        *((_describe_card(card), f"gpu:{card.index}") for card in cards),
+    ]
+
+
+def _describe_card(card: GpuInfo) -> str:
+    free, total = (n_bytes / 1e9 for n_bytes in (card.free_bytes, card.total_bytes))
+    return f"gpu:{card.index} {card.name}, {free:.0f} of {total:.0f} GB free"
 
 
 def _make_control(name: str, info: FieldInfo, kind: SettingType) -> Any:
@@ -201,6 +213,8 @@ def _make_control(name: str, info: FieldInfo, kind: SettingType) -> Any:
         return make_path_control("d")
     if kind.plain is bool:
         return CheckBox(text=label_of(name))
+    if info.words:
+        return ComboBox(choices=info.words)
     if info.choices:
         return ComboBox(choices=[(_shown(choice, info), choice) for choice in info.choices])
     if kind.plain is str:
