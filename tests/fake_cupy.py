@@ -50,8 +50,9 @@ class Machine:
         self.compute_type = "DEFAULT"
         self.products: list[str] = []
         self.launched: list[tuple[int, str]] = []
-        self.uploads = 0
-        self.downloads = 0
+        self.traffic: list[tuple[str, int]] = []
+        self.fail_in, self.most_blocks = "", 0
+        self.failure: Exception = OutOfMemoryError("Out of memory")
         self._current = threading.local()
 
     @property
@@ -146,7 +147,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     def set(self, host: np.ndarray, stream=None) -> None:
         assert type(host) is np.ndarray
         assert host.dtype == self.dtype
-        self.machine.uploads += 1
+        self.machine.traffic.append(("images", host.nbytes))
         self.host[...] = host
 
     def __getattr__(self, name):
@@ -210,13 +211,13 @@ def _matmul(machine: Machine, a, b, out):
 
 def _asarray(machine: Machine, a, dtype):
     if isinstance(a, np.ndarray):
-        machine.uploads += 1
+        machine.traffic.append(("up", a.nbytes))
         return machine.wrap(np.array(a, dtype=dtype))
     return machine.call(np.asarray, a, dtype=dtype)
 
 
 def _asnumpy(machine: Machine, a: DeviceArray) -> np.ndarray:
-    machine.downloads += 1
+    machine.traffic.append(("down", a.nbytes))
     return np.array(machine.unwrap(a))
 
 
@@ -228,6 +229,8 @@ class _RawModule:
 
     def get_function(self, name: str):
         def launch(grid, block, arguments) -> None:
+            if name == self._machine.fail_in and grid[0] > self._machine.most_blocks:
+                raise self._machine.failure
             threads = grid[0] * block[0]  # those asked for, in the blocks that are compiled
             per_element = name in _PER_ELEMENT
             blocks = -(-threads // THREADS) if per_element else grid[0]

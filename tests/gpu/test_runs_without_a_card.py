@@ -2,8 +2,12 @@
 
 import pytest
 
+import fake_cupy
 from napari_ini3d.comparison import compare_maps
 from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.iteration import Workshop
+from napari_ini3d.errors import DeviceError
+from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
     InMemorySource,
@@ -55,3 +59,61 @@ def test_a_run_on_a_card_gives_the_map_of_the_cpu(machine, particles, case):
     assert len(on_gpu) == len(on_cpu)
     assert {name for _, name in machine.launched} >= {"project", "dense_posterior", "fine_products"}
     assert_same_maps(on_gpu[-1], on_cpu[-1])
+
+
+def test_a_run_on_a_card_gives_the_same_bits_twice(machine, particles):
+    first, again = (run(particles, "gpu", starts=1)[-1].state.to_arrays() for _ in range(2))
+    for name, values in first.items():
+        assert values.tobytes() == again[name].tobytes(), name
+
+
+def test_two_cards_share_the_images_and_give_the_map_of_one(machine, particles):
+    machine.cards = 2
+    small = {"starts": 1, "tile_size": 8}
+    alone = run(particles, "gpu:1", **small)
+    assert {card for card, _ in machine.launched} == {1}
+    machine.launched.clear()
+    together = run(particles, "gpu", **small)
+    tiles = [card for card, name in machine.launched if name == "dense_posterior"]
+    assert abs(tiles.count(0) - tiles.count(1)) <= len(together)  # at most one more each iteration
+    assert_same_maps(together[-1], alone[-1])
+
+
+def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, particles):
+    settings = SETTINGS.with_changes(device="gpu", starts=2, tile_size=10)
+    source, backend = InMemorySource.of(particles), choose_backend("gpu")
+    workshop = Workshop(source, particles.particles, settings, backend)
+    state = workshop.initial_state()
+    machine.traffic.clear()
+    report = workshop.iterate(state)
+    workshop.close()
+    assert report.subset_size == 60
+    image_bytes = 60 * BOX**2 * 4
+    assert sum(size for kind, size in machine.traffic if kind == "images") == image_bytes
+    # beside the images: frames once for each start, a few numbers for each image
+    others = [size for kind, size in machine.traffic if kind == "up"]
+    assert len(others) < 50
+    assert max(others) < image_bytes
+    down = [size for kind, size in machine.traffic if kind == "down"]
+    assert len(down) == 2 * 10  # four sums and six fields of the poses, for each start
+
+
+def test_a_card_without_memory_for_a_tile_goes_on_with_halves(machine, particles, caplog):
+    plain = run(particles, "gpu", starts=1)
+    machine.fail_in, machine.most_blocks = "dense_posterior", 10  # a block for each image
+    halved = run(particles, "gpu", starts=1)
+    assert "out of memory with 30 images at once; going on with 15" in caplog.text
+    assert "out of memory with 15 images at once; going on with 7" in caplog.text
+    assert_same_maps(halved[-1], plain[-1])
+
+
+def test_a_card_without_memory_for_one_image_says_what_to_lower(machine, particles):
+    machine.fail_in = "dense_posterior"
+    with pytest.raises(DeviceError, match="no memory for a single image"):
+        run(particles, "gpu")
+
+
+def test_an_error_of_cuda_in_a_tile_ends_the_run_as_an_error_of_the_device(machine, particles):
+    machine.fail_in, machine.failure = "dense_posterior", fake_cupy.CUDARuntimeError("cudaError: x")
+    with pytest.raises(DeviceError, match=r"gpu:0 failed \(CUDARuntimeError: cudaError: x\)"):
+        run(particles, "gpu")

@@ -1,0 +1,138 @@
+"""What the CUDA kernels are besides equal to those of the CPU: compiled, checked, reproducible."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import oracles
+from cuda_on_cpu import CompiledKernels
+from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source
+
+
+def kernels_of(threads: int, *, deterministic: bool = True) -> CudaKernels:
+    launch = CompiledKernels(kernel_source(), threads).launch
+    return CudaKernels(np, launch, np.matmul, threads=threads, deterministic=deterministic)
+
+
+@pytest.mark.parametrize("architecture", ["sm_70", "sm_80", "sm_90", "sm_100"])
+def test_the_sources_compile_for_every_architecture_that_nvcc_knows(tmp_path, architecture):
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("nvcc is not installed")
+    known = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True)
+    if architecture not in known.stdout.split():
+        pytest.skip(f"this nvcc does not know {architecture} any more, or not yet")
+    source = tmp_path / "kernels.cu"
+    source.write_text(kernel_source())
+    command = [nvcc, f"-arch={architecture}", f"-DTHREADS={THREADS}", "-Werror", "all-warnings"]
+    command += ["-cubin", "-o", str(tmp_path / "kernels.cubin"), str(source)]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+
+
+def test_the_sources_need_no_header_since_nvrtc_has_none():
+    assert "#include" not in kernel_source()
+
+
+def slices_to_add(rng, count: int = 40):
+    kx, ky = (rng.integers(-4, 5, 30).astype(np.float32) for _ in range(2))
+    values = rng.standard_normal((2, count, 30))
+    numerator = (values[0] + 1j * values[1]).astype(np.complex64)
+    weight = rng.uniform(0.5, 2, numerator.shape).astype(np.float32)
+    return numerator, weight, oracles.random_matrices(rng, count), kx, ky
+
+
+def add(kernels, numerator, weight, matrices, kx, ky):
+    cube = np.zeros((17, 17, 10), np.complex64), np.zeros((17, 17, 10), np.float32)
+    kernels.backproject(numerator, weight, matrices, kx, ky, *cube)
+    return cube
+
+
+def test_slices_are_given_back_with_the_same_bits_in_any_order():
+    rng = np.random.default_rng(1)
+    numerator, weight, matrices, kx, ky = slices_to_add(rng)
+    order = rng.permutation(len(matrices))
+    one = add(kernels_of(16), numerator, weight, matrices, kx, ky)
+    other = add(kernels_of(8), numerator[order], weight[order], matrices[order], kx, ky)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    floats = kernels_of(8, deterministic=False)
+    loose = add(floats, numerator[order], weight[order], matrices[order], kx, ky)
+    assert not np.array_equal(one[0], loose[0])
+    assert np.allclose(one[0], loose[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
+def test_the_fixed_point_follows_the_size_of_the_values(scale):
+    numerator, weight, matrices, kx, ky = slices_to_add(np.random.default_rng(1))
+    factor = np.float32(scale)
+    one = add(kernels_of(16), numerator, weight, matrices, kx, ky)
+    scaled = add(kernels_of(16), numerator * factor, weight * factor, matrices, kx, ky)
+    for plain, found in zip(one, scaled, strict=True):
+        assert np.allclose(found / factor, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_slices_of_nothing_add_nothing():
+    numerator, weight, matrices, kx, ky = slices_to_add(np.random.default_rng(1))
+    for count, factor in ((0, 1), (5, 0)):
+        part = (numerator[:count] * factor, weight[:count] * factor, matrices[:count])
+        cube = add(kernels_of(16), *part, kx, ky)
+        assert not cube[0].any()
+        assert not cube[1].any()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 64])
+def test_blocks_of_any_size_find_the_same_rotations(threads):
+    weights = np.random.default_rng(2).random((3, 4, 100)).astype(np.float32) ** 6
+    weights[1] = 1
+    rotation, shift = np.empty((2, 3, 10), np.int32)
+    count = np.empty(3, np.int32)
+    kernels_of(threads).significant_rotations(weights, 0.01, 10, rotation, shift, count)
+    found = [
+        list(zip(rotation[i, :n].tolist(), shift[i, :n].tolist(), strict=True))
+        for i, n in enumerate(count)
+    ]
+    assert found == oracles.significant_rotations(weights, 0.01, 10)
+
+
+def test_what_is_to_be_filled_must_be_laid_out_as_the_kernels_write():
+    kernels = kernels_of(16)
+    group, values = np.zeros(4, np.int32), np.ones(4)
+    with pytest.raises(TypeError, match=r"is contiguous float32; the kernels write .* float64"):
+        kernels.sum_groups(group, values, np.empty(2, np.float32))
+    with pytest.raises(TypeError, match="is strided float64"):
+        kernels.sum_groups(group, values, np.empty(4)[::2])
+
+
+def test_a_barrier_that_only_some_threads_reach_is_found():
+    source = """
+    extern "C" __global__ void half(float* out) {
+        if (threadIdx.x < THREADS / 2) __syncthreads();
+        out[threadIdx.x] = 1;
+    }"""
+    with pytest.raises(AssertionError, match="wait at a barrier"):
+        CompiledKernels(source, 8).launch("half", 1, (np.zeros(8, np.float32),))
+
+
+def test_a_wrong_type_of_argument_is_found():
+    wrong = np.zeros(4, np.int64), np.ones(4), np.int64(4), np.empty(2)
+    with pytest.raises(AssertionError, match="group is int64, not int"):
+        CompiledKernels(kernel_source(), 16).launch("sum_groups", 2, wrong)
+
+
+def test_the_source_holds_every_kernel():
+    names = set(re.findall(r"__global__ void (\w+)\(", kernel_source()))
+    assert names == {
+        "project",
+        "backproject_fixed",
+        "backproject_float",
+        "symmetrise",
+        "dense_posterior",
+        "significant_rotations",
+        "fine_products",
+        "fine_posterior",
+        "move_images",
+        "sum_groups",
+    }

@@ -1,0 +1,114 @@
+"""The module that imports CuPy, on a stand-in for CuPy."""
+
+import numpy as np
+import pytest
+
+import fake_cupy
+from napari_ini3d.errors import DeviceError
+from napari_ini3d.kernels.backend import Backend, choose_backend
+
+
+@pytest.fixture
+def machine(monkeypatch) -> fake_cupy.Machine:
+    machine = fake_cupy.Machine()
+    fake_cupy.install(monkeypatch, machine)
+    return machine
+
+
+@pytest.fixture
+def card(machine) -> Backend:
+    return choose_backend("gpu")
+
+
+def test_arrays_go_to_the_card_and_come_back(card):
+    host = np.arange(6.0).reshape(2, 3)
+    there = card.to_device(host)
+    assert isinstance(there, card.xp.ndarray)
+    assert np.array_equal(card.to_host(there), host)
+
+
+def test_images_are_uploaded_through_few_buffers_and_arrive_whole(card):
+    rng = np.random.default_rng(0)
+    for count in (4, 2, 7, 1, 3):
+        images = rng.standard_normal((count, 5, 5)).astype(np.float32)
+        with card.device.enter(), card.device.upload(images) as there:
+            assert there.shape == images.shape
+            assert np.array_equal(card.to_host(there), images)
+
+
+def test_a_buffer_is_not_filled_again_before_its_images_have_been_used(card):
+    batches = [np.full((2, 3, 3), i, np.float32) for i in range(3)]
+    under_way = [card.device.upload(images) for images in batches]
+    for images, upload in zip(batches, under_way, strict=True):
+        with card.device.enter(), upload as there:
+            assert np.array_equal(card.to_host(there), images)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            fake_cupy.CUDARuntimeError("cudaErrorIllegalAddress: an illegal access"),
+            "illegal access",
+        ),
+        (RuntimeError("CUFFT_INTERNAL_ERROR"), "CUFFT_INTERNAL_ERROR.*device cpu"),
+        (fake_cupy.CompileException("nvrtc: error: bad"), r"bad.*napari-ini3d\[cuda12\]"),
+        (ImportError("libnvrtc.so.13: cannot open"), r"libnvrtc.*napari-ini3d\[cuda13\]"),
+    ],
+)
+def test_errors_of_cuda_leave_as_errors_of_the_device(card, error, said):
+    with pytest.raises(DeviceError, match=said) as found, card.device.enter():
+        raise error
+    assert found.value.__cause__ is error
+    assert not isinstance(found.value, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        fake_cupy.OutOfMemoryError("Out of memory allocating 5 bytes"),
+        fake_cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"),
+        RuntimeError("CUFFT_ALLOC_FAILED"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_want_of_memory_leaves_as_a_memory_error(card, error):
+    with pytest.raises(MemoryError), card.device.enter():
+        raise error
+
+
+def test_our_own_errors_leave_as_they_are(card):
+    with pytest.raises(DeviceError, match=r"^mine$"), card.device.enter():
+        raise DeviceError("mine")
+
+
+@pytest.mark.parametrize(
+    ("precision", "kind"),
+    [("float32", "DEFAULT"), ("tf32", "TF32"), ("fp16", "FP16"), ("bf16", "BF16")],
+)
+def test_products_are_computed_in_the_precision_asked_for(machine, precision, kind):
+    card = choose_backend("gpu", precision=precision)
+    a = card.to_device(np.eye(3, dtype=np.float32))
+    found = card.kernels.matmul(a, a)
+    assert np.array_equal(card.to_host(found), np.eye(3))
+    assert machine.products == [kind]
+    assert machine.compute_type == "DEFAULT"  # as it was, for other users of CuPy
+
+
+def test_maps_are_filled_by_integers_unless_asked_otherwise(machine):
+    for deterministic, name in ((True, "backproject_fixed"), (False, "backproject_float")):
+        card = choose_backend("gpu", deterministic=deterministic)
+        arrays = [
+            np.ones((2, 3), np.complex64),
+            np.ones((2, 3), np.float32),
+            np.stack([np.eye(3, dtype=np.float32)] * 2),
+            np.ones(3, np.float32),
+            np.ones(3, np.float32),
+            np.zeros((9, 9, 6), np.complex64),
+            np.zeros((9, 9, 6), np.float32),
+        ]
+        there = [card.to_device(array) for array in arrays]
+        machine.launched.clear()
+        card.kernels.backproject(*there)
+        assert machine.launched == [(0, name)]
+        assert card.to_host(there[-1]).sum() == pytest.approx(6)
