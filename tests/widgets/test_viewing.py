@@ -192,6 +192,13 @@ def test_the_level_of_a_run_follows_the_iteration_that_is_shown(model, tmp_path)
     assert layer.iso_threshold == pytest.approx(volume.mean() + 3 * volume.std(), rel=1e-4)
 
 
+def test_all_iterations_of_a_run_are_shaded_alike(model, tmp_path):
+    (layer,) = show_run(model, write_run(tmp_path / "run", [10, 20]))
+    layer.contrast_limits = (0.0, 5 * layer.iso_threshold)  # the user's
+    viewing.show_iteration(model, layer, 10)
+    assert layer.contrast_limits == pytest.approx((0.0, 5 * layer.iso_threshold))
+
+
 def test_the_level_follows_in_a_run_that_was_opened_from_the_file_menu(model, tmp_path):
     viewing.prepare_viewer(model)
     folder = write_run(tmp_path / "run", [10, 20])

@@ -261,12 +261,19 @@ def _on_frame_shown(event: Any) -> None:
 
 
 def _keep_level(layer: Image) -> None:
-    """Keep the level of a run in standard deviations when another iteration is shown."""
+    """Keep the level of a run in standard deviations when another iteration is shown.
+
+    The contrast limits go with it, so that all iterations are shaded alike.
+    """
     volume = layer.data.latest if isinstance(layer.data, LazyFrames) else None
     if volume is None:
         return
     statistics = map_statistics(volume)
     if statistics != _statistics(layer):
-        sigma = level_in_sigma(layer)
+        sigma, before = level_in_sigma(layer), float(layer.iso_threshold)
         remember(layer, **statistics)
+        level = contour_level(statistics, sigma)
+        if before > 0 and level > 0:
+            limits = [limit * level / before for limit in layer.contrast_limits]
+            layer.contrast_limits_range = layer.contrast_limits = limits
         set_level_in_sigma(layer, sigma)
