@@ -178,6 +178,28 @@ def check(
 
 
 @app.command()
+def bench(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small set, for a first impression.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, gpu, or gpu:1 for a certain card.")
+    ] = "auto",
+    threads: ThreadsOption = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the figures to this file.", metavar="FILE"),
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Measure this machine on simulated particles, and print a table to share."""
+    with exit_codes(verbose=verbose, quiet=True):
+        from napari_ini3d.cli.bench import run_bench
+
+        run_bench(quick=quick, device=device, threads=threads, output=output)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from napari_ini3d import __version__

@@ -1,0 +1,341 @@
+"""What `ini3d bench` measures: one whole run on particles that are the same everywhere."""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from napari_ini3d import __version__
+from napari_ini3d.comparison import compare_maps
+from napari_ini3d.engine.schedule import Geometry, Plan, Standing, plan_iteration
+from napari_ini3d.fourier.transforms import frequency_disk
+from napari_ini3d.geometry.sampling import rotation_grid, shift_grid
+from napari_ini3d.io.maps import read_map
+from napari_ini3d.io.runs import RunFolder
+from napari_ini3d.io.sample import write_dataset
+from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.star import read_particles
+from napari_ini3d.jobs import start_run
+from napari_ini3d.kernels.backend import Backend, available_threads, choose_backend
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+if TYPE_CHECKING:
+    from napari_ini3d.engine.records import IterationReport
+
+_DIAMETER = 120.0  # Å, of the phantom
+_PROBE_SIZES = (1024, 2048, 4096, 8192)
+_PROBE_SECONDS = 0.1  # a product that takes as long is a fair probe
+_PROBE_REPEATS = 5
+_READ_AT_ONCE = 64  # images, as the engine asks for them
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSet:
+    """Particles that a benchmark simulates, and the most iterations it does with them."""
+
+    name: str
+    particles: SimulationSettings
+    iterations: int
+
+
+STANDARD = BenchSet(
+    "standard",
+    SimulationSettings(number=2000, box_size=64, pixel_size=3.4, snr=0.1, groups=2, seed=1),
+    200,
+)
+QUICK = BenchSet(
+    "quick", SimulationSettings(number=400, box_size=48, pixel_size=4.0, snr=0.4, seed=1), 24
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """What was measured.
+
+    Attributes
+    ----------
+    machine : dict
+        Version, processor, device, threads.
+    particles : dict
+        The set.
+    seconds : dict
+        Wall time of the stages of the run; "stage/part" is a part of "stage", where it is known.
+    total_seconds : float
+        Of the run, its checks and files included; simulation and first use are not.
+    first_use_seconds : float
+        Of a run of few particles before, which compiles what is not compiled yet.
+    product_gflops : float
+        Rate of a large float32 matrix product on the device, with as many threads.
+    coarse_gflop : float
+        Work of the comparison with the coarse grids: its products, for all poses.
+    iterations, visits : int
+        Iterations done, and images compared in them.
+    images_read_per_second : float
+        Reading alone, from files that the system holds in memory.
+    resolution : float
+        Å, where the FSC between the result and the truth falls below 0.5.
+    peak_rss_bytes : int or None
+        None where the system does not tell.
+    """
+
+    machine: dict[str, Any]
+    particles: dict[str, Any]
+    seconds: dict[str, float]
+    total_seconds: float
+    first_use_seconds: float
+    product_gflops: float
+    coarse_gflop: float
+    iterations: int
+    visits: int
+    images_read_per_second: float
+    resolution: float
+    peak_rss_bytes: int | None
+
+    @property
+    def share_of_product_rate(self) -> float:
+        """Products of the coarse comparison at full rate, over the time of the expectation.
+
+        The fine pass, which is no such product, counts in the time but not in the work.
+        """
+        return self.coarse_gflop / self.product_gflops / self.seconds["expectation"]
+
+    @property
+    def particles_per_second(self) -> float:
+        """Particles of the set over the time of the whole run."""
+        return float(self.particles["number"] / self.total_seconds)
+
+    @property
+    def images_compared_per_second(self) -> float:
+        """Over the time of the expectation."""
+        return self.visits / self.seconds["expectation"]
+
+
+def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult:
+    """Simulate the set in a temporary folder, run it, and return what was measured.
+
+    Parameters
+    ----------
+    chosen : BenchSet
+    device : str
+        As the setting: auto, cpu, gpu, gpu:1.
+    threads : int
+        0 takes all cores.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not there.
+    """
+    backend = choose_backend(device)
+    with tempfile.TemporaryDirectory(prefix="ini3d_bench_") as name:
+        folder = Path(name)
+        settings = InitialModelSettings(
+            mask_diameter=round(_DIAMETER * 1.15),
+            device=device,
+            threads=threads,
+            iterations=chosen.iterations,
+        )
+        first_use = _first_use(folder / "first", settings)
+        phantom = make_phantom(diameter=_DIAMETER, seed=chosen.particles.seed)
+        star = write_dataset(
+            folder / "data", simulate_particles(phantom, chosen.particles), phantom
+        )
+        before = product_rate(backend, threads)
+        measured = _measure_run(star, folder / "run", settings, chosen)
+        return BenchResult(
+            machine=_describe_machine(backend, threads),
+            particles={
+                "name": chosen.name,
+                "number": chosen.particles.number,
+                "box_size": chosen.particles.box_size,
+                "pixel_size": chosen.particles.pixel_size,
+            },
+            first_use_seconds=first_use,
+            product_gflops=max(before, product_rate(backend, threads)) / 1e9,
+            images_read_per_second=_reading_rate(star),
+            resolution=_resolution(folder, settings),
+            peak_rss_bytes=peak_rss(),
+            **measured,
+        )
+
+
+def _first_use(folder: Path, settings: InitialModelSettings) -> float:
+    """Run a few particles, so that everything is compiled; return the seconds that took."""
+    particles = SimulationSettings(number=200, box_size=32, pixel_size=5.0, snr=0.5)
+    phantom = make_phantom(diameter=_DIAMETER, seed=1)
+    star = write_dataset(folder / "data", simulate_particles(phantom, particles), phantom)
+    started = time.perf_counter()
+    for _ in start_run(star, folder / "run", settings.with_changes(iterations=6)):
+        pass
+    return time.perf_counter() - started
+
+
+def _measure_run(
+    star: Path, folder: Path, settings: InitialModelSettings, chosen: BenchSet
+) -> dict[str, Any]:
+    """Run, and return what its stages took and how much work was in them."""
+    clock = _Clock()
+    reports = start_run(star, folder, settings)
+    clock.take("checks")
+    made = chosen.particles
+    geometry = Geometry(
+        made.box_size, made.pixel_size, settings.mask_diameter or _DIAMETER, made.number
+    )
+    work, visits, count = 0.0, 0, 0
+    for report, plan in _with_plans(reports, settings, geometry):
+        clock.take("files of the iterations" if count else "noise, random maps", report.seconds)
+        models = settings.starts if plan.phase == "starts" else settings.classes
+        work += report.subset_size * coarse_operations(plan, models, geometry)
+        visits, count = visits + report.subset_size, count + 1
+    clock.take("result, report page")
+    return {
+        "seconds": clock.seconds,
+        "total_seconds": clock.total,
+        "coarse_gflop": work / 1e9,
+        "iterations": count,
+        "visits": visits,
+    }
+
+
+class _Clock:
+    """Shares out the wall time to stages."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = self._last = time.perf_counter()
+
+    @property
+    def total(self) -> float:
+        """Wall time up to the last stage."""
+        return self._last - self._started
+
+    def take(self, name: str, known: Mapping[str, float] | None = None) -> None:
+        """Add what is known, and the rest of the time since the last call under a name.
+
+        "total" is what the known stages take together; "stage/part" is in "stage" already.
+        """
+        stages = dict(known or {})
+        parts = math.fsum(value for key, value in stages.items() if "/" not in key)
+        inside = stages.pop("total", parts)
+        now = time.perf_counter()
+        for key, value in (stages | {name: now - self._last - inside}).items():
+            self.seconds[key] = self.seconds.get(key, 0.0) + value
+        self._last = now
+
+
+def _with_plans(
+    reports: Iterator[IterationReport], settings: InitialModelSettings, geometry: Geometry
+) -> Iterator[tuple[IterationReport, Plan]]:
+    """Yield each report with what was planned for it from the state before."""
+    standing = Standing("starts", 0, 0, 0.0)
+    for report in reports:
+        yield report, plan_iteration(standing, settings, geometry)
+        standing = report.state.standing
+
+
+def coarse_operations(plan: Plan, models: int, geometry: Geometry) -> float:
+    """Return the floating-point operations of the products that compare one image coarsely.
+
+    K models, R rotations, S shifts, C components: 4 K R S C for the real part of the products
+    with the slices, 2 K R C for those with their power; where no fine grid follows, as much again
+    for the sums that are given back.
+
+    Parameters
+    ----------
+    plan : Plan
+    models : int
+        K: starts or classes.
+    geometry : Geometry
+    """
+    disk = frequency_disk(geometry.box_size, plan.radius)
+    components = disk.size_within(plan.coarse_radius)
+    rotations = len(rotation_grid(plan.order).matrices)
+    pixel = geometry.pixel_size
+    shifts = len(shift_grid(plan.offset_range / pixel, plan.offset_step / pixel))
+    once = models * rotations * components * (4.0 * shifts + 2.0)
+    return once if plan.two_pass else 2 * once
+
+
+def product_rate(backend: Backend, threads: int) -> float:
+    """Return the operations per second of a large float32 matrix product on a device."""
+    rng = np.random.default_rng(0)
+    with threadpool_limits(available_threads(threads), "blas"):
+        for size in _PROBE_SIZES:
+            a = backend.xp.asarray(rng.random((size, size), dtype=np.float32))
+            _time_product(a)
+            best = min(_time_product(a) for _ in range(_PROBE_REPEATS))
+            if best > _PROBE_SECONDS:
+                break
+    return float(2 * size**3 / best)
+
+
+def _time_product(a: Any) -> float:
+    started = time.perf_counter()
+    float((a @ a)[0, 0])  # on a GPU, taking a value waits for the product
+    return time.perf_counter() - started
+
+
+def _reading_rate(star: Path) -> float:
+    """Return how many images per second are read, in the batches in which the engine reads."""
+    particles, _ = read_particles(star)
+    index = np.arange(len(particles))
+    with closing(StackReader(particles)) as reader:
+        started = time.perf_counter()
+        for start in range(0, len(index), _READ_AT_ONCE):
+            reader.read(index[start : start + _READ_AT_ONCE])
+        return len(index) / (time.perf_counter() - started)
+
+
+def _resolution(folder: Path, settings: InitialModelSettings) -> float:
+    truth = read_map(folder / "data" / "truth.mrc")
+    found = read_map(RunFolder.open(folder / "run").map_path)
+    compared = compare_maps(
+        truth.data,
+        found.data,
+        voxel_size=truth.voxel_size,
+        mask_diameter=settings.mask_diameter,
+    )
+    return compared.resolution_half
+
+
+def _describe_machine(backend: Backend, threads: int) -> dict[str, Any]:
+    return {
+        "napari-ini3d": __version__,
+        "device": backend.name,
+        "processor": processor_name(),
+        "threads": available_threads(threads),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def processor_name() -> str:
+    """Return the processor's name as people know it, as far as the system tells it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def peak_rss() -> int | None:
+    """Return the most memory (bytes) this process has held; None where it cannot be told."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
