@@ -1,9 +1,11 @@
 """Reports as the engine would give them, without the engine."""
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
+from napari_ini3d import jobs
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.particles import Assignments
 
@@ -111,3 +113,16 @@ def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: Fa
         )
         if stop():
             return
+
+
+def use_fake_engine(monkeypatch, seconds=0.0):
+    """Put a stand-in in place of the engine, whose iterations take so many seconds each."""
+
+    def reconstruct(*args, **kwargs):
+        for report in fake_reconstruct(*args, **kwargs):
+            time.sleep(seconds)
+            yield report
+
+    monkeypatch.setattr(jobs, "reconstruct", reconstruct)
+    monkeypatch.setattr(jobs, "EngineState", FakeState)
+    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())

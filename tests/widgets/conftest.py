@@ -78,12 +78,9 @@ def own_config(monkeypatch, tmp_path):
 @pytest.fixture
 def quick_engine(monkeypatch):
     """A stand-in for the engine, whose iterations take no time."""
-    from fake_runs import FakeState, fake_reconstruct
-    from napari_ini3d import jobs
+    from fake_runs import use_fake_engine
 
-    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
-    monkeypatch.setattr(jobs, "EngineState", FakeState)
-    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+    use_fake_engine(monkeypatch)
 
 
 @pytest.fixture
@@ -104,6 +101,18 @@ def dataset(tmp_path_factory):
     phantom = make_phantom("D2", diameter=90.0, seed=3)
     settings = SimulationSettings(number=300, box_size=32, pixel_size=5.0, snr=0.5, seed=3)
     folder = tmp_path_factory.mktemp("data")
+    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+
+
+@pytest.fixture(scope="session")
+def few_particles(tmp_path_factory):
+    """Particles for runs with the stand-in for the engine, which does not look at them."""
+    from napari_ini3d.io.sample import write_dataset
+    from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+
+    phantom = make_phantom(diameter=80.0)
+    settings = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
+    folder = tmp_path_factory.mktemp("few")
     return write_dataset(folder, simulate_particles(phantom, settings), phantom)
 
 

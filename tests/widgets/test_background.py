@@ -7,15 +7,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from fake_runs import FakeState, fake_reconstruct
-from napari_ini3d import jobs
+from fake_runs import use_fake_engine
 from napari_ini3d.errors import InputError
 from napari_ini3d.io.history import history_iterations, read_history
 from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.jobs import resume_run, start_run
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.widgets.background import BackgroundRun
 
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2, threads=1)
@@ -23,17 +20,7 @@ SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
-    monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)
-    monkeypatch.setattr(jobs, "EngineState", FakeState)
-    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    phantom = make_phantom(diameter=80.0)
-    settings = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
-    folder = tmp_path_factory.mktemp("data")
-    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+    use_fake_engine(monkeypatch)
 
 
 def starting(star, folder, settings=SETTINGS):
@@ -56,8 +43,8 @@ def wait_until(condition):
         time.sleep(0.005)
 
 
-def test_a_run_tells_every_summary_and_the_newest_map(dataset, tmp_path):
-    run = starting(dataset, tmp_path / "run")
+def test_a_run_tells_every_summary_and_the_newest_map(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
     run()
     assert run.error is None
     assert [s.iteration for s in run.take_summaries()] == [1, 2, 3, 4, 5]
@@ -68,12 +55,12 @@ def test_a_run_tells_every_summary_and_the_newest_map(dataset, tmp_path):
     assert voxel == 4.0
 
 
-def test_every_iteration_can_be_looked_back_at(dataset, tmp_path):
-    starting(dataset, tmp_path / "run")()
+def test_every_iteration_can_be_looked_back_at(few_particles, tmp_path):
+    starting(few_particles, tmp_path / "run")()
     assert history_iterations(RunFolder.open(tmp_path / "run")) == [1, 2, 3, 4, 5]
 
 
-def test_an_error_is_a_value(dataset, tmp_path):
+def test_an_error_is_a_value(few_particles, tmp_path):
     def broken(stop):
         yield from ()
         raise RuntimeError("cudaErrorIllegalAddress")
@@ -90,8 +77,8 @@ def test_an_error_of_the_checks_is_a_value_too(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_held_run_does_nothing_until_it_is_let_go(dataset, tmp_path):
-    run = starting(dataset, tmp_path / "run")
+def test_a_held_run_does_nothing_until_it_is_let_go(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
     run.pause()
     with in_a_thread(run):
         folder = RunFolder(tmp_path / "run")
@@ -102,8 +89,8 @@ def test_a_held_run_does_nothing_until_it_is_let_go(dataset, tmp_path):
     assert RunFolder.open(tmp_path / "run").outcome() == "SUCCESS"
 
 
-def test_a_held_run_that_is_stopped_ends_with_its_results(dataset, tmp_path):
-    run = starting(dataset, tmp_path / "run")
+def test_a_held_run_that_is_stopped_ends_with_its_results(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
     run.pause()
     with in_a_thread(run):
         wait_until(lambda: (tmp_path / "run" / "progress.jsonl").exists())
@@ -114,8 +101,8 @@ def test_a_held_run_that_is_stopped_ends_with_its_results(dataset, tmp_path):
     assert folder.written_iterations() == [1]
 
 
-def test_a_run_that_is_stopped_during_the_checks_ends_without_a_folder(dataset, tmp_path):
-    run = starting(dataset, tmp_path / "run")
+def test_a_run_that_is_stopped_during_the_checks_ends_without_a_folder(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
     run.stop()
     run()
     assert run.error is None
@@ -123,8 +110,8 @@ def test_a_run_that_is_stopped_during_the_checks_ends_without_a_folder(dataset, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_resumed_run_tells_what_was_done_before(dataset, tmp_path):
-    run = starting(dataset, tmp_path / "run")
+def test_a_resumed_run_tells_what_was_done_before(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
     run.pause()
     with in_a_thread(run):
         wait_until(lambda: (tmp_path / "run" / "progress.jsonl").exists())
@@ -134,8 +121,8 @@ def test_a_resumed_run_tells_what_was_done_before(dataset, tmp_path):
     assert [s.iteration for s in again.take_summaries()] == [1, 2, 3, 4, 5]
 
 
-def test_a_run_that_goes_back_forgets_the_maps_after(dataset, tmp_path):
-    starting(dataset, tmp_path / "run")()
+def test_a_run_that_goes_back_forgets_the_maps_after(few_particles, tmp_path):
+    starting(few_particles, tmp_path / "run")()
     back = BackgroundRun(
         lambda stop: resume_run(tmp_path / "run", from_iteration=2, stop=stop), tmp_path / "run"
     )
@@ -145,8 +132,8 @@ def test_a_run_that_goes_back_forgets_the_maps_after(dataset, tmp_path):
     assert small == {"it001.npz", "it002.npz", "it003.npz"}
 
 
-def test_a_history_that_cannot_be_written_does_not_end_the_run(dataset, tmp_path, caplog):
-    run = starting(dataset, tmp_path / "run")
+def test_a_history_that_cannot_be_written_does_not_end_the_run(few_particles, tmp_path, caplog):
+    run = starting(few_particles, tmp_path / "run")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "history").touch()  # a file where the folder should be
     run()

@@ -14,15 +14,12 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
 
-from fake_runs import VOXEL, FakeState, fake_reconstruct, make_report
-from napari_ini3d import jobs
+from fake_runs import VOXEL, make_report, use_fake_engine
 from napari_ini3d.io.history import write_history
 from napari_ini3d.io.maps import write_map
 from napari_ini3d.io.progress import IterationSummary, make_pictures
 from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.widgets import convergence
 from napari_ini3d.widgets.convergence import ConvergenceWidget
 from napari_ini3d.widgets.plot_style import PlotStyle
@@ -33,26 +30,10 @@ from napari_ini3d.widgets.shells import MOST_CURVES
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2, threads=1)
 
 
-def slow_reconstruct(*args, **kwargs):
-    for report in fake_reconstruct(*args, **kwargs):
-        time.sleep(0.05)
-        yield report
-
-
 @pytest.fixture
 def engine(monkeypatch):
     """A stand-in for the engine."""
-    monkeypatch.setattr(jobs, "reconstruct", slow_reconstruct)
-    monkeypatch.setattr(jobs, "EngineState", FakeState)
-    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    phantom = make_phantom(diameter=80.0)
-    settings = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
-    folder = tmp_path_factory.mktemp("data")
-    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+    use_fake_engine(monkeypatch, seconds=0.05)
 
 
 @pytest.fixture
@@ -132,8 +113,8 @@ def test_without_a_run_there_are_words_and_no_empty_plots(widget):
     assert widget.minimumSizeHint().width() <= 480
 
 
-def test_a_live_run_is_followed_to_its_end(dock, dataset, tmp_path, qtbot, engine):
-    dock.session.start(dataset, tmp_path / "run", SETTINGS)
+def test_a_live_run_is_followed_to_its_end(dock, few_particles, tmp_path, qtbot, engine):
+    dock.session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: len(dock.view.summaries) > 1)
     assert dock.folder == tmp_path / "run"
     assert dock.course.draws > 0
@@ -147,9 +128,9 @@ def test_a_live_run_is_followed_to_its_end(dock, dataset, tmp_path, qtbot, engin
     np.testing.assert_allclose(10**y, resolution, rtol=1e-5)
 
 
-def test_a_dock_opened_late_shows_all_iterations(viewer, dataset, tmp_path, qtbot, engine):
+def test_a_dock_opened_late_shows_all_iterations(viewer, few_particles, tmp_path, qtbot, engine):
     session = RunSession.of(viewer)
-    session.start(dataset, tmp_path / "run", SETTINGS)
+    session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: len(session.summaries) >= 3)
     widget = open_dock(viewer, qtbot)
     assert shown_numbers(widget)[:3] == [1, 2, 3]
@@ -157,8 +138,10 @@ def test_a_dock_opened_late_shows_all_iterations(viewer, dataset, tmp_path, qtbo
     assert len(open_dock(viewer, qtbot).view.summaries) == 6
 
 
-def test_a_click_shows_the_iteration_of_a_live_run(dock, viewer, dataset, tmp_path, qtbot, engine):
-    dock.session.start(dataset, tmp_path / "run", SETTINGS)
+def test_a_click_shows_the_iteration_of_a_live_run(
+    dock, viewer, few_particles, tmp_path, qtbot, engine
+):
+    dock.session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: dock.session.state == "idle" and dock.view.summaries)
     qtbot.wait(50)
     click_on(dock.course, dock.course.plots[3], 3)

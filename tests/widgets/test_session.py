@@ -12,33 +12,24 @@ from napari import current_viewer
 from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from qtpy.QtWidgets import QApplication
 
-from fake_runs import FakeState, fake_reconstruct
+from fake_runs import fake_reconstruct, use_fake_engine
 from napari_ini3d import jobs
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import selection
 from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.layers import density_scale_of
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.widgets import session as session_module
 from napari_ini3d.widgets.run_status import expected_end
 from napari_ini3d.widgets.session import RunSession
 
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2, threads=1)
-
-
-def slow_reconstruct(*args, **kwargs):
-    for report in fake_reconstruct(*args, **kwargs):
-        time.sleep(0.05)
-        yield report
+LONG = SETTINGS.with_changes(iterations=100, write_every=50)  # what is done to it comes in time
 
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
-    monkeypatch.setattr(jobs, "reconstruct", slow_reconstruct)
-    monkeypatch.setattr(jobs, "EngineState", FakeState)
-    monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+    use_fake_engine(monkeypatch, seconds=0.05)
     monkeypatch.setattr(session_module, "_REST", 0.0)  # this machine draws slowly
 
 
@@ -48,14 +39,6 @@ def said(monkeypatch):
     messages = []
     monkeypatch.setattr(session_module, "show_error", messages.append)
     return messages
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    phantom = make_phantom(diameter=80.0)
-    settings = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
-    folder = tmp_path_factory.mktemp("data")
-    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
 
 
 @pytest.fixture
@@ -83,11 +66,13 @@ def test_a_viewer_has_one_session(viewer, make_napari_viewer):
     assert RunSession.of(make_napari_viewer()) is not RunSession.of(viewer)
 
 
-def test_a_run_shows_its_map_and_ends_with_its_folder(session, viewer, dataset, tmp_path, qtbot):
+def test_a_run_shows_its_map_and_ends_with_its_folder(
+    session, viewer, few_particles, tmp_path, qtbot
+):
     states = []
     session.state_changed.connect(states.append)
     with qtbot.waitSignal(session.finished, timeout=10_000) as ended:
-        session.start(dataset, tmp_path / "run", SETTINGS)
+        session.start(few_particles, tmp_path / "run", SETTINGS)
     assert ended.args == [tmp_path / "run"]
     assert states == ["running", "idle"]
     assert [s.iteration for s in session.summaries] == [1, 2, 3, 4, 5, 6]
@@ -100,16 +85,18 @@ def test_a_run_shows_its_map_and_ends_with_its_folder(session, viewer, dataset, 
     assert "ini3d run" in RunFolder.open(tmp_path / "run").read_record().command
 
 
-def test_each_class_has_one_layer_all_through_the_run(session, viewer, dataset, tmp_path, qtbot):
+def test_each_class_has_one_layer_all_through_the_run(
+    session, viewer, few_particles, tmp_path, qtbot
+):
     made = []
     viewer.layers.events.inserted.connect(lambda event: made.append(event.value.name))
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(classes=3))
+    session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(classes=3))
     until_idle(qtbot, session)
     assert made == ["run class 1", "run class 2", "run class 3"]
 
 
-def test_an_update_leaves_camera_and_contrast(session, viewer, dataset, tmp_path, qtbot):
-    session.start(dataset, tmp_path / "run", SETTINGS)
+def test_an_update_leaves_camera_and_contrast(session, viewer, few_particles, tmp_path, qtbot):
+    session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: len(viewer.layers) == 1)
     viewer.scene.camera.angles = (10, 20, 30)
     viewer.scene.camera.zoom = 1.7
@@ -121,12 +108,14 @@ def test_an_update_leaves_camera_and_contrast(session, viewer, dataset, tmp_path
 
 
 def test_a_window_too_slow_drops_maps_but_no_numbers(
-    session, viewer, dataset, tmp_path, qtbot, monkeypatch
+    session, viewer, few_particles, tmp_path, qtbot, monkeypatch
 ):
     shown = []
     monkeypatch.setattr(jobs, "reconstruct", fake_reconstruct)  # iterations of a few ms
     session.progressed.connect(lambda progress: shown.append(progress.summary.iteration))
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=15, write_every=50))
+    session.start(
+        few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=15, write_every=50)
+    )
     until_idle(qtbot, session)
     assert shown[-1] == 15
     assert len(shown) + session.dropped == 15
@@ -135,7 +124,7 @@ def test_a_window_too_slow_drops_maps_but_no_numbers(
 
 
 def test_a_run_has_most_of_the_time_where_drawing_is_slow(
-    session, dataset, tmp_path, qtbot, monkeypatch
+    session, few_particles, tmp_path, qtbot, monkeypatch
 ):
     monkeypatch.setattr(session_module, "_REST", 4.0)
     shown = []
@@ -146,7 +135,7 @@ def test_a_run_has_most_of_the_time_where_drawing_is_slow(
 
     session.progressed.connect(draw_slowly)
     settings = SETTINGS.with_changes(iterations=2000, write_every=1000)
-    session.start(dataset, tmp_path / "run", settings)
+    session.start(few_particles, tmp_path / "run", settings)
     until(qtbot, lambda: len(shown) >= 3)
     session.stop()
     until_idle(qtbot, session)
@@ -155,9 +144,8 @@ def test_a_run_has_most_of_the_time_where_drawing_is_slow(
     assert len(session.summaries) == session.latest.summary.iteration
 
 
-def test_a_held_run_waits_and_goes_on(session, dataset, tmp_path, qtbot):
-    settings = SETTINGS.with_changes(iterations=100, write_every=50)
-    session.start(dataset, tmp_path / "run", settings)
+def test_a_held_run_waits_and_goes_on(session, few_particles, tmp_path, qtbot):
+    session.start(few_particles, tmp_path / "run", LONG)
     until(qtbot, lambda: session.summaries)
     session.pause()
     assert session.state == "paused"
@@ -172,10 +160,10 @@ def test_a_held_run_waits_and_goes_on(session, dataset, tmp_path, qtbot):
     assert len(session.summaries) == 100
 
 
-def test_a_stopped_run_keeps_its_results_and_is_resumed(session, dataset, tmp_path, qtbot):
+def test_a_stopped_run_keeps_its_results_and_is_resumed(session, few_particles, tmp_path, qtbot):
     states = []
     session.state_changed.connect(states.append)
-    session.start(dataset, tmp_path / "run", SETTINGS)
+    session.start(few_particles, tmp_path / "run", LONG)
     until(qtbot, lambda: session.summaries)
     session.stop()
     until_idle(qtbot, session)
@@ -187,11 +175,11 @@ def test_a_stopped_run_keeps_its_results_and_is_resumed(session, dataset, tmp_pa
     session.resume(tmp_path / "run")
     until_idle(qtbot, session)
     assert folder.outcome() == "SUCCESS"
-    assert [s.iteration for s in session.summaries] == [1, 2, 3, 4, 5, 6]
+    assert [s.iteration for s in session.summaries] == list(range(1, 101))
 
 
 def test_a_run_that_is_stopped_during_the_checks_ends_at_once(
-    session, dataset, tmp_path, qtbot, monkeypatch
+    session, few_particles, tmp_path, qtbot, monkeypatch
 ):
     """With 12 images at 50 ms each the checks would take 0.6 s, and then the run would begin."""
     looked = []
@@ -203,20 +191,20 @@ def test_a_run_that_is_stopped_during_the_checks_ends_at_once(
 
     monkeypatch.setattr(selection, "_IMAGES_AT_ONCE", 1)
     monkeypatch.setattr(selection, "bad_images", look_slowly)
-    session.start(dataset, tmp_path / "run", SETTINGS)
+    session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: len(looked) >= 2)
     session.stop()
     until_idle(qtbot, session)
     assert len(looked) < 12
     assert session.error is None
     assert not (tmp_path / "run").exists()
-    session.start(dataset, tmp_path / "run", SETTINGS)  # the folder is still free
+    session.start(few_particles, tmp_path / "run", SETTINGS)  # the folder is still free
     session.stop()
     until_idle(qtbot, session)
 
 
-def test_a_resumed_run_goes_on_in_the_same_layer(session, viewer, dataset, tmp_path, qtbot):
-    session.start(dataset, tmp_path / "run", SETTINGS)
+def test_a_resumed_run_goes_on_in_the_same_layer(session, viewer, few_particles, tmp_path, qtbot):
+    session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: session.summaries)
     session.stop()
     until_idle(qtbot, session)
@@ -227,7 +215,7 @@ def test_a_resumed_run_goes_on_in_the_same_layer(session, viewer, dataset, tmp_p
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA error 700"), MemoryError(), OSError(28, "x")])
 def test_an_engine_that_fails_is_told_and_leaves_the_session_usable(
-    session, dataset, tmp_path, qtbot, monkeypatch, said, error
+    session, few_particles, tmp_path, qtbot, monkeypatch, said, error
 ):
     def broken(*args, **kwargs):
         yield next(fake_reconstruct(*args, **kwargs))
@@ -235,7 +223,7 @@ def test_an_engine_that_fails_is_told_and_leaves_the_session_usable(
 
     monkeypatch.setattr(jobs, "reconstruct", broken)
     with qtbot.waitSignal(session.failed, timeout=10_000) as failed:
-        session.start(dataset, tmp_path / "run", SETTINGS)
+        session.start(few_particles, tmp_path / "run", SETTINGS)
     assert failed.args == [error]
     assert session.state == "idle"
     assert f"resume the run in {tmp_path / 'run'}" in said[0]
@@ -253,34 +241,34 @@ def test_a_file_that_is_not_there_is_told_in_plain_words(session, tmp_path, qtbo
     assert "resume" not in said[0]
 
 
-def test_a_second_run_is_refused_and_the_first_goes_on(session, dataset, tmp_path, qtbot):
-    session.start(dataset, tmp_path / "run", SETTINGS)
+def test_a_second_run_is_refused_and_the_first_goes_on(session, few_particles, tmp_path, qtbot):
+    session.start(few_particles, tmp_path / "run", SETTINGS)
     with pytest.raises(RunFolderError, match="a run is going on in"):
-        session.start(dataset, tmp_path / "other", SETTINGS)
+        session.start(few_particles, tmp_path / "other", SETTINGS)
     assert session.run_folder == tmp_path / "run"
     until_idle(qtbot, session)
     assert not (tmp_path / "other").exists()
     assert len(session.summaries) == 6
 
 
-def test_a_layer_removed_during_the_run_stays_away(session, viewer, dataset, tmp_path, qtbot):
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(classes=2))
+def test_a_layer_removed_during_the_run_stays_away(session, viewer, few_particles, tmp_path, qtbot):
+    session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(classes=2))
     until(qtbot, lambda: len(viewer.layers) == 2)
     viewer.layers.remove("run class 1")
     until_idle(qtbot, session)
     assert [layer.name for layer in viewer.layers] == ["run class 2"]
     assert viewer.layers[0].metadata["ini3d"]["iteration"] == 6
-    session.start(dataset, tmp_path / "next", SETTINGS)
+    session.start(few_particles, tmp_path / "next", SETTINGS)
     until_idle(qtbot, session)
     assert "next" in viewer.layers
 
 
 def test_closing_the_viewer_stops_the_run_and_leaves_a_marker(
-    make_napari_viewer, dataset, tmp_path, qtbot
+    make_napari_viewer, few_particles, tmp_path, qtbot
 ):
     viewer = make_napari_viewer(show=True)
     session = RunSession.of(viewer)
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=100))
+    session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=100))
     until(qtbot, lambda: session.summaries)
     viewer.close()
     until(qtbot, lambda: RunFolder.open(tmp_path / "run").outcome() is not None)
@@ -305,9 +293,9 @@ def activity_bars():
 
 
 def test_the_activity_dock_shows_how_much_is_done_and_the_time_left(
-    session, dataset, tmp_path, qtbot
+    session, few_particles, tmp_path, qtbot
 ):
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=30))
+    session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=30))
     ((name, _, end, left),) = activity_bars()
     assert (name, end, left) == ("Initial model run: ", 0, "")
     until(qtbot, lambda: session.latest is not None and session.latest.summary.iteration > 8)
@@ -328,11 +316,11 @@ def test_a_run_that_fails_leaves_no_bar(session, tmp_path, qtbot, said):
 
 
 def test_closing_another_window_leaves_the_run_alone(
-    session, viewer, make_napari_viewer, dataset, tmp_path, qtbot
+    session, viewer, make_napari_viewer, few_particles, tmp_path, qtbot
 ):
     other = make_napari_viewer(show=False)
     assert current_viewer() is other
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=40))
+    session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=40))
     until(qtbot, lambda: session.summaries)
     other.close()
     qtbot.wait(300)
@@ -344,8 +332,8 @@ def test_closing_another_window_leaves_the_run_alone(
     assert session.error is None
 
 
-def test_the_log_is_kept_for_the_window(session, dataset, tmp_path, qtbot):
-    session.start(dataset, tmp_path / "run", SETTINGS)
+def test_the_log_is_kept_for_the_window(session, few_particles, tmp_path, qtbot):
+    session.start(few_particles, tmp_path / "run", SETTINGS)
     until_idle(qtbot, session)
     text = "\n".join(line.text for line in session.log.lines_after(0))
     assert "12 particles from" in text
@@ -353,32 +341,32 @@ def test_the_log_is_kept_for_the_window(session, dataset, tmp_path, qtbot):
 
 
 def test_the_log_of_a_run_that_is_opened_again_is_that_of_its_file(
-    session, dataset, tmp_path, qtbot
+    session, few_particles, tmp_path, qtbot
 ):
     for name in ("first", "second"):
-        session.start(dataset, tmp_path / name, SETTINGS)
+        session.start(few_particles, tmp_path / name, SETTINGS)
         until_idle(qtbot, session)
     session.reopen(tmp_path / "first")
     text = "\n".join(line.text for line in session.log.lines_after(0))
     assert text + "\n" == (tmp_path / "first" / "log.txt").read_text()
 
 
-def test_a_resumed_run_goes_on_below_its_log(session, dataset, tmp_path, qtbot):
-    session.start(dataset, tmp_path / "run", SETTINGS)
+def test_a_resumed_run_goes_on_below_its_log(session, few_particles, tmp_path, qtbot):
+    session.start(few_particles, tmp_path / "run", LONG)
     until(qtbot, lambda: session.summaries)
     session.stop()
     until_idle(qtbot, session)
     session.resume(tmp_path / "run")
     until_idle(qtbot, session)
     text = "\n".join(line.text for line in session.log.lines_after(0))
-    assert [f" {i}/6 " in text for i in range(1, 7)] == [True] * 6
+    assert all(f" {i}/100 " in text for i in range(1, 101))
     assert text.index("stopped; continue with") < text.index(", resumed")
 
 
 def test_iterations_are_looked_back_at_and_the_newest_is_followed(
-    session, viewer, dataset, tmp_path, qtbot
+    session, viewer, few_particles, tmp_path, qtbot
 ):
-    session.start(dataset, tmp_path / "run", SETTINGS.with_changes(iterations=12))
+    session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=12))
     until(qtbot, lambda: len(session.summaries) >= 2)
     session.layers.look_back()
     newest, history = viewer.layers
