@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from fake_symmetry import make_alignment, make_report
 from napari_ini3d.fourier.resample import mirror_map, rotate_map
 from napari_ini3d.io.maps import read_map
+from napari_ini3d.layers import LazyFrames, run_layer
 from napari_ini3d.widgets import axes_layers, desk, symmetry_imposing, symmetry_work, viewing
 from napari_ini3d.widgets.placement import known, trial_of
 from napari_ini3d.widgets.side_by_side import SideBySide
@@ -315,3 +316,53 @@ def test_keys_reach_the_controls(widget):
         assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
     for spin in (*widget.align.turns, *widget.align.shifts):
         assert spin.accessibleName()
+
+
+@pytest.fixture
+def run_layer_shown(viewer, d2, widget):
+    """Two iterations of a run, the first of them shown: the map, and its half."""
+    frames = LazyFrames(2, d2.volume.shape, lambda i: np.stack([d2.volume / (1 + k) for k in i]))
+    known_of_run = {"path": "run", "class_index": 0, "iterations": [10, 20]}
+    data = run_layer(frames, VOXEL, "run", colormap="gray", metadata=known_of_run)
+    (layer,) = viewing.add_layers(viewer, [data])
+    viewing.show_iteration(viewer, layer, 10)
+    widget.desk.choice.choose(layer)
+    return layer.__wrapped__
+
+
+def test_of_a_run_the_iteration_that_is_shown_is_flipped_and_moved_and_the_run_stays(
+    viewer, widget, run_layer_shown, d2, qtbot, quick, said
+):
+    press(widget, qtbot, widget.files.flip)
+    np.testing.assert_allclose(viewer.layers["run flipped"].data, mirror_map(d2.volume), atol=1e-6)
+    widget.desk.choice.choose(run_layer_shown)
+    press(widget, qtbot, widget.align.align)
+    assert not widget.align.apply_here.isEnabled()
+    press(widget, qtbot, widget.align.apply_new)
+    expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL)
+    np.testing.assert_allclose(viewer.layers["run aligned"].data, expected, atol=1e-5)
+    np.testing.assert_array_equal(run_layer_shown.data[1], d2.volume / 2)
+
+
+def test_a_viewer_that_is_closed_during_the_work_does_no_harm(
+    make_napari_viewer, d2, qtbot, monkeypatch
+):
+    viewer = make_napari_viewer(show=False)
+    viewing.show_map(viewer, d2.volume, VOXEL, "map")
+    widget = SymmetryWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Symmetry")
+    begun, let_go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def detect(*_, **__):
+        begun.set()
+        let_go.wait(20)
+        ended.set()
+        return make_report("D2")
+
+    monkeypatch.setattr(symmetry_work, "detect_symmetry", detect)
+    qtbot.mouseClick(widget.find.detect, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(begun.is_set, timeout=20_000)
+    threading.Timer(0.3, let_go.set).start()  # napari waits for the worker as it closes
+    viewer.close()
+    qtbot.waitUntil(ended.is_set, timeout=20_000)
+    qtbot.wait(200)  # what the worker has sent arrives, at nothing
