@@ -30,13 +30,13 @@ from napari_ini3d.io.results import write_results
 from napari_ini3d.io.runs import RunFolder, RunRecord, resume_command
 from napari_ini3d.io.scratch import check_scratch
 from napari_ini3d.io.selection import select_images
-from napari_ini3d.io.stacks import StackReader, stacks_in_use
+from napari_ini3d.io.stacks import StackReader, reading_threads, stacks_in_use
 from napari_ini3d.io.star import (
     ParticleTable,
     read_particles,
     write_particle_subset,
 )
-from napari_ini3d.kernels.backend import available_threads, choose_backend
+from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.particles import Particles
 from napari_ini3d.report import write_report
 from napari_ini3d.settings import InitialModelSettings
@@ -45,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 _BYTES_PER_VOXEL = 60  # map, and twice a state of moments and their variance
 _BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
-_MOST_READERS = 4  # threads
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
@@ -254,7 +253,7 @@ def _open_images(job: _Job) -> StackReader:
         pixel_size=job.record.working_pixel_size,
         preread=job.settings.preread,
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
-        threads=min(_MOST_READERS, 1 + available_threads(job.settings.threads) // 4),
+        threads=reading_threads(job.settings.threads),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from napari_ini3d.errors import RunFolderError, StackError
 from napari_ini3d.io import stacks as stacks_module
 from napari_ini3d.io.resample import resample_images
-from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.stacks import StackReader, reading_threads
 from napari_ini3d.io.star import read_particles
 
 from .mrc_files import mrc_bytes, particle_rows, star_text, write_particles, write_stack
@@ -170,6 +170,11 @@ def test_threads_that_read_at_once_give_batches_in_order(tmp_path, monkeypatch, 
     assert len(reader._open) == 2
     reader.close()
     assert not reader._open
+
+
+@pytest.mark.parametrize(("computing", "reading"), [(1, 1), (2, 1), (4, 2), (16, 4), (128, 4)])
+def test_few_threads_read_for_many_that_compute(computing, reading):
+    assert reading_threads(computing) == reading
 
 
 def test_groups_of_another_pixel_size_come_to_the_coarsest(tmp_path):

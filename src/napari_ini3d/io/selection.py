@@ -17,7 +17,7 @@ from napari_ini3d.io.check import (
     estimate_mask_diameter,
     judge_contrast,
 )
-from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.stacks import StackReader, reading_threads
 from napari_ini3d.particles import ImageSource, IntArray, Particles
 from napari_ini3d.settings import InitialModelSettings
 
@@ -65,7 +65,8 @@ def select_images(
     InputError
         If a stack cannot be used, or too many images are bad.
     """
-    with closing(StackReader(particles)) as reader:
+    threads = reading_threads(settings.threads)
+    with closing(StackReader(particles, threads=threads)) as reader:
         check_mask(settings, reader.box_size, reader.pixel_size)
         bad: list[BadImage] = []
         for start in range(0, len(particles), _IMAGES_AT_ONCE):

@@ -17,13 +17,15 @@ from napari_ini3d.errors import StackError
 from napari_ini3d.io.mrc import ImageStack, StackHeader, read_stack_header
 from napari_ini3d.io.resample import common_grid, resample_images
 from napari_ini3d.io.scratch import copy_to_scratch
+from napari_ini3d.kernels.backend import available_threads
 from napari_ini3d.particles import ImageBatch, IntArray, OpticsGroup, Particles
 
 logger = logging.getLogger(__name__)
 
 _OPEN_STACKS = 32
 _BATCHES_AHEAD = 1  # more than there are threads that read
-_PREREAD_BATCH = 1024
+_PREREAD_BATCH = 256
+_MOST_READERS = 4  # threads; more than that no disk needs
 _RESAMPLED_BYTES = 32 * 2**20  # of images in their own box, held while they are resampled
 
 
@@ -187,9 +189,9 @@ class StackReader:
     def _preread(self) -> npt.NDArray[np.float32]:
         n_images = len(self._particles)
         images = np.empty((n_images, self._box_size, self._box_size), dtype=np.float32)
-        for start in range(0, n_images, _PREREAD_BATCH):
-            part = np.arange(start, min(start + _PREREAD_BATCH, n_images))
-            images[part] = self.read(part).images
+        parts = np.array_split(np.arange(n_images), -(-n_images // _PREREAD_BATCH))
+        for batch in self.batches(parts):
+            images[batch.index] = batch.images
         self.close()
         return images
 
@@ -197,6 +199,17 @@ class StackReader:
         """Close the stacks that are open; reading opens them again."""
         while self._open:
             self._open.popitem()[1].close()
+
+
+def reading_threads(threads: int) -> int:
+    """Return how many threads read beside those that compute: one for every four, at most four.
+
+    Parameters
+    ----------
+    threads : int
+        That compute; 0 means all cores.
+    """
+    return min(_MOST_READERS, 1 + available_threads(threads) // 4)
 
 
 def _as_slice(places: IntArray) -> slice | None:
