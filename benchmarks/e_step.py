@@ -95,7 +95,7 @@ def main() -> None:
         measure(module, name, seconds)
     with threadpool_limits(1, "blas"):
         rate = product_rate()
-        (frame,) = workshop._frames(state, plan, workshop.backend)
+        ((frame,),) = workshop._frames(state, plan)
         work = workshop._tile_work(state, plan, [frame])
         subset = draw_subset(len(particles), 0, plan.subset_size, settings.seed)
         tiles = split_into_tiles(subset, particles.optics_index, workshop._tile_size([frame]))[

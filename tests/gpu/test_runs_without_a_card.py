@@ -39,7 +39,11 @@ def run(data: SimulatedParticles, device: str, **changes: object):
 
 def assert_same_maps(one, other) -> None:
     found = compare_maps(
-        one.volumes[0], other.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER
+        one.volumes[0],
+        other.volumes[0],
+        voxel_size=PIXEL_SIZE,
+        mask_diameter=DIAMETER,
+        align=False,
     )
     shells = slice(1, int(BOX * PIXEL_SIZE / other.resolution[0]) + 1)
     assert found.fsc[shells].min() > 0.99

@@ -9,7 +9,7 @@ import pytest
 
 import oracles
 from cuda_on_cpu import CompiledKernels
-from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source
+from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source, scaled_product
 
 
 def kernels_of(threads: int, *, deterministic: bool = True) -> CudaKernels:
@@ -136,3 +136,24 @@ def test_the_source_holds_every_kernel():
         "move_images",
         "sum_groups",
     }
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1.0, 1e9, 1e25])
+def test_factors_of_half_precision_fill_its_range_whatever_their_size(scale):
+    def half_product(a, b, out=None):
+        halves = a.astype(np.float16), b.astype(np.float16)
+        assert all(np.isfinite(half).all() for half in halves)
+        assert all(np.abs(half).max() > 1e4 for half in halves)
+        return np.matmul(*(half.astype(np.float32) for half in halves), out=out)
+
+    rng = np.random.default_rng(3)
+    a, b = (rng.standard_normal((20, 20)).astype(np.float32) for _ in range(2))
+    out = np.empty((20, 20), np.float32)
+    found = scaled_product(np, half_product)(a * np.float32(scale), b, out)
+    assert found is out
+    assert np.allclose(out / np.float32(scale), a @ b, atol=2e-2)
+
+
+def test_a_product_with_nothing_is_nothing_in_half_precision():
+    zeros = np.zeros((3, 3), np.float32)
+    assert not scaled_product(np, np.matmul)(zeros, zeros + 1).any()

@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from napari_ini3d.engine.memory import Halving
 from napari_ini3d.kernels.backend import Backend
 from napari_ini3d.particles import ImageBatch
 
+Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
@@ -23,24 +24,28 @@ class Crew:
     backend : Backend
         With all its cards.
     threads : int
-        Of a CPU.
+        Of the CPU; a card has one of its own.
     """
 
     def __init__(self, backend: Backend, threads: int) -> None:
         self.cards = backend.cards
         self.per_card = 1 if backend.is_gpu else threads
+        self._host = ThreadPoolExecutor(threads, thread_name_prefix="ini3d")
         self._pools = [
-            ThreadPoolExecutor(self.per_card, thread_name_prefix="ini3d") for _ in self.cards
+            ThreadPoolExecutor(1, thread_name_prefix=f"ini3d-{card.name}")
+            if card.is_gpu
+            else self._host
+            for card in self.cards
         ]
 
     def close(self) -> None:
         """End the threads."""
-        for pool in self._pools:
+        for pool in (self._host, *self._pools):
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def run_jobs(self, function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
-        """Call a function on each job, in the threads of the first card's device."""
-        list(self._pools[0].map(function, jobs))
+    def on_host(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> list[Result]:
+        """Return what a function gives for each job, computed in the threads of the CPU."""
+        return list(self._host.map(function, jobs))
 
     def compute(
         self, work: Callable[[int, ImageBatch], Result], batches: Iterable[ImageBatch]

@@ -37,7 +37,7 @@ from napari_ini3d.engine.schedule import (
 from napari_ini3d.engine.starts import initial_noise, random_map
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.tiles import Frame, TileSums
-from napari_ini3d.fourier.transforms import Float32, frequency_disk
+from napari_ini3d.fourier.transforms import Complex64, Float32, frequency_disk
 from napari_ini3d.geometry.sampling import CHILDREN, random_rotation
 from napari_ini3d.geometry.symmetry import symmetry_operators
 from napari_ini3d.kernels.backend import Backend, available_threads
@@ -155,14 +155,14 @@ class Workshop:
         )
         clock = _Clock(self.backend)
         with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
-            frames = [self._frames(state, plan, card) for card in self.backend.cards]
+            frames = self._frames(state, plan)
             clock.stage("slices")
             sums = self._expect(state, plan, frames, subset)
             clock.stage("expectation")
-            updates = [
-                self._maximise(plan, *each)
-                for each in zip(state.models, frames[0], sums, strict=True)
-            ]
+            updates = self._crew.on_host(
+                lambda each: self._maximise(plan, *each),
+                zip(state.models, frames[0], sums, strict=True),
+            )
             clock.stage("maximisation")
         best = max(range(len(updates)), key=lambda i: updates[i].model.recent_evidence)
         models = tuple(update.model for update in updates)
@@ -195,19 +195,35 @@ class Workshop:
             class_shares=shares / shares.sum(),
         )
 
-    def _frames(self, state: EngineState, plan: Plan, card: Backend) -> list[Frame]:
-        """Return the frame of each model, on one card."""
-        free, n = card.device.free_bytes(), len(state.models)
-        limit = table_bytes(free, is_gpu=card.is_gpu, tables=n)
-        with card.device.enter():
-            return [self._frame(state, plan, model, card, limit) for model in state.models]
+    def _frames(self, state: EngineState, plan: Plan) -> list[list[Frame]]:
+        """Return the frame of each model, for each card."""
+        cubes = self._crew.on_host(lambda model: self._cubes(model, plan), state.models)
+        frames = []
+        for card in self.backend.cards:
+            limit = table_bytes(card.device.free_bytes(), is_gpu=card.is_gpu, tables=len(cubes))
+            with card.device.enter():
+                frames.append(
+                    [
+                        self._frame(state, plan, model, of_model, card, limit)
+                        for model, of_model in zip(state.models, cubes, strict=True)
+                    ]
+                )
+        return frames
+
+    def _cubes(self, model: ModelState, plan: Plan) -> Complex64:
+        return np.stack([self.constraints.to_cube(v, plan.radius) for v in model.maps])
 
     def _frame(
-        self, state: EngineState, plan: Plan, model: ModelState, card: Backend, limit: float
+        self,
+        state: EngineState,
+        plan: Plan,
+        model: ModelState,
+        cubes: Complex64,
+        card: Backend,
+        limit: float,
     ) -> Frame:
         rng = np.random.default_rng([self.settings.seed, _TURN_STREAM, state.iteration])
         turn = random_rotation(rng)  # the same for every start
-        cubes = np.stack([self.constraints.to_cube(v, plan.radius) for v in model.maps])
         return build_frame(
             cubes,
             plan,
@@ -218,7 +234,7 @@ class Workshop:
             offset_limit=self.settings.offset_range,
             class_shares=model.class_shares,
             backend=card,
-            run_jobs=_one_by_one if card.is_gpu else self._crew.run_jobs,
+            run_jobs=_one_by_one if card.is_gpu else self._crew.on_host,
             table_bytes=limit,
         )
 

@@ -21,6 +21,7 @@ Launch = Callable[[str, int, tuple[Any, ...]], None]
 
 _COMMON = "common.cuh"
 _MOST_SHARE = 8  # of a slice's weight that can fall on one voxel, at most
+_HALF_BITS = 15  # of the largest value in half precision
 _HEADROOM = 61  # bits of a signed sum, less one for the rounding of its logarithm
 
 
@@ -276,7 +277,31 @@ def _check_filled(array: Array, dtype: type) -> None:
         )
 
 
+def scaled_product(xp: Any, product: Callable[..., Array]) -> Callable[..., Array]:
+    """Return a product whose factors fill the range of half precision.
+
+    Half precision has five bits for the exponent only: noise weights and power spectra lie far
+    outside. Each factor is multiplied by a power of two beforehand, and the product divided by
+    both.
+
+    Parameters
+    ----------
+    xp : module
+    product : callable
+        Of two matrices, with an `out`.
+    """
+
+    def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+        scales = [_powers_of_two(xp, abs(factor).max(), _HALF_BITS) for factor in (a, b)]
+        found = product(a * scales[0], b * scales[1], out)
+        found /= scales[0]
+        found /= scales[1]
+        return found
+
+    return matmul
+
+
 def _powers_of_two(xp: Any, largest: Array, bits: int) -> Array:
     """Return, as float32, the largest powers of two by which values stay below 2^bits."""
     exponent = bits - xp.ceil(xp.log2(xp.maximum(largest, np.float32(1e-30))))
-    return xp.exp2(xp.minimum(exponent, np.float32(126)))
+    return xp.exp2(xp.minimum(exponent, np.float32(126)))  # float32 reaches no further

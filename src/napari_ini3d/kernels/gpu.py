@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.kernels.backend import Array, Backend, GpuInfo
-from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source
+from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source, scaled_product
 
 _SLOTS = 3  # tiles on their way to a card: one in use, one that waits, one that is copied
 _OUT_OF_MEMORY = ("cudaErrorMemoryAllocation", "ALLOC_FAILED", "CUDA_ERROR_OUT_OF_MEMORY")
@@ -96,7 +96,7 @@ def _product(precision: str) -> Callable[..., Array]:
             finally:
                 linalg.set_compute_type(float32, before)
 
-    return matmul
+    return scaled_product(cp, matmul) if precision == "fp16" else matmul
 
 
 class _Card:
