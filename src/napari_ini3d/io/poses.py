@@ -26,7 +26,7 @@ from napari_ini3d.symmetry.hand import flip_angles
 from napari_ini3d.symmetry.poses import turn_poses
 
 if TYPE_CHECKING:
-    from napari_ini3d.symmetry.records import SymmetryAlignment
+    from napari_ini3d.symmetry.records import RigidMotion
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _PRIOR = re.compile(r"rln(Angle|Origin)\w*Prior")
 _PIECE = re.compile(rb'\s+|"[^"]*"|\S+')
 
 
-def rotate_particles(source: Path | str, target: Path | str, alignment: SymmetryAlignment) -> None:
+def rotate_particles(source: Path | str, target: Path | str, alignment: RigidMotion) -> None:
     """Write particles with their poses turned as their map is by an alignment.
 
     Angles and origins (in Å, or in pixels as RELION 3.0 has them) of all rows are changed, and
@@ -52,7 +52,8 @@ def rotate_particles(source: Path | str, target: Path | str, alignment: Symmetry
         STAR file of particles with the poses of a 3D reconstruction.
     target : Path or str
         STAR file to write, whole or not at all.
-    alignment : SymmetryAlignment
+    alignment : RigidMotion
+        Such as a `SymmetryAlignment`.
 
     Raises
     ------

@@ -6,6 +6,7 @@ Directions and shifts are vectors (x, y, z) from the rotation centre, voxel n //
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +125,18 @@ class SymmetryReport:
     diameter: float
     voxel_size: float
     warnings: tuple[str, ...] = ()
+
+
+class RigidMotion(Protocol):
+    """How a map is turned and shifted: what is at x goes to ``rotation @ (x - shift)``."""
+
+    @property
+    def rotation(self) -> Float64:
+        """(3, 3), of (x, y, z)."""
+
+    @property
+    def shift(self) -> Vector:
+        """(x, y, z), Å."""
 
 
 @dataclass(frozen=True, slots=True)

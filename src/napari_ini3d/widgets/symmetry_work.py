@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.geometry.symmetry import PointGroup
@@ -18,7 +19,7 @@ from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.detect import detect_symmetry
 from napari_ini3d.symmetry.evidence import gather_evidence
 from napari_ini3d.symmetry.judgement import SymmetryJudgement, judge_symmetry
-from napari_ini3d.symmetry.records import SymmetryAlignment, SymmetryReport
+from napari_ini3d.symmetry.records import SymmetryAlignment, SymmetryReport, Vector
 from napari_ini3d.symmetry.refinement import Fit
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.widgets.placement import Motion, Origin
@@ -38,6 +39,14 @@ class Imposed:
 
     aligned: Origin
     judgement: SymmetryJudgement
+
+
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    """A `RigidMotion` of any origin, by hand or found."""
+
+    rotation: npt.NDArray[np.float64]
+    shift: Vector
 
 
 def check_group(name: str) -> PointGroup:
@@ -122,9 +131,10 @@ def save_particles(
     if source.resolve() == target.resolve():
         raise SettingsError(f"{target} holds the particles as they were; give another file")
     ticket.step(f"Turning the particles of {source.name}")
-    alignment = as_alignment(origin.motion, voxel_size)
+    x, y, z = (float(value) for value in origin.motion.shift * voxel_size)
+    motion = _Turn(origin.motion.rotation, (x, y, z))
     if not origin.flipped:
-        rotate_particles(source, target, alignment)
+        rotate_particles(source, target, motion)
         return target
     if origin.motion.is_none:
         flip_particles(source, target)
@@ -132,29 +142,8 @@ def save_particles(
     with tempfile.TemporaryDirectory() as folder:
         flipped = Path(folder) / source.name
         flip_particles(source, flipped)
-        rotate_particles(flipped, target, alignment)
+        rotate_particles(flipped, target, motion)
     return target
-
-
-def as_alignment(motion: Motion, voxel_size: float) -> SymmetryAlignment:
-    """Return a motion of any origin, by hand or found, as particles are turned by.
-
-    What an alignment knows of symmetry beyond it is left empty.
-    """
-    x, y, z = (float(value) for value in motion.shift * voxel_size)
-    unknown = float("nan")
-    return SymmetryAlignment(
-        group="C1",
-        rotation=motion.rotation,
-        shift=(x, y, z),
-        score=unknown,
-        axes=(),
-        fsc=np.zeros(0),
-        fsc05=unknown,
-        voxel_size=voxel_size,
-        holds=False,
-        verdict="as moved by hand",
-    )
 
 
 class MotionScore:
