@@ -158,7 +158,7 @@ inline void __syncthreads()
 }
 
 #define CUDA_KERNEL(name) \
-    extern "C" int run_##name(unsigned blocks, void** arguments) \
+    extern "C" __attribute__((visibility("default"))) int run_##name(unsigned blocks, void** arguments) \
     { \
         return emulation::launch(name, blocks, arguments); \
     }

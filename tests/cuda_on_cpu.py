@@ -75,13 +75,9 @@ def _compile(source: str, threads: int) -> ctypes.CDLL:
     with tempfile.TemporaryDirectory(prefix="ini3d-cuda-") as folder:
         code, library = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
         code.write_text(f'#include "{_HEADER}"\n{source}\n{kernels}')
-        command = [
-            find_compiler(),
-            "-std=c++17",
-            "-O1",
-            "-U_FORTIFY_SOURCE",
-            f"-DTHREADS={threads}",
-        ]
-        command += ["-shared", "-fPIC", "-o", str(library), str(code)]
+        command = [find_compiler(), "-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-shared", "-fPIC"]
+        # libraries for other numbers of threads may be loaded too: none may share its variables
+        command += ["-fvisibility=hidden", "-fno-gnu-unique"]
+        command += [f"-DTHREADS={threads}", "-o", str(library), str(code)]
         subprocess.run(command, check=True, capture_output=True, text=True)
         return ctypes.CDLL(str(library))

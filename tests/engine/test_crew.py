@@ -122,3 +122,22 @@ def test_a_run_without_memory_for_its_tiles_gives_the_sums_of_one_with_smaller_t
     plain = list(reconstruct(source, data.particles, chosen.with_changes(tile_size=5)))[-1]
     for name, values in plain.state.to_arrays().items():
         assert np.array_equal(state.to_arrays()[name], values), name
+
+
+class Full(HostDevice):
+    """A device that takes few images at a time."""
+
+    def upload(self, host: np.ndarray):
+        if len(host) > 3:
+            raise MemoryError("no room for the images")
+        return super().upload(host)
+
+
+def test_images_that_do_not_fit_are_uploaded_in_parts():
+    card = replace(choose_backend("cpu"), device=Full(), is_gpu=True, name="gpu:0")
+    crew = Crew(card, 1)
+    batch = ImageBatch(np.arange(10), np.arange(10, dtype=np.float32).reshape(-1, 1, 1))
+    found = [part for _, part in crew.compute(lambda i, part: part.index.tolist(), [batch])]
+    assert sum(found, []) == list(range(10))
+    assert max(map(len, found)) <= 3
+    crew.close()

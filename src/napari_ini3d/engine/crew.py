@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import cycle
 from typing import TypeVar
 
@@ -82,7 +83,7 @@ class Crew:
                 yield i, result
 
         for i, batch in zip(cycle(range(len(self.cards))), batches, strict=False):
-            submit(i, batch)
+            halvings[i].compute(partial(submit, i), batch)  # its upload takes memory too
             if len(ahead) > (self.per_card + 1) * len(self.cards):
                 yield from oldest()
         while ahead:
