@@ -42,3 +42,17 @@ def test_every_setting_has_help_and_a_group():
         assert isinstance(info, FieldInfo)
         assert info.help.endswith(".")
         assert info.group
+
+
+@pytest.mark.parametrize("precision", ["double", "TF32", ""])
+def test_an_unknown_precision_is_refused_with_the_choices(precision):
+    with pytest.raises(SettingsError, match="choose one of float32, tf32, fp16, bf16"):
+        InitialModelSettings(precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp16", "bf16"])
+def test_a_cpu_refuses_precisions_that_only_cards_have(precision):
+    with pytest.raises(SettingsError, match=f"precision is {precision}, but a CPU"):
+        InitialModelSettings(precision=precision, device="cpu")
+    for device in ("auto", "gpu", "gpu:1"):
+        assert InitialModelSettings(precision=precision, device=device).precision == precision

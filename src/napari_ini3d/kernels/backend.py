@@ -6,6 +6,7 @@ import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,8 @@ import scipy.fft
 from napari_ini3d.errors import DeviceError, SettingsError
 
 logger = logging.getLogger(__name__)
+
+_UNKNOWN_FREE_BYTES = 4 << 30  # taken to be free where the system does not tell
 
 Array = Any
 """An array of a backend's module; on a GPU it has no type that a checker knows."""
@@ -176,10 +179,12 @@ class HostDevice:
         return nullcontext(host)
 
     def free_bytes(self) -> int:
-        """Return the memory that is free, as far as the system tells."""
+        """Return the memory that is free or can be freed, as far as the system tells."""
         try:
-            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):  # no such question on this system
+            lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+            (available,) = (line for line in lines if line.startswith("MemAvailable:"))
+            return 1024 * int(available.split()[1])
+        except (OSError, ValueError):  # no Linux, or a very old one
             return _UNKNOWN_FREE_BYTES
 
     def release(self) -> None:
@@ -187,9 +192,6 @@ class HostDevice:
 
     def synchronise(self) -> None:
         """Do nothing: whoever calls a kernel waits for it."""
-
-
-_UNKNOWN_FREE_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
