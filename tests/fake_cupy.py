@@ -48,6 +48,7 @@ class Machine:
         self.free_bytes = 4 << 30
         self.largest_array: float = float("inf")
         self.compute_type = "DEFAULT"
+        self.compiler_failure: Exception | None = None
         self.products: list[str] = []
         self.launched: list[tuple[int, str]] = []
         self.traffic: list[tuple[str, int]] = []
@@ -226,6 +227,10 @@ class _RawModule:
         assert any(option.startswith("-DTHREADS=") for option in options)
         self._machine = machine
         self._kernels = CompiledKernels(code, THREADS)
+
+    def compile(self) -> None:
+        if self._machine.compiler_failure is not None:
+            raise self._machine.compiler_failure
 
     def get_function(self, name: str):
         def launch(grid, block, arguments) -> None:

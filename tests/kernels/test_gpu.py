@@ -112,3 +112,10 @@ def test_maps_are_filled_by_integers_unless_asked_otherwise(machine):
         card.kernels.backproject(*there)
         assert machine.launched == [(0, name)]
         assert card.to_host(there[-1]).sum() == pytest.approx(6)
+
+
+def test_a_compiler_that_does_not_work_shows_before_a_run_begins(machine):
+    machine.compiler_failure = ImportError("libnvrtc.so.12: cannot open shared object file")
+    with pytest.raises(DeviceError, match=r"libnvrtc.*install napari-ini3d\[cuda12\]"):
+        choose_backend("gpu")
+    assert choose_backend("auto").name == "cpu"

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import cupy as cp
@@ -68,11 +69,12 @@ def _card_backend(
     index: int, module: Any, matmul: Callable[..., Array], deterministic: bool
 ) -> Backend:
     info = _about(index)
+    function = cache(module.get_function)
     with _on_card(index):
-        module.get_function("project")  # compiles: what is missing shows now
+        module.compile()  # what is missing shows now
 
     def launch(name: str, blocks: int, arguments: tuple[Any, ...]) -> None:
-        module.get_function(name)((blocks,), (THREADS,), arguments)
+        function(name)((blocks,), (THREADS,), arguments)
 
     kernels = CudaKernels(cp, launch, matmul, deterministic=deterministic)
     name = f"gpu:{index} {info.name}"
