@@ -6,6 +6,7 @@ functions only those listed here exist; a new one belongs here after a look into
 Kernels are the real sources, compiled for the CPU.
 """
 
+import ctypes
 import sys
 import threading
 from types import ModuleType, SimpleNamespace
@@ -47,7 +48,6 @@ class Machine:
         self.no_driver = False
         self.free_bytes = 4 << 30
         self.largest_array: float = float("inf")
-        self.compute_type = "DEFAULT"
         self.compiler_failure: Exception | None = None
         self.products: list[str] = []
         self.launched: list[tuple[int, str]] = []
@@ -104,6 +104,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     ndim = property(lambda self: self.host.ndim)
     nbytes = property(lambda self: self.host.nbytes)
     flags = property(lambda self: self.host.flags)
+    data = property(lambda self: SimpleNamespace(ptr=self.host.ctypes.data))
     T = property(lambda self: self.machine.wrap(self.host.T))
     real = property(lambda self: self.machine.wrap(self.host.real))
     imag = property(lambda self: self.machine.wrap(self.host.imag))
@@ -111,7 +112,8 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
         if method != "__call__":
             raise TypeError(f"CuPy has no {ufunc.__name__}.{method}")
-        return self.machine.call(ufunc, *inputs, **keywords)
+        found = self.machine.call(ufunc, *inputs, **keywords)
+        return keywords["out"][0] if "out" in keywords else found
 
     def __array_function__(self, function, types, arguments, keywords):
         raise TypeError(f"np.{function.__name__} called with an array of a card; call it on xp")
@@ -195,7 +197,6 @@ def make_cupy(machine: Machine) -> ModuleType:
     )
     cupy.RawModule = lambda code, options: _RawModule(machine, code, options)
     cupy.cuda = _make_cuda(machine)
-    cupy._core = SimpleNamespace(_routines_linalg=_make_linalg(machine))
     return cupy
 
 
@@ -206,8 +207,9 @@ def _function(machine: Machine, function):
 def _matmul(machine: Machine, a, b, out):
     assert a.ndim == b.ndim == 2
     assert a.dtype == b.dtype == np.float32
-    machine.products.append(machine.compute_type)
-    return machine.call(np.matmul, a, b, out=out)
+    machine.products.append("CUBLAS_COMPUTE_32F")
+    found = machine.call(np.matmul, a, b, out=out)
+    return found if out is None else out
 
 
 def _asarray(machine: Machine, a, dtype):
@@ -298,11 +300,14 @@ def _make_cuda(machine: Machine) -> SimpleNamespace:
     runtime = SimpleNamespace(
         getDeviceCount=count,
         memGetInfo=lambda: (machine.free_bytes, 8 << 30),
+        CUDA_R_32F=0,
         getDeviceProperties=lambda index: {"name": f"Card {index}".encode()},
         CUDARuntimeError=CUDARuntimeError,
     )
     return SimpleNamespace(
         runtime=runtime,
+        cublas=_make_cublas(machine),
+        device=SimpleNamespace(get_cublas_handle=lambda: "handle"),
         Device=lambda index: _Device(machine, index),
         Stream=_Stream,
         Event=_Event,
@@ -312,13 +317,31 @@ def _make_cuda(machine: Machine) -> SimpleNamespace:
     )
 
 
-def _make_linalg(machine: Machine) -> SimpleNamespace:
-    def set_compute_type(dtype, kind: str) -> None:
-        machine.compute_type = kind
+def _make_cublas(machine: Machine) -> SimpleNamespace:
+    """Return cuBLAS: numbers that stand for names, and one product, on addresses."""
+    kinds = {f"CUBLAS_COMPUTE_32F_FAST_{kind}": i for i, kind in enumerate(("TF32", "16F", "16BF"))}
+    names = {number: name for name, number in kinds.items()}
 
-    kinds = {f"COMPUTE_TYPE_{kind}": kind for kind in ("TF32", "FP16", "BF16")}
+    def gemm_ex(handle, turn_a, turn_b, m, n, k, alpha, a, kind_a, step_a, *rest) -> None:
+        b, kind_b, step_b, beta, c, kind_c, step_c, compute_type, algorithm = rest
+        assert kind_a == kind_b == kind_c == 0
+        assert handle == "handle"
+        assert algorithm == -1
+        left = _columns(a, (m, k) if not turn_a else (k, m), step_a)
+        right = _columns(b, (k, n) if not turn_b else (n, k), step_b)
+        product = (left.T if turn_a else left) @ (right.T if turn_b else right)
+        scale, kept = (_columns(address, (1, 1), 1)[0, 0] for address in (alpha, beta))
+        result = _columns(c, (m, n), step_c)
+        result[...] = scale * product + (kept * result if kept else 0)
+        machine.products.append(names[compute_type])
+
     return SimpleNamespace(
-        get_compute_type=lambda dtype: machine.compute_type,
-        set_compute_type=set_compute_type,
-        **kinds,
+        CUBLAS_OP_N=0, CUBLAS_OP_T=1, CUBLAS_GEMM_DEFAULT=-1, gemmEx=gemm_ex, **kinds
     )
+
+
+def _columns(address: int, shape: tuple[int, int], step: int) -> np.ndarray:
+    """Return a matrix that is stored by columns at an address."""
+    assert step >= shape[0], "columns overlap"
+    buffer = (ctypes.c_float * (step * shape[1])).from_address(address)
+    return np.frombuffer(buffer, np.float32).reshape(shape[1], step).T[: shape[0]]

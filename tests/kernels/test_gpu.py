@@ -84,15 +84,31 @@ def test_our_own_errors_leave_as_they_are(card):
 
 @pytest.mark.parametrize(
     ("precision", "kind"),
-    [("float32", "DEFAULT"), ("tf32", "TF32"), ("fp16", "FP16"), ("bf16", "BF16")],
+    [
+        ("float32", "CUBLAS_COMPUTE_32F"),
+        ("tf32", "CUBLAS_COMPUTE_32F_FAST_TF32"),
+        ("fp16", "CUBLAS_COMPUTE_32F_FAST_16F"),
+        ("bf16", "CUBLAS_COMPUTE_32F_FAST_16BF"),
+    ],
 )
-def test_products_are_computed_in_the_precision_asked_for(machine, precision, kind):
+def test_products_of_any_layout_are_computed_in_the_precision_asked_for(machine, precision, kind):
     card = choose_backend("gpu", precision=precision)
-    a = card.to_device(np.eye(3, dtype=np.float32))
-    found = card.kernels.matmul(a, a)
-    assert np.array_equal(card.to_host(found), np.eye(3))
-    assert machine.products == [kind]
-    assert machine.compute_type == "DEFAULT"  # as it was, for other users of CuPy
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 4), (4, 5)))
+    layouts = {
+        "by rows": (card.to_device(a), card.to_device(b)),
+        "by columns": (card.to_device(a.T.copy()).T, card.to_device(b.T.copy()).T),
+        "mixed": (card.to_device(a.T.copy()).T, card.to_device(b)),
+        "strided": (card.to_device(np.repeat(a, 2, 1))[:, ::2], card.to_device(b)),
+        "part": (card.to_device(np.repeat(a, 2, 0))[::2], card.to_device(np.tile(b, 2))[:, :5]),
+    }
+    for there in layouts.values():
+        out = card.xp.empty((3, 5), np.float32)
+        assert card.kernels.matmul(*there, out) is out
+        for found in (out, card.kernels.matmul(*there)):
+            assert np.allclose(card.to_host(found), a @ b, atol=1e-5)
+    assert set(machine.products) == {kind}
+    assert card.kernels.matmul(layouts["by rows"][0][:0], layouts["by rows"][1]).shape == (0, 5)
 
 
 def test_maps_are_filled_by_integers_unless_asked_otherwise(machine):

@@ -292,6 +292,8 @@ def scaled_product(xp: Any, product: Callable[..., Array]) -> Callable[..., Arra
     """
 
     def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+        if not (a.size and b.size):  # which have no largest value
+            return product(a, b, out)
         scales = [_powers_of_two(xp, abs(factor).max(), _HALF_BITS) for factor in (a, b)]
         found = product(a * scales[0], b * scales[1], out)
         found /= scales[0]

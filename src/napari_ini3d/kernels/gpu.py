@@ -7,7 +7,6 @@ contexts as it is. Nothing here is imported before a GPU has been asked for.
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ _EXTRAS = (
     "install napari-ini3d[cuda12] or napari-ini3d[cuda13], "
     "by the CUDA version that nvidia-smi shows"
 )
-_COMPUTE_TYPES = {"tf32": "TF32", "fp16": "FP16", "bf16": "BF16"}
+_ROUNDED = {"tf32": "TF32", "fp16": "16F", "bf16": "16BF"}  # in the names of cuBLAS
 
 
 def find_gpus() -> list[GpuInfo]:
@@ -85,20 +84,47 @@ def _product(precision: str) -> Callable[..., Array]:
     """Return the product of matrices of float32 that are rounded to a precision beforehand."""
     if precision == "float32":
         return lambda a, b, out=None: cp.matmul(a, b, out=out)
-    linalg = cp._core._routines_linalg
-    wanted = getattr(linalg, f"COMPUTE_TYPE_{_COMPUTE_TYPES[precision]}")
-    float32, lock = np.dtype(np.float32), threading.Lock()
+    # CuPy itself knows of TF32 only
+    compute_type = getattr(cp.cuda.cublas, f"CUBLAS_COMPUTE_32F_FAST_{_ROUNDED[precision]}")
 
     def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-        with lock:  # CuPy keeps the type of computation for the whole process
-            before = linalg.get_compute_type(float32)
-            linalg.set_compute_type(float32, wanted)
-            try:
-                return cp.matmul(a, b, out=out)
-            finally:
-                linalg.set_compute_type(float32, before)
+        if out is None:
+            out = cp.empty((a.shape[0], b.shape[1]), np.float32)
+        _multiply(a, b, out, compute_type)
+        return out
 
     return scaled_product(cp, matmul) if precision == "fp16" else matmul
+
+
+def _multiply(a: Array, b: Array, out: Array, compute_type: int) -> None:
+    """Fill `out` (m, n), contiguous, with the product of (m, k) and (k, n), by cuBLAS.
+
+    Its matrices are stored by columns, so that it is asked for the transposed product.
+    """
+    (m, k), n = a.shape, b.shape[1]
+    if not out.size:
+        return
+    one, zero = np.ones((), np.float32), np.zeros((), np.float32)
+    (a, turn_a, step_a), (b, turn_b, step_b) = (_by_columns(factor) for factor in (a, b))
+    float32 = cp.cuda.runtime.CUDA_R_32F
+    cp.cuda.cublas.gemmEx(
+        cp.cuda.device.get_cublas_handle(),
+        *(turn_b, turn_a, n, m, k),
+        one.ctypes.data,
+        *(b.data.ptr, float32, step_b),
+        *(a.data.ptr, float32, step_a),
+        zero.ctypes.data,
+        *(out.data.ptr, float32, n),
+        compute_type,
+        cp.cuda.cublas.CUBLAS_GEMM_DEFAULT,
+    )
+
+
+def _by_columns(factor: Array) -> tuple[Array, int, int]:
+    """Return a matrix, whether its transpose is wanted of what lies in memory, and its step."""
+    if factor.flags.f_contiguous and not factor.flags.c_contiguous:
+        return factor, cp.cuda.cublas.CUBLAS_OP_T, factor.shape[0]
+    return cp.ascontiguousarray(factor), cp.cuda.cublas.CUBLAS_OP_N, factor.shape[1]
 
 
 class _Card:
