@@ -131,7 +131,13 @@ def test_the_table_names_the_machine_and_the_stages(monkeypatch, small_result):
     assert "20 particles of 32 x 32 pixels" in text
     for row in ("device cpu", "threads 1", "expectation 1.12 s", "fine 0.75 s", "iterations 3"):
         assert row in text, row
-    for words in ("GFLOP/s", "peak memory", "resolution against the truth", "whole run"):
+    for words in (
+        "load of the system before",
+        "GFLOP/s",
+        "peak memory",
+        "resolution against the truth",
+        "whole run",
+    ):
         assert words in text
 
 

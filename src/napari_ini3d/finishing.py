@@ -78,8 +78,9 @@ def finish_symmetry(
 
 
 def _finish(files: SymmetryFiles, asked: str, iteration: int, working_box: int | None) -> None:
-    result = read_map(files.folder.map_path)
-    found = _resampled(result, working_box or len(result.data))
+    found = read_map(files.folder.map_path)
+    box_size = len(found.data)
+    found = _resampled(found, working_box or box_size)
     facts: dict[str, Any] = {"asked": asked}
     group = asked
     if asked.lower() == AUTO_SYMMETRY:
@@ -92,7 +93,6 @@ def _finish(files: SymmetryFiles, asked: str, iteration: int, working_box: int |
             files.write_facts(facts)
             save_png(draw_report(report, found.data), files.picture_path)
             return
-    box_size = len(result.data)
     files.write_facts(facts | _align_and_impose(files, found, group, iteration, box_size))
 
 

@@ -69,6 +69,8 @@ def bench_table(result: BenchResult) -> Table:
     table.add_column("share", justify="right")
     for name in ("napari-ini3d", "device", "processor", "threads"):
         table.add_row(name, str(result.machine[name]), "")
+    if result.machine["load"] is not None:
+        table.add_row("load of the system before", f"{result.machine['load']:.1f}", "")
     table.add_section()
     for name, seconds in result.seconds.items():
         stage, _, part = name.partition("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import sys
 import tempfile
@@ -67,7 +68,7 @@ class BenchResult:
     Attributes
     ----------
     machine : dict
-        Version, processor, device, threads.
+        Version, processor, device, threads; "load" is the system's load average before.
     particles : dict
         The set.
     seconds : dict
@@ -139,6 +140,7 @@ def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult
         If the device is not there.
     """
     backend = choose_backend(device)
+    machine = _describe_machine(backend, threads)
     with tempfile.TemporaryDirectory(prefix="ini3d_bench_") as name:
         folder = Path(name)
         settings = InitialModelSettings(
@@ -155,7 +157,7 @@ def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult
         before = product_rate(backend, threads)
         measured = _measure_run(star, folder / "run", settings, chosen)
         return BenchResult(
-            machine=_describe_machine(backend, threads),
+            machine=machine,
             particles={
                 "name": chosen.name,
                 "number": chosen.particles.number,
@@ -316,6 +318,7 @@ def _describe_machine(backend: Backend, threads: int) -> dict[str, Any]:
         "device": backend.name,
         "processor": processor_name(),
         "threads": available_threads(threads),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
