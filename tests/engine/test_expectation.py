@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+import fake_cupy
 import oracles
 from napari_ini3d.engine.expectation import expect
 from napari_ini3d.engine.giving_back import shift_log_prior
@@ -10,7 +11,7 @@ from napari_ini3d.engine.maximisation import complete_friedel
 from napari_ini3d.engine.tiles import Frame, Pruning, Tile, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk
 from napari_ini3d.geometry.sampling import child_rotations, random_rotation, rotation_grid
-from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.backend import Backend, choose_backend
 
 BOX = 16
 RADIUS = 5
@@ -20,6 +21,50 @@ CLASSES = 2
 IMAGES = 4
 SHIFTS = np.array([[0, 0], [2, 0], [-1, 1.5]], np.float32)
 FINE_SHIFTS = np.array([[0, 0], [0.5, 0], [0, -0.5]], np.float32)
+
+
+@pytest.fixture(params=["cpu", "card"])
+def compute(request, monkeypatch):
+    """Return the expectation of a frame and a tile, on the CPU or on a card that is emulated."""
+    if request.param == "cpu":
+        return expect
+    fake_cupy.install(monkeypatch, fake_cupy.Machine())
+    card = choose_backend("gpu")
+    return lambda frame, tile: sums_on_host(expect(*on_card(card, frame, tile)), card, tile)
+
+
+def on_card(card: Backend, frame: Frame, tile: Tile) -> tuple[Frame, Tile]:
+    def moved(record, *left: str):
+        arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        there = {
+            name: card.to_device(array)
+            for name, array in arrays.items()
+            if isinstance(array, np.ndarray) and name not in left
+        }
+        return dataclasses.replace(record, **there)
+
+    frame = dataclasses.replace(
+        moved(frame),
+        disk=frame.disk.on(card.to_device),
+        grid=moved(frame.grid),
+        fine_grid=moved(frame.fine_grid) if frame.fine_grid else None,
+        backend=card,
+        chunk_rows=100,
+    )
+    return frame, moved(tile, "index")
+
+
+def sums_on_host(sums: TileSums, card: Backend, tile: Tile) -> TileSums:
+    def back(record):
+        arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        here = {
+            name: card.to_host(array)
+            for name, array in arrays.items()
+            if isinstance(array, card.xp.ndarray)
+        }
+        return dataclasses.replace(record, **here)
+
+    return dataclasses.replace(back(sums), poses=back(sums.poses), tile=tile)
 
 
 def waves(shifts: np.ndarray, disk) -> np.ndarray:
@@ -149,29 +194,29 @@ def assert_same(found: TileSums, expected: oracles.Expectation, tile: Tile) -> N
 
 
 @pytest.mark.parametrize("padding", [1, 2])
-def test_one_pass_finds_what_comparing_pose_by_pose_finds(padding):
+def test_one_pass_finds_what_comparing_pose_by_pose_finds(compute, padding):
     frame = make_frame(padding=padding)
     tile = make_tile(frame)
     expected = oracles.expect(frame, tile, [all_poses(frame)] * IMAGES, BOX)
     # the problem is neither decided beforehand nor undecided
     assert 0.02 < np.mean([w.max() for w in expected.weights]) < 0.9
-    assert_same(expect(frame, tile), expected, tile)
+    assert_same(compute(frame, tile), expected, tile)
 
 
 @pytest.mark.parametrize("table", [True, False])
 @pytest.mark.parametrize("padding", [1, 2])
-def test_two_passes_without_pruning_compare_all_children(padding, table):
+def test_two_passes_without_pruning_compare_all_children(compute, padding, table):
     frame = make_frame(two_pass=True, padding=padding, table=table)
     tile = make_tile(frame)
     expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX)
-    assert_same(expect(frame, tile), expected, tile)
+    assert_same(compute(frame, tile), expected, tile)
 
 
-def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs_one():
+def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs_one(compute):
     frame = make_frame(two_pass=True)
     frame = dataclasses.replace(frame, pruning=dataclasses.replace(frame.pruning, weight=0.2))
     tile = make_tile(frame)
-    found = expect(frame, tile)
+    found = compute(frame, tile)
     expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX, kept=0.2)
     assert_same(found, expected, tile)
     assert found.class_weight.sum() == pytest.approx(IMAGES, rel=1e-5)
@@ -179,7 +224,7 @@ def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs
     assert found.poses.n_significant.tolist() == [(r > 0.2 * r.max()).sum() for r in rows]
 
 
-def test_pruning_to_one_rotation_compares_its_eight_children():
+def test_pruning_to_one_rotation_compares_its_eight_children(compute):
     frame = make_frame(two_pass=True)
     frame = dataclasses.replace(frame, pruning=Pruning(share=1.0, most=1, weight=0.0))
     tile = make_tile(frame)
@@ -200,12 +245,12 @@ def test_pruning_to_one_rotation_compares_its_eight_children():
                 for fine in frame.fine_shifts
             ]
         )
-    assert_same(expect(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
+    assert_same(compute(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
 
 
 @pytest.mark.parametrize(("two_pass", "limit"), [(False, 0.9), (True, 1.2)])
 def test_poses_beyond_the_offset_limit_and_a_pixel_have_no_weight_and_the_others_keep_theirs(
-    two_pass, limit
+    compute, two_pass, limit
 ):
     free = make_frame(two_pass=two_pass)
     tile = make_tile(free)
@@ -217,29 +262,29 @@ def test_poses_beyond_the_offset_limit_and_a_pixel_have_no_weight_and_the_others
     ]
     assert all(within)
     assert sum(map(len, within)) < sum(map(len, every))
-    found = expect(frame, tile)
+    found = compute(frame, tile)
     assert_same(found, oracles.expect(frame, tile, within, BOX), tile)
     assert distance_moved(found, tile).max() <= limit + 1
-    assert distance_moved(expect(free, tile), tile).max() > limit + 1
+    assert distance_moved(compute(free, tile), tile).max() > limit + 1
 
 
 @pytest.mark.parametrize("two_pass", [False, True])
-def test_a_class_bias_moves_images_between_classes(two_pass):
+def test_a_class_bias_moves_images_between_classes(compute, two_pass):
     frame = make_frame(two_pass=two_pass)
     bias = np.array([[0, 0], [2, 0], [0, 3], [-40, 40]], np.float32)
     tile = dataclasses.replace(make_tile(frame), class_bias=bias)
     candidates = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
-    found = expect(frame, tile)
+    found = compute(frame, tile)
     assert_same(found, oracles.expect(frame, tile, candidates, BOX), tile)
     assert found.poses.class_index[3] == 1
 
 
 @pytest.mark.parametrize("two_pass", [False, True])
-def test_premultiplied_images_give_the_same_sums(two_pass):
+def test_premultiplied_images_give_the_same_sums(compute, two_pass):
     frame = make_frame(two_pass=two_pass)
     raw = make_tile(frame)
     multiplied = dataclasses.replace(raw, images=raw.images * raw.ctf, premultiplied=True)
-    one, other = expect(frame, raw), expect(frame, multiplied)
+    one, other = compute(frame, raw), compute(frame, multiplied)
     scale = np.abs(one.numerator).max()
     assert np.allclose(one.numerator, other.numerator, atol=1e-4 * scale)
     assert np.allclose(one.denominator, other.denominator, rtol=1e-3, atol=1e-6)
@@ -248,7 +293,7 @@ def test_premultiplied_images_give_the_same_sums(two_pass):
     assert np.array_equal(one.poses.matrix, other.poses.matrix)
 
 
-def test_the_reference_of_an_image_without_noise_explains_its_power():
+def test_the_reference_of_an_image_without_noise_explains_its_power(compute):
     frame = make_frame()
     tile = make_tile(frame)
     row = 37
@@ -262,17 +307,17 @@ def test_the_reference_of_an_image_without_noise_explains_its_power():
         from_expected=np.zeros_like(tile.from_expected),
         power=np.bincount(frame.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
     )
-    found = expect(frame, tile)
+    found = compute(frame, tile)
     assert np.allclose(found.explained, tile.power, rtol=1e-4)
     assert np.allclose(found.poses.matrix, frame.grid.matrices[row])
     assert np.allclose(found.poses.max_probability, 1)
 
 
-def test_expectation_changes_nothing_and_gives_the_same_bits_twice():
+def test_expectation_changes_nothing_and_gives_the_same_bits_twice(compute):
     frame = make_frame(two_pass=True)
     tile = make_tile(frame)
     before = tile.images.copy(), frame.slices.copy()
-    first, again = expect(frame, tile), expect(frame, tile)
+    first, again = compute(frame, tile), compute(frame, tile)
     assert np.array_equal(first.numerator, again.numerator)
     assert np.array_equal(first.denominator, again.denominator)
     assert np.array_equal(first.poses.log_evidence, again.poses.log_evidence)

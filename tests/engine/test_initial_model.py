@@ -1,3 +1,4 @@
+import sys
 from dataclasses import fields, replace
 
 import numpy as np
@@ -186,7 +187,9 @@ def test_the_shortest_runs_end_with_every_particle_assigned(few, iterations):
     assert (found[-1].assignments.class_index >= 0).all()
 
 
-def test_no_gpu_is_an_error_before_the_first_iteration(few):
+def test_no_gpu_is_an_error_before_the_first_iteration(few, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)  # whether it is installed or not
+    monkeypatch.delitem(sys.modules, "napari_ini3d.kernels.gpu", raising=False)
     with pytest.raises(DeviceError):
         run_all(few, SHORT.with_changes(device="gpu"))
 
