@@ -21,10 +21,15 @@ _SLICES = 8  # of the points; fixed, so that sums do not depend on the number of
 _WORTH_THREADS = 30_000  # components: fewer are done before threads have started
 _LEAST_FSC, _MOST_FSC = 0.15, 0.97  # shells below do not count; nothing counts as free of noise
 _LEAST_POWER = 1e-5  # of the strongest shell: below, a map without noise holds the mask's edge
-_SMALLEST_STEP = 1e-5  # of the side of the box
+_SMALLEST_STEP = 5e-5  # radian, and sides of the box: smaller ones are not worth a comparison
+_SMALLEST_GAIN = 1e-6  # of the score, that is worth another step
+_HALVINGS = 3
 _LEAST_SCORE = 0.2  # where the slopes are taken seriously
 _LONGEST_STEP = 0.1  # radian
 _FINER = 1.6  # growth of the highest shell, while shells agree
+_CLIMBING_STEPS = 3  # before the highest shell is reached: the next one begins elsewhere anyway
+_MOST_PAIRS = 1_500_000  # of components and operators that are compared at a time ...
+_FEWEST_OPERATORS = 5  # ... but for these: many components agree, so that few copies tell enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,7 @@ def essential_operators(operators: Float64, most: int = MOST_OPERATORS) -> Float
     for matrix in operators[1:]:
         if not any(np.abs(matrix.T - other).max() < 1e-6 for other in kept):
             kept.append(matrix)
-    if len(kept) > most:
-        kept = [kept[i] for i in np.linspace(0, len(kept) - 1, most).round().astype(int)]
-    return np.array(kept)
+    return np.array([kept[i] for i in _evenly(len(kept), most)])
 
 
 def refine(
@@ -117,15 +120,17 @@ def refine(
     now = _Comparison.at(working, operators, start.frame, start.centre, weight)
     for _ in range(most_steps):
         step = freedom.project(now.step(working.diameter), now.frame)
-        for _ in range(4):  # halve a step that leads down
+        if np.abs(step).max() < _SMALLEST_STEP:
+            break
+        for _ in range(_HALVINGS):  # halve a step that leads down
             trial = _Comparison.at(working, operators, *now.moved(step), weight)
             if trial.score > now.score:
                 break
             step = step / 2
         else:
             break
-        now = trial
-        if np.abs(step).max() < _SMALLEST_STEP:
+        gain, now = trial.score - now.score, trial
+        if gain < _SMALLEST_GAIN:
             break
     return Fit(now.frame, now.centre, now.score, now.curve)
 
@@ -142,13 +147,26 @@ def refine_upwards(
     last = min(len(start.curve) - 1, working.max_shell)
     while True:
         reach = min(round(last * _FINER) + 1, working.max_shell)
-        fit = replace(fit, curve=curve_at(working, operators, fit, reach))
+        some = _affordable(working, operators, reach)
+        fit = replace(fit, curve=curve_at(working, some, fit, reach))
         agreeing = trusted_shells(fit.curve)
-        fit = refine(working, operators, fit, agreement_weight(working, fit.curve, agreeing),
-                     freedom=freedom)  # fmt: skip
+        weight = agreement_weight(working, fit.curve, agreeing)
         if agreeing <= last or last == working.max_shell:
-            return fit
+            return refine(working, some, fit, weight, freedom=freedom)
+        fit = refine(working, some, fit, weight, freedom=freedom, most_steps=_CLIMBING_STEPS)
         last = agreeing
+
+
+def _affordable(working: WorkingMap, operators: Float64, last: int) -> Float64:
+    """Return all operators, or an even selection where that many copies would take long."""
+    components = int(np.searchsorted(working.shell, last, side="right"))
+    most = max(_MOST_PAIRS // components, _FEWEST_OPERATORS)
+    return operators[_evenly(len(operators), most)]
+
+
+def _evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Return `most` places, or fewer, spread over `count`."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
 def curve_at(working: WorkingMap, operators: Float64, fit: Fit, last: int) -> Float64:
