@@ -74,6 +74,12 @@ def test_cards_are_given_as_they_are_asked_for(machine, device, cards):
     assert all(card.is_gpu for card in backend.cards)
 
 
+def test_the_cards_that_are_used_are_named_in_the_log(machine, caplog):
+    with caplog.at_level(logging.INFO, "napari_ini3d"):
+        choose_backend("gpu:0,2")
+    assert caplog.messages == ["computing on gpu:0 Card 0, gpu:2 Card 2"]
+
+
 def test_a_card_beyond_the_last_is_an_error_that_lists_what_is_there(machine):
     with pytest.raises(DeviceError, match=r"no card 3; choose of gpu:0 \(Card 0\), gpu:1"):
         choose_backend("gpu:0,3")

@@ -40,9 +40,11 @@ class Crew:
         ]
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and leave the memory of the cards to others."""
         for pool in (self._host, *self._pools):
             pool.shutdown(wait=True, cancel_futures=True)
+        for card in self.cards:
+            card.device.release()
 
     def on_host(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> list[Result]:
         """Return what a function gives for each job, computed in the threads of the CPU."""

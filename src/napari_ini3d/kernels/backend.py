@@ -249,7 +249,9 @@ def choose_backend(
     if kind == "cpu":
         return _cpu_backend()
     try:
-        return _gpu_backend(cards, precision, deterministic)
+        backend = _gpu_backend(cards, precision, deterministic)
+        logger.info("computing on %s", ", ".join(card.name for card in backend.cards))
+        return backend
     except DeviceError as error:
         if kind == "gpu":
             raise DeviceError(f"device is {device!r}, but {error}; or use auto or cpu") from error
