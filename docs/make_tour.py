@@ -77,9 +77,12 @@ class Tour:
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Let the window live until something has happened."""
+        from qtpy.QtCore import QEvent
+
         end = time.monotonic() + LONGEST
         while not condition():
             self.app.processEvents()
+            self.app.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # as a running loop does
             time.sleep(0.01)
             if time.monotonic() > end:
                 raise SystemExit(f"waited for {LONGEST:.0f} s in vain")
