@@ -8,9 +8,9 @@ from napari_ini3d.io.check import (
     bad_images,
     check_particles,
     estimate_mask_diameter,
-    estimate_resources,
     judge_contrast,
 )
+from napari_ini3d.io.resources import estimate_resources
 from napari_ini3d.particles import ImageBatch
 from napari_ini3d.settings import InitialModelSettings
 
@@ -140,6 +140,14 @@ def test_an_unreadable_star_file_is_reported_not_raised():
     report = check_particles(Path("nowhere.star"))
     assert not report.ok
     assert "nowhere.star" in report.problems[0]
+
+
+def test_a_large_box_needs_the_memory_of_the_smaller_one_it_is_worked_on_in():
+    settings = InitialModelSettings(mask_diameter=150.0)
+    large = estimate_resources(1000, 512, settings, pixel_size=1.0)
+    small = estimate_resources(1000, 160, settings)
+    assert large.memory_bytes - small.memory_bytes == 3 * 4 * 512**3
+    assert estimate_resources(1000, 512, settings).memory_bytes > 2 * large.memory_bytes
 
 
 def test_prereading_costs_the_images():

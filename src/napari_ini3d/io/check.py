@@ -15,6 +15,7 @@ import scipy.fft
 
 from napari_ini3d.errors import InputError
 from napari_ini3d.io.grids import Grid, particle_grid, working_grid
+from napari_ini3d.io.resources import ResourceEstimate, estimate_resources
 from napari_ini3d.io.stacks import StackReader, inspect_stacks
 from napari_ini3d.io.star import read_particles
 from napari_ini3d.particles import ImageSource, IntArray, OpticsGroup, Particles
@@ -37,7 +38,6 @@ _PROFILE_THRESHOLD = 0.05
 _PROFILE_SIGMAS = 4.0
 _MASK_MARGIN = 1.1
 _FALLBACK_SHARE = 0.8
-_MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,6 @@ class BadImage:
 
     index: int
     reason: BadReason
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceEstimate:
-    """Bytes a run is expected to need."""
-
-    memory_bytes: int
-    disk_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,48 +362,6 @@ def _variance_profile(
     correlation = max(1.0, np.sqrt(2 * np.pi) * _LOW_PASS / source.pixel_size)
     independent = len(index) * np.maximum(1.0, counts / correlation)
     return profile, profile.min() * np.sqrt(2 / independent)
-
-
-def estimate_resources(
-    n_particles: int,
-    box_size: int,
-    settings: InitialModelSettings,
-    *,
-    pixel_size: float | None = None,
-) -> ResourceEstimate:
-    """Estimate the memory and the disk a run needs; n is its box, p the padding factor.
-
-    Memory: 300 MiB for the programs, 700 bytes a particle for its table and records, 16 arrays of
-    p^3 n^3 complex64 / 2 for each class (map, gradient and moments of two halves, accumulators),
-    four batches of 512 images, 512 MiB of tiles; all images with `preread`; the result in the box
-    N of the particles, three times while its symmetry is looked at.
-    Disk: for each written iteration n^3 float32 for each class, 300 bytes a particle for
-    data.star, and a kept state of six maps for each class; three maps of N^3; scratch copies are
-    not counted.
-
-    Parameters
-    ----------
-    n_particles : int
-    box_size : int
-        N, pixels, of the particles.
-    settings : InitialModelSettings
-    pixel_size : float, optional
-        Å, of the particles, from which n follows; left out, n is N.
-    """
-    n = box_size
-    if pixel_size is not None:
-        n = working_grid(Grid(box_size, pixel_size), settings).box_size
-    voxels, result = settings.classes * n**3, 3 * 4 * box_size**3
-    image_bytes = 4 * n**2
-    memory = (
-        812 * _MIB + 700 * n_particles + 4 * 512 * image_bytes + (result if n < box_size else 0)
-    )
-    memory += 16 * 4 * voxels * settings.padding_factor**3
-    if settings.preread:
-        memory += n_particles * image_bytes
-    written = settings.iterations // settings.write_every + 2
-    disk = written * (7 * 4 * voxels + 300 * n_particles) + result + 10 * _MIB
-    return ResourceEstimate(memory, disk)
 
 
 def describe_excess(bad: Sequence[BadImage], n_particles: int, max_excluded: float) -> str | None:

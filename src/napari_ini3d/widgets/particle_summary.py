@@ -13,9 +13,10 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import explain
-from napari_ini3d.io.check import CheckReport, estimate_resources
+from napari_ini3d.io.check import CheckReport
 from napari_ini3d.io.check_summary import check_rows, describe_bad, describe_time, estimated_time
 from napari_ini3d.io.preview import Preview, preview_particles
+from napari_ini3d.io.resources import estimate_resources
 from napari_ini3d.kernels.backend import available_threads
 from napari_ini3d.settings import InitialModelSettings
 
@@ -189,7 +190,9 @@ def _estimate(preview: Preview, order: _Order) -> Iterator[_Looked]:
     """Work out time and memory for other settings in a worker; errors are values."""
     report, settings = preview.report, order.settings
     try:
-        resources = estimate_resources(report.n_particles, report.box_size, settings)
+        resources = estimate_resources(
+            report.n_particles, report.box_size, settings, pixel_size=report.pixel_size
+        )
         again = replace(preview, report=replace(report, resources=resources))
         yield _Looked(order.number, again, estimated_time(report, settings))
     except Exception as error:
