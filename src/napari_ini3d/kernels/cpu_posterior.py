@@ -30,9 +30,9 @@ def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
     power = bits.view(np.float32)
     for j in range(x.shape[0]):
         y = max(x[j], np.float32(-80.0)) * np.float32(1.4426950408889634)
-        i = math.floor(y + np.float32(0.5))
-        f = y - i
-        bits[j] = (np.int32(i) + np.int32(127)) << np.int32(23)
+        i = np.int32(y - np.float32(0.5))  # the nearest: y <= 0, and numbers are cut towards 0
+        f = y - np.float32(i)
+        bits[j] = (i + np.int32(127)) << np.int32(23)
         p = np.float32(1.5403530e-4)
         p = p * f + np.float32(1.3333558e-3)
         p = p * f + np.float32(9.6181291e-3)
@@ -68,14 +68,13 @@ def dense_posterior(
     for b in range(n_images):
         best = _LOWEST
         best_s = 0
-        for s in range(n_shifts):
+        for s in range(n_shifts):  # read only: what is too low is never written
             top = _LOWEST
             for k in range(log_prior.shape[2]):
-                prior = log_prior[b, s, k]
+                part_top = _LOWEST
                 for r in range(k * block, (k + 1) * block):
-                    v = scores[b, s, r] - norm[b, r] + prior
-                    scores[b, s, r] = v
-                    top = max(top, v)
+                    part_top = max(part_top, scores[b, s, r] - norm[b, r])
+                top = max(top, part_top + log_prior[b, s, k])
             row_max[s] = top
             if top > best:
                 best, best_s = top, s
@@ -85,8 +84,10 @@ def dense_posterior(
             if row_max[s] < best - 20:
                 row[:] = 0
                 continue
-            for r in range(n_rotations):
-                row[r] -= best
+            for k in range(log_prior.shape[2]):
+                offset = log_prior[b, s, k] - best
+                for r in range(k * block, (k + 1) * block):
+                    row[r] = min(row[r] - norm[b, r] + offset, np.float32(0))
             _exp_row(row, bits, row)
             part = np.float32(0.0)
             for r in range(n_rotations):
