@@ -119,8 +119,10 @@ def show_map(
     napari.layers.Image
     """
     layer = find_layer(viewer, key or name)
+    statistics = map_statistics(volume)
     if scale is None:
-        scale = _choose_scale(volume, layer)
+        present = None if layer is None else density_scale_of(layer.metadata)
+        scale = density_scale(statistics["std"], present)
     known = {"density_scale": scale, **(metadata or {}), "key": key or name}
     if scale != 1:
         volume = volume * np.float32(scale)
@@ -131,7 +133,8 @@ def show_map(
     _place_again(layer, volume.shape, voxel_size)
     sigma = level_in_sigma(layer)
     layer.data = volume
-    remember(layer, **known, voxel_size=voxel_size, **map_statistics(volume))
+    shown = {name: value * scale for name, value in statistics.items()}
+    remember(layer, **known, voxel_size=voxel_size, **shown)
     set_level_in_sigma(layer, sigma)
     return layer
 
@@ -192,11 +195,6 @@ def set_level_in_sigma(layer: Image, sigma: float) -> None:
     if not _SHADED_WELL[0] <= share <= _SHADED_WELL[1]:
         layer.contrast_limits_range = surface_contrast(level)
         layer.contrast_limits = surface_contrast(level)
-
-
-def _choose_scale(volume: FloatArray, layer: Image | None) -> float:
-    present = None if layer is None else density_scale_of(layer.metadata)
-    return density_scale(map_statistics(volume)["std"], present)
 
 
 def _statistics(layer: Image) -> dict[str, float]:
