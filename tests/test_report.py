@@ -83,6 +83,12 @@ def test_the_page_says_what_was_found(page):
         assert words in text
 
 
+def test_the_page_says_where_the_box_was_not_that_of_the_particles(page, tmp_path):
+    assert "worked on in" not in page
+    folder = make_run(tmp_path / "run", [make_report(1)], working_pixel_size=3.2)
+    assert "worked on in 32 pixels of 3.2 Å" in write_report(folder).read_text(encoding="utf-8")
+
+
 def test_names_of_files_cannot_break_the_page(page):
     assert "run&lt;1&gt;" in page
     assert "a&amp;b.star" in page

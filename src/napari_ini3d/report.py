@@ -140,9 +140,17 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
     cells = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in tiles.items())
     return (
         f"<header><h1>{escape(folder.path.name)}</h1>"
-        f"<p>Initial model from <code>{escape(record.particles)}</code>. "
+        f"<p>Initial model from <code>{escape(record.particles)}</code>{_working_box(history)}. "
         f"The run {escape(history.verdict)}.</p><dl class='tiles'>{cells}</dl></header>"
     )
+
+
+def _working_box(history: RunHistory) -> str:
+    """Say in which box the particles were worked on, where it is not their own."""
+    pixel_size = history.record.working_pixel_size
+    if pixel_size is None:
+        return ""
+    return f", worked on in {history.last.box_size} pixels of {pixel_size:.4g} Å"
 
 
 def _describe_iterations(last: IterationSummary) -> str:

@@ -147,6 +147,9 @@ def summary_text(preview: Preview, seconds: float | None, settings: InitialModel
         f"<b>{report.n_particles:,} particles</b>, {report.box_size} pixels of "
         f"{report.pixel_size:g} Å ({width:.0f} Å), {groups} optics group{'s'[: groups != 1]}"
     ]
+    working = report.working_grid
+    if working is not None and working.box_size < report.box_size:
+        lines.append(f"Worked on in {working}; the result has the particles' own box")
     lines += _lines_of_images(preview)
     if seconds is not None:
         threads = available_threads(settings.threads)
