@@ -188,7 +188,7 @@ class InitialModelSettings:
     scratch: str | None = _setting(
         None,
         "Compute",
-        "Local folder to which the stacks are copied before the run.",
+        "Local folder to which the stacks are copied before the run; for stacks on a slower disk.",
         relion="--scratch_dir",
     )
     max_excluded: float = _setting(
