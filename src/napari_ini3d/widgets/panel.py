@@ -52,8 +52,7 @@ class Panel(QWidget):
         """Colour what is not drawn anew each time."""
 
     def draw(self) -> None:
-        """Draw `view`."""
-        raise NotImplementedError
+        """Draw `view`, where that takes more than to paint what is there."""
 
     def render_picture(self) -> QImage:
         """Return the panel as a picture for print."""
