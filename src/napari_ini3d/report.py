@@ -247,7 +247,7 @@ def _timings(history: RunHistory) -> str:
     stages: defaultdict[str, float] = defaultdict(float)
     for summary in history.summaries:
         for stage, value in summary.seconds.items():
-            if stage != "total":
+            if stage != "total" and "/" not in stage:  # parts are in their stage already
                 stages[stage] += value
     if not stages:
         return ""

@@ -117,6 +117,15 @@ def test_reports_tell_the_story_of_the_run(run):
         assert report.message
 
 
+def test_the_parts_of_the_expectation_take_no_longer_than_the_whole(run):
+    for report in run:
+        parts = [value for name, value in report.seconds.items() if name.startswith("expectation/")]
+        assert len(parts) == 3
+        assert 0 < sum(parts) <= report.seconds["expectation"]
+        stages = [v for k, v in report.seconds.items() if "/" not in k and k != "total"]
+        assert sum(stages) == pytest.approx(report.seconds["total"])
+
+
 def test_the_noise_of_the_images_is_found(run, particles):
     # high in the spectrum there is little but the noise, scaled to variance 1 in the background
     noise = run[-1].sigma2_noise[0, 12:16].mean()

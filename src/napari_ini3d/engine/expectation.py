@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from napari_ini3d.engine.clock import PartClock
 from napari_ini3d.engine.fine_pass import fine_sums
 from napari_ini3d.engine.giving_back import (
     SliceSums,
@@ -22,13 +23,26 @@ from napari_ini3d.engine.tiles import BestPoses, Frame, Tile, TileSums, Weighted
 from napari_ini3d.fourier.transforms import Complex64, Float32
 
 
-def expect(frame: Frame, tile: Tile) -> TileSums:
-    """Return the sums of one tile."""
+def expect(frame: Frame, tile: Tile, clock: PartClock | None = None) -> TileSums:
+    """Return the sums of one tile.
+
+    Parameters
+    ----------
+    frame : Frame
+    tile : Tile
+    clock : PartClock, optional
+        Told when a part is done.
+    """
+    clock = clock or PartClock(running=False)
     weighted = WeightedImages.of(tile)
     weights, summary = _coarse_posterior(frame, tile, weighted)
+    clock.part("coarse comparison")
     if frame.fine_grid is None:
-        return _dense_sums(frame, tile, weighted, weights, summary)
-    return fine_sums(frame, tile, weighted, weights)
+        sums = _dense_sums(frame, tile, weighted, weights, summary)
+    else:
+        sums = fine_sums(frame, tile, weighted, weights)
+    clock.part("fine comparison, giving back")
+    return sums
 
 
 def _coarse_posterior(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d.engine.batches import ImagePreparation, draw_subset, split_into_tiles
+from napari_ini3d.engine.clock import PartClock, StageClock
 from napari_ini3d.engine.crew import Crew
 from napari_ini3d.engine.expectation import expect
 from napari_ini3d.engine.frames import build_frame
@@ -50,22 +51,12 @@ _CLASS_BIAS = 6.0  # log units, at the start of the search
 _LEAST_SHARE = 0.02
 
 
-class _Clock:
-    """Measures the wall time of stages that follow each other."""
+@dataclass(frozen=True, slots=True)
+class _TileResult:
+    """The sums of a tile for each model, and the seconds that a thread spent on its parts."""
 
-    def __init__(self, backend: Backend) -> None:
-        self.seconds: dict[str, float] = {"total": 0.0}
-        self._cards = backend.cards
-        self._last = time.perf_counter()
-
-    def stage(self, name: str) -> None:
-        """End a stage."""
-        for card in self._cards:
-            card.device.synchronise()
-        now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self.seconds["total"] += now - self._last
-        self._last = now
+    sums: list[TileSums]
+    seconds: dict[str, float]
 
 
 class Workshop:
@@ -153,12 +144,12 @@ class Workshop:
         subset = draw_subset(
             self.geometry.n_particles, state.drawn, plan.subset_size, self.settings.seed
         )
-        clock = _Clock(self.backend)
+        clock = StageClock(self.backend)
         with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
             frames = self._frames(state, plan)
             clock.stage("slices")
-            sums = self._expect(state, plan, frames, subset)
-            clock.stage("expectation")
+            sums, parts = self._expect(state, plan, frames, subset)
+            clock.stage("expectation", parts)
             updates = self._crew.on_host(
                 lambda each: self._maximise(plan, *each),
                 zip(state.models, frames[0], sums, strict=True),
@@ -240,8 +231,8 @@ class Workshop:
 
     def _expect(
         self, state: EngineState, plan: Plan, frames: list[list[Frame]], subset: IntArray
-    ) -> list[IterationSums]:
-        """Return the sums over a subset, for each model, on the host."""
+    ) -> tuple[list[IterationSums], dict[str, float]]:
+        """Return the sums over a subset, for each model, on the host; and the time of the parts."""
         n_shells, n_groups = self.source.box_size // 2 + 1, len(self._particles.optics)
         totals = []
         for card, on_card in zip(self.backend.cards, frames, strict=True):
@@ -253,11 +244,15 @@ class Workshop:
         tile_size = min(self._tile_size(on_card) for on_card in frames)
         tiles = split_into_tiles(subset, self._particles.optics_index, tile_size)
         batches = self.source.batches(tiles)
+        seconds: defaultdict[str, float] = defaultdict(float)  # of all threads
         for i, found in self._crew.compute(lambda i, batch: works[i](batch), batches):
             with self.backend.cards[i].device.enter():
-                for total, tile_sums in zip(totals[i], found, strict=True):
+                for total, tile_sums in zip(totals[i], found.sums, strict=True):
                     total.add(tile_sums)
-        return self._gathered(totals)
+            for name, value in found.seconds.items():
+                seconds[name] += value
+        parts = {name: value / self._crew.per_card for name, value in seconds.items()}
+        return self._gathered(totals), parts
 
     def _gathered(self, totals: list[list[IterationSums]]) -> list[IterationSums]:
         """Return the sums of all cards, for each model, on the host."""
@@ -272,16 +267,18 @@ class Workshop:
 
     def _tile_work(
         self, state: EngineState, plan: Plan, frames: list[Frame]
-    ) -> Callable[[ImageBatch], list[TileSums]]:
+    ) -> Callable[[ImageBatch], _TileResult]:
         found, sigma2 = state.assignments, state.models[0].sigma2  # starts share the noise
         bias = self._class_bias(state, plan, frames[0].n_classes)
         preparation = replace(self.preparation, backend=frames[0].backend)
 
-        def work(batch: ImageBatch) -> list[TileSums]:
+        def work(batch: ImageBatch) -> _TileResult:
+            clock = PartClock(running=not preparation.backend.is_gpu)
             i = batch.index
             origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)
             tile = preparation.tile(batch, frames[0].disk, origins, sigma2, bias(i))
-            return [expect(frame, tile) for frame in frames]
+            clock.part("images made ready")
+            return _TileResult([expect(frame, tile, clock) for frame in frames], clock.seconds)
 
         return work
 

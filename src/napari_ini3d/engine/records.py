@@ -60,7 +60,8 @@ class IterationReport:
     converged : bool
         The run has settled before its iterations were used up; this is its last report.
     seconds : mapping
-        Wall time per stage of this iteration.
+        Wall time per stage of this iteration, all under "total"; as "stage/part" what the threads
+        spent on a part of a stage, over their number (not on a GPU, which is not waited for).
     assignments : Assignments
         The state of all particles after this iteration.
     state : EngineState
