@@ -60,9 +60,19 @@ def test_later_iterations_are_forgotten(folder):
 def test_what_is_missing_or_broken_is_said(folder):
     with pytest.raises(RunFolderError, match="no map of class 2 at iteration 9"):
         read_history(folder, 9, 1)
-    write_history(folder, 9, make_volume()[None], 3.0)
+    write_history(folder, 9, np.stack([make_volume(), make_volume()]), 3.0)
     with pytest.raises(RunFolderError, match=r"it009\.npz cannot be read"):
-        read_history(folder, 9, 1)
+        read_history(folder, 9, 2)
     (folder.path / "history" / "it009.npz").write_bytes(b"cut")
     with pytest.raises(RunFolderError, match=r"it009\.npz cannot be read"):
         read_history(folder, 9, 0)
+
+
+def test_the_one_map_of_classes_that_have_not_parted_yet_is_that_of_each(folder):
+    write_history(folder, 1, make_volume()[None], 3.0)
+    write_history(folder, 2, np.stack([make_volume(), make_volume(2.0)]), 3.0)
+    first, second = (read_history(folder, 1, k)[0] for k in (0, 1))
+    np.testing.assert_array_equal(first, second)
+    parted = [read_history(folder, 2, k)[0] for k in (0, 1)]
+    assert not np.array_equal(*parted)
+    assert history_iterations(folder, 1) == [1, 2]

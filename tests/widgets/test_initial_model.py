@@ -327,3 +327,14 @@ def test_no_text_is_cut_off(widget, qtbot):
     for label in widget.form.findChildren(QWidget):
         if type(label).__name__ == "QLabel" and label.isVisible():
             assert label.width() >= label.minimumSizeHint().width(), label.text()
+
+
+def test_a_dock_that_is_opened_again_has_what_stood_in_the_form(viewer, widget, dataset, qtbot):
+    choose(widget, qtbot, dataset)
+    widget.form.fields["classes"].value = 3
+    until(qtbot, lambda: widget.session.choice and widget.session.choice.settings.classes == 3)
+    again = InitialModelWidget(viewer)
+    viewer.window.add_dock_widget(again, name="Initial model again")
+    assert again.form.particles.text == str(dataset)
+    assert again.form.output.text == widget.form.output.text
+    assert again.form.fields["classes"].value == 3

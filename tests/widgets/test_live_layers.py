@@ -12,6 +12,7 @@ from napari_ini3d.io.progress import IterationSummary
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.layers import LazyFrames, density_scale_of, particle_layer
 from napari_ini3d.widgets.background import Progress
+from napari_ini3d.widgets.layer_choice import LayerChoice
 from napari_ini3d.widgets.live_layers import LiveLayers
 from napari_ini3d.widgets.viewing import add_layers
 from napari_ini3d.writer import write_layer
@@ -145,3 +146,18 @@ def test_a_viewer_that_is_gone_is_left_alone(tmp_path):
     layers.show(progress_of(1, make_volume()))
     layers.look_at_newest()
     assert layers.shown_iteration() is None
+
+
+def test_what_is_selected_is_what_is_shown(model, tmp_path, qapp):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    layers = LiveLayers(ref(model))
+    layers.begin(folder.path)
+    write_history(folder, 1, make_volume()[None], 2.0)
+    layers.show(progress_of(1, make_volume()))
+    model.layers.selection.active = model.layers["run"]
+    layers.look_back()
+    assert model.layers.selection.active.name == "run, iterations"
+    layers.look_at_newest()
+    assert model.layers.selection.active.name == "run"
+    assert LayerChoice(ref(model)).layer is model.layers["run"], "the one that is visible"

@@ -75,3 +75,18 @@ def test_the_end_of_a_run_is_said():
 )
 def test_the_beginning_of_a_run_is_said(state, begun, text):
     assert beginning_text(state, begun=begun) == text
+
+
+def test_of_several_classes_the_result_is_named():
+    done = iterations(3, converged=True, message="settled", classes=2)
+    done[-1] = replace(done[-1], class_shares=[0.34, 0.66])
+    text = status_text(done, "idle", SETTINGS)
+    assert text.endswith("settled · the result is class 2, with 66% of the particles")
+
+
+def test_nothing_is_said_of_the_time_left_before_it_can_be_told():
+    compiling = iterations(1, seconds=20.0)
+    assert "left" not in status_text(compiling, "running", SETTINGS)
+    later = compiling + [replace(s, iteration=s.iteration + 1) for s in iterations(2, seconds=1.0)]
+    assert remaining_seconds(later, 13) == pytest.approx(10.0)
+    assert "left" in status_text(later, "running", SETTINGS)

@@ -387,3 +387,18 @@ def test_iterations_are_looked_back_at_and_the_newest_is_followed(
 def test_looking_back_at_nothing_is_refused(session, tmp_path):
     with pytest.raises(RunFolderError, match="holds no map yet"):
         session.layers.look_back(tmp_path)
+
+
+def test_iterations_are_counted_while_a_map_is_being_drawn(
+    session, few_particles, tmp_path, qtbot, monkeypatch
+):
+    monkeypatch.setattr(session, "_is_resting", lambda: True)
+    counted = []
+    session.counted.connect(lambda: counted.append(len(session.summaries)))
+    session.start(few_particles, tmp_path / "run", LONG)
+    until(qtbot, lambda: len(session.summaries) >= 5)
+    assert session.latest is None, "no map was shown"
+    assert counted
+    session.stop()
+    monkeypatch.undo()
+    until_idle(qtbot, session)

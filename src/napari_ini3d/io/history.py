@@ -60,6 +60,8 @@ def read_history(
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Return the map (m, m, m) of a class (from 0) after an iteration, and its voxel size in Å.
 
+    Annealed classes are one map at first: where there is but one, it is that of every class.
+
     Raises
     ------
     RunFolderError
@@ -85,7 +87,9 @@ def read_history(
 def _read_small(path: Path, class_index: int) -> tuple[npt.NDArray[np.float32], float]:
     try:
         arrays = load_arrays(path)
-        volume = arrays["maps"][class_index].astype(np.float32) * np.float32(arrays["peak"])
+        maps = arrays["maps"]
+        chosen = maps[0 if len(maps) == 1 else class_index]
+        volume = chosen.astype(np.float32) * np.float32(arrays["peak"])
         return volume, float(arrays["voxel_size"])
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise RunFolderError(

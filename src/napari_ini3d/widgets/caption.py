@@ -25,6 +25,7 @@ class Caption:
             return
         if overlay.text != text:
             overlay.text = text
+            overlay.position = "bottom_left"  # notifications come at the right
         overlay.visible = bool(text)
         self.written = text
 

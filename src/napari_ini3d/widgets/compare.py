@@ -27,6 +27,7 @@ from napari_ini3d.comparison import MapComparison, compare_maps
 from napari_ini3d.errors import Ini3dError, MapError
 from napari_ini3d.layers import density_scale_of
 from napari_ini3d.widgets.curves import FscPlot
+from napari_ini3d.widgets.docking import share_place
 from napari_ini3d.widgets.layer_choice import LayerChoice
 from napari_ini3d.widgets.map_changes import add_beside
 from napari_ini3d.widgets.placement import (
@@ -82,6 +83,11 @@ class CompareWidget(QWidget):
         self._lay_out()
         self._connect(real)
         self.refresh()
+
+    def showEvent(self, event: object) -> None:
+        """Share the place of the plugin's docks."""
+        super().showEvent(event)
+        share_place(self)
 
     def sizeHint(self) -> QSize:
         """Return a width that leaves the picture room on a small screen."""

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d.errors import Ini3dError, RunFolderError
 from napari_ini3d.widgets.course import CoursePanel
+from napari_ini3d.widgets.docking import share_place
 from napari_ini3d.widgets.export import ExportButton
 from napari_ini3d.widgets.map_pictures import MapPictures
 from napari_ini3d.widgets.panel import Panel
@@ -282,6 +283,7 @@ class ConvergenceWidget(QWidget):
     def showEvent(self, event: object) -> None:
         """Follow runs that were started elsewhere, from now on."""
         super().showEvent(event)
+        share_place(self)
         self._poll_or_not()
 
     def hideEvent(self, event: object) -> None:

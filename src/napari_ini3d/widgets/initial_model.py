@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
@@ -15,6 +16,7 @@ from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io.run_removal import delete_run
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.layers import METADATA_KEY
+from napari_ini3d.widgets.docking import share_place
 from napari_ini3d.widgets.fields import label_of
 from napari_ini3d.widgets.form import SettingsForm
 from napari_ini3d.widgets.log_view import LogView
@@ -82,6 +84,11 @@ class InitialModelWidget(QWidget):
         self._connect()
         self._take_up()
 
+    def showEvent(self, event: object) -> None:
+        """Share the place of the plugin's docks."""
+        super().showEvent(event)
+        share_place(self)
+
     # -- what is shown ----------------------------------------------------------------------
 
     def validate(self, *, strict: bool = False) -> dict[str, str]:
@@ -107,11 +114,17 @@ class InitialModelWidget(QWidget):
     def _on_changed(self) -> None:
         """React to a change once the user pauses."""
         problems = self.validate()
+        self._keep_choice()
         self._find_resumable()
         if not problems.keys() - {PARTICLES, OUTPUT}:
             self.summary.estimate_again(self.form.settings())
         if self.circle.shown:
             self.circle.resize(self._mask_diameter())
+
+    def _keep_choice(self) -> None:
+        """Keep what stands in the form, for a dock that is opened after this one was closed."""
+        with suppress(SettingsError):
+            self.session.choice = self.form.choice()
 
     def _on_particles(self, text: str) -> None:
         path = Path(text) if text.endswith(".star") else None
@@ -315,7 +328,9 @@ class InitialModelWidget(QWidget):
             self.destroyed.connect(functools.partial(_let_go, self._viewer, self._on_layer))
 
     def _take_up(self) -> None:
-        """Begin with the particles that are open already, or with the run that goes on."""
+        """Begin with what stood in the form before, or with the particles that are open."""
+        if self.session.choice is not None:
+            self.apply(self.session.choice)
         viewer = self._viewer()
         for layer in [] if viewer is None else viewer.layers:
             self._take_particles(layer)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class LayerChoice(QComboBox):
     """The map layers of a viewer, the newest first; it follows the viewer's list.
 
+    Where nothing is chosen yet, the newest that is visible is.
+
     Parameters
     ----------
     viewer : weak reference to a napari viewer
@@ -81,7 +83,8 @@ class LayerChoice(QComboBox):
         for index, layer in enumerate(layers):
             self.addItem(layer.name)
             self.setItemData(index, layer.name, 3)  # the whole name as tooltip
-        index = next((i for i, layer in enumerate(layers) if layer is before), 0)
+        seen = next((i for i, layer in enumerate(layers) if layer.visible), 0)
+        index = next((i for i, layer in enumerate(layers) if layer is before), seen)
         self.setCurrentIndex(index if layers else -1)
         self.blockSignals(False)
         self._tell()

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from napari_ini3d.particles import FloatArray, IntArray
     from napari_ini3d.widgets.background import Progress
 
-_IMAGES = ("particles", "ctf", "particle mask")  # kinds of layers
+_IN_THE_WAY = ("particles", "ctf", "particle mask", "map", "run", "axes")  # kinds of layers
 
 
 class LiveLayers(QObject):
@@ -85,7 +85,7 @@ class LiveLayers(QObject):
         return any(layer.visible for layer in self._history())
 
     def begin(self, folder: Path) -> None:
-        """Get ready for a run; the maps of the one before are hidden."""
+        """Get ready for a run; once it has a map, those of others are hidden."""
         if folder != self._folder:
             _set_visible([*self._newest(), *self._history()], visible=False)
         self._folder, self._n_classes = folder, 1
@@ -131,15 +131,13 @@ class LiveLayers(QObject):
             )
         self._n_classes = max(self._n_classes, _count_classes(self._folder))
         self._bring_history_up_to_date(viewer, make=True)
-        _set_visible(self._history(), visible=True)
-        _set_visible(self._newest(), visible=False)
+        self._swap(self._newest(), self._history())
         self._newest_hidden = True
         self._tell()
 
     def look_at_newest(self) -> None:
         """Show the newest maps again."""
-        _set_visible(self._history(), visible=False)
-        _set_visible(self._newest(), visible=True)
+        self._swap(self._history(), self._newest())
         self._newest_hidden = False
         self._tell()
 
@@ -174,6 +172,15 @@ class LiveLayers(QObject):
         if viewer is None or not self.looking_back:
             return None
         return shown_iteration(viewer, layers[0])
+
+    def _swap(self, hidden: list[Image], shown: list[Image]) -> None:
+        """Show some layers instead of others; what was selected of these is of those then."""
+        viewer = self._viewer()
+        was_active = viewer is not None and viewer.layers.selection.active in hidden
+        _set_visible(hidden, visible=False)
+        _set_visible(shown, visible=True)
+        if viewer is not None and shown and was_active:
+            viewer.layers.selection.active = shown[0]
 
     def _on_view(self, _event: Any) -> None:
         """See what is shown after the user has moved the slider, or hidden or removed a layer."""
@@ -226,9 +233,17 @@ class LiveLayers(QObject):
             scale=None,
         )
         if not known:
-            _hide_images(viewer)
+            self._hide_others(viewer)
             layer.visible = visible
             layer.events.visible.connect(self._on_view)
+
+    def _hide_others(self, viewer: Any) -> None:
+        """Hide particles, which in 3D would cut through the map, and what lies in its place."""
+        ours = {id(layer) for layer in (*self._newest(), *self._history())}
+        for layer in viewer.layers:
+            kind = layer.metadata.get(METADATA_KEY, {}).get("kind")
+            if kind in _IN_THE_WAY and id(layer) not in ours:
+                layer.visible = False
 
     def _bring_history_up_to_date(self, viewer: Any, *, make: bool = False) -> None:
         for k in range(self._n_classes):
@@ -300,13 +315,6 @@ def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]
     remember(layer, iterations=iterations)
     if follow:
         show_iteration(viewer, layer, iterations[-1])
-
-
-def _hide_images(viewer: Any) -> None:
-    """Hide particles and what is shown with them: in 3D they would cut through the map."""
-    for layer in viewer.layers:
-        if layer.metadata.get(METADATA_KEY, {}).get("kind") in _IMAGES:
-            layer.visible = False
 
 
 def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:

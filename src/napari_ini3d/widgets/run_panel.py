@@ -18,6 +18,9 @@ from napari_ini3d.widgets.run_status import (
 )
 from napari_ini3d.widgets.session import RunSession
 
+_PAUSE = "Hold after the iteration in hand. Memory stays taken."
+_CONTINUE = "Let the run go on from where it is held."
+
 
 class RunPanel(QWidget):
     """Starts, holds, stops and resumes a run, and says how it stands.
@@ -59,6 +62,7 @@ class RunPanel(QWidget):
         self.resume.setEnabled(not busy and self.resumable is not None)
         self.pause.setEnabled(state in ("running", "paused"))
         self.pause.setText("Continue" if state == "paused" else "Pause")
+        self.pause.setToolTip(f"<p>{_CONTINUE if state == 'paused' else _PAUSE}</p>")
         self.stop.setEnabled(state in ("running", "paused"))
         self.look_back.setEnabled(bool(self._session.summaries))
         self.look_back.setChecked(self._session.layers.looking_back)
@@ -128,6 +132,7 @@ class RunPanel(QWidget):
         self.look_back.clicked.connect(self._on_look_back)
         self._session.state_changed.connect(self._on_session)
         self._session.progressed.connect(self._on_session)
+        self._session.counted.connect(self.refresh)
         self._session.layers.changed.connect(self._on_layers)
 
     def _on_layers(self) -> None:
@@ -152,7 +157,6 @@ class RunPanel(QWidget):
     def _explain(self) -> None:
         for widget, text in (
             (self.run, "Start a run with these settings; its files are written to the folder."),
-            (self.pause, "Hold after the iteration in hand. Memory stays taken."),
             (self.stop, "End after the iteration in hand and write its maps; can be resumed."),
             (self.resume, "Go on with the run in the output folder, from its last iteration."),
             (

@@ -20,6 +20,7 @@ STAGES = {
     "final": "last pass over all particles",
 }
 _RECENT = 5  # iterations whose time is taken for those to come
+_TELLING = 3  # before that, the first one, in which loops are compiled, tells nothing of others
 
 
 def expected_end(summaries: list[IterationSummary], settings: InitialModelSettings | None) -> int:
@@ -32,7 +33,7 @@ def expected_end(summaries: list[IterationSummary], settings: InitialModelSettin
 
 def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float:
     """Return the time to the expected end, as long as iterations take what the last few took."""
-    recent = [summary.total_seconds for summary in summaries[-_RECENT:]]
+    recent = [summary.total_seconds for summary in summaries[1:][-_RECENT:] or summaries]
     return (expected - summaries[-1].iteration) * sum(recent) / len(recent)
 
 
@@ -61,7 +62,7 @@ def status_text(
     words.append(STAGES.get(last.phase, last.phase))
     if math.isfinite(resolution):
         words.append(f"{resolution:.1f} Å")
-    if state == "running" and expected > last.iteration:
+    if state == "running" and expected > last.iteration and len(summaries) >= _TELLING:
         left = remaining_seconds(summaries, expected)
         end = time.strftime("%H:%M", time.localtime(time.time() + left))
         words.append(f"about {describe_time(left)} left (until {end})")
@@ -82,8 +83,17 @@ def beginning_text(state: str, *, begun: bool) -> str:
 
 def _end_text(last: IterationSummary) -> str:
     if is_done(last):
-        return f"Finished after {last.iteration} iterations: {last.message}"
+        return f"Finished after {last.iteration} iterations: {last.message}{_result_text(last)}"
     return f"Stopped after iteration {last.iteration} ({last.message}); it can be resumed"
+
+
+def _result_text(last: IterationSummary) -> str:
+    """Say which of several classes is the result."""
+    if len(last.class_shares) < 2:
+        return ""
+    share = max(last.class_shares)
+    best = last.class_shares.index(share)
+    return f" · the result is class {best + 1}, with {share:.0%} of the particles"
 
 
 def _has_symmetry_to_find(settings: InitialModelSettings | None) -> bool:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_ini3d.settings import InitialModelSettings
+    from napari_ini3d.widgets.memory import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class RunSession(QObject):
         "idle", "running", "paused" or "stopping".
     progressed : Progress
         The newest iteration; those before it since the last one are in `summaries`.
+    counted
+        Iterations have been added to `summaries`, drawn or not.
     failed : BaseException
         What went wrong; the run is over.
     finished : Path
@@ -89,10 +92,13 @@ class RunSession(QObject):
         Iterations whose maps were not shown because newer ones had come.
     log : LogTail
     layers : LiveLayers
+    choice : Choice or None
+        What stood in the form, for a dock that is opened again.
     """
 
     state_changed = Signal(str)
     progressed = Signal(object)
+    counted = Signal()
     failed = Signal(object)
     finished = Signal(object)
 
@@ -105,6 +111,7 @@ class RunSession(QObject):
         self.error: BaseException | None = None
         self.dropped = 0
         self.log = LogTail()
+        self.choice: Choice | None = None
         self.layers = LiveLayers(ref(viewer))
         self._viewer = ref(viewer)
         self._activity = Activity()
@@ -257,10 +264,12 @@ class RunSession(QObject):
             return
         if run.stopping and self.state != "stopping":  # napari asked the worker to quit
             self._change_state("stopping")
-        if self._is_resting():
-            return
-        delivery = run.mailbox.take()
-        self.summaries += run.take_summaries()
+        new = run.take_summaries()
+        self.summaries += new
+        resting = self._is_resting()
+        if new:
+            self.counted.emit()
+        delivery = None if resting else run.mailbox.take()
         if delivery is not None:
             self.dropped += delivery.dropped
             self._show(delivery.item.with_dropped(delivery.dropped))

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ini3d.widgets.desk import Desk
+from napari_ini3d.widgets.docking import share_place
 from napari_ini3d.widgets.judge_panel import JudgePanel
 from napari_ini3d.widgets.placement import trial_of
 from napari_ini3d.widgets.symmetry_aligning import AligningControl
@@ -60,6 +61,12 @@ class SymmetryWidget(QWidget):
     def layer(self) -> Image | None:
         """The layer that is worked on."""
         return self.desk.layer
+
+    def showEvent(self, event: object) -> None:
+        """Share the place of the plugin's docks, and show the axes again."""
+        super().showEvent(event)
+        share_place(self)
+        self.finding.redraw()
 
     def sizeHint(self) -> QSize:
         """Return a width that leaves the picture room on a small screen."""

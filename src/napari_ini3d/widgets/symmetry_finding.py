@@ -13,6 +13,7 @@ from napari_ini3d.geometry.symmetry import PointGroup
 from napari_ini3d.symmetry.records import GroupCandidate, SymmetryReport
 from napari_ini3d.widgets import axes_layers, symmetry_work
 from napari_ini3d.widgets.desk import Desk
+from napari_ini3d.widgets.docking import is_put_away
 from napari_ini3d.widgets.placement import MapAxes, known, voxel_size_of
 from napari_ini3d.widgets.symmetry_panels import AlignPanel, AxesPanel, FindPanel
 from napari_ini3d.widgets.tasks import Ticket
@@ -50,6 +51,8 @@ class FindingControl(QObject):
         """Show the axes that are wanted at the map, and no others."""
         layer, viewer = self._desk.layer, self._desk.viewer
         if layer is None or viewer is None or self._desk.comparison.active:
+            return
+        if is_put_away(self._axes):  # nobody asked for axes of what is opened meanwhile
             return
         found = self._axes_of(layer) if self._axes.symmetry.isChecked() else None
         self._axes.explain(found.axes if found is not None else ())

@@ -131,12 +131,12 @@ class ImposingControl(QObject):
             key=f"{aligned.unique_id}: {judgement.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
-        new.visible = False  # in one place with the aligned one it would only be mistaken for it
+        new.visible, aligned.visible = True, False  # in one place they would be mistaken
         original = _source_of(desk.viewer, aligned)
         self._impositions[aligned] = Imposition(ref(original), ref(aligned), ref(new), imposed)
         self._impositions[new] = self._impositions[aligned]
-        desk.choice.choose(aligned)
-        self._take_up(aligned)
+        desk.choice.choose(new)  # what is saved or flipped next
+        self._take_up(new)
         self.judged.emit()
         self.compare(True)
         if not judgement.holds:
