@@ -161,3 +161,16 @@ def test_what_is_selected_is_what_is_shown(model, tmp_path, qapp):
     layers.look_at_newest()
     assert model.layers.selection.active.name == "run"
     assert LayerChoice(ref(model)).layer is model.layers["run"], "the one that is visible"
+
+
+def test_of_a_run_that_was_opened_again_the_newest_is_its_last_iteration(model, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    for iteration in (1, 2, 3):
+        write_history(folder, iteration, make_volume()[None], 2.0)
+    layers = LiveLayers(ref(model))
+    layers.look_back(folder.path)
+    layers.show_iteration(1)
+    layers.look_at_newest()
+    assert layers.shown_iteration() == 3
+    assert model.layers["run, iterations"].visible

@@ -136,9 +136,13 @@ class LiveLayers(QObject):
         self._tell()
 
     def look_at_newest(self) -> None:
-        """Show the newest maps again."""
-        self._swap(self._history(), self._newest())
-        self._newest_hidden = False
+        """Show the newest maps again; of a run that was opened again, its last iteration."""
+        viewer, history = self._viewer(), self._history()
+        if self._newest():
+            self._swap(history, self._newest())
+            self._newest_hidden = False
+        elif viewer is not None and history:
+            show_iteration(viewer, history[0], history[0].metadata[METADATA_KEY]["iterations"][-1])
         self._tell()
 
     def forget(self, folder: Path) -> None:
