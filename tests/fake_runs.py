@@ -126,3 +126,29 @@ def use_fake_engine(monkeypatch, seconds=0.0):
     monkeypatch.setattr(jobs, "reconstruct", reconstruct)
     monkeypatch.setattr(jobs, "EngineState", FakeState)
     monkeypatch.setattr(jobs, "write_report", lambda folder: folder.report_path.touch())
+
+
+def posed_particles(pixel_size, box_size):
+    """The text of a STAR file with two particles that have poses."""
+    return f"""
+data_optics
+
+loop_
+_rlnOpticsGroup #1
+_rlnImagePixelSize #2
+_rlnImageSize #3
+1 {pixel_size} {box_size}
+
+data_particles
+
+loop_
+_rlnImageName #1
+_rlnOpticsGroup #2
+_rlnAngleRot #3
+_rlnAngleTilt #4
+_rlnAnglePsi #5
+_rlnOriginXAngst #6
+_rlnOriginYAngst #7
+1@stack.mrcs 1 10.0 20.0 30.0 1.5 -2.5
+2@stack.mrcs 1 -110.0 77.0 130.0 0.0 4.0
+"""

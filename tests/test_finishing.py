@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 
+from fake_runs import posed_particles
 from napari_ini3d import report
 from napari_ini3d.finishing import finish_symmetry
 from napari_ini3d.geometry.euler import euler_to_matrix
@@ -18,30 +19,7 @@ from napari_ini3d.symmetry.impose import impose_symmetry
 from symmetry_phantoms import VOXEL, known_map
 
 ITERATION = 7
-
-
-STAR = """
-data_optics
-
-loop_
-_rlnOpticsGroup #1
-_rlnImagePixelSize #2
-_rlnImageSize #3
-1 3.0 48
-
-data_particles
-
-loop_
-_rlnImageName #1
-_rlnOpticsGroup #2
-_rlnAngleRot #3
-_rlnAngleTilt #4
-_rlnAnglePsi #5
-_rlnOriginXAngst #6
-_rlnOriginYAngst #7
-1@stack.mrcs 1 10.0 20.0 30.0 1.5 -2.5
-2@stack.mrcs 1 -110.0 77.0 130.0 0.0 4.0
-"""
+STAR = posed_particles(3.0, 48)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fake_runs import BOX, VOXEL, FakeState, fake_reconstruct
+from fake_runs import BOX, VOXEL, FakeState, fake_reconstruct, posed_particles
 from napari_ini3d import jobs
 from napari_ini3d.finishing import finish_symmetry
 from napari_ini3d.fourier.resample import resize_map
@@ -20,27 +20,7 @@ from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_p
 from symmetry_phantoms import known_map
 
 OWN_BOX, OWN_PIXEL = 128, 1.0  # as wide as the maps of the stand-in for the engine
-STAR = """
-data_optics
-
-loop_
-_rlnOpticsGroup #1
-_rlnImagePixelSize #2
-_rlnImageSize #3
-1 1.5 96
-
-data_particles
-
-loop_
-_rlnImageName #1
-_rlnOpticsGroup #2
-_rlnAngleRot #3
-_rlnAngleTilt #4
-_rlnAnglePsi #5
-_rlnOriginXAngst #6
-_rlnOriginYAngst #7
-1@stack.mrcs 1 10.0 20.0 30.0 1.5 -2.5
-"""
+STAR = posed_particles(1.5, 96)
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=3, write_every=1, threads=1)
 
 

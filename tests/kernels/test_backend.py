@@ -7,7 +7,12 @@ import pytest
 import fake_cupy
 from napari_ini3d.errors import DeviceError, SettingsError
 from napari_ini3d.kernels import cpu
-from napari_ini3d.kernels.backend import available_threads, choose_backend, list_gpus
+from napari_ini3d.kernels.backend import (
+    available_threads,
+    check_device,
+    choose_backend,
+    list_gpus,
+)
 
 
 @pytest.fixture
@@ -83,6 +88,24 @@ def test_the_cards_that_are_used_are_named_in_the_log(machine, caplog):
 def test_a_card_beyond_the_last_is_an_error_that_lists_what_is_there(machine):
     with pytest.raises(DeviceError, match=r"no card 3; choose of gpu:0 \(Card 0\), gpu:1"):
         choose_backend("gpu:0,3")
+
+
+@pytest.mark.parametrize("device", ["gpu:0,3", "gpu:one", "gpu:7"])
+def test_a_form_refuses_the_devices_that_a_run_would_in_the_same_words(machine, device):
+    said = []
+    for refuse in (choose_backend, check_device):
+        with pytest.raises((DeviceError, SettingsError)) as error:
+            refuse(device)
+        said.append((type(error.value), str(error.value)))
+    assert said[0] == said[1]
+
+
+def test_a_device_is_checked_without_compiling_for_it(machine, monkeypatch):
+    import napari_ini3d.kernels.gpu as gpu
+
+    monkeypatch.setattr(gpu, "make_backend", lambda *_, **__: pytest.fail("compiled"))
+    for device in ("auto", "cpu", "gpu", "gpu:1", "gpu:0,2"):
+        check_device(device)
 
 
 @pytest.mark.parametrize("fault", ["no card", "no driver"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ from napari_ini3d.engine.giving_back import (
 )
 from napari_ini3d.engine.tiles import BestPoses, Frame, Tile, TileSums, WeightedImages
 from napari_ini3d.fourier.transforms import Complex64, Float32
-from napari_ini3d.geometry.sampling import CHILDREN
+from napari_ini3d.geometry.sampling import CHILDREN, child_rotations
 from napari_ini3d.particles import IntArray
 
 
@@ -73,17 +72,9 @@ def _significant_pairs(frame: Frame, weights: Float32) -> _Poses:
     return _Poses(
         xp.repeat(image, CHILDREN).astype(np.int32),
         xp.repeat(row // block, CHILDREN).astype(np.int32),
-        _children_of(row % block, frame.grid.n_psi, xp).astype(np.int32),
+        child_rotations(row % block, frame.grid.n_psi, xp=xp).ravel().astype(np.int32),
         xp.repeat(shift[image, place], CHILDREN),
     )
-
-
-def _children_of(rotation: IntArray, n_psi: int, xp: Any) -> IntArray:
-    """Return the children of N rotations, (8 N,); see `geometry.sampling`."""
-    first = rotation // n_psi * (8 * n_psi) + rotation % n_psi * 2
-    offset = xp.arange(4)[:, None] * (2 * n_psi) + xp.arange(2)
-    children: IntArray = (first[:, None] + offset.ravel()).ravel()
-    return children
 
 
 def _fine_scores(frame: Frame, poses: _Poses, weighted: WeightedImages) -> tuple[Float32, Float32]:

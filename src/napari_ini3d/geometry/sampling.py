@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,9 @@ def rotation_grid(order: int) -> RotationGrid:
     return RotationGrid(order, matrices.reshape(-1, 3, 3).astype(np.float32))
 
 
-def child_rotations(index: npt.NDArray[np.int64], n_psi: int) -> npt.NDArray[np.int64]:
+def child_rotations(
+    index: npt.NDArray[np.int64], n_psi: int, *, xp: Any = np
+) -> npt.NDArray[np.int64]:
     """Return the indices (..., 8) of the children, in the grid of the next order.
 
     Parameters
@@ -77,11 +80,13 @@ def child_rotations(index: npt.NDArray[np.int64], n_psi: int) -> npt.NDArray[np.
         Rotations of a grid.
     n_psi : int
         In-plane angles of that grid.
+    xp : module
+        Whose array `index` is.
     """
-    direction, psi = np.divmod(index, n_psi)
-    d = 4 * direction[..., None, None] + np.arange(4)[:, None]
-    p = 2 * psi[..., None, None] + np.arange(2)[None, :]
-    return (d * (2 * n_psi) + p).reshape(*index.shape, CHILDREN)
+    d = 4 * (index // n_psi)[..., None, None] + xp.arange(4)[:, None]
+    p = 2 * (index % n_psi)[..., None, None] + xp.arange(2)[None, :]
+    children: npt.NDArray[np.int64] = (d * (2 * n_psi) + p).reshape(*index.shape, CHILDREN)
+    return children
 
 
 def shift_grid(extent: float, step: float) -> npt.NDArray[np.float32]:

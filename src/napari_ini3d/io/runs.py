@@ -60,10 +60,8 @@ class RunRecord:
         ISO 8601, local time with its offset.
     particles : str
         Absolute path of the STAR file.
-    particles_sha256 : str
-        Of the STAR file, so that a resumed run can tell whether it has changed.
-    n_particles : int
-        Rows of the STAR file.
+    particles_sha256, n_particles : str, int
+        Of the STAR file, so that a resumed run can tell whether it has changed; its rows.
     excluded : tuple of int
         Rows that were set aside, counted from 0.
     mask_estimated : bool

@@ -7,6 +7,7 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -216,11 +217,10 @@ class GpuInfo:
 def list_gpus() -> list[GpuInfo]:
     """Return the cards a run can be given; an empty list where there are none, or no CuPy."""
     try:
-        from napari_ini3d.kernels.gpu import find_gpus
-
-        return find_gpus()
-    except (ImportError, DeviceError):
+        found: list[GpuInfo] = _import_gpu().find_gpus()
+    except DeviceError:
         return []
+    return found
 
 
 def choose_backend(
@@ -249,16 +249,36 @@ def choose_backend(
     if kind == "cpu":
         return _cpu_backend()
     try:
-        backend = _gpu_backend(cards, precision, deterministic)
+        backend: Backend = _import_gpu().make_backend(cards, precision, deterministic=deterministic)
         logger.info("computing on %s", ", ".join(card.name for card in backend.cards))
         return backend
     except DeviceError as error:
         if kind == "gpu":
-            raise DeviceError(f"device is {device!r}, but {error}; or use auto or cpu") from error
+            raise _refusal(device, error) from error
         logger.info("device auto: computing on the CPU, since %s", error)
         if precision != "float32":
             logger.warning("precision %s is for GPUs; the CPU computes in float32", precision)
     return _cpu_backend()
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there, as `choose_backend` does; nothing is compiled.
+
+    Raises
+    ------
+    DeviceError, SettingsError
+    """
+    kind, cards = _parse_device(device)
+    if kind != "gpu":
+        return
+    try:
+        _import_gpu().choose_cards(cards)
+    except DeviceError as error:
+        raise _refusal(device, error) from error
+
+
+def _refusal(device: str, error: DeviceError) -> DeviceError:
+    return DeviceError(f"device is {device!r}, but {error}; or use auto or cpu")
 
 
 def _parse_device(device: str) -> tuple[str, tuple[int, ...] | None]:
@@ -274,15 +294,16 @@ def _parse_device(device: str) -> tuple[str, tuple[int, ...] | None]:
     return kind, cards or None
 
 
-def _gpu_backend(cards: tuple[int, ...] | None, precision: str, deterministic: bool) -> Backend:
+def _import_gpu() -> ModuleType:
+    """Return the module of the cards, which needs CuPy."""
     try:
-        from napari_ini3d.kernels.gpu import make_backend
+        import napari_ini3d.kernels.gpu as gpu
     except ImportError as error:
         raise DeviceError(
             f"CuPy is not installed here ({error}); install napari-ini3d[cuda12] or "
             "napari-ini3d[cuda13], by the CUDA version that nvidia-smi shows"
         ) from error
-    return make_backend(cards, precision, deterministic=deterministic)
+    return gpu
 
 
 def available_threads(asked: int) -> int:

@@ -45,6 +45,22 @@ def find_gpus() -> list[GpuInfo]:
     return [_about(index) for index in range(_count())]
 
 
+def choose_cards(cards: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return some cards, or all where none are named.
+
+    Raises
+    ------
+    DeviceError
+        If a card is not there.
+    """
+    count = _count()
+    chosen = cards or tuple(range(count))
+    if max(chosen) >= count:
+        found = ", ".join(f"gpu:{i} ({_about(i).name})" for i in range(count))
+        raise DeviceError(f"this machine has no card {max(chosen)}; choose of {found}")
+    return chosen
+
+
 def make_backend(cards: tuple[int, ...] | None, precision: str, *, deterministic: bool) -> Backend:
     """Return the backend of some cards, or of all; see `backend.choose_backend`.
 
@@ -53,11 +69,7 @@ def make_backend(cards: tuple[int, ...] | None, precision: str, *, deterministic
     DeviceError
         If a card is not there, or does not work.
     """
-    count = _count()
-    chosen = cards or tuple(range(count))
-    if max(chosen) >= count:
-        found = ", ".join(f"gpu:{i} ({_about(i).name})" for i in range(count))
-        raise DeviceError(f"this machine has no card {max(chosen)}; choose of {found}")
+    chosen = choose_cards(cards)
     module = cp.RawModule(code=kernel_source(), options=(f"-DTHREADS={THREADS}",))
     matmul = _product(precision)
     backends = [_card_backend(i, module, matmul, deterministic) for i in chosen]

@@ -23,9 +23,10 @@ class Caption:
         overlay = viewer.canvas.overlays.text
         if overlay.text not in ("", self.written):  # the user's
             return
+        if text and not self.written:
+            overlay.position = "bottom_left"  # notifications come at the right
         if overlay.text != text:
             overlay.text = text
-            overlay.position = "bottom_left"  # notifications come at the right
         overlay.visible = bool(text)
         self.written = text
 

@@ -36,6 +36,7 @@ from napari_ini3d.widgets.run_choice import (
     read_run,
     run_folder_of,
     run_folders,
+    short_name,
     show_run_iteration,
     view_of_session,
 )
@@ -212,7 +213,7 @@ class ConvergenceWidget(QWidget):
             self.runs.clear()
             for folder in folders:
                 is_own = self.session.busy and folder in own
-                self.runs.addItem(f"{_short_name(folder)}{' (going on)' if is_own else ''}")
+                self.runs.addItem(f"{short_name(folder)}{' (going on)' if is_own else ''}")
                 self.runs.setItemData(self.runs.count() - 1, str(folder))
                 tip = Qt.ItemDataRole.ToolTipRole
                 self.runs.setItemData(self.runs.count() - 1, str(folder), tip)
@@ -396,7 +397,3 @@ def _let_go(viewer: ReferenceType[Any], callbacks: dict[Any, Any], *_: object) -
     if viewer() is not None:
         for emitter, callback in callbacks.items():
             emitter.disconnect(callback)
-
-
-def _short_name(folder: Path) -> str:
-    return f"{folder.parent.name}/{folder.name}" if folder.parent.name else folder.name

@@ -94,3 +94,8 @@ def newest_or(viewer: Any, layer: Any) -> int | None:
     shown = shown_iteration(viewer, layer)
     last = int(layer.metadata[METADATA_KEY]["iterations"][-1])
     return None if shown == last else shown
+
+
+def short_name(folder: Path) -> str:
+    """Return the name of a run with that of the folder it is in, by which runs are told apart."""
+    return f"{folder.parent.name}/{folder.name}" if folder.parent.name else folder.name

@@ -131,7 +131,6 @@ class RunPanel(QWidget):
         self.stop.clicked.connect(self._session.stop)
         self.look_back.clicked.connect(self._on_look_back)
         self._session.state_changed.connect(self._on_session)
-        self._session.progressed.connect(self._on_session)
         self._session.counted.connect(self.refresh)
         self._session.layers.changed.connect(self._on_layers)
 

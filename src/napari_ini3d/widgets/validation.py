@@ -20,7 +20,7 @@ from napari_ini3d.io.check import CheckReport
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.scratch import check_scratch
 from napari_ini3d.io.selection import check_mask
-from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.backend import check_device
 from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
 
 PARTICLES, OUTPUT = "particles", "output"
@@ -109,7 +109,7 @@ def _setting_problems(values: dict[str, Any]) -> dict[str, str]:
         del tried[name]  # its default is taken, to see what else there is
     found["symmetry"] = _symmetry_problem(values)
     if values["device"] != "auto":
-        found["device"] = _said(lambda: choose_backend(values["device"]))
+        found["device"] = _said(lambda: check_device(values["device"]))
     if values.get("scratch"):
         found["scratch"] = _said(lambda: check_scratch([], Path(values["scratch"])))
     return {name: text for name, text in found.items() if text}
