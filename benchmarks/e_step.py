@@ -2,9 +2,10 @@
 
 usage: e_step.py OUTPUT.json FOLDER MASK_DIAMETER [--iteration 59]
 
-Runs on the particles in FOLDER up to an iteration of the refinement, then takes one tile apart in
-one thread: the time of each stage, the floating-point operations of its matrix products, and
-beside it a large product of the same precision, timed in the same process.
+Runs on the particles in FOLDER up to an iteration of the refinement, then takes some tiles apart in
+one thread: the time of each stage, the floating-point operations of the matrix products, and
+beside it a large product of the same precision, timed in the same process. "Products" are all
+matrix products of the expectation, "coarse products" those that compare with the coarse grid.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +32,7 @@ from napari_ini3d.engine.schedule import plan_iteration
 from napari_ini3d.engine.tiles import Frame
 from napari_ini3d.io.stacks import StackReader
 from napari_ini3d.io.star import read_particles
-from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.backend import Backend, choose_backend
 from napari_ini3d.settings import InitialModelSettings
 
 TILES = 12
@@ -68,6 +72,21 @@ def measure(module: Any, name: str, seconds: dict[str, float]) -> None:
     setattr(module, name, wrapper)
 
 
+def count_products(backend: Backend, count: Counter[str]) -> Backend:
+    """Return a backend that adds up the operations and the seconds of its matrix products."""
+    kernels = SimpleNamespace(**vars(backend.kernels))
+
+    def matmul(a: Any, b: Any, out: Any = None) -> Any:
+        started = time.perf_counter()
+        result = backend.kernels.matmul(a, b, out=out)
+        count["nanoseconds"] += round(1e9 * (time.perf_counter() - started))
+        count["operations"] += 2 * a.shape[0] * a.shape[1] * b.shape[1]
+        return result
+
+    kernels.matmul = matmul
+    return replace(backend, kernels=kernels)
+
+
 def coarse_operations(frame: Frame, n_images: int) -> float:
     """Floating-point operations of the products of the coarse pass."""
     components, rows = frame.n_coarse, len(frame.slices)
@@ -88,7 +107,9 @@ def main() -> None:
         if report.iteration == options.iteration:
             break
     state = report.state
-    workshop = Workshop(source, particles, settings, choose_backend("cpu"))
+    products: Counter[str] = Counter()
+    backend = count_products(choose_backend("cpu"), products)
+    workshop = Workshop(source, particles, settings, backend)
     plan = plan_iteration(state.standing, settings, workshop.geometry)
     seconds: dict[str, float] = {}
     for module, name in STAGES:
@@ -102,6 +123,9 @@ def main() -> None:
             :TILES
         ]
         batches = list(source.batches(tiles))
+        work(batches[0])  # what is compiled at first use is not in the time
+        products.clear()
+        seconds.clear()
         whole = timed(lambda: [work(batch) for batch in batches])
         n_images = sum(len(tile) for tile in tiles)
         rate = max(rate, product_rate())
@@ -117,6 +141,11 @@ def main() -> None:
         "stages_ms_per_image": {k: round(1e3 * v / n_images, 3) for k, v in seconds.items()},
         "preparation_and_rest_ms_per_image": round(
             1e3 * (whole - sum(seconds.values())) / n_images, 3
+        ),
+        "products_ms_per_image": round(1e-6 * products["nanoseconds"] / n_images, 3),
+        "products_share_of_peak": round(products["operations"] / products["nanoseconds"] / rate, 3),
+        "products_share_of_whole_time_at_peak": round(
+            products["operations"] / 1e9 / rate / whole, 3
         ),
         "coarse_pass_gflops": round(operations / coarse / 1e9, 1),
         "coarse_pass_share_of_peak": round(operations / coarse / 1e9 / rate, 3),
