@@ -100,7 +100,17 @@ def test_a_mask_wider_than_the_box_leaves_its_corners_as_background():
 
 def test_images_whose_background_is_constant_are_only_moved_to_zero():
     image = np.full((1, BOX, BOX), 4.0, np.float32)
-    assert (normalise(image, 10.0) == 0).all()
+    image[:, 16, 16] += 3
+    found = normalise(image, 10.0)
+    assert np.isclose(found[0, 16, 16], 3, atol=1e-5)
+    found[:, 16, 16] = 0
+    assert np.allclose(found, 0, atol=1e-6)
+
+
+def test_a_mean_far_above_the_spread_does_not_show():
+    rng = np.random.default_rng(2)
+    images = rng.integers(-20, 20, (3, BOX, BOX)).astype(np.float32)
+    assert np.allclose(normalise(images + 30_000, 10.0), normalise(images, 10.0), atol=1e-3)
 
 
 def particles(*, premultiplied: bool = False) -> Particles:

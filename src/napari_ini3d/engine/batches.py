@@ -17,6 +17,7 @@ from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, IntArray, Particles
 
 MASK_EDGE = 14.0  # Å, over which masks fall to zero
+_LEAST_SPREAD = 1e-5  # of the mean, which float32 gives to 6e-8: less is an image without noise
 _ORDER_STREAM = 7
 _CTF_FIELDS = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
 
@@ -167,13 +168,16 @@ class ImagePreparation:
 def normalise(images: Float32, radius: float, *, xp: Any = np) -> Float32:
     """Return images whose background, beyond `radius` pixels, has mean 0 and variance 1."""
     n = images.shape[-1]
-    r = radius_grid(n, 2, xp=xp)
-    background = images[:, r > min(radius, 0.47 * n)]
-    mean = background.mean(1, dtype=np.float64).astype(np.float32)
-    spread = background.std(1, dtype=np.float64).astype(np.float32)
-    spread = xp.where(spread > 0, spread, np.float32(1))
-    out: npt.NDArray[np.float32] = (images - mean[:, None, None]) / spread[:, None, None]
-    return out
+    outside = (radius_grid(n, 2, xp=xp) > min(radius, 0.47 * n)).astype(np.float32).ravel()
+    outside /= outside.sum()
+    flat = images.reshape(len(images), n * n)
+    mean = flat @ outside
+    out: Float32 = flat - mean[:, None]
+    out -= (out @ outside)[:, None]  # the rest, where the mean is far larger than the spread
+    variance = (out * out) @ outside
+    constant = variance <= np.float32(_LEAST_SPREAD) ** 2 * mean**2
+    out *= 1 / xp.sqrt(xp.where(constant, np.float32(1), variance))[:, None]
+    return out.reshape(images.shape)
 
 
 def _move(images: Float32, by: Float32, backend: Backend) -> Float32:

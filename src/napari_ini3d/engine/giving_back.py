@@ -25,7 +25,8 @@ def shift_log_prior(frame: Frame, shifts: Float32, start: Float32) -> Float32:
 
     Beyond the limit it is so low that no such shift is taken.
     """
-    distance2: Float32 = ((start[:, None, :] + shifts[None, :, :]) ** 2).sum(-1)
+    x, y = (start[:, None, i] + shifts[None, :, i] for i in (0, 1))
+    distance2: Float32 = x * x + y * y
     log_prior = distance2 * np.float32(-0.5 / frame.sigma_offset**2)
     # images are moved by whole pixels beforehand, which may already be a pixel too far
     beyond = distance2 > np.float32((frame.offset_limit + 1) ** 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from napari_ini3d.kernels.cpu_images import move_images
 from napari_ini3d.kernels.cpu_posterior import (
     dense_posterior,
     fine_products,
@@ -70,19 +71,6 @@ def fine_posterior(
     summary[:, 2] = row
     summary[:, 3] = scores[row].argmax(1)
     summary[:, 4] = np.add.reduceat(significant.astype(np.int64), start)
-
-
-def move_images(images: Float32, by: Int32, out: Float32) -> None:
-    """Fill `out` with images moved by whole pixels; what leaves on one side comes in on the other.
-
-    Parameters
-    ----------
-    images, out : (B, n, n) float32
-    by : (B, 2) int32
-        (x, y).
-    """
-    for image, (x, y), moved in zip(images, by, out, strict=True):
-        moved[...] = np.roll(image, (y, x), (0, 1))
 
 
 def sum_groups(group: Int32, values: Float64, out: Float64) -> None:
