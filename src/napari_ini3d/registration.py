@@ -27,10 +27,11 @@ _GRID_SIZE = 7000  # rotations, about 13° apart
 _GRID_DETAIL = 0.22  # finest detail in the grid search, as a share of the particle's extent
 _GRID_REACH = 2  # steps of the shift, of a quarter of that detail, to each side
 _KEPT = 12  # candidates of each hand that are refined
+_CLIMBERS = 5  # of each hand, that go on after the first steps
 _FINALISTS = 2  # of each hand, refined at twice the resolution
 _MAX_SHELL = 32
 _LEAST_FSC = 0.15  # shells beyond the first that agrees less do not count in the end
-_FEW_STEPS = 5  # of the climb, before the last
+_FIRST_STEPS, _FEW_STEPS = 2, 5  # of the climb, before the last
 _SMALL_STEP, _SLOPE_STEP = 0.003, 0.02  # voxels
 _CHUNK = 256  # rotations at a time
 
@@ -171,10 +172,12 @@ def uniform_rotations(count: int) -> Floats:
 def _search(target: Spectrum, moving: Spectrum, box_size: int, shell: int) -> _Pose:
     """Return the best pose from a grid of rotations and shifts, refined in two steps."""
     coarse = _compare(target, moving, box_size, shell)
-    poses = [_refine(coarse, pose, _FEW_STEPS) for pose in _try_grid(coarse, shell)]
-    poses.sort(key=lambda pose: -pose.score)
+    poses = _try_grid(coarse, shell)
+    for steps, kept in ((_FIRST_STEPS, _CLIMBERS), (_FEW_STEPS - _FIRST_STEPS, _FINALISTS)):
+        climbed = [_refine(coarse, pose, steps) for pose in poses]
+        poses = sorted(climbed, key=lambda pose: -pose.score)[:kept]
     finer = _compare(target, moving, box_size, min(2 * shell, target.max_shell))
-    finalists = [_refine(finer, pose, _FEW_STEPS) for pose in poses[:_FINALISTS]]
+    finalists = [_refine(finer, pose, _FEW_STEPS) for pose in poses]
     return max(finalists, key=lambda pose: pose.score)
 
 
