@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,8 @@ def draw_strip(columns: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
 
 def draw_course(summaries: Sequence[IterationSummary]) -> Figure:
     """Draw resolution, change, class shares, certainty, sampling and subset over iterations."""
-    figure = Figure(figsize=(10.2, 8.2), layout="constrained")
-    axes = figure.subplots(3, 2, sharex=True).ravel()
+    figure = Figure(figsize=(10.2, 8.2))
+    axes = figure.subplots(3, 2, sharex=True, gridspec_kw=_margins(10.2, 8.2, rows=3)).ravel()
     panels: tuple[tuple[Axes, str, Callable[[IterationSummary], list[float]]], ...] = (
         (axes[0], "resolution / Å", lambda s: s.resolution),
         (axes[1], "mean maximum probability", lambda s: [s.mean_max_probability]),
@@ -118,8 +119,8 @@ def draw_course(summaries: Sequence[IterationSummary]) -> Figure:
 
 def draw_shells(summary: IterationSummary) -> Figure:
     """Draw FSC and SSNR of the last iteration against spatial frequency."""
-    figure = Figure(figsize=(10.2, 3.3), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(10.2, 3.3))
+    left, right = figure.subplots(1, 2, gridspec_kw=_margins(10.2, 3.3))
     width = summary.box_size * summary.voxel_size
     style_axis(left, "FSC between the halves")
     style_axis(right, "SSNR")
@@ -264,13 +265,30 @@ def style_axis(axis: Axes, label: str) -> None:
         spine.set_color(INK)
 
 
+def _margins(width: float, height: float, *, rows: int = 1) -> dict[str, float]:
+    """Return where two columns of plots stand in a figure of so many inches.
+
+    Set, not found: a layout that measures its labels draws the figure three times.
+    """
+    panel_width, panel_height = (width - 1.35) / 2, (height - 0.85) / rows
+    return {
+        "left": 0.55 / width,
+        "right": 1 - 0.1 / width,
+        "bottom": 0.5 / height,
+        "top": 1 - 0.3 / height,
+        "wspace": 0.7 / panel_width,
+        "hspace": 0.45 / (panel_height - 0.45),
+    }
+
+
 def _shade_phases(axis: Axes, summaries: Sequence[IterationSummary]) -> None:
-    for before, summary in zip([None, *summaries], summaries, strict=False):
-        end = summary.iteration
-        begin = end - 1 if before is None else before.iteration
-        shade = _PHASE_SHADES.get(summary.phase, 0.0)
+    begin = summaries[0].iteration - 1
+    for phase, of_phase in groupby(summaries, lambda summary: summary.phase):
+        *_, last = of_phase
+        shade = _PHASE_SHADES.get(phase, 0.0)
         if shade:
-            axis.axvspan(begin, end, color=INK, alpha=shade, lw=0)
+            axis.axvspan(begin, last.iteration, color=INK, alpha=shade, lw=0)
+        begin = last.iteration
 
 
 def _plot_classes(
