@@ -23,11 +23,34 @@ _TYPES = {
 }
 
 
-class CompiledKernels:
-    """Kernels of one source; every argument is checked against the kernel's own parameters."""
+class _Guarded:
+    """A copy of an array between two stretches of bytes that are NaN, or -1, and must stay so."""
 
-    def __init__(self, source: str, threads: int) -> None:
-        self._library = _compile(source, threads)
+    _GUARD = 4096
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+        self._bytes = np.full(array.nbytes + 2 * self._GUARD, 0xFF, np.uint8)
+        inside = self._bytes[self._GUARD : self._GUARD + array.nbytes]
+        self._copy = inside.view(array.dtype).reshape(array.shape)
+        self._copy[...] = array
+        self.pointer = ctypes.c_void_p(self._copy.ctypes.data)
+
+    def take_back(self) -> bool:
+        """Copy back what was computed; tell whether nothing was written beside it."""
+        self._array[...] = self._copy
+        ends = self._bytes[: self._GUARD], self._bytes[-self._GUARD :]
+        return all((end == 0xFF).all() for end in ends)
+
+
+class CompiledKernels:
+    """Kernels of one source; every argument is checked against the kernel's own parameters.
+
+    With `backwards`, the last thread of the last block runs first.
+    """
+
+    def __init__(self, source: str, threads: int, *, backwards: bool = False) -> None:
+        self._library = _compile(source, threads, backwards=backwards)
         self._parameters = _parameters(source)
 
     def launch(self, name: str, blocks: int, arguments: tuple) -> None:
@@ -35,12 +58,14 @@ class CompiledKernels:
         parameters = self._parameters[name]
         assert blocks > 0, f"{name}: CUDA starts at least one block"
         assert len(arguments) == len(parameters), f"{name}: {len(arguments)} arguments"
-        held = []
+        held: list[ctypes.c_void_p | np.ndarray] = []
+        guarded: dict[str, _Guarded] = {}
         for (kind, is_pointer, label), value in zip(parameters, arguments, strict=True):
             assert value.dtype == _TYPES[kind], f"{name}: {label} is {value.dtype}, not {kind}"
             if is_pointer:
                 assert value.flags.c_contiguous, f"{name}: {label} is not contiguous"
-                held.append(ctypes.c_void_p(value.ctypes.data))
+                guarded[label] = _Guarded(value)
+                held.append(guarded[label].pointer)
             else:
                 held.append(np.array(value))
         addresses = [
@@ -50,6 +75,8 @@ class CompiledKernels:
             ctypes.c_uint(blocks), (ctypes.c_void_p * len(held))(*addresses)
         )
         assert not failed, f"{name}: some threads wait at a barrier which others never reach"
+        for label, array in guarded.items():
+            assert array.take_back(), f"{name}: writes beside {label}"
 
 
 def _parameters(source: str) -> dict[str, list[tuple[str, bool, str]]]:
@@ -70,14 +97,16 @@ def find_compiler() -> str:
 
 
 @lru_cache
-def _compile(source: str, threads: int) -> ctypes.CDLL:
+def _compile(source: str, threads: int, *, backwards: bool) -> ctypes.CDLL:
     kernels = "".join(f"CUDA_KERNEL({name})\n" for name in _parameters(source))
     with tempfile.TemporaryDirectory(prefix="ini3d-cuda-") as folder:
         code, library = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
-        code.write_text(f'#include "{_HEADER}"\n{source}\n{kernels}')
+        # in a namespace without a name all shared memory can stand in one section
+        code.write_text(f'#include "{_HEADER}"\nnamespace {{\n{source}\n}}\n{kernels}')
         command = [find_compiler(), "-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-shared", "-fPIC"]
         # libraries for other numbers of threads may be loaded too: none may share its variables
         command += ["-fvisibility=hidden", "-fno-gnu-unique"]
+        command += ["-DBACKWARDS"] if backwards else []
         command += [f"-DTHREADS={threads}", "-o", str(library), str(code)]
         subprocess.run(command, check=True, capture_output=True, text=True)
         return ctypes.CDLL(str(library))

@@ -116,6 +116,52 @@ def test_a_barrier_that_only_some_threads_reach_is_found():
         CompiledKernels(source, 8).launch("half", 1, (np.zeros(8, np.float32),))
 
 
+def test_a_missing_barrier_is_found_in_one_of_the_two_orders():
+    source = """
+    extern "C" __global__ void shift(float* out) {
+        __shared__ float shared[THREADS];
+        shared[threadIdx.x] = threadIdx.x;
+        BARRIER
+        out[threadIdx.x] = shared[threadIdx.x == 0 ? THREADS - 1 : threadIdx.x - 1];
+    }"""
+    expected = np.roll(np.arange(8, dtype=np.float32), 1)
+    for barrier, right in ((" ", False), ("__syncthreads();", True)):
+        for backwards in (False, True):
+            out = np.zeros(8, np.float32)
+            kernels = CompiledKernels(source.replace("BARRIER", barrier), 8, backwards=backwards)
+            kernels.launch("shift", 1, (out,))
+            assert np.array_equal(out, expected) == right
+
+
+def test_shared_memory_that_no_thread_has_filled_is_not_zero():
+    source = """
+    extern "C" __global__ void sum(float* out) {
+        __shared__ float total;
+        total += 1;
+        out[blockIdx.x] = total;
+    }"""
+    out = np.zeros(3, np.float32)
+    CompiledKernels(source, 4).launch("sum", 3, (out,))
+    assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("place", [-1, 4])
+def test_what_is_written_or_read_beside_an_array_is_found(place):
+    source = """
+    extern "C" __global__ void copy(const float* in, const int from, const int to, float* out) {
+        out[to] = in[from];
+    }"""
+    kernels, given, out = (
+        CompiledKernels(source, 1),
+        np.ones(4, np.float32),
+        np.zeros(4, np.float32),
+    )
+    kernels.launch("copy", 1, (given, np.int32(place), np.int32(0), out))
+    assert np.isnan(out[0])
+    with pytest.raises(AssertionError, match="copy: writes beside out"):
+        kernels.launch("copy", 1, (given, np.int32(0), np.int32(place), out))
+
+
 def test_a_wrong_type_of_argument_is_found():
     wrong = np.zeros(4, np.int64), np.ones(4), np.int64(4), np.empty(2)
     with pytest.raises(AssertionError, match="group is int64, not int"):
