@@ -35,7 +35,7 @@ from napari_ini3d.io.star import read_particles
 from napari_ini3d.kernels.backend import Backend, choose_backend
 from napari_ini3d.settings import InitialModelSettings
 
-TILES = 12
+TILES, REPEATS = 12, 5
 STAGES = [
     (expectation, "_coarse_posterior"),
     (fine_pass, "_significant_pairs"),
@@ -124,29 +124,32 @@ def main() -> None:
         ]
         batches = list(source.batches(tiles))
         work(batches[0])  # what is compiled at first use is not in the time
-        products.clear()
-        seconds.clear()
-        whole = timed(lambda: [work(batch) for batch in batches])
+        whole = np.inf
+        for _ in range(REPEATS):
+            products.clear()
+            seconds.clear()
+            took = timed(lambda: [work(batch) for batch in batches])
+            if took < whole:
+                whole, best, spent = took, products.copy(), seconds.copy()
         n_images = sum(len(tile) for tile in tiles)
         rate = max(rate, product_rate())
     workshop.close()
     operations = coarse_operations(frame, n_images)
-    coarse = seconds["_coarse_posterior"]
+    coarse = spent["_coarse_posterior"]
     result = {
         "command": " ".join(["e_step.py", *sys.argv[1:]]),
+        "best_of": REPEATS,
         "date": time.strftime("%Y-%m-%d"),
         "plan": {"radius": plan.radius, "coarse_radius": plan.coarse_radius, "order": plan.order},
         "matrix_product_gflops": round(rate, 1),
         "ms_per_image": round(1e3 * whole / n_images, 3),
-        "stages_ms_per_image": {k: round(1e3 * v / n_images, 3) for k, v in seconds.items()},
+        "stages_ms_per_image": {k: round(1e3 * v / n_images, 3) for k, v in spent.items()},
         "preparation_and_rest_ms_per_image": round(
-            1e3 * (whole - sum(seconds.values())) / n_images, 3
+            1e3 * (whole - sum(spent.values())) / n_images, 3
         ),
-        "products_ms_per_image": round(1e-6 * products["nanoseconds"] / n_images, 3),
-        "products_share_of_peak": round(products["operations"] / products["nanoseconds"] / rate, 3),
-        "products_share_of_whole_time_at_peak": round(
-            products["operations"] / 1e9 / rate / whole, 3
-        ),
+        "products_ms_per_image": round(1e-6 * best["nanoseconds"] / n_images, 3),
+        "products_share_of_peak": round(best["operations"] / best["nanoseconds"] / rate, 3),
+        "products_share_of_whole_time_at_peak": round(best["operations"] / 1e9 / rate / whole, 3),
         "coarse_pass_gflops": round(operations / coarse / 1e9, 1),
         "coarse_pass_share_of_peak": round(operations / coarse / 1e9 / rate, 3),
         "coarse_products_share_of_whole_time": round(operations / 1e9 / rate / whole, 3),
