@@ -20,9 +20,25 @@ Int32 = npt.NDArray[np.int32]
 _LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no -inf
 
 
+# Loops over floats that run into one largest value, or whose input is also their output, are not
+# turned into vector instructions: hence the integers and the buffers.
+
+
+@jit
+def _largest(values: Float32) -> np.float32:
+    """Return the largest value, by comparing the bits as integers of the same order."""
+    bits = values.view(np.int32)
+    top = np.int32(-0x80000000)
+    for j in range(bits.shape[0]):
+        top = max(top, bits[j] ^ ((bits[j] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+    found = np.array([top ^ ((top >> np.int32(31)) & np.int32(0x7FFFFFFF))], np.int32)
+    largest: np.float32 = found.view(np.float32)[0]
+    return largest
+
+
 @jit
 def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
-    """Write e^x for x <= 0 to `out`, 0 below -20; relative error 1e-6.
+    """Write e^x for x <= 0 to `out`, another array, 0 below -20; relative error 1e-6.
 
     2^f on [-1/2, 1/2] is a Taylor polynomial, 2^i is set through the exponent's bits, so that
     the loop vectorises (a call of exp does not).
@@ -64,20 +80,22 @@ def dense_posterior(
     n_images, n_shifts, n_rotations = scores.shape
     block = n_rotations // log_prior.shape[2]
     bits = np.empty(n_rotations, np.int32)
+    buffer = np.empty(n_rotations, np.float32)
     row_max = np.empty(n_shifts, np.float32)
     for b in range(n_images):
+        power = norm[b]
         best = _LOWEST
         best_s = 0
-        for s in range(n_shifts):  # read only: what is too low is never written
-            top = _LOWEST
+        for s in range(n_shifts):
+            row = scores[b, s]
+            for r in range(n_rotations):
+                row[r] -= power[r]
+            row_max[s] = _LOWEST
             for k in range(log_prior.shape[2]):
-                part_top = _LOWEST
-                for r in range(k * block, (k + 1) * block):
-                    part_top = max(part_top, scores[b, s, r] - norm[b, r])
-                top = max(top, part_top + log_prior[b, s, k])
-            row_max[s] = top
-            if top > best:
-                best, best_s = top, s
+                of_class = _largest(row[k * block : (k + 1) * block]) + log_prior[b, s, k]
+                row_max[s] = max(row_max[s], of_class)
+            if row_max[s] > best:
+                best, best_s = row_max[s], s
         total = np.float64(0.0)
         for s in range(n_shifts):
             row = scores[b, s]
@@ -87,21 +105,22 @@ def dense_posterior(
             for k in range(log_prior.shape[2]):
                 offset = log_prior[b, s, k] - best
                 for r in range(k * block, (k + 1) * block):
-                    row[r] = min(row[r] - norm[b, r] + offset, np.float32(0))
-            _exp_row(row, bits, row)
+                    buffer[r] = min(row[r] + offset, np.float32(0))
+            _exp_row(buffer, bits, row)
             part = np.float32(0.0)
             for r in range(n_rotations):
                 part += row[r]
             total += part
+        largest = _largest(scores[b, best_s])
         best_r = 0
-        for r in range(n_rotations):
-            if scores[b, best_s, r] > scores[b, best_s, best_r]:
-                best_r = r
+        while scores[b, best_s, best_r] < largest:
+            best_r += 1
         scale = np.float32(1.0 / total)
         for s in range(n_shifts):
             if row_max[s] >= best - 20:
+                row = scores[b, s]
                 for r in range(n_rotations):
-                    scores[b, s, r] *= scale
+                    row[r] *= scale
         summary[b, 0] = best + math.log(total)
         summary[b, 1] = 1.0 / total
         summary[b, 2] = best_r
@@ -147,7 +166,6 @@ def significant_rotations(
             rotation[b, j], shift[b, j] = r, best
 
 
-@jit
 def fine_products(
     slices: Complex64,
     row_slice: Int32,
@@ -165,7 +183,8 @@ def fine_products(
     ----------
     slices : (R, P) complex64
     row_slice, row_image, row_shift : (N,) int32
-        Slice, image and coarse shift of each row.
+        Slice, image and coarse shift of each row; fast where rows of one image and shift follow
+        each other.
     images : (B, P) complex64
         CTF · X / σ².
     shift_phase : (S, P) complex64
@@ -176,14 +195,38 @@ def fine_products(
     norm : (N,) float32
         Filled with half the sum of ctf2 |slice|².
     """
+    parts = (array.view(np.float32) for array in (slices, images, shift_phase, out))
+    _fine_products(*parts, row_slice, row_image, row_shift, ctf2, norm)
+
+
+@jit
+def _fine_products(
+    slices: Float32,
+    images: Float32,
+    shift_phase: Float32,
+    out: Float32,
+    row_slice: Int32,
+    row_image: Int32,
+    row_shift: Int32,
+    ctf2: Float32,
+    norm: Float32,
+) -> None:
+    # real arithmetic in short loops is what becomes vector instructions
+    n_components = ctf2.shape[1]
+    real, imag = np.empty(n_components, np.float32), np.empty(n_components, np.float32)
+    image, shift = np.int32(-1), np.int32(-1)
     for n in range(row_slice.shape[0]):
-        a, x, t = slices[row_slice[n]], images[row_image[n]], shift_phase[row_shift[n]]
-        c, o = ctf2[row_image[n]], out[n]
+        if row_image[n] != image or row_shift[n] != shift:
+            image, shift = row_image[n], row_shift[n]
+            x, t = images[image], shift_phase[shift]
+            for p in range(n_components):
+                real[p] = x[2 * p] * t[2 * p] - x[2 * p + 1] * t[2 * p + 1]
+                imag[p] = x[2 * p] * t[2 * p + 1] + x[2 * p + 1] * t[2 * p]
+        a, c, o = slices[row_slice[n]], ctf2[image], out[n]
+        for p in range(n_components):
+            o[2 * p] = real[p] * a[2 * p] + imag[p] * a[2 * p + 1]
+            o[2 * p + 1] = imag[p] * a[2 * p] - real[p] * a[2 * p + 1]
         total = np.float32(0.0)
-        for p in range(a.shape[0]):
-            ar, ai = a[p].real, a[p].imag
-            xr = x[p].real * t[p].real - x[p].imag * t[p].imag
-            xi = x[p].real * t[p].imag + x[p].imag * t[p].real
-            o[p] = complex(xr * ar + xi * ai, xi * ar - xr * ai)
-            total += c[p] * (ar * ar + ai * ai)
+        for p in range(n_components):
+            total += c[p] * (a[2 * p] * a[2 * p] + a[2 * p + 1] * a[2 * p + 1])
         norm[n] = np.float32(0.5) * total
