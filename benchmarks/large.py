@@ -33,7 +33,7 @@ from napari_ini3d.io import mrc, scratch
 from napari_ini3d.io.grids import particle_grid, working_grid
 from napari_ini3d.io.runs import RunFolder
 from napari_ini3d.io.sample import write_dataset
-from napari_ini3d.io.stacks import StackReader
+from napari_ini3d.io.stacks import StackReader, reading_threads
 from napari_ini3d.io.star import read_particles
 from napari_ini3d.particles import ImageBatch, IntArray
 from napari_ini3d.settings import InitialModelSettings
@@ -224,6 +224,7 @@ def one_way(star: Path, threads: int, way: str, local: Path) -> dict[str, Any]:
         pixel_size=grid.pixel_size,
         preread="preread" in way,
         scratch=local if "scratch" in way else None,
+        threads=reading_threads(threads, shared=False),
     )
     opened = time.perf_counter() - started
     watch.take()

@@ -248,12 +248,13 @@ def _iterate(
 
 def _open_images(job: _Job) -> StackReader:
     """Open the images of a run, in the pixel size that was chosen when it was started."""
+    pixel_size = job.record.working_pixel_size
     return StackReader(
         job.particles,
-        pixel_size=job.record.working_pixel_size,
+        pixel_size=pixel_size,
         preread=job.settings.preread,
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
-        threads=reading_threads(job.settings.threads),
+        threads=reading_threads(job.settings.threads, shared=pixel_size is None),
     )
 
 

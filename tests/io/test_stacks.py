@@ -177,6 +177,11 @@ def test_few_threads_read_for_many_that_compute(computing, reading):
     assert reading_threads(computing) == reading
 
 
+@pytest.mark.parametrize(("computing", "reading"), [(1, 1), (2, 2), (4, 4), (16, 8)])
+def test_as_many_read_as_compute_where_reading_is_work(computing, reading):
+    assert reading_threads(computing, shared=False) == reading
+
+
 def test_groups_of_another_pixel_size_come_to_the_coarsest(tmp_path):
     reader = StackReader(_two_grids(tmp_path))
     assert (reader.box_size, reader.pixel_size) == (16, 2.0)

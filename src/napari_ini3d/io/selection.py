@@ -65,7 +65,7 @@ def select_images(
     InputError
         If a stack cannot be used, or too many images are bad.
     """
-    threads = reading_threads(settings.threads)
+    threads = reading_threads(settings.threads, shared=False)
     with closing(StackReader(particles, threads=threads)) as reader:
         check_mask(settings, reader.box_size, reader.pixel_size)
         bad: list[BadImage] = []

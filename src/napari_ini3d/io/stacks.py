@@ -26,6 +26,7 @@ _OPEN_STACKS = 32
 _BATCHES_AHEAD = 1  # more than there are threads that read
 _PREREAD_BATCH = 256
 _MOST_READERS = 4  # threads; more than that no disk needs
+_MOST_WORKING_READERS = 8  # of those that resample too
 _RESAMPLED_BYTES = 32 * 2**20  # of images in their own box, held while they are resampled
 
 
@@ -201,15 +202,21 @@ class StackReader:
             self._open.popitem()[1].close()
 
 
-def reading_threads(threads: int) -> int:
-    """Return how many threads read beside those that compute: one for every four, at most four.
+def reading_threads(threads: int, *, shared: bool = True) -> int:
+    """Return how many threads read: few beside those that compute, else as many as those.
 
     Parameters
     ----------
     threads : int
         That compute; 0 means all cores.
+    shared : bool
+        Whether reading only has to keep up with the computation: one thread for every four, at
+        most four. False where it is work itself (images are resampled), or all there is to do.
     """
-    return min(_MOST_READERS, 1 + available_threads(threads) // 4)
+    available = available_threads(threads)
+    if shared:
+        return min(_MOST_READERS, 1 + available // 4)
+    return min(_MOST_WORKING_READERS, available)
 
 
 def _as_slice(places: IntArray) -> slice | None:
