@@ -133,3 +133,17 @@ def test_symmetry_is_looked_at_in_the_smaller_box_and_written_in_the_larger(tmp_
     assert aligned.data.shape[0] == imposed.data.shape[0] == large
     assert aligned.voxel_size == imposed.voxel_size == 1.5
     assert np.corrcoef(aligned.data.ravel(), imposed.data.ravel())[0, 1] > 0.8
+
+
+def test_scratch_holds_the_images_as_they_are_worked_on_and_serves_a_resumed_run(
+    dataset, tmp_path, grids
+):
+    folder, scratch = tmp_path / "run", tmp_path / "scratch"
+    settings = SETTINGS.with_changes(scratch=str(scratch))
+    list(start_run(dataset, folder, settings, stop=stop_after_first(folder)))
+    (images,) = scratch.iterdir()
+    assert images.stat().st_size == 24 * 40**2 * 4
+    made = images.stat().st_ino
+    list(resume_run(folder))
+    assert grids == [(40, 3.2), (40, 3.2)]
+    assert [path.stat().st_ino for path in scratch.iterdir()] == [made]

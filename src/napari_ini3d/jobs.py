@@ -28,9 +28,8 @@ from napari_ini3d.io.maps import read_map, write_map
 from napari_ini3d.io.progress import IterationSummary, format_line, make_pictures
 from napari_ini3d.io.results import write_results
 from napari_ini3d.io.runs import RunFolder, RunRecord, resume_command
-from napari_ini3d.io.scratch import check_scratch
 from napari_ini3d.io.selection import select_images
-from napari_ini3d.io.stacks import StackReader, reading_threads, stacks_in_use
+from napari_ini3d.io.stacks import StackReader, check_scratch_for, reading_threads
 from napari_ini3d.io.star import (
     ParticleTable,
     read_particles,
@@ -154,7 +153,7 @@ def _check_and_create(
     )
     RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
     if settings.scratch:
-        check_scratch(stacks_in_use(used), Path(settings.scratch))
+        check_scratch_for(used, record.working_pixel_size, Path(settings.scratch))
     halt()
     job = _Job(RunFolder.create(output), record, used, table)
     if record.excluded:

@@ -188,7 +188,8 @@ class InitialModelSettings:
     scratch: str | None = _setting(
         None,
         "Compute",
-        "Local folder to which the stacks are copied before the run; for stacks on a slower disk.",
+        "Local folder to which the stacks are copied before the run, resampled where the run works "
+        "in a coarser box; for stacks on a slower disk, or in large boxes.",
         relion="--scratch_dir",
     )
     max_excluded: float = _setting(

@@ -1,4 +1,4 @@
-"""Copies of stacks on a fast local disk."""
+"""Copies of stacks on a fast local disk, or of the images as a run works on them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from napari_ini3d.errors import RunFolderError, StackError
 from napari_ini3d.io.files import atomic_path, nearest_folder, write_error
+from napari_ini3d.particles import ImageBatch, Particles
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,77 @@ def check_scratch(stacks: Sequence[Path], folder: Path) -> list[tuple[Path, Path
     StackError
         If a stack is missing.
     """
+    parent = _writable_part(folder)
+    pairs = ((stack, folder / _scratch_name(stack)) for stack in stacks)
+    outdated = [(stack, copy) for stack, copy in pairs if not _is_unchanged(stack, copy)]
+    _check_free_space(sum(stack.stat().st_size for stack, _ in outdated), "stacks", parent)
+    return outdated
+
+
+def check_scratch_images(
+    particles: Particles, box_size: int, pixel_size: float, folder: Path
+) -> Path:
+    """Return where the images of some particles lie, or will lie, brought to one grid.
+
+    The name holds a digest of all they depend on: the stacks with size and time of modification,
+    which images of them in which order, their grids, and the new one.
+
+    Parameters
+    ----------
+    particles : Particles
+    box_size : int
+        Pixels per side.
+    pixel_size : float
+        Å.
+    folder : Path
+
+    Raises
+    ------
+    RunFolderError
+        If they are not there yet, and the folder cannot be written, or its disk has too little
+        free space.
+    StackError
+        If a stack is missing.
+    """
+    path = folder / f"{_digest(particles, box_size, pixel_size)}_{box_size}px.images"
+    if not path.is_file():
+        needed = 4 * box_size**2 * len(particles)
+        _check_free_space(needed, "resampled images", _writable_part(folder))
+    return path
+
+
+def write_scratch_images(path: Path, batches: Iterable[ImageBatch]) -> None:
+    """Write images one after the other, as float32 without a header; the whole file or nothing.
+
+    Raises
+    ------
+    RunFolderError
+        If it cannot be written.
+    """
+    _make_folder(path.parent)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        for batch in batches:
+            file.write(np.ascontiguousarray(batch.images).data)
+    logger.info("%s: images resampled to %s", path.parent, path.name)
+
+
+def _digest(particles: Particles, box_size: int, pixel_size: float) -> str:
+    used = np.unique(particles.stack_index).tolist()
+    grids = [(group.box_size, group.pixel_size) for group in particles.optics]
+    stacks = [(stack, _state(particles.stack_paths[stack])) for stack in used]
+    digest = hashlib.sha256(repr((box_size, pixel_size, grids, stacks)).encode())
+    for column in (particles.stack_index, particles.image_index, particles.optics_index):
+        digest.update(column.astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _state(stack: Path) -> tuple[str, int, int]:
+    status = _status(stack)
+    return str(stack.resolve()), status.st_size, status.st_mtime_ns
+
+
+def _writable_part(folder: Path) -> Path:
+    """Return what exists of a folder that is to be made, and may be written."""
     parent = nearest_folder(folder)
     if not parent.is_dir():
         raise RunFolderError(f"{parent} is a file; give a folder as scratch")
@@ -67,10 +141,7 @@ def check_scratch(stacks: Sequence[Path], folder: Path) -> list[tuple[Path, Path
         raise RunFolderError(
             f"no permission to write in {parent}; choose another scratch folder, or run without one"
         )
-    pairs = ((stack, folder / _scratch_name(stack)) for stack in stacks)
-    outdated = [(stack, copy) for stack, copy in pairs if not _is_unchanged(stack, copy)]
-    _check_free_space(outdated, parent)
-    return outdated
+    return parent
 
 
 def _make_folder(folder: Path) -> None:
@@ -85,22 +156,25 @@ def _scratch_name(stack: Path) -> str:
     return f"{digest}_{stack.name}"
 
 
-def _is_unchanged(stack: Path, copy: Path) -> bool:
+def _status(stack: Path) -> os.stat_result:
     try:
-        original = stack.stat()
+        return stack.stat()
     except OSError as error:
         raise StackError(f"{stack}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _is_unchanged(stack: Path, copy: Path) -> bool:
+    original = _status(stack)
     if not copy.is_file():
         return False
     copied = copy.stat()
     return (original.st_size, original.st_mtime_ns) == (copied.st_size, copied.st_mtime_ns)
 
 
-def _check_free_space(outdated: list[tuple[Path, Path]], folder: Path) -> None:
-    needed = sum(stack.stat().st_size for stack, _ in outdated)
+def _check_free_space(needed: int, what: str, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise RunFolderError(
-            f"{folder}: {needed / _GIB:.2f} GiB needed for the stacks, {free / _GIB:.2f} GiB free; "
+            f"{folder}: {needed / _GIB:.2f} GiB needed for the {what}, {free / _GIB:.2f} GiB free; "
             "free some space, choose another scratch folder, or run without one"
         )

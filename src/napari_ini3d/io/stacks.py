@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -16,7 +17,12 @@ import numpy.typing as npt
 from napari_ini3d.errors import StackError
 from napari_ini3d.io.mrc import ImageStack, StackHeader, read_stack_header
 from napari_ini3d.io.resample import common_grid, resample_images
-from napari_ini3d.io.scratch import copy_to_scratch
+from napari_ini3d.io.scratch import (
+    check_scratch,
+    check_scratch_images,
+    copy_to_scratch,
+    write_scratch_images,
+)
 from napari_ini3d.kernels.backend import available_threads
 from napari_ini3d.particles import ImageBatch, IntArray, OpticsGroup, Particles
 
@@ -48,7 +54,8 @@ class StackReader:
     preread : bool
         Hold all images in memory, as float32.
     scratch : Path or str, optional
-        Local folder to which the stacks are copied first.
+        Local folder to which the stacks are copied first; where images have to be resampled, they
+        are kept there as they come out of that.
     threads : int
         That read ahead, and resample what they read.
 
@@ -75,14 +82,12 @@ class StackReader:
         self._headers = check_stacks(particles)
         self._box_size, self._pixel_size = _choose_grid(particles, box_size, pixel_size)
         self._paths = dict(enumerate(particles.stack_paths))
-        if scratch is not None:
-            used = list(self._headers)
-            copies = copy_to_scratch([self._paths[stack] for stack in used], Path(scratch))
-            self._paths.update(zip(used, copies, strict=True))
         self._threads = threads
         self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
         self._lock = Lock()
         self._images: npt.NDArray[np.float32] | None = None
+        if scratch is not None:
+            self._use_scratch(Path(scratch))
         if preread:
             self._images = self._preread()
 
@@ -188,13 +193,43 @@ class StackReader:
                 surplus.close()
 
     def _preread(self) -> npt.NDArray[np.float32]:
-        n_images = len(self._particles)
-        images = np.empty((n_images, self._box_size, self._box_size), dtype=np.float32)
-        parts = np.array_split(np.arange(n_images), -(-n_images // _PREREAD_BATCH))
-        for batch in self.batches(parts):
+        images = np.empty((len(self), self._box_size, self._box_size), dtype=np.float32)
+        for batch in self._all_images():
             images[batch.index] = batch.images
         self.close()
         return images
+
+    def _all_images(self) -> Iterator[ImageBatch]:
+        parts = np.array_split(np.arange(len(self)), -(-len(self) // _PREREAD_BATCH))
+        return self.batches(parts)
+
+    def _use_scratch(self, folder: Path) -> None:
+        """Read from copies of the stacks; of images that are resampled, from one file of those."""
+        used = list(self._headers)
+        if all(self._is_common(self._particles.optics[i]) for i in self._groups()):
+            copies = copy_to_scratch([self._paths[stack] for stack in used], folder)
+            self._paths.update(zip(used, copies, strict=True))
+            return
+        n, size = self._box_size, self._pixel_size
+        path = check_scratch_images(self._particles, n, size, folder)
+        if not path.is_file():
+            write_scratch_images(path, self._all_images())
+            self.close()
+        self._particles = replace(
+            self._particles,
+            stack_paths=(path,),
+            stack_index=np.zeros(len(self), np.int32),
+            image_index=np.arange(len(self), dtype=np.int32),
+            optics=tuple(
+                replace(group, box_size=n, pixel_size=size) for group in self._particles.optics
+            ),
+        )
+        self._paths = {0: path}
+        self._headers = {0: StackHeader(n, n, len(self), np.dtype(np.float32), 0)}
+
+    def _groups(self) -> list[int]:
+        groups: list[int] = np.unique(self._particles.optics_index).tolist()
+        return groups
 
     def close(self) -> None:
         """Close the stacks that are open; reading opens them again."""
@@ -276,9 +311,23 @@ def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[S
     return headers, errors
 
 
-def stacks_in_use(particles: Particles) -> list[Path]:
-    """Return the stacks that particles name; those of rows that were set aside are left out."""
-    return [particles.stack_paths[i] for i in np.unique(particles.stack_index)]
+def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Path) -> None:
+    """Refuse a scratch folder that a `StackReader` of this pixel size could not use.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder cannot be written, or its disk has too little free space.
+    StackError
+        If a stack is missing.
+    """
+    grid = _choose_grid(particles, None, pixel_size)
+    used = [particles.optics[i] for i in np.unique(particles.optics_index)]
+    if all((group.box_size, group.pixel_size) == grid for group in used):
+        paths = particles.stack_paths
+        check_scratch([paths[i] for i in np.unique(particles.stack_index)], folder)
+    else:
+        check_scratch_images(particles, *grid, folder)
 
 
 def _check_last_image(path: Path, header: StackHeader, last: int) -> None:
