@@ -72,6 +72,8 @@ constexpr bool backwards = true;
 constexpr bool backwards = false;
 #endif
 
+static std::mutex one_at_a_time;  // shared memory is there once, for all kernels
+
 inline unsigned in_order(unsigned i, unsigned count)
 {
     return backwards ? count - 1 - i : i;
@@ -155,7 +157,6 @@ int launch(void (*kernel)(P...), unsigned blocks, void** arguments, std::index_s
     std::function<void()> call = [&] { kernel(*static_cast<P*>(arguments[I])...); };
     std::vector<std::unique_ptr<Fiber>> fibers;
     body = &call;
-    static std::mutex one_at_a_time;  // shared memory is there once
     const std::lock_guard<std::mutex> lock(one_at_a_time);
     for (unsigned block = 0; block < blocks; ++block) {
         blockIdx.x = in_order(block, blocks);

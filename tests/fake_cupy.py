@@ -49,6 +49,7 @@ class Machine:
         self.free_bytes = 4 << 30
         self.largest_array: float = float("inf")
         self.compiler_failure: Exception | None = None
+        self.library_failure: Exception | None = None
         self.products: list[str] = []
         self.launched: list[tuple[int, str]] = []
         self.traffic: list[tuple[str, int]] = []
@@ -168,7 +169,7 @@ def install(monkeypatch, machine: Machine) -> None:
     cupyx.empty_pinned = lambda shape, dtype: np.empty(shape, dtype)
     cupyx.scipy, fft = ModuleType("cupyx.scipy"), ModuleType("cupyx.scipy.fft")
     cupyx.scipy.fft = fft
-    fft.rfft2 = lambda images: machine.call(scipy.fft.rfft2, images)
+    fft.rfft2 = lambda images: _transform(machine, images)
     modules = {"cupy": cupy, "cupyx": cupyx, "cupyx.scipy": cupyx.scipy, "cupyx.scipy.fft": fft}
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -195,6 +196,9 @@ def make_cupy(machine: Machine) -> ModuleType:
     cupy.get_default_memory_pool = lambda: SimpleNamespace(
         free_bytes=lambda: 0, free_all_blocks=lambda: None
     )
+    cupy.get_default_pinned_memory_pool = lambda: SimpleNamespace(free_all_blocks=lambda: None)
+    plans = SimpleNamespace(clear=lambda: None)
+    cupy.fft = SimpleNamespace(config=SimpleNamespace(get_plan_cache=lambda: plans))
     cupy.RawModule = lambda code, options: _RawModule(machine, code, options)
     cupy.cuda = _make_cuda(machine)
     return cupy
@@ -210,6 +214,12 @@ def _matmul(machine: Machine, a, b, out):
     machine.products.append("CUBLAS_COMPUTE_32F")
     found = machine.call(np.matmul, a, b, out=out)
     return found if out is None else out
+
+
+def _transform(machine: Machine, images: "DeviceArray") -> "DeviceArray":
+    if machine.library_failure is not None:
+        raise machine.library_failure
+    return machine.call(scipy.fft.rfft2, images)
 
 
 def _asarray(machine: Machine, a, dtype):
@@ -279,7 +289,7 @@ class _Stream:
 
 
 class _Event:
-    def __init__(self) -> None:
+    def __init__(self, *, block: bool, disable_timing: bool) -> None:
         self.recorded = False
 
     def record(self, stream=None) -> None:

@@ -61,8 +61,16 @@ def test_a_table_takes_a_quarter_of_the_memory_and_on_a_cpu_not_more_than_600_mb
 def test_rows_of_the_fine_pass_follow_the_memory_of_a_card_only():
     assert chunk_rows(1 << 40, 900, is_gpu=False) == chunk_rows(1, 900, is_gpu=False) == 1024
     assert chunk_rows(1, 900, is_gpu=True) == 1024
-    assert chunk_rows(1 << 30, 900, is_gpu=True) == (1 << 30) // 10 // (8 * 5 * 900)
+    assert chunk_rows(1 << 30, 900, is_gpu=True) == 2048  # 2982 fit
     assert chunk_rows(1 << 40, 900, is_gpu=True) == 65536
+
+
+def test_a_little_less_free_memory_changes_nothing_on_a_card():
+    for free in (20 << 30, (20 << 30) - (64 << 20)):
+        assert tile_images(free, LOAD, is_gpu=True) == tile_images(20 << 30, LOAD, is_gpu=True)
+        assert chunk_rows(free, 900, is_gpu=True) == 32768
+    for free in (1 << 24, 1 << 28, 1 << 31, 3 << 31):
+        assert tile_images(free, LOAD, is_gpu=True).bit_count() == 1
 
 
 class Work:

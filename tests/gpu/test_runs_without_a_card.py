@@ -4,6 +4,7 @@ import pytest
 
 import fake_cupy
 from napari_ini3d.comparison import compare_maps
+from napari_ini3d.engine import frames
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.iteration import Workshop
 from napari_ini3d.errors import DeviceError
@@ -83,6 +84,14 @@ def test_two_cards_share_the_images_and_give_the_map_of_one(machine, particles):
     assert_same_maps(together[-1], alone[-1])
 
 
+def test_each_of_two_cards_has_several_tiles_so_that_none_waits(machine, particles):
+    machine.cards = 2
+    reports = run(particles, "gpu", starts=1, iterations=2)
+    tiles = [card for card, name in machine.launched if name == "dense_posterior"]
+    for card in (0, 1):
+        assert tiles.count(card) >= 4 * len(reports)
+
+
 def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, particles):
     settings = SETTINGS.with_changes(device="gpu", starts=2, tile_size=10)
     source, backend = InMemorySource.of(particles), choose_backend("gpu")
@@ -102,13 +111,40 @@ def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, pa
     assert len(down) == 2 * 10  # four sums and six fields of the poses, for each start
 
 
-def test_a_card_without_memory_for_a_tile_goes_on_with_halves(machine, particles, caplog):
+@pytest.mark.parametrize(
+    "failure",
+    [
+        fake_cupy.OutOfMemoryError("Out of memory"),
+        fake_cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_a_card_without_memory_for_a_tile_goes_on_with_halves(machine, particles, caplog, failure):
     plain = run(particles, "gpu", starts=1)
+    machine.failure = failure
     machine.fail_in, machine.most_blocks = "dense_posterior", 10  # a block for each image
     halved = run(particles, "gpu", starts=1)
     assert "out of memory with 30 images at once; going on with 15" in caplog.text
     assert "out of memory with 15 images at once; going on with 7" in caplog.text
     assert_same_maps(halved[-1], plain[-1])
+
+
+def test_a_card_without_memory_for_the_table_of_fine_slices_does_without(
+    machine, particles, caplog, monkeypatch
+):
+    plain = run(particles, "gpu", starts=1)
+    slices, slicers = frames._Slicer.slices, []
+
+    def coarse_only(slicer, *arguments):
+        if slicer in slicers:  # the second time is for the table
+            raise fake_cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+        slicers.append(slicer)
+        return slices(slicer, *arguments)
+
+    monkeypatch.setattr(frames._Slicer, "slices", coarse_only)
+    found = run(particles, "gpu", starts=1)
+    assert "no table of fine slices" in caplog.text
+    assert_same_maps(found[-1], plain[-1])
 
 
 def test_a_card_without_memory_for_one_image_says_what_to_lower(machine, particles):

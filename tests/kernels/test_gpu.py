@@ -70,6 +70,7 @@ def test_errors_of_cuda_leave_as_errors_of_the_device(card, error, said):
         fake_cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"),
         RuntimeError("CUFFT_ALLOC_FAILED"),
         RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUBLAS_STATUS_NOT_INITIALIZED"),
     ],
 )
 def test_want_of_memory_leaves_as_a_memory_error(card, error):
@@ -128,6 +129,25 @@ def test_maps_are_filled_by_integers_unless_asked_otherwise(machine):
         card.kernels.backproject(*there)
         assert machine.launched == [(0, name)]
         assert card.to_host(there[-1]).sum() == pytest.approx(6)
+
+
+def test_a_library_that_is_missing_shows_before_a_run_begins(machine):
+    machine.library_failure = ImportError("libcufft.so.11: cannot open shared object file")
+    with pytest.raises(DeviceError, match=r"libcufft.*install napari-ini3d\[cuda12\]"):
+        choose_backend("gpu")
+    assert choose_backend("auto").name == "cpu"
+
+
+def test_a_folder_for_compiled_kernels_that_cannot_be_written_is_named(machine):
+    machine.compiler_failure = PermissionError(13, "Permission denied", "/home/a/.cupy")
+    with pytest.raises(DeviceError, match=r"/home/a/\.cupy.*set CUPY_CACHE_DIR"):
+        choose_backend("gpu")
+
+
+def test_a_stream_for_each_thread_is_refused(machine, monkeypatch):
+    monkeypatch.setenv("CUPY_CUDA_PER_THREAD_DEFAULT_STREAM", "1")
+    with pytest.raises(DeviceError, match=r"PER_THREAD_DEFAULT_STREAM is set.*unset it"):
+        choose_backend("gpu")
 
 
 def test_a_compiler_that_does_not_work_shows_before_a_run_begins(machine):

@@ -273,7 +273,7 @@ def coarse_operations(plan: Plan, models: int, geometry: Geometry) -> float:
 def product_rate(backend: Backend, threads: int) -> float:
     """Return the operations per second of a large float32 matrix product on a device."""
     rng = np.random.default_rng(0)
-    with threadpool_limits(available_threads(threads), "blas"):
+    with backend.device.enter(), threadpool_limits(available_threads(threads), "blas"):
         for size in _PROBE_SIZES:
             a = backend.xp.asarray(rng.random((size, size), dtype=np.float32))
             _time_product(a)

@@ -72,10 +72,13 @@ class Crew:
             card = self.cards[i]
             upload = card.device.upload(batch.images)
 
+            def on_card(part: ImageBatch) -> Result:
+                with card.device.enter():  # where want of memory becomes a MemoryError
+                    return work(i, part)
+
             def task() -> list[Result]:
                 with card.device.enter(), upload as images:
-                    there = ImageBatch(batch.index, images)
-                    return halvings[i].compute(lambda part: work(i, part), there)
+                    return halvings[i].compute(on_card, ImageBatch(batch.index, images))
 
             ahead.append((i, self._pools[i].submit(task)))
 

@@ -184,7 +184,7 @@ def _give_back_rows(
         explained += explained_power(frame, tile, slices[row_slice], sums)
         matrices = frame.fine_grid.matrices[part.rotation]
         for k in range(frame.n_classes):
-            mine = part.row_class == k if frame.n_classes > 1 else slice(None)
+            mine = xp.flatnonzero(part.row_class == k) if frame.n_classes > 1 else slice(None)
             of_class = SliceSums(sums.numerator[mine], sums.denominator[mine])
             give_back(frame, of_class, matrices[mine], numerator[k], denominator[k])
     return numerator, denominator, explained

@@ -77,7 +77,7 @@ def build_frame(
         cubes=cubes,
         slices=slices,
         slice_power=slices.real**2 + slices.imag**2,
-        fine_slices=_table(slicer, cubes, fine, table_bytes) if fine is not None else None,
+        fine_slices=_table(slicer, cubes, fine, table_bytes, backend) if fine else None,
         shifts=to_device(shifts),
         fine_shifts=to_device(fine_shifts),
         shift_phase=to_device(shift_phase(shifts, host_disk, box_size)),
@@ -97,14 +97,15 @@ def _grid_on(order: int, turn: npt.NDArray[np.float64], backend: Backend) -> Rot
 
 
 def _table(
-    slicer: _Slicer, cubes: Complex64, fine: RotationGrid, table_bytes: float
+    slicer: _Slicer, cubes: Complex64, fine: RotationGrid, table_bytes: float, backend: Backend
 ) -> Complex64 | None:
     """Return all fine slices, or None where they take too much memory."""
     n_components = len(slicer.kx)
     if len(cubes) * len(fine.matrices) * n_components * 8 > table_bytes:
         return None
     try:
-        return slicer.slices(cubes, fine, n_components)
+        with backend.device.enter():  # where want of memory becomes a MemoryError
+            return slicer.slices(cubes, fine, n_components)
     except MemoryError as error:
         logger.warning("no table of fine slices: %s; they are made as they are needed", error)
         return None

@@ -49,6 +49,7 @@ _TURN_STREAM, _BIAS_STREAM = 17, 19
 _SIGMA_OFFSET = 10.0  # Å, before anything is known about the shifts
 _CLASS_BIAS = 6.0  # log units, at the start of the search
 _LEAST_SHARE = 0.02
+_LEAST_TILES = 4  # for each of several cards
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,10 @@ class Workshop:
                 )
         works = [self._tile_work(state, plan, on_card) for on_card in frames]
         tile_size = min(self._tile_size(on_card) for on_card in frames)
+        if (
+            len(frames) > 1 and self.settings.tile_size is None
+        ):  # no card is to wait for another's last tile, or for its first
+            tile_size = min(tile_size, -(-len(subset) // (_LEAST_TILES * len(frames))))
         tiles = split_into_tiles(subset, self._particles.optics_index, tile_size)
         batches = self.source.batches(tiles)
         seconds: defaultdict[str, float] = defaultdict(float)  # of all threads

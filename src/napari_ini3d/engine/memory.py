@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -64,8 +65,8 @@ class Workload:
 def tile_images(free_bytes: int, load: Workload, *, is_gpu: bool, workers: int = 1) -> int:
     """Return how many images a tile may hold.
 
-    On a CPU as many as have their scores in 64 MB, on a GPU as many as fit; neither takes more
-    than its share of the free memory.
+    On a CPU as many as have their scores in 64 MB, on a GPU as many as fit, rounded down to a
+    power of two; neither takes more than its share of the free memory.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def tile_images(free_bytes: int, load: Workload, *, is_gpu: bool, workers: int =
     """
     fitting = _TILE_SHARE * free_bytes / workers / load.bytes_per_image
     if is_gpu:
-        return int(np.clip(fitting, 1, _GPU_IMAGES))
+        return _power_of_two(np.clip(fitting, 1, _GPU_IMAGES))
     wanted = np.clip(_CPU_SCORE_BYTES / (4 * load.n_shifts * load.n_rows), *_CPU_IMAGES)
     return max(1, int(min(wanted, fitting)))
 
@@ -93,7 +94,16 @@ def chunk_rows(free_bytes: int, n_components: int, *, is_gpu: bool) -> int:
     if not is_gpu:
         return _CPU_ROWS
     fitting = _ROW_SHARE * free_bytes / (8 * _ROW_COPIES * n_components)
-    return int(np.clip(fitting, _CPU_ROWS, _GPU_ROWS))
+    return _power_of_two(np.clip(fitting, _CPU_ROWS, _GPU_ROWS))
+
+
+def _power_of_two(most: float) -> int:
+    """Return the largest power of two that is not above `most`, at least 1.
+
+    So that the free memory of a card, which is never quite the same, seldom changes what is
+    computed together, and with it the order in which floats are added.
+    """
+    return int(2 ** math.floor(math.log2(most)))
 
 
 class Halving:

@@ -6,6 +6,7 @@ contexts as it is. Nothing here is imported before a GPU has been asked for.
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -24,7 +25,13 @@ from napari_ini3d.kernels.backend import Array, Backend, GpuInfo
 from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source, scaled_product
 
 _SLOTS = 3  # tiles on their way to a card: one in use, one that waits, one that is copied
-_OUT_OF_MEMORY = ("cudaErrorMemoryAllocation", "ALLOC_FAILED", "CUDA_ERROR_OUT_OF_MEMORY")
+_OUT_OF_MEMORY = (
+    "cudaErrorMemoryAllocation",
+    "ALLOC_FAILED",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # what making its handle says where memory is gone
+)
+_STREAMS_APART = "CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
 _NO_DRIVER = ("cudaErrorNoDevice", "cudaErrorInsufficientDriver", "cudaErrorStubLibrary")
 _NO_LIBRARY = ("CompileException", "NVRTCError", "DynamicLibNotFoundError", "ImportError")
 _EXTRAS = (
@@ -70,19 +77,25 @@ def make_backend(cards: tuple[int, ...] | None, precision: str, *, deterministic
         If a card is not there, or does not work.
     """
     chosen = choose_cards(cards)
+    if os.environ.get(_STREAMS_APART, "0") != "0":
+        raise DeviceError(
+            f"{_STREAMS_APART} is set, but the sums of a card's threads are added on one stream; "
+            "unset it"
+        )
     module = cp.RawModule(code=kernel_source(), options=(f"-DTHREADS={THREADS}",))
-    matmul = _product(precision)
-    backends = [_card_backend(i, module, matmul, deterministic) for i in chosen]
+    backends = [_card_backend(i, module, precision, deterministic) for i in chosen]
     return replace(backends[0], others=tuple(backends[1:]))
 
 
-def _card_backend(
-    index: int, module: Any, matmul: Callable[..., Array], deterministic: bool
-) -> Backend:
+def _card_backend(index: int, module: Any, precision: str, deterministic: bool) -> Backend:
     info = _about(index)
     function = cache(module.get_function)
-    with _on_card(index):
-        module.compile()  # what is missing shows now
+    with _on_card(index):  # what is missing shows now: CuPy loads libraries when they are needed
+        _compile(module)
+        matmul = _product(precision)
+        probe = cp.ones((2, 2), np.float32)
+        matmul(probe, probe)
+        cupyx.scipy.fft.rfft2(probe)
 
     def launch(name: str, blocks: int, arguments: tuple[Any, ...]) -> None:
         function(name)((blocks,), (THREADS,), arguments)
@@ -90,6 +103,16 @@ def _card_backend(
     kernels = CudaKernels(cp, launch, matmul, deterministic=deterministic)
     name = f"gpu:{index} {info.name}"
     return Backend(name, cp, cupyx.scipy.fft, kernels, _Card(index), is_gpu=True)
+
+
+def _compile(module: Any) -> None:
+    try:
+        module.compile()
+    except OSError as error:
+        raise DeviceError(
+            f"the compiled kernels cannot be kept ({error}); set CUPY_CACHE_DIR to a folder that "
+            "can be written"
+        ) from error
 
 
 def _product(precision: str) -> Callable[..., Array]:
@@ -176,7 +199,9 @@ class _Card:
     def release(self) -> None:
         """Give memory back that is kept for arrays to come."""
         with _on_card(self._index):
+            cp.fft.config.get_plan_cache().clear()  # work areas of transforms
             cp.get_default_memory_pool().free_all_blocks()
+            cp.get_default_pinned_memory_pool().free_all_blocks()
 
     def synchronise(self) -> None:
         """Wait until all that was begun on the card is done."""
@@ -199,7 +224,8 @@ class _Slot:
         pinned, array = cupyx.empty_pinned((size,), np.float32), cp.empty(size, np.float32)
         # where the array lies now, the computation may still be reading what lay there before
         cp.cuda.get_current_stream().synchronize()
-        return cls(pinned, array, cp.cuda.Event(), cp.cuda.Event())
+        arrived, used = (cp.cuda.Event(block=True, disable_timing=True) for _ in range(2))
+        return cls(pinned, array, arrived, used)
 
 
 class _Uploads:
