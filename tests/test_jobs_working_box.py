@@ -135,6 +135,23 @@ def test_symmetry_is_looked_at_in_the_smaller_box_and_written_in_the_larger(tmp_
     assert np.corrcoef(aligned.data.ravel(), imposed.data.ravel())[0, 1] > 0.8
 
 
+@pytest.mark.parametrize("way", [{"scratch": "scratch"}, {"preread": True}])
+def test_a_run_can_be_stopped_while_its_images_are_brought_near(dataset, tmp_path, grids, way):
+    folder, looks = tmp_path / "run", []
+
+    def stop():
+        looks.append(folder.is_dir())
+        return looks.count(True) > 0
+
+    if "scratch" in way:
+        way = {"scratch": str(tmp_path / "scratch")}
+    assert list(start_run(dataset, folder, SETTINGS.with_changes(**way), stop=stop)) == []
+    assert grids == []  # the engine was not begun
+    assert RunFolder(folder).outcome() == "ABORTED"
+    assert not list(tmp_path.glob("scratch/*"))
+    assert [report.iteration for report in resume_run(folder)] == [1, 2, 3]
+
+
 def test_scratch_holds_the_images_as_they_are_worked_on_and_serves_a_resumed_run(
     dataset, tmp_path, grids
 ):

@@ -67,7 +67,7 @@ class _Job:
 
 
 class _StoppedError(Exception):
-    """The user has stopped the run before it began; never seen outside of this module."""
+    """The user has stopped the run before its first iteration; it does not leave this module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +238,19 @@ def _iterate(
 ) -> Iterator[IterationReport]:
     settings = job.settings
     report: IterationReport | None = None
-    with closing(_open_images(job)) as reader:
+    try:
+        reader = _open_images(job, _Halt(stop))
+    except _StoppedError:
+        _finish(job, None, stopped=True)
+        return
+    with closing(reader):
         for report in reconstruct(reader, job.particles, settings, state=state, stop=stop):
             _write_iteration(job, report)
             yield report
     _finish(job, report, stopped=stop())
 
 
-def _open_images(job: _Job) -> StackReader:
+def _open_images(job: _Job, halt: _Halt) -> StackReader:
     """Open the images of a run, in the pixel size that was chosen when it was started."""
     pixel_size = job.record.working_pixel_size
     return StackReader(
@@ -254,6 +259,7 @@ def _open_images(job: _Job) -> StackReader:
         preread=job.settings.preread,
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
         threads=reading_threads(job.settings.threads, shared=pixel_size is None),
+        between=halt,
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 _GIB = 2**30
 
 
-def copy_to_scratch(stacks: Sequence[Path], folder: Path) -> tuple[Path, ...]:
+def copy_to_scratch(
+    stacks: Sequence[Path], folder: Path, *, between: Callable[[], object] = lambda: None
+) -> tuple[Path, ...]:
     """Copy stacks to a local folder; those that lie there unchanged are not copied again.
 
     A copy's name holds a digest of where the stack came from, so that stacks of the same name do
@@ -31,6 +33,8 @@ def copy_to_scratch(stacks: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     stacks : sequence of Path
     folder : Path
         Made if it does not exist.
+    between : callable
+        Called before each copy; to leave, it raises.
 
     Returns
     -------
@@ -47,6 +51,7 @@ def copy_to_scratch(stacks: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     outdated = check_scratch(stacks, folder)
     _make_folder(folder)
     for stack, copy in outdated:
+        between()
         with atomic_path(copy) as temporary:
             shutil.copy2(stack, temporary)
     logger.info("%s: %d of %d stack(s) copied", folder, len(outdated), len(stacks))
@@ -114,7 +119,6 @@ def write_scratch_images(path: Path, batches: Iterable[ImageBatch]) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for batch in batches:
             file.write(np.ascontiguousarray(batch.images).data)
-    logger.info("%s: images resampled to %s", path.parent, path.name)
 
 
 def _digest(particles: Particles, box_size: int, pixel_size: float) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -58,6 +58,9 @@ class StackReader:
         are kept there as they come out of that.
     threads : int
         That read ahead, and resample what they read.
+    between : callable
+        Called again and again while images are brought to memory or to scratch, which may take
+        minutes; to leave, it raises.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class StackReader:
         preread: bool = False,
         scratch: Path | str | None = None,
         threads: int = 1,
+        between: Callable[[], object] = lambda: None,
     ) -> None:
         self._particles = particles
         self._headers = check_stacks(particles)
@@ -86,10 +90,15 @@ class StackReader:
         self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
         self._lock = Lock()
         self._images: npt.NDArray[np.float32] | None = None
-        if scratch is not None:
-            self._use_scratch(Path(scratch))
-        if preread:
-            self._images = self._preread()
+        self._between = between
+        try:
+            if scratch is not None:
+                self._use_scratch(Path(scratch))
+            if preread:
+                self._images = self._preread()
+        except BaseException:
+            self.close()
+            raise
 
     def __len__(self) -> int:
         return len(self._particles)
@@ -104,7 +113,7 @@ class StackReader:
         """Å per pixel of every image it gives."""
         return self._pixel_size
 
-    def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
+    def batches(self, indices: Iterable[IntArray]) -> Generator[ImageBatch, None, None]:
         """Yield one batch per array of particle indices, in order, reading ahead in threads.
 
         `indices` is walked in the caller's thread, a few batches ahead. Errors of reading are
@@ -193,6 +202,7 @@ class StackReader:
                 surplus.close()
 
     def _preread(self) -> npt.NDArray[np.float32]:
+        logger.info("%d images are read into memory", len(self))
         images = np.empty((len(self), self._box_size, self._box_size), dtype=np.float32)
         for batch in self._all_images():
             images[batch.index] = batch.images
@@ -201,18 +211,23 @@ class StackReader:
 
     def _all_images(self) -> Iterator[ImageBatch]:
         parts = np.array_split(np.arange(len(self)), -(-len(self) // _PREREAD_BATCH))
-        return self.batches(parts)
+        with closing(self.batches(parts)) as batches:
+            for batch in batches:
+                yield batch
+                self._between()
 
     def _use_scratch(self, folder: Path) -> None:
         """Read from copies of the stacks; of images that are resampled, from one file of those."""
         used = list(self._headers)
         if all(self._is_common(self._particles.optics[i]) for i in self._groups()):
-            copies = copy_to_scratch([self._paths[stack] for stack in used], folder)
+            stacks = [self._paths[stack] for stack in used]
+            copies = copy_to_scratch(stacks, folder, between=self._between)
             self._paths.update(zip(used, copies, strict=True))
             return
         n, size = self._box_size, self._pixel_size
         path = check_scratch_images(self._particles, n, size, folder)
         if not path.is_file():
+            logger.info("%d images of %d pixels are written to %s", len(self), n, folder)
             write_scratch_images(path, self._all_images())
             self.close()
         self._particles = replace(
