@@ -243,9 +243,8 @@ class Workshop:
                 )
         works = [self._tile_work(state, plan, on_card) for on_card in frames]
         tile_size = min(self._tile_size(on_card) for on_card in frames)
-        if (
-            len(frames) > 1 and self.settings.tile_size is None
-        ):  # no card is to wait for another's last tile, or for its first
+        if len(frames) > 1 and self.settings.tile_size is None:
+            # no card is to wait for another's last tile, or for its first
             tile_size = min(tile_size, -(-len(subset) // (_LEAST_TILES * len(frames))))
         tiles = split_into_tiles(subset, self._particles.optics_index, tile_size)
         batches = self.source.batches(tiles)

@@ -50,7 +50,7 @@ def check_rows(report: CheckReport, seconds: float | None) -> list[tuple[str, st
     if report.mask_diameter is not None:
         rows.append(("mask diameter, estimated", f"{report.mask_diameter:.0f} Å"))
     if seconds is not None:
-        rows.append(("time of a run here, about", describe_time(seconds)))
+        rows.append(("time of a run on the CPU, about", describe_time(seconds)))
     if report.resources is not None:
         rows.append(("memory, about", f"{report.resources.memory_bytes / 1e9:.1f} GB"))
         rows.append(("disk, at most", f"{report.resources.disk_bytes / 1e9:.2f} GB"))

@@ -18,6 +18,7 @@ from napari_ini3d.particles import ImageBatch, Particles
 logger = logging.getLogger(__name__)
 
 _GIB = 2**30
+_WAY = 1  # of resampling; to be raised when images come out differently
 
 
 def copy_to_scratch(
@@ -125,7 +126,7 @@ def _digest(particles: Particles, box_size: int, pixel_size: float) -> str:
     used = np.unique(particles.stack_index).tolist()
     grids = [(group.box_size, group.pixel_size) for group in particles.optics]
     stacks = [(stack, _state(particles.stack_paths[stack])) for stack in used]
-    digest = hashlib.sha256(repr((box_size, pixel_size, grids, stacks)).encode())
+    digest = hashlib.sha256(repr((_WAY, box_size, pixel_size, grids, stacks)).encode())
     for column in (particles.stack_index, particles.image_index, particles.optics_index):
         digest.update(column.astype("<i8").tobytes())
     return digest.hexdigest()[:16]

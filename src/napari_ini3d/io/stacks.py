@@ -329,6 +329,13 @@ def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[S
 def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Path) -> None:
     """Refuse a scratch folder that a `StackReader` of this pixel size could not use.
 
+    Parameters
+    ----------
+    particles : Particles
+    pixel_size : float or None
+        Å, of the images to give; None as for the reader.
+    folder : Path
+
     Raises
     ------
     RunFolderError

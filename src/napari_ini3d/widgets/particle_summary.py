@@ -153,7 +153,7 @@ def summary_text(preview: Preview, seconds: float | None, settings: InitialModel
     lines += _lines_of_images(preview)
     if seconds is not None:
         threads = available_threads(settings.threads)
-        cores = f"{threads} thread{'s'[: threads != 1]}"
+        cores = f"{threads} CPU thread{'s'[: threads != 1]}"
         lines.append(f"A run takes about {describe_time(seconds)} on {cores}")
     if report.resources is not None:
         memory, disk = report.resources.memory_bytes / 1e9, report.resources.disk_bytes / 1e9
