@@ -13,7 +13,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from napari_ini3d.compiled import jit
+from napari_ini3d.compiled import add_side_by_side, jit
 
 Float32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
@@ -138,8 +138,7 @@ def _backproject(
     m: int,
 ) -> None:
     row, plane = np.uint32(m + 2), np.uint32((m + 2) * (2 * m + 1))
-    one, two, three = np.uint32(1), np.uint32(2), np.uint32(3)
-    origin = np.float32(m)
+    one, two, origin = np.float32(1), np.uint32(2), np.float32(m)
     for r in range(matrices.shape[0]):
         a00, a01, a02 = matrices[r, 0, 0], matrices[r, 0, 1], matrices[r, 0, 2]
         a10, a11, a12 = matrices[r, 1, 0], matrices[r, 1, 1], matrices[r, 1, 2]
@@ -148,30 +147,27 @@ def _backproject(
             if weight == 0:
                 continue
             x = kx[p] * a00 + ky[p] * a10
-            sign = math.copysign(np.float32(1), x)
+            sign = math.copysign(one, x)
             real, imag = numerator[r, 2 * p], numerator[r, 2 * p + 1] * sign
             x = x * sign
             y = (kx[p] * a01 + ky[p] * a11) * sign + origin
             z = (kx[p] * a02 + ky[p] * a12) * sign + origin
             x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
             fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
-            corner = np.uint32(z0) * plane + np.uint32(y0) * row + np.uint32(x0)
-            for q in range(4):
-                wz = fz if q >= 2 else np.float32(1) - fz
-                wzy = wz * (fy if q % 2 else np.float32(1) - fy)
-                c = corner
-                if q % 2:
-                    c = np.uint32(c + row)
-                if q >= 2:
-                    c = np.uint32(c + plane)
-                near, far = wzy * (np.float32(1) - fx), wzy * fx
-                part = np.uint32(two * c)
-                map_numerator[part] += real * near
-                map_numerator[np.uint32(part + one)] += imag * near
-                map_numerator[np.uint32(part + two)] += real * far
-                map_numerator[np.uint32(part + three)] += imag * far
-                map_denominator[c] += weight * near
-                map_denominator[np.uint32(c + one)] += weight * far
+            gx, gy, gz = one - fx, one - fy, one - fz
+            values = (real * gx, imag * gx, real * fx, imag * fx)
+            weights = (weight * gx, weight * fx)
+            c00 = np.uint32(np.uint32(z0) * plane + np.uint32(y0) * row + np.uint32(x0))
+            c01, c10 = np.uint32(c00 + row), np.uint32(c00 + plane)
+            c11 = np.uint32(c10 + row)
+            add_side_by_side(map_numerator, np.uint32(two * c00), gz * gy, values)
+            add_side_by_side(map_denominator, c00, gz * gy, weights)
+            add_side_by_side(map_numerator, np.uint32(two * c01), gz * fy, values)
+            add_side_by_side(map_denominator, c01, gz * fy, weights)
+            add_side_by_side(map_numerator, np.uint32(two * c10), fz * gy, values)
+            add_side_by_side(map_denominator, c10, fz * gy, weights)
+            add_side_by_side(map_numerator, np.uint32(two * c11), fz * fy, values)
+            add_side_by_side(map_denominator, c11, fz * fy, weights)
 
 
 @jit
