@@ -29,6 +29,13 @@ def components(image: np.ndarray, radius: int = 10) -> np.ndarray:
     return images_to_disk(image[None].astype(np.float32), disk)[0]
 
 
+def test_the_components_of_an_image_lie_side_by_side(rng):
+    images = rng.standard_normal((3, BOX, BOX)).astype(np.float32)
+    found = images_to_disk(images, frequency_disk(BOX, 10))
+    assert found.flags.c_contiguous
+    assert found.dtype == np.complex64
+
+
 def test_a_disk_holds_each_independent_component_once():
     disk = frequency_disk(BOX, 7)
     found = set(zip(disk.kx.tolist(), disk.ky.tolist(), strict=True))

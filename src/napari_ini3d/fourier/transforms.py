@@ -89,7 +89,8 @@ def images_to_disk(images: Float32, disk: FrequencyDisk, *, fft: Any = scipy.fft
     ft = fft.rfft2(images)[:, disk.row, disk.column]
     sign = 1 - 2 * ((disk.column + disk.row) % 2)  # moves the origin from pixel 0 to n // 2
     components: Complex64 = ft * (sign.astype(np.float32) / (n * n))
-    return components.astype(np.complex64, copy=False)
+    # picked from several axes, they lie image after image only if told to
+    return components.astype(np.complex64, order="C", copy=False)
 
 
 def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:
