@@ -22,7 +22,7 @@ FUNCTIONS = """
     where zeros zeros_like
 """.split()  # noqa: SIM905
 _METHODS = """
-    any argmax astype conj copy max mean ravel reshape std sum tolist view transpose
+    any argmax astype conj copy max mean ravel reshape std sum take tolist view transpose
 """.split()  # noqa: SIM905
 _SCALARS = (int, float, complex, bool, np.generic, np.dtype, type, str, type(None), slice)
 THREADS = 4  # of a block

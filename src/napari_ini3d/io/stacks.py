@@ -219,7 +219,7 @@ class StackReader:
     def _use_scratch(self, folder: Path) -> None:
         """Read from copies of the stacks; of images that are resampled, from one file of those."""
         used = list(self._headers)
-        if all(self._is_common(self._particles.optics[i]) for i in self._groups()):
+        if _lie_on(self._particles, self._box_size, self._pixel_size):
             stacks = [self._paths[stack] for stack in used]
             copies = copy_to_scratch(stacks, folder, between=self._between)
             self._paths.update(zip(used, copies, strict=True))
@@ -241,10 +241,6 @@ class StackReader:
         )
         self._paths = {0: path}
         self._headers = {0: StackHeader(n, n, len(self), np.dtype(np.float32), 0)}
-
-    def _groups(self) -> list[int]:
-        groups: list[int] = np.unique(self._particles.optics_index).tolist()
-        return groups
 
     def close(self) -> None:
         """Close the stacks that are open; reading opens them again."""
@@ -344,12 +340,22 @@ def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Pa
         If a stack is missing.
     """
     grid = _choose_grid(particles, None, pixel_size)
-    used = [particles.optics[i] for i in np.unique(particles.optics_index)]
-    if all((group.box_size, group.pixel_size) == grid for group in used):
+    if _lie_on(particles, *grid):
         paths = particles.stack_paths
         check_scratch([paths[i] for i in np.unique(particles.stack_index)], folder)
     else:
         check_scratch_images(particles, *grid, folder)
+
+
+def _grids(particles: Particles) -> list[tuple[int, float]]:
+    """Return box and pixel size of each optics group that has particles."""
+    used = (particles.optics[i] for i in np.unique(particles.optics_index))
+    return [(group.box_size, group.pixel_size) for group in used]
+
+
+def _lie_on(particles: Particles, box_size: int, pixel_size: float) -> bool:
+    """Tell whether the images of all particles are on a grid already, as they are in the stacks."""
+    return set(_grids(particles)) == {(box_size, pixel_size)}
 
 
 def _check_last_image(path: Path, header: StackHeader, last: int) -> None:
@@ -376,10 +382,9 @@ def _check_box(path: Path, box_size: int, expected: int, group: int) -> None:
 def _choose_grid(
     particles: Particles, box_size: int | None, pixel_size: float | None
 ) -> tuple[int, float]:
-    used = [particles.optics[i] for i in np.unique(particles.optics_index)]
-    if not used:
+    grids = _grids(particles)
+    if not grids:
         raise StackError("no particles were given; expected at least one")
-    grids = [(group.box_size, group.pixel_size) for group in used]
     if pixel_size is not None:
         _check_pixel_size(pixel_size)
     common_box, common_pixel = common_grid(grids, pixel_size)
