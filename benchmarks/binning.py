@@ -18,11 +18,9 @@ from typing import Any
 import numpy as np
 
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.fourier.resample import resize_map
-from napari_ini3d.io.maps import read_map
-from napari_ini3d.io.stacks import StackReader
-from napari_ini3d.io.star import read_particles
+from napari_ini3d.engine import reconstruct
+from napari_ini3d.fourier import resize_map
+from napari_ini3d.io import StackReader, read_map, read_particles
 from napari_ini3d.settings import InitialModelSettings
 
 

@@ -5,7 +5,7 @@ usage: e_step.py OUTPUT.json FOLDER MASK_DIAMETER [--iteration 59]
 Runs on the particles in FOLDER up to an iteration of the refinement, then takes some tiles apart in
 one thread: the time of each stage, the floating-point operations of the matrix products, and
 beside it a large product of the same precision, timed in the same process. "Products" are all
-matrix products of the expectation, "coarse products" those that compare with the coarse grid.
+matrix products of the coarse_module, "coarse products" those that compare with the coarse grid.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from napari_ini3d.engine import expectation, fine_pass
-from napari_ini3d.engine.batches import draw_subset, split_into_tiles
-from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.iteration import Workshop
-from napari_ini3d.engine.schedule import plan_iteration
-from napari_ini3d.engine.tiles import Frame
-from napari_ini3d.io.stacks import StackReader
-from napari_ini3d.io.star import read_particles
-from napari_ini3d.kernels.backend import Backend, choose_backend
+from napari_ini3d.engine import (
+    Frame,
+    Workshop,
+    draw_subset,
+    plan_iteration,
+    reconstruct,
+    split_into_tiles,
+)
+from napari_ini3d.engine.expectation import coarse as coarse_module, fine as fine_module
+from napari_ini3d.io import StackReader, read_particles
+from napari_ini3d.kernels import Backend, choose_backend
 from napari_ini3d.settings import InitialModelSettings
 
 TILES, REPEATS = 12, 5
 STAGES = [
-    (expectation, "_coarse_posterior"),
-    (fine_pass, "_significant_pairs"),
-    (fine_pass, "_fine_scores"),
-    (fine_pass, "_best_poses"),
-    (fine_pass, "_give_back_rows"),
+    (coarse_module, "_coarse_posterior"),
+    (fine_module, "_significant_pairs"),
+    (fine_module, "_fine_scores"),
+    (fine_module, "_best_poses"),
+    (fine_module, "_backproject_rows"),
 ]
 
 

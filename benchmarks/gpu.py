@@ -33,13 +33,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine.iteration import Workshop
-from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.io.maps import read_map
-from napari_ini3d.io.stacks import StackReader
-from napari_ini3d.io.star import read_particles
+from napari_ini3d.engine import IterationReport, Workshop
+from napari_ini3d.io import StackReader, read_map, read_particles
 from napari_ini3d.jobs import start_run
-from napari_ini3d.kernels.backend import Backend, choose_backend, list_gpus
+from napari_ini3d.kernels import Backend, choose_backend, list_gpus
 from napari_ini3d.settings import InitialModelSettings
 
 PRODUCT_SIZE = {True: 8192, False: 2048}  # on a GPU or not
@@ -123,7 +120,7 @@ def metered(backend: Backend, meter: Meter, *, waits: bool) -> Backend:
         kernels = CountedKernels(card, meter, waits=waits)
         return replace(card, kernels=kernels, device=CountedDevice(card, meter), others=())
 
-    first, *others = [one(card) for card in backend.cards]
+    first, *others = [one(card) for card in backend.devices]
     return replace(first, others=tuple(others))
 
 
@@ -232,7 +229,7 @@ def machine(backend: Backend) -> dict[str, Any]:
 
     names = ("napari-ini3d", "numpy", "cupy-cuda12x", "cupy-cuda13x", "numba")
     return {
-        "devices": [card.name for card in backend.cards],
+        "devices": [card.name for card in backend.devices],
         "memory_gb": [round(gpu.total_bytes / 1e9, 1) for gpu in list_gpus()],
         "driver": driver_version() if backend.is_gpu else None,
         "cores": os.cpu_count(),
@@ -266,7 +263,7 @@ def main() -> None:
     run_to_files(options.folder, settings.with_changes(iterations=3))
     first = time.perf_counter() - started
     taken, found = run_to_files(options.folder, settings)
-    workers = len(backend.cards) if backend.is_gpu else settings.threads or os.cpu_count() or 1
+    workers = len(backend.devices) if backend.is_gpu else settings.threads or os.cpu_count() or 1
     result = {
         "command": " ".join(["gpu.py", options.output.name, options.folder.name, *sys.argv[3:]]),
         "date": time.strftime("%Y-%m-%d"),

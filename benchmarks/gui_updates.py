@@ -54,13 +54,11 @@ from qtpy.QtWidgets import QApplication
 from vispy.gloo import gl
 
 from napari_ini3d import InitialModelSettings, __version__
-from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.io.history import write_history
-from napari_ini3d.io.runs import RunFolder, RunRecord
+from napari_ini3d.engine import IterationReport
+from napari_ini3d.plugin.session import RunSession, session as session_module
+from napari_ini3d.plugin.viewer import show_map
+from napari_ini3d.runs import RunFolder, RunRecord, write_history
 from napari_ini3d.simulation import make_phantom
-from napari_ini3d.widgets import session as session_module
-from napari_ini3d.widgets.session import RunSession
-from napari_ini3d.widgets.viewing import show_map
 
 SIZES = (64, 96, 128, 192, 256)
 DOCKS = ("Initial model", "Convergence")

@@ -26,18 +26,22 @@ from typing import Any
 
 import numpy as np
 
-from napari_ini3d import jobs
-from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.io import mrc, scratch
-from napari_ini3d.io.grids import particle_grid, working_grid
-from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
-from napari_ini3d.io.stacks import StackReader, reading_threads
-from napari_ini3d.io.star import read_particles
-from napari_ini3d.particles import ImageBatch, IntArray
+from napari_ini3d._types import IntArray
+from napari_ini3d.engine import IterationReport, reconstruct
+from napari_ini3d.io import StackReader, read_particles, reading_threads
+from napari_ini3d.io.images import scratch
+from napari_ini3d.io.mrc import stack as stack_module
+from napari_ini3d.jobs import run as run_module
+from napari_ini3d.particles import ImageBatch
+from napari_ini3d.preflight import choose_working_grid, particle_grid
+from napari_ini3d.runs import RunFolder
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.simulation import (
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+    write_dataset,
+)
 
 BOX_SIZE, PIXEL_SIZE, MASK_DIAMETER = 256, 1.2, 180.0
 IN_STACK, STACKS = 600, 64
@@ -172,7 +176,7 @@ def whole_run(star: Path, folder: Path, threads: int) -> dict[str, Any]:
     def stop() -> bool:
         return len(RunFolder(folder).read_progress()) >= ITERATIONS if folder.is_dir() else False
 
-    reports = jobs.start_run(star, folder, settings_of(threads), stop=stop)
+    reports = run_module.start_run(star, folder, settings_of(threads), stop=stop)
     checked = time.perf_counter() - started
     looked = watch.take()
     return {
@@ -187,15 +191,15 @@ def whole_run(star: Path, folder: Path, threads: int) -> dict[str, Any]:
 
 def slow_disk(fast_folder: str) -> None:
     """Make reading slow, but from a folder that stands for a local disk."""
-    read_at = mrc.ImageStack._read_at
+    read_at = stack_module.ImageStack._read_at
 
-    def slow(stack: mrc.ImageStack, buffer: memoryview, place: int) -> int:
+    def slow(stack: stack_module.ImageStack, buffer: memoryview, place: int) -> int:
         count = read_at(stack, buffer, place)
         if fast_folder not in str(stack._path):
             time.sleep(SLOW_LATENCY + count / SLOW_RATE)
         return count
 
-    mrc.ImageStack._read_at = slow  # type: ignore[method-assign]
+    stack_module.ImageStack._read_at = slow  # type: ignore[method-assign]
 
 
 def slow_copy(source: Path, target: Path) -> None:
@@ -217,7 +221,7 @@ def one_way(star: Path, threads: int, way: str, local: Path) -> dict[str, Any]:
     watch = Watch()
     particles, _ = read_particles(star)
     settings = settings_of(threads)
-    grid = working_grid(particle_grid(particles), settings)
+    grid = choose_working_grid(particle_grid(particles), settings)
     started = time.perf_counter()
     reader = StackReader(
         particles,

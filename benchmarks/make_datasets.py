@@ -22,7 +22,7 @@ import mrcfile
 import numpy as np
 import starfile
 
-from napari_ini3d.simulation.phantom import make_phantom
+from napari_ini3d.simulation import make_phantom
 
 BOX_SIZE, VOXEL_SIZE, RESOLUTION, COUNT = 64, 3.4, 6.9, 2000
 MASK_MARGIN = 1.15

@@ -16,8 +16,12 @@ import sys
 import time
 from pathlib import Path
 
-from napari_ini3d.io.sample import write_dataset
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.simulation import (
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+    write_dataset,
+)
 
 IMAGES = 500
 

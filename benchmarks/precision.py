@@ -26,13 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine.iteration import Workshop
-from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.io.maps import read_map
-from napari_ini3d.io.stacks import StackReader
-from napari_ini3d.io.star import read_particles
-from napari_ini3d.kernels.backend import Backend, choose_backend
-from napari_ini3d.kernels.cuda_kernels import scaled_product
+from napari_ini3d.engine import IterationReport, Workshop
+from napari_ini3d.io import StackReader, read_map, read_particles
+from napari_ini3d.kernels import Backend, choose_backend, scaled_product
 from napari_ini3d.settings import InitialModelSettings
 
 Float32 = npt.NDArray[np.float32]

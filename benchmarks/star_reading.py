@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d.io.star import read_particles, write_data_star
+from napari_ini3d.io import read_particles, write_data_star
 from napari_ini3d.particles import Assignments
 
 RESULTS = Path(__file__).parent / "results" / "star_reading.json"

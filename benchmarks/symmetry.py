@@ -27,13 +27,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.fourier.shells import shell_sum
-from napari_ini3d.geometry.symmetry import symmetry_axes
-from napari_ini3d.io.maps import read_map, write_map
-from napari_ini3d.masks import soft_mask
+from napari_ini3d.fourier import shell_sum, soft_mask
+from napari_ini3d.geometry import symmetry_axes
+from napari_ini3d.io import read_map, write_map
 from napari_ini3d.simulation import Phantom, make_phantom
-from napari_ini3d.symmetry.align import align_symmetry
-from napari_ini3d.symmetry.detect import detect_symmetry
+from napari_ini3d.symmetry import align_symmetry, detect_symmetry
 
 GROUPS = [f"{family}{n}" for family in "CD" for n in range(2, 13)] + ["T", "O", "I"]
 BOXES = ((64, 3.0), (64, 3.0), (96, 2.2), (64, 3.9), (128, 1.7))  # voxels, Å

@@ -23,12 +23,11 @@ from unittest import mock
 
 import numpy as np
 
-from napari_ini3d import jobs
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.fourier.resample import resize_map
-from napari_ini3d.io.grids import Grid, particle_grid, working_grid
-from napari_ini3d.io.maps import read_map
-from napari_ini3d.io.star import read_particles
+from napari_ini3d.fourier import resize_map
+from napari_ini3d.io import read_map, read_particles
+from napari_ini3d.jobs import run as run_module
+from napari_ini3d.preflight import PixelGrid, choose_working_grid, particle_grid
 from napari_ini3d.settings import InitialModelSettings
 
 KIBIBYTES_PER_GIB = 2**20
@@ -37,9 +36,9 @@ KIBIBYTES_PER_GIB = 2**20
 def run(star: Path, folder: Path, settings: InitialModelSettings, *, own: bool) -> dict[str, Any]:
     """Do a whole run, files included; return what it took."""
     started = time.perf_counter()
-    choice = (lambda grid, _: grid) if own else working_grid
-    with mock.patch.object(jobs, "working_grid", choice):
-        *_, report = jobs.start_run(star, folder, settings)
+    choice = (lambda grid, _: grid) if own else choose_working_grid
+    with mock.patch.object(run_module, "choose_working_grid", choice):
+        *_, report = run_module.start_run(star, folder, settings)
     return {
         "box_size": report.volumes.shape[-1],
         "voxel_size": round(report.voxel_size, 4),
@@ -52,7 +51,7 @@ def run(star: Path, folder: Path, settings: InitialModelSettings, *, own: bool) 
     }
 
 
-def judge(result: Path, truth: Path, grid: Grid, mask_diameter: float) -> dict[str, Any]:
+def judge(result: Path, truth: Path, grid: PixelGrid, mask_diameter: float) -> dict[str, Any]:
     """Compare the written result with the truth, both in the smaller box."""
     maps = [read_map(path) for path in (truth, result)]
     first, second = (resize_map(each.data, grid.box_size) for each in maps)
@@ -85,13 +84,13 @@ def main() -> None:
     star = options.folder / "particles.star"
     particles, _ = read_particles(star)
     own = particle_grid(particles)
-    grid = working_grid(own, settings)
+    grid = choose_working_grid(own, settings)
     result: dict[str, Any] = {
         "command": " ".join(["working_box.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "particles": len(particles),
         "own_grid": str(own),
-        "working_grid": str(grid),
+        "choose_working_grid": str(grid),
     }
     for way in [options.only] if options.only else ["working", "own"]:
         with tempfile.TemporaryDirectory() as scratch:

@@ -10,13 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d.io.maps import read_map
-from napari_ini3d.io.progress import IterationSummary, central_slices, projections
-from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.report import choose_iterations
-from napari_ini3d.report_figures import draw_strip, draw_views, save_png
-from napari_ini3d.symmetry.detect import detect_symmetry
-from napari_ini3d.symmetry_figures import draw_report
+from napari_ini3d.io import read_map
+from napari_ini3d.report import choose_iterations, draw_report, draw_strip, draw_views, save_png
+from napari_ini3d.runs import IterationSummary, RunFolder, central_slices, projections
+from napari_ini3d.symmetry import detect_symmetry
 
 IMAGES = Path(__file__).parent / "images"
 

@@ -26,11 +26,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_ini3d import InitialModelSettings, start_run
-from napari_ini3d.io.history import history_iterations, read_history
-from napari_ini3d.io.progress import IterationSummary
-from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.runs import IterationSummary, RunFolder, history_iterations, read_history
+from napari_ini3d.simulation import (
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+    write_dataset,
+)
 
 logger = logging.getLogger("tour")
 
@@ -200,7 +202,7 @@ def take_pictures(work: Path, threads: int, names: list[str]) -> None:
 
 def make_run(work: Path, threads: int) -> RunFolder:
     """Do the run of the animation; one that is there is taken."""
-    from napari_ini3d.io.history import write_history
+    from napari_ini3d.runs import write_history
 
     folder = RunFolder(work / "animation" / "run")
     if folder.outcome() == "SUCCESS":
@@ -218,7 +220,7 @@ def animate(work: Path, threads: int) -> None:
     """Draw a run, iteration by iteration, slowly turning."""
     import napari
 
-    from napari_ini3d.widgets.viewing import show_map
+    from napari_ini3d.plugin.viewer import show_map
 
     folder = make_run(work, threads)
     steps = {line["iteration"]: IterationSummary.from_json(line) for line in folder.read_progress()}

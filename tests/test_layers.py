@@ -1,166 +1,228 @@
-import threading
+"""The layers of the package import downwards only, and some packages in one place only.
 
-import numpy as np
+The ranks are read from docs/architecture.md, so that the page and the code cannot differ.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
 import pytest
 
-from napari_ini3d.layers import (
-    CLASS_COLOURS,
-    METADATA_KEY,
-    LazyFrames,
-    class_colour,
-    map_layer,
-    map_statistics,
-    particle_layer,
+import napari_ini3d
+
+PACKAGE = Path(napari_ini3d.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+NAME = "napari_ini3d"
+
+ALLOWED_ONLY_IN = {
+    "cupy": ("kernels/gpu.py",),
+    "cupyx": ("kernels/gpu.py",),
+    "starfile": (),  # a dependency of the tests only
+    "pandas": ("io/star/particles.py",),
+    "napari": ("plugin/",),
+    "magicgui": ("plugin/",),
+    "qtpy": ("plugin/",),
+    "superqt": ("plugin/",),
+    "pyqtgraph": ("plugin/",),
+    "vispy": ("plugin/",),
+    "PyQt6": ("plugin/",),
+    "PySide6": ("plugin/",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+    "matplotlib": ("report/", "cli/", "plugin/"),
+}
+
+
+def read_layers(page: str) -> tuple[dict[str, int], set[tuple[str, str]]]:
+    """The rank of each package, lowest first, and the imports within a rank that are allowed."""
+    (block,) = re.findall(r"```layers\n(.*?)```", page, flags=re.S)
+    ranks, allowed = {}, set()
+    for rank, line in enumerate(block.splitlines()):
+        names, _, exceptions = line.partition("|")
+        ranks |= dict.fromkeys(names.split(), rank)
+        for pair in exceptions.split(","):
+            if pair.strip():
+                importer, imported = pair.split("->")
+                allowed.add((importer.strip(), imported.strip()))
+    return ranks, allowed
+
+
+RANKS, ALLOWED = read_layers(PAGE.read_text(encoding="utf-8"))
+
+
+def sources() -> list[Path]:
+    return sorted(p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py"))
+
+
+def dotted(relative: Path) -> str:
+    return ".".join([NAME, *relative.with_suffix("").parts]).removesuffix(".__init__")
+
+
+MODULES = {dotted(relative): relative for relative in sources()}
+
+
+@cache
+def exported_names(package: str) -> dict[str, str]:
+    """The module in which each lazily exported name of a package is defined."""
+    stub = PACKAGE / MODULES[package].with_suffix(".pyi")
+    if MODULES[package].name != "__init__.py" or not stub.exists():
+        return {}
+    return {
+        alias.name: f"{package}.{node.module}"
+        for node in ast.walk(ast.parse(stub.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def imported_names(source: str) -> list[tuple[str, str]]:
+    """All (module, name) a source imports, wherever in it, also lazily or for types only."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found += [(str(node.module), alias.name) for alias in node.names]
+    return found
+
+
+def home_of(module: str, name: str) -> str:
+    """The module in which an imported name is defined, through the exports of packages."""
+    if f"{module}.{name}" in MODULES:
+        return f"{module}.{name}"
+    exported = exported_names(module) if module in MODULES else {}
+    return exported.get(name, module)
+
+
+def imported_homes(source: str) -> set[str]:
+    """The modules of this package on which a source depends."""
+    homes = {home_of(module, name) for module, name in imported_names(source)}
+    return {home for home in homes if home.split(".")[0] == NAME}
+
+
+def layer_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def forbidden_imports(module: str, source: str) -> list[str]:
+    own = layer_of(module)
+    return sorted(
+        home
+        for home in imported_homes(source) - {NAME}
+        if (target := layer_of(home)) != own
+        and RANKS[target] >= RANKS[own]
+        and (own, target) not in ALLOWED
+    )
+
+
+def misplaced_imports(relative: Path, source: str) -> list[str]:
+    tops = {module.split(".")[0] for module, _ in imported_names(source)}
+    return [
+        top
+        for top in sorted(tops & ALLOWED_ONLY_IN.keys())
+        if not relative.as_posix().startswith(ALLOWED_ONLY_IN[top])
+    ]
+
+
+def source_of(module: str) -> str:
+    return (PACKAGE / MODULES[module]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {NAME}))
+def test_a_module_imports_only_from_layers_below_it(module):
+    assert layer_of(module) in RANKS, f"{module} has no layer; name it in docs/architecture.md"
+    assert forbidden_imports(module, source_of(module)) == []
+
+
+def test_every_layer_on_the_page_exists():
+    found = {layer_of(module) for module in MODULES if module != NAME}
+    assert found == set(RANKS)
+
+
+def test_every_exception_on_the_page_is_used():
+    used = {
+        (layer_of(module), layer_of(home))
+        for module in MODULES.keys() - {NAME}
+        for home in imported_homes(source_of(module)) - {NAME}
+    }
+    assert used >= ALLOWED
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {module: imported_homes(source_of(module)) - {module} for module in MODULES}
+    del graph[NAME]
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("relative", sources(), ids=str)
+def test_a_package_with_one_home_is_imported_only_there(relative):
+    assert misplaced_imports(relative, (PACKAGE / relative).read_text(encoding="utf-8")) == []
+
+
+def test_engine_symmetry_and_optics_know_no_files():
+    for module in MODULES:
+        if module != NAME and layer_of(module) in ("engine", "symmetry", "optics"):
+            homes = imported_homes(source_of(module))
+            assert not [home for home in homes if layer_of(home) in ("io", "runs")], module
+
+
+def test_an_upward_import_would_be_found():
+    bad = "def f():\n    from napari_ini3d.jobs import start_run\n"
+    assert forbidden_imports(f"{NAME}.engine.x", bad) == [f"{NAME}.jobs.run"]
+
+
+def test_an_import_within_a_rank_would_be_found():
+    bad = "if TYPE_CHECKING:\n    from napari_ini3d.symmetry import SymmetryReport\n"
+    assert forbidden_imports(f"{NAME}.engine.x", bad) == [f"{NAME}.symmetry.records"]
+
+
+def test_a_misplaced_import_would_be_found():
+    assert misplaced_imports(Path("engine/x.py"), "import cupy.cuda, numpy\n") == ["cupy"]
+
+
+def loaded_after(code: str, heavy: tuple[str, ...]) -> set[str]:
+    """Which packages are loaded in a fresh process after some code."""
+    tell = f"import sys\nprint(','.join(set(sys.modules) & set({heavy!r})))"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{tell}"], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.splitlines()[-1].split(",")) - {""}
+
+
+WINDOW = ("napari", "magicgui", "qtpy", "PyQt5", "PyQt6", "PySide6", "pyqtgraph", "vispy")
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = (*WINDOW, "cupy", "numba", "pandas", "matplotlib", "scipy")
+    assert loaded_after("import napari_ini3d", heavy) == set()
+
+
+def test_importing_every_module_loads_no_window_toolkit_and_no_cupy():
+    names = [
+        module
+        for module, relative in MODULES.items()
+        if relative.parts[0] != "plugin" and relative.name != "gpu.py"
+    ]
+    code = f"import importlib\nfor name in {names!r}: importlib.import_module(name)"
+    assert loaded_after(code, (*WINDOW, "cupy")) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["check", "none.star"]]
 )
-
-FRAMES = np.random.default_rng(2).normal(size=(7, 3, 4)).astype(np.float32)
-
-
-def counting_frames(array=FRAMES):
-    """Lazy frames, and the list of the frame numbers that were read."""
-    read = []
-
-    def read_frames(index):
-        read.extend(int(i) for i in index)
-        return array[index]
-
-    return LazyFrames(len(array), array.shape[1:], read_frames), read
-
-
-INDICES = [
-    0,
-    -1,
-    np.int64(3),
-    (2, slice(None), 1),
-    (2, 1, 1),
-    slice(1, 6, 2),
-    (slice(None), 1),
-    (slice(5, 5), 1),
-    [4, 0, 4],
-    np.array([True, False, True, False, False, False, True]),
-    Ellipsis,
-    (..., 1),
-    (3, ..., 2),
-]
-
-
-@pytest.mark.parametrize("index", INDICES, ids=str)
-def test_lazy_frames_are_indexed_as_an_array_is(index):
-    frames, _ = counting_frames()
-    expected = FRAMES[index]
-    np.testing.assert_array_equal(frames[index], expected)
-    assert frames[index].shape == expected.shape
-
-
-@pytest.mark.parametrize("index", [7, -8])
-def test_a_frame_that_is_not_there_is_an_index_error(index):
-    frames, _ = counting_frames()
-    with pytest.raises(IndexError):
-        frames[index]
-
-
-def test_lazy_frames_have_the_properties_of_an_array():
-    frames, read = counting_frames()
-    assert (frames.shape, frames.ndim, len(frames)) == (FRAMES.shape, 3, 7)
-    assert (frames.size, frames.nbytes, frames.dtype) == (FRAMES.size, FRAMES.nbytes, np.float32)
-    assert read == []
-    np.testing.assert_array_equal(np.asarray(frames, dtype=np.float64), FRAMES)
-
-
-def test_a_frame_is_read_once_and_only_when_it_is_asked_for():
-    frames, read = counting_frames()
-    for _ in range(3):
-        frames[4]
-    assert read == [4]
-
-
-def test_frames_that_were_not_used_for_long_are_let_go(monkeypatch):
-    monkeypatch.setattr("napari_ini3d.layers._CACHE_BYTES", 2 * FRAMES[0].nbytes)
-    frames, read = counting_frames()
-    for number in (0, 1, 0, 2, 0, 1):
-        frames[number]
-    assert read == [0, 1, 2, 1]
-
-
-def test_the_latest_frame_is_the_one_asked_for_last():
-    frames, _ = counting_frames()
-    assert frames.latest is None
-    frames[2], frames[5], frames[2, 0]
-    np.testing.assert_array_equal(frames.latest, FRAMES[2])
-
-
-def test_two_threads_never_read_at_once():
-    inside, worst = 0, 0
-
-    def read(index):
-        nonlocal inside, worst
-        inside += 1
-        worst = max(worst, inside)
-        threading.Event().wait(0.005)
-        inside -= 1
-        return FRAMES[index]
-
-    frames = LazyFrames(7, FRAMES.shape[1:], read)
-    threads = [threading.Thread(target=lambda i=i: frames[i]) for i in range(7)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert worst == 1
-
-
-def test_a_surface_is_at_four_sigma_where_the_map_reaches_so_high():
-    volume = np.zeros((20, 20, 20), np.float32)
-    volume[8:12, 8:12, 8:12] = 1
-    _, keywords, _ = map_layer(volume, 1.0, "map")
-    assert keywords["iso_threshold"] == pytest.approx(volume.mean() + 4 * volume.std())
-
-
-def test_a_surface_lies_within_a_body_that_fills_the_box():
-    volume = np.zeros((20, 20, 20), np.float32)
-    volume[2:18, 2:18, 2:18] = 1
-    _, keywords, _ = map_layer(volume, 1.0, "map")
-    assert 0.5 < keywords["iso_threshold"] < 1
-
-
-@pytest.mark.parametrize("fill", [0.0, 5.0, np.nan, np.inf])
-def test_a_map_without_density_has_finite_limits(fill):
-    _, keywords, _ = map_layer(np.full((16, 16, 16), fill), 1.0, "map")
-    low, high = keywords["contrast_limits"]
-    assert low < high < np.inf
-    assert np.isfinite(keywords["iso_threshold"])
-
-
-def test_a_map_remembers_mean_and_deviation():
-    volume = np.random.default_rng(1).normal(3, 2, (16, 16, 16))
-    _, keywords, _ = map_layer(volume, 1.0, "map", metadata={"key": "run 1"})
-    known = keywords["metadata"][METADATA_KEY]
-    assert known["mean"] == pytest.approx(volume.mean())
-    assert known["std"] == pytest.approx(volume.std())
-    assert (known["kind"], known["key"], known["voxel_size"]) == ("map", "run 1", 1.0)
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8, np.bool_])
-def test_mean_and_deviation_are_those_of_numpy_for_every_type(dtype):
-    volume = np.random.default_rng(4).integers(0, 250, (16, 16, 16)).astype(dtype)
-    found = map_statistics(volume)
-    assert found["mean"] == pytest.approx(volume.astype(np.float64).mean(), rel=1e-5)
-    assert found["std"] == pytest.approx(volume.astype(np.float64).std(), rel=1e-5)
-
-
-def test_a_large_mean_does_not_spoil_the_deviation():
-    volume = (1e5 + np.random.default_rng(4).normal(size=(16, 16, 16))).astype(np.float32)
-    assert map_statistics(volume)["std"] == pytest.approx(volume.astype(np.float64).std(), rel=1e-2)
-
-
-def test_blank_images_have_contrast_limits_that_differ():
-    blank, _ = counting_frames(np.zeros((7, 1, 4, 4), np.float32))
-    _, keywords, _ = particle_layer(blank, 2.0, "blank", {})
-    low, high = keywords["contrast_limits"]
-    assert low < high
-
-
-def test_one_class_is_grey_and_many_have_colours_that_differ():
-    assert class_colour(0, 1) == "gray"
-    assert len({class_colour(k, 7) for k in range(7)}) == len(CLASS_COLOURS) == 7
-    assert class_colour(7, 8) == class_colour(0, 8)
+def test_a_command_that_draws_nothing_loads_neither_window_nor_plots(arguments):
+    code = (
+        "import sys\nfrom napari_ini3d.cli import main\n"
+        f"sys.argv = ['ini3d', *{arguments!r}]\n"
+        "try: main()\nexcept SystemExit: pass"
+    )
+    assert loaded_after(code, (*WINDOW, "cupy", "matplotlib")) == set()

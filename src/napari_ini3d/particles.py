@@ -7,12 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol, Self
 
-import numpy as np
-import numpy.typing as npt
-
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.integer]
-BoolArray = npt.NDArray[np.bool_]
+from napari_ini3d._types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from napari_ini3d.comparison import compare_maps
+from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.errors import DeviceError
-from napari_ini3d.masks import radius_grid
+from napari_ini3d.fourier.masks import radius_grid
 from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (

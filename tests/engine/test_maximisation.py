@@ -1,9 +1,9 @@
 import dataclasses
 
 import numpy as np
+import oracles
 import pytest
 
-import oracles
 from napari_ini3d.engine.maximisation import (
     IterationSums,
     complete_friedel,
@@ -12,11 +12,11 @@ from napari_ini3d.engine.maximisation import (
     update_model,
     update_noise,
 )
-from napari_ini3d.engine.regularisation import MapConstraints
+from napari_ini3d.engine.regularisation import RealSpaceConstraints
 from napari_ini3d.engine.state import ModelState
 from napari_ini3d.engine.tiles import BestPoses, Tile, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk, map_to_cube
-from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import make_phantom
@@ -153,7 +153,7 @@ def whole_sums(volume: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarra
     return numerator, np.full(numerator.shape, weight, np.float32)
 
 
-CONSTRAINTS = MapConstraints(FREE, BOX, PIXEL_SIZE)
+CONSTRAINTS = RealSpaceConstraints(FREE, BOX, PIXEL_SIZE)
 DENSITY = make_phantom(diameter=80, domains=2).density(BOX, PIXEL_SIZE, 16.0)
 
 
@@ -209,7 +209,7 @@ def test_trust_in_the_data_raises_power_where_halves_disagree_somewhat(rng):
     spread = []
     for tau2_fudge in (1.0, 4.0, 16.0):
         settings = FREE.with_changes(tau2_fudge=tau2_fudge)
-        trusting = MapConstraints(settings, BOX, PIXEL_SIZE)
+        trusting = RealSpaceConstraints(settings, BOX, PIXEL_SIZE)
         update = update_model(model(RADIUS + 1), new, 1.0, RADIUS, trusting)
         spread.append(update.model.maps.std())
     assert spread == sorted(spread)

@@ -3,7 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from napari_ini3d.engine.memory import Halving, Workload, chunk_rows, table_bytes, tile_images
+from napari_ini3d.engine.memory import (
+    SplitOnMemoryError,
+    Workload,
+    chunk_rows,
+    table_bytes,
+    tile_images,
+)
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.particles import ImageBatch
 
@@ -97,13 +103,13 @@ def batch_of(count: int) -> ImageBatch:
 @pytest.mark.parametrize("count", [1, 2, 7, 16])
 def test_halves_add_up_to_the_same_sum(fits, count):
     work = Work(fits)
-    found = Halving(lambda: None, "here").compute(work, batch_of(count))
+    found = SplitOnMemoryError(lambda: None, "here").compute(work, batch_of(count))
     assert sum(found) == count * (count - 1) / 2
 
 
 def test_a_size_that_failed_is_not_tried_again_and_memory_is_released_first(caplog):
     work, released = Work(4), []
-    halving = Halving(lambda: released.append(len(work.seen)), "gpu:0 Card")
+    halving = SplitOnMemoryError(lambda: released.append(len(work.seen)), "gpu:0 Card")
     halving.compute(work, batch_of(16))
     assert work.seen == [16, 8, 4, 4, 4, 4]
     assert released == [1, 2]
@@ -118,4 +124,4 @@ def test_a_size_that_failed_is_not_tried_again_and_memory_is_released_first(capl
 
 def test_no_memory_for_a_single_image_is_an_error_that_says_what_to_lower():
     with pytest.raises(DeviceError, match=r"cpu has no memory .* coarser max_resolution"):
-        Halving(lambda: None, "cpu").compute(Work(0), batch_of(5))
+        SplitOnMemoryError(lambda: None, "cpu").compute(Work(0), batch_of(5))

@@ -1,17 +1,17 @@
 import numpy as np
+import oracles
 import pytest
 
-import oracles
 from napari_ini3d.engine.regularisation import (
-    Agreement,
-    MapConstraints,
+    HalfSetFSC,
+    RealSpaceConstraints,
     cube_shells,
     divide_by_weight,
-    halves_agreement,
+    half_set_fsc,
     wiener_divide,
 )
+from napari_ini3d.fourier.masks import radius_grid
 from napari_ini3d.fourier.transforms import cube_radius, gridding_profile, map_to_cube
-from napari_ini3d.masks import radius_grid
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import make_phantom
 
@@ -24,8 +24,8 @@ def rng():
     return np.random.default_rng(7)
 
 
-def constraints(**changes: object) -> MapConstraints:
-    return MapConstraints(SETTINGS.with_changes(**changes), BOX, PIXEL_SIZE)
+def constraints(**changes: object) -> RealSpaceConstraints:
+    return RealSpaceConstraints(SETTINGS.with_changes(**changes), BOX, PIXEL_SIZE)
 
 
 def noisy_cube(padding: int = 1) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_agreement_is_the_fsc_over_the_whole_cubes(rng, padding):
     m = 6 * padding + 1
     first = oracles.random_cube(rng, m)
     second = first + oracles.random_cube(rng, m)
-    found = halves_agreement(first, second, padding, 17)
+    found = half_set_fsc(first, second, padding, 17)
     a, b = oracles.full_cube(first), oracles.full_cube(second)
     k = np.arange(-m, m + 1)
     length = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + np.arange(-m - 1, m + 2) ** 2)
@@ -56,15 +56,15 @@ def test_agreement_is_the_fsc_over_the_whole_cubes(rng, padding):
 
 def test_a_cube_agrees_with_itself_and_not_with_its_negative(rng):
     cube = oracles.random_cube(rng, 7)
-    assert np.allclose(halves_agreement(cube, cube, 1, 7).fsc, 1)
-    against = halves_agreement(cube, -cube, 1, 7)
+    assert np.allclose(half_set_fsc(cube, cube, 1, 7).fsc, 1)
+    against = half_set_fsc(cube, -cube, 1, 7)
     assert np.allclose(against.fsc, -1)
     assert (against.ssnr > 0).all()
 
 
 def test_the_first_shell_below_a_threshold_is_found_within_the_radius():
     fsc = np.array([0.0, 0.9, 0.8, 0.1, 0.9, 0.0])
-    agreement = Agreement(fsc, fsc)
+    agreement = HalfSetFSC(fsc, fsc)
     assert agreement.first_shell_below(0.5, 5) == 3
     assert agreement.first_shell_below(0.5, 2) == 3
     assert agreement.first_shell_below(0.05, 4) == 5
@@ -153,5 +153,5 @@ def test_the_gridding_correction_divides_by_the_profile_both_ways(padding):
 
 
 def test_a_map_without_solvent_in_its_box_is_left_where_it_is():
-    wide = MapConstraints(SETTINGS.with_changes(mask_diameter=500.0), BOX, PIXEL_SIZE)
+    wide = RealSpaceConstraints(SETTINGS.with_changes(mask_diameter=500.0), BOX, PIXEL_SIZE)
     assert np.isfinite(wide.to_map(noisy_cube())).all()

@@ -1,25 +1,27 @@
 import pytest
 
 from napari_ini3d.engine.schedule import (
-    Geometry,
+    ImageGeometry,
     Phases,
     Plan,
-    Standing,
+    ScheduleInput,
     finest_radius,
     plan_iteration,
 )
 from napari_ini3d.geometry.sampling import angular_step
 from napari_ini3d.settings import InitialModelSettings
 
-GEOMETRY = Geometry(box_size=64, pixel_size=3.0, diameter=130.0, n_particles=5000)
+GEOMETRY = ImageGeometry(box_size=64, pixel_size=3.0, diameter=130.0, n_particles=5000)
 SETTINGS = InitialModelSettings(mask_diameter=130.0)
 
 
 def plan(phase, step=0, supported=31, visited=1.0, settings=SETTINGS, geometry=GEOMETRY) -> Plan:
-    return plan_iteration(Standing(phase, step, supported, visited), settings, geometry)
+    return plan_iteration(ScheduleInput(phase, step, supported, visited), settings, geometry)
 
 
-def walk(settings: InitialModelSettings, geometry: Geometry, supported: int = 1000) -> list[Plan]:
+def walk(
+    settings: InitialModelSettings, geometry: ImageGeometry, supported: int = 1000
+) -> list[Plan]:
     """Return the plans of a run whose halves agree up to `supported`."""
     phases = Phases.of(settings.iterations)
     lengths = {"starts": phases.starts, "search": phases.search, "refine": phases.refine}
@@ -50,7 +52,7 @@ def test_every_phase_has_its_turn_in_a_run_of_ten_or_more(iterations):
 @pytest.mark.parametrize("iterations", [3, 80])
 def test_the_ladder_never_goes_beyond_the_limit_or_nyquist(max_resolution, pixel_size, iterations):
     settings = SETTINGS.with_changes(max_resolution=max_resolution, iterations=iterations)
-    geometry = Geometry(48, pixel_size, 130.0, 5000)
+    geometry = ImageGeometry(48, pixel_size, 130.0, 5000)
     for step in walk(settings, geometry):
         assert 2 <= step.radius < geometry.box_size / 2
         assert step.radius <= finest_radius(settings, geometry)
@@ -85,7 +87,7 @@ def test_the_angular_step_follows_the_resolution(supported):
 
 
 def test_larger_particles_need_finer_steps():
-    large = Geometry(128, 3.0, 330.0, 5000)
+    large = ImageGeometry(128, 3.0, 330.0, 5000)
     settings = SETTINGS.with_changes(mask_diameter=330.0)
     small_step = plan("search", 15, 20).finest_step
     assert plan("search", 15, 40, 1.0, settings, large).finest_step < small_step
@@ -106,7 +108,7 @@ def test_the_final_pass_takes_all_particles_whole():
 
 @pytest.mark.parametrize("n_particles", [1, 30, 300, 5000, 200_000, 3_000_000])
 def test_subsets_grow_and_hold_no_more_than_there_is(n_particles):
-    geometry = Geometry(64, 3.0, 130.0, n_particles)
+    geometry = ImageGeometry(64, 3.0, 130.0, n_particles)
     sizes = [p.subset_size for p in walk(SETTINGS, geometry)]
     assert sizes == sorted(sizes)
     assert sizes[0] == min(n_particles, max(200, min(5000, round(0.005 * n_particles))))

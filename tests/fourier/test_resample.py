@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import MapError
-from napari_ini3d.fourier.fsc import fsc
+from napari_ini3d.fourier.fsc import compute_fsc
 from napari_ini3d.fourier.resample import mirror_map, resize_map, rotate_map
 from napari_ini3d.simulation import make_phantom
 
@@ -24,7 +24,7 @@ def test_a_turned_map_is_the_map_of_the_turned_beads():
     expected = moved.density(48, VOXEL_SIZE, band(8 / 3))
     turned = rotate_map(PHANTOM.density(48, VOXEL_SIZE, band(8 / 3)), turn, shift)
     assert np.corrcoef(turned.ravel(), expected.ravel())[0, 1] > 0.9995
-    assert fsc(turned, expected)[1:17].min() > 0.999
+    assert compute_fsc(turned, expected)[1:17].min() > 0.999
     assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(expected), rel=2e-3)
 
 

@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from napari_ini3d.errors import MapError
-from napari_ini3d.fourier.fsc import fsc, fsc_resolution
-from napari_ini3d.fourier.shells import half_weight, radial_average, shell_index, shell_sum
+from napari_ini3d.fourier.fsc import compute_fsc, fsc_resolution
+from napari_ini3d.fourier.shells import (
+    half_weight,
+    radial_average,
+    shell_index,
+    shell_sum,
+)
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -34,15 +39,15 @@ def test_radial_average_of_the_shell_index_is_the_shell():
 
 
 def test_fsc_of_a_volume_with_itself_is_one():
-    assert np.allclose(fsc(noise(12), noise(12)), 1)
+    assert np.allclose(compute_fsc(noise(12), noise(12)), 1)
 
 
 def test_fsc_of_a_volume_with_its_negative_is_minus_one():
-    assert np.allclose(fsc(noise(12), -3 * noise(12)), -1)
+    assert np.allclose(compute_fsc(noise(12), -3 * noise(12)), -1)
 
 
 def test_fsc_of_independent_noise_is_near_zero():
-    curve = fsc(noise(32), noise(32, seed=1))
+    curve = compute_fsc(noise(32), noise(32, seed=1))
     counts = np.bincount(whole_shells(32).ravel())[:17]
     assert (np.abs(curve[4:]) < 5 / np.sqrt(counts[4:] / 2)).all()
 
@@ -55,17 +60,17 @@ def test_fsc_equals_the_sum_over_the_whole_transform(n):
         np.bincount(shells, x.ravel())[: n // 2 + 1]
         for x in ((a * b.conj()).real, np.abs(a) ** 2, np.abs(b) ** 2)
     )
-    assert np.allclose(fsc(first, second), cross / np.sqrt(power_a * power_b))
+    assert np.allclose(compute_fsc(first, second), cross / np.sqrt(power_a * power_b))
 
 
 def test_fsc_is_zero_where_a_volume_is_empty():
-    assert np.array_equal(fsc(noise(8), np.zeros((8, 8, 8))), np.zeros(5))
+    assert np.array_equal(compute_fsc(noise(8), np.zeros((8, 8, 8))), np.zeros(5))
 
 
 @pytest.mark.parametrize("shapes", [((8, 8, 8), (10, 10, 10)), ((8, 8, 9), (8, 8, 9))])
 def test_fsc_refuses_maps_that_are_not_cubes_of_one_size(shapes):
     with pytest.raises(MapError, match="two cubes of one size"):
-        fsc(np.ones(shapes[0]), np.ones(shapes[1]))
+        compute_fsc(np.ones(shapes[0]), np.ones(shapes[1]))
 
 
 def test_resolution_is_interpolated_between_shells():

@@ -1,7 +1,7 @@
 import numpy as np
+import oracles
 import pytest
 
-import oracles
 from napari_ini3d.fourier.transforms import (
     cube_radius,
     cube_to_map,
@@ -13,7 +13,7 @@ from napari_ini3d.fourier.transforms import (
 from napari_ini3d.kernels import cpu
 from napari_ini3d.particles import Assignments, OpticsGroup
 from napari_ini3d.simulation import make_phantom
-from napari_ini3d.simulation.simulated import project_phantom
+from napari_ini3d.simulation.particles import project_phantom
 
 BOX = 32
 PIXEL_SIZE = 5.0

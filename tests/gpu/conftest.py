@@ -1,6 +1,5 @@
-import pytest
-
 import fake_cupy
+import pytest
 
 
 @pytest.fixture

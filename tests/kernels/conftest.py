@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from cuda_on_cpu import CompiledKernels
+
 from napari_ini3d.kernels import cpu
 from napari_ini3d.kernels.cuda_kernels import CudaKernels, kernel_source
 

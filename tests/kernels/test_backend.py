@@ -2,9 +2,9 @@ import logging
 import os
 import sys
 
+import fake_cupy
 import pytest
 
-import fake_cupy
 from napari_ini3d.errors import DeviceError, SettingsError
 from napari_ini3d.kernels import cpu
 from napari_ini3d.kernels.backend import (
@@ -34,7 +34,7 @@ def test_without_cupy_it_is_the_cpu(no_cupy, device):
     assert backend.name == "cpu"
     assert backend.kernels is cpu
     assert not backend.is_gpu
-    assert backend.cards == (backend,)
+    assert backend.devices == (backend,)
 
 
 def test_auto_says_what_it_chose_and_why(no_cupy, caplog):
@@ -75,8 +75,8 @@ def test_a_card_named_twice_is_refused():
 )
 def test_cards_are_given_as_they_are_asked_for(machine, device, cards):
     backend = choose_backend(device)
-    assert [card.name for card in backend.cards] == [f"gpu:{i} Card {i}" for i in cards]
-    assert all(card.is_gpu for card in backend.cards)
+    assert [card.name for card in backend.devices] == [f"gpu:{i} Card {i}" for i in cards]
+    assert all(card.is_gpu for card in backend.devices)
 
 
 def test_the_cards_that_are_used_are_named_in_the_log(machine, caplog):
@@ -110,7 +110,7 @@ def test_a_device_is_checked_without_compiling_for_it(machine, monkeypatch):
 
 @pytest.mark.parametrize("fault", ["no card", "no driver"])
 def test_a_machine_without_card_or_driver_says_so(machine, fault):
-    machine.cards, machine.no_driver = 0, fault == "no driver"
+    machine.devices, machine.no_driver = 0, fault == "no driver"
     with pytest.raises(DeviceError, match=r"no NVIDIA card or driver answers.*nvidia-smi"):
         choose_backend("gpu")
     assert choose_backend("auto").name == "cpu"

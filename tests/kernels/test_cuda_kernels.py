@@ -5,11 +5,16 @@ import shutil
 import subprocess
 
 import numpy as np
-import pytest
-
 import oracles
+import pytest
 from cuda_on_cpu import CompiledKernels
-from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source, scaled_product
+
+from napari_ini3d.kernels.cuda_kernels import (
+    THREADS,
+    CudaKernels,
+    kernel_source,
+    scaled_product,
+)
 
 
 def kernels_of(threads: int, *, deterministic: bool = True) -> CudaKernels:
@@ -101,9 +106,9 @@ def test_what_is_to_be_filled_must_be_laid_out_as_the_kernels_write():
     kernels = kernels_of(16)
     group, values = np.zeros(4, np.int32), np.ones(4)
     with pytest.raises(TypeError, match=r"is contiguous float32; the kernels write .* float64"):
-        kernels.sum_groups(group, values, np.empty(2, np.float32))
+        kernels.bincount_sum(group, values, np.empty(2, np.float32))
     with pytest.raises(TypeError, match="is strided float64"):
-        kernels.sum_groups(group, values, np.empty(4)[::2])
+        kernels.bincount_sum(group, values, np.empty(4)[::2])
 
 
 def test_a_barrier_that_only_some_threads_reach_is_found():
@@ -165,7 +170,7 @@ def test_what_is_written_or_read_beside_an_array_is_found(place):
 def test_a_wrong_type_of_argument_is_found():
     wrong = np.zeros(4, np.int64), np.ones(4), np.int64(4), np.empty(2)
     with pytest.raises(AssertionError, match="group is int64, not int"):
-        CompiledKernels(kernel_source(), 16).launch("sum_groups", 2, wrong)
+        CompiledKernels(kernel_source(), 16).launch("bincount_sum", 2, wrong)
 
 
 def test_the_source_holds_every_kernel():
@@ -177,10 +182,10 @@ def test_the_source_holds_every_kernel():
         "symmetrise",
         "dense_posterior",
         "significant_rotations",
-        "fine_products",
+        "conjugate_products",
         "fine_posterior",
-        "move_images",
-        "sum_groups",
+        "shift_images",
+        "bincount_sum",
     }
 
 

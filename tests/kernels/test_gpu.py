@@ -1,11 +1,12 @@
 """The module that imports CuPy, on a stand-in for CuPy."""
 
+import fake_cupy
 import numpy as np
 import pytest
 
-import fake_cupy
 from napari_ini3d.errors import DeviceError
-from napari_ini3d.kernels.backend import Backend, choose_backend
+from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.types import Backend
 
 
 @pytest.fixture

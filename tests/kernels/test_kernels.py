@@ -1,12 +1,12 @@
 import itertools
 
 import numpy as np
+import oracles
 import pytest
 
-import oracles
 from napari_ini3d.fourier.transforms import frequency_disk
-from napari_ini3d.geometry.symmetry import symmetry_operators
-from napari_ini3d.kernels.cpu_posterior import _exp_row
+from napari_ini3d.geometry.point_groups import symmetry_operators
+from napari_ini3d.kernels.cpu.posterior import _exp_row
 
 BOX = 24
 TURNS = {
@@ -214,8 +214,8 @@ def test_products_and_norms_are_those_of_the_rows(kernels, rng):
     ctf2 = rng.random((4, 37)).astype(np.float32)
     rows = tuple(rng.integers(0, n, 30).astype(np.int32) for n in (5, 4, 3))
     out, norm = np.empty((30, 37), np.complex64), np.empty(30, np.float32)
-    kernels.fine_products(slices, *rows, images, phases, ctf2, out, norm)
-    products, norms = oracles.fine_products(slices, rows, images, phases, ctf2)
+    kernels.conjugate_products(slices, *rows, images, phases, ctf2, out, norm)
+    products, norms = oracles.conjugate_products(slices, rows, images, phases, ctf2)
     assert np.allclose(out, products, atol=1e-5)
     assert np.allclose(norm, norms, rtol=1e-5)
 
@@ -266,7 +266,7 @@ def test_images_are_moved_as_by_rolling_them(kernels, rng):
     images = rng.standard_normal((3, 8, 8)).astype(np.float32)
     by = np.array([[0, 0], [3, -2], [-9, 17]], np.int32)
     out = np.empty_like(images)
-    kernels.move_images(images, by, out)
+    kernels.shift_images(images, by, out)
     expected = [np.roll(im, (y, x), (0, 1)) for im, (x, y) in zip(images, by, strict=True)]
     assert np.array_equal(out, expected)
 
@@ -274,7 +274,7 @@ def test_images_are_moved_as_by_rolling_them(kernels, rng):
 def test_the_values_of_each_group_are_summed_and_a_group_may_be_empty(kernels, rng):
     group = np.array([2, 0, 2, 2, 4, 0], np.int32)
     values, out = rng.standard_normal(6), np.full(6, np.nan)
-    kernels.sum_groups(group, values, out)
+    kernels.bincount_sum(group, values, out)
     assert np.allclose(out, [values[group == g].sum() for g in range(6)], atol=1e-14)
 
 

@@ -1,8 +1,8 @@
 import numpy as np
+import oracles
 import pytest
 from scipy.spatial.transform import Rotation
 
-import oracles
 from napari_ini3d.kernels.points import compare_copies, read_points
 
 M = 9

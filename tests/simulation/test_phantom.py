@@ -3,9 +3,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_ini3d.errors import SettingsError, SymmetryError
-from napari_ini3d.fourier.fsc import fsc
+from napari_ini3d.fourier.fsc import compute_fsc
 from napari_ini3d.fourier.resample import mirror_map
-from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.simulation import Phantom, make_phantom
 from napari_ini3d.simulation.phantom import fourier_waves
 
@@ -56,7 +56,7 @@ def test_a_seed_gives_one_phantom_and_another_seed_another():
 
 def test_a_phantom_differs_from_its_mirror_image():
     density = make_phantom("C1").density(48, 4.0, 10.0)
-    assert fsc(density, mirror_map(density))[6:18].mean() < 0.5
+    assert compute_fsc(density, mirror_map(density))[6:18].mean() < 0.5
 
 
 def test_the_density_of_one_bead_is_a_gaussian_where_it_sits():

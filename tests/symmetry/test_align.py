@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from symmetry_phantoms import VOXEL, axis_error, known_map, off_axis
 
 from napari_ini3d.errors import MapError, SymmetryError
 from napari_ini3d.fourier.resample import rotate_map
-from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.symmetry.align import align_symmetry
-from symmetry_phantoms import VOXEL, axis_error, known_map, off_axis
 
 
 def align(volume, group, **options):

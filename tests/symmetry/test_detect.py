@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from symmetry_phantoms import VOXEL, axis_error, known_map
 
 from napari_ini3d.errors import MapError, SettingsError
-from napari_ini3d.geometry.symmetry import PointGroup
+from napari_ini3d.geometry.point_groups import PointGroup
 from napari_ini3d.symmetry.detect import detect_symmetry
-from symmetry_phantoms import VOXEL, axis_error, known_map
 
 
 def detect(known, **options):

@@ -5,9 +5,10 @@ import pytest
 
 from napari_ini3d.errors import MapError
 from napari_ini3d.geometry.euler import euler_to_matrix
+from napari_ini3d.geometry.poses import flip_angles
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
-from napari_ini3d.simulation.simulated import project_phantom
-from napari_ini3d.symmetry.hand import flip_angles, flip_hand
+from napari_ini3d.simulation.particles import project_phantom
+from napari_ini3d.symmetry.hand import flip_hand
 
 MIRROR = np.diag([1.0, 1.0, -1.0])
 PHANTOM = make_phantom(diameter=70.0)

@@ -7,11 +7,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import MapError, SymmetryError
-from napari_ini3d.fourier.interpolation import FineMap
+from napari_ini3d.fourier.masks import radius_grid
+from napari_ini3d.fourier.nufft import FineMap
 from napari_ini3d.fourier.resample import rotate_map
-from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
-from napari_ini3d.io.maps import write_map
-from napari_ini3d.masks import radius_grid
+from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
+from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.simulation import make_phantom
 from napari_ini3d.symmetry.impose import coset_chain, impose_symmetry
 
@@ -32,7 +32,7 @@ def noise_in_a_ball(radius: float = 5.0, share: float = 0.5, seed: int = 0) -> n
 
 def mean_of_all_operators(volume: np.ndarray, name: str) -> np.ndarray:
     operators = symmetry_operators(name)
-    return FineMap.of(volume).mean_of_turned(operators, radius=N / 2)
+    return FineMap.of(volume).mean_of_rotated(operators, radius=N / 2)
 
 
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_ini3d.fourier.fsc import fsc
-from napari_ini3d.masks import soft_mask
+from napari_ini3d.fourier.fsc import compute_fsc
+from napari_ini3d.fourier.masks import soft_mask
 from napari_ini3d.simulation import make_phantom
 from napari_ini3d.symmetry.noise import share_from_halves, signal_share
 
@@ -28,7 +28,7 @@ def test_the_share_is_the_fsc_of_two_maps_with_independent_noise(strength):
     curves, shares = [], []
     for seed in range(6):
         first, second = (PHANTOM + noise(strength, 2 * seed + i) for i in range(2))
-        curves.append(fsc(first * mask, second * mask))
+        curves.append(compute_fsc(first * mask, second * mask))
         shares.append(signal_share(first, RADIUS))
     apart = np.mean(shares, axis=0) - np.mean(curves, axis=0)
     assert np.abs(apart[4:19]).max() < 0.12

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from symmetry_phantoms import axis_error, known_map, off_axis
 
-from napari_ini3d.geometry.symmetry import symmetry_operators
-from napari_ini3d.symmetry.extent import find_extent
+from napari_ini3d.geometry.point_groups import symmetry_operators
+from napari_ini3d.symmetry.particle_extent import find_particle_extent
 from napari_ini3d.symmetry.refinement import (
     Fit,
     Freedom,
@@ -13,8 +14,7 @@ from napari_ini3d.symmetry.refinement import (
     refine_upwards,
     trusted_shells,
 )
-from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
-from symmetry_phantoms import axis_error, known_map, off_axis
+from napari_ini3d.symmetry.search_map import SearchMap, search_weight
 
 LAST = 9
 
@@ -32,7 +32,7 @@ def start_off(known, working, degrees=3.0, voxels=1.0, seed=3):
 
 def setting(group, **changes):
     known = known_map(group, **changes)
-    working = WorkingMap.of(known.volume, find_extent(known.volume), 2.2)
+    working = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.2)
     return known, working, essential_operators(symmetry_operators(group))
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-
-from napari_ini3d.symmetry.extent import find_extent
-from napari_ini3d.symmetry.self_rotation import MAX_ORDER, axis_power, upper_half
-from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
 from symmetry_phantoms import known_map
+
+from napari_ini3d.symmetry.particle_extent import find_particle_extent
+from napari_ini3d.symmetry.search_map import SearchMap, search_weight
+from napari_ini3d.symmetry.self_rotation import MAX_ORDER, axis_power, upper_half
 
 SHELLS = 8
 
@@ -13,7 +13,7 @@ SHELLS = 8
 @pytest.fixture(scope="module")
 def working():
     known = known_map("C3", noise=0.3)
-    return WorkingMap.of(known.volume, find_extent(known.volume), 2.5), known
+    return SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5), known
 
 
 def correlation_with_turned_copies(working, axis, order, centre):

@@ -10,7 +10,7 @@ import typer
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.session import exit_codes
-from napari_ini3d.cli.symmetry_app import symmetry_app
+from napari_ini3d.cli.symmetry.app import symmetry_app
 from napari_ini3d.settings import InitialModelSettings
 
 app = typer.Typer(
@@ -54,7 +54,7 @@ def run(
     """Make an initial model from particles; the result is OUTPUT/initial_model.mrc."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet):
-        from napari_ini3d.cli.runs import run_job
+        from napari_ini3d.cli.run import run_job
 
         run_job(particles, output, settings, mode)
 
@@ -75,7 +75,7 @@ def resume(
     """Go on with a run that was stopped, from its last checkpoint."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet):
-        from napari_ini3d.cli.runs import resume_job
+        from napari_ini3d.cli.run import resume_job
 
         resume_job(folder, mode, from_iteration=from_iteration, iterations=iterations)
 

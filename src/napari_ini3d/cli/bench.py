@@ -10,10 +10,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from napari_ini3d.cli.benchmark import QUICK, STANDARD, BenchResult, run_benchmark
+from napari_ini3d.cli.benchmark import (
+    QUICK,
+    STANDARD,
+    BenchResult,
+    run_benchmark,
+)
 from napari_ini3d.cli.display import say
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io.files import atomic_path
+from napari_ini3d.io import atomic_path
 
 _GIB = 2**30
 

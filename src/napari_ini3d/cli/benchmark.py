@@ -19,21 +19,23 @@ from threadpoolctl import threadpool_limits
 
 from napari_ini3d import __version__
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine.schedule import Geometry, Plan, Standing, plan_iteration
-from napari_ini3d.fourier.transforms import frequency_disk
-from napari_ini3d.geometry.sampling import rotation_grid, shift_grid
-from napari_ini3d.io.maps import read_map
-from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
-from napari_ini3d.io.stacks import StackReader
-from napari_ini3d.io.star import read_particles
+from napari_ini3d.engine import ImageGeometry, Plan, ScheduleInput, plan_iteration
+from napari_ini3d.fourier import frequency_disk
+from napari_ini3d.geometry import rotation_grid, shift_grid
+from napari_ini3d.io import StackReader, read_map, read_particles
 from napari_ini3d.jobs import start_run
-from napari_ini3d.kernels.backend import Backend, available_threads, choose_backend
+from napari_ini3d.kernels import Backend, available_threads, choose_backend
+from napari_ini3d.runs import RunFolder
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.simulation import (
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+    write_dataset,
+)
 
 if TYPE_CHECKING:
-    from napari_ini3d.engine.records import IterationReport
+    from napari_ini3d.engine import IterationReport
 
 _DIAMETER = 120.0  # Å, of the phantom
 _PROBE_SIZES = (1024, 2048, 4096, 8192)
@@ -192,7 +194,7 @@ def _measure_run(
     reports = start_run(star, folder, settings)
     clock.take("checks")
     made = chosen.particles
-    geometry = Geometry(
+    geometry = ImageGeometry(
         made.box_size, made.pixel_size, settings.mask_diameter or _DIAMETER, made.number
     )
     work, visits, count = 0.0, 0, 0
@@ -238,16 +240,16 @@ class _Clock:
 
 
 def _with_plans(
-    reports: Iterator[IterationReport], settings: InitialModelSettings, geometry: Geometry
+    reports: Iterator[IterationReport], settings: InitialModelSettings, geometry: ImageGeometry
 ) -> Iterator[tuple[IterationReport, Plan]]:
     """Yield each report with what was planned for it from the state before."""
-    standing = Standing("starts", 0, 0, 0.0)
+    standing = ScheduleInput("starts", 0, 0, 0.0)
     for report in reports:
         yield report, plan_iteration(standing, settings, geometry)
         standing = report.state.standing
 
 
-def coarse_operations(plan: Plan, models: int, geometry: Geometry) -> float:
+def coarse_operations(plan: Plan, models: int, geometry: ImageGeometry) -> float:
     """Return the floating-point operations of the products that compare one image coarsely.
 
     K models, R rotations, S shifts, C components: 4 K R S C for the real part of the products
@@ -259,7 +261,7 @@ def coarse_operations(plan: Plan, models: int, geometry: Geometry) -> float:
     plan : Plan
     models : int
         K: starts or classes.
-    geometry : Geometry
+    geometry : ImageGeometry
     """
     disk = frequency_disk(geometry.box_size, plan.radius)
     components = disk.size_within(plan.coarse_radius)

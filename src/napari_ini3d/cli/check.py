@@ -14,7 +14,7 @@ from napari_ini3d.cli.display import emit
 from napari_ini3d.cli.session import EXIT_PROBLEMS
 
 if TYPE_CHECKING:
-    from napari_ini3d.io.check import CheckReport
+    from napari_ini3d.preflight import CheckReport
 
 
 def check_files(particles: Path, *, as_json: bool) -> None:
@@ -25,7 +25,7 @@ def check_files(particles: Path, *, as_json: bool) -> None:
     typer.Exit
         With 3 where there are problems.
     """
-    from napari_ini3d.io.check import check_particles
+    from napari_ini3d.preflight import check_particles
 
     report = check_particles(particles)
     if as_json:
@@ -38,7 +38,7 @@ def check_files(particles: Path, *, as_json: bool) -> None:
 
 def check_values(report: CheckReport) -> dict[str, Any]:
     """Return a check as values that JSON can hold."""
-    from napari_ini3d.io.check_summary import estimated_time
+    from napari_ini3d.preflight import estimated_time
 
     values = dataclasses.asdict(report)
     about = {"path": str(report.path), "ok": report.ok, "seconds": estimated_time(report)}
@@ -46,7 +46,7 @@ def check_values(report: CheckReport) -> dict[str, Any]:
 
 
 def _print_check(report: CheckReport) -> None:
-    from napari_ini3d.io.check_summary import check_rows, estimated_time
+    from napari_ini3d.preflight import check_rows, estimated_time
 
     console = Console(highlight=False, soft_wrap=True)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

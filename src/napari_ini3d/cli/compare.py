@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from napari_ini3d.cli.display import emit, say
 from napari_ini3d.comparison import MapComparison, compare_maps
 from napari_ini3d.errors import MapError
-from napari_ini3d.io.maps import Map, read_map
-from napari_ini3d.report_figures import draw_comparison, save_png
+from napari_ini3d.io import Map, read_map
+from napari_ini3d.report import draw_comparison, save_png
 
 if TYPE_CHECKING:
     import numpy as np

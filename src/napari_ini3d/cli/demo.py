@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 
 from napari_ini3d.cli.compare import compare_paths, comparison_lines, comparison_values
 from napari_ini3d.cli.display import Mode, emit, say
-from napari_ini3d.cli.runs import follow_job
+from napari_ini3d.cli.run import follow_job
 from napari_ini3d.cli.session import StopRequest
-from napari_ini3d.io.runs import RunFolder
-from napari_ini3d.io.sample import write_dataset
 from napari_ini3d.jobs import start_run
+from napari_ini3d.runs import RunFolder
 from napari_ini3d.settings import InitialModelSettings
-from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.simulation import (
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+    write_dataset,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_ini3d.engine.records import IterationReport
+    from napari_ini3d.engine import IterationReport
     from napari_ini3d.simulation import Phantom
 
 _PARTICLES = SimulationSettings(number=800, box_size=48, pixel_size=4.0, snr=0.4, seed=7)

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from napari_ini3d.engine.records import IterationReport
-    from napari_ini3d.io.progress import IterationSummary
+    from napari_ini3d.engine import IterationReport
+    from napari_ini3d.runs import IterationSummary
 
 Mode = Literal["lines", "json", "quiet"]
 
@@ -38,7 +38,7 @@ def emit(event: str, values: dict[str, Any]) -> None:
 
 def follow(reports: Iterator[IterationReport], mode: Mode) -> IterationSummary | None:
     """Walk through a run and show it; return the summary of its last iteration."""
-    from napari_ini3d.io.progress import IterationSummary
+    from napari_ini3d.runs import IterationSummary
 
     last: IterationSummary | None = None
     with _bar(mode) as bar:
@@ -72,7 +72,7 @@ class _Bar:
 
     def show(self, summary: IterationSummary) -> None:
         """Print the line of an iteration and move the bar."""
-        from napari_ini3d.io.progress import LINE_HEADER, format_line
+        from napari_ini3d.runs import LINE_HEADER, format_line
 
         if self.lines == 0:
             self.console.print(LINE_HEADER, style="dim")

@@ -11,8 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.io.recipes import flag_of
-from napari_ini3d.settings import FieldInfo, InitialModelSettings, SettingType, setting_types
+from napari_ini3d.runs import flag_of
+from napari_ini3d.settings import (
+    FieldInfo,
+    InitialModelSettings,
+    SettingType,
+    setting_types,
+)
 
 
 def settings_parameters() -> list[inspect.Parameter]:

@@ -1,1 +1,5 @@
-"""The reconstruction: schedule, expectation, maximisation, and the generator over both."""
+"""De novo reconstruction: expectation maximisation from particles to a map; no files."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

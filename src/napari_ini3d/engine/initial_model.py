@@ -14,7 +14,7 @@ from contextlib import closing
 from napari_ini3d.engine.iteration import Workshop
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.state import EngineState
-from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels import choose_backend
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 

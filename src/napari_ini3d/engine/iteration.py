@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from napari_ini3d.engine.batches import ImagePreparation, draw_subset, split_into_tiles
-from napari_ini3d.engine.clock import PartClock, StageClock
-from napari_ini3d.engine.crew import Crew
-from napari_ini3d.engine.expectation import expect
-from napari_ini3d.engine.frames import build_frame
+from napari_ini3d._types import Complex64, Float32, Float64, IntArray
+from napari_ini3d.engine.convergence import IterationOutcome, empty_assignments, make_report
+from napari_ini3d.engine.executor import TileExecutor
+from napari_ini3d.engine.expectation.coarse import expect
+from napari_ini3d.engine.images import ImagePreparation, draw_subset, split_into_tiles
+from napari_ini3d.engine.initialisation import initial_noise, random_map
 from napari_ini3d.engine.maximisation import (
     IterationSums,
     Update,
@@ -24,25 +24,24 @@ from napari_ini3d.engine.maximisation import (
     update_noise,
 )
 from napari_ini3d.engine.memory import Workload, table_bytes, tile_images
-from napari_ini3d.engine.progress import Outcome, empty_assignments, make_report
 from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.engine.regularisation import MapConstraints
+from napari_ini3d.engine.references import build_frame
+from napari_ini3d.engine.regularisation import RealSpaceConstraints
 from napari_ini3d.engine.schedule import (
-    Geometry,
+    ImageGeometry,
     Phases,
     Plan,
-    Standing,
+    ScheduleInput,
     finest_radius,
     plan_iteration,
 )
-from napari_ini3d.engine.starts import initial_noise, random_map
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.tiles import Frame, TileSums
-from napari_ini3d.fourier.transforms import Complex64, Float32, frequency_disk
-from napari_ini3d.geometry.sampling import CHILDREN, random_rotation
-from napari_ini3d.geometry.symmetry import symmetry_operators
-from napari_ini3d.kernels.backend import Backend, available_threads
-from napari_ini3d.particles import ImageBatch, ImageSource, IntArray, Particles
+from napari_ini3d.engine.timing import StageTimer, ThreadTimer
+from napari_ini3d.fourier import frequency_disk
+from napari_ini3d.geometry import CHILDREN, random_rotation, symmetry_operators
+from napari_ini3d.kernels import Backend, available_threads
+from napari_ini3d.particles import ImageBatch, ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 
 _TURN_STREAM, _BIAS_STREAM = 17, 19
@@ -81,10 +80,10 @@ class Workshop:
     ) -> None:
         assert settings.mask_diameter is not None
         self.source, self.settings, self.backend = source, settings, backend
-        self.geometry = Geometry(
+        self.geometry = ImageGeometry(
             source.box_size, source.pixel_size, settings.mask_diameter, len(particles)
         )
-        self.constraints = MapConstraints(settings, source.box_size, source.pixel_size)
+        self.constraints = RealSpaceConstraints(settings, source.box_size, source.pixel_size)
         self.preparation = ImagePreparation(
             particles,
             source.pixel_size,
@@ -96,7 +95,7 @@ class Workshop:
         self._particles = particles
         group = settings.symmetry if settings.symmetry_during_run else "C1"
         self.operators = symmetry_operators(group).astype(np.float32)
-        self._crew = Crew(backend, available_threads(settings.threads))
+        self._crew = TileExecutor(backend, available_threads(settings.threads))
 
     def close(self) -> None:
         """End the threads."""
@@ -105,7 +104,7 @@ class Workshop:
     def initial_state(self) -> EngineState:
         """Return the state before the first iteration: random maps, and noise."""
         settings = self.settings
-        radius = plan_iteration(Standing("starts", 0, 0, 0.0), settings, self.geometry).radius
+        radius = plan_iteration(ScheduleInput("starts", 0, 0, 0.0), settings, self.geometry).radius
         sigma2 = initial_noise(self.source, self.preparation, settings.seed)
         annealed = settings.anneal_classes or settings.classes == 1
         n_classes = 1 if annealed else settings.classes
@@ -115,9 +114,7 @@ class Workshop:
         nothing = empty_assignments(self._particles)
         return EngineState(0, "starts", 0, 0, radius, _SIGMA_OFFSET, models, nothing)
 
-    def _random_model(
-        self, start: int, n_classes: int, radius: int, sigma2: npt.NDArray[np.float64]
-    ) -> ModelState:
+    def _random_model(self, start: int, n_classes: int, radius: int, sigma2: Float64) -> ModelState:
         maps = [
             random_map(
                 self.source,
@@ -145,20 +142,20 @@ class Workshop:
         subset = draw_subset(
             self.geometry.n_particles, state.drawn, plan.subset_size, self.settings.seed
         )
-        clock = StageClock(self.backend)
+        clock = StageTimer(self.backend)
         with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
             frames = self._frames(state, plan)
             clock.stage("slices")
             sums, parts = self._expect(state, plan, frames, subset)
             clock.stage("expectation", parts)
-            updates = self._crew.on_host(
+            updates = self._crew.map_on_cpu(
                 lambda each: self._maximise(plan, *each),
                 zip(state.models, frames[0], sums, strict=True),
             )
             clock.stage("maximisation")
         best = max(range(len(updates)), key=lambda i: updates[i].model.recent_evidence)
         models = tuple(update.model for update in updates)
-        outcome = Outcome(plan, updates[best], sums[best], best, clock.seconds)
+        outcome = IterationOutcome(plan, updates[best], sums[best], best, clock.seconds)
         return make_report(state, models, outcome, self.settings, self.geometry)
 
     def _maximise(self, plan: Plan, model: ModelState, frame: Frame, sums: IterationSums) -> Update:
@@ -189,9 +186,9 @@ class Workshop:
 
     def _frames(self, state: EngineState, plan: Plan) -> list[list[Frame]]:
         """Return the frame of each model, for each card."""
-        cubes = self._crew.on_host(lambda model: self._cubes(model, plan), state.models)
+        cubes = self._crew.map_on_cpu(lambda model: self._cubes(model, plan), state.models)
         frames = []
-        for card in self.backend.cards:
+        for card in self.backend.devices:
             limit = table_bytes(card.device.free_bytes(), is_gpu=card.is_gpu, tables=len(cubes))
             with card.device.enter():
                 frames.append(
@@ -226,7 +223,7 @@ class Workshop:
             offset_limit=self.settings.offset_range,
             class_shares=model.class_shares,
             backend=card,
-            run_jobs=_one_by_one if card.is_gpu else self._crew.on_host,
+            run_jobs=_one_by_one if card.is_gpu else self._crew.map_on_cpu,
             table_bytes=limit,
         )
 
@@ -236,7 +233,7 @@ class Workshop:
         """Return the sums over a subset, for each model, on the host; and the time of the parts."""
         n_shells, n_groups = self.source.box_size // 2 + 1, len(self._particles.optics)
         totals = []
-        for card, on_card in zip(self.backend.cards, frames, strict=True):
+        for card, on_card in zip(self.backend.devices, frames, strict=True):
             with card.device.enter():
                 totals.append(
                     [IterationSums(frame.cubes, n_groups, n_shells, card.xp) for frame in on_card]
@@ -250,7 +247,7 @@ class Workshop:
         batches = self.source.batches(tiles)
         seconds: defaultdict[str, float] = defaultdict(float)  # of all threads
         for i, found in self._crew.compute(lambda i, batch: works[i](batch), batches):
-            with self.backend.cards[i].device.enter():
+            with self.backend.devices[i].device.enter():
                 for total, tile_sums in zip(totals[i], found.sums, strict=True):
                     total.add(tile_sums)
             for name, value in found.seconds.items():
@@ -261,7 +258,7 @@ class Workshop:
     def _gathered(self, totals: list[list[IterationSums]]) -> list[IterationSums]:
         """Return the sums of all cards, for each model, on the host."""
         gathered: list[IterationSums] = []
-        for card, of_card in zip(self.backend.cards, totals, strict=True):
+        for card, of_card in zip(self.backend.devices, totals, strict=True):
             with card.device.enter():
                 there = [total.to_host(card) for total in of_card]
             for total, more in zip(gathered, there, strict=False):
@@ -277,7 +274,7 @@ class Workshop:
         preparation = replace(self.preparation, backend=frames[0].backend)
 
         def work(batch: ImageBatch) -> _TileResult:
-            clock = PartClock(running=not preparation.backend.is_gpu)
+            clock = ThreadTimer(running=not preparation.backend.is_gpu)
             i = batch.index
             origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)
             tile = preparation.tile(batch, frames[0].disk, origins, sigma2, bias(i))

@@ -14,20 +14,20 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from napari_ini3d._types import Complex64, Float32, Float64
 from napari_ini3d.engine.regularisation import (
-    Agreement,
-    MapConstraints,
+    HalfSetFSC,
+    RealSpaceConstraints,
     cube_shells,
     divide_by_weight,
-    halves_agreement,
+    half_set_fsc,
     wiener_divide,
 )
 from napari_ini3d.engine.state import ModelState
 from napari_ini3d.engine.tiles import BestPoses, TileSums
-from napari_ini3d.fourier.transforms import Complex64, Float32, FrequencyDisk
-from napari_ini3d.kernels.backend import Backend
+from napari_ini3d.fourier import FrequencyDisk
+from napari_ini3d.kernels import Backend
 
-Float64 = npt.NDArray[np.float64]
 Scalar = TypeVar("Scalar", np.complex64, np.float32)
 
 _NOISE_MEMORY = 0.5
@@ -109,14 +109,14 @@ class Update:
     Attributes
     ----------
     model : ModelState
-    agreement : tuple of Agreement
+    agreement : tuple of HalfSetFSC
         Per class.
     map_change : (K,) float64
         Relative L2 change.
     """
 
     model: ModelState
-    agreement: tuple[Agreement, ...]
+    agreement: tuple[HalfSetFSC, ...]
     map_change: Float64
 
 
@@ -170,7 +170,7 @@ def update_model(
     new: tuple[Complex64, Float32],
     step_size: float,
     radius: int,
-    constraints: MapConstraints,
+    constraints: RealSpaceConstraints,
 ) -> Update:
     """Return the model after the new sums have been blended in.
 
@@ -183,7 +183,7 @@ def update_model(
         η.
     radius : int
         Fourier radius up to which the new sums reach.
-    constraints : MapConstraints
+    constraints : RealSpaceConstraints
     """
     numerator, denominator = _blend(model, new, step_size)
     m = new[0].shape[-3] // 2
@@ -194,7 +194,7 @@ def update_model(
         n, w = inner_cube(numerator[k], m), inner_cube(denominator[k], m)
         halves = [divide_by_weight(n[h], w[h], padding) for h in (0, 1)]
         n_shells = constraints.box_size // 2 + 1
-        agreement = halves_agreement(halves[0], halves[1], padding, n_shells)
+        agreement = half_set_fsc(halves[0], halves[1], padding, n_shells)
         agreement.fsc[radius + 1 :] = 0
         ssnr = agreement.ssnr * (constraints.settings.tau2_fudge / 4)
         cube = wiener_divide(n.sum(0), w.sum(0), ssnr, padding)

@@ -106,7 +106,7 @@ def _power_of_two(most: float) -> int:
     return int(2 ** math.floor(math.log2(most)))
 
 
-class Halving:
+class SplitOnMemoryError:
     """Computes tiles in parts where memory does not suffice, and remembers what did.
 
     Parameters

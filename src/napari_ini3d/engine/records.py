@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_ini3d.particles import Assignments, FloatArray
+from napari_ini3d._types import FloatArray
+from napari_ini3d.particles import Assignments
 
 if TYPE_CHECKING:
     from napari_ini3d.engine.state import EngineState

@@ -5,28 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.engine.batches import MASK_EDGE
-from napari_ini3d.fourier.transforms import (
-    Complex64,
-    Float32,
+from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, Int64
+from napari_ini3d.engine.images import MASK_EDGE
+from napari_ini3d.fourier import (
     cube_radius,
     cube_to_map,
     gridding_profile,
     map_to_cube,
+    radius_grid,
+    soft_mask,
 )
-from napari_ini3d.masks import radius_grid, soft_mask
 from napari_ini3d.settings import InitialModelSettings
-
-Float64 = npt.NDArray[np.float64]
 
 _LEAST_WEIGHT = 1e-3  # of a shell's mean weight; a voxel no slice came near is not blown up
 _FSC_RANGE = 0.01, 0.999
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class HalfSetFSC:
     """How the two halves of a map agree, per shell.
 
     Attributes
@@ -44,12 +41,12 @@ class Agreement:
         return int(below[0]) + 1 if len(below) else radius + 1
 
 
-def halves_agreement(first: Complex64, second: Complex64, padding: int, n_shells: int) -> Agreement:
+def half_set_fsc(first: Complex64, second: Complex64, padding: int, n_shells: int) -> HalfSetFSC:
     """Return the agreement of two half cubes."""
     shell = cube_shells(first.shape[0] // 2, padding)
     twice = np.where(np.arange(first.shape[2]) > 0, 2.0, 1.0)  # Friedel mates
 
-    def total(values: npt.NDArray[np.floating]) -> Float64:
+    def total(values: FloatArray) -> Float64:
         weighted = (values * twice).ravel()
         sums = np.bincount(shell.ravel(), weighted, minlength=n_shells)
         return sums[:n_shells].astype(np.float64)
@@ -58,10 +55,10 @@ def halves_agreement(first: Complex64, second: Complex64, padding: int, n_shells
     power = total(np.abs(first) ** 2) * total(np.abs(second) ** 2)
     fsc = np.divide(cross, np.sqrt(power), out=np.zeros(n_shells), where=power > 0)
     clipped = np.clip(fsc, *_FSC_RANGE)
-    return Agreement(fsc, 2 * clipped / (1 - clipped))
+    return HalfSetFSC(fsc, 2 * clipped / (1 - clipped))
 
 
-def cube_shells(m: int, padding: int) -> npt.NDArray[np.int64]:
+def cube_shells(m: int, padding: int) -> Int64:
     """Return the image shell of every component of a half cube."""
     return np.rint(cube_radius(m) / padding).astype(np.int64)
 
@@ -96,7 +93,7 @@ def _shell_mean(values: Float32, padding: int) -> Float64:
 
 
 @dataclass(frozen=True)
-class MapConstraints:
+class RealSpaceConstraints:
     """Brings maps from Fourier to real space and back, within what the settings ask for.
 
     Attributes

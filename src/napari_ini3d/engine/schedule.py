@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_ini3d.engine.records import Phase
-from napari_ini3d.geometry.sampling import angular_step, order_of_step
+from napari_ini3d.geometry import angular_step, order_of_step
 from napari_ini3d.settings import InitialModelSettings
 
 _NATURAL_STARTS, _NATURAL_SEARCH = 25, 30
@@ -21,7 +21,7 @@ _FINEST_ORDER = 3  # of a coarse grid: 7.5°, with children of 3.75°
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class ImageGeometry:
     """The particle and its images, as the schedule sees them.
 
     Attributes
@@ -111,7 +111,7 @@ class Plan:
         return self.offset_step / 2 if self.two_pass else self.offset_step
 
 
-def finest_radius(settings: InitialModelSettings, geometry: Geometry) -> int:
+def finest_radius(settings: InitialModelSettings, geometry: ImageGeometry) -> int:
     """Return the Fourier radius that the run may reach."""
     limit = settings.max_resolution
     if limit is None:
@@ -120,7 +120,7 @@ def finest_radius(settings: InitialModelSettings, geometry: Geometry) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScheduleInput:
     """Where a run stands before an iteration.
 
     Attributes
@@ -140,7 +140,9 @@ class Standing:
     visited: float
 
 
-def plan_iteration(standing: Standing, settings: InitialModelSettings, geometry: Geometry) -> Plan:
+def plan_iteration(
+    standing: ScheduleInput, settings: InitialModelSettings, geometry: ImageGeometry
+) -> Plan:
     """Return the plan of an iteration."""
     phase, step = standing.phase, standing.step
     finest = finest_radius(settings, geometry)
@@ -161,7 +163,7 @@ def plan_iteration(standing: Standing, settings: InitialModelSettings, geometry:
 
 
 def refined_radius(
-    supported_radius: int, settings: InitialModelSettings, geometry: Geometry
+    supported_radius: int, settings: InitialModelSettings, geometry: ImageGeometry
 ) -> int:
     """Return the Fourier radius to refine to where the halves agree up to another."""
     first = geometry.radius_of(settings.initial_resolution)
@@ -169,7 +171,7 @@ def refined_radius(
     return min(max(first, ahead), finest_radius(settings, geometry))
 
 
-def _subset(progress: float, geometry: Geometry) -> int:
+def _subset(progress: float, geometry: ImageGeometry) -> int:
     """Grow from 0.5 % to 10 % of the particles over the search; the refinement takes more."""
     n = geometry.n_particles
     low, high = np.clip(0.005 * n, 200, 5000), np.clip(0.1 * n, 1000, 50000)
@@ -179,11 +181,11 @@ def _subset(progress: float, geometry: Geometry) -> int:
 
 
 def _sampled(
-    standing: Standing,
+    standing: ScheduleInput,
     radius: int,
     update: tuple[int, float],
     settings: InitialModelSettings,
-    geometry: Geometry,
+    geometry: ImageGeometry,
 ) -> Plan:
     """Choose the grids that a resolution can use: a step of about 2 · resolution / diameter."""
     resolution = geometry.resolution_of(radius)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_ini3d._types import AnyArray, Complex64, Float32, Float64
 from napari_ini3d.engine.records import Phase
-from napari_ini3d.engine.schedule import Standing
-from napari_ini3d.fourier.transforms import Complex64, Float32
+from napari_ini3d.engine.schedule import ScheduleInput
 from napari_ini3d.particles import Assignments
 
 _JUDGED = 5  # iterations
@@ -38,9 +37,9 @@ class ModelState:
     maps: Float32
     numerator: Complex64
     denominator: Float32
-    sigma2: npt.NDArray[np.float64]
-    class_shares: npt.NDArray[np.float64]
-    evidence: npt.NDArray[np.float64]
+    sigma2: Float64
+    class_shares: Float64
+    evidence: Float64
 
     @property
     def recent_evidence(self) -> float:
@@ -83,20 +82,20 @@ class EngineState:
     assignments: Assignments
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ScheduleInput:
         """What the schedule needs to know."""
         visited = float((self.assignments.class_index >= 0).mean())
-        return Standing(self.phase, self.step, self.supported_radius, visited)
+        return ScheduleInput(self.phase, self.step, self.supported_radius, visited)
 
     @property
     def finished(self) -> bool:
         """Whether the final pass is done."""
         return self.phase == "final" and self.step > 0
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def to_arrays(self) -> dict[str, AnyArray]:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
         counters = [self.iteration, _PHASES.index(self.phase), self.step, self.drawn]
-        arrays: dict[str, npt.NDArray[Any]] = {
+        arrays: dict[str, AnyArray] = {
             "counters": np.array([*counters, self.supported_radius], np.int64),
             "sigma_offset": np.array(self.sigma_offset, np.float64),
         }
@@ -108,7 +107,7 @@ class EngineState:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Self:
         """Return the state that `to_arrays` took apart."""
         iteration, phase, step, drawn, radius = (int(c) for c in arrays["counters"])
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}

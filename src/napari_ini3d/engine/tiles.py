@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.fourier.transforms import Complex64, Float32, FrequencyDisk
-from napari_ini3d.geometry.sampling import RotationGrid
-from napari_ini3d.kernels.backend import Backend
-from napari_ini3d.particles import FloatArray, IntArray
+from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, IntArray
+from napari_ini3d.fourier import FrequencyDisk
+from napari_ini3d.geometry import RotationGrid
+from napari_ini3d.kernels import Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ class Tile:
     centre: Float32
     from_expected: Float32
     class_bias: Float32
-    power: npt.NDArray[np.float64]
+    power: Float64
     half: int
     group: int
 
@@ -167,8 +166,8 @@ class TileSums:
     tile: Tile
     numerator: Complex64
     denominator: Float32
-    explained: npt.NDArray[np.float64]
-    class_weight: npt.NDArray[np.float64]
+    explained: Float64
+    class_weight: Float64
     poses: BestPoses
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier.shells import shell_sum
 
-FloatArray = npt.NDArray[np.floating]
 
-
-def fsc(first: FloatArray, second: FloatArray) -> npt.NDArray[np.float64]:
+def compute_fsc(first: FloatArray, second: FloatArray) -> Float64:
     """Return the correlation of two maps per shell of spatial frequency.
 
     ``FSC(s) = Σ Re(A B*) / sqrt(Σ|A|² Σ|B|²)`` over the voxels of shell s.

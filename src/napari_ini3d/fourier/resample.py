@@ -6,14 +6,11 @@ The origin of a map of n voxels per side is voxel n // 2, before and after.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
+from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.errors import MapError
-from napari_ini3d.fourier.interpolation import FineMap
-
-FloatArray = npt.NDArray[np.floating]
-Float32 = npt.NDArray[np.float32]
+from napari_ini3d.fourier.nufft import FineMap
 
 
 def resize_map(volume: FloatArray, box_size: int) -> Float32:
@@ -68,7 +65,7 @@ def rotate_map(
     MapError
         Where the map is not a cube, or the rotation or shift not finite.
     """
-    return FineMap.of(volume).mean_of_turned(rotation, shift)
+    return FineMap.of(volume).mean_of_rotated(rotation, shift)
 
 
 def mirror_map(volume: FloatArray) -> Float32:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from napari_ini3d._types import Float32, Float64, FloatArray, Int32
 
 
-def shell_index(box_size: int, ndim: int = 3) -> npt.NDArray[np.int32]:
+def shell_index(box_size: int, ndim: int = 3) -> Int32:
     """Return the shell each sample of a half transform belongs to.
 
     Parameters
@@ -28,7 +29,7 @@ def shell_index(box_size: int, ndim: int = 3) -> npt.NDArray[np.int32]:
     return np.asarray(np.rint(np.sqrt(sum(axis**2 for axis in axes))), dtype=np.int32)
 
 
-def half_weight(box_size: int) -> npt.NDArray[np.float32]:
+def half_weight(box_size: int) -> Float32:
     """Return how often each column of a half transform stands in the whole one.
 
     Returns
@@ -43,7 +44,7 @@ def half_weight(box_size: int) -> npt.NDArray[np.float32]:
     return weight
 
 
-def shell_sum(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def shell_sum(values: FloatArray) -> Float64:
     """Sum a real quantity given on a half transform over each shell of the whole transform.
 
     Parameters
@@ -62,7 +63,7 @@ def shell_sum(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(sums[: box_size // 2 + 1], dtype=np.float64)
 
 
-def radial_average(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def radial_average(values: FloatArray) -> Float64:
     """Average a real quantity given on a half transform over each shell.
 
     Parameters

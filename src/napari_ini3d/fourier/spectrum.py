@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
+from napari_ini3d._types import (
+    Complex64,
+    Complex128,
+    ComplexArray,
+    Float32,
+    Float64,
+    FloatArray,
+    Int64,
+)
+from napari_ini3d.fourier.masks import soft_mask
 from napari_ini3d.fourier.resample import resize_map
-from napari_ini3d.masks import soft_mask
-
-Floats = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-Complex = npt.NDArray[np.complex128]
-Complex64 = npt.NDArray[np.complex64]
 
 TABLE_SHELL = 9  # the highest shell of the table
 
@@ -47,11 +50,11 @@ class Spectrum:
     coefficients: Float32
     table: Complex64
     max_shell: int
-    centre: Floats
+    centre: Float64
     extent: float
 
     @classmethod
-    def of(cls, volume: npt.NDArray[np.floating], mask_radius: float, max_shell: int) -> Self:
+    def of(cls, volume: FloatArray, mask_radius: float, max_shell: int) -> Self:
         """Transform a map within a soft sphere.
 
         Parameters
@@ -72,7 +75,7 @@ class Spectrum:
         table = _sample(masked, centre, min(max_shell, TABLE_SHELL), _TABLE_PADDING)
         return cls(splines, table, max_shell, centre, min(extent, 2 * mask_radius))
 
-    def read(self, frequencies: Floats) -> Complex:
+    def read(self, frequencies: Float64) -> Complex128:
         """Return the components at K frequencies, interpolated by cubic splines.
 
         Parameters
@@ -91,7 +94,7 @@ class Spectrum:
         )
         return np.asarray(real + 1j * imaginary)
 
-    def look_up(self, frequencies: Floats) -> Complex64:
+    def look_up(self, frequencies: Float64) -> Complex64:
         """Return the nearest components in the table: roughly right, and fast.
 
         Parameters
@@ -109,7 +112,7 @@ class Spectrum:
         return np.asarray(self.table.ravel()[index + (side**3) // 2])
 
 
-def half_ball(max_shell: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+def half_ball(max_shell: int) -> tuple[Float64, Int64]:
     """Return the independent frequencies of a real map and the shell of each.
 
     Returns
@@ -127,7 +130,7 @@ def half_ball(max_shell: int) -> tuple[Floats, npt.NDArray[np.int64]]:
     return np.stack([x, y, z], axis=1)[kept].astype(np.float64), shell[kept]
 
 
-def _mass(masked: Float32) -> tuple[Floats, float]:
+def _mass(masked: Float32) -> tuple[Float64, float]:
     """Return centre of mass (x, y, z) and extent of what stands out of a map, voxels."""
     n = masked.shape[0]
     smooth = gaussian_filter(masked, n / 40)
@@ -140,7 +143,7 @@ def _mass(masked: Float32) -> tuple[Floats, float]:
     return centre, float(_SOLID * np.sqrt(spread))
 
 
-def _sample(masked: Float32, centre: Floats, max_shell: int, padding: int) -> Complex64:
+def _sample(masked: Float32, centre: Float64, max_shell: int, padding: int) -> Complex64:
     """Return the transform about `centre` on a grid `padding` times finer than the shells."""
     small = min(masked.shape[0], 2 * (max_shell + 2))
     n, scale = small, small / masked.shape[0]
@@ -149,7 +152,7 @@ def _sample(masked: Float32, centre: Floats, max_shell: int, padding: int) -> Co
     volume = np.pad(resize_map(masked, small) / scale**3, (low, size - n - low))
     reach = min(padding * max_shell + _MARGIN, (size - 1) // 2)
     keep = np.arange(-reach, reach + 1)
-    volume_ft: npt.NDArray[np.complexfloating] = scipy.fft.ifftshift(volume).astype(np.complex64)
+    volume_ft: ComplexArray = scipy.fft.ifftshift(volume).astype(np.complex64)
     for axis in (2, 1, 0):
         volume_ft = np.take(scipy.fft.fft(volume_ft, axis=axis), keep % size, axis=axis)
     ramps = [np.exp(2j * np.pi * keep * c * scale / size) for c in centre]

@@ -12,13 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
-from napari_ini3d.particles import FloatArray
-
-Float32 = npt.NDArray[np.float32]
-Complex64 = npt.NDArray[np.complex64]
+from napari_ini3d._types import AnyArray, Complex64, Float32, FloatArray, Int32, Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +35,14 @@ class FrequencyDisk:
 
     kx: Float32
     ky: Float32
-    shell: npt.NDArray[np.int32]
-    column: npt.NDArray[np.int64]
-    row: npt.NDArray[np.int64]
+    shell: Int32
+    column: Int64
+    row: Int64
 
     def __len__(self) -> int:
         return len(self.kx)
 
-    def on(self, to_device: Callable[[npt.NDArray[Any]], Any]) -> FrequencyDisk:
+    def on(self, to_device: Callable[[AnyArray], Any]) -> FrequencyDisk:
         """Return a copy whose arrays have been brought to a device."""
         return FrequencyDisk(*(to_device(getattr(self, f.name)) for f in fields(self)))
 
@@ -153,7 +149,7 @@ def gridding_profile(box_size: int, padding: int) -> Float32:
     return (f[:, None, None] * f[None, :, None] * f[None, None, :]).astype(np.float32)
 
 
-def _wrapped(m: int, size: int) -> npt.NDArray[np.int64]:
+def _wrapped(m: int, size: int) -> Int64:
     return np.arange(-m, m + 1) % size
 
 

@@ -1,1 +1,5 @@
-"""Rotations: Euler angles, HEALPix, sampling grids, point groups (RELION's conventions)."""
+"""Rotations: Euler angles, HEALPix, sampling grids, rigid transforms, point groups."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

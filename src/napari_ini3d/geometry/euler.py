@@ -8,12 +8,11 @@ of a view holds the Fourier components of the map at ``kx * A[0] + ky * A[1]``.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.particles import FloatArray
+from napari_ini3d._types import Float64, FloatArray
 
 
-def euler_to_matrix(rot: FloatArray, tilt: FloatArray, psi: FloatArray) -> npt.NDArray[np.float64]:
+def euler_to_matrix(rot: FloatArray, tilt: FloatArray, psi: FloatArray) -> Float64:
     """Return the matrices Rz(psi) Ry(tilt) Rz(rot) of the coordinate axes.
 
     Parameters
@@ -37,7 +36,7 @@ def euler_to_matrix(rot: FloatArray, tilt: FloatArray, psi: FloatArray) -> npt.N
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
-def matrix_to_euler(matrix: FloatArray) -> npt.NDArray[np.float64]:
+def matrix_to_euler(matrix: FloatArray) -> Float64:
     """Return (..., 3) rot, tilt, psi in degrees; tilt in [0, 180], rot and psi in (-180, 180].
 
     At tilt 0 or 180 only the sum (difference) of rot and psi is defined; rot is then zero.

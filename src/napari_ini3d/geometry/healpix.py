@@ -7,13 +7,14 @@ Gorski et al., Astrophysical Journal 622 (2005), 759-771.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from napari_ini3d._types import Float64, Int64
 
 _FACE_ROW = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])
 _FACE_COLUMN = np.array([1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7])
 
 
-def pixel_directions(nside: int) -> npt.NDArray[np.float64]:
+def pixel_directions(nside: int) -> Float64:
     """Return the centres of all pixels as unit vectors.
 
     Parameters
@@ -50,7 +51,7 @@ def pixel_directions(nside: int) -> npt.NDArray[np.float64]:
     return np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)
 
 
-def _even_bits(value: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _even_bits(value: Int64) -> Int64:
     """Return the bits at even positions of `value`, packed."""
     out = np.zeros_like(value)
     for bit in range(16):

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_ini3d._types import Float32, Float64, Int64
 from napari_ini3d.geometry.euler import euler_to_matrix
 from napari_ini3d.geometry.healpix import pixel_directions
 
@@ -32,14 +32,14 @@ class RotationGrid:
     """
 
     order: int
-    matrices: npt.NDArray[np.float32]
+    matrices: Float32
 
     @property
     def n_psi(self) -> int:
         """In-plane angles per direction."""
         return _n_psi(self.order)
 
-    def turned(self, turn: npt.NDArray[np.float64]) -> RotationGrid:
+    def turned(self, turn: Float64) -> RotationGrid:
         """Return the grid turned as a whole by the rotation `turn` (3, 3)."""
         return RotationGrid(self.order, self.matrices @ turn.astype(np.float32))
 
@@ -69,9 +69,7 @@ def rotation_grid(order: int) -> RotationGrid:
     return RotationGrid(order, matrices.reshape(-1, 3, 3).astype(np.float32))
 
 
-def child_rotations(
-    index: npt.NDArray[np.int64], n_psi: int, *, xp: Any = np
-) -> npt.NDArray[np.int64]:
+def child_rotations(index: Int64, n_psi: int, *, xp: Any = np) -> Int64:
     """Return the indices (..., 8) of the children, in the grid of the next order.
 
     Parameters
@@ -85,11 +83,11 @@ def child_rotations(
     """
     d = 4 * (index // n_psi)[..., None, None] + xp.arange(4)[:, None]
     p = 2 * (index % n_psi)[..., None, None] + xp.arange(2)[None, :]
-    children: npt.NDArray[np.int64] = (d * (2 * n_psi) + p).reshape(*index.shape, CHILDREN)
+    children: Int64 = (d * (2 * n_psi) + p).reshape(*index.shape, CHILDREN)
     return children
 
 
-def shift_grid(extent: float, step: float) -> npt.NDArray[np.float32]:
+def shift_grid(extent: float, step: float) -> Float32:
     """Return the shifts (S, 2) on a square grid within a disk, (x, y), the centre first.
 
     Parameters
@@ -107,7 +105,7 @@ def shift_grid(extent: float, step: float) -> npt.NDArray[np.float32]:
     return np.asarray(shifts[kept], np.float32)
 
 
-def random_rotation(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def random_rotation(rng: np.random.Generator) -> Float64:
     """Return one rotation matrix (3, 3), uniform over all rotations."""
     w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
     return np.array(

@@ -1,1 +1,5 @@
-"""Files: STAR, image stacks, maps, run folders. The only place with rln names."""
+"""File formats: STAR files, MRC maps and image stacks. The only place with rln names."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -5,158 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
+from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import DeviceError, SettingsError
+from napari_ini3d.kernels.types import Array, Backend, GpuInfo
 
 logger = logging.getLogger(__name__)
 
 _UNKNOWN_FREE_BYTES = 4 << 30  # taken to be free where the system does not tell
-
-Array = Any
-"""An array of a backend's module; on a GPU it has no type that a checker knows."""
-
-
-class Kernels(Protocol):
-    """What is written once per device; `kernels.cpu` says what each does.
-
-    All arrays are those of the backend, those that are filled contiguous.
-    """
-
-    def project(self, map_ft: Array, matrices: Array, kx: Array, ky: Array, out: Array) -> None:
-        """Fill `out` with central sections."""
-
-    def backproject(
-        self,
-        numerator: Array,
-        denominator: Array,
-        matrices: Array,
-        kx: Array,
-        ky: Array,
-        map_numerator: Array,
-        map_denominator: Array,
-    ) -> None:
-        """Add slices to a half cube."""
-
-    def symmetrise(
-        self,
-        numerator: Array,
-        denominator: Array,
-        operators: Array,
-        out_numerator: Array,
-        out_denominator: Array,
-    ) -> None:
-        """Sum a half cube over the operators of a point group."""
-
-    def dense_posterior(self, scores: Array, norm: Array, log_prior: Array, summary: Array) -> None:
-        """Turn scores into posterior weights, in place."""
-
-    def significant_rotations(
-        self, weights: Array, share: float, most: int, rotation: Array, shift: Array, count: Array
-    ) -> None:
-        """Find the rotations that may hold the pose of each image."""
-
-    def fine_products(
-        self,
-        slices: Array,
-        row_slice: Array,
-        row_image: Array,
-        row_shift: Array,
-        images: Array,
-        shift_phase: Array,
-        ctf2: Array,
-        out: Array,
-        norm: Array,
-    ) -> None:
-        """Multiply images by conjugate slices."""
-
-    def fine_posterior(
-        self, scores: Array, first: Array, share: float, row_max: Array, summary: Array
-    ) -> None:
-        """Turn the scores of fine poses into posterior weights, in place."""
-
-    def move_images(self, images: Array, by: Array, out: Array) -> None:
-        """Move images by whole pixels."""
-
-    def sum_groups(self, group: Array, values: Array, out: Array) -> None:
-        """Sum the values of each group, in a fixed order."""
-
-    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Return the product of two matrices."""
-
-
-class Device(Protocol):
-    """Where arrays live, and the ways there and back."""
-
-    def enter(self) -> AbstractContextManager[None]:
-        """Make it the device of this thread; errors of its libraries leave as `DeviceError`."""
-
-    def to_device(self, host: npt.NDArray[Any]) -> Array:
-        """Return a copy on the device; on the CPU the array itself."""
-
-    def to_host(self, array: Array) -> npt.NDArray[Any]:
-        """Return a copy on the host; on the CPU the array itself."""
-
-    def upload(self, host: npt.NDArray[Any]) -> AbstractContextManager[Array]:
-        """Begin to copy to the device, and return what gives the copy once it has arrived.
-
-        The copy may be used, by one thread, within the context.
-        """
-
-    def free_bytes(self) -> int:
-        """Return the memory that arrays may take."""
-
-    def release(self) -> None:
-        """Give memory back that is kept for arrays to come."""
-
-    def synchronise(self) -> None:
-        """Wait until all that was begun is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """One device: its array module, its kernels, its memory.
-
-    Attributes
-    ----------
-    name : str
-        For people.
-    xp, fft : module
-        `numpy` and `scipy.fft`, or what stands for them on a GPU.
-    kernels : Kernels
-    device : Device
-    is_gpu : bool
-    others : tuple of Backend
-        Further cards that share the images of an iteration.
-    """
-
-    name: str
-    xp: Any
-    fft: Any
-    kernels: Kernels
-    device: Device
-    is_gpu: bool = False
-    others: tuple[Backend, ...] = ()
-
-    @property
-    def cards(self) -> tuple[Backend, ...]:
-        """The devices that share the work; this one first."""
-        return (self, *self.others)
-
-    def to_device(self, host: npt.NDArray[Any]) -> Array:
-        """Return a copy on the device; on the CPU the array itself."""
-        return self.device.to_device(host)
-
-    def to_host(self, array: Array) -> npt.NDArray[Any]:
-        """Return a copy on the host; on the CPU the array itself."""
-        return self.device.to_host(array)
 
 
 class HostDevice:
@@ -166,16 +28,16 @@ class HostDevice:
         """Do nothing: every thread can reach it."""
         return nullcontext()
 
-    def to_device(self, host: npt.NDArray[Any]) -> Array:
+    def to_device(self, host: AnyArray) -> Array:
         """Return the array itself."""
         return host
 
-    def to_host(self, array: Array) -> npt.NDArray[Any]:
+    def to_host(self, array: Array) -> AnyArray:
         """Return the array itself."""
-        kept: npt.NDArray[Any] = array
+        kept: AnyArray = array
         return kept
 
-    def upload(self, host: npt.NDArray[Any]) -> AbstractContextManager[Array]:
+    def upload(self, host: AnyArray) -> AbstractContextManager[Array]:
         """Return what gives the array itself."""
         return nullcontext(host)
 
@@ -193,25 +55,6 @@ class HostDevice:
 
     def synchronise(self) -> None:
         """Do nothing: whoever calls a kernel waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class GpuInfo:
-    """A card of this machine.
-
-    Attributes
-    ----------
-    index : int
-        As in the device ``gpu:index``.
-    name : str
-    free_bytes, total_bytes : int
-        Of its memory.
-    """
-
-    index: int
-    name: str
-    free_bytes: int
-    total_bytes: int
 
 
 def list_gpus() -> list[GpuInfo]:
@@ -250,7 +93,7 @@ def choose_backend(
         return _cpu_backend()
     try:
         backend: Backend = _import_gpu().make_backend(cards, precision, deterministic=deterministic)
-        logger.info("computing on %s", ", ".join(card.name for card in backend.cards))
+        logger.info("computing on %s", ", ".join(card.name for card in backend.devices))
         return backend
     except DeviceError as error:
         if kind == "gpu":
@@ -272,7 +115,7 @@ def check_device(device: str) -> None:
     if kind != "gpu":
         return
     try:
-        _import_gpu().choose_cards(cards)
+        _import_gpu().choose_gpus(cards)
     except DeviceError as error:
         raise _refusal(device, error) from error
 

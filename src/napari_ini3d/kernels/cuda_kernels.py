@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_ini3d.kernels.types import Array
+
 THREADS = 512
 """Threads per block of every kernel on a card; a power of two."""
 
-Array = Any
 Launch = Callable[[str, int, tuple[Any, ...]], None]
 """Starts a kernel by its name with a number of blocks and arguments."""
 
@@ -184,7 +185,7 @@ class CudaKernels:
         )
         self._run("significant_rotations", n_images, arguments)
 
-    def fine_products(
+    def conjugate_products(
         self,
         slices: Array,
         row_slice: Array,
@@ -209,7 +210,7 @@ class CudaKernels:
             out,
             norm,
         )
-        self._run("fine_products", out.shape[0], arguments)
+        self._run("conjugate_products", out.shape[0], arguments)
 
     def fine_posterior(
         self, scores: Array, first: Array, share: float, row_max: Array, summary: Array
@@ -228,7 +229,7 @@ class CudaKernels:
         )
         self._run("fine_posterior", summary.shape[0], arguments)
 
-    def move_images(self, images: Array, by: Array, out: Array) -> None:
+    def shift_images(self, images: Array, by: Array, out: Array) -> None:
         """Fill `out` with images moved by whole pixels."""
         _check_filled(out, np.float32)
         arguments = (
@@ -238,9 +239,9 @@ class CudaKernels:
             np.int32(images.shape[2]),
             out,
         )
-        self._run("move_images", self._blocks(out.size), arguments)
+        self._run("shift_images", self._blocks(out.size), arguments)
 
-    def sum_groups(self, group: Array, values: Array, out: Array) -> None:
+    def bincount_sum(self, group: Array, values: Array, out: Array) -> None:
         """Fill `out` with the sum of the values of each group."""
         _check_filled(out, np.float64)
         arguments = (
@@ -249,7 +250,7 @@ class CudaKernels:
             np.int64(values.size),
             out,
         )
-        self._run("sum_groups", out.shape[0], arguments)
+        self._run("bincount_sum", out.shape[0], arguments)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Return the product of two matrices."""

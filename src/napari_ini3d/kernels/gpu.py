@@ -18,11 +18,16 @@ import cupy as cp
 import cupyx
 import cupyx.scipy.fft
 import numpy as np
-import numpy.typing as npt
 
+from napari_ini3d._types import AnyArray, Float32
 from napari_ini3d.errors import DeviceError
-from napari_ini3d.kernels.backend import Array, Backend, GpuInfo
-from napari_ini3d.kernels.cuda_kernels import THREADS, CudaKernels, kernel_source, scaled_product
+from napari_ini3d.kernels.cuda_kernels import (
+    THREADS,
+    CudaKernels,
+    kernel_source,
+    scaled_product,
+)
+from napari_ini3d.kernels.types import Array, Backend, GpuInfo
 
 _SLOTS = 3  # tiles on their way to a card: one in use, one that waits, one that is copied
 _OUT_OF_MEMORY = (
@@ -52,7 +57,7 @@ def find_gpus() -> list[GpuInfo]:
     return [_about(index) for index in range(_count())]
 
 
-def choose_cards(cards: tuple[int, ...] | None) -> tuple[int, ...]:
+def choose_gpus(cards: tuple[int, ...] | None) -> tuple[int, ...]:
     """Return some cards, or all where none are named.
 
     Raises
@@ -76,21 +81,21 @@ def make_backend(cards: tuple[int, ...] | None, precision: str, *, deterministic
     DeviceError
         If a card is not there, or does not work.
     """
-    chosen = choose_cards(cards)
+    chosen = choose_gpus(cards)
     if os.environ.get(_STREAMS_APART, "0") != "0":
         raise DeviceError(
             f"{_STREAMS_APART} is set, but the sums of a card's threads are added on one stream; "
             "unset it"
         )
     module = cp.RawModule(code=kernel_source(), options=(f"-DTHREADS={THREADS}",))
-    backends = [_card_backend(i, module, precision, deterministic) for i in chosen]
+    backends = [_gpu_backend(i, module, precision, deterministic) for i in chosen]
     return replace(backends[0], others=tuple(backends[1:]))
 
 
-def _card_backend(index: int, module: Any, precision: str, deterministic: bool) -> Backend:
+def _gpu_backend(index: int, module: Any, precision: str, deterministic: bool) -> Backend:
     info = _about(index)
     function = cache(module.get_function)
-    with _on_card(index):  # what is missing shows now: CuPy loads libraries when they are needed
+    with _on_gpu(index):  # what is missing shows now: CuPy loads libraries when they are needed
         _compile(module)
         matmul = _product(precision)
         probe = cp.ones((2, 2), np.float32)
@@ -102,7 +107,7 @@ def _card_backend(index: int, module: Any, precision: str, deterministic: bool) 
 
     kernels = CudaKernels(cp, launch, matmul, deterministic=deterministic)
     name = f"gpu:{index} {info.name}"
-    return Backend(name, cp, cupyx.scipy.fft, kernels, _Card(index), is_gpu=True)
+    return Backend(name, cp, cupyx.scipy.fft, kernels, _Gpu(index), is_gpu=True)
 
 
 def _compile(module: Any) -> None:
@@ -162,50 +167,50 @@ def _by_columns(factor: Array) -> tuple[Array, int, int]:
     return cp.ascontiguousarray(factor), cp.cuda.cublas.CUBLAS_OP_N, factor.shape[1]
 
 
-class _Card:
+class _Gpu:
     """The memory of one card, see `backend.Device`; owns the way images take to it."""
 
     def __init__(self, index: int) -> None:
         self._index = index
-        with _on_card(index):
+        with _on_gpu(index):
             self._uploads = _Uploads()
 
     def enter(self) -> AbstractContextManager[None]:
         """Make it the device of this thread."""
-        return _on_card(self._index)
+        return _on_gpu(self._index)
 
-    def to_device(self, host: npt.NDArray[Any]) -> Array:
+    def to_device(self, host: AnyArray) -> Array:
         """Return a copy on the card."""
-        with _on_card(self._index):
+        with _on_gpu(self._index):
             return cp.asarray(host)
 
-    def to_host(self, array: Array) -> npt.NDArray[Any]:
+    def to_host(self, array: Array) -> AnyArray:
         """Return a copy on the host."""
-        with _on_card(self._index):
-            copy: npt.NDArray[Any] = cp.asnumpy(array)
+        with _on_gpu(self._index):
+            copy: AnyArray = cp.asnumpy(array)
         return copy
 
-    def upload(self, host: npt.NDArray[Any]) -> AbstractContextManager[Array]:
+    def upload(self, host: AnyArray) -> AbstractContextManager[Array]:
         """Begin to copy images to the card."""
-        with _on_card(self._index):
+        with _on_gpu(self._index):
             return self._uploads.begin(host)
 
     def free_bytes(self) -> int:
         """Return what is free on the card, and what is kept for arrays to come."""
-        with _on_card(self._index):
+        with _on_gpu(self._index):
             free, _ = cp.cuda.runtime.memGetInfo()
             return int(free) + int(cp.get_default_memory_pool().free_bytes())
 
     def release(self) -> None:
         """Give memory back that is kept for arrays to come."""
-        with _on_card(self._index):
+        with _on_gpu(self._index):
             cp.fft.config.get_plan_cache().clear()  # work areas of transforms
             cp.get_default_memory_pool().free_all_blocks()
             cp.get_default_pinned_memory_pool().free_all_blocks()
 
     def synchronise(self) -> None:
         """Wait until all that was begun on the card is done."""
-        with _on_card(self._index):
+        with _on_gpu(self._index):
             cp.cuda.Device(self._index).synchronize()
 
 
@@ -213,7 +218,7 @@ class _Card:
 class _Slot:
     """A buffer in pinned memory and its twin on the card."""
 
-    pinned: npt.NDArray[np.float32]
+    pinned: Float32
     array: Array
     arrived: Any
     used: Any
@@ -241,7 +246,7 @@ class _Uploads:
         for _ in range(_SLOTS):
             self._slots.put(None)  # memory is taken when it is needed
 
-    def begin(self, host: npt.NDArray[np.float32]) -> AbstractContextManager[Array]:
+    def begin(self, host: Float32) -> AbstractContextManager[Array]:
         """Begin to copy; waits for a slot."""
         slot = self._slots.get()
         try:
@@ -251,7 +256,7 @@ class _Uploads:
             raise
         return self._lend(slot, host.shape)
 
-    def _fill(self, slot: _Slot | None, host: npt.NDArray[np.float32]) -> _Slot:
+    def _fill(self, slot: _Slot | None, host: Float32) -> _Slot:
         if slot is not None:
             slot.used.synchronize()
         if slot is None or slot.pinned.size < host.size:
@@ -278,14 +283,14 @@ def _count() -> int:
 
 
 def _about(index: int) -> GpuInfo:
-    with _on_card(index):
+    with _on_gpu(index):
         free, total = cp.cuda.runtime.memGetInfo()
         name = cp.cuda.runtime.getDeviceProperties(index)["name"]
     return GpuInfo(index, name.decode(), int(free), int(total))
 
 
 @contextmanager
-def _on_card(index: int) -> Iterator[None]:
+def _on_gpu(index: int) -> Iterator[None]:
     with _own_errors(f"gpu:{index}"), cp.cuda.Device(index):
         yield
 

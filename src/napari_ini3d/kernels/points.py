@@ -9,14 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.compiled import jit
-
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Complex64 = npt.NDArray[np.complex64]
+from napari_ini3d._types import Complex64, Float32, Float64, Int32
+from napari_ini3d.kernels.numba_jit import jit
 
 _TURN = 2 * np.pi
 

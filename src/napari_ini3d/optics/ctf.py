@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.particles import FloatArray, Particles
+from napari_ini3d.particles import Particles
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def compute_ctf(
     *,
     ignore_first_peak: bool = False,
     xp: Any = np,
-) -> npt.NDArray[np.float32]:
+) -> Float32:
     """Return the CTF of N particles at given spatial frequencies.
 
     Parameters
@@ -124,7 +124,7 @@ def compute_ctf(
     ctf = xp.sin(phase)
     if ignore_first_peak:
         ctf = xp.where(abs(phase) < np.pi / 2, 1.0, ctf)
-    found: npt.NDArray[np.float32] = ctf.astype(np.float32)
+    found: Float32 = ctf.astype(np.float32)
     return found
 
 

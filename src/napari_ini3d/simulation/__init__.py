@@ -1,18 +1,5 @@
-"""Phantoms and simulated particles of them, in memory: no files, no engine."""
+"""Phantoms and simulated particles of them, in memory and as files."""
 
-from napari_ini3d.simulation.phantom import Phantom, make_phantom
-from napari_ini3d.simulation.settings import SimulationSettings
-from napari_ini3d.simulation.simulated import (
-    InMemorySource,
-    SimulatedParticles,
-    simulate_particles,
-)
+import lazy_loader as lazy
 
-__all__ = [
-    "InMemorySource",
-    "Phantom",
-    "SimulatedParticles",
-    "SimulationSettings",
-    "make_phantom",
-    "simulate_particles",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from napari_ini3d._types import Complex64, Float32, Float64
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.geometry.symmetry import symmetry_operators
+from napari_ini3d.geometry import symmetry_operators
 
-Vectors = npt.NDArray[np.float64]
+Vectors = Float64
 
 _RISE, _RADIUS, _TURN = 1.5, 3.0, np.deg2rad(100.0)  # of an alpha helix, side chains included
 _HELIX_SPACING = 9.5  # Å between helix axes
@@ -47,9 +47,7 @@ class Phantom:
         """Twice the distance of the outermost bead from the origin, Å."""
         return 2 * float(np.linalg.norm(self.positions, axis=1).max())
 
-    def density(
-        self, box_size: int, voxel_size: float, resolution: float | None = None
-    ) -> npt.NDArray[np.float32]:
+    def density(self, box_size: int, voxel_size: float, resolution: float | None = None) -> Float32:
         """Return the map of the phantom, summed in Fourier space and so free of aliasing.
 
         Parameters
@@ -81,7 +79,7 @@ class Phantom:
 
     def envelope(
         self, frequency: Vectors, voxel_size: float, resolution: float | None = None
-    ) -> npt.NDArray[np.float32]:
+    ) -> Float32:
         """Return the transform of one bead, ended softly at `resolution` (or Nyquist).
 
         Parameters
@@ -149,9 +147,7 @@ def make_phantom(
     return Phantom(positions, np.tile(weights, len(operators)), bead_width, symmetry)
 
 
-def fourier_waves(
-    coordinate: Vectors, box_size: int, voxel_size: float
-) -> npt.NDArray[np.complex64]:
+def fourier_waves(coordinate: Vectors, box_size: int, voxel_size: float) -> Complex64:
     """Return exp(-2πi k x) for M places x and the frequencies of `numpy.fft.fftfreq`.
 
     Parameters

@@ -1,1 +1,5 @@
 """Point-group symmetry of a map: detect, align, impose, validate."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

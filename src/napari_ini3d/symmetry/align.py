@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SymmetryError
-from napari_ini3d.fourier.fsc import fsc_resolution
-from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
-from napari_ini3d.symmetry.answers import (
+from napari_ini3d.fourier import fsc_resolution
+from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.records import SymmetryAlignment
+from napari_ini3d.symmetry.refinement import (
+    Fit,
+    Freedom,
+    essential_operators,
+    refine_upwards,
+)
+from napari_ini3d.symmetry.scores import score_group
+from napari_ini3d.symmetry.search import Search
+from napari_ini3d.symmetry.standard_setting import nearest_rotation
+from napari_ini3d.symmetry.verdict import (
     centre_in_map,
     curve_of_map,
     found_axes,
     holds,
     verdict_of,
 )
-from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.evidence import gather_evidence
-from napari_ini3d.symmetry.placement import nearest_rotation
-from napari_ini3d.symmetry.records import SymmetryAlignment
-from napari_ini3d.symmetry.refinement import Fit, Freedom, essential_operators, refine_upwards
-from napari_ini3d.symmetry.search import Search
-
-FloatArray = npt.NDArray[np.floating]
 
 _FINAL_OPERATORS = 36  # all pairs of I
 
@@ -87,7 +90,7 @@ def _describe(
     search: Search, group: PointGroup, fit: Fit, box_size: int, voxel_size: float, *, upright: bool
 ) -> SymmetryAlignment:
     working = search.working
-    evidence = gather_evidence(working, group, fit)
+    evidence = score_group(working, group, fit)
     curve = curve_of_map(working, fit.curve, box_size)
     x, y, z = centre_in_map(working, group, fit) * voxel_size
     return SymmetryAlignment(

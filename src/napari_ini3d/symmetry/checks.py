@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import MapError, SettingsError
-from napari_ini3d.io.maps import MIN_BOX_SIZE, check_map_values
+from napari_ini3d.fourier import MIN_BOX_SIZE, check_map_values
 
 
-def check_volume(
-    volume: npt.NDArray[np.floating], voxel_size: float, resolution: float | None = None
-) -> None:
+def check_volume(volume: FloatArray, voxel_size: float, resolution: float | None = None) -> None:
     """Refuse a map that cannot be searched.
 
     Raises

@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.fourier.fsc import fsc_resolution
-from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
-from napari_ini3d.symmetry.answers import (
+from napari_ini3d._types import FloatArray
+from napari_ini3d.fourier import fsc_resolution
+from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
+from napari_ini3d.symmetry.refinement import (
+    Fit,
+    curve_at,
+    essential_operators,
+    refine_upwards,
+)
+from napari_ini3d.symmetry.scores import GroupScore, score_group
+from napari_ini3d.symmetry.search import Search
+from napari_ini3d.symmetry.self_rotation import MAX_ORDER
+from napari_ini3d.symmetry.standard_setting import nearest_rotation
+from napari_ini3d.symmetry.verdict import (
     CLOSE_AGREEMENT,
     centre_in_map,
     curve_of_map,
@@ -17,15 +29,6 @@ from napari_ini3d.symmetry.answers import (
     holds,
     verdict_of,
 )
-from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.evidence import Evidence, gather_evidence
-from napari_ini3d.symmetry.placement import nearest_rotation
-from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
-from napari_ini3d.symmetry.refinement import Fit, curve_at, essential_operators, refine_upwards
-from napari_ini3d.symmetry.search import Search
-from napari_ini3d.symmetry.self_rotation import MAX_ORDER
-
-FloatArray = npt.NDArray[np.floating]
 
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be looked into
 _REPORTED = 6
@@ -38,7 +41,7 @@ class _Trial:
 
     group: PointGroup
     fit: Fit
-    evidence: Evidence
+    evidence: GroupScore
 
     @property
     def rank(self) -> tuple[bool, int, float]:
@@ -105,7 +108,7 @@ def _try_groups(search: Search) -> list[_Trial]:
     trials = []
     for group in map(PointGroup.parse, names):
         fit = search.best_fit(group)
-        trials.append(_Trial(group, fit, gather_evidence(search.working, group, fit)))
+        trials.append(_Trial(group, fit, score_group(search.working, group, fit)))
     return trials
 
 
@@ -117,7 +120,7 @@ def _describe(
     operators = essential_operators(symmetry_operators(group))
     if evidence.agreement >= CLOSE_AGREEMENT and (refined or not holds(evidence)):
         fit = refine_upwards(working, operators, fit)
-        evidence = gather_evidence(working, group, fit)
+        evidence = score_group(working, group, fit)
     curve = curve_at(working, operators, fit, working.max_shell)
     in_map = curve_of_map(working, curve, box_size)
     x, y, z = centre_in_map(working, group, fit) * voxel_size

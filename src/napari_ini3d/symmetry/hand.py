@@ -8,16 +8,12 @@ matter. Z A Z differs from A in the signs of the four elements that hold sin(til
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from napari_ini3d.fourier.resample import mirror_map
-from napari_ini3d.particles import FloatArray
+from napari_ini3d._types import Float32, Float64, FloatArray
+from napari_ini3d.fourier import mirror_map
+from napari_ini3d.geometry import flip_angles
 
 
-def flip_hand(
-    volume: FloatArray, angles: FloatArray
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+def flip_hand(volume: FloatArray, angles: FloatArray) -> tuple[Float32, Float64]:
     """Return a map and the angles of its particles in the other hand; twice is the identity.
 
     Parameters
@@ -39,16 +35,3 @@ def flip_hand(
         Where the map is not a cube.
     """
     return mirror_map(volume), flip_angles(angles)
-
-
-def flip_angles(angles: FloatArray) -> npt.NDArray[np.float64]:
-    """Return the angles (N, 3) under which the mirrored map is seen as the map was before.
-
-    rot and psi lie in (-180, 180] where they did before.
-    """
-    rot, tilt, psi = np.asarray(angles, dtype=np.float64).T
-    return np.stack([_opposite(rot), tilt, _opposite(psi)], axis=1)
-
-
-def _opposite(degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(degrees > 0, degrees - 180, degrees + 180)

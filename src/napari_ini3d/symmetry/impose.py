@@ -19,20 +19,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 from scipy.spatial import KDTree
 
+from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray, Int64
 from napari_ini3d.errors import MapError
-from napari_ini3d.fourier.interpolation import FineMap, thread_count
-from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
-from napari_ini3d.masks import radius_grid, soft_mask
+from napari_ini3d.fourier import FineMap, radius_grid, soft_mask, thread_count
+from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 
-FloatArray = npt.NDArray[np.floating]
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
+Indices = Int64
 
 _EDGE, _EDGE_SHARE = 4.0, 16  # voxels and part of the box: the sphere's soft edge is the larger
 _MOST_COSETS = 12  # of a step where fewer, in two steps, would do
@@ -116,7 +112,7 @@ def _product_table(operators: Float64) -> Indices:
     return np.asarray(index, dtype=np.intp).reshape(len(operators), -1)
 
 
-def _next_group(table: Indices, subgroup: Indices, exact: npt.NDArray[np.bool_]) -> Indices:
+def _next_group(table: Indices, subgroup: Indices, exact: BoolArray) -> Indices:
     """Return the next group of the chain: by exact operators while there are any, in small steps.
 
     At the edge of the sphere each interpolated step loses a little, so one that is not too large
@@ -139,7 +135,7 @@ def _closure(table: Indices, members: Indices) -> Indices:
 
 
 def _coset_representatives(
-    table: Indices, subgroup: Indices, larger: Indices, exact: npt.NDArray[np.bool_]
+    table: Indices, subgroup: Indices, larger: Indices, exact: BoolArray
 ) -> Indices:
     """Return one operator of each left coset of a subgroup, the identity first."""
     cosets = np.unique(np.sort(table[np.ix_(larger, subgroup)], axis=1), axis=0)
@@ -177,7 +173,7 @@ def _mean_within_sphere(volume: Float32, steps: tuple[Float64, ...]) -> Float32:
     if not flat:
         result = _cut_at_nyquist(result)
     for i, operators in enumerate(steps):
-        result = FineMap.of(result).mean_of_turned(operators, radius=n / 2)
+        result = FineMap.of(result).mean_of_rotated(operators, radius=n / 2)
         if i == 0 and not flat:  # before this step the edge would blur what it should not touch
             edge = max(_EDGE, n / _EDGE_SHARE)
             result *= soft_mask(n, n / 2 - edge, edge, 3)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.fourier.shells import shell_sum
-from napari_ini3d.masks import Point, soft_mask
-
-Float64 = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.floating]
+from napari_ini3d._types import Float64, FloatArray
+from napari_ini3d.fourier import Point, shell_sum, soft_mask
 
 _EDGE = 3.0  # voxels
 _GAP = 0.2  # of the radius: the particle fades out there

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.fourier.resample import rotate_map
-
-FloatArray = npt.NDArray[np.floating]
-Float64 = npt.NDArray[np.float64]
-Vector = tuple[float, float, float]
+from napari_ini3d._types import Float32, Float64, FloatArray, Vector
+from napari_ini3d.fourier import rotate_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class GroupCandidate:
     group : str
         "C4", "D2", "O", ...
     score : float
-        Agreement of the map with its copies, of the kind of operators that agrees least, over
+        HalfSetFSC of the map with its copies, of the kind of operators that agrees least, over
         that of a symmetric map with as much noise: 1 where the group holds; comparable between
         groups.
     axes : tuple of FoundAxis
@@ -93,7 +89,7 @@ class SelfRotation:
 
     directions: Float64
     orders: tuple[int, ...]
-    values: npt.NDArray[np.float32]
+    values: Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +178,6 @@ class SymmetryAlignment:
     verdict: str
     warnings: tuple[str, ...] = ()
 
-    def apply(self, volume: FloatArray) -> npt.NDArray[np.float32]:
+    def apply(self, volume: FloatArray) -> Float32:
         """Return a map (n, n, n) of the same voxel size, aligned; resampled once."""
         return rotate_map(volume, self.rotation, np.array(self.shift) / self.voxel_size)

@@ -6,15 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d.kernels.backend import available_threads
-from napari_ini3d.kernels.points import compare_copies
-from napari_ini3d.symmetry.working_map import PADDING, WorkingMap
-
-Float64 = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.floating]
+from napari_ini3d._types import Float64, FloatArray, Int64
+from napari_ini3d.kernels import available_threads, compare_copies
+from napari_ini3d.symmetry.search_map import PADDING, SearchMap
 
 MOST_OPERATORS = 12  # compared at a time: more say hardly more about the axes
 _SLICES = 8  # of the points; fixed, so that sums do not depend on the number of threads
@@ -94,7 +90,7 @@ def essential_operators(operators: Float64, most: int = MOST_OPERATORS) -> Float
 
 
 def refine(
-    working: WorkingMap,
+    working: SearchMap,
     operators: Float64,
     start: Fit,
     weight: FloatArray,
@@ -106,7 +102,7 @@ def refine(
 
     Parameters
     ----------
-    working : WorkingMap
+    working : SearchMap
     operators : (R, 3, 3)
         See `essential_operators`.
     start : Fit
@@ -136,7 +132,7 @@ def refine(
 
 
 def refine_upwards(
-    working: WorkingMap, operators: Float64, start: Fit, *, freedom: Freedom | None = None
+    working: SearchMap, operators: Float64, start: Fit, *, freedom: Freedom | None = None
 ) -> Fit:
     """Refine with ever finer shells for as long as they agree, each weighted by its agreement.
 
@@ -157,19 +153,19 @@ def refine_upwards(
         last = agreeing
 
 
-def _affordable(working: WorkingMap, operators: Float64, last: int) -> Float64:
+def _affordable(working: SearchMap, operators: Float64, last: int) -> Float64:
     """Return all operators, or an even selection where that many copies would take long."""
     components = int(np.searchsorted(working.shell, last, side="right"))
     most = max(_MOST_PAIRS // components, _FEWEST_OPERATORS)
     return operators[_evenly(len(operators), most)]
 
 
-def _evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+def _evenly(count: int, most: int) -> Int64:
     """Return `most` places, or fewer, spread over `count`."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
-def curve_at(working: WorkingMap, operators: Float64, fit: Fit, last: int) -> Float64:
+def curve_at(working: SearchMap, operators: Float64, fit: Fit, last: int) -> Float64:
     """Return the FSC of the map with its copies at a fit, shells 0 to `last`."""
     weight = np.zeros(last + 1)
     return _Comparison.at(working, operators, fit.frame, fit.centre, weight).curve
@@ -181,7 +177,7 @@ def trusted_shells(curve: Float64) -> int:
     return max(3, int(low[0]) + 1 if len(low) else len(curve) - 1)
 
 
-def agreement_weight(working: WorkingMap, curve: Float64, last: int) -> Float64:
+def agreement_weight(working: SearchMap, curve: Float64, last: int) -> Float64:
     """Return the weight of shells 0 to `last`; see `refine_upwards`."""
     trusted = np.clip(curve[: last + 1], 0.01, _MOST_FSC)
     power = working.power[: last + 1]
@@ -205,7 +201,7 @@ class _Comparison:
     @classmethod
     def at(
         cls,
-        working: WorkingMap,
+        working: SearchMap,
         operators: Float64,
         frame: Float64,
         centre: Float64,

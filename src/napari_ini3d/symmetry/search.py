@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d.geometry.symmetry import PointGroup, symmetry_operators
-from napari_ini3d.symmetry.evidence import correlation_of_axes, power_about_axes
-from napari_ini3d.symmetry.extent import Extent, find_extent
+from napari_ini3d._types import Float64, FloatArray
+from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.symmetry.initial_axes import AxisMap, initial_frames
+from napari_ini3d.symmetry.particle_extent import ParticleExtent, find_particle_extent
 from napari_ini3d.symmetry.refinement import (
     Fit,
     Freedom,
     essential_operators,
     refine,
 )
-from napari_ini3d.symmetry.seeds import AxisMap, seed_frames
+from napari_ini3d.symmetry.scores import correlation_of_axes, power_about_axes
+from napari_ini3d.symmetry.search_map import SearchMap, search_weight
 from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power, upper_half
-from napari_ini3d.symmetry.working_map import WorkingMap, search_weight
-
-Float64 = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.floating]
 
 _WAVES = 7.0  # across the particle, of the finest detail of the search
 _LOW_WAVES, _LOW_ORDERS = 3.5, (2, 3, 4, 5, 6, 7)  # to find the centre with
@@ -40,8 +37,8 @@ class Search:
 
     Attributes
     ----------
-    working : WorkingMap
-    extent : Extent
+    working : SearchMap
+    extent : ParticleExtent
     weight : (S + 1,) float64
         Of the shells in the search.
     centre : (3,) float64
@@ -50,8 +47,8 @@ class Search:
         The self-rotation function about this point.
     """
 
-    working: WorkingMap
-    extent: Extent
+    working: SearchMap
+    extent: ParticleExtent
     weight: Float64
     centre: Float64
     table: AxisMap
@@ -67,8 +64,8 @@ class Search:
         finest : float
             Finest detail to be looked at later, voxels.
         """
-        extent = find_extent(volume)
-        working = WorkingMap.of(volume, extent, max(finest, _FINEST))
+        extent = find_particle_extent(volume)
+        working = SearchMap.of(volume, extent, max(finest, _FINEST))
         last = min(round(_WAVES / working.diameter), working.max_shell)
         weight = search_weight(working, last)
         mass = np.asarray((extent.centre - working.offset) / working.side)
@@ -84,7 +81,7 @@ class Search:
 
     @classmethod
     def _about(
-        cls, working: WorkingMap, extent: Extent, weight: Float64, centre: Float64
+        cls, working: SearchMap, extent: ParticleExtent, weight: Float64, centre: Float64
     ) -> tuple[Self, AxisPower]:
         directions = upper_half(_NSIDE)
         power = axis_power(working, directions, centre, len(weight) - 1)
@@ -104,7 +101,7 @@ class Search:
         for order in _LOW_ORDERS:
             group = PointGroup.parse(f"C{order}")
             operators = essential_operators(symmetry_operators(group))
-            for frame, _ in seed_frames(group, table, _SEEDS):
+            for frame, _ in initial_frames(group, table, _SEEDS):
                 fit = Fit(frame, self.centre, 0.0, weight)
                 for shells in (weight, self.weight):
                     fit = refine(self.working, operators, fit, shells, most_steps=_STEPS)
@@ -125,7 +122,7 @@ class Search:
         fits = [
             refine(self.working, operators, Fit(frame, centre, 0.0, self.weight),
                    self.weight, freedom=freedom, most_steps=_STEPS)
-            for frame, _ in seed_frames(group, self.table, _SEEDS, upright=upright)
+            for frame, _ in initial_frames(group, self.table, _SEEDS, upright=upright)
         ]  # fmt: skip
         return max(fits, key=lambda fit: fit.score)
 

@@ -19,16 +19,12 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
-from napari_ini3d.geometry.healpix import pixel_directions
-from napari_ini3d.kernels.backend import available_threads
-from napari_ini3d.symmetry.working_map import WorkingMap
-
-Float64 = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-FloatArray = npt.NDArray[np.floating]
+from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, Int64
+from napari_ini3d.geometry import pixel_directions
+from napari_ini3d.kernels import available_threads
+from napari_ini3d.symmetry.search_map import SearchMap
 
 MAX_ORDER = 24
 _CHUNK = 64  # axes at a time
@@ -98,13 +94,13 @@ def upper_half(nside: int) -> Float64:
 
 
 def axis_power(
-    working: WorkingMap, directions: Float64, centre: Float64, max_shell: int
+    working: SearchMap, directions: Float64, centre: Float64, max_shell: int
 ) -> AxisPower:
     """Measure what each order of axis keeps, for axes through a point.
 
     Parameters
     ----------
-    working : WorkingMap
+    working : SearchMap
     directions : (N, 3)
         Unit vectors.
     centre : (3,)
@@ -132,7 +128,7 @@ class _Rings:
     """Points on shells, in rings about the axis Z; the upper half is enough (Friedel's law)."""
 
     points: Float32  # (rings * waves, 3)
-    shell: npt.NDArray[np.int64]  # of each ring, from 0 for shell 1
+    shell: Int64  # of each ring, from 0 for shell 1
     weight: Float32  # of each ring, the area it stands for
     waves: int
 
@@ -159,7 +155,7 @@ class _Rings:
             waves,
         )
 
-    def powers(self, values: npt.NDArray[np.complex64]) -> tuple[Float32, Float32, Float32]:
+    def powers(self, values: Complex64) -> tuple[Float32, Float32, Float32]:
         """Return what `AxisPower` holds, from the values at the points for A axes."""
         waves = scipy.fft.fft(values.reshape(len(values), -1, self.waves), axis=2)
         power = (waves.real**2 + waves.imag**2) * self.weight[:, None]  # (A, rings, waves)

@@ -30,7 +30,7 @@ struct FloatingPoint {
 };
 
 template <typename Sums>
-__device__ inline void give_back(
+__device__ inline void backproject_slices(
     const float2* numerator, const float* denominator, const float* matrices, const float* kx,
     const float* ky, int m, int64 n_rotations, int64 n_components, Sums sums)
 {
@@ -55,7 +55,7 @@ extern "C" __global__ void backproject_fixed(
     uint64* map_numerator, uint64* map_denominator)
 {
     const FixedPoint sums = {map_numerator, map_denominator, scales[0], scales[1]};
-    give_back(numerator, denominator, matrices, kx, ky, m, n_rotations, n_components, sums);
+    backproject_slices(numerator, denominator, matrices, kx, ky, m, n_rotations, n_components, sums);
 }
 
 extern "C" __global__ void backproject_float(
@@ -64,5 +64,5 @@ extern "C" __global__ void backproject_float(
     float* map_denominator)
 {
     const FloatingPoint sums = {(float*)map_numerator, map_denominator};
-    give_back(numerator, denominator, matrices, kx, ky, m, n_rotations, n_components, sums);
+    backproject_slices(numerator, denominator, matrices, kx, ky, m, n_rotations, n_components, sums);
 }

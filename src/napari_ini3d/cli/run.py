@@ -1,0 +1,111 @@
+"""`ini3d run` and `ini3d resume`: a job, followed on the terminal until it ends or is stopped."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from napari_ini3d.cli.display import (
+    Mode,
+    emit,
+    follow,
+    say,
+)
+from napari_ini3d.cli.session import StopRequest, errors
+from napari_ini3d.jobs import resume_run, start_run
+from napari_ini3d.runs import RunFolder, SymmetryFiles, resume_command
+
+if TYPE_CHECKING:
+    from napari_ini3d.engine import IterationReport
+    from napari_ini3d.runs import IterationSummary
+    from napari_ini3d.settings import InitialModelSettings
+
+Start = Callable[[StopRequest], Iterator["IterationReport"]]
+
+
+def run_job(particles: Path, output: Path, settings: InitialModelSettings, mode: Mode) -> None:
+    """Start a run and follow it to its end."""
+    command = shlex.join(["ini3d", *sys.argv[1:]])
+
+    def start(stop: StopRequest) -> Iterator[IterationReport]:
+        say(f"Checking the particles; the run goes to {output}", mode)
+        return start_run(particles, output, settings, command=command, stop=stop)
+
+    follow_job(start, output, mode)
+
+
+def resume_job(folder: Path, mode: Mode, **choice: int | None) -> None:
+    """Go on with a run and follow it to its end."""
+
+    def start(stop: StopRequest) -> Iterator[IterationReport]:
+        say(f"Going on with the run in {folder}", mode)
+        return resume_run(folder, stop=stop, **choice)
+
+    follow_job(start, folder, mode)
+
+
+def follow_job(start: Start, output: Path, mode: Mode) -> IterationSummary | None:
+    """Follow a job and say how it ended.
+
+    Raises
+    ------
+    typer.Exit
+        With 130 (143 after SIGTERM) where it was stopped.
+    """
+    stop = StopRequest()
+    reports = start(stop)
+    try:
+        with stop.listening():
+            last = follow(reports, mode)
+    except KeyboardInterrupt:
+        reports.close()  # type: ignore[attr-defined]
+        _say_how_to_resume(output)
+        raise
+    except Exception as error:
+        error.add_note(f"Once that is mended, continue with: {resume_command(output)}")
+        raise
+    if RunFolder.open(output).outcome() == "ABORTED":
+        _say_how_to_resume(output)
+        raise typer.Exit(stop.exit_code)
+    _conclude(output, last, mode)
+    return last
+
+
+def _conclude(output: Path, last: IterationSummary | None, mode: Mode) -> None:
+    folder = RunFolder.open(output)
+    if mode == "json":
+        emit("finished", finished_values(folder, last))
+    say(f"Map:    {folder.map_path}", mode)
+    _say_symmetry(folder, mode)
+    say(f"Report: {folder.report_path}", mode)
+
+
+def _say_symmetry(folder: RunFolder, mode: Mode) -> None:
+    """Say what was found about the symmetry, where it was asked for."""
+    files = SymmetryFiles(folder)
+    facts = files.read_facts()
+    if facts is not None:
+        say(f"Symmetry: {facts['verdict']}", mode)
+        if files.symmetrised_path.is_file():
+            say(f"Symmetrised map: {files.symmetrised_path}", mode)
+
+
+def finished_values(folder: RunFolder, last: IterationSummary | None) -> dict[str, Any]:
+    """Return what `--json` says at the end of a run."""
+    values: dict[str, Any] = {"map": str(folder.map_path), "report": str(folder.report_path)}
+    facts = SymmetryFiles(folder).read_facts()
+    if facts is not None:
+        values["symmetry"] = {name: facts[name] for name in ("group", "holds", "verdict")}
+    if last is not None:
+        line = last.to_json()
+        values |= {name: line[name] for name in ("iteration", "resolution", "class_shares")}
+    return values
+
+
+def _say_how_to_resume(output: Path) -> None:
+    errors.print(f"Stopped. Continue with: {resume_command(output)}", markup=False)

@@ -1,0 +1,1 @@
+"""The `ini3d symmetry` commands."""

@@ -1,0 +1,175 @@
+"""The commands of `ini3d symmetry` and their options; what they do is in `cli.symmetry`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_ini3d.cli.session import exit_codes
+
+if TYPE_CHECKING:
+    from napari_ini3d.runs import ClassChoice
+
+symmetry_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Find the point group of a map, bring its axes onto RELION's, impose it, flip the hand.",
+    epilog="Exit codes: as `ini3d`; and 4 where the point group does not hold for the map "
+    "(nothing is written then, unless --force is given).",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class ClassOption(StrEnum):
+    """Which class of a run to take."""
+
+    largest = "largest"
+    best_resolved = "best-resolved"
+    most_symmetric = "most-symmetric"
+
+
+MapArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MAP", help="Map (MRC), or the folder of a run of `ini3d`.", show_default=False
+    ),
+]
+ClassArgument = Annotated[
+    ClassOption | None,
+    typer.Option("--class", help="Of a run folder: the class to take; the largest if left out."),
+]
+GroupOption = Annotated[
+    str, typer.Option("--symmetry", "-s", help="Point group: C7, D2, T, O, I, I1 to I4.")
+]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Map to write.")]
+ParticlesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="STAR file whose poses follow the map; of a run folder, its last if left out."
+    ),
+]
+ParticlesOutputOption = Annotated[
+    Path | None, typer.Option(help="STAR file to write with the new poses.")
+]
+ResolutionOption = Annotated[
+    float | None, typer.Option(min=1.0, help="Finest detail to look at [Å].")
+]
+PictureOption = Annotated[Path | None, typer.Option(help="Write axes, slices and FSC as PNG.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Write even where the point group does not hold.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on the standard output.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="Show everything that is logged, and tracebacks.")
+]
+
+
+@symmetry_app.command()
+def detect(
+    path: MapArgument,
+    choice: ClassArgument = None,
+    resolution: ResolutionOption = None,
+    picture: PictureOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Find the point group of a map, and its axes."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry.files import MapChoice
+        from napari_ini3d.cli.symmetry.maps import detect_file
+
+        chosen = MapChoice(path, _value(choice))
+        detect_file(chosen, resolution=resolution, picture=picture, as_json=as_json)
+
+
+@symmetry_app.command()
+def align(
+    path: MapArgument,
+    symmetry: GroupOption,
+    output: OutputOption,
+    choice: ClassArgument = None,
+    keep_centre: Annotated[
+        bool, typer.Option("--keep-centre", help="Take the box centre as that of the symmetry.")
+    ] = False,
+    only_rot: Annotated[
+        bool, typer.Option("--only-rot", help="The main axis lies along Z: turn about it only.")
+    ] = False,
+    resolution: ResolutionOption = None,
+    particles: ParticlesOption = None,
+    particles_output: ParticlesOutputOption = None,
+    picture: PictureOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Bring the axes of a map onto RELION's setting, and the poses of its particles with it."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry.files import AlignRequest, MapChoice, Outputs
+        from napari_ini3d.cli.symmetry.maps import align_file
+
+        request = AlignRequest(
+            symmetry, keep_centre=keep_centre, only_rot=only_rot, resolution=resolution
+        )
+        outputs = Outputs(output, particles, particles_output, picture, force=force)
+        align_file(MapChoice(path, _value(choice)), request, outputs, as_json=as_json)
+
+
+@symmetry_app.command()
+def impose(
+    path: MapArgument,
+    symmetry: GroupOption,
+    output: OutputOption,
+    choice: ClassArgument = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Map from 0 to 1 that multiplies the result.")
+    ] = None,
+    align: Annotated[
+        bool, typer.Option("--align", help="Bring the axes onto RELION's setting first.")
+    ] = False,
+    resolution: ResolutionOption = None,
+    picture: PictureOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Average a map over the operators of a point group, and say whether it holds."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry.files import AlignRequest, MapChoice, Outputs
+        from napari_ini3d.cli.symmetry.impose import impose_file
+
+        request = AlignRequest(symmetry, resolution=resolution)
+        outputs = Outputs(output, picture=picture, force=force)
+        impose_file(
+            MapChoice(path, _value(choice)),
+            request,
+            outputs,
+            mask=mask,
+            align=align,
+            as_json=as_json,
+        )
+
+
+@symmetry_app.command("flip-hand")
+def flip_hand(
+    path: MapArgument,
+    output: OutputOption,
+    choice: ClassArgument = None,
+    particles: ParticlesOption = None,
+    particles_output: ParticlesOutputOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a map in the other hand (z becomes -z), and its particles to match."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry.files import MapChoice, Outputs
+        from napari_ini3d.cli.symmetry.maps import flip_file
+
+        outputs = Outputs(output, particles, particles_output)
+        flip_file(MapChoice(path, _value(choice)), outputs, as_json=as_json)
+
+
+def _value(choice: ClassOption | None) -> ClassChoice | None:
+    return None if choice is None else choice.value

@@ -1,0 +1,154 @@
+"""What the commands of `ini3d symmetry` read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from napari_ini3d.cli.session import errors
+from napari_ini3d.cli.symmetry.display import print_outputs
+from napari_ini3d.errors import SettingsError
+from napari_ini3d.geometry import PointGroup
+from napari_ini3d.io import Map, read_map
+from napari_ini3d.runs import ClassChoice, RunFolder, choose_class
+from napari_ini3d.symmetry import SymmetryAlignment, align_symmetry
+
+EXIT_GROUP_FAILS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MapChoice:
+    """A map, or the folder of a run and which of its classes; the largest where left out."""
+
+    path: Path
+    choice: ClassChoice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlignRequest:
+    """The group whose axes are looked for, and how."""
+
+    group: str
+    keep_centre: bool = False
+    only_rot: bool = False
+    resolution: float | None = None
+
+    def __post_init__(self) -> None:
+        PointGroup.parse(self.group)  # a name that is none is refused before anything is read
+
+    def align(self, map_: Map) -> SymmetryAlignment:
+        """Find how the map is brought onto the group's axes."""
+        return align_symmetry(
+            map_.data,
+            self.group,
+            voxel_size=map_.voxel_size,
+            keep_centre=self.keep_centre,
+            only_rot=self.only_rot,
+            resolution=self.resolution,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What is to be written, and from which particles."""
+
+    map_path: Path
+    particles: Path | None = None
+    particles_output: Path | None = None
+    picture: Path | None = None
+    force: bool = False
+
+    def paths(self) -> dict[str, str]:
+        """Return the paths to write, by what is in them."""
+        found = {
+            "output": self.map_path,
+            "particles_output": self.particles_output,
+            "picture": self.picture,
+        }
+        return {name: str(path) for name, path in found.items() if path is not None}
+
+    def values(self, *, written: bool) -> dict[str, str | None]:
+        """Return the paths for JSON: null where nothing was written."""
+        return {name: path if written else None for name, path in self.paths().items()}
+
+    def conclude(self, *, holds: bool, as_json: bool) -> None:
+        """Say what was written, and end with the code of a group that does not hold.
+
+        Raises
+        ------
+        typer.Exit
+            With 4 where the group does not hold and nothing was forced.
+        """
+        if holds or self.force:
+            if not as_json:
+                print_outputs(self.paths())
+            return
+        errors.print("Nothing was written; give --force to write anyway.")
+        raise typer.Exit(EXIT_GROUP_FAILS)
+
+
+@dataclass(frozen=True, slots=True)
+class MapInput:
+    """A map that was read, its path, and the particles that belong to it, where known."""
+
+    map_: Map
+    path: Path
+    particles: Path | None = None
+
+
+def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) -> MapInput:
+    """Read a map, or that of the chosen class of a run, whose last particles come with it.
+
+    Parameters
+    ----------
+    chosen : MapChoice
+    score : callable
+        What makes a map more symmetric than another, see `choose_class`.
+
+    Raises
+    ------
+    MapError, RunFolderError
+        If there is no map that can be used.
+    typer.BadParameter
+        If a class is chosen of what is no run.
+    """
+    if chosen.path.is_dir():
+        found = choose_class(RunFolder.open(chosen.path), chosen.choice or "largest", score)
+        return MapInput(read_map(found.map_path), found.map_path, found.particles_path)
+    if chosen.choice is not None:
+        raise typer.BadParameter(
+            f"--class chooses among the maps of a run; {chosen.path} is not a run folder"
+        )
+    return MapInput(read_map(chosen.path), chosen.path)
+
+
+def particles_to_change(given: MapInput, outputs: Outputs) -> Path | None:
+    """Return the particles that follow the map: those given, or those of the run; else None."""
+    if outputs.particles is not None and outputs.particles_output is None:
+        raise typer.BadParameter("--particles needs --particles-output, the STAR file to write")
+    if outputs.particles_output is None:
+        return None
+    particles = outputs.particles or given.particles
+    if particles is None:
+        raise typer.BadParameter("--particles-output needs --particles, or a run folder as MAP")
+    return particles
+
+
+def refuse_overwriting(targets: list[Path], inputs: list[Path | None]) -> None:
+    """Raise `SettingsError` where a file would be written that is read, or written twice."""
+    read = [path.resolve() for path in inputs if path is not None]
+    places = [path.resolve() for path in targets]
+    for target, place in zip(targets, places, strict=True):
+        if place in read:
+            raise SettingsError(f"{target} is read by this command; give another file to write")
+        if places.count(place) > 1:
+            raise SettingsError(f"{target} would be written twice; give two files")
+
+
+def check_outputs(given: MapInput, outputs: Outputs, mask: Path | None = None) -> None:
+    """Raise `SettingsError` where what is to be written would replace what is read."""
+    targets = [Path(path) for path in outputs.paths().values()]
+    refuse_overwriting(targets, [given.path, given.particles, outputs.particles, mask])

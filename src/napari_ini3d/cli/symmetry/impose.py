@@ -1,0 +1,77 @@
+"""`ini3d symmetry impose`: a map averaged over a point group, and whether the group holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_ini3d._types import Float32
+from napari_ini3d.cli.display import emit
+from napari_ini3d.cli.symmetry.display import print_validation, print_warnings
+from napari_ini3d.cli.symmetry.files import (
+    AlignRequest,
+    MapChoice,
+    Outputs,
+    check_outputs,
+    read_chosen,
+)
+from napari_ini3d.errors import MapError
+from napari_ini3d.io import Map, read_map, write_map
+from napari_ini3d.report import draw_validation, save_png
+from napari_ini3d.symmetry import (
+    alignment_values,
+    find_particle_extent,
+    validate_symmetry,
+    validation_values,
+)
+
+_VOXEL_TOLERANCE = 0.01
+
+
+def impose_file(
+    chosen: MapChoice,
+    request: AlignRequest,
+    outputs: Outputs,
+    *,
+    mask: Path | None,
+    align: bool,
+    as_json: bool,
+) -> None:
+    """Average a map over the operators of a point group, and judge whether it holds.
+
+    Raises
+    ------
+    typer.Exit
+        With 4 where the group does not hold.
+    """
+    given = read_chosen(chosen, lambda map_: (request.align(map_).score,))
+    check_outputs(given, outputs, mask)
+    mask_data = None if mask is None else _read_mask(mask, given.map_)
+    alignment = request.align(given.map_) if align else None
+    volume = alignment.apply(given.map_.data) if alignment else given.map_.data
+    voxel_size = given.map_.voxel_size
+    judgement = validate_symmetry(volume, request.group, voxel_size=voxel_size)
+    written = judgement.holds or outputs.force
+    if written:
+        imposed = judgement.imposed if mask_data is None else judgement.imposed * mask_data
+        write_map(outputs.map_path, imposed, voxel_size)
+        if outputs.picture is not None:
+            save_png(draw_validation(judgement, volume), outputs.picture)
+    print_warnings(find_particle_extent(given.map_.data).warnings)
+    if as_json:
+        values = {"map": str(given.path), **validation_values(judgement)}
+        values["alignment"] = alignment_values(alignment) if alignment else None
+        emit("imposed", values | outputs.values(written=written))
+    else:
+        print_validation(judgement)
+    outputs.conclude(holds=judgement.holds, as_json=as_json)
+
+
+def _read_mask(path: Path, map_: Map) -> Float32:
+    mask = read_map(path)
+    apart = abs(mask.voxel_size / map_.voxel_size - 1)
+    if mask.data.shape == map_.data.shape and apart <= _VOXEL_TOLERANCE:
+        return mask.data
+    raise MapError(
+        f"{path}: {mask.data.shape[0]} voxels of {mask.voxel_size:g} Å; expected those of the "
+        f"map ({map_.data.shape[0]} voxels of {map_.voxel_size:g} Å); make the mask from this map"
+    )

@@ -1,0 +1,103 @@
+"""`ini3d symmetry detect`, `align` and `flip-hand`: the axes of a map, and its hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from napari_ini3d.cli.display import emit
+from napari_ini3d.cli.symmetry.display import (
+    print_alignment,
+    print_outputs,
+    print_report,
+    print_warnings,
+)
+from napari_ini3d.cli.symmetry.files import (
+    AlignRequest,
+    MapChoice,
+    Outputs,
+    check_outputs,
+    particles_to_change,
+    read_chosen,
+    refuse_overwriting,
+)
+from napari_ini3d.fourier import mirror_map
+from napari_ini3d.geometry import PointGroup
+from napari_ini3d.io import Map, flip_particles, rotate_particles, write_map
+from napari_ini3d.report import draw_alignment, draw_report, save_png
+from napari_ini3d.symmetry import SymmetryReport, alignment_values, detect_symmetry, report_values
+
+
+def detect_file(
+    chosen: MapChoice, *, resolution: float | None, picture: Path | None, as_json: bool
+) -> None:
+    """Say which point group a map has, and where its axes lie."""
+
+    def detect(map_: Map) -> SymmetryReport:
+        return detect_symmetry(map_.data, voxel_size=map_.voxel_size, resolution=resolution)
+
+    def score(map_: Map) -> tuple[float, ...]:
+        report = detect(map_)
+        best = report.candidates[0].score if report.candidates else 0.0
+        return PointGroup.parse(report.group).order, best
+
+    given = read_chosen(chosen, score)
+    written = {} if picture is None else {"picture": str(picture)}
+    refuse_overwriting([Path(path) for path in written.values()], [given.path])
+    report = detect(given.map_)
+    if picture is not None:
+        save_png(draw_report(report, given.map_.data), picture)
+    print_warnings(report.warnings)
+    if as_json:
+        emit("detected", {"map": str(given.path), **report_values(report), **written})
+        return
+    print_report(report)
+    print_outputs(written)
+
+
+def align_file(
+    chosen: MapChoice, request: AlignRequest, outputs: Outputs, *, as_json: bool
+) -> None:
+    """Bring a map onto the axes of a point group, and its particles with it.
+
+    Raises
+    ------
+    typer.Exit
+        With 4 where the group does not hold.
+    """
+    given = read_chosen(chosen, lambda map_: (request.align(map_).score,))
+    particles = particles_to_change(given, outputs)
+    check_outputs(given, outputs)
+    alignment = request.align(given.map_)
+    written = alignment.holds or outputs.force
+    if written:
+        aligned = alignment.apply(given.map_.data)
+        if particles is not None and outputs.particles_output is not None:
+            rotate_particles(particles, outputs.particles_output, alignment)
+        write_map(outputs.map_path, aligned, given.map_.voxel_size)
+        if outputs.picture is not None:
+            save_png(draw_alignment(alignment, given.map_.data, aligned), outputs.picture)
+    print_warnings(alignment.warnings)
+    if as_json:
+        values = {"map": str(given.path), **alignment_values(alignment)}
+        emit("aligned", values | outputs.values(written=written))
+    else:
+        print_alignment(alignment)
+    outputs.conclude(holds=alignment.holds, as_json=as_json)
+
+
+def flip_file(chosen: MapChoice, outputs: Outputs, *, as_json: bool) -> None:
+    """Write a map in the other hand, and its particles to match."""
+    if chosen.choice == "most-symmetric":
+        raise typer.BadParameter("flip-hand looks for no symmetry; give another --class")
+    given = read_chosen(chosen, lambda _: (0.0,))
+    particles = particles_to_change(given, outputs)
+    check_outputs(given, outputs)
+    if particles is not None and outputs.particles_output is not None:
+        flip_particles(particles, outputs.particles_output)
+    write_map(outputs.map_path, mirror_map(given.map_.data), given.map_.voxel_size)
+    if as_json:
+        emit("flipped", {"map": str(given.path), **outputs.paths()})
+    else:
+        print_outputs(outputs.paths())

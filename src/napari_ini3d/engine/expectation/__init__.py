@@ -1,0 +1,1 @@
+"""The expectation step: coarse pass, fine pass, priors."""

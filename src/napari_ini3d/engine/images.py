@@ -1,0 +1,185 @@
+"""Which images an iteration visits, and how an image is made ready to be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from napari_ini3d._types import Float32, Float64, IntArray
+from napari_ini3d.engine.backprojection import sum_shells
+from napari_ini3d.engine.tiles import Tile
+from napari_ini3d.fourier import FrequencyDisk, images_to_disk, radius_grid, soft_mask
+from napari_ini3d.kernels import Backend
+from napari_ini3d.optics import compute_ctf, ctf_parameters
+from napari_ini3d.particles import ImageBatch, Particles
+
+MASK_EDGE = 14.0  # Å, over which masks fall to zero
+_LEAST_SPREAD = 1e-5  # of the mean, which float32 gives to 6e-8: less is an image without noise
+_ORDER_STREAM = 7
+_CTF_FIELDS = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
+
+
+def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
+    """Return the next `size` particles of a walk round a random order, sorted.
+
+    Walking round one order visits all particles equally often, and never one twice in a subset.
+
+    Parameters
+    ----------
+    n_particles : int
+    drawn : int
+        How many the walk has given so far.
+    size : int
+        At most `n_particles`.
+    seed : int
+    """
+    order = np.random.default_rng([seed, _ORDER_STREAM]).permutation(n_particles)
+    return np.sort(order[(drawn + np.arange(size)) % n_particles])
+
+
+def split_into_tiles(subset: IntArray, optics_index: IntArray, tile_size: int) -> list[IntArray]:
+    """Return the subset in tiles of one half (index mod 2) and one optics group each."""
+    tiles: list[IntArray] = []
+    half, group = subset % 2, optics_index[subset]
+    for g in np.unique(group):
+        for h in (0, 1):
+            mine = subset[(half == h) & (group == g)]
+            pieces = -(-len(mine) // tile_size)
+            tiles += np.array_split(mine, pieces) if pieces else []
+    return tiles
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePreparation:
+    """Turns images as read into tiles.
+
+    Attributes
+    ----------
+    particles : Particles
+    pixel_size : float
+        Å, of the images (not of the stack).
+    mask_diameter : float
+        Å.
+    ctf : bool
+        Whether to correct for it.
+    ignore_first_peak : bool
+    backend : Backend
+        Where it is done.
+    """
+
+    particles: Particles
+    pixel_size: float
+    mask_diameter: float
+    ctf: bool
+    ignore_first_peak: bool
+    backend: Backend
+
+    def tile(
+        self,
+        batch: ImageBatch,
+        disk: FrequencyDisk,
+        origins: Float32,
+        sigma2: Float64,
+        class_bias: Float32,
+    ) -> Tile:
+        """Return a tile.
+
+        Parameters
+        ----------
+        batch : ImageBatch
+            Of one half and one optics group; the images on the backend's device.
+        disk : FrequencyDisk
+            On the backend's device.
+        origins : (B, 2) float32
+            Å; each image is first moved by this, to whole pixels, so that the mask is centred.
+        sigma2 : (G, n_shells) float64
+        class_bias : (B, K) float32
+        """
+        backend, xp, n = self.backend, self.backend.xp, batch.images.shape[-1]
+        moved = np.rint(origins / self.pixel_size).astype(np.float32)
+        values = self._to_device(batch.index, moved, class_bias)
+        images = normalise(batch.images, self.mask_diameter / self.pixel_size / 2, xp=xp)
+        if moved.any():
+            images = _move(images, values["moved"], backend)
+        whole = images_to_disk(images, disk, fft=backend.fft)
+        power = (whole.real**2 + whole.imag**2).sum(0, dtype=np.float64)
+        group = int(self.particles.optics_index[batch.index[0]])
+        return Tile(
+            index=batch.index,
+            images=images_to_disk(images * self._mask(n), disk, fft=backend.fft),
+            ctf=self._ctf(values["ctf"], group, disk, n),
+            premultiplied=self.particles.optics[group].ctf_premultiplied and self.ctf,
+            sigma2=backend.to_device(sigma2[group])[disk.shell].astype(np.float32),
+            centre=values["moved"],
+            from_expected=values["from_expected"],
+            class_bias=values["class_bias"],
+            power=sum_shells(backend, disk.shell, power, n // 2 + 1),
+            half=int(batch.index[0] % 2),
+            group=group,
+        )
+
+    def _to_device(
+        self, index: IntArray, moved: Float32, class_bias: Float32
+    ) -> dict[str, Float32]:
+        """Return what is known of each image, brought to the device in one copy."""
+        particles = self.particles
+        columns = {
+            "moved": moved,
+            "from_expected": moved - self._expected(index),
+            "class_bias": class_bias,
+            "ctf": np.stack([getattr(particles, name)[index] for name in _CTF_FIELDS], -1),
+        }
+        packed = self.backend.to_device(np.concatenate(list(columns.values()), 1, dtype=np.float32))
+        ends = np.cumsum([values.shape[1] for values in columns.values()]).tolist()
+        starts = [0, *ends]
+        return {
+            name: packed[:, low:high]
+            for name, low, high in zip(columns, starts, ends, strict=False)
+        }
+
+    def _expected(self, index: IntArray) -> Float32:
+        x, y = self.particles.origin_x[index], self.particles.origin_y[index]
+        return (np.stack([x, y], -1) / self.pixel_size).astype(np.float32)
+
+    def _mask(self, box_size: int) -> Float32:
+        edge = MASK_EDGE / self.pixel_size
+        radius = min(self.mask_diameter / self.pixel_size / 2, box_size / 2 - edge)
+        return soft_mask(box_size, radius, edge, 2, xp=self.backend.xp)
+
+    def _ctf(self, values: Float32, group: int, disk: FrequencyDisk, box_size: int) -> Float32:
+        if not self.ctf:
+            ones: Float32 = self.backend.xp.ones((len(values), len(disk)), np.float32)
+            return ones
+        scale = 1 / (box_size * self.pixel_size)
+        shared = ctf_parameters(self.particles, group)
+        columns: dict[str, Any] = {name: values[:, i] for i, name in enumerate(_CTF_FIELDS)}
+        return compute_ctf(
+            replace(shared, **columns),
+            disk.kx * scale,
+            disk.ky * scale,
+            ignore_first_peak=self.ignore_first_peak,
+            xp=self.backend.xp,
+        )
+
+
+def normalise(images: Float32, radius: float, *, xp: Any = np) -> Float32:
+    """Return images whose background, beyond `radius` pixels, has mean 0 and variance 1."""
+    n = images.shape[-1]
+    outside = (radius_grid(n, 2, xp=xp) > min(radius, 0.47 * n)).astype(np.float32).ravel()
+    outside /= outside.sum()
+    flat = images.reshape(len(images), n * n)
+    mean = flat @ outside
+    out: Float32 = flat - mean[:, None]
+    out -= (out @ outside)[:, None]  # the rest, where the mean is far larger than the spread
+    variance = (out * out) @ outside
+    constant = variance <= np.float32(_LEAST_SPREAD) ** 2 * mean**2
+    out *= 1 / xp.sqrt(xp.where(constant, np.float32(1), variance))[:, None]
+    return out.reshape(images.shape)
+
+
+def _move(images: Float32, by: Float32, backend: Backend) -> Float32:
+    out: Float32 = backend.xp.empty_like(images)
+    backend.kernels.shift_images(images, by.astype(np.int32), out)
+    return out

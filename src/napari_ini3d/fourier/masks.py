@@ -1,0 +1,57 @@
+"""Soft circular and spherical masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_ini3d._types import Float32, FloatArray
+
+Point = Sequence[float] | FloatArray
+
+
+def soft_mask(
+    box_size: int,
+    radius: float,
+    edge: float,
+    ndim: int,
+    centre: Point | None = None,
+    *,
+    xp: Any = np,
+) -> Float32:
+    """Return a mask that is 1 within `radius` and falls to 0 over a raised cosine edge.
+
+    Parameters
+    ----------
+    box_size : int
+        Samples per side.
+    radius, edge : float
+        Samples; the edge lies outside the radius.
+    ndim : int
+        2 for a disk, 3 for a ball.
+    centre : sequence of float, optional
+        (x, y) or (x, y, z) in samples from sample ``box_size // 2``, which it is where left out.
+    xp : module
+        Whose arrays the mask is made of.
+
+    Returns
+    -------
+    (box_size,) * ndim float32
+    """
+    r = radius_grid(box_size, ndim, centre, xp=xp)
+    t = xp.clip((r - radius) / max(edge, 1e-6), 0.0, 1.0)
+    mask: Float32 = (0.5 + 0.5 * xp.cos(np.pi * t)).astype(np.float32)
+    return mask
+
+
+def radius_grid(box_size: int, ndim: int, centre: Point | None = None, *, xp: Any = np) -> Float32:
+    """Return the distance of every sample from a centre, in samples; see `soft_mask`."""
+    line = xp.arange(box_size, dtype=np.float32) - box_size // 2
+    squares = [(line - np.float32(c)) ** 2 for c in (centre if centre is not None else [0] * ndim)]
+    total = squares[-1]  # the slowest axis is the last coordinate: arrays are (z, y, x)
+    for square in squares[-2::-1]:
+        total = total[..., None] + square
+    radius: Float32 = xp.sqrt(total).astype(np.float32, copy=False)
+    return radius

@@ -1,0 +1,19 @@
+from .euler import euler_to_matrix as euler_to_matrix, matrix_to_euler as matrix_to_euler
+from .healpix import pixel_directions as pixel_directions
+from .point_groups import (
+    Axis as Axis,
+    PointGroup as PointGroup,
+    symmetry_axes as symmetry_axes,
+    symmetry_operators as symmetry_operators,
+)
+from .poses import flip_angles as flip_angles, rotate_poses as rotate_poses
+from .sampling import (
+    CHILDREN as CHILDREN,
+    RotationGrid as RotationGrid,
+    angular_step as angular_step,
+    child_rotations as child_rotations,
+    order_of_step as order_of_step,
+    random_rotation as random_rotation,
+    rotation_grid as rotation_grid,
+    shift_grid as shift_grid,
+)

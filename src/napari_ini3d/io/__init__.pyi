@@ -1,0 +1,29 @@
+from .files import (
+    atomic_path as atomic_path,
+    nearest_folder as nearest_folder,
+    write_error as write_error,
+)
+from .images.reader import (
+    StackReader as StackReader,
+    check_scratch_for as check_scratch_for,
+    inspect_stacks as inspect_stacks,
+    reading_threads as reading_threads,
+)
+from .images.resample import common_grid as common_grid
+from .images.scratch import check_scratch as check_scratch
+from .mrc.maps import Map as Map, read_map as read_map, write_map as write_map
+from .mrc.stack import (
+    HEADER_BYTES as HEADER_BYTES,
+    ImageStack as ImageStack,
+    StackHeader as StackHeader,
+    read_stack_header as read_stack_header,
+)
+from .star.blocks import find_loops as find_loops, format_loop as format_loop
+from .star.model import ModelTables as ModelTables, write_model_star as write_model_star
+from .star.particles import (
+    ParticleTable as ParticleTable,
+    read_particles as read_particles,
+    write_data_star as write_data_star,
+    write_particle_subset as write_particle_subset,
+)
+from .star.poses import flip_particles as flip_particles, rotate_particles as rotate_particles

@@ -1,0 +1,1 @@
+"""Particle images: read, resampled, and copied to scratch."""

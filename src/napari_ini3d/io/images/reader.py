@@ -1,0 +1,401 @@
+"""Images from stacks on disk: checked once, read in batches ahead of the computation."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from napari_ini3d._types import Float32, IntArray
+from napari_ini3d.errors import StackError
+from napari_ini3d.io.images.resample import common_grid, resample_images
+from napari_ini3d.io.images.scratch import (
+    check_scratch,
+    check_scratch_images,
+    copy_to_scratch,
+    write_scratch_images,
+)
+from napari_ini3d.io.mrc.stack import ImageStack, StackHeader, read_stack_header
+from napari_ini3d.kernels import available_threads
+from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
+
+logger = logging.getLogger(__name__)
+
+_OPEN_STACKS = 32
+_BATCHES_AHEAD = 1  # more than there are threads that read
+_PREREAD_BATCH = 256
+_MOST_READERS = 4  # threads; more than that no disk needs
+_MOST_WORKING_READERS = 8  # of those that resample too
+_RESAMPLED_BYTES = 32 * 2**20  # of images in their own box, held while they are resampled
+
+
+class StackReader:
+    """The images of some particles, all in one box and pixel size.
+
+    Images are read when they are asked for and few stacks are open at a time, so that memory does
+    not grow with the number of images unless `preread` is given. Every header is checked when the
+    reader is made.
+
+    Parameters
+    ----------
+    particles : Particles
+    box_size : int, optional
+        Pixels per side of the images to give; even. Left out, that of the optics groups where
+        they agree, otherwise what covers the largest field of view at `pixel_size`.
+    pixel_size : float, optional
+        Å per pixel of the images to give. Left out, the coarsest of the optics groups.
+    preread : bool
+        Hold all images in memory, as float32.
+    scratch : Path or str, optional
+        Local folder to which the stacks are copied first; where images have to be resampled, they
+        are kept there as they come out of that.
+    threads : int
+        That read ahead, and resample what they read.
+    between : callable
+        Called again and again while images are brought to memory or to scratch, which may take
+        minutes; to leave, it raises.
+
+    Raises
+    ------
+    StackError
+        If a stack is missing, truncated, not square, of an odd box, of another box than its
+        optics group says, or holds fewer images than the particles name.
+    RunFolderError
+        If the scratch folder cannot be written or is too small.
+    """
+
+    def __init__(
+        self,
+        particles: Particles,
+        *,
+        box_size: int | None = None,
+        pixel_size: float | None = None,
+        preread: bool = False,
+        scratch: Path | str | None = None,
+        threads: int = 1,
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._particles = particles
+        self._headers = check_stacks(particles)
+        self._box_size, self._pixel_size = _choose_grid(particles, box_size, pixel_size)
+        self._paths = dict(enumerate(particles.stack_paths))
+        self._threads = threads
+        self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
+        self._lock = Lock()
+        self._images: Float32 | None = None
+        self._between = between
+        try:
+            if scratch is not None:
+                self._use_scratch(Path(scratch))
+            if preread:
+                self._images = self._preread()
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self._particles)
+
+    @property
+    def box_size(self) -> int:
+        """Pixels per side of every image it gives."""
+        return self._box_size
+
+    @property
+    def pixel_size(self) -> float:
+        """Å per pixel of every image it gives."""
+        return self._pixel_size
+
+    def batches(self, indices: Iterable[IntArray]) -> Generator[ImageBatch, None, None]:
+        """Yield one batch per array of particle indices, in order, reading ahead in threads.
+
+        `indices` is walked in the caller's thread, a few batches ahead. Errors of reading are
+        raised here; closing the generator ends the threads.
+
+        Parameters
+        ----------
+        indices : iterable of (B,) int arrays
+            Positions in the particles, each array in any order.
+        """
+        ahead: deque[Future[ImageBatch]] = deque()
+        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ini3d-stack-reader")
+        try:
+            for index in indices:
+                ahead.append(executor.submit(self.read, index))
+                if len(ahead) > self._threads + _BATCHES_AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def read(self, index: IntArray) -> ImageBatch:
+        """Read the images at some particle indices, in that order; for any thread."""
+        index = np.asarray(index, dtype=np.int64)
+        if self._images is not None:
+            return ImageBatch(index, self._images[index])
+        images = np.empty((len(index), self._box_size, self._box_size), dtype=np.float32)
+        particles = self._particles
+        stacks, numbers = particles.stack_index[index], particles.image_index[index]
+        groups = particles.optics_index[index]
+        order = np.lexsort((numbers, groups, stacks))
+        changes = np.flatnonzero(np.diff(stacks[order]) | np.diff(groups[order])) + 1
+        for places in np.split(order, changes):
+            if len(places):
+                first = places[0]
+                which = int(stacks[first]), int(groups[first])
+                self._read_places(which, numbers[places], places, images)
+        return ImageBatch(index, images)
+
+    def _read_places(
+        self,
+        stack_and_group: tuple[int, int],
+        numbers: IntArray,
+        places: IntArray,
+        images: Float32,
+    ) -> None:
+        """Read images of one stack and one optics group, brought to the common grid."""
+        group = self._particles.optics[stack_and_group[1]]
+        target = _as_slice(places)
+        with self._in_use(stack_and_group[0]) as stack:
+            if target is not None and self._is_common(group):
+                stack.read(numbers, images[target])
+                return
+            at_once = max(1, _RESAMPLED_BYTES // (4 * group.box_size**2))
+            shape = (min(at_once, len(numbers)), group.box_size, group.box_size)
+            raw = np.empty(shape, dtype=np.float32)
+            for start in range(0, len(numbers), at_once):
+                some = raw[: len(numbers) - start]
+                part = slice(start, start + len(some))
+                stack.read(numbers[part], some)
+                images[places[part]] = resample_images(
+                    some, group.pixel_size, self._pixel_size, self._box_size
+                )
+
+    def _is_common(self, group: OpticsGroup) -> bool:
+        """Tell whether the images of a group are on the common grid already."""
+        return (group.box_size, group.pixel_size) == (self._box_size, self._pixel_size)
+
+    @contextmanager
+    def _in_use(self, stack: int) -> Iterator[ImageStack]:
+        """Give an open stack that no other thread uses; kept open for the next, few at a time."""
+        with self._lock:
+            opened = self._open.pop(stack, None)
+        if opened is None:
+            opened = _open_stack(self._paths[stack], self._headers[stack])
+        try:
+            yield opened
+        finally:
+            with self._lock:
+                surplus = self._open.pop(stack, None)
+                self._open[stack] = opened
+                if surplus is None and len(self._open) > _OPEN_STACKS:
+                    surplus = self._open.popitem(last=False)[1]
+            if surplus is not None:
+                surplus.close()
+
+    def _preread(self) -> Float32:
+        logger.info("%d images are read into memory", len(self))
+        images = np.empty((len(self), self._box_size, self._box_size), dtype=np.float32)
+        for batch in self._all_images():
+            images[batch.index] = batch.images
+        self.close()
+        return images
+
+    def _all_images(self) -> Iterator[ImageBatch]:
+        parts = np.array_split(np.arange(len(self)), -(-len(self) // _PREREAD_BATCH))
+        with closing(self.batches(parts)) as batches:
+            for batch in batches:
+                yield batch
+                self._between()
+
+    def _use_scratch(self, folder: Path) -> None:
+        """Read from copies of the stacks; of images that are resampled, from one file of those."""
+        used = list(self._headers)
+        if _lie_on(self._particles, self._box_size, self._pixel_size):
+            stacks = [self._paths[stack] for stack in used]
+            copies = copy_to_scratch(stacks, folder, between=self._between)
+            self._paths.update(zip(used, copies, strict=True))
+            return
+        n, size = self._box_size, self._pixel_size
+        path = check_scratch_images(self._particles, n, size, folder)
+        if not path.is_file():
+            logger.info("%d images of %d pixels are written to %s", len(self), n, folder)
+            write_scratch_images(path, self._all_images())
+            self.close()
+        self._particles = replace(
+            self._particles,
+            stack_paths=(path,),
+            stack_index=np.zeros(len(self), np.int32),
+            image_index=np.arange(len(self), dtype=np.int32),
+            optics=tuple(
+                replace(group, box_size=n, pixel_size=size) for group in self._particles.optics
+            ),
+        )
+        self._paths = {0: path}
+        self._headers = {0: StackHeader(n, n, len(self), np.dtype(np.float32), 0)}
+
+    def close(self) -> None:
+        """Close the stacks that are open; reading opens them again."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def reading_threads(threads: int, *, shared: bool = True) -> int:
+    """Return how many threads read: few beside those that compute, else as many as those.
+
+    Parameters
+    ----------
+    threads : int
+        That compute; 0 means all cores.
+    shared : bool
+        Whether reading only has to keep up with the computation: one thread for every four, at
+        most four. False where it is work itself (images are resampled), or all there is to do.
+    """
+    available = available_threads(threads)
+    if shared:
+        return min(_MOST_READERS, 1 + available // 4)
+    return min(_MOST_WORKING_READERS, available)
+
+
+def _as_slice(places: IntArray) -> slice | None:
+    """Return ascending neighbours as a slice; None where they are none."""
+    first, last = int(places[0]), int(places[-1])
+    ascending = last - first == len(places) - 1 and bool((np.diff(places) == 1).all())
+    return slice(first, last + 1) if ascending else None
+
+
+def _open_stack(path: Path, header: StackHeader) -> ImageStack:
+    try:
+        return ImageStack(path, header)
+    except (OSError, ValueError) as error:
+        raise StackError(
+            f"{path}: cannot be read any more ({error}); was it moved during the run?"
+        ) from error
+
+
+def check_stacks(particles: Particles) -> dict[int, StackHeader]:
+    """Read the header of every stack that particles use, and compare it with the STAR file.
+
+    Returns
+    -------
+    dict
+        Position in `particles.stack_paths` -> header.
+
+    Raises
+    ------
+    StackError
+        If a stack is missing, truncated, not square, of an odd box, of another box than its
+        optics group says, or holds fewer images than the particles name.
+    """
+    headers, errors = inspect_stacks(particles)
+    if errors:
+        raise errors[0]
+    return headers
+
+
+def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[StackError]]:
+    """Do what `check_stacks` does, and return the errors, at most one per stack and group."""
+    n_groups = len(particles.optics)
+    pairs = np.unique(particles.stack_index.astype(np.int64) * n_groups + particles.optics_index)
+    last = np.full(len(particles.stack_paths), -1, dtype=np.int64)
+    np.maximum.at(last, particles.stack_index, particles.image_index)
+    headers: dict[int, StackHeader] = {}
+    errors: list[StackError] = []
+    for stack, position in (divmod(pair, n_groups) for pair in pairs.tolist()):
+        path, group = particles.stack_paths[stack], particles.optics[position]
+        try:
+            if stack not in headers:
+                header = read_stack_header(path)
+                _check_last_image(path, header, int(last[stack]))
+                headers[stack] = header
+            _check_box(path, headers[stack].nx, group.box_size, group.number)
+        except StackError as error:
+            errors.append(error)
+    return headers, errors
+
+
+def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Path) -> None:
+    """Refuse a scratch folder that a `StackReader` of this pixel size could not use.
+
+    Parameters
+    ----------
+    particles : Particles
+    pixel_size : float or None
+        Å, of the images to give; None as for the reader.
+    folder : Path
+
+    Raises
+    ------
+    RunFolderError
+        If the folder cannot be written, or its disk has too little free space.
+    StackError
+        If a stack is missing.
+    """
+    grid = _choose_grid(particles, None, pixel_size)
+    if _lie_on(particles, *grid):
+        paths = particles.stack_paths
+        check_scratch([paths[i] for i in np.unique(particles.stack_index)], folder)
+    else:
+        check_scratch_images(particles, *grid, folder)
+
+
+def _grids(particles: Particles) -> list[tuple[int, float]]:
+    """Return box and pixel size of each optics group that has particles."""
+    used = (particles.optics[i] for i in np.unique(particles.optics_index))
+    return [(group.box_size, group.pixel_size) for group in used]
+
+
+def _lie_on(particles: Particles, box_size: int, pixel_size: float) -> bool:
+    """Tell whether the images of all particles are on a grid already, as they are in the stacks."""
+    return set(_grids(particles)) == {(box_size, pixel_size)}
+
+
+def _check_last_image(path: Path, header: StackHeader, last: int) -> None:
+    if last >= header.n_images:
+        raise StackError(
+            f"{path}: a particle names image {last + 1}, but the stack holds {header.n_images}; "
+            "extract the particles again, or take the STAR file that belongs to the stack"
+        )
+
+
+def _check_box(path: Path, box_size: int, expected: int, group: int) -> None:
+    if box_size != expected:
+        raise StackError(
+            f"{path}: images of {box_size} pixels, but optics group {group} says {expected} "
+            "(rlnImageSize); correct data_optics or extract the particles again"
+        )
+    if box_size % 2:
+        raise StackError(
+            f"{path}: an odd box of {box_size} pixels; expected an even one; "
+            f"extract the particles again in a box of {box_size + 1}"
+        )
+
+
+def _choose_grid(
+    particles: Particles, box_size: int | None, pixel_size: float | None
+) -> tuple[int, float]:
+    grids = _grids(particles)
+    if not grids:
+        raise StackError("no particles were given; expected at least one")
+    if pixel_size is not None:
+        _check_pixel_size(pixel_size)
+    common_box, common_pixel = common_grid(grids, pixel_size)
+    if box_size is not None and (box_size <= 0 or box_size % 2):
+        raise StackError(f"box size {box_size}; expected an even number of pixels")
+    chosen = box_size or common_box, common_pixel
+    if len(set(grids)) > 1:
+        logger.info("optics groups differ: images brought to %d pixels of %g Å", *chosen)
+    return chosen
+
+
+def _check_pixel_size(pixel_size: float) -> None:
+    if not (np.isfinite(pixel_size) and pixel_size > 0):
+        raise StackError(f"pixel size {pixel_size:g} Å; expected more than 0")

@@ -1,0 +1,1 @@
+"""MRC files: maps and image stacks."""

@@ -1,0 +1,54 @@
+"""A table as a mapping from column names to arrays, and numbers taken from it with care."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d._types import AnyArray, Float64
+from napari_ini3d.errors import StarError
+
+Column = AnyArray
+Columns = Mapping[str, Column]
+"""Column name -> (N,) array: integers, floats, or objects (strings)."""
+
+
+def read_numbers(
+    path: Path, columns: Columns, name: str, *, table: str = "data_particles"
+) -> Float64:
+    """Return a column as (N,) finite float64.
+
+    Raises
+    ------
+    StarError
+        If the column is missing, or holds something that is not a finite number (the row is
+        named).
+    """
+    if name not in columns:
+        raise StarError(
+            f"{path}: {table} has no {name}; add the column or export the particles again"
+        )
+    column = columns[name]
+    values = np.asarray(_to_floats(column), dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise StarError(
+            f"{path}: {table} has {str(column[bad[0]])!r} as {name} in row {bad[0] + 1} "
+            f"({bad.size} such rows); expected a number; correct or remove the row"
+        )
+    return values
+
+
+def _to_floats(column: Column) -> Float64 | list[float]:
+    if column.dtype.kind != "O":
+        return column.astype(np.float64)
+    return [_to_float(cell) for cell in column]
+
+
+def _to_float(cell: object) -> float:
+    try:
+        return float(str(cell))
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,120 @@
+"""Names like ``000001@Extract/job007/stack.mrcs``: parsed, and their stacks found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d._types import IntArray
+from napari_ini3d.errors import StackError, StarError
+
+logger = logging.getLogger(__name__)
+
+_PROJECT_MARKERS = ("default_pipeline.star", ".gui_projectdir")
+_NAMES_SHOWN = 3
+
+
+def split_image_names(names: Sequence[str], path: Path) -> tuple[list[str], IntArray, IntArray]:
+    """Split image names into stacks and numbers.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The column rlnImageName.
+    path : Path
+        The STAR file, for messages.
+
+    Returns
+    -------
+    stack_names : list of str
+        Every stack once, in the order of first use.
+    stack_index, image_index : (N,) int32
+        Which stack, and which image in it, from 0.
+
+    Raises
+    ------
+    StarError
+        If a name is not ``number@stack`` with a number of at least 1.
+    """
+    numbers, _, stacks = zip(*(name.partition("@") for name in names), strict=True)
+    codes: dict[str, int] = {}
+    stack_index = np.fromiter(
+        (codes.setdefault(stack, len(codes)) for stack in stacks), np.int32, len(stacks)
+    )
+    try:
+        image_index = np.array(list(map(int, numbers)), dtype=np.int32) - np.int32(1)
+    except (ValueError, OverflowError):
+        image_index = np.full(len(names), -1, dtype=np.int32)
+    if image_index.min() < 0 or "" in codes:
+        _raise_bad_name(names, path)
+    return list(codes), stack_index, image_index
+
+
+def _raise_bad_name(names: Sequence[str], path: Path) -> None:
+    for row, name in enumerate(names, 1):
+        number, _, stack = name.partition("@")
+        if not (number.isdecimal() and int(number) >= 1 and stack):
+            raise StarError(
+                f"{path}: row {row} has the image name {name!r}; expected number@stack, "
+                "as in 000001@Extract/job007/stack.mrcs, with numbers from 1"
+            )
+
+
+def find_stacks(stack_names: Sequence[str], star_path: Path) -> tuple[Path, ...]:
+    """Find the stacks of a STAR file on disk.
+
+    Relative names are looked for under the RELION project directory (the nearest folder above the
+    STAR file that has its marker), the STAR file's folder, each folder above it, and the current
+    folder; what was used is logged.
+
+    Raises
+    ------
+    StackError
+        If a stack is in none of them.
+    """
+    bases = list(_base_folders(star_path))
+    used: dict[Path, int] = {}
+    found: list[Path] = []
+    missing: list[str] = []
+    for name in stack_names:
+        base = _find_base(name, bases, used)
+        if base is None:
+            missing.append(name)
+            continue
+        used[base] = used.get(base, 0) + 1
+        found.append(base / name)
+    if missing:
+        raise _missing_error(missing, len(stack_names), star_path, bases)
+    for base, count in used.items():
+        logger.info("%s: %d stack(s) found relative to %s", star_path, count, base)
+    return tuple(found)
+
+
+def _find_base(name: str, bases: list[Path], used: dict[Path, int]) -> Path | None:
+    candidates = [*used, *(base for base in bases if base not in used)]
+    return next((base for base in candidates if (base / name).is_file()), None)
+
+
+def _base_folders(star_path: Path) -> Iterator[Path]:
+    folder = star_path.absolute().parent
+    seen: set[Path] = set()
+    above = [folder, *folder.parents]
+    project = [f for f in above if any((f / marker).exists() for marker in _PROJECT_MARKERS)]
+    for base in [*project[:1], *above, Path.cwd()]:
+        if base not in seen:
+            seen.add(base)
+            yield base
+
+
+def _missing_error(
+    missing: list[str], n_stacks: int, star_path: Path, bases: list[Path]
+) -> StackError:
+    shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
+    return StackError(
+        f"{star_path}: {len(missing)} of {n_stacks} stacks not found: {shown}; looked under "
+        f"{bases[0]} and the folders above the STAR file and {Path.cwd()}; run from the RELION "
+        "project folder, or put the STAR file there"
+    )

@@ -1,0 +1,183 @@
+"""RELION's ``_model.star``: what a run knows about its maps and its noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from napari_ini3d._types import AnyArray, FloatArray, IntArray
+from napari_ini3d.io.files import atomic_path
+from napari_ini3d.io.star.blocks import format_loop, format_pairs
+
+_NO_RESOLUTION = 999.0  # RELION's value for the shell of zero frequency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTables:
+    """What goes into a model file; K classes, G optics groups, S = n // 2 + 1 shells.
+
+    Attributes
+    ----------
+    map_names : sequence of str
+        K file names, as RELION should look for them.
+    box_size : int
+    voxel_size : float
+        Å.
+    current_size : int
+        Fourier box (pixels) that was compared.
+    padding_factor : int
+    tau2_fudge : float
+    sigma_offset : float
+        Å, standard deviation of the prior on the shifts.
+    log_likelihood, mean_max_probability : float
+    class_shares, resolution : (K,) float
+        Sum to 1; Å.
+    ssnr, fsc, tau2, sigma2 : (K, S) float
+        Signal-to-noise ratio, FSC between the halves, power of the map and of its noise.
+    sigma2_noise : (G, S) float
+        Noise variance of the images.
+    group_names : sequence of str
+        G names of optics groups.
+    group_counts : (G,) int
+        Particles in each.
+    fourier_completeness : (K,) float, optional
+        Share of the Fourier components up to the resolution that were measured.
+    """
+
+    map_names: Sequence[str]
+    box_size: int
+    voxel_size: float
+    current_size: int
+    padding_factor: int = 1
+    tau2_fudge: float
+    sigma_offset: float
+    log_likelihood: float = 0.0
+    mean_max_probability: float
+    class_shares: FloatArray
+    resolution: FloatArray
+    ssnr: FloatArray
+    fsc: FloatArray
+    tau2: FloatArray
+    sigma2: FloatArray
+    sigma2_noise: FloatArray
+    group_names: Sequence[str]
+    group_counts: IntArray
+    fourier_completeness: FloatArray | None = None
+
+
+def write_model_star(path: Path | str, tables: ModelTables) -> None:
+    """Write RELION's model file: general values, classes, spectra of classes and of noise.
+
+    The noise is written once per optics group, in the tables both of RELION 3.1 (groups) and of
+    RELION 4 and later (optics groups).
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(_format_general(tables))
+        _write_loop(file, "model_classes", _class_columns(tables))
+        for number in range(1, len(tables.map_names) + 1):
+            _write_loop(file, f"model_class_{number}", _spectrum_columns(tables, number - 1))
+        _write_loop(file, "model_groups", _group_columns(tables))
+        _write_loop(file, "model_optics_groups", _optics_columns(tables))
+        for kind in ("model_group", "model_optics_group"):
+            for number, noise in enumerate(tables.sigma2_noise, 1):
+                _write_loop(file, f"{kind}_{number}", _noise_columns(tables, noise))
+
+
+def _write_loop(file: TextIO, name: str, columns: dict[str, AnyArray]) -> None:
+    file.writelines(format_loop(name, list(columns), list(columns.values())))
+
+
+def _format_general(tables: ModelTables) -> str:
+    return format_pairs(
+        "model_general",
+        [
+            ("rlnReferenceDimensionality", 3),
+            ("rlnDataDimensionality", 2),
+            ("rlnOriginalImageSize", tables.box_size),
+            ("rlnCurrentResolution", float(np.min(tables.resolution))),
+            ("rlnCurrentImageSize", tables.current_size),
+            ("rlnPaddingFactor", float(tables.padding_factor)),
+            ("rlnIsHelix", 0),
+            ("rlnFourierSpaceInterpolator", 1),
+            ("rlnMinRadiusNnInterpolation", 10),
+            ("rlnPixelSize", tables.voxel_size),
+            ("rlnNrClasses", len(tables.map_names)),
+            ("rlnNrBodies", 1),
+            ("rlnNrGroups", len(tables.group_names)),
+            ("rlnNrOpticsGroups", len(tables.group_names)),
+            ("rlnTau2FudgeFactor", tables.tau2_fudge),
+            ("rlnNormCorrectionAverage", 1.0),
+            ("rlnSigmaOffsetsAngst", tables.sigma_offset),
+            ("rlnOrientationalPriorMode", 0),
+            ("rlnSigmaPriorRotAngle", 0.0),
+            ("rlnSigmaPriorTiltAngle", 0.0),
+            ("rlnSigmaPriorPsiAngle", 0.0),
+            ("rlnLogLikelihood", tables.log_likelihood),
+            ("rlnAveragePmax", tables.mean_max_probability),
+        ],
+    )
+
+
+def _class_columns(tables: ModelTables) -> dict[str, AnyArray]:
+    columns: dict[str, AnyArray] = {
+        "rlnReferenceImage": np.array(tables.map_names, dtype=object),
+        "rlnClassDistribution": np.asarray(tables.class_shares),
+        "rlnEstimatedResolution": np.asarray(tables.resolution),
+    }
+    if tables.fourier_completeness is not None:
+        columns["rlnOverallFourierCompleteness"] = np.asarray(tables.fourier_completeness)
+    return columns
+
+
+def _spectrum_columns(tables: ModelTables, k: int) -> dict[str, AnyArray]:
+    return _shell_columns(tables, tables.ssnr.shape[1]) | {
+        "rlnSsnrMap": tables.ssnr[k],
+        "rlnGoldStandardFsc": tables.fsc[k],
+        "rlnReferenceSigma2": tables.sigma2[k],
+        "rlnReferenceTau2": tables.tau2[k],
+    }
+
+
+def _shell_columns(tables: ModelTables, n_shells: int) -> dict[str, AnyArray]:
+    shell = np.arange(n_shells)
+    frequency = shell / (tables.box_size * tables.voxel_size)
+    angstrom = np.full(n_shells, _NO_RESOLUTION)
+    angstrom[1:] = 1 / frequency[1:]
+    return {
+        "rlnSpectralIndex": shell,
+        "rlnResolution": frequency,
+        "rlnAngstromResolution": angstrom,
+    }
+
+
+def _group_columns(tables: ModelTables) -> dict[str, AnyArray]:
+    n_groups = len(tables.group_names)
+    return {
+        "rlnGroupNumber": np.arange(1, n_groups + 1),
+        "rlnGroupName": np.array(tables.group_names, dtype=object),
+        "rlnGroupNrParticles": np.asarray(tables.group_counts),
+        "rlnGroupScaleCorrection": np.ones(n_groups),
+    }
+
+
+def _optics_columns(tables: ModelTables) -> dict[str, AnyArray]:
+    return {
+        "rlnOpticsGroup": np.arange(1, len(tables.group_names) + 1),
+        "rlnOpticsGroupName": np.array(tables.group_names, dtype=object),
+        "rlnGroupNrParticles": np.asarray(tables.group_counts),
+    }
+
+
+def _noise_columns(tables: ModelTables, noise: FloatArray) -> dict[str, AnyArray]:
+    columns = _shell_columns(tables, len(noise))
+    del columns["rlnAngstromResolution"]
+    return columns | {"rlnSigma2Noise": noise}

@@ -1,0 +1,185 @@
+"""Optics groups of a STAR file: read, made of RELION 3.0's columns, and checked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d._types import Float64, Int32, IntArray
+from napari_ini3d.errors import StarError
+from napari_ini3d.io.mrc.stack import read_stack_header
+from napari_ini3d.io.star.columns import Column, Columns, read_numbers
+from napari_ini3d.particles import OpticsGroup
+
+logger = logging.getLogger(__name__)
+
+_CTF_DEFAULTS = {
+    "rlnVoltage": 300.0,
+    "rlnSphericalAberration": 2.7,
+    "rlnAmplitudeContrast": 0.1,
+}
+_OPTICS_DEFAULTS = {
+    "rlnImageSize": 0.0,
+    "rlnImageDimensionality": 2.0,
+    "rlnCtfDataAreCtfPremultiplied": 0.0,
+}
+_LIMITS: dict[str, tuple[float, float, str]] = {
+    "rlnVoltage": (10.0, 1500.0, "the voltage in kV, between 10 and 1500"),
+    "rlnSphericalAberration": (-1.0, 50.0, "the spherical aberration in mm, at most 50"),
+    "rlnAmplitudeContrast": (0.0, 1.0, "a fraction between 0 and 1"),
+}
+_SINGLE_TABLE = "the particle table (without data_optics, RELION 3.0)"
+
+
+def convert_single_table(
+    path: Path, columns: Columns, *, ctf: bool
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Make optics groups of the distinct values in a table of RELION 3.0.
+
+    Returns
+    -------
+    optics, particles : dict
+        Tables in the layout of RELION 3.1: voltage, aberration and amplitude contrast are moved
+        to the optics, and the particles get rlnOpticsGroup.
+
+    Raises
+    ------
+    StarError
+        If the pixel size, or a column that the CTF needs, is missing or not a number.
+    """
+    values = {"rlnImagePixelSize": _pixel_sizes(path, columns)}
+    for name in _CTF_DEFAULTS:
+        if ctf or name in columns:
+            values[name] = read_numbers(path, columns, name, table=_SINGLE_TABLE)
+    first, group = _distinct_rows(list(values.values()))
+    numbers = np.arange(1, len(first) + 1)
+    optics: dict[str, Column] = {
+        "rlnOpticsGroup": numbers,
+        "rlnOpticsGroupName": np.array([f"opticsGroup{n}" for n in numbers], dtype=object),
+        **{name: column[first] for name, column in values.items()},
+        "rlnImageDimensionality": np.full(len(first), 2),
+    }
+    particles = {name: column for name, column in columns.items() if name not in _CTF_DEFAULTS}
+    logger.info("%s: table of RELION 3.0; %d optics group(s) made of it", path, len(first))
+    return optics, particles | {"rlnOpticsGroup": group + 1}
+
+
+def _pixel_sizes(path: Path, columns: Columns) -> Float64:
+    for name in ("rlnImagePixelSize", "rlnPixelSize"):
+        if name in columns:
+            return read_numbers(path, columns, name, table=_SINGLE_TABLE)
+    micrometres = read_numbers(path, columns, "rlnDetectorPixelSize", table=_SINGLE_TABLE)
+    magnification = read_numbers(path, columns, "rlnMagnification", table=_SINGLE_TABLE)
+    if magnification.min() <= 0:
+        raise StarError(
+            f"{path}: rlnMagnification is {magnification.min():g}; expected a positive number; "
+            "export the particles again"
+        )
+    pixel_sizes: Float64 = np.round(micrometres * 1e4 / magnification, 6)
+    return pixel_sizes
+
+
+def _distinct_rows(columns: Sequence[Float64]) -> tuple[IntArray, IntArray]:
+    """Return where each distinct row stands first, and which of them each row is."""
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        distinct, inverse = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(distinct) + inverse, return_inverse=True)[1]
+    _, first, group = np.unique(code, return_index=True, return_inverse=True)
+    return first, group
+
+
+def read_optics_groups(
+    path: Path, optics: Columns, particles: Columns, *, ctf: bool
+) -> tuple[tuple[OpticsGroup, ...], Int32]:
+    """Return the optics groups that particles use, and the position in them of each particle.
+
+    Raises
+    ------
+    StarError
+        If a particle names a group that is not listed, a group is listed twice, a column is
+        missing, or a value cannot be true.
+    """
+    wanted = read_numbers(path, particles, "rlnOpticsGroup").astype(np.int64)
+    known = read_numbers(path, optics, "rlnOpticsGroup", table="data_optics").astype(np.int64)
+    if len(np.unique(known)) < len(known):
+        raise StarError(f"{path}: data_optics lists a group twice: {known.tolist()}; remove one")
+    used, index = np.unique(wanted, return_inverse=True)
+    unknown = np.setdiff1d(used, known)
+    if unknown.size:
+        raise StarError(
+            f"{path}: particles name optics group {unknown[0]}, but data_optics has "
+            f"{known.tolist()}; add the group or export the particles again"
+        )
+    rows = [int(np.flatnonzero(known == number)[0]) for number in used]
+    groups = tuple(_read_group(path, optics, row, ctf=ctf) for row in rows)
+    return groups, index.astype(np.int32)
+
+
+def _read_group(path: Path, optics: Columns, row: int, *, ctf: bool) -> OpticsGroup:
+    one = {name: column[row : row + 1] for name, column in optics.items()}
+    number = int(one["rlnOpticsGroup"][0])
+    defaults = _OPTICS_DEFAULTS if ctf else _OPTICS_DEFAULTS | _CTF_DEFAULTS
+
+    def value(name: str) -> float:
+        if name not in one and name in defaults:
+            return defaults[name]
+        return float(read_numbers(path, one, name, table=f"data_optics (group {number})")[0])
+
+    group = OpticsGroup(
+        name=str(one["rlnOpticsGroupName"][0]) if "rlnOpticsGroupName" in one else f"{number}",
+        number=number,
+        voltage=value("rlnVoltage"),
+        spherical_aberration=value("rlnSphericalAberration"),
+        amplitude_contrast=value("rlnAmplitudeContrast"),
+        pixel_size=value("rlnImagePixelSize"),
+        box_size=int(value("rlnImageSize")),
+        ctf_premultiplied=value("rlnCtfDataAreCtfPremultiplied") != 0,
+    )
+    if value("rlnImageDimensionality") != 2:
+        raise StarError(
+            f"{path}: optics group {number} has images of {value('rlnImageDimensionality'):g} "
+            "dimensions; expected 2; subtomograms cannot be used here"
+        )
+    _check_group(path, group, ctf=ctf)
+    return group
+
+
+def _check_group(path: Path, group: OpticsGroup, *, ctf: bool) -> None:
+    where = f"{path}: optics group {group.number} has"
+    if not group.pixel_size > 0:
+        raise StarError(
+            f"{where} rlnImagePixelSize {group.pixel_size:g}; expected Å per pixel, above 0; "
+            "correct data_optics"
+        )
+    found = {
+        "rlnVoltage": group.voltage,
+        "rlnSphericalAberration": group.spherical_aberration,
+        "rlnAmplitudeContrast": group.amplitude_contrast,
+    }
+    for name, value in found.items():
+        low, high, expected = _LIMITS[name]
+        if ctf and not low <= value <= high:
+            advice = "it looks like V: divide by 1000" if value >= 1e4 else "correct the value"
+            raise StarError(f"{where} {name} {value:g}; expected {expected}; {advice}")
+
+
+def fill_box_sizes(
+    groups: tuple[OpticsGroup, ...],
+    optics_index: IntArray,
+    stack_index: IntArray,
+    stacks: Sequence[Path],
+) -> tuple[OpticsGroup, ...]:
+    """Take the box of a group that does not state it from the header of its first stack."""
+    filled = []
+    for position, group in enumerate(groups):
+        box_size = group.box_size
+        if box_size <= 0:
+            first = int(np.argmax(optics_index == position))
+            box_size = read_stack_header(stacks[stack_index[first]]).nx
+        filled.append(replace(group, box_size=box_size))
+    return tuple(filled)

@@ -1,0 +1,201 @@
+"""Poses in a particle STAR file, changed in place: every other byte of the file stays.
+
+The file is not parsed and written anew. Only the cells of the angles and origins are exchanged,
+so that blocks, columns, their order, comments and the format of all other values survive.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_ini3d._types import Float64
+from napari_ini3d.errors import StarError
+from napari_ini3d.geometry import flip_angles, rotate_poses
+from napari_ini3d.io.files import atomic_path
+from napari_ini3d.io.star.blocks import LoopBlock, find_loops, open_byte_range
+from napari_ini3d.io.star.columns import Columns, read_numbers
+from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
+from napari_ini3d.io.star.particles import find_particle_loop, read_tables
+
+if TYPE_CHECKING:
+    from napari_ini3d.symmetry import RigidMotion
+
+logger = logging.getLogger(__name__)
+
+NewColumns = Mapping[str, Float64]
+
+_ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+_ORIGINS = ("rlnOriginX", "rlnOriginY")
+_PRIOR = re.compile(r"rln(Angle|Origin)\w*Prior")
+_PIECE = re.compile(rb'\s+|"[^"]*"|\S+')
+
+
+def rotate_particles(source: Path | str, target: Path | str, alignment: RigidMotion) -> None:
+    """Write particles with their poses turned as their map is by an alignment.
+
+    Angles and origins (in Å, or in pixels as RELION 3.0 has them) of all rows are changed, and
+    nothing else. Rows of all classes are turned: the maps of other classes, turned alike, still
+    belong to their particles. Where the file has no origins, they are added.
+
+    Parameters
+    ----------
+    source : Path or str
+        STAR file of particles with the poses of a 3D reconstruction.
+    target : Path or str
+        STAR file to write, whole or not at all.
+    alignment : RigidMotion
+        Such as a `SymmetryAlignment`.
+
+    Raises
+    ------
+    StarError
+        If the source cannot be read, has no angles, or describes 3D particles.
+    RunFolderError
+        If the target cannot be written.
+    """
+
+    def turn(path: Path, optics: Columns | None, columns: Columns) -> NewColumns:
+        origins = _Origins.read(path, optics, columns)
+        angles, moved = rotate_poses(
+            _read_angles(path, columns), origins.angstrom, alignment.rotation, alignment.shift
+        )
+        return _angle_columns(angles) | origins.columns(moved)
+
+    _rewrite(Path(source), Path(target), turn)
+
+
+def flip_particles(source: Path | str, target: Path | str) -> None:
+    """Write particles with the angles that belong to the mirrored map (`mirror_map`).
+
+    Parameters
+    ----------
+    source : Path or str
+        STAR file of particles with the poses of a 3D reconstruction.
+    target : Path or str
+        STAR file to write, whole or not at all.
+
+    Raises
+    ------
+    StarError
+        If the source cannot be read, has no angles, or describes 3D particles.
+    RunFolderError
+        If the target cannot be written.
+    """
+
+    def flip(path: Path, _optics: Columns | None, columns: Columns) -> NewColumns:
+        return _angle_columns(flip_angles(_read_angles(path, columns)))
+
+    _rewrite(Path(source), Path(target), flip)
+
+
+class _Origins:
+    """The origins of a particle table in Å, and how they go back into its columns."""
+
+    def __init__(self, angstrom: Float64, units: dict[str, Float64]) -> None:
+        self.angstrom = angstrom  # (N, 2)
+        self._units = units  # suffix of the column -> (N,) Å per unit
+
+    @classmethod
+    def read(cls, path: Path, optics: Columns | None, columns: Columns) -> _Origins:
+        suffixes = [s for s in ("Angst", "") if f"{_ORIGINS[0]}{s}" in columns]
+        found = bool(suffixes)
+        suffixes = suffixes or (["Angst"] if optics is not None else [""])
+        n_rows = len(columns["rlnImageName"])
+        units = {"Angst": np.ones(n_rows)} if "Angst" in suffixes else {}
+        if "" in suffixes:
+            units[""] = _pixel_sizes(path, optics, columns)
+        if not found:
+            return cls(np.zeros((n_rows, 2)), units)
+        names = [f"{name}{suffixes[0]}" for name in _ORIGINS]
+        values = np.stack([read_numbers(path, columns, name) for name in names], axis=1)
+        return cls(values * units[suffixes[0]][:, None], units)
+
+    def columns(self, angstrom: Float64) -> dict[str, Float64]:
+        """Return new origins (N, 2) as columns, in the units that the table has."""
+        return {
+            f"{name}{suffix}": values / unit
+            for suffix, unit in self._units.items()
+            for name, values in zip(_ORIGINS, angstrom.T, strict=True)
+        }
+
+
+def _pixel_sizes(path: Path, optics: Columns | None, columns: Columns) -> Float64:
+    """Return Å per pixel of each particle."""
+    if optics is None:
+        optics, columns = convert_single_table(path, columns, ctf=False)
+    groups, index = read_optics_groups(path, optics, columns, ctf=False)
+    return np.array([group.pixel_size for group in groups])[index]
+
+
+def _read_angles(path: Path, columns: Columns) -> Float64:
+    missing = [name for name in _ANGLES if name not in columns]
+    if missing:
+        raise StarError(
+            f"{path}: data_particles has no {' and no '.join(missing)}; expected particles with "
+            "the poses of a 3D reconstruction, such as a run's last _data.star"
+        )
+    return np.stack([read_numbers(path, columns, name) for name in _ANGLES], axis=1)
+
+
+def _angle_columns(angles: Float64) -> dict[str, Float64]:
+    return dict(zip(_ANGLES, angles.T, strict=True))
+
+
+def _rewrite(
+    source: Path,
+    target: Path,
+    change: Callable[[Path, Columns | None, Columns], NewColumns],
+) -> None:
+    """Copy a STAR file with the columns that `change` returns in place of those it has."""
+    optics, columns = read_tables(source)
+    block = find_particle_loop(source, find_loops(source))
+    new = change(source, optics, columns)
+    _warn_of_priors(source, columns)
+    added = [name for name in new if name not in columns]
+    with atomic_path(target) as temporary, open(temporary, "wb") as file:
+        with open_byte_range(source, 0, block.start) as head:
+            shutil.copyfileobj(head, file)
+        for number, name in enumerate(added, len(block.columns) + 1):
+            file.write(f"_{name} #{number}\n".encode())
+        file.writelines(_changed_rows(source, block, new))
+        with open_byte_range(source, block.end, source.stat().st_size) as tail:
+            shutil.copyfileobj(tail, file)
+
+
+def _warn_of_priors(source: Path, columns: Columns) -> None:
+    stale = ", ".join(name for name in columns if _PRIOR.fullmatch(name))
+    if stale:
+        logger.warning("%s: %s left as before; they belong to the unmoved map", source, stale)
+
+
+def _changed_rows(source: Path, block: LoopBlock, new: NewColumns) -> Iterator[bytes]:
+    places = {name: place for place, name in enumerate(block.columns)}
+    order = sorted(new, key=lambda name: places.get(name, len(places)))
+    rounded = [np.round(new[name], 6) + 0.0 for name in order]  # + 0.0: no minus zero
+    where = [places[name] for name in order if name in places]
+    with open_byte_range(source, block.start, block.end) as rows:
+        for line, *values in zip(rows, *(column.tolist() for column in rounded), strict=True):
+            cells = [b"%.6f" % value for value in values]
+            yield _changed_row(line, where, cells)
+
+
+def _changed_row(line: bytes, where: list[int], cells: list[bytes]) -> bytes:
+    """Put the first cells in the place of values of a row, and the others at its end."""
+    body = line.rstrip()
+    pieces = _PIECE.findall(body)
+    values = [i for i, piece in enumerate(pieces) if not piece.isspace()]
+    for place, cell in zip(where, cells, strict=False):
+        at = values[place]
+        spare = len(pieces[at]) - len(cell)
+        pieces[at] = cell
+        if at and not pieces[at - 1].strip(b" "):  # what is right-aligned stays so
+            pieces[at - 1] = b" " * max(1, len(pieces[at - 1]) + spare)
+    extra = b"".join(b" " + cell for cell in cells[len(where) :])
+    return b"".join(pieces) + extra + line[len(body) :]

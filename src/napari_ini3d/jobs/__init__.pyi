@@ -1,0 +1,2 @@
+from .run import resume_run as resume_run, start_run as start_run
+from .symmetry import check_symmetry as check_symmetry

@@ -1,0 +1,132 @@
+"""What follows a run: its symmetry is found, aligned, imposed and judged."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.fourier import resize_map
+from napari_ini3d.geometry import PointGroup
+from napari_ini3d.io import Map, read_map, rotate_particles, write_map
+from napari_ini3d.report import draw_report, draw_validation, save_png
+from napari_ini3d.runs import RunFolder, SymmetryFiles
+from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
+from napari_ini3d.symmetry import (
+    align_symmetry,
+    alignment_values,
+    detect_symmetry,
+    report_values,
+    validate_symmetry,
+    validation_values,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def check_symmetry(settings: InitialModelSettings) -> None:
+    """Refuse a symmetry that cannot be sought or imposed.
+
+    Raises
+    ------
+    SymmetryError
+        If the point group is unknown.
+    SettingsError
+        If it is to be detected and imposed at once.
+    """
+    if settings.symmetry.lower() != AUTO_SYMMETRY:
+        PointGroup.parse(settings.symmetry)
+    elif settings.symmetry_during_run:
+        raise SettingsError(
+            "symmetry is auto, which is detected in the finished map, but symmetry_during_run is "
+            "on; give the point group, or leave symmetry_during_run off"
+        )
+
+
+def apply_symmetry(
+    folder: RunFolder,
+    settings: InitialModelSettings,
+    iteration: int,
+    *,
+    working_box: int | None = None,
+) -> None:
+    """Align the map of a finished C1 run to the group asked for, impose it, and judge.
+
+    Writes the aligned and the symmetrised map, the particles of the last iteration turned with
+    them, `symmetry.json` and a picture. Where the group does not hold, all this is written too,
+    with a warning: it was asked for, and the C1 map stays as it is. What cannot be done is told in
+    the log, and does not make the run fail.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Whose result is written.
+    settings : InitialModelSettings
+    iteration : int
+        The last one, whose particles were written.
+    working_box : int, optional
+        Voxels per side in which the map was made and is looked at; left out, those it has. What
+        is written has the box of the result.
+    """
+    files = SymmetryFiles(folder)
+    files.clear()
+    if settings.symmetry_during_run or settings.symmetry.upper() == "C1":
+        return
+    try:
+        _finish(files, settings.symmetry, iteration, working_box)
+    except Ini3dError as error:
+        logger.warning("the symmetry of the map could not be looked at: %s", error)
+
+
+def _finish(files: SymmetryFiles, asked: str, iteration: int, working_box: int | None) -> None:
+    found = read_map(files.folder.map_path)
+    box_size = len(found.data)
+    found = _resampled(found, working_box or box_size)
+    facts: dict[str, Any] = {"asked": asked}
+    group = asked
+    if asked.lower() == AUTO_SYMMETRY:
+        report = detect_symmetry(found.data, voxel_size=found.voxel_size)
+        facts |= {"group": report.group, "detected": report_values(report)}
+        facts |= {"verdict": report.verdict, "holds": report.group != "C1"}
+        logger.info("symmetry: %s", report.verdict)
+        group = report.group
+        if group == "C1":
+            files.write_facts(facts)
+            save_png(draw_report(report, found.data), files.picture_path)
+            return
+    files.write_facts(facts | _align_and_impose(files, found, group, iteration, box_size))
+
+
+def _resampled(map_: Map, box_size: int) -> Map:
+    """Return a map with other voxels over the same width."""
+    voxel_size = map_.voxel_size * len(map_.data) / box_size
+    return Map(resize_map(map_.data, box_size), voxel_size, map_.origin)
+
+
+def _align_and_impose(
+    files: SymmetryFiles, found: Map, group: str, iteration: int, box_size: int
+) -> dict[str, Any]:
+    """Write the maps, in a box of their own, particles and picture of a group.
+
+    Returns what was found.
+    """
+    alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size)
+    aligned = alignment.apply(found.data)
+    judgement = validate_symmetry(aligned, group, voxel_size=found.voxel_size)
+    for path, data in ((files.aligned_path, aligned), (files.symmetrised_path, judgement.imposed)):
+        written = _resampled(Map(data, found.voxel_size, found.origin), box_size)
+        write_map(path, written.data, written.voxel_size)
+    particles = files.folder.iteration_path(iteration, "data.star")
+    rotate_particles(particles, files.particles_path, alignment)
+    save_png(draw_validation(judgement, aligned), files.picture_path)
+    logger.log(logging.INFO if judgement.holds else logging.WARNING, "symmetry: %s",
+               judgement.verdict)  # fmt: skip
+    for warning in alignment.warnings:
+        logger.warning("%s", warning)
+    return {
+        "group": alignment.group,
+        "verdict": judgement.verdict,
+        "holds": judgement.holds,
+        "alignment": alignment_values(alignment),
+        "judgement": validation_values(judgement),
+    }

@@ -1,0 +1,10 @@
+from .backend import (
+    available_threads as available_threads,
+    check_device as check_device,
+    choose_backend as choose_backend,
+    list_gpus as list_gpus,
+)
+from .cuda_kernels import scaled_product as scaled_product
+from .numba_jit import jit as jit
+from .points import compare_copies as compare_copies, read_points as read_points
+from .types import Backend as Backend, GpuInfo as GpuInfo

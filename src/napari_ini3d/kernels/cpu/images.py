@@ -1,0 +1,25 @@
+"""What is done to images before they are compared, for the CPU, compiled by Numba."""
+
+from __future__ import annotations
+
+from napari_ini3d._types import Float32, Int32
+from napari_ini3d.kernels.numba_jit import jit
+
+
+@jit
+def shift_images(images: Float32, by: Int32, out: Float32) -> None:
+    """Fill `out` with images moved by whole pixels; what leaves on one side comes in on the other.
+
+    Parameters
+    ----------
+    images, out : (B, n, n) float32
+    by : (B, 2) int32
+        (x, y).
+    """
+    n = images.shape[1]
+    for b in range(images.shape[0]):
+        right = by[b, 0] % n
+        for row in range(n):
+            source, target = images[b, row], out[b, (row + by[b, 1]) % n]
+            target[right:] = source[: n - right]
+            target[:right] = source[n - right :]

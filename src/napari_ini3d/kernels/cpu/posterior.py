@@ -1,0 +1,225 @@
+"""Scores turned into weights, and the heaviest found, for the CPU.
+
+Loops are compiled by Numba; what arrays do as well is left to NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from napari_ini3d._types import Complex64, Float32, Float64, Int32
+from napari_ini3d.kernels.numba_jit import jit
+
+_LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no -inf
+
+
+# Loops over floats that run into one largest value, or whose input is also their output, are not
+# turned into vector instructions: hence the integers and the buffers.
+
+
+@jit
+def _largest(values: Float32) -> np.float32:
+    """Return the largest value, by comparing the bits as integers of the same order."""
+    bits = values.view(np.int32)
+    top = np.int32(-0x80000000)
+    for j in range(bits.shape[0]):
+        top = max(top, bits[j] ^ ((bits[j] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+    found = np.array([top ^ ((top >> np.int32(31)) & np.int32(0x7FFFFFFF))], np.int32)
+    largest: np.float32 = found.view(np.float32)[0]
+    return largest
+
+
+@jit
+def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
+    """Write e^x for x <= 0 to `out`, another array, 0 below -20; relative error 1e-6.
+
+    2^f on [-1/2, 1/2] is a Taylor polynomial, 2^i is set through the exponent's bits, so that
+    the loop vectorises (a call of exp does not).
+    """
+    power = bits.view(np.float32)
+    for j in range(x.shape[0]):
+        y = max(x[j], np.float32(-80.0)) * np.float32(1.4426950408889634)
+        i = np.int32(y - np.float32(0.5))  # the nearest: y <= 0, and numbers are cut towards 0
+        f = y - np.float32(i)
+        bits[j] = (i + np.int32(127)) << np.int32(23)
+        p = np.float32(1.5403530e-4)
+        p = p * f + np.float32(1.3333558e-3)
+        p = p * f + np.float32(9.6181291e-3)
+        p = p * f + np.float32(5.5504109e-2)
+        p = p * f + np.float32(2.4022651e-1)
+        p = p * f + np.float32(6.9314718e-1)
+        out[j] = p * f + np.float32(1.0)
+    for j in range(x.shape[0]):
+        out[j] = out[j] * power[j] if x[j] > np.float32(-20.0) else np.float32(0.0)
+
+
+@jit
+def dense_posterior(scores: Float32, norm: Float32, log_prior: Float32, summary: Float64) -> None:
+    """Turn scores into posterior weights, in place.
+
+    Parameters
+    ----------
+    scores : (B, S, R) float32
+        Cross terms in; weights that sum to 1 for each image out.
+    norm : (B, R) float32
+        Half the power of each reference as the image sees it, to be subtracted.
+    log_prior : (B, S, K) float32
+        For each shift and class; R is K equal blocks.
+    summary : (B, 4) float64
+        Filled with the log evidence, the largest weight, its rotation and its shift.
+    """
+    n_images, n_shifts, n_rotations = scores.shape
+    block = n_rotations // log_prior.shape[2]
+    bits = np.empty(n_rotations, np.int32)
+    buffer = np.empty(n_rotations, np.float32)
+    row_max = np.empty(n_shifts, np.float32)
+    for b in range(n_images):
+        power = norm[b]
+        best = _LOWEST
+        best_s = 0
+        for s in range(n_shifts):
+            row = scores[b, s]
+            for r in range(n_rotations):
+                row[r] -= power[r]
+            row_max[s] = _LOWEST
+            for k in range(log_prior.shape[2]):
+                of_class = _largest(row[k * block : (k + 1) * block]) + log_prior[b, s, k]
+                row_max[s] = max(row_max[s], of_class)
+            if row_max[s] > best:
+                best, best_s = row_max[s], s
+        total = np.float64(0.0)
+        for s in range(n_shifts):
+            row = scores[b, s]
+            if row_max[s] < best - 20:
+                row[:] = 0
+                continue
+            for k in range(log_prior.shape[2]):
+                offset = log_prior[b, s, k] - best
+                for r in range(k * block, (k + 1) * block):
+                    buffer[r] = min(row[r] + offset, np.float32(0))
+            _exp_row(buffer, bits, row)
+            part = np.float32(0.0)
+            for r in range(n_rotations):
+                part += row[r]
+            total += part
+        largest = _largest(scores[b, best_s])
+        best_r = 0
+        while scores[b, best_s, best_r] < largest:
+            best_r += 1
+        scale = np.float32(1.0 / total)
+        for s in range(n_shifts):
+            if row_max[s] >= best - 20:
+                row = scores[b, s]
+                for r in range(n_rotations):
+                    row[r] *= scale
+        summary[b, 0] = best + math.log(total)
+        summary[b, 1] = 1.0 / total
+        summary[b, 2] = best_r
+        summary[b, 3] = best_s
+
+
+@jit
+def significant_rotations(
+    weights: Float32, share: float, most: int, rotation: Int32, shift: Int32, count: Int32
+) -> None:
+    """Find, for each image, the rotations that may hold its pose.
+
+    Kept are those whose weight, summed over the shifts, is at least `share` of the largest;
+    of more than `most`, the `most` largest.
+
+    Parameters
+    ----------
+    weights : (B, S, R) float32
+    share : float
+    most : int
+    rotation, shift : (B, most) int32
+        Filled with the rotations, largest weight first, and the best shift of each.
+    count : (B,) int32
+        Filled with the number kept.
+    """
+    n_images, n_shifts, n_rotations = weights.shape
+    marginal = np.empty(n_rotations, np.float32)
+    for b in range(n_images):
+        marginal[:] = 0
+        for s in range(n_shifts):
+            for r in range(n_rotations):
+                marginal[r] += weights[b, s, r]
+        floor = marginal.max() * np.float32(share)
+        kept = np.nonzero(marginal >= floor)[0]
+        order = np.argsort(-marginal[kept], kind="mergesort")
+        count[b] = min(most, kept.shape[0])
+        for j in range(count[b]):
+            r = kept[order[j]]
+            best = 0
+            for s in range(1, n_shifts):
+                if weights[b, s, r] > weights[b, best, r]:
+                    best = s
+            rotation[b, j], shift[b, j] = r, best
+
+
+def conjugate_products(
+    slices: Complex64,
+    row_slice: Int32,
+    row_image: Int32,
+    row_shift: Int32,
+    images: Complex64,
+    shift_phase: Complex64,
+    ctf2: Float32,
+    out: Complex64,
+    norm: Float32,
+) -> None:
+    """Multiply images by the conjugate slices they are compared with.
+
+    Parameters
+    ----------
+    slices : (R, P) complex64
+    row_slice, row_image, row_shift : (N,) int32
+        Slice, image and coarse shift of each row; fast where rows of one image and shift follow
+        each other.
+    images : (B, P) complex64
+        CTF · X / σ².
+    shift_phase : (S, P) complex64
+    ctf2 : (B, P) float32
+        CTF² / σ².
+    out : (N, P) complex64
+        Filled with image · phase · conj(slice).
+    norm : (N,) float32
+        Filled with half the sum of ctf2 |slice|².
+    """
+    parts = (array.view(np.float32) for array in (slices, images, shift_phase, out))
+    _conjugate_products(*parts, row_slice, row_image, row_shift, ctf2, norm)
+
+
+@jit
+def _conjugate_products(
+    slices: Float32,
+    images: Float32,
+    shift_phase: Float32,
+    out: Float32,
+    row_slice: Int32,
+    row_image: Int32,
+    row_shift: Int32,
+    ctf2: Float32,
+    norm: Float32,
+) -> None:
+    # real arithmetic in short loops is what becomes vector instructions
+    n_components = ctf2.shape[1]
+    real, imag = np.empty(n_components, np.float32), np.empty(n_components, np.float32)
+    image, shift = np.int32(-1), np.int32(-1)
+    for n in range(row_slice.shape[0]):
+        if row_image[n] != image or row_shift[n] != shift:
+            image, shift = row_image[n], row_shift[n]
+            x, t = images[image], shift_phase[shift]
+            for p in range(n_components):
+                real[p] = x[2 * p] * t[2 * p] - x[2 * p + 1] * t[2 * p + 1]
+                imag[p] = x[2 * p] * t[2 * p + 1] + x[2 * p + 1] * t[2 * p]
+        a, c, o = slices[row_slice[n]], ctf2[image], out[n]
+        for p in range(n_components):
+            o[2 * p] = real[p] * a[2 * p] + imag[p] * a[2 * p + 1]
+            o[2 * p + 1] = imag[p] * a[2 * p] - real[p] * a[2 * p + 1]
+        total = np.float32(0.0)
+        for p in range(n_components):
+            total += c[p] * (a[2 * p] * a[2 * p] + a[2 * p + 1] * a[2 * p + 1])
+        norm[n] = np.float32(0.5) * total

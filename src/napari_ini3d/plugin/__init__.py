@@ -1,0 +1,5 @@
+"""The napari plugin; everything that knows Qt, magicgui and napari."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

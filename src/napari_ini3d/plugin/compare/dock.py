@@ -1,0 +1,308 @@
+"""The dock *Compare maps*: one map laid upon another, side by side, as a curve and in numbers."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+import numpy as np
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+from scipy.spatial.transform import Rotation
+
+from napari_ini3d.comparison import MapComparison, compare_maps
+from napari_ini3d.errors import Ini3dError, MapError
+from napari_ini3d.plugin import density_scale_of
+from napari_ini3d.plugin.compare.fsc_plot import FscPlot
+from napari_ini3d.plugin.compare.side_by_side import IMPOSED_COLOUR, SideBySide
+from napari_ini3d.plugin.compare.slices import SlicedMap, SlicesView
+from napari_ini3d.plugin.symmetry import add_beside, tip, words
+from napari_ini3d.plugin.viewer import (
+    LayerChoice,
+    Motion,
+    Origin,
+    Task,
+    TaskRunner,
+    level_in_sigma,
+    origin_of,
+    remember,
+    set_level_in_sigma,
+    share_place,
+    unwrap_proxy,
+    voxel_size_of,
+)
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+_WIDTH, _HEIGHT = 400, 640
+_VOXEL_TOLERANCE = 0.01
+_AUTOMATIC = "auto (0.9 of the box)"
+
+
+class CompareWidget(QWidget):
+    """Compares two maps of the viewer.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        real: Any = unwrap_proxy(napari_viewer)
+        self._viewer = ref(real)
+        self.tasks = TaskRunner(self)
+        self.comparison = SideBySide.of(napari_viewer)
+        self.first = LayerChoice(self._viewer)
+        self.second = LayerChoice(self._viewer)
+        self.register = QCheckBox("Lay the second upon the first")
+        self.diameter = QDoubleSpinBox()
+        self.compare = QPushButton("Compare")
+        self.cancel = QPushButton("Cancel")
+        self.bar = QProgressBar()
+        self.numbers = words()
+        self.beside = QPushButton("Side by side")
+        self.plot = FscPlot()
+        self.slices = SlicesView()
+        self._shown: tuple[ReferenceType[Any], ReferenceType[Any]] | None = None
+        self._told = ""
+        self._choose_two()
+        self._lay_out()
+        self._connect(real)
+        self.refresh()
+
+    def showEvent(self, event: object) -> None:
+        """Share the place of the plugin's docks."""
+        super().showEvent(event)
+        share_place(self)
+
+    def sizeHint(self) -> QSize:
+        """Return a width that leaves the picture room on a small screen."""
+        return QSize(_WIDTH, _HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the width below which controls are cut off, whatever dock was there before."""
+        return QSize(_WIDTH, super().minimumSizeHint().height())
+
+    def refresh(self, *_: object) -> None:
+        """Enable what can be done now, and say what is going on."""
+        first, second = self.first.layer, self.second.layer
+        ready = first is not None and second is not None and first is not second
+        self.compare.setEnabled(ready and not self.tasks.busy)
+        self.cancel.setEnabled(self.tasks.busy)
+        self.beside.setEnabled(self._shown is not None)
+        self.beside.setChecked(self.comparison.active)
+        self.bar.setValue(round(100 * self.tasks.share))
+        hint = "" if ready else "Open two maps, and choose them above."
+        self.numbers.setText(self.tasks.text or self._told or hint)
+
+    def _on_compare(self) -> None:
+        first, second, viewer = self.first.layer, self.second.layer, self._viewer()
+        if first is None or second is None or viewer is None:
+            return
+        try:
+            voxel_size = _common_voxel_size(first, second)
+            volumes = [origin_of(viewer, layer).result for layer in (first, second)]
+        except Ini3dError as error:
+            show_error(str(error))
+            return
+        align, diameter = self.register.isChecked(), self.diameter.value() or None
+
+        def work(task: Task) -> MapComparison:
+            task.step("Laying one upon the other" if align else "Comparing")
+            return compare_maps(
+                *volumes, voxel_size=voxel_size, mask_diameter=diameter, align=align
+            )
+
+        self._shown, self._told = None, ""
+        then = functools.partial(self._show, ref(first), ref(second))
+        self.tasks.start(Task("Comparing the maps"), work, then)
+
+    def _show(
+        self, first: ReferenceType[Image], second: ReferenceType[Image], found: MapComparison
+    ) -> None:
+        viewer, a, b = self._viewer(), first(), second()
+        if viewer is None:
+            return
+        if a is None or b is None or a not in viewer.layers or b not in viewer.layers:
+            show_warning("A map was removed while it was compared; the result is not shown.")
+            return
+        self.comparison.leave()
+        self._told = "\n".join(describe(found))
+        curves = {"laid upon each other": found.fsc, "as they stand": found.fsc_as_is}
+        if found.registration is None:
+            curves = {"as they stand": found.fsc_as_is}
+        self.plot.show_curves(found.frequency, curves)
+        volume = origin_of(viewer, a).result
+        self.slices.show_maps([_sliced(a.name, volume), _sliced(b.name, found.aligned)], (0, 0, 1))
+        moved = b if found.registration is None else _add_registered(viewer, a, b, found)
+        self._shown = (ref(a), ref(moved))
+        self._compare(wanted=True)
+
+    def _compare(self, wanted: bool) -> None:
+        """Show the two maps side by side, or what was there before."""
+        self.comparison.leave()
+        viewer = self._viewer()
+        if not wanted or self._shown is None or viewer is None:
+            return
+        layers = [layer for layer in (r() for r in self._shown) if layer in viewer.layers]
+        if len(layers) < 2:
+            show_error("One of the maps was removed; press Compare again.")
+            return
+        self.comparison.show(layers, [None, None], link="sigma")
+
+    def _on_removed(self, _event: Any) -> None:
+        viewer = self._viewer()
+        if self._shown is None or viewer is None:
+            return
+        if any(layer() not in viewer.layers for layer in self._shown):
+            self._shown, self._told = None, ""
+            self.refresh()
+
+    def _choose_two(self) -> None:
+        """Begin with the two newest maps, the older one as reference."""
+        if self.first.count() > 1:
+            self.first.setCurrentIndex(1)
+
+    def _on_list(self) -> None:
+        """Take a second map as soon as there is one."""
+        if self.first.layer is self.second.layer and self.first.count() > 1:
+            self.first.setCurrentIndex(1 if self.second.currentIndex() == 0 else 0)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        self.register.setChecked(True)
+        self.diameter.setRange(0, 99999)
+        self.diameter.setDecimals(0)
+        self.diameter.setSingleStep(10)
+        self.diameter.setSuffix(" Å")
+        self.diameter.setSpecialValueText(_AUTOMATIC)
+        self.beside.setCheckable(True)
+        self.bar.setRange(0, 100)
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(10)
+        form = QFormLayout()
+        form.addRow("First map", self.first)
+        form.addRow("Second map", self.second)
+        form.addRow("Mask diameter", self.diameter)
+        form.addRow(self.register)
+        buttons = QHBoxLayout()
+        for widget in (self.compare, self.beside, self.cancel):
+            buttons.addWidget(widget)
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.addLayout(form)
+        column.addLayout(buttons)
+        for part in (self.bar, self.numbers, self.plot, self.slices):
+            column.addWidget(part)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidget(page)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 2, 2, 2)
+        layout.addWidget(area)
+        self._explain()
+
+    def _explain(self) -> None:
+        tip(self.register, "Find the rotation, shift and hand that lay the second map upon the "
+            "first, and show it so as a layer of its own. Without, they are compared as they "
+            "stand.")  # fmt: skip
+        tip(self.diameter, "Of the sphere within which the maps are compared.")
+        tip(self.beside, "Show both in linked cells at the same level in standard deviations. "
+            "Press again to go back to what was shown before.")  # fmt: skip
+        tip(self.cancel, "Give up what is going on; its result is thrown away.")
+
+    def _connect(self, viewer: Any) -> None:
+        self.compare.clicked.connect(self._on_compare)
+        self.cancel.clicked.connect(self.tasks.cancel)
+        self.beside.clicked.connect(self._compare)
+        self.first.chosen.connect(self.refresh)
+        self.second.chosen.connect(self.refresh)
+        self.second.offered.connect(self._on_list)  # the last of the two to be filled
+        self.tasks.changed.connect(self.refresh)
+        self.comparison.changed.connect(self.refresh)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.events.theme.connect(self._on_theme)
+        self.plot.take_theme(viewer.theme)
+        callbacks = (self._on_removed, self._on_theme)
+        self.destroyed.connect(functools.partial(_let_go, self._viewer, *callbacks))
+
+    def _on_theme(self, event: Any) -> None:
+        self.plot.take_theme(event.value)
+
+
+def describe(found: MapComparison) -> list[str]:
+    """Return what a comparison says, line by line."""
+    lines = [
+        f"FSC 0.5 at {found.resolution_half:.1f} Å, 0.143 at {found.resolution_0143:.1f} Å",
+        f"Correlation inside the mask: {found.correlation:.3f}",
+    ]
+    laid = found.registration
+    if laid is None:
+        return lines
+    angle = np.rad2deg(Rotation.from_matrix(laid.rotation).magnitude())
+    shift = float(np.linalg.norm(laid.shift)) * found.voxel_size
+    hand = "⚠ The hands differ: the second was mirrored." if laid.mirrored else "Same hand."
+    return [*lines, f"The second was turned by {angle:.1f}° and shifted by {shift:.1f} Å.", hand]
+
+
+def _common_voxel_size(first: Image, second: Image) -> float:
+    """Return the voxel size of two maps (Å).
+
+    Raises
+    ------
+    MapError
+        Where their boxes or voxel sizes differ.
+    """
+    sizes = [voxel_size_of(layer) for layer in (first, second)]
+    sides = [layer.data.shape[-1] for layer in (first, second)]
+    if sides[0] == sides[1] and abs(sizes[0] / sizes[1] - 1) <= _VOXEL_TOLERANCE:
+        return sizes[0]
+    boxes = " and ".join(
+        f"{layer.name}: {side} voxels of {size:g} Å"
+        for layer, side, size in zip((first, second), sides, sizes, strict=True)
+    )
+    raise MapError(
+        f"the maps differ in box or voxel size ({boxes}); expected the same; bring one to the "
+        "other's first, for instance with relion_image_handler --rescale_angpix and --new_box"
+    )
+
+
+def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparison) -> Image:
+    """Show the second map where it lies upon the first, at its level in standard deviations."""
+    origin = Origin(found.aligned, False, Motion.none(), found.aligned)
+    key = f"{second.unique_id} on {first.unique_id}"
+    name = f"{second.name} on {first.name}"
+    layer = add_beside(viewer, first, origin, name, key=key, colormap=IMPOSED_COLOUR)
+    remember(layer, density_scale=density_scale_of(second.metadata))  # its values are the second's
+    set_level_in_sigma(layer, level_in_sigma(first))
+    return layer
+
+
+def _sliced(name: str, volume: Any) -> SlicedMap:
+    return SlicedMap(name, volume, (float(volume.min()), float(volume.max())))
+
+
+def _let_go(viewer: ReferenceType[Any], on_removed: Any, on_theme: Any, *_: object) -> None:
+    """Take a dock that is no more off the viewer's events."""
+    real = viewer()
+    if real is not None:
+        real.layers.events.removed.disconnect(on_removed)
+        real.events.theme.disconnect(on_theme)

@@ -1,0 +1,196 @@
+"""Cells of napari's grid: which layers are in each, and how the viewer was before.
+
+Napari gives every cell as many layers, in the order of its list, and draws no cell in which all
+layers are hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import ReferenceType, ref
+
+import numpy as np
+from napari.layers import Image, Layer
+
+from napari_ini3d.plugin import surface_contrast
+from napari_ini3d.plugin.viewer import (
+    LETTER_REACH,
+    MapAxes,
+    centre_camera,
+    known,
+    particle_radius,
+    parts_of,
+    remember,
+    show_frame,
+    show_map,
+    show_symmetry_axes,
+)
+
+_DIFFERENCE_COLOURS = {"+": "#e69f00", "−": "#0072b2"}  # of the map from the imposed one
+_ROOM = 2.2  # of a cell, for what reaches 1 to either side
+_DIFFERENCE_LEVEL = 0.4  # of the level of the maps
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A map of differences to be shown in a cell of its own.
+
+    Attributes
+    ----------
+    volume : (n, n, n)
+        First map minus second.
+    voxel_size : float
+        Å.
+    """
+
+    volume: Any
+    voxel_size: float
+
+
+@dataclass
+class ViewerState:
+    """How a viewer was."""
+
+    order: list[ReferenceType[Layer]]
+    visible: list[tuple[ReferenceType[Layer], bool]]
+    named: list[tuple[ReferenceType[Layer], bool]]
+    selected: list[ReferenceType[Layer]]
+    grid: dict[str, Any]
+    camera: dict[str, Any]
+
+
+def draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
+    """Show X, Y and Z, and symmetry axes, at a map; in place of those that were shown there."""
+    for other in parts_of(viewer, layer):
+        viewer.layers.remove(other)
+    radius = particle_radius(viewer, layer)
+    drawn = show_frame(viewer, layer, radius)
+    if found is not None:
+        drawn += show_symmetry_axes(viewer, layer, found, radius)
+    return drawn
+
+
+def pad_cells(viewer: Any, cells: list[list[Layer]], stride: int) -> None:
+    """Fill cells up with hidden layers, since napari gives every cell as many layers."""
+    taken = {id(layer) for cell in cells for layer in cell}
+    spare = [layer for layer in viewer.layers if id(layer) not in taken]
+    for cell in cells:
+        while len(cell) < stride:
+            cell.append(spare.pop() if spare else _empty(viewer))
+
+
+def _empty(viewer: Any) -> Layer:
+    layer = viewer.add_points(ndim=3, name="(empty)", units=("angstrom",) * 3, visible=False)
+    remember(layer, comparison=True)
+    return layer
+
+
+def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Layer]:
+    """Show where one map is denser, and where the other is, as two surfaces."""
+    shown = []
+    level = abs(float(like.iso_threshold)) * _DIFFERENCE_LEVEL
+    for sign, (word, colour) in zip((1, -1), _DIFFERENCE_COLOURS.items(), strict=True):
+        layer = show_map(
+            viewer,
+            sign * difference.volume,
+            difference.voxel_size,
+            f"difference ({word})",
+            colormap=colour,
+            metadata={"comparison": True},
+        )
+        layer.iso_threshold = level
+        layer.contrast_limits_range = layer.contrast_limits = surface_contrast(level)
+        layer.affine = like.affine
+        shown.append(layer)
+    return shown
+
+
+def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) -> None:
+    """Put the cells first in the list, as napari's grid counts, and hide all else."""
+    wanted = [layer for cell in cells for layer in cell]
+    shown = {id(layer) for layer in wanted}
+    padding = {id(layer) for layer in wanted if not _takes_part(layer, cells)}
+    for place, layer in enumerate(wanted):
+        viewer.layers.move(viewer.layers.index(layer), place)
+    for layer in viewer.layers:
+        layer.visible = id(layer) in shown and id(layer) not in padding
+    for cell in cells:
+        cell[0].name_overlay.visible = True
+    viewer.layers.selection = [cells[0][0]]  # whose level is that of all
+    grid = viewer.canvas.grid
+    grid.stride = stride
+    grid.shape = grid_shape(len(cells), viewer.canvas.size)
+    grid.spacing = 4.0
+    grid.enabled = True
+    viewer.dims.ndisplay = 3
+    _fit(viewer, cells)
+
+
+def _fit(viewer: Any, cells: Sequence[Sequence[Layer]]) -> None:
+    """Let the axes of the largest particle fill a cell; the view keeps its direction."""
+    rows, columns = viewer.canvas.grid.actual_shape(viewer.layers)
+    height, width = viewer.canvas.size
+    maps = [cell[0] for cell in cells if parts_of(viewer, cell[0])]
+    reach = max(particle_radius(viewer, layer) * float(np.max(layer.scale[-3:])) for layer in maps)
+    viewer.scene.camera.zoom = min(height / rows, width / columns) / (_ROOM * LETTER_REACH * reach)
+    centre_camera(viewer)
+
+
+def grid_shape(count: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of the grid whose cells are largest.
+
+    Parameters
+    ----------
+    count : int
+        Of cells.
+    size : (int, int)
+        Height and width of the canvas.
+    """
+    shapes = [(rows, -(-count // rows)) for rows in range(1, count + 1)]
+    return max(shapes, key=lambda shape: min(size[0] / shape[0], size[1] / shape[1]))
+
+
+def _takes_part(layer: Layer, cells: Sequence[Sequence[Layer]]) -> bool:
+    return (
+        any(layer is cell[0] for cell in cells)
+        or known(layer, "kind") == "axes"
+        or bool(known(layer, "comparison") and isinstance(layer, Image))
+    )
+
+
+def remember_viewer(viewer: Any) -> ViewerState:
+    """Return how a viewer is."""
+    grid, camera = viewer.canvas.grid, viewer.scene.camera
+    return ViewerState(
+        order=[ref(layer) for layer in viewer.layers],
+        visible=[(ref(layer), layer.visible) for layer in viewer.layers],
+        named=[(ref(layer), layer.name_overlay.visible) for layer in viewer.layers],
+        selected=[ref(layer) for layer in viewer.layers.selection],
+        grid={name: getattr(grid, name) for name in ("stride", "shape", "spacing", "enabled")},
+        camera={name: getattr(camera, name) for name in ("zoom", "center")}
+        | {"ndisplay": viewer.dims.ndisplay},
+    )
+
+
+def restore_viewer(viewer: Any, before: ViewerState) -> None:
+    """Make a viewer as it was, with the layers of then that are still there."""
+    for name, value in before.grid.items():
+        setattr(viewer.canvas.grid, name, value)
+    layers = [layer for layer in (r() for r in before.order) if layer in viewer.layers]
+    for place, layer in enumerate(layers):
+        viewer.layers.move(viewer.layers.index(layer), place)
+    for reference, visible in before.visible:
+        layer = reference()
+        if layer is not None:
+            layer.visible = visible
+    for reference, named in before.named:
+        layer = reference()
+        if layer is not None:
+            layer.name_overlay.visible = named
+    kept = (reference() for reference in before.selected)
+    viewer.layers.selection = [layer for layer in kept if layer in viewer.layers]
+    viewer.dims.ndisplay = before.camera["ndisplay"]
+    viewer.scene.camera.zoom = before.camera["zoom"]
+    viewer.scene.camera.center = before.camera["center"]

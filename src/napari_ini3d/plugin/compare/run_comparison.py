@@ -1,0 +1,73 @@
+"""The maps of two runs, compared in the dock *Compare maps*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ini3d.io import read_map
+from napari_ini3d.plugin.viewer import show_map
+from napari_ini3d.runs import RunFolder, choose_class
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+    from napari_ini3d.plugin.compare.dock import CompareWidget
+
+_PLUGIN, _DOCK = "napari-ini3d", "Compare maps"
+
+
+def compare_runs(viewer: napari.Viewer, first: Path, second: Path) -> CompareWidget:
+    """Show the maps of two runs, and compare them in the dock, which is opened where it is not.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    first, second : Path
+        Folders of the runs; the map of the second is laid upon that of the first.
+
+    Raises
+    ------
+    RunFolderError
+        If a folder holds no run, or a run without a map.
+    MapError
+        If a map cannot be read.
+    """
+    layers = [_show_result(viewer, RunFolder.open(folder)) for folder in (first, second)]
+    widget: Any
+    dock, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK, tabify=True)
+    dock.show()
+    dock.raise_()  # it may be open behind another
+    widget.first.choose(layers[0])
+    widget.second.choose(layers[1])
+    widget.compare.click()
+    found: CompareWidget = widget
+    return found
+
+
+def result_path(folder: RunFolder) -> Path:
+    """Return the map of a run: its result, or that of the largest class so far.
+
+    Parameters
+    ----------
+    folder : RunFolder
+
+    Raises
+    ------
+    RunFolderError
+        If no map has been written yet.
+    """
+    if folder.map_path.is_file():
+        return folder.map_path
+    return choose_class(folder, "largest", lambda _: 0.0).map_path
+
+
+def _show_result(viewer: Any, folder: RunFolder) -> Image:
+    path = result_path(folder)
+    found = read_map(path)
+    known = {"path": str(path)}
+    name = f"{folder.path.name}, result"
+    return show_map(
+        viewer, found.data, found.voxel_size, name, key=str(path), metadata=known, scale=None
+    )

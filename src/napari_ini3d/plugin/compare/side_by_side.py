@@ -1,0 +1,269 @@
+"""Maps side by side: napari's grid with linked cameras, one level, and axes in every cell.
+
+Layers that have no part in it are hidden, and come back with everything else as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+from napari.layers import Image, Layer
+from qtpy.QtCore import QObject, Signal
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io import read_map
+from napari_ini3d.plugin import density_scale_of
+from napari_ini3d.plugin.compare.grid_view import (
+    Difference,
+    ViewerState,
+    add_difference,
+    arrange_cells,
+    draw_axes,
+    pad_cells,
+    remember_viewer,
+    restore_viewer,
+)
+from napari_ini3d.plugin.viewer import (
+    LINE_PARTS,
+    MapAxes,
+    hide_parts,
+    known,
+    level_in_sigma,
+    set_level_in_sigma,
+    show_map,
+    unwrap_proxy,
+)
+from napari_ini3d.runs import RunFolder, SymmetryFiles
+
+if TYPE_CHECKING:
+    import napari
+
+LevelLink = Literal["density", "sigma"]
+
+IMPOSED_COLOUR = "#56b4e9"
+
+
+class SideBySide(QObject):
+    """What a viewer shows side by side; one for each viewer.
+
+    A layer that comes or a compared one that goes ends it, so that nothing is hidden or mixed up
+    behind the user's back.
+
+    Signals
+    -------
+    changed
+        The comparison began or ended.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = ref(viewer)
+        self._before: ViewerState | None = None
+        self._maps: list[ReferenceType[Image]] = []
+        self._extra: list[ReferenceType[Layer]] = []
+        self._link: LevelLink = "density"
+        self._quiet = False
+
+    @classmethod
+    def of(cls, viewer: napari.Viewer) -> Self:
+        """Return that of a viewer; the same one each time."""
+        real = unwrap_proxy(viewer)
+        if real not in _shown:
+            _shown[real] = cls(real)
+        found: Self = _shown[real]
+        return found
+
+    @property
+    def active(self) -> bool:
+        """True while maps are shown side by side."""
+        return self._before is not None
+
+    @property
+    def maps(self) -> list[Image]:
+        """The maps that are compared, from the left."""
+        return [layer for layer in (r() for r in self._maps) if layer is not None]
+
+    def show(
+        self,
+        maps: Sequence[Image],
+        axes: Sequence[MapAxes | None],
+        *,
+        difference: Difference | None = None,
+        link: LevelLink = "density",
+    ) -> None:
+        """Show maps side by side.
+
+        Parameters
+        ----------
+        maps : sequence of Image
+            Layers of the viewer, from the left.
+        axes : sequence of MapAxes or None
+            Symmetry axes of each; X, Y and Z are shown in all cells.
+        difference : Difference, optional
+            Shown in a last cell.
+        link : {"density", "sigma"}
+            In what the levels of the isosurfaces are kept the same.
+        """
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        self.leave()
+        maps = [unwrap_proxy(layer) for layer in maps]
+        self._before = remember_viewer(viewer)
+        with self._undisturbed():
+            cells = [
+                [layer, *draw_axes(viewer, layer, found)]
+                for layer, found in zip(maps, axes, strict=True)
+            ]
+            stride = max(len(cell) for cell in cells)
+            pad_cells(viewer, cells, stride)
+            if difference is not None:
+                cells.append(add_difference(viewer, difference, maps[0]))
+            self._maps = [ref(layer) for layer in maps]
+            self._extra = [ref(x) for cell in cells for x in cell if known(x, "comparison")]
+            arrange_cells(viewer, cells, stride)
+        self._tie_levels(link)
+        self._listen(viewer)
+        self.changed.emit()
+
+    def leave(self) -> None:
+        """Show everything as it was before."""
+        viewer, before = self._viewer(), self._before
+        if viewer is None or before is None:
+            return
+        self._before = None
+        self._untie(viewer)
+        with self._undisturbed():
+            for layer in self.maps:
+                hide_parts(viewer, layer, LINE_PARTS)
+            for extra in self._extra:
+                layer = extra()
+                if layer is not None and layer in viewer.layers:
+                    viewer.layers.remove(layer)
+            restore_viewer(viewer, before)
+        self._maps, self._extra = [], []
+        self.changed.emit()
+
+    def _listen(self, viewer: Any) -> None:
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def _tie_levels(self, link: LevelLink) -> None:
+        self._link = link
+        layers = self.maps
+        if not layers:
+            return
+        for layer in layers:
+            layer.rendering = "iso"
+        self._pass_on(layers[0])
+        for layer in layers:
+            layer.events.iso_threshold.connect(self._on_level)
+
+    def _untie(self, viewer: Any) -> None:
+        viewer.layers.events.inserted.disconnect(self._on_inserted)
+        viewer.layers.events.removed.disconnect(self._on_removed)
+        for layer in self.maps:
+            layer.events.iso_threshold.disconnect(self._on_level)
+
+    def _on_level(self, event: Any) -> None:
+        if not self._quiet:
+            self._pass_on(event.source)
+
+    def _pass_on(self, source: Image) -> None:
+        """Give the level of one map to the others."""
+        with self._undisturbed():
+            sigma = level_in_sigma(source)
+            for layer in self.maps:
+                if layer is source:
+                    continue
+                if self._link == "sigma":
+                    set_level_in_sigma(layer, sigma)
+                    continue
+                _take_level(layer, source)
+
+    def _on_inserted(self, _event: Any) -> None:
+        if not self._quiet:
+            self.leave()
+
+    def _on_removed(self, event: Any) -> None:
+        gone = event.value
+        if not self._quiet and (gone in self.maps or known(gone, "of") is not None):
+            self.leave()
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+
+_shown: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _take_level(layer: Image, source: Image) -> None:
+    """Put the isosurface of a layer at the same density as that of another."""
+    factor = density_scale_of(layer.metadata) / density_scale_of(source.metadata)
+    layer.contrast_limits_range = [limit * factor for limit in source.contrast_limits_range]
+    layer.contrast_limits = [limit * factor for limit in source.contrast_limits]
+    layer.iso_threshold = source.iso_threshold * factor
+
+
+def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
+    """Show the map of a finished run, aligned, and with its point group imposed, side by side.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    run_folder : Path or str
+        Of a run that has found, or was given, a point group.
+
+    Raises
+    ------
+    RunFolderError
+        If there is no run, or no map with a group imposed.
+    MapError
+        If a map cannot be read.
+    """
+    viewer = unwrap_proxy(viewer)
+    folder = RunFolder.open(Path(run_folder))
+    files = SymmetryFiles(folder)
+    facts = files.read_facts()
+    paths = {
+        "": folder.map_path,
+        " aligned": files.aligned_path,
+        " imposed": files.symmetrised_path,
+    }
+    if facts is None or not all(path.is_file() for path in paths.values()):
+        found = "no symmetry was looked for" if facts is None else str(facts.get("verdict", ""))
+        raise RunFolderError(
+            f"{folder.path}: no map with a point group imposed ({found}); open the map and use "
+            "Detect, Align and Impose in the dock Symmetry"
+        )
+    group = str(facts["group"])
+    layers: list[Image] = []
+    for name, path in paths.items():
+        map_ = read_map(path)
+        colour = IMPOSED_COLOUR if name == " imposed" else "gray"
+        title = f"{folder.path.name}{name}" + (f", {group}" if name else "")
+        layers.append(
+            show_map(
+                viewer,
+                map_.data,
+                map_.voxel_size,
+                title,
+                key=str(path),
+                colormap=colour,
+                metadata={"path": str(path)},
+                scale=density_scale_of(layers[0].metadata) if layers else None,
+            )
+        )
+    setting = MapAxes.of_setting(group)
+    SideBySide.of(viewer).show(layers, [None, setting, setting])

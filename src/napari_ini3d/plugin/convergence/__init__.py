@@ -1,0 +1,1 @@
+"""The dock *Convergence*: plots of a run, live and afterwards."""

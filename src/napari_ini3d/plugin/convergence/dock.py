@@ -1,0 +1,401 @@
+"""The dock *Convergence*: how a run goes, while it goes on and afterwards."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ini3d.errors import Ini3dError, RunFolderError
+from napari_ini3d.plugin.convergence.angular_distribution import AngularDistribution
+from napari_ini3d.plugin.convergence.export import ExportButton
+from napari_ini3d.plugin.convergence.iteration_plots import ConvergencePlots
+from napari_ini3d.plugin.convergence.map_slices import MapPictures
+from napari_ini3d.plugin.convergence.panel import Panel
+from napari_ini3d.plugin.convergence.shell_plots import ShellPanel
+from napari_ini3d.plugin.session import (
+    ALL_CLASSES,
+    RunSession,
+    RunView,
+    describe_iteration,
+    describe_run,
+    layer_of_run,
+    newest_or,
+    read_run,
+    run_folder_of,
+    run_folders,
+    short_name,
+    show_run_iteration,
+    view_of_session,
+)
+from napari_ini3d.plugin.viewer import PlotStyle, share_place
+
+if TYPE_CHECKING:
+    import napari
+
+_UPDATE_MS = 250  # at most so often the plots follow a run
+_POLL_MS = 2000  # and so often a run that was started elsewhere is looked at
+_EMPTY = (
+    "Here appear, as soon as the first iteration is done: resolution, change and certainty of the "
+    "maps, FSC and SSNR by shell, viewing directions, slices and projections.<br><br>Point at a "
+    "plot to read it; click into it to show that iteration in the viewer."
+)
+
+
+class ConvergenceWidget(QWidget):
+    """Curves, Fourier shells, viewing directions and pictures of a run, in tabs.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+        Whose run is followed; other runs are chosen from a list, or opened from their folders.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        real: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._viewer: ReferenceType[Any] = ref(real)
+        self.session = RunSession.of(napari_viewer)
+        self.view = RunView()
+        self._opened: list[Path] = []
+        self._known: tuple[Path | None, bool] = (None, False)
+        style = PlotStyle.of_theme(real.theme)
+        self.course, self.shells = ConvergencePlots(style), ShellPanel(style)
+        self.sphere, self.pictures = AngularDistribution(style), MapPictures(style)
+        self.panels: dict[str, Panel] = {
+            "Course": self.course,
+            "Shells": self.shells,
+            "Views": self.sphere,
+            "Maps": self.pictures,
+        }
+        self._make_controls()
+        self._update_timer = self._make_timer(_UPDATE_MS, self.refresh, single=True)
+        self._poll_timer = self._make_timer(_POLL_MS, self._poll)
+        self._lay_out()
+        self._explain()
+        self._connect(real)
+        self._list_runs()
+        self._take_up_session()
+
+    # -- what is shown ----------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the run that is looked at."""
+        chosen = self.runs.currentData()
+        return None if chosen is None else Path(chosen)
+
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves room for the viewer on a small screen."""
+        return QSize(400, 600)
+
+    def look_at(self, folder: Path) -> None:
+        """Look at the run in a folder; the list knows it from then on."""
+        folder = folder.absolute()
+        if folder not in self._opened:
+            self._opened.append(folder)
+        self._list_runs(choose=folder)
+
+    def choose_iteration(self, iteration: int | None) -> None:
+        """Look at an iteration; None for the newest, which is followed."""
+        newest = self.view.summaries[-1].iteration if self.view.summaries else None
+        chosen = None if iteration is None or iteration == newest else iteration
+        if chosen != self.view.chosen:
+            self._show(self.view.with_changes(chosen=chosen))
+
+    def show_in_viewer(self, iteration: int | None = None) -> None:
+        """Show an iteration in the viewer; the chosen one where none is given."""
+        viewer, folder, shown = self._viewer(), self.view.folder, self.view.shown
+        if viewer is None or folder is None or shown is None:
+            return
+        wanted = shown.iteration if iteration is None else iteration
+        self.choose_iteration(wanted)
+        try:
+            found = show_run_iteration(viewer, self.session, folder, wanted)
+        except Ini3dError as error:
+            show_error(str(error))
+            return
+        if found != wanted:
+            self._say(f"No map of iteration {wanted} was kept; the viewer shows {found}.")
+        self._list_runs()
+
+    def refresh(self) -> None:
+        """Take what is new of the run, and show it."""
+        chosen, class_index = self.view.chosen, self.view.class_index
+        self._show(self._read().with_changes(chosen=chosen, class_index=class_index))
+
+    def _read(self) -> RunView:
+        folder = self.folder
+        if folder is None:
+            return RunView()
+        if folder == self.session.run_folder:
+            return view_of_session(self.session)
+        try:
+            return read_run(folder)
+        except RunFolderError as error:
+            return RunView(folder=folder, error=error)
+
+    def _show(self, view: RunView) -> None:
+        """Show a run in the sentence and the controls, and in the panel that is seen."""
+        if view.class_index >= view.n_classes:
+            view = view.with_changes(class_index=ALL_CLASSES)
+        self.view = view
+        self.sentence.setText(describe_run(view))
+        self._show_slider()
+        self._show_classes()
+        self._say("")
+        lines = 3 if view.n_classes < 2 else 4
+        self.reading.setMinimumHeight(lines * self.reading.fontMetrics().lineSpacing())
+        for panel in self.panels.values():
+            panel.show_run(view)
+        for widget in (self.tabs, self.reading, self.below):
+            widget.setVisible(bool(view.summaries))
+        self.empty.setVisible(not view.summaries)
+        self._poll_or_not()
+
+    def _say(self, text: str) -> None:
+        """Say what is under the mouse, or else about the iteration that is looked at."""
+        shown = self.view.shown
+        if text:
+            self.reading.setText(text)
+        elif shown is not None:
+            newest = self.view.chosen is None
+            self.reading.setText(f"{describe_iteration(shown)}{' (newest)' if newest else ''}")
+        else:
+            self.reading.setText("")
+
+    def _show_slider(self) -> None:
+        iterations = [summary.iteration for summary in self.view.summaries]
+        with QSignalBlocker(self.slider):
+            self.slider.setEnabled(len(iterations) > 1)
+            self.slider.setRange(min(iterations, default=0), max(iterations, default=0))
+            shown = self.view.shown
+            self.slider.setValue(0 if shown is None else shown.iteration)
+        self.number.setText("" if shown is None else f"Iteration {shown.iteration}")
+
+    def _show_classes(self) -> None:
+        n = self.view.n_classes
+        self.classes.setVisible(n > 1)
+        if self.classes.count() != n + 1:
+            with QSignalBlocker(self.classes):
+                self.classes.clear()
+                self.classes.addItem("All classes", ALL_CLASSES)
+                for k in range(n):
+                    self.classes.addItem(f"Class {k + 1}", k)
+        with QSignalBlocker(self.classes):
+            self.classes.setCurrentIndex(self.classes.findData(self.view.class_index))
+
+    # -- which run --------------------------------------------------------------------------
+
+    def _list_runs(self, choose: Path | None = None) -> None:
+        """List the viewer's run, those among the layers, and those that were opened."""
+        viewer = self._viewer()
+        own = [] if self.session.run_folder is None else [self.session.run_folder]
+        layers = [] if viewer is None else run_folders(viewer.layers)
+        folders = list(dict.fromkeys([*own, *layers, *self._opened]))
+        wanted = choose or self.folder
+        with QSignalBlocker(self.runs):
+            self.runs.clear()
+            for folder in folders:
+                is_own = self.session.busy and folder in own
+                self.runs.addItem(f"{short_name(folder)}{' (going on)' if is_own else ''}")
+                self.runs.setItemData(self.runs.count() - 1, str(folder))
+                tip = Qt.ItemDataRole.ToolTipRole
+                self.runs.setItemData(self.runs.count() - 1, str(folder), tip)
+            place = folders.index(wanted) if wanted in folders else 0
+            self.runs.setCurrentIndex(place if folders else -1)
+        self.runs.setEnabled(bool(folders))
+        if self.folder != self.view.folder:
+            self._change_run()
+
+    def _change_run(self) -> None:
+        """Look at the newest iteration of the run that was chosen in the list."""
+        class_index = self.view.class_index
+        self._show(self._read().with_changes(class_index=class_index))
+
+    def _take_up_session(self) -> None:
+        """Turn to the viewer's run when it begins, and where it is another than before."""
+        folder, known = self.session.run_folder, (self.session.run_folder, self.session.busy)
+        is_new = folder != self._known[0] or (self.session.busy and not self._known[1])
+        self._known = known
+        if folder is not None and is_new:
+            self._list_runs(choose=folder)
+        else:
+            self._list_runs()
+        self.refresh()
+
+    def _on_state(self, _state: str) -> None:
+        self._take_up_session()
+
+    def _on_progress(self, _progress: object) -> None:
+        if self.folder == self.session.run_folder and not self._update_timer.isActive():
+            self._update_timer.start()
+
+    def _on_layer(self, event: Any) -> None:
+        folder = run_folder_of(event.value)
+        if folder is not None:
+            self._list_runs(choose=None if self.session.busy else folder)
+
+    def _on_slider_of_viewer(self, _event: Any) -> None:
+        viewer, folder = self._viewer(), self.view.folder
+        if viewer is None or folder is None:
+            return
+        layer = layer_of_run(viewer, folder)
+        if layer is not None and layer.visible:
+            self.choose_iteration(newest_or(viewer, layer))
+
+    def _on_class(self, _index: int) -> None:
+        self._show(self.view.with_changes(class_index=self.classes.currentData()))
+
+    def _on_open(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Open a run folder")
+        if name:
+            self.look_at(Path(name))
+
+    # -- a run that was started elsewhere ---------------------------------------------------
+
+    def _poll(self) -> None:
+        """Look whether a run that was started elsewhere has gone on."""
+        view = self._read()
+        if len(view.summaries) != len(self.view.summaries) or view.outcome != self.view.outcome:
+            self.refresh()
+
+    def _poll_or_not(self) -> None:
+        foreign = self.view.folder is not None and self.view.folder != self.session.run_folder
+        wanted = foreign and self.view.outcome is None and self.isVisible()
+        if wanted != self._poll_timer.isActive():
+            (self._poll_timer.start if wanted else self._poll_timer.stop)()
+
+    def showEvent(self, event: object) -> None:
+        """Follow runs that were started elsewhere, from now on."""
+        super().showEvent(event)
+        share_place(self)
+        self._poll_or_not()
+
+    def hideEvent(self, event: object) -> None:
+        """Follow them no more."""
+        super().hideEvent(event)
+        self._poll_timer.stop()
+
+    # -- construction -----------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.runs = QComboBox()
+        self.open = QPushButton("Open …")
+        self.sentence = QLabel()
+        self.sentence.setWordWrap(True)
+        self.sentence.setStyleSheet("QLabel { font-weight: bold; }")
+        self.classes = QComboBox()
+        self.tabs = QTabWidget()
+        for name, panel in self.panels.items():
+            self.tabs.addTab(panel, name)
+        self.reading = QLabel()
+        self.reading.setWordWrap(True)
+        self.reading.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.below = QWidget()
+        self.empty = QLabel(_EMPTY)
+        self.empty.setWordWrap(True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setMargin(16)
+        self.number = QLabel("Iteration –")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.viewer_button = QPushButton("Show in viewer")
+        self.export = ExportButton(self.tabs.currentWidget)
+        for combo in (self.runs, self.classes):
+            policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            combo.setSizeAdjustPolicy(policy)
+            combo.setMinimumContentsLength(8)
+
+    def _make_timer(self, ms: int, action: Callable[[], None], *, single: bool = False) -> QTimer:
+        timer = QTimer(self)
+        timer.setInterval(ms)
+        timer.setSingleShot(single)
+        timer.timeout.connect(action)
+        return timer
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.addWidget(self.runs, 1)
+        top.addWidget(self.classes)
+        top.addWidget(self.open)
+        bottom = QGridLayout(self.below)
+        bottom.setContentsMargins(0, 0, 0, 0)
+        bottom.addWidget(self.number, 0, 0)
+        bottom.addWidget(self.slider, 0, 1, 1, 2)
+        bottom.addWidget(self.viewer_button, 1, 0, 1, 2)
+        bottom.addWidget(self.export, 1, 2)
+        bottom.setColumnStretch(1, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addWidget(self.sentence)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.empty, 1)
+        layout.addWidget(self.reading)
+        layout.addWidget(self.below)
+
+    def _connect(self, viewer: Any) -> None:
+        self.runs.currentIndexChanged.connect(lambda _: self._change_run())
+        self.classes.currentIndexChanged.connect(self._on_class)
+        self.open.clicked.connect(self._on_open)
+        self.slider.valueChanged.connect(self.choose_iteration)
+        self.viewer_button.clicked.connect(lambda: self.show_in_viewer())
+        for panel in self.panels.values():
+            panel.hovered.connect(self._say)
+            panel.iteration_clicked.connect(self.show_in_viewer)
+        self.session.progressed.connect(self._on_progress)
+        self.session.state_changed.connect(self._on_state)
+        callbacks = {
+            viewer.layers.events.inserted: self._on_layer,
+            viewer.dims.events.point: self._on_slider_of_viewer,
+            viewer.events.theme: self._on_theme,
+        }
+        for emitter, callback in callbacks.items():
+            emitter.connect(callback)
+        self.destroyed.connect(functools.partial(_let_go, self._viewer, callbacks))
+
+    def _on_theme(self, event: Any) -> None:
+        style = PlotStyle.of_theme(event.value)
+        for panel in self.panels.values():
+            panel.set_style(style)
+
+    def _explain(self) -> None:
+        for widget, name, text in (
+            (self.runs, "Run", "The run that is looked at: the viewer's own, or an opened one."),
+            (self.open, "Open a run folder", "Look at a run that was done before, or that goes "
+             "on in another program: choose its output folder."),
+            (self.classes, "Class", "All classes, or one. For one, the tab Shells shows its "
+             "iterations; for all, the classes of the iteration."),
+            (self.slider, "Iteration", "Look at an earlier iteration; at the right end, the "
+             "newest is followed."),
+            (self.viewer_button, "Show in viewer", "Show the maps of this iteration in the "
+             "viewer. A click into a plot does the same."),
+            (self.export, "Export", "Save the tab as a picture, or the numbers as a table."),
+        ):  # fmt: skip
+            widget.setAccessibleName(name)
+            widget.setToolTip(f"<p>{text}</p>")
+
+
+def _let_go(viewer: ReferenceType[Any], callbacks: dict[Any, Any], *_: object) -> None:
+    """Take a dock that is no more off the viewer's events."""
+    if viewer() is not None:
+        for emitter, callback in callbacks.items():
+            emitter.disconnect(callback)

@@ -1,0 +1,267 @@
+"""The numbers of a run over its iterations, as small plots that share a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QVBoxLayout
+
+from napari_ini3d._types import FloatArray
+from napari_ini3d.plugin.convergence.panel import Panel
+from napari_ini3d.plugin.session import describe_iteration, phase_spans
+from napari_ini3d.plugin.viewer import (
+    RESOLUTIONS,
+    ChosenTicks,
+    PlotStyle,
+    fix_plot,
+    log_place,
+    small_font,
+    style_plot,
+)
+from napari_ini3d.runs import IterationSummary
+
+_CHANGES = tuple(m * 10.0**e for e in range(-5, 2) for m in (1, 2, 5))
+_SHADES = {"starts": 0.14, "search": 0.0, "refine": 0.08, "final": 0.22}
+_PHASE_LABELS = {"starts": "starts", "search": "search", "refine": "refine", "final": "last"}
+_LABEL_WIDTH = 38  # pixels a phase must be wide for its name
+_LABELLED = 2  # plots in the first row, with the names of the phases
+_HEAD_ROOM, _FOOT_ROOM = 0.2, 0.05  # shares of an axis; those names stand in the first
+_RESIZE_MS = 50
+_POINTS_UP_TO = 3  # iterations that are drawn as points
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A plot of the course.
+
+    Attributes
+    ----------
+    title : str
+    values : callable
+        From a summary to one value, or one per class.
+    ticks : tuple of float
+        Labels of a logarithmic axis; none for a linear one.
+    limits : tuple of float or None
+        Of a linear axis; None where the data decide.
+    """
+
+    title: str
+    values: Callable[[IterationSummary], Sequence[float]]
+    ticks: tuple[float, ...] = ()
+    limits: tuple[float | None, float | None] = (None, None)
+
+    def of_run(self, n_classes: int) -> Curve:
+        """Return what is drawn in its place: shares tell nothing of one class."""
+        return ANGULAR_STEP if self is SHARES and n_classes == 1 else self
+
+    def places(self, summaries: Sequence[IterationSummary]) -> FloatArray:
+        """Return where values stand on the axis, (classes, iterations); NaN where unknown."""
+        rows = [self.values(summary) for summary in summaries]
+        count = max(map(len, rows), default=0)
+        values = np.full((count, len(rows)), np.nan)
+        for column, row in enumerate(rows):
+            values[: len(row), column] = [log_place(v) if self.ticks else v for v in row]
+        return values
+
+    def range_of(self, places: FloatArray) -> tuple[float, float]:
+        """Return the ends of an axis that has all places on it."""
+        finite = places[np.isfinite(places)]
+        found = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        low, high = (
+            own if limit is None else limit for own, limit in zip(found, self.limits, strict=True)
+        )
+        return low, high if high > low else low + (0.1 if self.ticks else 1.0)
+
+
+SHARES = Curve("Class shares", lambda s: s.class_shares, limits=(0, 1))
+ANGULAR_STEP = Curve("Angular step / °", lambda s: [s.angular_step], limits=(0, None))
+CURVES = (
+    Curve("Resolution / Å", lambda s: s.resolution, ticks=RESOLUTIONS),
+    Curve("Map change", lambda s: s.map_change, ticks=_CHANGES),
+    Curve("Mean max. prob.", lambda s: [s.mean_max_probability], limits=(0, 1)),
+    SHARES,
+    Curve("Subset / particles", lambda s: [s.subset_size], limits=(0, None)),
+    Curve("Step size", lambda s: [s.step_size], limits=(0, 1)),
+)
+
+
+class ConvergencePlots(Panel):
+    """Six plots over the iterations; hovering reads values, a click chooses an iteration."""
+
+    def __init__(self, style: PlotStyle) -> None:
+        super().__init__(style)
+        self.graphics = pg.GraphicsLayoutWidget()
+        self.graphics.ci.layout.setContentsMargins(2, 2, 6, 2)
+        self.graphics.ci.layout.setSpacing(2)
+        for column in range(2):
+            self.graphics.ci.layout.setColumnStretchFactor(column, 1)
+            self.graphics.ci.layout.setColumnPreferredWidth(column, 10)
+        self.plots = [self._make_plot(number, curve) for number, curve in enumerate(CURVES)]
+        self.lines: list[list[Any]] = [[] for _ in CURVES]
+        self._bands: list[list[PhaseBand]] = [[] for _ in CURVES]
+        self._resized = QTimer(self)
+        self._resized.setSingleShot(True)
+        self._resized.setInterval(_RESIZE_MS)
+        self._resized.timeout.connect(self._draw_phases)
+        self.marks = [_add_line(plot, 2) for plot in self.plots]
+        self._cursors = [_add_line(plot, 1) for plot in self.plots]
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.graphics)
+        self.graphics.scene().sigMouseMoved.connect(self._on_moved)
+        self.graphics.scene().sigMouseClicked.connect(self._on_clicked)
+        self.graphics.viewport().installEventFilter(self)
+        self.apply_style()
+
+    def apply_style(self) -> None:
+        """Colour background, axes and cursors."""
+        self.graphics.setBackground(self.plot_style.background)
+        for plot, curve in zip(self.plots, CURVES, strict=True):
+            style_plot(plot, curve.title, self.plot_style)
+        for mark, cursor in zip(self.marks, self._cursors, strict=True):
+            mark.setPen(pg.mkPen(self.plot_style.mark, width=2))
+            cursor.setPen(pg.mkPen(self.plot_style.faint, width=1))
+
+    def draw(self) -> None:
+        """Draw the curves, the phases behind them and the chosen iteration."""
+        iterations = np.array([s.iteration for s in self.view.summaries], dtype=float)
+        for number, plot in enumerate(self.plots):
+            plot.setXRange(
+                iterations.min(initial=1) - 0.5, iterations.max(initial=1) + 0.5, padding=0
+            )
+            self._draw_curve(number, iterations)
+        self._draw_phases()
+        for mark in self.marks:
+            mark.setVisible(self.view.chosen is not None)
+            mark.setPos(self.view.chosen or 0)
+
+    def iteration_at(self, scene_position: Any) -> int | None:
+        """Return the iteration under a place of the scene; None outside of the plots."""
+        for plot in self.plots:
+            box = plot.getViewBox()
+            if box.sceneBoundingRect().contains(scene_position):
+                summary = self.view.find(round(box.mapSceneToView(scene_position).x()))
+                return None if summary is None else summary.iteration
+        return None
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take the cursor away when the mouse leaves the plots."""
+        if event.type() == QEvent.Type.Leave:
+            self._show_cursor(None)
+        return bool(super().eventFilter(watched, event))
+
+    def resizeEvent(self, event: object) -> None:
+        """Write names of phases where there is room for them now."""
+        super().resizeEvent(event)
+        self._resized.start()
+
+    def _make_plot(self, number: int, curve: Curve) -> Any:
+        ticks = {"left": ChosenTicks("left", curve.ticks, log_place)} if curve.ticks else {}
+        plot = self.graphics.addPlot(row=number // 2, col=number % 2, axisItems=ticks)
+        fix_plot(plot)
+        plot.showAxis("bottom", number // 2 == (len(CURVES) - 1) // 2)
+        return plot
+
+    def _draw_curve(self, number: int, iterations: FloatArray) -> None:
+        curve = CURVES[number].of_run(self.view.n_classes)
+        plot, lines = self.plots[number], self.lines[number]
+        if plot.titleLabel.text != curve.title:
+            plot.setTitle(curve.title)
+        plot.titleLabel.setMinimumWidth(0)  # else a long title makes its column wider
+        places = curve.places(self.view.summaries)
+        while len(lines) < len(places):
+            lines.append(plot.plot([], [], connect="finite", antialias=True))
+        while len(lines) > len(places):
+            plot.removeItem(lines.pop())
+        for k, line in enumerate(lines):
+            line.setData(iterations, places[k])
+            self._style_line(line, k, len(places))
+        low, high = curve.range_of(places)
+        head = _HEAD_ROOM if number < _LABELLED else _FOOT_ROOM
+        plot.setYRange(low - _FOOT_ROOM * (high - low), high + head * (high - low), padding=0)
+
+    def _style_line(self, line: Any, k: int, count: int) -> None:
+        colour = self.plot_style.class_colour(k, count)
+        line.setPen(self.plot_style.class_pen(k, count))
+        few = len(self.view.summaries) <= _POINTS_UP_TO
+        line.setSymbol("o" if few else None)
+        line.setSymbolSize(6)
+        line.setSymbolBrush(colour)
+        line.setSymbolPen(colour)
+        alone = self.view.single_class
+        line.setOpacity(1.0 if count == 1 or alone in (None, k) else 0.25)
+
+    def _draw_phases(self) -> None:
+        spans = phase_spans(self.view.summaries)
+        for number, plot in enumerate(self.plots):
+            bands = self._bands[number]
+            while len(bands) < len(spans):
+                bands.append(PhaseBand(plot))
+            for band in bands[len(spans) :]:
+                band.hide()
+            for band, span in zip(bands, spans, strict=False):
+                has_room = self._width_of(plot, *span[1:]) > _LABEL_WIDTH
+                band.show(*span, self.plot_style, named=number < _LABELLED and has_room)
+
+    @staticmethod
+    def _width_of(plot: Any, begin: float, end: float) -> float:
+        """Return the pixels between two iterations."""
+        box = plot.getViewBox()
+        low, high = box.viewRange()[0]
+        return float(box.width() * (end - begin) / max(high - low, 1e-9))
+
+    def _on_moved(self, scene_position: Any) -> None:
+        self._show_cursor(self.iteration_at(scene_position))
+
+    def _on_clicked(self, event: Any) -> None:
+        iteration = self.iteration_at(event.scenePos())
+        if iteration is not None:
+            self.iteration_clicked.emit(iteration)
+
+    def _show_cursor(self, iteration: int | None) -> None:
+        summary = None if iteration is None else self.view.find(iteration)
+        for cursor in self._cursors:
+            cursor.setVisible(summary is not None)
+            cursor.setPos(iteration or 0)
+        self.hovered.emit("" if summary is None else describe_iteration(summary))
+
+
+class PhaseBand:
+    """A shaded part of a plot, with its name at the top where there is room."""
+
+    def __init__(self, plot: Any) -> None:
+        self.region = pg.LinearRegionItem(movable=False, pen=pg.mkPen(None))
+        self.region.setZValue(-20)
+        place = {"position": 0.93, "anchors": [(0, 0.5)] * 2}
+        self.line = pg.InfiniteLine(pen=pg.mkPen(None), label="", labelOpts=place)
+        self.line.label.setFont(small_font())
+        for item in (self.region, self.line):
+            plot.addItem(item, ignoreBounds=True)
+
+    def show(self, phase: str, begin: float, end: float, style: PlotStyle, *, named: bool) -> None:
+        """Show a phase from `begin` to `end`."""
+        self.region.setVisible(True)
+        self.region.setBrush(style.shade(_SHADES.get(phase, 0.0)))
+        self.region.setRegion((begin, end))
+        self.line.setVisible(named)
+        if named:
+            self.line.setValue(begin)
+            self.line.label.setColor(style.text)
+            self.line.label.setFormat(_PHASE_LABELS.get(phase, phase))
+
+    def hide(self) -> None:
+        """Show nothing."""
+        self.region.setVisible(False)
+        self.line.setVisible(False)
+
+
+def _add_line(plot: Any, width: float) -> Any:
+    line = pg.InfiniteLine(0, angle=90, movable=False, pen=pg.mkPen(width=width))
+    line.setVisible(False)
+    plot.addItem(line, ignoreBounds=True)
+    return line

@@ -1,0 +1,108 @@
+"""What the tabs of the dock *Convergence* share: they draw when they are seen, and only then."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QPoint, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QImage, QPainter, QRegion, QTextOption
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_ini3d.plugin.session import RunView
+from napari_ini3d.plugin.viewer import PlotStyle
+
+_PRINT_SCALE = 3  # pixels of an exported picture per pixel of the screen
+
+
+class Panel(QWidget):
+    """A view of a run; what comes while it is hidden is drawn once it is shown.
+
+    Signals
+    -------
+    hovered : str
+        What is under the mouse; empty where there is nothing.
+    iteration_clicked : int
+        An iteration that is to be shown.
+    """
+
+    hovered = Signal(str)
+    iteration_clicked = Signal(int)
+
+    def __init__(self, style: PlotStyle) -> None:
+        super().__init__()
+        self.plot_style = style
+        self.view = RunView()
+        self.draws = 0
+        self._is_stale = True
+        self.setMouseTracking(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def show_run(self, view: RunView) -> None:
+        """Show a run: at once, or when the panel is seen."""
+        self.view = view
+        self._is_stale = True
+        self._draw_if_seen()
+
+    def set_style(self, style: PlotStyle) -> None:
+        """Change the colours."""
+        self.plot_style = style
+        self.apply_style()
+        self._is_stale = True
+        self._draw_if_seen()
+
+    def apply_style(self) -> None:
+        """Colour what is not drawn anew each time."""
+
+    def draw(self) -> None:
+        """Draw `view`, where that takes more than to paint what is there."""
+
+    def render_picture(self) -> QImage:
+        """Return the panel as a picture for print."""
+        image = QImage(self.size() * _PRINT_SCALE, QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(_PRINT_SCALE)
+        image.fill(QColor(self.plot_style.background))
+        self.render(image, QPoint(), QRegion(), QWidget.RenderFlag.DrawChildren)
+        return image
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least size in which it can be read."""
+        return QSize(260, 240)
+
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves room for the viewer."""
+        return QSize(360, 420)
+
+    def showEvent(self, event: object) -> None:
+        """Draw what has come while the panel was hidden."""
+        super().showEvent(event)
+        self._draw_if_seen()
+
+    def leaveEvent(self, event: object) -> None:
+        """Say that nothing is under the mouse."""
+        super().leaveEvent(event)
+        self.hovered.emit("")
+
+    def _draw_if_seen(self) -> None:
+        if self._is_stale and self.isVisible():
+            self._is_stale = False
+            self.draws += 1
+            self.draw()
+
+
+def write(
+    painter: QPainter,
+    place: QRectF,
+    text: str,
+    alignment: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignCenter,
+    *,
+    wrap: bool = False,
+) -> None:
+    """Write text into a place, in the colour of the pen."""
+    option = QTextOption(alignment)
+    mode = QTextOption.WrapMode
+    option.setWrapMode(mode.WordWrap if wrap else mode.NoWrap)
+    painter.drawText(place, text, option)
+
+
+def write_instead(painter: QPainter, panel: Panel, text: str) -> None:
+    """Write into the middle of a panel that there is nothing to show."""
+    painter.setPen(QColor(panel.plot_style.text))
+    write(painter, QRectF(panel.rect()).adjusted(20, 0, -20, 0), text, wrap=True)

@@ -1,0 +1,1 @@
+from .user_config import Choice as Choice

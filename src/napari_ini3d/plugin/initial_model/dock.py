@@ -1,0 +1,357 @@
+"""The dock *Initial model*: choose particles, start a run, watch it."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
+
+from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.plugin import METADATA_KEY
+from napari_ini3d.plugin.compare import compare_runs
+from napari_ini3d.plugin.initial_model.fields import label_of
+from napari_ini3d.plugin.initial_model.form import SettingsForm
+from napari_ini3d.plugin.initial_model.log_view import LogView
+from napari_ini3d.plugin.initial_model.menus import SettingsMenus
+from napari_ini3d.plugin.initial_model.particle_summary import ParticleSummary
+from napari_ini3d.plugin.initial_model.preferences import (
+    next_folder,
+    preferred_output,
+    preferred_settings,
+)
+from napari_ini3d.plugin.initial_model.run_history import RunHistory
+from napari_ini3d.plugin.initial_model.run_panel import RunPanel
+from napari_ini3d.plugin.initial_model.symmetry_verdict import SymmetryVerdict
+from napari_ini3d.plugin.initial_model.user_config import (
+    Choice,
+    forget_run,
+    load_choice,
+    remember_run,
+    remember_settings,
+    remembered_settings,
+)
+from napari_ini3d.plugin.initial_model.validation import (
+    OUTPUT,
+    PARTICLES,
+    field_of_failure,
+    find_problems,
+    is_resumable,
+)
+from napari_ini3d.plugin.session import RunSession
+from napari_ini3d.plugin.viewer import MaskCircle, share_place
+from napari_ini3d.runs import RunFolder, delete_run
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_ini3d.preflight import Preview
+
+_VALIDATE_MS = 150
+
+
+class InitialModelWidget(QWidget):
+    """Form, log and list of runs, with the buttons and the progress of the run below them.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+        The run belongs to it, not to this dock: a dock that is opened again finds it.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        real: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._viewer = ref(real)
+        self.session = RunSession.of(napari_viewer)
+        self.form = SettingsForm(remembered_settings(preferred_settings()))
+        self.summary = ParticleSummary()
+        self.circle = MaskCircle(self._viewer)
+        self.circle_button = QPushButton("Mask circle on the average")
+        self.menus = SettingsMenus(self.form)
+        self.verdict = SymmetryVerdict(self._viewer)
+        self.panel = RunPanel(self.session)
+        self.log = LogView(self.session.log)
+        self.history = RunHistory()
+        self._suggested = ""
+        self._validation = QTimer(self)
+        self._validation.setSingleShot(True)
+        self._validation.setInterval(_VALIDATE_MS)
+        self._lay_out()
+        self._connect()
+        self._take_up()
+
+    def showEvent(self, event: object) -> None:
+        """Share the place of the plugin's docks."""
+        super().showEvent(event)
+        share_place(self)
+
+    # -- what is shown ----------------------------------------------------------------------
+
+    def validate(self, *, strict: bool = False) -> dict[str, str]:
+        """Say problems beside their fields, and return them.
+
+        Parameters
+        ----------
+        strict : bool
+            Say also what has not been filled in yet.
+        """
+        form = self.form
+        problems = find_problems(
+            form.particles.text, form.output.text, form.values, self.summary.report
+        )
+        if self.session.busy:
+            problems.pop(OUTPUT, None)
+        if not strict:
+            empty = {PARTICLES: not form.particles.text, OUTPUT: not form.output.text}
+            problems = {name: text for name, text in problems.items() if not empty.get(name)}
+        form.mark(problems)
+        return problems
+
+    def _on_changed(self) -> None:
+        """React to a change once the user pauses."""
+        problems = self.validate()
+        self._keep_choice()
+        self._find_resumable()
+        if not problems.keys() - {PARTICLES, OUTPUT}:
+            self.summary.estimate_again(self.form.settings())
+        if self.circle.shown:
+            self.circle.resize(self._mask_diameter())
+
+    def _keep_choice(self) -> None:
+        """Keep what stands in the form, for a dock that is opened after this one was closed."""
+        with suppress(SettingsError):
+            self.session.choice = self.form.choice()
+
+    def _on_particles(self, text: str) -> None:
+        path = Path(text) if text.endswith(".star") else None
+        try:
+            settings = self.form.settings()
+        except SettingsError:
+            settings = preferred_settings()
+        self.circle.hide()
+        self.circle_button.setEnabled(False)
+        self.form.fields["mask_diameter"].say_automatic("auto")
+        self.summary.choose(path, settings)
+        if path is not None and path.parent.is_dir():
+            self._suggest_output(preferred_output(path))
+
+    def _suggest_output(self, folder: Path) -> None:
+        """Name a free folder, unless the user has named one."""
+        if self.form.output.text in ("", self._suggested):
+            self._suggested = str(folder)
+            self.form.output.text = self._suggested
+
+    def _on_checked(self, preview: Preview) -> None:
+        diameter = preview.report.mask_diameter
+        if diameter is not None:
+            field = self.form.fields["mask_diameter"]
+            field.say_automatic(f"auto: {diameter:.0f} Å")
+        self.circle_button.setEnabled(preview.average is not None)
+        self.validate()
+
+    def _mask_diameter(self) -> float:
+        chosen = self.form.fields["mask_diameter"].value
+        report = self.summary.report
+        estimated = None if report is None else report.mask_diameter
+        return float(chosen or estimated or 100.0)
+
+    def _on_circle(self, wanted: bool) -> None:
+        if wanted and self.summary.preview is not None:
+            self.circle.show(self.summary.preview, self._mask_diameter())
+        else:
+            self.circle.hide()
+        self.circle_button.setChecked(self.circle.shown)
+
+    def _on_dragged(self, diameter: float) -> None:
+        self.form.fields["mask_diameter"].value = diameter
+
+    # -- the run ----------------------------------------------------------------------------
+
+    def _on_run(self) -> None:
+        problems = self.validate(strict=True)
+        if problems:
+            first = next(iter(problems))
+            self.tabs.setCurrentIndex(0)
+            self.form.focus(first)
+            names = {PARTICLES: "Particles", OUTPUT: "Output folder"}
+            said = (f"{names.get(n) or label_of(n)}: {text}" for n, text in problems.items())
+            show_error("The run was not started.\n" + "\n".join(said))
+            return
+        choice = self.form.choice()
+        self._go(lambda: self.session.start(Path(choice.particles), Path(choice.output),
+                                            choice.settings), Path(choice.output))  # fmt: skip
+        remember_settings(choice.settings)
+
+    def _on_resume(self, folder: Path | None = None) -> None:
+        target = folder or self.panel.resumable
+        if target is not None:
+            self._go(lambda: self.session.resume(target), target)
+
+    def _go(self, begin: Any, folder: Path) -> None:
+        try:
+            begin()
+        except Ini3dError as error:
+            show_error(str(error))
+            return
+        remember_run(folder.absolute())
+        self.circle.hide()
+        self.circle_button.setChecked(False)
+        self.validate()
+
+    def _on_state(self, state: str) -> None:
+        """Show the verdict on the run that has ended, or was opened again, not of one before."""
+        self.verdict.show_run(self.session.run_folder if state == "idle" else None)
+
+    def _on_finished(self, folder: Path) -> None:
+        self._after_run()
+        if RunFolder(folder).outcome() == "SUCCESS" and self.form.output.text:
+            self._suggested = self.form.output.text
+            self._suggest_output(next_folder(Path(self.form.output.text)))
+
+    def _on_failed(self, error: BaseException) -> None:
+        self._after_run()
+        name = field_of_failure(error)
+        if name is not None:
+            self.form.mark({**self.validate(), name: str(error)})
+
+    def _after_run(self) -> None:
+        self._find_resumable()
+        self.history.refresh()
+        self.validate()
+
+    def _find_resumable(self) -> None:
+        """Let *Resume* go on with the run in the output folder, or with the last one."""
+        typed = Path(self.form.output.text) if self.form.output.text else None
+        candidates = [folder for folder in (typed, self.session.run_folder) if folder is not None]
+        self.panel.resumable = next((f for f in candidates if is_resumable(f)), None)
+        self.panel.refresh()
+
+    # -- other runs --------------------------------------------------------------------------
+
+    def apply(self, choice: Choice) -> None:
+        """Fill the form with a choice."""
+        self.form.set_settings(choice.settings)
+        if choice.particles:
+            self.form.set_particles(choice.particles)
+        if choice.output:
+            self.form.output.text = choice.output
+        self.tabs.setCurrentIndex(0)
+
+    def _clone(self, folder: Path) -> None:
+        def take() -> None:
+            found = load_choice(folder / "settings.json")
+            self.apply(Choice(found.particles, "", found.settings))
+            self._suggested = self.form.output.text
+            self._suggest_output(preferred_output(Path(found.particles)))
+
+        self._try(take)
+
+    def _open_run(self, folder: Path) -> None:
+        if self.session.busy:
+            show_error("A run is going on here; its iterations can be looked back at. Stop it, or "
+                       "open the other run's folder from napari's File menu.")  # fmt: skip
+            return
+        self._try(lambda: self.session.reopen(folder))
+
+    def _compare(self, folders: tuple[Path, Path]) -> None:
+        viewer = self._viewer()
+        if viewer is not None:
+            self._try(lambda: compare_runs(viewer, *folders))
+
+    def _delete(self, folder: Path) -> None:
+        def delete() -> None:
+            self.session.forget(folder)
+            delete_run(RunFolder(folder))
+            forget_run(folder)
+
+        self._try(delete)
+        self._after_run()
+
+    def _try(self, action: Any) -> None:
+        try:
+            action()
+        except Ini3dError as error:
+            show_error(str(error))
+
+    # -- construction -----------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        slot = self.form.below_particles
+        slot.addWidget(self.summary)
+        slot.addWidget(self.circle_button)
+        self.circle_button.setCheckable(True)
+        self.circle_button.setEnabled(False)
+        self.circle_button.setToolTip(
+            "<p>Show the average of the particles with the mask as a circle, which can be "
+            "dragged to another size by its handles.</p>"
+        )
+        settings_page = QWidget()
+        page = QVBoxLayout(settings_page)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.addWidget(self.form, 1)
+        page.addWidget(self.menus)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(settings_page, "Settings")
+        self.tabs.addTab(self.log, "Log")
+        self.tabs.addTab(self.history, "Runs")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 2, 2, 2)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.verdict)
+        layout.addWidget(self.panel)
+
+    def _connect(self) -> None:
+        self.form.particles_changed.connect(self._on_particles)
+        self.form.changed.connect(self._validation.start)
+        self.menus.loaded.connect(self.apply)
+        self._validation.timeout.connect(self._on_changed)
+        self.summary.checked.connect(self._on_checked)
+        self.circle_button.clicked.connect(self._on_circle)
+        self.circle.dragged.connect(self._on_dragged)
+        self.panel.run_clicked.connect(self._on_run)
+        self.panel.resume_clicked.connect(self._on_resume)
+        self.history.open_clicked.connect(self._open_run)
+        self.history.clone_clicked.connect(self._clone)
+        self.history.resume_clicked.connect(self._on_resume)
+        self.history.compare_clicked.connect(self._compare)
+        self.history.delete_confirmed.connect(self._delete)
+        self.session.state_changed.connect(self._on_state)
+        self.session.finished.connect(self._on_finished)
+        self.session.failed.connect(self._on_failed)
+        viewer = self._viewer()
+        if viewer is not None:
+            viewer.layers.events.inserted.connect(self._on_layer)
+            self.destroyed.connect(functools.partial(_let_go, self._viewer, self._on_layer))
+
+    def _take_up(self) -> None:
+        """Begin with what stood in the form before, or with the particles that are open."""
+        if self.session.choice is not None:
+            self.apply(self.session.choice)
+        viewer = self._viewer()
+        for layer in [] if viewer is None else viewer.layers:
+            self._take_particles(layer)
+        self._find_resumable()
+        self._on_state(self.session.state)
+
+    def _on_layer(self, event: Any) -> None:
+        self._take_particles(event.value)
+
+    def _take_particles(self, layer: Any) -> None:
+        known = layer.metadata.get(METADATA_KEY, {})
+        path = str(known.get("path", ""))
+        is_particles = known.get("kind") == "particles" and path.endswith(".star")
+        if is_particles and not self.form.particles.text:
+            self.form.set_particles(path)
+
+
+def _let_go(viewer: ReferenceType[Any], on_layer: Any, *_: object) -> None:
+    """Take a dock that is no more off the viewer's events."""
+    real = viewer()
+    if real is not None:
+        real.layers.events.inserted.disconnect(on_layer)

@@ -1,0 +1,231 @@
+"""The form of a run: particles, folder, and all settings in the groups of RELION's tabs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ini3d.plugin.initial_model.fields import (
+    ProblemLabel,
+    WheelGuard,
+    all_fields,
+    make_path_control,
+    mark_widget,
+)
+from napari_ini3d.plugin.initial_model.user_config import Choice
+from napari_ini3d.plugin.initial_model.validation import OUTPUT, PARTICLES
+from napari_ini3d.settings import Group, InitialModelSettings
+
+FOLDED: tuple[Group, ...] = ("Sampling", "Compute")
+
+_HELP = {
+    PARTICLES: "STAR file of the particles that 2D classification selected (RELION 3.0 to 5, or "
+    "exported from cryoSPARC).",
+    OUTPUT: "Folder of the run; it is made. RELION's file names are used in it.",
+}
+
+
+class Section(QWidget):
+    """A titled group that can be folded away, by mouse and by keyboard."""
+
+    def __init__(self, title: str, *, folded: bool) -> None:
+        super().__init__()
+        self.button = QToolButton()
+        self.button.setText(title)
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.setAutoRaise(True)
+        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.button.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 3px; }")
+        self.content = QWidget()
+        self.grid = QGridLayout(self.content)
+        self.grid.setContentsMargins(12, 0, 0, 6)
+        self.grid.setColumnStretch(1, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.button)
+        layout.addWidget(self.content)
+        self.button.toggled.connect(self._on_toggled)
+        self.button.setChecked(not folded)
+        self._on_toggled(not folded)
+
+    def add_row(self, label: QWidget, editor: QWidget, problem: QWidget) -> None:
+        """Add a control below those that are there, with its label on the left."""
+        row = self.grid.rowCount()
+        self.grid.addWidget(label, row, 0)
+        self.grid.addWidget(editor, row, 1)
+        self.add_wide(problem)
+
+    def add_wide(self, *widgets: QWidget) -> None:
+        """Add widgets as wide as the group, each below the one before."""
+        for widget in widgets:
+            self.grid.addWidget(widget, self.grid.rowCount(), 0, 1, 2)
+
+    def _on_toggled(self, shown: bool) -> None:
+        arrow = Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow
+        self.button.setArrowType(arrow)
+        self.content.setVisible(shown)
+
+
+class PathField:
+    """A file or folder with its label and the problem that is said below it."""
+
+    def __init__(self, name: str, label: str, mode: str, pattern: str | None = None) -> None:
+        self.control = make_path_control(mode, pattern)
+        self.label, self.problem = QLabel(label), ProblemLabel()
+        self.label.setBuddy(self.line)
+        self.line.setAccessibleName(label)
+        for widget in (self.label, self.line):
+            widget.setToolTip(f"<p>{_HELP[name]}</p>")
+
+    @property
+    def line(self) -> Any:
+        """The Qt line in which the path stands."""
+        return self.control.line_edit.native
+
+    @property
+    def text(self) -> str:
+        """The path as it was typed, without spaces around it."""
+        text: str = self.line.text()
+        return text.strip()
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self.line.setText(text)
+
+    def mark(self, problem: str) -> None:
+        """Say a problem below the path; none takes it away."""
+        self.problem.say(problem)
+        mark_widget(self.line, bool(problem))
+
+
+class SettingsForm(QScrollArea):
+    """All that is chosen about a run.
+
+    Signals
+    -------
+    particles_changed : str
+        The path of other particles.
+    changed
+        Anything, the particles included.
+
+    Attributes
+    ----------
+    below_particles : QVBoxLayout
+        Room for what is known of the particles.
+    """
+
+    particles_changed = Signal(str)
+    changed = Signal()
+
+    def __init__(self, defaults: InitialModelSettings) -> None:
+        super().__init__()
+        self.particles = PathField(PARTICLES, "Particles", "r", "*.star")
+        self.output = PathField(OUTPUT, "Output folder", "d")
+        self.fields = {field.name: field for field in all_fields()}
+        self.sections: dict[str, Section] = {}
+        self._guard = WheelGuard(self)
+        self.body = QVBoxLayout()
+        self.below_particles = QVBoxLayout()
+        self._lay_out()
+        self.set_settings(defaults)
+        self._connect()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What is chosen, by the names of the settings; not checked."""
+        return {name: field.value for name, field in self.fields.items()}
+
+    def settings(self) -> InitialModelSettings:
+        """Return what is chosen.
+
+        Raises
+        ------
+        SettingsError
+            If it contradicts itself.
+        """
+        return InitialModelSettings(**self.values)
+
+    def choice(self) -> Choice:
+        """Return all that the form holds, as it is saved."""
+        return Choice(self.particles.text, self.output.text, self.settings())
+
+    def set_settings(self, settings: InitialModelSettings) -> None:
+        """Fill the form."""
+        for name, field in self.fields.items():
+            if field.value != getattr(settings, name):
+                field.value = getattr(settings, name)
+
+    def set_particles(self, path: Path | str) -> None:
+        """Choose particles."""
+        self.particles.text = str(path)
+
+    def mark(self, problems: dict[str, str]) -> None:
+        """Say each problem beside its field, and no others; a folded field is unfolded."""
+        self.particles.mark(problems.get(PARTICLES, ""))
+        self.output.mark(problems.get(OUTPUT, ""))
+        for name, field in self.fields.items():
+            field.mark(problems.get(name, ""))
+            if name in problems:
+                self.sections[field.info.group].button.setChecked(True)
+
+    def focus(self, name: str) -> None:
+        """Go to a field."""
+        paths = {PARTICLES: self.particles, OUTPUT: self.output}
+        field = paths.get(name) or self.fields[name]
+        editor = field.line if isinstance(field, PathField) else field.editor
+        editor.setFocus()
+        self.ensureWidgetVisible(field.problem)
+        self.ensureWidgetVisible(editor)
+
+    def sizeHint(self) -> QSize:
+        """Return a width that holds the controls, and a height that leaves room on any screen."""
+        return QSize(self.widget().minimumSizeHint().width() + 24, 300)
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        content.setLayout(self.body)
+        self.body.setContentsMargins(4, 4, 4, 4)
+        for group in get_args(Group):
+            self.sections[group] = Section(group, folded=group in FOLDED)
+            self.body.addWidget(self.sections[group])
+        files = self.sections["I/O"]
+        for path in (self.particles, self.output):
+            files.add_wide(path.label, path.control.native, path.problem)
+            if path is self.particles:
+                files.grid.addLayout(self.below_particles, files.grid.rowCount(), 0, 1, 2)
+        for field in self.fields.values():
+            section = self.sections[field.info.group]
+            if field.has_own_label:
+                section.add_wide(field.editor, field.problem)
+            else:
+                section.add_row(field.label, field.editor, field.problem)
+        self.body.addStretch(1)
+        self._guard.watch(content)
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def _connect(self) -> None:
+        self.particles.line.textChanged.connect(self._on_particles)
+        self.output.line.textChanged.connect(lambda _: self.changed.emit())
+        for field in self.fields.values():
+            field.changed.connect(self.changed.emit)
+
+    def _on_particles(self, _: str) -> None:
+        self.particles_changed.emit(self.particles.text)
+        self.changed.emit()

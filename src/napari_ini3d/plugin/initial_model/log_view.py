@@ -1,0 +1,104 @@
+"""The log of a run as it grows."""
+
+from __future__ import annotations
+
+import logging
+
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QFontDatabase
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ini3d.plugin.session import LINES, LogLine, LogTail
+
+_UPDATE_MS = 250
+_LEVELS = {"All messages": logging.NOTSET, "Warnings and errors": logging.WARNING}
+
+
+class LogView(QWidget):
+    """Shows the last lines of a log; it scrolls along where the reader is at its end."""
+
+    def __init__(self, tail: LogTail) -> None:
+        super().__init__()
+        self._tail = tail
+        self._seen = self._beginning = 0
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setMaximumBlockCount(LINES)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.setAccessibleName("Log of the run")
+        self.level = QComboBox()
+        self.level.addItems(list(_LEVELS))
+        self.level.setAccessibleName("Which messages are shown")
+        self.copy = QPushButton("Copy all")
+        self._lay_out()
+        self._say_why_empty()
+        self.level.currentIndexChanged.connect(self._on_level)
+        self.copy.clicked.connect(self._on_copy)
+        self._timer = QTimer(self)
+        self._timer.setInterval(_UPDATE_MS)
+        self._timer.timeout.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Add the lines that have come."""
+        if self._tail.beginnings != self._beginning:
+            self._beginning = self._tail.beginnings
+            self._show_all()
+            return
+        count = self._tail.count
+        self._append(self._tail.lines_after(self._seen))
+        self._seen = count
+
+    def showEvent(self, event: object) -> None:
+        """Look for lines while the log is seen, and only then."""
+        self.refresh()
+        self._timer.start()
+        super().showEvent(event)
+
+    def hideEvent(self, event: object) -> None:
+        """Rest while nobody looks."""
+        self._timer.stop()
+        super().hideEvent(event)
+
+    def _show_all(self) -> None:
+        self.text.clear()
+        self._seen = self._tail.count
+        self._append(self._tail.lines_after(0))
+
+    def _append(self, lines: list[LogLine]) -> None:
+        least = _LEVELS[self.level.currentText()]
+        texts = [line.text for line in lines if line.level >= least]
+        if texts:
+            self.text.appendPlainText("\n".join(texts))
+
+    def _on_level(self, _index: int) -> None:
+        self._say_why_empty()
+        self._show_all()
+
+    def _say_why_empty(self) -> None:
+        everything = _LEVELS[self.level.currentText()] == logging.NOTSET
+        self.text.setPlaceholderText(
+            "What the run says appears here." if everything else "No warnings and no errors."
+        )
+
+    def _on_copy(self) -> None:
+        self.refresh()
+        QApplication.clipboard().setText(self.text.toPlainText())
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.addWidget(self.level)
+        row.addStretch(1)
+        row.addWidget(self.copy)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.text, 1)
+        layout.addLayout(row)

@@ -1,0 +1,90 @@
+"""The menus below the form: settings copied as text, saved, loaded, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QToolButton, QWidget
+
+from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin.initial_model.form import SettingsForm
+from napari_ini3d.plugin.initial_model.preferences import preferred_settings
+from napari_ini3d.plugin.initial_model.user_config import load_choice, save_choice
+from napari_ini3d.runs import run_command, run_python
+from napari_ini3d.settings import InitialModelSettings
+
+Recipe = Callable[[str, str, InitialModelSettings], str]
+
+_JSON = "Settings (*.json)"
+
+
+class SettingsMenus(QWidget):
+    """Buttons with menus for what is done with a filled form.
+
+    Signals
+    -------
+    loaded : Choice
+        Of a file; the form is to be filled with it.
+    """
+
+    loaded = Signal(object)
+
+    def __init__(self, form: SettingsForm) -> None:
+        super().__init__()
+        self._form = form
+        self.copy_as = _menu_button(
+            "Copy as",
+            {"Command": lambda: self._copy(run_command), "Python": lambda: self._copy(run_python)},
+        )
+        self.settings = _menu_button(
+            "Settings",
+            {"Save …": self._save, "Load …": self._load, "Back to defaults": self._reset},
+        )
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 0, 4, 0)
+        row.addWidget(self.copy_as)
+        row.addWidget(self.settings)
+        row.addStretch(1)
+
+    def _copy(self, make: Recipe) -> None:
+        try:
+            choice = self._form.choice()
+        except Ini3dError as error:
+            show_error(str(error))
+            return
+        QApplication.clipboard().setText(make(choice.particles, choice.output, choice.settings))
+        show_info("Copied")
+
+    def _save(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save settings", "ini3d.json", _JSON)
+        if name:
+            _tell_errors(lambda: save_choice(Path(name), self._form.choice()))
+
+    def _load(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load settings", "", _JSON)
+        if name:
+            _tell_errors(lambda: self.loaded.emit(load_choice(Path(name))))
+
+    def _reset(self) -> None:
+        self._form.set_settings(preferred_settings())
+
+
+def _tell_errors(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except Ini3dError as error:
+        show_error(str(error))
+
+
+def _menu_button(title: str, actions: dict[str, Callable[[], object]]) -> QToolButton:
+    button = QToolButton()
+    button.setText(f"{title} ")
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    menu = QMenu(button)
+    for name, action in actions.items():
+        menu.addAction(name, action)
+    button.setMenu(menu)
+    return button

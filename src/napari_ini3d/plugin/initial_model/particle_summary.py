@@ -1,0 +1,208 @@
+"""What is known of the chosen particles, shown as it is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_ini3d.errors import explain
+from napari_ini3d.kernels import available_threads
+from napari_ini3d.preflight import (
+    CheckReport,
+    Preview,
+    check_rows,
+    describe_bad,
+    describe_time,
+    estimate_resources,
+    estimated_time,
+    preview_particles,
+)
+from napari_ini3d.settings import InitialModelSettings
+
+_WAIT_MS = 300  # of no typing, before the disk is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a worker has found: a preview with its time, or an error as a value."""
+
+    number: int
+    preview: Preview | None
+    seconds: float | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a worker is to look at, and whether that is still wanted."""
+
+    number: int
+    settings: InitialModelSettings
+    newest: Callable[[], int]
+
+    def is_wanted(self) -> bool:
+        return self.number == self.newest()
+
+
+class ParticleSummary(QWidget):
+    """Checks particles in a worker and says what was found.
+
+    Signals
+    -------
+    checked : Preview
+        Something new is known about the particles chosen last.
+    """
+
+    checked = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preview: Preview | None = None
+        self._text = QLabel()
+        self._text.setWordWrap(True)
+        self._text.setAccessibleName("What is known of the particles")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._text)
+        self._path: Path | None = None
+        self._settings = InitialModelSettings()
+        self._number = 0  # of the newest worker; what older ones find is not shown
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_WAIT_MS)
+        self._timer.timeout.connect(self._look)
+        self.hide()
+
+    @property
+    def report(self) -> CheckReport | None:
+        """What is known of the particles chosen last."""
+        return None if self.preview is None else self.preview.report
+
+    @property
+    def text(self) -> str:
+        """What is said."""
+        text: str = self._text.text()
+        return text
+
+    def choose(self, path: Path | None, settings: InitialModelSettings) -> None:
+        """Look at other particles; None for none."""
+        self._number += 1
+        self._path, self._settings, self.preview = path, settings, None
+        self._say("Looking at the particles …" if path else "")
+        if path is None:
+            self._timer.stop()
+        else:
+            self._timer.start()
+
+    def estimate_again(self, settings: InitialModelSettings) -> None:
+        """Say time and memory for other settings; what hangs on them is looked at again."""
+        before, self._settings = self._settings, settings
+        if self._path is None or settings == before:
+            return
+        if settings.ctf != before.ctf or settings.max_excluded != before.max_excluded:
+            self.choose(self._path, settings)
+        elif self.preview is not None and self.preview.complete:
+            self._work(_estimate, self.preview)
+
+    def _look(self) -> None:
+        if self._path is not None:
+            self._work(_look_at, self._path)
+
+    def _work(self, function: Any, what: Any) -> None:
+        self._number += 1
+        order = _Order(self._number, self._settings, lambda: self._number)
+        worker = create_worker(function, what, order)
+        worker.yielded.connect(self._on_looked)
+        worker.start()
+
+    def _on_looked(self, looked: _Looked) -> None:
+        if looked.number == self._number:
+            self._show(looked)
+
+    def _show(self, looked: _Looked) -> None:
+        if looked.preview is None:
+            self._say(f"⚠ {looked.error}")
+            return
+        self.preview = looked.preview
+        self._say(summary_text(looked.preview, looked.seconds, self._settings))
+        rows = check_rows(looked.preview.report, looked.seconds)
+        cells = "".join(f"<tr><td>{name}</td><td>&nbsp;{value}</td></tr>" for name, value in rows)
+        self._text.setToolTip(f"<table>{cells}</table>")
+        self.checked.emit(looked.preview)
+
+    def _say(self, text: str) -> None:
+        self._text.setText(text)
+        self.setVisible(bool(text))
+
+
+def summary_text(preview: Preview, seconds: float | None, settings: InitialModelSettings) -> str:
+    """Return what is known in a few lines."""
+    report = preview.report
+    if not report.box_size:
+        return ""
+    width = report.box_size * report.pixel_size
+    groups = len(report.optics)
+    lines = [
+        f"<b>{report.n_particles:,} particles</b>, {report.box_size} pixels of "
+        f"{report.pixel_size:g} Å ({width:.0f} Å), {groups} optics group{'s'[: groups != 1]}"
+    ]
+    working = report.working_grid
+    if working is not None and working.box_size < report.box_size:
+        lines.append(f"Worked on in {working}; the result has the particles' own box")
+    lines += _lines_of_images(preview)
+    if seconds is not None:
+        threads = available_threads(settings.threads)
+        cores = f"{threads} CPU thread{'s'[: threads != 1]}"
+        lines.append(f"A run takes about {describe_time(seconds)} on {cores}")
+    if report.resources is not None:
+        memory, disk = report.resources.memory_bytes / 1e9, report.resources.disk_bytes / 1e9
+        lines.append(f"{memory:.1f} GB of memory, up to {disk:.2f} GB of disk")
+    lines += [f"⚠ {note}" for note in report.notes]
+    return "<br>".join(lines)
+
+
+def _lines_of_images(preview: Preview) -> Iterator[str]:
+    report = preview.report
+    if not preview.n_checked:
+        yield "Looking at the images …"
+        return
+    yield f"Contrast: {report.contrast}"
+    if preview.complete:
+        yield f"Set aside: {describe_bad(report)}"
+    else:
+        done = preview.n_checked / report.n_particles
+        yield f"Set aside so far: {len(report.bad_images)} ({done:.0%} looked at)"
+
+
+def _look_at(path: Path, order: _Order) -> Iterator[_Looked]:
+    """Look at particles in a worker, as long as that is wanted; errors are values."""
+    settings, number = order.settings, order.number
+    try:
+        with closing(preview_particles(path, settings)) as previews:
+            for preview in previews:
+                if not order.is_wanted():
+                    return
+                seconds = estimated_time(preview.report, settings) if preview.complete else None
+                yield _Looked(number, preview, seconds)
+    except Exception as error:
+        yield _Looked(number, None, None, explain(error))
+
+
+def _estimate(preview: Preview, order: _Order) -> Iterator[_Looked]:
+    """Work out time and memory for other settings in a worker; errors are values."""
+    report, settings = preview.report, order.settings
+    try:
+        resources = estimate_resources(
+            report.n_particles, report.box_size, settings, pixel_size=report.pixel_size
+        )
+        again = replace(preview, report=replace(report, resources=resources))
+        yield _Looked(order.number, again, estimated_time(report, settings))
+    except Exception as error:
+        yield _Looked(order.number, None, None, explain(error))

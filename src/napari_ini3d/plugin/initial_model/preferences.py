@@ -1,0 +1,69 @@
+"""Defaults that the user set in napari's Preferences."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from napari.settings import get_plugin_settings
+
+from napari_ini3d.errors import SettingsError
+from napari_ini3d.plugin import is_sample
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+_PLUGIN = "napari-ini3d"
+_NUMBERED = re.compile(r"(.*)_(\d+)")
+_PLACES = {
+    "device": ("compute", "device"),
+    "threads": ("compute", "threads"),
+    "iterations": ("runs", "iterations"),
+    "starts": ("runs", "starts"),
+    "write_every": ("runs", "write_every"),
+}
+
+
+def preferred_settings() -> InitialModelSettings:
+    """Return the defaults for a new run."""
+    found = {name: _preference(*place) for name, place in _PLACES.items()}
+    known = {name: value for name, value in found.items() if value is not None}
+    try:
+        return InitialModelSettings(**known)
+    except (SettingsError, TypeError) as error:
+        logger.warning("the preferences of %s are not used: %s", _PLUGIN, error)
+        return InitialModelSettings()
+
+
+def preferred_output(star: Path) -> Path:
+    """Return a folder that is free, for a run on particles.
+
+    It is beside them, unless Preferences say where; that of a sample, which lies in a folder that
+    nobody looks into, is in the user's home.
+    """
+    chosen = _preference("runs", "output")
+    beside = Path.home() / "ini3d-samples" / star.parent.name if is_sample(star) else star.parent
+    return next_folder(Path(chosen or beside) / "ini3d_000")
+
+
+def next_folder(folder: Path) -> Path:
+    """Return the folder of the next number that is free: ``run`` or ``run_001`` gives ``run_002``.
+
+    A name without number counts as the first.
+    """
+    match = _NUMBERED.fullmatch(folder.name)
+    stem, number = (match[1], int(match[2])) if match else (folder.name, 1)
+    while (found := folder.with_name(f"{stem}_{number + 1:03d}")).exists():
+        number += 1
+    return found
+
+
+def _preference(section: str, name: str) -> Any:
+    """Return a value from Preferences; None where napari does not know this plugin's."""
+    try:
+        settings = get_plugin_settings(_PLUGIN)
+    except KeyError:
+        return None
+    return getattr(getattr(settings, section, None), name, None)

@@ -1,0 +1,114 @@
+"""What was found about the symmetry of a finished run, in words, with a way to see it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin.compare import show_symmetry_of_run
+from napari_ini3d.runs import RunFolder, SymmetryFiles
+from napari_ini3d.settings import AUTO_SYMMETRY
+
+if TYPE_CHECKING:
+    import napari
+
+logger = logging.getLogger(__name__)
+
+
+class SymmetryVerdict(QWidget):
+    """The verdict on the symmetry of a run; takes no room where none was looked for.
+
+    Parameters
+    ----------
+    viewer : weak reference to a napari viewer
+        In which the maps are compared.
+    """
+
+    def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._folder: Path | None = None
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setAccessibleName("Verdict on the symmetry of the map")
+        self.compare = QPushButton("Compare with symmetry")
+        self.compare.setToolTip(
+            "<p>Show the map, the map turned onto the axes of the point group, and the map with "
+            "the group imposed side by side, with their axes and cameras that turn together.</p>"
+        )
+        self.compare.clicked.connect(self._on_compare)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 2)
+        layout.addWidget(self.text)
+        layout.addWidget(self.compare)
+        self.hide()
+
+    def show_run(self, folder: Path | None) -> None:
+        """Say what was found in a run; nothing for None, or where nothing was looked for."""
+        text = "" if folder is None else describe_symmetry(RunFolder(folder))
+        self._folder = folder
+        self.text.setText(text)
+        self.setVisible(bool(text))
+        if folder is not None:
+            imposed = SymmetryFiles(RunFolder(folder)).symmetrised_path
+            self.compare.setVisible(imposed.is_file())
+
+    def _on_compare(self) -> None:
+        viewer = self._viewer()
+        if viewer is None or self._folder is None:
+            return
+        try:
+            show_symmetry_of_run(viewer, self._folder)
+        except Ini3dError as error:
+            show_error(str(error))
+
+
+def describe_symmetry(folder: RunFolder) -> str:
+    """Return what was found about the symmetry of a run; nothing where none was looked for.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    """
+    try:
+        facts = SymmetryFiles(folder).read_facts()
+        if facts is not None:
+            return verdict_text(facts)
+        return _describe_failure(folder)
+    except (OSError, ValueError, Ini3dError) as error:
+        logger.info("%s: nothing is known about its symmetry: %s", folder.path, error)
+        return ""
+
+
+def verdict_text(facts: Mapping[str, Any]) -> str:
+    """Return what was found, after a mark that tells whether the group holds.
+
+    Parameters
+    ----------
+    facts : mapping
+        As `SymmetryFiles.read_facts` gives them.
+    """
+    mark = "✓" if facts.get("holds") else "⚠"
+    if facts.get("group") == "C1":
+        mark = "–"  # to have no symmetry is a finding, not a fault
+    detected = str(facts.get("asked", "")).lower() == AUTO_SYMMETRY
+    return f"{mark} Symmetry{' (detected)' if detected else ''}: {facts.get('verdict', '')}"
+
+
+def _describe_failure(folder: RunFolder) -> str:
+    """Say so where a symmetry was asked for, and a finished run has nothing about it."""
+    if folder.outcome() != "SUCCESS":
+        return ""
+    settings = folder.read_record().settings
+    if settings.symmetry_during_run or settings.symmetry.upper() == "C1":
+        return ""
+    return f"⚠ Symmetry {settings.symmetry} could not be looked at; the log says why"

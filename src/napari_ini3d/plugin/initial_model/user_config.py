@@ -1,0 +1,130 @@
+"""What the plugin remembers from one day to the next: last settings, and where runs are; no Qt.
+
+Two small JSON files in the user's configuration folder. What cannot be read is as if it had
+never been written: the plugin works without.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from napari_ini3d.errors import Ini3dError, InputError, SettingsError
+from napari_ini3d.io import atomic_path
+from napari_ini3d.runs import changed_settings
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+_MOST_RUNS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """All that a form holds: which particles, where to, and how."""
+
+    particles: str
+    output: str
+    settings: InitialModelSettings
+
+
+def config_folder() -> Path:
+    """Return the folder of the plugin's own files."""
+    return Path(platformdirs.user_config_dir("napari-ini3d", appauthor=False))
+
+
+def save_choice(path: Path, choice: Choice) -> None:
+    """Write a choice as JSON.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written.
+    """
+    values = {"particles": choice.particles, "output": choice.output}
+    text = json.dumps({**values, "settings": asdict(choice.settings)}, indent=2)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def load_choice(path: Path) -> Choice:
+    """Read a choice; the `settings.json` of a run folder is one as well.
+
+    Raises
+    ------
+    InputError
+        If the file is not one.
+    SettingsError
+        If a setting in it is out of range.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name for field in fields(InitialModelSettings)}
+        values = {name: value for name, value in data["settings"].items() if name in known}
+        particles, output = str(data.get("particles", "")), str(data.get("output", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} holds no settings ({error}); choose a file that was saved here, or the "
+            "settings.json of a run folder"
+        ) from error
+    if data.get("mask_estimated"):
+        values["mask_diameter"] = None
+    return Choice(particles, output, InitialModelSettings(**values))
+
+
+def remember_settings(settings: InitialModelSettings) -> None:
+    """Keep what differs from the defaults for the next form; the particles are not kept."""
+    kept = changed_settings(settings)
+    kept.pop("mask_diameter", None)  # it belongs to the particles
+    _write("settings.json", kept)
+
+
+def remembered_settings(defaults: InitialModelSettings) -> InitialModelSettings:
+    """Return the defaults with what was remembered."""
+    found = _read("settings.json", {})
+    try:
+        return defaults.with_changes(**found)
+    except (SettingsError, TypeError) as error:
+        logger.info("the remembered settings are of no use any more: %s", error)
+        return defaults
+
+
+def remember_run(folder: Path) -> None:
+    """Put a run at the top of the list."""
+    others = [run for run in known_runs() if run != folder]
+    _write("runs.json", [str(run) for run in [folder, *others][:_MOST_RUNS]])
+
+
+def forget_run(folder: Path) -> None:
+    """Take a run off the list; its folder stays."""
+    _write("runs.json", [str(run) for run in known_runs() if run != folder])
+
+
+def known_runs() -> list[Path]:
+    """Return the folders of the runs, the newest first."""
+    return [Path(text) for text in _read("runs.json", []) if isinstance(text, str)]
+
+
+def _read(name: str, empty: Any) -> Any:
+    try:
+        found = json.loads((config_folder() / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return empty
+    return found if isinstance(found, type(empty)) else empty
+
+
+def _write(name: str, values: Any) -> None:
+    path = config_folder() / name
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    except Ini3dError as error:
+        logger.warning("what you chose is not remembered: %s", error)

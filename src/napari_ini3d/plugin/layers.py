@@ -1,0 +1,312 @@
+"""What napari shows of maps, particles and runs, as layer data, without napari.
+
+Layer data are (array, keywords, layer type). All layers share one world: (z, y, x) in ångström,
+the rotation centre (voxel n // 2) at its origin, before these the iteration, and before that the
+particle, so that each has a slider of its own. What the plugin has to know about a layer later
+stands in ``metadata["ini3d"]``, whose entries are named by the functions below.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d._types import AnyArray, Float32, FloatArray, IntArray
+
+LayerData = tuple[Any, dict[str, Any], str]
+ReadFrames = Callable[[IntArray], FloatArray]
+
+METADATA_KEY = "ini3d"
+DEFAULT_SIGMA = 4.0
+LENGTH_UNIT = "angstrom"
+COUNT_UNIT = "pixel"  # napari's word for a number without unit
+MAP_AXES = ("z", "y", "x")
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; classes take them in turn.
+CLASS_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
+
+_TOP_OVER_LEVEL = (
+    4.0  # an isosurface has the colour of its level; a quarter of the range shades well
+)
+_SCALED_WELL = (0.5, 4.0)  # standard deviations of a shown map, between which it may drift
+_ALL_ITERATIONS = 1e6  # what reaches further than any run along the axis of iterations
+_CACHE_BYTES = 256 * 2**20
+
+
+class LazyFrames:
+    """A stack whose frames are read when they are asked for, and kept for a while.
+
+    It has as much of an array as napari needs: shape, type, indexing, and conversion.
+
+    Parameters
+    ----------
+    n_frames : int
+    frame_shape : tuple of int
+        Of one frame, for instance (n, n, n) for maps.
+    read : callable
+        Takes (B,) frame numbers, returns (B, *frame_shape); called by one thread at a time.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, n_frames: int, frame_shape: Sequence[int], read: ReadFrames) -> None:
+        self.shape = (n_frames, *frame_shape)
+        self._read = read
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, Float32] = OrderedDict()
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames, had they been read."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def latest(self) -> Float32 | None:
+        """The frame that was asked for last; None before the first."""
+        with self._lock:
+            return next(reversed(self._kept.values()), None)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Float32:
+        keys = key if isinstance(key, tuple) else (key,)
+        if not keys or keys[0] is Ellipsis:
+            return np.asarray(np.asarray(self)[key])
+        first, rest = keys[0], keys[1:]
+        if isinstance(first, (int, np.integer)):
+            return np.asarray(self._frame(int(first))[rest])
+        numbers: list[int] = np.arange(len(self))[first].tolist()
+        frames = [self._frame(number)[rest] for number in numbers]
+        return np.stack(frames) if frames else np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> AnyArray:
+        frames = np.asarray(self._read(np.arange(len(self))))
+        return frames.astype(dtype or self.dtype, copy=False)
+
+    def _frame(self, number: int) -> Float32:
+        number = range(len(self))[number]  # negative numbers count from the end
+        with self._lock:
+            frame = self._kept.pop(number, None)
+            if frame is None:
+                frame = np.asarray(self._read(np.array([number]))[0], dtype=np.float32)
+            self._kept[number] = frame
+            while len(self._kept) > max(1, _CACHE_BYTES // max(frame.nbytes, 1)):
+                self._kept.popitem(last=False)
+        return frame
+
+
+def map_layer(
+    volume: FloatArray,
+    voxel_size: float,
+    name: str,
+    *,
+    colormap: str = "gray",
+    metadata: Mapping[str, Any] | None = None,
+) -> LayerData:
+    """Return a map as an isosurface in ångström, its rotation centre at the origin.
+
+    Parameters
+    ----------
+    volume : (n, n, n)
+        Real space (z, y, x), rotation centre at voxel n // 2.
+    voxel_size : float
+        Å.
+    name : str
+        Of the layer.
+    colormap : str
+        Napari's name of it, or a colour such as ``#56b4e9``.
+    metadata : mapping, optional
+        More entries for ``metadata["ini3d"]``.
+    """
+    own = {"kind": "map", **(metadata or {})}
+    keywords = {
+        "name": name,
+        "colormap": colormap,
+        **map_placement(volume.shape, voxel_size),
+        **surface_keywords(volume),
+        "metadata": {METADATA_KEY: own | {"voxel_size": voxel_size} | map_statistics(volume)},
+    }
+    return volume, keywords, "image"
+
+
+def run_layer(
+    frames: LazyFrames, voxel_size: float, name: str, *, colormap: str, metadata: Mapping[str, Any]
+) -> LayerData:
+    """Return the maps of one class of a run, with the iteration as first axis.
+
+    Parameters
+    ----------
+    frames : LazyFrames
+        (M, n, n, n), one frame for each written iteration. The last sets level and contrast.
+    voxel_size : float
+        Å.
+    name, colormap : str
+        Of the layer.
+    metadata : mapping
+        ``path`` (of the folder), ``class_index`` (from 0) and ``iterations`` (M numbers).
+    """
+    _, keywords, kind = map_layer(frames[-1], voxel_size, name, colormap=colormap)
+    own = {**keywords["metadata"][METADATA_KEY], **metadata, "kind": "run"}
+    keywords |= _counted(keywords, "iteration") | {"metadata": {METADATA_KEY: own}}
+    return frames, keywords, kind
+
+
+def particle_layer(
+    frames: LazyFrames, pixel_size: float, name: str, metadata: Mapping[str, Any]
+) -> LayerData:
+    """Return particle images with the particle as first axis.
+
+    Parameters
+    ----------
+    frames : LazyFrames
+        (N, 1, 1, n, n). The axes of length 1 are the iteration and z: so a stack can lie in one
+        viewer with the maps of a run, is seen at all of its iterations, and in 3D one image is
+        drawn in the plane z = 0 rather than all of them as a volume.
+    pixel_size : float
+        Å; 0 where it is not known.
+    name : str
+        Of the layer.
+    metadata : mapping
+        ``path``, and what else is known: ``features``, one array of length N for each column of
+        the STAR file, and ``particles``, their `Particles` record.
+    """
+    shown = frames[np.unique(np.linspace(0, len(frames) - 1, 20).astype(int))]
+    low, high = (float(value) for value in np.percentile(shown, (0.5, 99.5)))
+    keywords = {
+        "name": name,
+        "colormap": "gray",
+        "contrast_limits": (low, high if high > low else low + 1.0),
+        **map_placement(frames.shape[2:], pixel_size or 1.0),
+    }
+    keywords |= _counted(keywords, "iteration", _ALL_ITERATIONS)
+    keywords |= _counted(keywords, "particle")
+    if not pixel_size:
+        keywords["units"] = (COUNT_UNIT,) * 5
+    own = {"kind": "particles", "pixel_size": pixel_size, **metadata}
+    keywords["metadata"] = {METADATA_KEY: own}
+    return frames, keywords, "image"
+
+
+def map_placement(shape: Sequence[int], voxel_size: float) -> dict[str, Any]:
+    """Return the keywords that place (z, y, x) in ångström with voxel n // 2 at the origin."""
+    return {
+        "scale": (voxel_size,) * 3,
+        "translate": tuple(-(size // 2) * voxel_size for size in shape),
+        "units": (LENGTH_UNIT,) * 3,
+        "axis_labels": MAP_AXES,
+    }
+
+
+def surface_keywords(volume: FloatArray) -> dict[str, Any]:
+    """Return the keywords by which a map is drawn as an isosurface.
+
+    Its level is 4 standard deviations above the mean, or half way to the top of the map where
+    that is less: in a body that fills the box nothing may lie above 4.
+    """
+    statistics = map_statistics(volume)
+    highest = float(np.max(volume)) if volume.size else 0.0
+    sigma = (highest - statistics["mean"]) / statistics["std"] / 2
+    level = contour_level(statistics, min(DEFAULT_SIGMA, sigma) if sigma > 0 else DEFAULT_SIGMA)
+    return {
+        "rendering": "iso",
+        "iso_threshold": level,
+        "contrast_limits": surface_contrast(level),
+    }
+
+
+def surface_contrast(level: float) -> tuple[float, float]:
+    """Return the contrast limits with which an isosurface at `level` is shaded well."""
+    return (0.0, _TOP_OVER_LEVEL * level) if level > 0 else (0.0, 1.0)
+
+
+def map_statistics(volume: FloatArray) -> dict[str, float]:
+    """Return ``mean`` and ``std`` of a map over its whole box; 0 and 1 where they are of no use."""
+    if not volume.size:
+        return {"mean": 0.0, "std": 1.0}
+    exact = volume.astype(np.result_type(volume, np.float32), copy=False)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+        mean = float(np.mean([section.mean() for section in exact]))
+        std = float(np.sqrt(sum(_squares(section - mean) for section in exact) / exact.size))
+    if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
+        return {"mean": 0.0, "std": 1.0}
+    return {"mean": mean, "std": std}
+
+
+def density_scale(std: float, present: float | None = None) -> float:
+    """Return what the densities of a map are multiplied by where they are drawn.
+
+    Napari's isosurface looks for the surface wherever a value is less than 0.2 below its level,
+    and adds a highlight of 1 to its colour, whatever the values are like. Maps of a run, with
+    values of some hundredths, would be drawn several times more slowly, and too white. A power
+    of two leaves every bit of the values, and `present` is kept where it does.
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation of the densities.
+    present : float, optional
+        The factor by which the map before was shown.
+
+    Returns
+    -------
+    float
+        The power of two that brings `std` to between 1 and 2.
+    """
+    low, high = _SCALED_WELL
+    if present is not None and low <= std * present <= high:
+        return present
+    return float(2.0 ** -math.floor(math.log2(std)))
+
+
+def density_scale_of(metadata: Mapping[str, Any]) -> float:
+    """Return the factor between densities and the values of a layer with these metadata."""
+    return float(metadata.get(METADATA_KEY, {}).get("density_scale", 1.0))
+
+
+def _squares(section: FloatArray) -> float:
+    """Return the sum of squares; section by section it costs a sixth of `numpy.std`."""
+    values = section.ravel()
+    return float(np.dot(values, values))
+
+
+def contour_level(statistics: Mapping[str, float], sigma: float) -> float:
+    """Return the density `sigma` standard deviations above the mean of a map."""
+    return statistics["mean"] + sigma * statistics["std"]
+
+
+def class_colour(class_index: int, n_classes: int) -> str:
+    """Return the colour map of a class: grey where there is only one."""
+    return "gray" if n_classes == 1 else CLASS_COLOURS[class_index % len(CLASS_COLOURS)]
+
+
+def layer_name(path: Path) -> str:
+    """Return the name of the layer of a file: its name without the ending."""
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
+def _counted(keywords: Mapping[str, Any], axis: str, step: float = 1.0) -> dict[str, Any]:
+    """Return the placement with one more axis at the front, which counts from 0."""
+    return {
+        "scale": (step, *keywords["scale"]),
+        "translate": (0.0, *keywords["translate"]),
+        "units": (COUNT_UNIT, *keywords["units"]),
+        "axis_labels": (axis, *keywords["axis_labels"]),
+    }

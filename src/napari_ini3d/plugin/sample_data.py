@@ -1,0 +1,143 @@
+"""Sample data for napari's File menu: simulated once, then kept in the user's cache."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.plugin.layers import LayerData
+from napari_ini3d.plugin.reader import read_layers
+from napari_ini3d.simulation import (
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+    write_dataset,
+)
+
+logger = logging.getLogger(__name__)
+
+_RECIPE_VERSION = 1  # raise it when a recipe changes, so that no older sample is taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    symmetry: str
+    phantom: dict[str, Any]
+    particles: SimulationSettings
+
+
+_RECIPES = {
+    "D2": _Recipe(
+        "D2",
+        {"diameter": 110.0, "seed": 1},
+        SimulationSettings(number=800, box_size=48, pixel_size=4.0, snr=0.4, seed=1),
+    ),
+    "C1": _Recipe(
+        "C1",
+        {"diameter": 120.0, "seed": 7},
+        SimulationSettings(number=800, box_size=48, pixel_size=4.0, snr=0.4, seed=7),
+    ),
+    "I": _Recipe(
+        "I",
+        {
+            "diameter": 180.0,
+            "inner_diameter": 88.0,
+            "domains": 4,
+            "domain_radius": (9.0, 14.0),
+            "seed": 1,
+        },
+        SimulationSettings(number=400, box_size=64, pixel_size=3.8, snr=0.2, seed=3),
+    ),
+}
+
+
+def sample_folder(symmetry: str) -> Path:
+    """Return the folder of a sample (``D2``, ``C1`` or ``I``); simulate it the first time.
+
+    It holds ``particles.star`` with its stack, and ``truth.star`` and ``truth.mrc``.
+
+    Raises
+    ------
+    RunFolderError
+        If it can be written neither to the user's cache nor to the folder for temporary files.
+    """
+    name = f"{symmetry}-{_RECIPE_VERSION}"
+    cache, temporary = _bases()
+    for base in (cache, temporary):
+        if (base / name).is_dir():
+            return base / name
+    try:
+        return _make_sample(cache, name, _RECIPES[symmetry])
+    except (OSError, RunFolderError) as error:
+        logger.info("%s cannot be used (%s); samples go to %s", cache, error, temporary)
+        return _make_sample(temporary, name, _RECIPES[symmetry])
+
+
+def is_sample(path: Path) -> bool:
+    """Tell whether a file is of a sample."""
+    return any(path.absolute().is_relative_to(base) for base in _bases())
+
+
+def open_d2_particles() -> list[LayerData]:
+    """Open 800 particles of a tetramer."""
+    return _open("D2", "particles.star")
+
+
+def open_d2_map() -> list[LayerData]:
+    """Open the map of a tetramer."""
+    return _open("D2", "truth.mrc")
+
+
+def open_c1_particles() -> list[LayerData]:
+    """Open 800 particles of a protein without symmetry."""
+    return _open("C1", "particles.star")
+
+
+def open_c1_map() -> list[LayerData]:
+    """Open the map of a protein without symmetry."""
+    return _open("C1", "truth.mrc")
+
+
+def open_icosahedral_particles() -> list[LayerData]:
+    """Open 400 particles of an icosahedral shell."""
+    return _open("I", "particles.star")
+
+
+def open_icosahedral_map() -> list[LayerData]:
+    """Open the map of an icosahedral shell."""
+    return _open("I", "truth.mrc")
+
+
+def _bases() -> tuple[Path, Path]:
+    """Return where samples lie: in the user's cache, or else in the folder for temporary files."""
+    cache = Path(platformdirs.user_cache_dir("napari-ini3d", appauthor=False)) / "samples"
+    return cache, Path(tempfile.gettempdir()) / "napari-ini3d" / "samples"
+
+
+def _open(symmetry: str, file_name: str) -> list[LayerData]:
+    folder = sample_folder(symmetry)
+    ((data, keywords, kind),) = read_layers(str(folder / file_name))
+    what = "map" if file_name.endswith(".mrc") else "particles"
+    return [(data, keywords | {"name": f"{symmetry} sample {what}"}, kind)]
+
+
+def _make_sample(base: Path, name: str, recipe: _Recipe) -> Path:
+    """Simulate a sample in a folder that appears whole or not at all."""
+    phantom = make_phantom(recipe.symmetry, **recipe.phantom)
+    simulated = simulate_particles(phantom, recipe.particles)
+    base.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=base))
+    try:
+        write_dataset(made, simulated, phantom)
+        if not (base / name).is_dir():
+            made.rename(base / name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return base / name

@@ -1,0 +1,5 @@
+"""The run of a viewer: its worker, its live layers, its status and log."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

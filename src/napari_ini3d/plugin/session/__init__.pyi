@@ -1,0 +1,26 @@
+from .log_buffer import LINES as LINES, LogLine as LogLine, LogTail as LogTail
+from .run_choice import (
+    layer_of_run as layer_of_run,
+    newest_or as newest_or,
+    read_run as read_run,
+    run_folder_of as run_folder_of,
+    run_folders as run_folders,
+    short_name as short_name,
+    show_run_iteration as show_run_iteration,
+    view_of_session as view_of_session,
+)
+from .run_view import (
+    ALL_CLASSES as ALL_CLASSES,
+    RunView as RunView,
+    describe_iteration as describe_iteration,
+    describe_run as describe_run,
+    phase_spans as phase_spans,
+)
+from .session import RunSession as RunSession
+from .status import (
+    beginning_text as beginning_text,
+    expected_end as expected_end,
+    is_done as is_done,
+    settings_of as settings_of,
+    status_text as status_text,
+)

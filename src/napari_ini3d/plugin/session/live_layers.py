@@ -1,0 +1,330 @@
+"""The layers of a run: one map per class, updated in place, and the iterations to look back at.
+
+The newest maps are 3D layers. The iterations are 4D layers beside them, read from the run folder
+when they are shown; only one of the two kinds is visible at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_ini3d._types import FloatArray, IntArray
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.plugin import (
+    METADATA_KEY,
+    LazyFrames,
+    class_colour,
+    density_scale,
+    density_scale_of,
+    map_statistics,
+    run_layer,
+)
+from napari_ini3d.plugin.viewer import (
+    Caption,
+    add_layers,
+    caption_of,
+    find_layer,
+    remember,
+    show_iteration,
+    show_map,
+    shown_iteration,
+)
+from napari_ini3d.runs import IterationSummary, RunFolder, history_iterations, read_history
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+    from napari_ini3d.plugin.session.worker import Progress
+
+_IN_THE_WAY = ("particles", "ctf", "particle mask", "map", "run", "axes")  # kinds of layers
+
+
+class LiveLayers(QObject):
+    """Shows a run in a viewer, and its iterations on demand; a caption says which.
+
+    A layer that the user removes while the run goes on stays away; the next run makes its own.
+
+    Parameters
+    ----------
+    viewer : weak reference to a napari viewer
+
+    Signals
+    -------
+    changed
+        Another iteration is shown, or the newest again.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._folder = Path()
+        self._made: set[str] = set()
+        self._newest_hidden = False
+        self._n_classes = 1
+        self._newest_iteration: int | None = None
+        self._resolution: dict[int, float] = {}
+        self._caption = Caption()
+        real: Any = viewer()
+        if real is not None:
+            real.dims.events.point.connect(self._on_view)
+            real.layers.events.removed.connect(self._on_view)
+
+    @property
+    def looking_back(self) -> bool:
+        """True where the iterations of the run are shown instead of its newest maps."""
+        return any(layer.visible for layer in self._history())
+
+    def begin(self, folder: Path) -> None:
+        """Get ready for a run; once it has a map, those of others are hidden."""
+        if folder != self._folder:
+            _set_visible([*self._newest(), *self._history()], visible=False)
+        self._folder, self._n_classes = folder, 1
+        self._made.clear()
+        self._newest_hidden = False
+        self._newest_iteration = None
+        self._resolution.clear()
+        self._tell()
+
+    def show(self, progress: Progress) -> None:
+        """Show the maps of an iteration in place of those before."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        self._n_classes = progress.n_classes
+        if self._newest_hidden and not self._history():  # the user has removed the iterations
+            self.look_at_newest()
+        hidden = self.looking_back
+        for k, volume in enumerate(progress.volumes):
+            self._show_class(viewer, progress, k, volume, visible=not hidden)
+        if self._history():
+            self._bring_history_up_to_date(viewer)
+        self._newest_iteration = progress.summary.iteration
+        self._resolution[progress.summary.iteration] = progress.summary.best_resolution
+        self._tell()
+
+    def look_back(self, folder: Path | None = None) -> None:
+        """Show the iterations of a run, each a step of the slider, instead of its newest maps.
+
+        Raises
+        ------
+        RunFolderError
+            If nothing has been kept of any iteration.
+        """
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        if folder is not None and folder != self._folder:
+            self.begin(folder)
+        if not history_iterations(RunFolder(self._folder)):
+            raise RunFolderError(
+                f"{self._folder} holds no map yet; wait for the first iteration to be done"
+            )
+        self._n_classes = max(self._n_classes, _count_classes(self._folder))
+        self._bring_history_up_to_date(viewer, make=True)
+        self._swap(self._newest(), self._history())
+        self._newest_hidden = True
+        self._tell()
+
+    def look_at_newest(self) -> None:
+        """Show the newest maps again; of a run that was opened again, its last iteration."""
+        viewer, history = self._viewer(), self._history()
+        if self._newest():
+            self._swap(history, self._newest())
+            self._newest_hidden = False
+        elif viewer is not None and history:
+            show_iteration(viewer, history[0], history[0].metadata[METADATA_KEY]["iterations"][-1])
+        self._tell()
+
+    def forget(self, folder: Path) -> None:
+        """Remove the layers that read the iterations of a run; its newest maps stay."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        for layer in list(viewer.layers):
+            known = layer.metadata.get(METADATA_KEY, {})
+            if known.get("kind") == "run" and Path(str(known.get("path"))) == folder:
+                viewer.layers.remove(layer)
+
+    def show_iteration(self, iteration: int) -> int:
+        """Look back at an iteration, or the last kept one before it; return which it is.
+
+        Raises
+        ------
+        RunFolderError
+            If nothing has been kept of any iteration.
+        """
+        self.look_back()
+        viewer = self._viewer()
+        layers = self._history()
+        if viewer is None or not layers:
+            return iteration
+        return show_iteration(viewer, layers[0], iteration)
+
+    def shown_iteration(self) -> int | None:
+        """Return the iteration that is looked back at; None where the newest maps are shown."""
+        viewer, layers = self._viewer(), self._history()
+        if viewer is None or not self.looking_back:
+            return None
+        return shown_iteration(viewer, layers[0])
+
+    def _swap(self, hidden: list[Image], shown: list[Image]) -> None:
+        """Show some layers instead of others; what was selected of these is of those then."""
+        viewer = self._viewer()
+        was_active = viewer is not None and viewer.layers.selection.active in hidden
+        _set_visible(hidden, visible=False)
+        _set_visible(shown, visible=True)
+        if viewer is not None and shown and was_active:
+            viewer.layers.selection.active = shown[0]
+
+    def _on_view(self, _event: Any) -> None:
+        """See what is shown after the user has moved the slider, or hidden or removed a layer."""
+        if self._caption.written or self._history() or self._newest():
+            self._tell()
+
+    def _tell(self) -> None:
+        """Write the caption, and tell the docks."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        iteration = self.shown_iteration()
+        if iteration is None and any(layer.visible for layer in self._newest()):
+            iteration = self._newest_iteration
+        text = ""
+        if iteration is not None:
+            text = caption_of(self._folder.name, iteration, self._resolution_at(iteration))
+        self._caption.write(viewer, text)
+        self.changed.emit()
+
+    def _resolution_at(self, iteration: int) -> float | None:
+        """Return the resolution of an iteration (Å); of one that was not shown, from its file."""
+        if iteration not in self._resolution:
+            summaries = map(IterationSummary.from_json, RunFolder(self._folder).read_progress())
+            self._resolution = {found.iteration: found.best_resolution for found in summaries}
+        return self._resolution.get(iteration)
+
+    def _show_class(
+        self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool
+    ) -> None:
+        key = self._key(k)
+        known = find_layer(viewer, key) is not None
+        if key in self._made and not known:  # removed by the user
+            return
+        self._made.add(key)
+        summary = progress.summary
+        layer = show_map(
+            viewer,
+            volume,
+            summary.voxel_size,
+            self._name(k),
+            key=key,
+            colormap=class_colour(k, self._n_classes),
+            metadata={
+                "path": str(self._folder),
+                "class_index": k,
+                "iteration": summary.iteration,
+                "resolution": summary.resolution[k],
+            },
+            scale=None,
+        )
+        if not known:
+            self._hide_others(viewer)
+            layer.visible = visible
+            layer.events.visible.connect(self._on_view)
+
+    def _hide_others(self, viewer: Any) -> None:
+        """Hide particles, which in 3D would cut through the map, and what lies in its place."""
+        ours = {id(layer) for layer in (*self._newest(), *self._history())}
+        for layer in viewer.layers:
+            kind = layer.metadata.get(METADATA_KEY, {}).get("kind")
+            if kind in _IN_THE_WAY and id(layer) not in ours:
+                layer.visible = False
+
+    def _bring_history_up_to_date(self, viewer: Any, *, make: bool = False) -> None:
+        for k in range(self._n_classes):
+            iterations = history_iterations(RunFolder(self._folder), k)
+            layer = find_layer(viewer, self._key(k, "iterations"))
+            if layer is not None:
+                scale = density_scale_of(layer.metadata)
+                _extend(viewer, layer, self._frames(k, iterations, scale), iterations)
+            elif make and iterations:
+                self._make_history(viewer, k, iterations)
+
+    def _make_history(self, viewer: Any, k: int, iterations: list[int]) -> None:
+        newest, voxel_size = read_history(RunFolder(self._folder), iterations[-1], k)
+        scale = density_scale(map_statistics(newest)["std"])
+        data = run_layer(
+            self._frames(k, iterations, scale),
+            voxel_size,
+            f"{self._name(k)}, iterations",
+            colormap=class_colour(k, self._n_classes),
+            metadata={
+                "path": str(self._folder),
+                "class_index": k,
+                "iterations": iterations,
+                "key": self._key(k, "iterations"),
+                "density_scale": scale,
+            },
+        )
+        (layer,) = add_layers(viewer, [data])
+        show_iteration(viewer, layer, iterations[-1])
+
+    def _frames(self, k: int, iterations: list[int], scale: float) -> LazyFrames:
+        folder, kept = RunFolder(self._folder), tuple(iterations)
+        factor = np.float32(scale)
+
+        def read(numbers: IntArray) -> FloatArray:
+            maps = (read_history(folder, kept[int(i)], k)[0] for i in numbers)
+            return np.stack([densities * factor for densities in maps])
+
+        shape = read_history(folder, kept[-1], k)[0].shape
+        return LazyFrames(len(kept), shape, read)
+
+    def _key(self, k: int, what: str = "newest") -> str:
+        return f"{self._folder}, class {k + 1}, {what}"
+
+    def _name(self, k: int) -> str:
+        return self._folder.name + (f" class {k + 1}" if self._n_classes > 1 else "")
+
+    def _newest(self) -> list[Image]:
+        return self._found("newest")
+
+    def _history(self) -> list[Image]:
+        return self._found("iterations")
+
+    def _found(self, what: str) -> list[Image]:
+        viewer = self._viewer()
+        if viewer is None:
+            return []
+        layers = (find_layer(viewer, self._key(k, what)) for k in range(self._n_classes))
+        return [layer for layer in layers if layer is not None]
+
+
+def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]) -> None:
+    """Give a layer more iterations; the slider follows where it stood at the last one."""
+    before = layer.metadata[METADATA_KEY]["iterations"]
+    if before == iterations:
+        return
+    follow = shown_iteration(viewer, layer) == before[-1]
+    layer.data = frames
+    remember(layer, iterations=iterations)
+    if follow:
+        show_iteration(viewer, layer, iterations[-1])
+
+
+def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:
+    for layer in layers:
+        layer.visible = visible
+
+
+def _count_classes(folder: Path) -> int:
+    lines = RunFolder(folder).read_progress()
+    return max((len(line["resolution"]) for line in lines), default=1)

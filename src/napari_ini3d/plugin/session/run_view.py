@@ -1,0 +1,232 @@
+"""What is known of a run, as the dock *Convergence* shows it; no Qt here."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from napari_ini3d._types import AnyArray
+from napari_ini3d.errors import explain
+from napari_ini3d.runs import IterationSummary, Outcome, RunFolder
+
+logger = logging.getLogger(__name__)
+
+NO_RUN = "No run yet: start one in Initial model, or open a run folder."
+PHASES = {
+    "starts": "random starts",
+    "search": "search",
+    "refine": "refinement",
+    "final": "last pass",
+}
+"""From the phase of a summary to its name."""
+
+ALL_CLASSES = -1
+
+_SPAN = 10  # iterations over which progress is told
+_NOTICEABLE = 0.01  # relative change of the resolution
+_EMPTY_SHARE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """A run and what of it is looked at.
+
+    Attributes
+    ----------
+    folder : Path or None
+        None where there is no run.
+    summaries : tuple of IterationSummary
+        In order.
+    state : str
+        Of the viewer's own run, "running", "paused" or "stopping"; "idle" for one that is over
+        or was started elsewhere.
+    outcome : str or None
+        How it ended; None while it goes on, or after it was killed.
+    error : BaseException or None
+        By which it ended, where that is known.
+    chosen : int or None
+        The iteration that is looked at; None for the newest.
+    class_index : int
+        The class that is looked at, from 0; `ALL_CLASSES` for all.
+    """
+
+    folder: Path | None = None
+    summaries: tuple[IterationSummary, ...] = ()
+    state: str = "idle"
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+    chosen: int | None = None
+    class_index: int = ALL_CLASSES
+
+    @property
+    def shown(self) -> IterationSummary | None:
+        """The iteration that is looked at."""
+        if self.chosen is None:
+            return self.summaries[-1] if self.summaries else None
+        return self.find(self.chosen)
+
+    @property
+    def n_classes(self) -> int:
+        """Classes of the run so far; they begin as one."""
+        return max((len(summary.resolution) for summary in self.summaries), default=0)
+
+    @property
+    def single_class(self) -> int | None:
+        """The class that is looked at alone; None where there are several."""
+        if self.n_classes == 1:
+            return 0
+        return None if self.class_index == ALL_CLASSES else self.class_index
+
+    def find(self, iteration: int) -> IterationSummary | None:
+        """Return the summary nearest to an iteration."""
+        return min(self.summaries, key=lambda s: abs(s.iteration - iteration), default=None)
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Return a copy that differs in some attributes."""
+        return replace(self, **changes)
+
+    def read_pictures(self) -> dict[str, AnyArray]:
+        """Return slices, projections and view counts of the shown iteration, or nothing."""
+        summary = self.shown
+        if self.folder is None or summary is None:
+            return {}
+        try:
+            return RunFolder(self.folder).read_pictures(summary.iteration) or {}
+        except (OSError, ValueError) as error:
+            logger.info("no pictures of iteration %d: %s", summary.iteration, error)
+            return {}
+
+
+def phase_spans(summaries: Sequence[IterationSummary]) -> list[tuple[str, float, float]]:
+    """Return each phase with where it begins and ends, half-way between iterations."""
+    spans: list[tuple[str, float, float]] = []
+    for summary in summaries:
+        begin, end = summary.iteration - 0.5, summary.iteration + 0.5
+        if spans and spans[-1][0] == summary.phase:
+            spans[-1] = (summary.phase, spans[-1][1], end)
+        else:
+            spans.append((summary.phase, begin, end))
+    return spans
+
+
+def describe_run(view: RunView) -> str:
+    """Say how a run stands, in one or two sentences."""
+    if view.folder is None:
+        return NO_RUN
+    if view.error is not None:
+        return f"⚠ Failed{_after(view)}: {explain(view.error)}"
+    if not view.summaries:
+        return _describe_beginning(view)
+    return " ".join(filter(None, (_describe_course(view), _describe_classes(view))))
+
+
+def _describe_beginning(view: RunView) -> str:
+    if view.state != "idle":
+        return "Started: the first iteration is on its way."
+    if view.outcome is not None:
+        return "Ended before its first iteration was done; see log.txt in the run folder."
+    return (
+        f"{view.folder} has no progress.jsonl, the record that ini3d keeps of its runs; there are "
+        "no curves to show."
+    )
+
+
+def _describe_course(view: RunView) -> str:
+    last = view.summaries[-1]
+    at = f"iteration {last.iteration}"
+    value = _angstrom(last.best_resolution)
+    if view.state == "stopping":
+        return f"Ending after the iteration in hand: {value} at {at}."
+    if view.state == "paused":
+        return f"Held at {at}: {value}."
+    if view.state == "idle" and view.outcome == "FAILURE":
+        return f"⚠ Failed after {at}: {value}; log.txt says why. It can be resumed."
+    if view.state == "idle" and view.outcome == "ABORTED":
+        return f"Stopped at {at}: {value}. It can be resumed."
+    if last.converged:
+        return f"Converged at {at}: {value}."
+    if last.iteration >= last.n_iterations:
+        return f"All {last.n_iterations} iterations done: {value}."
+    elsewhere = "Going on elsewhere, or killed. " if view.state == "idle" else ""
+    return elsewhere + describe_trend(view.summaries)
+
+
+def describe_trend(summaries: Sequence[IterationSummary]) -> str:
+    """Say whether the resolution of the best class has improved of late.
+
+    Parameters
+    ----------
+    summaries : sequence of IterationSummary
+        At least one.
+    """
+    last = summaries[-1]
+    if last.phase == "starts":
+        return f"{last.message[:1].upper()}{last.message[1:]}: {_angstrom(last.best_resolution)}."
+    recent = [s for s in summaries if s.phase != "starts"][-_SPAN - 1 :]
+    before, now = recent[0].best_resolution, last.best_resolution
+    count = len(recent) - 1
+    if not math.isfinite(now):
+        return f"No resolution yet at iteration {last.iteration}: the halves do not agree."
+    if count < 1 or not math.isfinite(before):
+        return f"{_angstrom(now)} at iteration {last.iteration}."
+    span = "in the last iteration" if count == 1 else f"in the last {count} iterations"
+    gain = before - now
+    if abs(gain) < _NOTICEABLE * now:
+        return f"Steady: {_angstrom(now)}, no change {span}."
+    word, how = ("Improving", "better") if gain > 0 else ("Coarser", "worse")
+    return f"{word}: {_angstrom(now)}, {_angstrom(abs(gain))} {how} {span}."
+
+
+def describe_iteration(summary: IterationSummary) -> str:
+    """Return the numbers of an iteration in one line."""
+    resolution = " / ".join(_number(value, ".1f") for value in summary.resolution)
+    change = " / ".join(_number(value, ".2g") for value in summary.map_change)
+    words = [
+        f"Iteration {summary.iteration}, {PHASES.get(summary.phase, summary.phase)}",
+        f"{resolution} Å",
+        f"change {change}",
+        f"Pmax {summary.mean_max_probability:.2f}",
+    ]
+    if len(summary.class_shares) > 1:
+        shares = " / ".join(f"{100 * share:.0f}" for share in summary.class_shares)
+        words.append(f"shares {shares} %")
+    words += [
+        f"subset {summary.subset_size}",
+        f"step {summary.step_size:.2f}",
+        f"angles {summary.angular_step:.1f}°",
+        f"{summary.total_seconds:.1f} s",
+    ]
+    return " · ".join(words)
+
+
+def _describe_classes(view: RunView) -> str:
+    """Say which class is the finest, and which hold next to nothing."""
+    last = view.summaries[-1]
+    shares = last.class_shares
+    if len(shares) < 2:
+        return ""
+    largest = max(range(len(shares)), key=shares.__getitem__)
+    share = f"the largest, with {100 * shares[largest]:.0f} % of the subset."
+    finite = [k for k, value in enumerate(last.resolution) if math.isfinite(value)]
+    finest = min(finite, key=last.resolution.__getitem__, default=largest)
+    text = f"Class {finest + 1} is the finest and {share}"
+    if finest != largest:
+        text = f"Class {finest + 1} is the finest; class {largest + 1} {share}"
+    empty = [str(k + 1) for k, share in enumerate(shares) if share < _EMPTY_SHARE]
+    return text + (f" Nearly empty: class {', '.join(empty)}." if empty else "")
+
+
+def _after(view: RunView) -> str:
+    return f" after iteration {view.summaries[-1].iteration}" if view.summaries else ""
+
+
+def _angstrom(value: float) -> str:
+    return f"{value:.1f} Å" if math.isfinite(value) else "no resolution yet"
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "–"

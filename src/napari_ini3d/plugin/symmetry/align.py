@@ -1,0 +1,218 @@
+"""Moves a map onto its symmetry axes: by itself, by hand, on trial, for good, and back."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+import numpy as np
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QObject, QTimer
+
+from napari_ini3d.errors import Ini3dError, explain
+from napari_ini3d.geometry import PointGroup
+from napari_ini3d.plugin.symmetry import tasks
+from napari_ini3d.plugin.symmetry.controller import SymmetryController
+from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
+from napari_ini3d.plugin.symmetry.undo import add_beside
+from napari_ini3d.plugin.viewer import (
+    MapAxes,
+    Motion,
+    Origin,
+    Task,
+    TaskRunner,
+    known,
+    origin_of,
+    remember,
+    trial_of,
+    voxel_size_of,
+)
+from napari_ini3d.symmetry import SymmetryAlignment
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+_SCORE_MS = 200
+
+
+class AligningControl(QObject):
+    """What the buttons of *Align to the axes*, and *Flip hand*, do.
+
+    Parameters
+    ----------
+    desk : SymmetryController
+    panel, files : panels
+    """
+
+    def __init__(self, desk: SymmetryController, panel: AlignPanel, files: FilePanel) -> None:
+        super().__init__(desk)
+        self._desk, self._panel = desk, panel
+        self.scorer = TaskRunner(self, quiet=True)
+        self._score = tasks.MotionScore()
+        self._start = Motion.none()  # on top of which the user moves by hand
+        self.score_timer = QTimer(self)
+        self.score_timer.setSingleShot(True)
+        self.score_timer.setInterval(_SCORE_MS)
+        self.score_timer.timeout.connect(self._ask_score)
+        self.scorer.changed.connect(self._on_scorer)
+        panel.align.clicked.connect(self._on_align)
+        panel.adjusted.connect(self._on_adjusted)
+        panel.group_changed.connect(self._on_group)
+        panel.reset.clicked.connect(self._on_reset)
+        panel.apply_new.clicked.connect(lambda: self._on_apply(in_place=False))
+        panel.apply_here.clicked.connect(lambda: self._on_apply(in_place=True))
+        panel.undo.clicked.connect(desk.undo)
+        files.flip.clicked.connect(self._on_flip)
+        desk.taken_up.connect(self._take_up)
+
+    def _take_up(self, layer: Image | None) -> None:
+        self._start = Motion.none() if layer is None else trial_of(layer)
+        self._panel.clear()
+        self._panel.score.setText("" if layer is None else say_trial(layer))
+
+    # -- on trial -----------------------------------------------------------------------------
+
+    def _on_align(self) -> None:
+        group = self._panel.chosen_group
+
+        def prepare(origin: Origin, voxel_size: float) -> Any:
+            tasks.check_group(group)
+            return lambda task: tasks.find_alignment(task, origin.result, group, voxel_size)
+
+        self._desk.do(Task(f"Aligning to {group}"), prepare, self._show_alignment)
+
+    def _show_alignment(self, layer: Image, alignment: SymmetryAlignment) -> None:
+        shift = np.array(alignment.shift) / voxel_size_of(layer)
+        x, y, z = (float(value) for value in shift)
+        remember(layer, axes=MapAxes(alignment.group, alignment.axes, (x, y, z)))
+        motion = Motion(alignment.rotation, shift)
+        self._desk.place(layer, motion)
+        if layer is not self._desk.layer:
+            return
+        self._panel.choose_group(alignment.group)
+        self._start = motion
+        self._panel.clear()
+        self._desk.axes_wanted.emit()
+        mark = "✓" if alignment.holds else "✗"
+        told = [f"{mark} {alignment.verdict}", *(f"⚠ {w}" for w in alignment.warnings)]
+        self._panel.score.setText("\n".join([*told, say_trial(layer)]))
+
+    def _on_adjusted(self) -> None:
+        layer = self._desk.layer
+        if layer is None:
+            return
+        try:
+            by_hand = self._panel.by_hand(voxel_size_of(layer))
+        except Ini3dError as error:
+            show_error(str(error))
+            return
+        self._desk.place(layer, by_hand.after(self._start))
+        self.score_timer.start()
+
+    def _on_reset(self) -> None:
+        layer = self._desk.layer
+        if layer is not None:
+            self._desk.end_trial(layer)
+            self._desk.place(layer, Motion.none())
+            self._take_up(layer)
+
+    def _on_group(self) -> None:
+        layer = self._desk.layer
+        if layer is not None and not trial_of(layer).is_none:
+            self.score_timer.start()
+
+    def _ask_score(self) -> None:
+        """Tell how well the group fits as the map is shown; only the last question counts."""
+        layer, viewer = self._desk.layer, self._desk.viewer
+        if layer is None or viewer is None:
+            return
+        if self.scorer.busy:
+            self.score_timer.start()
+            return
+        try:
+            group = tasks.check_group(self._panel.chosen_group)
+            volume, motion = origin_of(viewer, layer).result, trial_of(layer)
+        except Ini3dError as error:
+            self._panel.score.setText(str(error))
+            return
+        self._panel.score.setText(f"{group.name}: …\n{say_trial(layer)}")
+        self.scorer.start(
+            Task("Score"),
+            lambda _: self._score.of(volume, group, motion),
+            functools.partial(self._show_score, ref(layer), group),
+        )
+
+    def _show_score(self, layer: ReferenceType[Image], group: PointGroup, score: float) -> None:
+        shown = layer()
+        if shown is not None and shown is self._desk.layer:
+            told = f"{group.name}: score {score:.3f} (1 where it holds)"
+            self._panel.score.setText(f"{told}\n{say_trial(shown)}")
+
+    def _on_scorer(self) -> None:
+        if self.scorer.error is not None:
+            self._panel.score.setText(explain(self.scorer.error))
+
+    # -- for good -----------------------------------------------------------------------------
+
+    def _on_apply(self, *, in_place: bool) -> None:
+        layer = self._desk.layer
+        motion = Motion.none() if layer is None else trial_of(layer)
+
+        def prepare(origin: Origin, _: float) -> Any:
+            return lambda task: tasks.apply_motion(task, origin, motion)
+
+        def then(layer: Image, moved: Origin) -> None:
+            if not in_place:
+                self._desk.choice.choose(add_aligned(self._desk, layer, moved, motion))
+                return
+            self._desk.end_trial(layer)
+            self._desk.replace(layer, moved, moved_axes(layer, motion))
+
+        self._desk.do(Task("Moving the map"), prepare, then)
+
+    def _on_flip(self) -> None:
+        def prepare(origin: Origin, _: float) -> Any:
+            return lambda task: tasks.flip_map(task, origin)
+
+        self._desk.do(Task("Flipping the hand"), prepare, self._show_flipped)
+
+    def _show_flipped(self, layer: Image, flipped: Origin) -> None:
+        found: MapAxes | None = known(layer, "axes")
+        axes = None if found is None else found.mirrored()
+        motion = trial_of(layer).mirrored()
+        self._desk.end_trial(layer)
+        if layer.ndim == 3:
+            self._desk.replace(layer, flipped, axes)
+        else:  # an iteration of a run: the others keep their hand
+            name = f"{layer.name} flipped"
+            layer.visible = False
+            layer = add_beside(self._desk.viewer, layer, flipped, name, axes=axes)
+            self._desk.choice.choose(layer)
+        self._desk.place(layer, motion)
+        if layer is self._desk.layer:
+            self._take_up(layer)
+        show_info(f"{layer.name}: the hand was flipped; z has become -z.")
+
+
+def add_aligned(desk: SymmetryController, layer: Image, moved: Origin, motion: Motion) -> Image:
+    """Show a map that was moved as a layer of its own, in place of the one it comes from."""
+    axes = moved_axes(layer, motion)
+    desk.end_trial(layer)
+    layer.visible = False
+    return add_beside(desk.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
+
+
+def moved_axes(layer: Image, motion: Motion) -> MapAxes | None:
+    """Return the axes that were found in a map, where they are after a motion."""
+    found: MapAxes | None = known(layer, "axes")
+    return None if found is None else found.moved(motion)
+
+
+def say_trial(layer: Image) -> str:
+    """Say how a map is shown moved; nothing where it is not."""
+    motion = trial_of(layer)
+    if motion.is_none:
+        return ""
+    shift = float(np.linalg.norm(motion.shift)) * voxel_size_of(layer)
+    return f"Shown turned by {motion.angle:.1f}° and shifted by {shift:.1f} Å; not applied yet."

@@ -1,0 +1,208 @@
+"""What the parts of the dock *Symmetry* share: the map that is worked on, and the work itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, Signal
+
+from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin.compare import SideBySide
+from napari_ini3d.plugin.symmetry.undo import MapChanges
+from napari_ini3d.plugin.viewer import (
+    LayerChoice,
+    MapAxes,
+    Motion,
+    Origin,
+    Task,
+    TaskRunner,
+    axes_layers,
+    end_trial,
+    known,
+    origin_of,
+    place_trial,
+    rebase_trial,
+    try_motion,
+    unwrap_proxy,
+    voxel_size_of,
+)
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+_PLACES = ("scale", "translate", "rotate", "shear")
+
+Work = Callable[[Task], Any]
+Prepare = Callable[[Origin, float], Work]
+
+
+class SymmetryController(QObject):
+    """The map that is worked on, and what is done with it.
+
+    Signals
+    -------
+    taken_up : Image or None
+        Another map, or one that has other values now.
+    trial_changed
+        The map is shown moved, or no longer.
+    values_changed : Image
+        What was found in the former values of a layer is out of date.
+    axes_wanted
+        The axes of the map have been found and should be seen.
+    """
+
+    taken_up = Signal(object)
+    trial_changed = Signal()
+    values_changed = Signal(object)
+    axes_wanted = Signal()
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        real: Any = unwrap_proxy(viewer)
+        self.viewer_ref: ReferenceType[Any] = ref(real)
+        self.tasks = TaskRunner(self)
+        self.comparison = SideBySide.of(viewer)
+        self.choice = LayerChoice(self.viewer_ref)
+        self._changes = MapChanges()
+        self._followed: ReferenceType[Image] | None = None
+        self._placing = False
+        self.choice.chosen.connect(self._on_chosen)
+        real.layers.events.removed.connect(self._on_removed)
+        self.destroyed.connect(functools.partial(_let_go, self.viewer_ref, self._on_removed))
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer; None where it was closed."""
+        return self.viewer_ref()
+
+    @property
+    def layer(self) -> Image | None:
+        """The layer that is worked on."""
+        return self.choice.layer
+
+    @property
+    def can_undo(self) -> bool:
+        """True where a change of the layer's values can be taken back."""
+        return self._changes.can_undo(self.layer)
+
+    def begin(self) -> None:
+        """Take up the map that is chosen, once all parts listen."""
+        self._on_chosen(self.layer)
+
+    def do(self, task: Task, prepare: Prepare, then: Callable[[Image, Any], None]) -> None:
+        """Do work on the map in a thread; `then` gets the layer, if it is still there.
+
+        Parameters
+        ----------
+        task : Task
+        prepare : callable
+            Takes the map and its voxel size (Å), and returns what is done in the thread.
+        then : callable
+            Takes the layer and what the work has returned.
+        """
+        layer = self.layer
+        if layer is None or self.viewer is None:
+            show_error("There is no map. Open one from napari's File menu, or take a sample from "
+                       "File > Open Sample.")  # fmt: skip
+            return
+        try:
+            work = prepare(origin_of(self.viewer, layer), voxel_size_of(layer))
+        except Ini3dError as error:
+            show_error(str(error))
+            return
+        self.tasks.start(task, work, functools.partial(self._done, ref(layer), then))
+
+    def place(self, layer: Image, motion: Motion) -> None:
+        """Show a map as if it had been moved, with its axes."""
+        with self._by_us():
+            try_motion(layer, motion)
+        if self.viewer is not None:
+            axes_layers.follow_map(self.viewer, layer)
+        self.trial_changed.emit()
+
+    def end_trial(self, layer: Image) -> None:
+        """Show a map where its values are."""
+        with self._by_us():
+            end_trial(layer)
+        self.trial_changed.emit()
+
+    def replace(self, layer: Image, origin: Origin, axes: MapAxes | None) -> None:
+        """Give a layer other values; can be undone."""
+        self._changes.replace(layer, origin, axes)
+        self._after_values(layer)
+
+    def undo(self) -> None:
+        """Take the last change of the layer's values back."""
+        layer = self.layer
+        if layer is not None and self._changes.can_undo(layer):
+            self.end_trial(layer)
+            self._changes.undo(layer)
+            self._after_values(layer)
+
+    def _after_values(self, layer: Image) -> None:
+        self.values_changed.emit(layer)
+        if layer is self.layer:
+            self.taken_up.emit(layer)
+
+    def _done(
+        self, layer: ReferenceType[Image], then: Callable[[Image, Any], None], result: Any
+    ) -> None:
+        found = layer()
+        if self.viewer is None:
+            return
+        if found is None or found not in self.viewer.layers:
+            show_warning("The map was removed while it was worked on; the result is not shown.")
+            return
+        self.comparison.leave()
+        then(found, result)
+
+    def _on_chosen(self, layer: Image | None) -> None:
+        before = None if self._followed is None else self._followed()
+        if before is not None:
+            for name in (*_PLACES, "affine"):
+                getattr(before.events, name).disconnect(self._on_placed)
+            there = self.viewer is not None and before in self.viewer.layers
+            if there and not self.comparison.active:
+                axes_layers.hide_parts(self.viewer, before, axes_layers.ALL_PARTS)
+        self._followed = None if layer is None else ref(layer)
+        if layer is not None:
+            for name in (*_PLACES, "affine"):
+                getattr(layer.events, name).connect(self._on_placed)
+        self.taken_up.emit(layer)
+
+    def _on_placed(self, event: Any) -> None:
+        """Let the axes follow a map that was scaled or moved, by whomever."""
+        layer = event.source
+        if self._placing or self.viewer is None or layer is not self.layer:
+            return
+        with self._by_us():
+            if event.type == "affine":
+                rebase_trial(layer)
+            else:
+                place_trial(layer)
+        axes_layers.follow_map(self.viewer, layer)
+
+    def _on_removed(self, event: Any) -> None:
+        if self.viewer is not None and known(event.value, "kind") != "axes":
+            axes_layers.remove_orphans(self.viewer)
+
+    @contextmanager
+    def _by_us(self) -> Iterator[None]:
+        self._placing = True
+        try:
+            yield
+        finally:
+            self._placing = False
+
+
+def _let_go(viewer: ReferenceType[Any], on_removed: Any, *_: object) -> None:
+    """Take a dock that is no more off the viewer's events."""
+    real = viewer()
+    if real is not None:
+        real.layers.events.removed.disconnect(on_removed)

@@ -1,0 +1,234 @@
+"""Imposes a point group, shows what it does to the map, and writes maps and particles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog
+
+from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin import density_scale_of
+from napari_ini3d.plugin.compare import IMPOSED_COLOUR, Difference
+from napari_ini3d.plugin.symmetry import tasks
+from napari_ini3d.plugin.symmetry.align import add_aligned
+from napari_ini3d.plugin.symmetry.controller import SymmetryController
+from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
+from napari_ini3d.plugin.symmetry.undo import add_beside
+from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
+from napari_ini3d.plugin.viewer import (
+    MapAxes,
+    Motion,
+    Origin,
+    Task,
+    known,
+    origin_of,
+    trial_of,
+    voxel_size_of,
+)
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+_MRC, _STAR = "MRC map (*.mrc)", "Particles (*.star)"
+
+
+@dataclass(frozen=True, eq=False)
+class Imposition:
+    """What a group was imposed on, and with what result.
+
+    Attributes
+    ----------
+    original, aligned, imposed : weak references to layers
+    result : tasks.Imposed
+    """
+
+    original: ReferenceType[Any]
+    aligned: ReferenceType[Any]
+    imposed: ReferenceType[Any]
+    result: tasks.Imposed
+
+    def layers(self, viewer: Any) -> list[Any]:
+        """Return the maps that are still in the viewer, each once."""
+        found = (self.original(), self.aligned(), self.imposed())
+        there = [layer for layer in found if layer is not None and layer in viewer.layers]
+        return list(dict.fromkeys(there))
+
+
+class ImposingControl(QObject):
+    """What the buttons of *Impose, hand, files* and of *Judge* do.
+
+    Signals
+    -------
+    judged
+        A group was imposed.
+    """
+
+    judged = Signal()
+
+    def __init__(
+        self, desk: SymmetryController, align: AlignPanel, files: FilePanel, judge: ValidationPanel
+    ) -> None:
+        super().__init__(desk)
+        self._desk, self._align, self._files, self._judge = desk, align, files, judge
+        self._impositions: WeakKeyDictionary[Any, Imposition] = WeakKeyDictionary()
+        files.impose.clicked.connect(self._on_impose)
+        files.particles.clicked.connect(self._on_particles)
+        files.save.clicked.connect(self._on_save)
+        judge.side_by_side.connect(self.compare)
+        desk.taken_up.connect(self._take_up)
+        desk.values_changed.connect(self._forget)
+
+    # -- imposing -----------------------------------------------------------------------------
+
+    def compare(self, wanted: bool) -> None:
+        """Show original, aligned and imposed side by side, or what was there before."""
+        desk = self._desk
+        desk.comparison.leave()
+        known_here = None if desk.layer is None else self._impositions.get(desk.layer)
+        if not wanted or known_here is None or desk.viewer is None:
+            return
+        layers = known_here.layers(desk.viewer)
+        if len(layers) < 2:
+            show_error("The imposed map was removed; press Impose to make it again.")
+            return
+        judgement = known_here.result.judgement
+        difference = None
+        if self._judge.difference.isChecked():
+            difference = Difference(judgement.difference, judgement.voxel_size)
+        axes = [known(layer, "axes") for layer in layers]
+        desk.comparison.show(layers, axes, difference=difference)
+
+    def _on_impose(self) -> None:
+        layer, group = self._desk.layer, self._align.chosen_group
+        motion = Motion.none() if layer is None else trial_of(layer)
+
+        def prepare(origin: Origin, voxel_size: float) -> Any:
+            parsed = tasks.check_group(group)
+            return lambda task: tasks.impose_group(task, origin, motion, parsed, voxel_size)
+
+        def then(layer: Image, imposed: tasks.Imposed) -> None:
+            self._show_imposed(layer, motion, imposed)
+
+        self._desk.do(Task(f"Imposing {group}", 2), prepare, then)
+
+    def _show_imposed(self, layer: Image, motion: Motion, imposed: tasks.Imposed) -> None:
+        desk, judgement = self._desk, imposed.judgement
+        aligned = layer
+        if not motion.is_none:
+            aligned = add_aligned(desk, layer, imposed.aligned, motion)
+        new = add_beside(
+            desk.viewer,
+            aligned,
+            Origin(judgement.imposed, False, Motion.none(), judgement.imposed),
+            f"{layer.name} {judgement.group} imposed",
+            axes=MapAxes.of_setting(judgement.group).moved(Motion.none()),
+            key=f"{aligned.unique_id}: {judgement.group} imposed",
+            colormap=IMPOSED_COLOUR,
+        )
+        new.visible, aligned.visible = True, False  # in one place they would be mistaken
+        original = _source_of(desk.viewer, aligned)
+        self._impositions[aligned] = Imposition(ref(original), ref(aligned), ref(new), imposed)
+        self._impositions[new] = self._impositions[aligned]
+        desk.choice.choose(new)  # what is saved or flipped next
+        self._take_up(new)
+        self.judged.emit()
+        self.compare(True)
+        if not judgement.holds:
+            way_out = "" if not motion.is_none else " If its axes are not on X, Y, Z: press Align."
+            show_warning(f"{judgement.verdict}.{way_out}")
+
+    def _take_up(self, layer: Image | None) -> None:
+        known_here = None if layer is None else self._impositions.get(layer)
+        if known_here is None:
+            self._judge.clear()
+        else:
+            result = known_here.result
+            self._judge.show_judgement(result.judgement, result.aligned.result)
+
+    def _forget(self, layer: Image) -> None:
+        self._impositions.pop(layer, None)
+
+    # -- files --------------------------------------------------------------------------------
+
+    def _on_particles(self) -> None:
+        layer, viewer = self._desk.layer, self._desk.viewer
+        if layer is None or viewer is None:
+            return
+        try:
+            origin, voxel_size = origin_of(viewer, layer), voxel_size_of(layer)
+        except Ini3dError as error:
+            show_error(str(error))
+            return
+        whole = trial_of(layer).after(origin.motion)
+        if whole.is_none and not origin.flipped:
+            show_info(f"{layer.name} was neither flipped nor moved: its particles are right as "
+                      "they are.")  # fmt: skip
+            return
+        moved = Origin(origin.volume, origin.flipped, whole, origin.result)
+        source = ask_open("Particles that the map was made of", particles_of(layer), _STAR)
+        if source is None:
+            return
+        target = ask_save("Write the turned particles",
+                          source.with_name(f"{source.stem}_aligned.star"), _STAR)  # fmt: skip
+        if target is not None:
+            self._desk.do(
+                Task("Taking the particles along"),
+                lambda _o, _v: lambda t: tasks.save_particles(t, source, target, moved, voxel_size),
+                _say_written,
+            )
+
+    def _on_save(self) -> None:
+        layer = self._desk.layer
+        if layer is None:
+            return
+        motion, scale = trial_of(layer), density_scale_of(layer.metadata)
+        folder = Path(str(known(layer, "path") or "")).parent
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in layer.name)
+        path = ask_save("Save the map as it is shown", folder / f"{name}.mrc", _MRC)
+        if path is not None:
+            self._desk.do(
+                Task("Saving the map", 2),
+                lambda origin, voxel_size: (
+                    lambda t: tasks.save_map(
+                        t, origin, motion, path, voxel_size=voxel_size, density_scale=scale
+                    )
+                ),
+                _say_written,
+            )
+
+
+def ask_open(title: str, start: Path | None, kinds: str) -> Path | None:
+    """Ask for a file to read; None where the user changed their mind."""
+    name, _ = QFileDialog.getOpenFileName(None, title, str(start or ""), kinds)
+    return Path(name) if name else None
+
+
+def ask_save(title: str, start: Path, kinds: str) -> Path | None:
+    """Ask for a file to write; None where the user changed their mind."""
+    name, _ = QFileDialog.getSaveFileName(None, title, str(start), kinds)
+    return Path(name) if name else None
+
+
+def particles_of(layer: Image) -> Path | None:
+    """Return the particles that belong to the map of a run, those of its last iteration."""
+    path = known(layer, "path")
+    if not path:
+        return None
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    found = sorted(folder.glob("run_it*_data.star"))
+    return found[-1] if found else None
+
+
+def _say_written(_: Image, path: Path) -> None:
+    show_info(f"Written: {path}")
+
+
+def _source_of(viewer: Any, layer: Image) -> Image:
+    """Return the layer that a map was aligned from, if it is still there."""
+    source = known(layer, "source")
+    return next((other for other in viewer.layers if other.unique_id == source), layer)

@@ -1,0 +1,338 @@
+"""The parts of the dock *Symmetry*: what they show, and the buttons they have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ini3d.plugin.viewer import FRAME_COLOURS, Motion, order_colour
+from napari_ini3d.symmetry import FoundAxis, GroupCandidate, SymmetryReport
+
+_MARKS = {2: "◆", 3: "▲", 4: "■", 5: "⬟", 6: "⬢"}
+_COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D7", "T", "O", "I")
+_ROWS = 6
+_STEP = 0.5  # degrees, Å
+_COLUMNS = ("Group", "Score", "FSC 0.5", "Holds", "Axes")
+
+
+def tip(widget: QWidget, text: str) -> None:
+    """Explain a control; the text is wrapped."""
+    widget.setToolTip(f"<p>{text}</p>")
+    widget.setAccessibleDescription(text)
+
+
+def words(text: str = "") -> QLabel:
+    """Return a label that wraps, and can be read with a mouse or a reader."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+class FindPanel(QGroupBox):
+    """Which point groups were tried, how well they fit, and the self-rotation function.
+
+    Signals
+    -------
+    row_chosen : GroupCandidate
+        The user looks at a group of the table.
+    sphere_wanted : int
+        The order whose self-rotation function is to be shown; 0 for none.
+    """
+
+    row_chosen = Signal(object)
+    sphere_wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__("1  Detect")
+        self.detect = QPushButton("Detect")
+        self.verdict = words("Which symmetry does the map have?")
+        self.table = QTableWidget(0, len(_COLUMNS))
+        self.sphere = QCheckBox("Self-rotation function")
+        self.order = QComboBox()
+        self._candidates: tuple[GroupCandidate, ...] = ()
+        self._lay_out()
+        self.table.itemSelectionChanged.connect(self._on_row)
+        self.sphere.toggled.connect(self._on_sphere)
+        self.order.currentIndexChanged.connect(self._on_sphere)
+        self.show_report(None)
+
+    @property
+    def wanted_order(self) -> int:
+        """The order whose self-rotation function is to be shown; 0 for none."""
+        chosen = self.order.currentData()
+        return int(chosen) if self.sphere.isChecked() and chosen is not None else 0
+
+    def show_report(self, report: SymmetryReport | None) -> None:
+        """Show what was found; nothing where nothing was looked for."""
+        self._candidates = () if report is None else report.candidates
+        with QSignalBlocker(self.table), QSignalBlocker(self.order), QSignalBlocker(self.sphere):
+            self.table.setRowCount(len(self._candidates))
+            for row, candidate in enumerate(self._candidates):
+                self._fill_row(row, candidate)
+            self.table.clearSelection()
+            self._offer_orders(report)
+        self.table.setVisible(bool(self._candidates))
+        if report is not None:
+            self.verdict.setText("\n".join([report.verdict, *(f"⚠ {w}" for w in report.warnings)]))
+        else:
+            self.verdict.setText("Which symmetry does the map have?")
+
+    def _offer_orders(self, report: SymmetryReport | None) -> None:
+        self.order.clear()
+        self.sphere.setEnabled(report is not None)
+        self.order.setEnabled(report is not None)
+        if report is None:
+            self.sphere.setChecked(False)
+            return
+        found = report.self_rotation
+        best = found.values.max(axis=1)
+        for order, peak in zip(found.orders, best, strict=True):
+            self.order.addItem(f"{order}-fold, at most {peak:.2f}", order)
+        main = max((a.order for c in self._candidates[:1] for a in c.axes), default=2)
+        self.order.setCurrentIndex(max(self.order.findData(main), 0))
+
+    def _fill_row(self, row: int, candidate: GroupCandidate) -> None:
+        cells = (
+            candidate.group,
+            f"{candidate.score:.3f}",
+            f"{candidate.fsc05:.1f} Å",
+            "✓ yes" if candidate.holds else "✗ no",
+            describe_axes(candidate.axes),
+        )
+        for column, text in enumerate(cells):
+            item = QTableWidgetItem(text)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            item.setToolTip(f"<p>{candidate.verdict}</p>")
+            self.table.setItem(row, column, item)
+
+    def _on_row(self) -> None:
+        row = self.table.currentRow()
+        if 0 <= row < len(self._candidates):
+            self.row_chosen.emit(self._candidates[row])
+
+    def _on_sphere(self, _: object = None) -> None:
+        self.sphere_wanted.emit(self.wanted_order)
+
+    def _lay_out(self) -> None:
+        table = self.table
+        table.setHorizontalHeaderLabels(_COLUMNS)
+        table.verticalHeader().setVisible(False)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setTabKeyNavigation(False)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        height = table.verticalHeader().defaultSectionSize()
+        table.verticalHeader().setDefaultSectionSize(min(height, 24))
+        table.setFixedHeight(24 * _ROWS + 34)
+        grid = QGridLayout(self)
+        grid.addWidget(self.detect, 0, 0, 1, 2)
+        grid.addWidget(table, 1, 0, 1, 2)
+        grid.addWidget(self.verdict, 2, 0, 1, 2)
+        grid.addWidget(self.sphere, 3, 0)
+        grid.addWidget(self.order, 3, 1)
+        grid.setColumnStretch(1, 1)
+        tip(self.detect, "Look for symmetry axes in all directions, and for the largest point "
+            "group that they make up. The map stays as it is.")  # fmt: skip
+        tip(table, "Choose a row to see the axes of that group in the map, and to align to it. "
+            "Score: agreement of the map with its copies, 1 where the group holds. FSC 0.5: "
+            "to which resolution the copies agree.")  # fmt: skip
+        tip(self.sphere, "A sphere around the map: bright where an axis of this order would leave "
+            "the map as it is.")  # fmt: skip
+
+
+class AxesPanel(QGroupBox):
+    """Which axes are shown, and what their marks mean.
+
+    Signals
+    -------
+    changed
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("2  Show axes")
+        self.frame = QCheckBox("X, Y, Z")
+        self.symmetry = QCheckBox("Symmetry axes")
+        self.through = QCheckBox("Through the map")
+        self.through.setChecked(True)
+        self.legend = QLabel()
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        grid = QGridLayout(self)
+        for column, box in enumerate((self.frame, self.symmetry, self.through)):
+            grid.addWidget(box, 0, column)
+            box.toggled.connect(self._on_toggled)
+        grid.addWidget(self.legend, 1, 0, 1, 3)
+        tip(self.frame, "X to the right, Y up and Z towards you, where RELION's symmetry expects "
+            "them, through the rotation centre of the map.")  # fmt: skip
+        tip(self.symmetry, "The axes that were found, or those of the group below where RELION "
+            "puts them.")  # fmt: skip
+        tip(self.through, "See the axes through the map, too.")
+        self.explain(())
+
+    def explain(self, axes: Sequence[FoundAxis]) -> None:
+        """Say what colours and marks mean."""
+        letters = [f'<span style="color:{c}"><b>{name}</b></span>' for name, c in
+                   FRAME_COLOURS.items()]  # fmt: skip
+        orders = sorted({axis.order for axis in axes}, reverse=True)
+        marks = [
+            f'<span style="color:{order_colour(n)}">{_MARKS.get(n, "⬤")}</span> {n}-fold'
+            for n in orders
+        ]
+        self.legend.setText("&nbsp; ".join([*letters, *marks]))
+
+    def _on_toggled(self, _: bool) -> None:
+        self.changed.emit()
+
+
+class AlignPanel(QGroupBox):
+    """Brings a map onto the axes of a group: by itself, then by hand.
+
+    Signals
+    -------
+    adjusted
+        The user has turned or shifted by hand.
+    group_changed
+    """
+
+    adjusted = Signal()
+    group_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("3  Align to the axes")
+        self.group = QComboBox()
+        self.group.setEditable(True)
+        self.group.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.group.addItems(_COMMON_GROUPS)
+        self.group.setCurrentText("D2")
+        self.align = QPushButton("Align")
+        self.score = words()
+        self.turns = [self._spin(180.0) for _ in range(3)]
+        self.shifts = [self._spin(999.0) for _ in range(3)]
+        self.apply_new = QPushButton("Apply to a new layer")
+        self.apply_here = QPushButton("Apply in place")
+        self.reset = QPushButton("Back")
+        self.undo = QPushButton("Undo")
+        self._lay_out()
+        self.group.currentTextChanged.connect(lambda _: self.group_changed.emit())
+
+    @property
+    def chosen_group(self) -> str:
+        """The group as it is written."""
+        return str(self.group.currentText()).strip()
+
+    def choose_group(self, group: str) -> None:
+        """Write a group, without a signal."""
+        with QSignalBlocker(self.group):
+            self.group.setCurrentText(group)
+
+    def by_hand(self, voxel_size: float) -> Motion:
+        """Return what is turned and shifted by hand."""
+        degrees = np.array([spin.value() for spin in self.turns])
+        return Motion.by_hand(degrees, np.array([s.value() for s in self.shifts]) / voxel_size)
+
+    def clear(self) -> None:
+        """Set turns and shifts to 0, without a signal."""
+        for spin in (*self.turns, *self.shifts):
+            with QSignalBlocker(spin):
+                spin.setValue(0.0)
+
+    def _spin(self, most: float) -> QDoubleSpinBox:
+        spin = QDoubleSpinBox()
+        spin.setRange(-most, most)
+        spin.setSingleStep(_STEP)
+        spin.setDecimals(2)
+        spin.setKeyboardTracking(False)
+        spin.setMinimumWidth(76)
+        spin.valueChanged.connect(self._on_spin)
+        return spin
+
+    def _on_spin(self, _: float) -> None:
+        self.adjusted.emit()
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.addWidget(QLabel("Point group"))
+        top.addWidget(self.group, 1)
+        top.addWidget(self.align, 1)
+        grid = QGridLayout()
+        for column, letter in enumerate("XYZ"):
+            heading = QLabel(letter)
+            heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            grid.addWidget(heading, 0, column + 1)
+            grid.addWidget(self.turns[column], 1, column + 1)
+            grid.addWidget(self.shifts[column], 2, column + 1)
+            self.turns[column].setAccessibleName(f"turn about {letter}, degrees")
+            self.shifts[column].setAccessibleName(f"shift along {letter}, ångström")
+        grid.addWidget(QLabel("Turn (°)"), 1, 0)
+        grid.addWidget(QLabel("Shift (Å)"), 2, 0)
+        buttons = QGridLayout()
+        for place, button in enumerate((self.apply_new, self.apply_here, self.reset, self.undo)):
+            buttons.addWidget(button, place // 2, place % 2)
+        layout = QVBoxLayout(self)
+        for part in (top, grid):
+            layout.addLayout(part)
+        layout.addWidget(self.score)
+        layout.addLayout(buttons)
+        self._explain()
+
+    def _explain(self) -> None:
+        tip(self.group, "Cn, Dn, T, O, I, or I1 to I4, in RELION's setting of the axes.")
+        tip(self.align, "Find how the map has to be turned and shifted, and show it so. Its "
+            "values change when you press Apply.")  # fmt: skip
+        tip(self.apply_new, "Resample the map as it is shown, once, from what it was before all "
+            "moves, into a layer of its own.")  # fmt: skip
+        tip(self.apply_here, "The same, into this layer.")
+        tip(self.reset, "Show the map where its values are: nothing is turned or shifted.")
+        tip(self.undo, "Take the last change of this layer's values back.")
+        for spin in (*self.turns, *self.shifts):
+            tip(spin, "On top of what Align has found: turns about X, then Y, then Z, then "
+                "shifts. Arrow keys and the wheel change it; the score follows.")  # fmt: skip
+
+
+class FilePanel(QGroupBox):
+    """Hand, imposing, particles and saving."""
+
+    def __init__(self) -> None:
+        super().__init__("4  Impose, hand, files")
+        self.impose = QPushButton("Impose")
+        self.flip = QPushButton("Flip hand")
+        self.particles = QPushButton("Take the particles along …")
+        self.save = QPushButton("Save map …")
+        grid = QGridLayout(self)
+        for place, button in enumerate((self.impose, self.flip, self.particles, self.save)):
+            grid.addWidget(button, place // 2, place % 2)
+        tip(self.impose, "Average the map, as it is shown, over the point group, into a new layer; "
+            "show both side by side, and judge whether the group holds.")  # fmt: skip
+        tip(self.flip, "Show the mirror image of the map: z becomes -z. Can be undone.")
+        tip(self.particles, "Write a STAR file whose angles and shifts belong to the map as it is "
+            "shown: flipped, turned and shifted.")  # fmt: skip
+        tip(self.save, "Write the map as it is shown to an MRC file.")
+
+
+def describe_axes(axes: Sequence[FoundAxis]) -> str:
+    """Return how many axes there are of each order."""
+    counts = Counter(axis.order for axis in axes)
+    return "  ".join(f"{counts[n]} × {n}{_MARKS.get(n, '')}" for n in sorted(counts, reverse=True))

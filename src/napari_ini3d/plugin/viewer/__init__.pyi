@@ -1,0 +1,54 @@
+from .axes_layers import (
+    FRAME_COLOURS as FRAME_COLOURS,
+    LETTER_REACH as LETTER_REACH,
+    LINE_PARTS as LINE_PARTS,
+    hide_parts as hide_parts,
+    order_colour as order_colour,
+    particle_radius as particle_radius,
+    parts_of as parts_of,
+    show_frame as show_frame,
+    show_symmetry_axes as show_symmetry_axes,
+)
+from .caption import Caption as Caption, caption_of as caption_of
+from .docking import is_put_away as is_put_away, share_place as share_place
+from .layer_combo import LayerChoice as LayerChoice
+from .layer_transform import (
+    MapAxes as MapAxes,
+    Motion as Motion,
+    Origin as Origin,
+    base_affine as base_affine,
+    end_trial as end_trial,
+    known as known,
+    origin_of as origin_of,
+    place_trial as place_trial,
+    rebase_trial as rebase_trial,
+    trial_of as trial_of,
+    try_motion as try_motion,
+    unwrap_proxy as unwrap_proxy,
+    voxel_size_of as voxel_size_of,
+)
+from .map_layers import (
+    add_layers as add_layers,
+    centre_camera as centre_camera,
+    find_layer as find_layer,
+    level_in_sigma as level_in_sigma,
+    prepare_empty_viewer as prepare_empty_viewer,
+    remember as remember,
+    set_level_in_sigma as set_level_in_sigma,
+    show_iteration as show_iteration,
+    show_map as show_map,
+    shown_iteration as shown_iteration,
+)
+from .mask_circle import MaskCircle as MaskCircle
+from .plot_style import (
+    RESOLUTIONS as RESOLUTIONS,
+    ChosenTicks as ChosenTicks,
+    PlotStyle as PlotStyle,
+    fix_plot as fix_plot,
+    frequency_place as frequency_place,
+    log_place as log_place,
+    readable as readable,
+    small_font as small_font,
+    style_plot as style_plot,
+)
+from .task_runner import Task as Task, TaskRunner as TaskRunner

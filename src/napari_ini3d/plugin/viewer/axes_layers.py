@@ -1,0 +1,242 @@
+"""Axes of a map as layers: X, Y and Z, its symmetry axes, and the self-rotation function.
+
+They are drawn in the map's own voxels; an affine takes them to where the map is. X, Y and Z stay
+where RELION's setting has them when a map is moved on trial; the symmetry axes move with the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Layer, Points, Surface, Vectors
+from napari.utils import Colormap
+from napari.utils.colormaps.standardize_color import transform_color
+
+from napari_ini3d._types import FloatArray
+from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
+from napari_ini3d.plugin.viewer.layer_transform import MapAxes, known, scene_from_map
+from napari_ini3d.plugin.viewer.map_layers import shown_volume
+from napari_ini3d.plugin.viewer.meshes import axis_mark, join_meshes, sphere_mesh
+from napari_ini3d.symmetry import SelfRotation, find_particle_extent
+
+Part = Literal["frame", "letters", "axes", "marks", "sphere"]
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; the letters say it as well.
+FRAME_COLOURS = {"X": "#d55e00", "Y": "#009e73", "Z": "#56b4e9"}
+ORDER_COLOURS = {2: "#e0b000", 3: "#cc79a7", 4: "#3b82c4", 5: "#7a6ad8", 6: "#e08a2e"}
+OTHER_COLOUR = "#8c8c8c"
+
+FRAME_PARTS: tuple[Part, ...] = ("frame", "letters")
+SYMMETRY_PARTS: tuple[Part, ...] = ("axes", "marks")
+LINE_PARTS: tuple[Part, ...] = FRAME_PARTS + SYMMETRY_PARTS
+ALL_PARTS: tuple[Part, ...] = (*LINE_PARTS, "sphere")
+
+_FIXED: tuple[Part, ...] = FRAME_PARTS  # stay where they are when the map is moved on trial
+_FRAME_REACH, _AXES_REACH, _SPHERE_REACH = 1.4, 1.2, 1.12  # of the radius of the particle
+LETTER_REACH = 1.5
+_LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
+_FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.04, 0.045, 0.1  # of the radius of the particle
+_MANY_AXES = 10
+_SEE_THROUGH = Colormap(
+    [[0.3, 0.2, 0.5, 0.1], [0.45, 0.1, 0.5, 0.3], [0.9, 0.4, 0.3, 0.8], [1.0, 0.95, 0.6, 1.0]],
+    name="self-rotation",
+)
+
+
+def order_colour(order: int) -> str:
+    """Return the colour of axes of an order."""
+    return ORDER_COLOURS.get(order, OTHER_COLOUR)
+
+
+def particle_radius(viewer: Any, layer: Layer) -> float:
+    """Return the radius about voxel n // 2 that holds the particle of a map, in voxels."""
+    volume = shown_volume(viewer, layer)
+    n = volume.shape[0]
+    if not np.isfinite(volume).all() or volume.min() == volume.max():
+        return float(0.35 * n)
+    extent = find_particle_extent(volume)
+    radius: float = extent.radius + float(np.linalg.norm(extent.centre))
+    return float(min(max(radius, _LEAST_REACH * n), _MOST_REACH * n / _AXES_REACH))
+
+
+def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True) -> list[Layer]:
+    """Show X, Y and Z with their letters at the map of a layer.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    layer : Image
+        The map.
+    radius : float
+        Voxels, of the particle.
+    through : bool
+        Seen through the map.
+    """
+    reach = _FRAME_REACH * radius
+    lines = np.zeros((3, 2, 3))
+    letters = np.zeros((3, 3))
+    for row in range(3):
+        lines[row, 0, 2 - row] = -reach
+        lines[row, 1, 2 - row] = 2 * reach
+        letters[row, 2 - row] = LETTER_REACH * radius
+    colours = transform_color(list(FRAME_COLOURS.values()))
+    frame = Vectors(
+        lines,
+        edge_color=colours,
+        edge_width=_FRAME_WIDTH * radius,
+        vector_style="line",
+        **_keywords(layer, "frame", "X Y Z", through=through),
+    )
+    marks = Points(
+        letters,
+        size=0.01,
+        face_color="transparent",
+        border_color="transparent",
+        features={"letter": list(FRAME_COLOURS)},
+        text={"string": "{letter}", "size": 15, "color": {"array": colours, "default": "white"}},
+        **_keywords(layer, "letters", "letters", through=True),
+    )
+    return [_put(viewer, layer, "frame", frame), _put(viewer, layer, "letters", marks)]
+
+
+def show_symmetry_axes(
+    viewer: Any, layer: Layer, found: MapAxes, radius: float, *, through: bool = True
+) -> list[Layer]:
+    """Show symmetry axes at the map of a layer, with the mark of their order at both ends."""
+    hide_parts(viewer, layer, SYMMETRY_PARTS)
+    if not found.axes:
+        return []
+    reach = _AXES_REACH * radius
+    mark = _MARK_RADIUS * radius * (0.65 if len(found.axes) > _MANY_AXES else 1.0)
+    directions = np.array([axis.direction for axis in found.axes])
+    colours = transform_color([order_colour(axis.order) for axis in found.axes])
+    centre = np.array(found.centre)
+    lines = np.stack([(centre - reach * directions), 2 * reach * directions], axis=1)[..., ::-1]
+    axes = Vectors(
+        np.ascontiguousarray(lines),
+        edge_color=colours,
+        edge_width=_AXES_WIDTH * radius * (0.5 if len(found.axes) > _MANY_AXES else 1.0),
+        vector_style="line",
+        **_keywords(layer, "axes", f"{found.group} axes", through=through, fixed=not found.found),
+    )
+    meshes, tints = [], []
+    for axis, direction, colour in zip(found.axes, directions, colours, strict=True):
+        for end in (-1, 1):
+            mesh = axis_mark(axis.order, end * direction, centre + end * reach * direction, mark)
+            meshes.append(mesh[:2])
+            tints.append(np.column_stack([mesh[2][:, None] * colour[:3], np.ones(len(mesh[0]))]))
+    vertices, faces = join_meshes(meshes)
+    marks = Surface(
+        (vertices, faces),
+        vertex_colors=np.concatenate(tints),
+        shading="none",
+        **_keywords(layer, "marks", f"{found.group} marks", through=through, fixed=not found.found),
+    )
+    return [_put(viewer, layer, "axes", axes), _put(viewer, layer, "marks", marks)]
+
+
+def show_self_rotation(
+    viewer: Any,
+    layer: Layer,
+    found: SelfRotation,
+    order: int,
+    *,
+    radius: float,
+    centre: FloatArray,
+) -> Layer:
+    """Show how well the map fits itself turned by 1 / order, for axes all over a sphere.
+
+    Low values are seen through; an axis of that order is a bright spot.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    layer : Image
+        The map.
+    found : SelfRotation
+    order : int
+        One of ``found.orders``.
+    radius : float
+        Voxels, of the particle.
+    centre : (3,)
+        Where the axes meet, voxels (x, y, z).
+    """
+    corners, faces, source = sphere_mesh(found.directions)
+    values = found.values[found.orders.index(order)][source]
+    places = np.asarray(centre) + corners * _SPHERE_REACH * radius
+    vertices = np.ascontiguousarray(places[:, ::-1], dtype=np.float32)
+    existing = find_part(viewer, layer, "sphere")
+    if existing is not None:
+        existing.data = (vertices, faces, values)
+        existing.name = f"{layer.name}: {order}-fold self-rotation"
+        return existing
+    sphere = Surface(
+        (vertices, faces, values),
+        colormap=_SEE_THROUGH,
+        contrast_limits=(0.0, 1.0),
+        shading="none",
+        **_keywords(layer, "sphere", f"{order}-fold self-rotation", through=False),
+    )
+    return _put(viewer, layer, "sphere", sphere)
+
+
+def find_part(viewer: Any, layer: Layer, part: Part) -> Layer | None:
+    """Return one of the layers that belong to a map; None where it is not shown."""
+    for other in viewer.layers:
+        if known(other, "of") == layer.unique_id and known(other, "part") == part:
+            return other
+    return None
+
+
+def parts_of(viewer: Any, layer: Layer) -> list[Layer]:
+    """Return all layers of axes that belong to a map."""
+    return [other for other in viewer.layers if known(other, "of") == layer.unique_id]
+
+
+def hide_parts(viewer: Any, layer: Layer, parts: tuple[Part, ...]) -> None:
+    """Take layers of axes out of the viewer."""
+    for part in parts:
+        found = find_part(viewer, layer, part)
+        if found is not None:
+            viewer.layers.remove(found)
+
+
+def follow_map(viewer: Any, layer: Layer) -> None:
+    """Bring the axes of a map to where it is now."""
+    for other in parts_of(viewer, layer):
+        other.affine = scene_from_map(layer, moved=not known(other, "fixed"))
+
+
+def remove_orphans(viewer: Any) -> None:
+    """Take away axes whose map is no more in the viewer."""
+    there = {layer.unique_id for layer in viewer.layers}
+    for other in [*viewer.layers]:
+        owner = known(other, "of")
+        if owner is not None and owner not in there:
+            viewer.layers.remove(other)
+
+
+def _put(viewer: Any, layer: Layer, part: Part, new: Layer) -> Layer:
+    hide_parts(viewer, layer, (part,))
+    selected = {*viewer.layers.selection}
+    viewer.add_layer(new)
+    new.affine = scene_from_map(layer, moved=not known(new, "fixed"))  # in 3D by now
+    viewer.layers.selection = selected  # the map's controls stay in view
+    return new
+
+
+def _keywords(
+    layer: Layer, part: Part, name: str, *, through: bool, fixed: bool = False
+) -> Mapping[str, Any]:
+    fixed = fixed or part in _FIXED
+    own = {"kind": "axes", "of": layer.unique_id, "part": part, "fixed": fixed}
+    return {
+        "name": f"{layer.name}: {name}",
+        "units": layer.units[-3:],
+        "axis_labels": MAP_AXES,
+        "blending": "translucent_no_depth" if through else "translucent",
+        "visible": layer.visible,
+        "metadata": {METADATA_KEY: own},
+    }

@@ -1,0 +1,118 @@
+"""A list of the maps in a viewer to choose one from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox
+
+from napari_ini3d.plugin.viewer.layer_transform import is_map_layer, unwrap_proxy
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+
+class LayerChoice(QComboBox):
+    """The map layers of a viewer, the newest first; it follows the viewer's list.
+
+    Where nothing is chosen yet, the newest that is visible is.
+
+    Parameters
+    ----------
+    viewer : weak reference to a napari viewer
+
+    Signals
+    -------
+    chosen : Image or None
+        Another layer than before; None where there is none any more.
+    offered
+        The list has changed.
+    """
+
+    chosen = Signal(object)
+    offered = Signal()
+
+    def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._offered: list[ReferenceType[Image]] = []
+        self._told: ReferenceType[Image] | None = None
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self.currentIndexChanged.connect(self._tell)
+        real = viewer()
+        if real is not None:
+            callbacks: dict[str, Callable[..., None]] = {
+                "inserted": self._on_inserted,
+                "removed": self._on_list,
+                "reordered": self._on_list,
+            }
+            for name, callback in callbacks.items():
+                getattr(real.layers.events, name).connect(callback)
+            self.destroyed.connect(functools.partial(_let_go, viewer, callbacks))
+            for layer in real.layers:
+                layer.events.name.connect(self._on_list)
+        self.refresh()
+
+    @property
+    def layer(self) -> Image | None:
+        """The layer that is chosen; None where there is no map."""
+        index = self.currentIndex()
+        return self._offered[index]() if 0 <= index < len(self._offered) else None
+
+    def choose(self, layer: Image) -> None:
+        """Choose a layer of the list."""
+        layer = unwrap_proxy(layer)
+        for index, offered in enumerate(self._offered):
+            if offered() is layer:
+                self.setCurrentIndex(index)
+
+    def refresh(self) -> None:
+        """Offer what there is now; what was chosen stays chosen."""
+        viewer, before = self._viewer(), self.layer
+        layers = [] if viewer is None else [*viewer.layers][::-1]
+        layers = [layer for layer in layers if is_map_layer(layer)]
+        self.blockSignals(True)
+        self.clear()
+        self._offered = [ref(layer) for layer in layers]
+        for index, layer in enumerate(layers):
+            self.addItem(layer.name)
+            self.setItemData(index, layer.name, 3)  # the whole name as tooltip
+        seen = next((i for i, layer in enumerate(layers) if layer.visible), 0)
+        index = next((i for i, layer in enumerate(layers) if layer is before), seen)
+        self.setCurrentIndex(index if layers else -1)
+        self.blockSignals(False)
+        self._tell()
+        self.offered.emit()
+
+    def _on_inserted(self, event: Any) -> None:
+        event.value.events.name.connect(self._on_list)
+        self.refresh()
+
+    def _on_list(self, _event: Any = None) -> None:
+        self.refresh()
+
+    def _tell(self, _index: int = 0) -> None:
+        now = self.layer
+        before = None if self._told is None else self._told()
+        if now is not before or (now is None) != (self._told is None):
+            self._told = None if now is None else ref(now)
+            self.chosen.emit(now)
+
+
+def _let_go(
+    viewer: ReferenceType[Any], callbacks: dict[str, Callable[..., None]], *_: object
+) -> None:
+    """Take a list that is no more off the viewer's events."""
+    real = viewer()
+    if real is None:
+        return
+    for name, callback in callbacks.items():
+        getattr(real.layers.events, name).disconnect(callback)
+    for layer in real.layers:
+        layer.events.name.disconnect(callbacks["removed"])

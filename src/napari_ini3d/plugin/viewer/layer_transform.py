@@ -1,0 +1,341 @@
+"""Where the map of a layer lies in the scene, and how it is moved there without resampling.
+
+Points of a map are (x, y, z) in voxels from its rotation centre, voxel n // 2. A layer takes them
+to the scene by its scale, translation and affine. A map that is moved on trial keeps its values:
+its affine is changed so that the point x of the map is seen where ``rotation @ (x - shift)`` was.
+Around all that stands the *base*, the affine as the user has set it, which stays.
+
+What is known of a layer stands in its ``metadata["ini3d"]``: ``trial`` (`Trial`), ``origin``
+(`Origin`) and ``axes`` (`MapAxes`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from napari.layers import Image, Layer
+from scipy.spatial.transform import Rotation
+
+from napari_ini3d._types import Float64, FloatArray, Vector
+from napari_ini3d.errors import MapError
+from napari_ini3d.fourier import check_map_values, mirror_map, rotate_map
+from napari_ini3d.geometry import symmetry_axes
+from napari_ini3d.plugin import METADATA_KEY
+from napari_ini3d.plugin.viewer.map_layers import remember, shown_volume
+from napari_ini3d.symmetry import FoundAxis
+
+_ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0, "pixel": 1.0}
+_TOLERANCE = 1e-3
+_MIRROR = np.diag([1.0, 1.0, -1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What is at x goes to ``rotation @ (x - shift)``.
+
+    Attributes
+    ----------
+    rotation : (3, 3) float64
+    shift : (3,) float64
+        (x, y, z), voxels.
+    """
+
+    rotation: Float64
+    shift: Float64
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return the motion that leaves all where it is."""
+        return cls(np.eye(3), np.zeros(3))
+
+    @classmethod
+    def by_hand(cls, degrees: FloatArray, voxels: FloatArray) -> Self:
+        """Return a turn about X, then Y, then Z, followed by a shift along them."""
+        rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+        return cls(rotation, -rotation.T @ np.asarray(voxels, dtype=np.float64))
+
+    @property
+    def is_none(self) -> bool:
+        """True where nothing moves by an amount that could be seen."""
+        return bool(np.allclose(self.rotation, np.eye(3)) and np.allclose(self.shift, 0, atol=1e-6))
+
+    @property
+    def angle(self) -> float:
+        """Degrees, of the turn."""
+        return float(np.rad2deg(Rotation.from_matrix(self.rotation).magnitude()))
+
+    @property
+    def matrix(self) -> Float64:
+        """The motion of homogeneous (z, y, x, 1), (4, 4)."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.rotation[::-1, ::-1]
+        matrix[:3, 3] = -(self.rotation @ self.shift)[::-1]
+        return matrix
+
+    def after(self, first: Motion) -> Motion:
+        """Return the motion that does `first`, then this one."""
+        shift = first.shift + first.rotation.T @ self.shift
+        return Motion(self.rotation @ first.rotation, shift)
+
+    def mirrored(self) -> Motion:
+        """Return the motion that does to the mirrored map what this does to the map."""
+        return Motion(_MIRROR @ self.rotation @ _MIRROR, _MIRROR @ self.shift)
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """From what the values of a layer were resampled.
+
+    Attributes
+    ----------
+    volume : (n, n, n)
+        The map as it came, or its mirror image.
+    flipped : bool
+        True where `volume` is the mirror image.
+    motion : Motion
+        That took `volume` to `result`.
+    result : (n, n, n)
+        The values of the layer; where it has others by now, all this is out of date.
+    """
+
+    volume: FloatArray
+    flipped: bool
+    motion: Motion
+    result: FloatArray
+
+    def moved(self, motion: Motion) -> Origin:
+        """Return the map after one more motion, resampled once."""
+        whole = motion.after(self.motion)
+        result = rotate_map(self.volume, whole.rotation, whole.shift)
+        return Origin(self.volume, self.flipped, whole, result)
+
+    def mirrored(self) -> Origin:
+        """Return the map in the other hand; no value is interpolated."""
+        return Origin(
+            mirror_map(self.volume),
+            not self.flipped,
+            self.motion.mirrored(),
+            mirror_map(self.result),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A motion that is shown, not applied.
+
+    Attributes
+    ----------
+    motion : Motion
+    base : (4, 4) float64
+        The layer's affine without it.
+    """
+
+    motion: Motion
+    base: Float64
+
+
+@dataclass(frozen=True)
+class MapAxes:
+    """Symmetry axes as they lie in a map.
+
+    Attributes
+    ----------
+    group : str
+    axes : tuple of FoundAxis
+    centre : tuple of float
+        Where they meet, voxels (x, y, z) from voxel n // 2.
+    found : bool
+        False for axes that are where RELION puts them, whatever the map is like: they stay when
+        the map is moved on trial.
+    """
+
+    group: str
+    axes: tuple[FoundAxis, ...]
+    centre: Vector = (0.0, 0.0, 0.0)
+    found: bool = True
+
+    @classmethod
+    def of_setting(cls, group: str) -> Self:
+        """Return the axes of a group where RELION puts them."""
+        axes = symmetry_axes(group)
+        known = tuple(FoundAxis(a.order, a.direction, float("nan")) for a in axes)
+        return cls(group, known, found=False)
+
+    def moved(self, motion: Motion) -> MapAxes:
+        """Return the axes of the map after a motion; they are those of the map by now."""
+        turned = [motion.rotation @ np.array(axis.direction) for axis in self.axes]
+        axes = tuple(
+            FoundAxis(axis.order, _vector(direction), axis.score)
+            for axis, direction in zip(self.axes, turned, strict=True)
+        )
+        centre = motion.rotation @ (np.array(self.centre) - motion.shift)
+        return MapAxes(self.group, axes, _vector(centre))
+
+    def mirrored(self) -> MapAxes:
+        """Return the axes of the map in the other hand."""
+        axes = tuple(FoundAxis(a.order, _flip(a.direction), a.score) for a in self.axes)
+        return MapAxes(self.group, axes, _flip(self.centre), self.found)
+
+
+def known(layer: Layer, entry: str) -> Any:
+    """Return an entry of the layer's ``metadata["ini3d"]``; None where there is none."""
+    return layer.metadata.get(METADATA_KEY, {}).get(entry)
+
+
+def unwrap_proxy(thing: Any) -> Any:
+    """Return a viewer or layer itself: plugins are given proxies, which die when let go."""
+    return getattr(thing, "__wrapped__", thing)
+
+
+def is_map_layer(layer: Layer) -> bool:
+    """Tell whether a layer holds maps: an image with cubic volumes, not particles."""
+    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim not in (3, 4):
+        return False
+    own = known(layer, "kind")
+    return len(set(layer.data.shape[-3:])) == 1 and layer.data.shape[-1] > 1 and own != "particles"
+
+
+def voxel_size_of(layer: Layer) -> float:
+    """Return the voxel size of a layer, Å.
+
+    Raises
+    ------
+    MapError
+        Where it differs between the axes, or the units are no lengths.
+    """
+    scale = np.asarray(layer.scale, dtype=float)[-3:]
+    units = {str(unit) for unit in layer.units[-3:]}
+    if scale.max() / scale.min() - 1 > _TOLERANCE:
+        text = " x ".join(f"{side:g}" for side in scale)
+        raise MapError(
+            f"{layer.name}: scale {text} differs between the axes; expected one voxel size; set "
+            "the scale of the layer, or resample the map"
+        )
+    if len(units) != 1 or not units <= _ANGSTROM_PER_UNIT.keys():
+        raise MapError(
+            f"{layer.name}: units {', '.join(sorted(units))}; expected one of "
+            f"{', '.join(_ANGSTROM_PER_UNIT)} for all axes; set the units of the layer"
+        )
+    return float(scale[0]) * _ANGSTROM_PER_UNIT[units.pop()]
+
+
+def origin_of(viewer: Any, layer: Image) -> Origin:
+    """Return from what the map that a layer shows was resampled; itself where it was not.
+
+    Raises
+    ------
+    MapError
+        Where the map is not finite, or constant.
+    """
+    recorded = known(layer, "origin")
+    if recorded is not None and recorded.result is layer.data:
+        origin: Origin = recorded
+        return origin
+    volume = shown_volume(viewer, layer)
+    check_map_values(volume, layer.name)
+    return Origin(volume, False, Motion.none(), volume)
+
+
+def trial_of(layer: Layer) -> Motion:
+    """Return the motion that a layer is shown with; none where nothing is tried."""
+    trial = known(layer, "trial")
+    return Motion.none() if trial is None else trial.motion
+
+
+def base_affine(layer: Layer) -> Float64:
+    """Return the affine (4, 4) of a layer without the motion that is tried."""
+    trial = known(layer, "trial")
+    if trial is None:
+        return _last_axes(layer.affine.affine_matrix)
+    return np.asarray(trial.base)
+
+
+def try_motion(layer: Layer, motion: Motion) -> None:
+    """Show a layer as if it had been moved; its values stay."""
+    trial = Trial(motion, base_affine(layer))
+    remember(layer, trial=trial)
+    place_trial(layer)
+    if motion.is_none:
+        end_trial(layer)
+
+
+def place_trial(layer: Layer) -> None:
+    """Show the motion that is tried again, after scale or translation have changed."""
+    trial = known(layer, "trial")
+    if trial is None:
+        return
+    physical = _physical_from_map(layer)
+    moved = trial.base @ physical @ trial.motion.matrix @ np.linalg.inv(physical)
+    _set_affine(layer, moved)
+
+
+def rebase_trial(layer: Layer) -> None:
+    """Take an affine that someone else has set as the new base of the motion that is tried."""
+    trial = known(layer, "trial")
+    if trial is None:
+        return
+    physical = _physical_from_map(layer)
+    moved = physical @ trial.motion.matrix @ np.linalg.inv(physical)
+    base = _last_axes(layer.affine.affine_matrix) @ np.linalg.inv(moved)
+    remember(layer, trial=Trial(trial.motion, base))
+
+
+def end_trial(layer: Layer) -> None:
+    """Show a layer where its values are."""
+    trial = known(layer, "trial")
+    if trial is None:
+        return
+    remember(layer, trial=None)
+    _set_affine(layer, trial.base)
+
+
+def scene_from_map(layer: Layer, *, moved: bool = True) -> Float64:
+    """Return the matrix (4, 4) that takes (z, y, x, 1) of the map to the scene.
+
+    Parameters
+    ----------
+    layer : napari layer
+    moved : bool
+        With the motion that is tried; without, where a map that is on its axes would be.
+    """
+    base = base_affine(layer) @ _physical_from_map(layer)
+    return base @ trial_of(layer).matrix if moved else base
+
+
+def _physical_from_map(layer: Layer) -> Float64:
+    """Return what scale, translation, rotation and shear do to (z, y, x, 1) of the map."""
+    corners = np.zeros((4, layer.ndim))
+    corners[1:, -3:] = np.eye(3)
+    scene = np.array([layer.data_to_world(corner) for corner in corners])[:, -3:]
+    matrix = np.eye(4)
+    matrix[:3, :3] = (scene[1:] - scene[0]).T
+    matrix[:3, 3] = scene[0]
+    indices = np.eye(4)
+    indices[:3, 3] = np.array(layer.data.shape[-3:]) // 2
+    affine = _last_axes(layer.affine.affine_matrix)
+    return np.asarray(np.linalg.inv(affine) @ matrix @ indices)
+
+
+def _last_axes(affine: FloatArray) -> Float64:
+    """Return the part (4, 4) of an affine for the last three axes."""
+    keep = [*range(len(affine) - 4, len(affine) - 1), len(affine) - 1]
+    return np.array(affine, dtype=np.float64)[np.ix_(keep, keep)]
+
+
+def _set_affine(layer: Layer, matrix: Float64) -> None:
+    whole = np.array(layer.affine.affine_matrix, dtype=np.float64)
+    keep = [*range(len(whole) - 4, len(whole) - 1), len(whole) - 1]
+    whole[np.ix_(keep, keep)] = matrix
+    layer.affine = whole
+
+
+def _flip(vector: Vector) -> Vector:
+    x, y, z = vector
+    return (x, y, -z)
+
+
+def _vector(values: FloatArray) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return (x, y, z)

@@ -1,0 +1,277 @@
+"""What the plugin does with a viewer: the hand of the scene, maps updated in place, levels.
+
+Napari's own default looks at data[z, y, x] so that the scene is left-handed in (x, y, z), and a
+map appears as its mirror image. Here x points right, y up and z towards the viewer, as in
+ChimeraX and Coot. (Napari's button calls this left-handed: it thinks of the axes as z, y, x.)
+
+Nothing here keeps a state of its own: what must be remembered of a layer stands in its
+``metadata["ini3d"]``, so that layers that were renamed, moved in the list or duplicated are
+still known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from napari import current_viewer
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+
+from napari_ini3d._types import FloatArray
+from napari_ini3d.plugin import (
+    METADATA_KEY,
+    LayerData,
+    LazyFrames,
+    contour_level,
+    density_scale,
+    density_scale_of,
+    map_layer,
+    map_placement,
+    map_statistics,
+    surface_contrast,
+)
+
+MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
+
+_SHADED_WELL = (0.15, 0.6)  # level as a share of the contrast range
+
+
+def prepare_viewer(viewer: ViewerModel) -> None:
+    """Make a viewer ready for maps: in 3D, in the right hand, centred on the rotation centre.
+
+    The camera is touched only the first time: where the scene has the right hand already, the
+    view is the user's.
+    """
+    viewer.layers.events.inserted.connect(_on_layer_inserted)
+    if tuple(str(direction) for direction in viewer.scene.camera.orientation) == MAP_ORIENTATION:
+        return
+    viewer.dims.ndisplay = 3
+    viewer.scene.camera.orientation = MAP_ORIENTATION
+    centre_camera(viewer)
+
+
+def prepare_empty_viewer() -> None:
+    """Do what `prepare_viewer` does with the current viewer, where it shows nothing yet."""
+    viewer = current_viewer()
+    if viewer is not None and len(viewer.layers) == 0:
+        prepare_viewer(viewer)
+
+
+def centre_camera(viewer: ViewerModel) -> None:
+    """Turn the camera about the rotation centre of the maps, the origin of the world.
+
+    Napari's own centre, that of the extent, lies half a voxel away.
+    """
+    viewer.scene.camera.center = (0.0, 0.0, 0.0)
+
+
+def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
+    """Add layer data to a viewer that is prepared for maps; a first layer sets the zoom.
+
+    Runs are shown at their last iteration.
+    """
+    prepare_viewer(viewer)
+    added = []
+    for layer in layers:
+        added.append(viewer.add_layer(Layer.create(*layer)))
+        _look_at_new(viewer, added[-1])
+    return added
+
+
+def show_map(
+    viewer: ViewerModel,
+    volume: FloatArray,
+    voxel_size: float,
+    name: str,
+    *,
+    key: str | None = None,
+    colormap: str = "gray",
+    metadata: Mapping[str, Any] | None = None,
+    scale: float | None = 1.0,
+) -> Image:
+    """Show a map, in place of the one that has the same key.
+
+    An update leaves camera, visibility, colour, name and whatever the user has set. The
+    isosurface stays at the level it has in standard deviations, and the contrast limits stay,
+    unless the level has left the part of their range in which a surface is shaded well.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    volume : (n, n, n)
+        Real space (z, y, x), rotation centre at voxel n // 2.
+    voxel_size : float
+        Å.
+    name, colormap : str
+        Of the layer, where it is new.
+    key : str, optional
+        By which the layer is known, such as ``run 3, class 1``; the name where left out.
+    metadata : mapping, optional
+        More entries for ``metadata["ini3d"]``, such as the iteration; they replace older ones.
+    scale : float, optional
+        By which the values are multiplied as they are shown; None for one that lets them be
+        drawn well. See `layers.density_scale`.
+
+    Returns
+    -------
+    napari.layers.Image
+    """
+    layer = find_layer(viewer, key or name)
+    statistics = map_statistics(volume)
+    if scale is None:
+        present = None if layer is None else density_scale_of(layer.metadata)
+        scale = density_scale(statistics["std"], present)
+    known = {"density_scale": scale, **(metadata or {}), "key": key or name}
+    if scale != 1:
+        volume = volume * np.float32(scale)
+    if layer is None:
+        new = map_layer(volume, voxel_size, name, colormap=colormap, metadata=known)
+        (added,) = add_layers(viewer, [new])
+        return added
+    _place_again(layer, volume.shape, voxel_size)
+    sigma = level_in_sigma(layer)
+    layer.data = volume
+    shown = {name: value * scale for name, value in statistics.items()}
+    remember(layer, **known, voxel_size=voxel_size, **shown)
+    set_level_in_sigma(layer, sigma)
+    return layer
+
+
+def show_iteration(viewer: ViewerModel, layer: Image, iteration: int) -> int:
+    """Go to the last map of a run that was written by `iteration`; return that map's iteration.
+
+    Before the first written map that is the first.
+    """
+    iterations = layer.metadata[METADATA_KEY]["iterations"]
+    frame = max(int(np.searchsorted(iterations, iteration, side="right")) - 1, 0)
+    _show_frame(viewer, layer, frame)
+    return int(iterations[frame])
+
+
+def shown_iteration(viewer: ViewerModel, layer: Image) -> int:
+    """Return the iteration whose map a layer of a run shows."""
+    iterations = layer.metadata[METADATA_KEY]["iterations"]
+    return int(iterations[_frame_number(viewer, layer)])
+
+
+def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
+    """Return the (n, n, n) map that a layer shows: itself, or the iteration the slider is at."""
+    if layer.ndim <= 3:
+        return np.asarray(layer.data)
+    return np.asarray(layer.data[_frame_number(viewer, layer)])
+
+
+def find_layer(viewer: ViewerModel, key: str) -> Image | None:
+    """Return the layer that was shown under a key; None where it was removed."""
+    for layer in viewer.layers:
+        if layer.metadata.get(METADATA_KEY, {}).get("key") == key:
+            return layer
+    return None
+
+
+def remember(layer: Layer, **entries: Any) -> None:
+    """Set entries of the layer's ``metadata["ini3d"]``."""
+    known = layer.metadata.get(METADATA_KEY, {})
+    layer.metadata = {**layer.metadata, METADATA_KEY: {**known, **entries}}
+
+
+def level_in_sigma(layer: Image) -> float:
+    """Return the level of the isosurface in standard deviations above the mean of the map.
+
+    It is also right after the user has moved napari's own slider.
+    """
+    statistics = _statistics(layer)
+    return (float(layer.iso_threshold) - statistics["mean"]) / statistics["std"]
+
+
+def set_level_in_sigma(layer: Image, sigma: float) -> None:
+    """Put the isosurface at `sigma` standard deviations above the mean of the map."""
+    level = contour_level(_statistics(layer), sigma)
+    layer.iso_threshold = level
+    low, high = layer.contrast_limits
+    share = (level - low) / (high - low)
+    if not _SHADED_WELL[0] <= share <= _SHADED_WELL[1]:
+        layer.contrast_limits_range = surface_contrast(level)
+        layer.contrast_limits = surface_contrast(level)
+
+
+def _statistics(layer: Image) -> dict[str, float]:
+    """Return mean and standard deviation of the map that the level belongs to."""
+    known = layer.metadata.get(METADATA_KEY, {})
+    if "mean" in known and "std" in known:
+        return {"mean": known["mean"], "std": known["std"]}
+    return map_statistics(np.asarray(layer.data))
+
+
+def _place_again(layer: Image, shape: Sequence[int], voxel_size: float) -> None:
+    """Place a layer whose map has another box or voxel size now; one that has not stays."""
+    placement = map_placement(shape, voxel_size)
+    if layer.data.shape != tuple(shape) or not np.allclose(layer.scale, placement["scale"]):
+        layer.scale = placement["scale"]
+        layer.translate = placement["translate"]
+
+
+def _show_frame(viewer: ViewerModel, layer: Image, frame: int) -> None:
+    viewer.dims.set_point(_frame_axis(viewer, layer), float(frame))
+
+
+def _frame_number(viewer: ViewerModel, layer: Image) -> int:
+    place = round(viewer.dims.point[_frame_axis(viewer, layer)])
+    return int(np.clip(place, 0, len(layer.data) - 1))
+
+
+def _frame_axis(viewer: ViewerModel, layer: Image) -> int:
+    """Return which of the viewer's axes is the first of the layer: axes are counted from behind."""
+    return int(viewer.dims.ndim - layer.ndim)
+
+
+def _look_at_new(viewer: ViewerModel, layer: Layer) -> None:
+    """Show a run at its last iteration; centre on a first layer, which napari has zoomed to."""
+    if len(viewer.layers) == 1:
+        centre_camera(viewer)
+    if _is_run(layer):
+        _show_frame(viewer, layer, len(layer.data) - 1)
+
+
+def _is_run(layer: Layer) -> bool:
+    return bool(layer.metadata.get(METADATA_KEY, {}).get("kind") == "run")
+
+
+def _on_layer_inserted(event: Any) -> None:
+    """Let the level of a run follow the iteration that is shown.
+
+    Layers from napari's File menu come this way alone, so they are looked at from here.
+    """
+    layer = event.value
+    if not _is_run(layer):
+        return
+    layer.events.set_data.connect(_on_frame_shown)
+    _keep_level(layer)
+    viewer = current_viewer()
+    if viewer is not None and viewer.layers is event.source:
+        _look_at_new(viewer, layer)
+
+
+def _on_frame_shown(event: Any) -> None:
+    _keep_level(event.source)
+
+
+def _keep_level(layer: Image) -> None:
+    """Keep the level of a run in standard deviations when another iteration is shown.
+
+    The contrast limits go with it, so that all iterations are shaded alike.
+    """
+    volume = layer.data.latest if isinstance(layer.data, LazyFrames) else None
+    if volume is None:
+        return
+    statistics = map_statistics(volume)
+    if statistics != _statistics(layer):
+        sigma, before = level_in_sigma(layer), float(layer.iso_threshold)
+        remember(layer, **statistics)
+        level = contour_level(statistics, sigma)
+        if before > 0 and level > 0:
+            limits = [limit * level / before for limit in layer.contrast_limits]
+            layer.contrast_limits_range = layer.contrast_limits = limits
+        set_level_in_sigma(layer, sigma)

@@ -1,0 +1,163 @@
+"""The mask as a circle on the average of the particles, to be dragged to the right size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_ini3d._types import Float64
+from napari_ini3d.plugin import LENGTH_UNIT, METADATA_KEY
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_ini3d.preflight import Preview
+
+AVERAGE_NAME, CIRCLE_NAME = "average of particles", "mask"
+CIRCLE_COLOUR = "#e69f00"
+_AXES = ("y", "x")
+
+
+class MaskCircle(QObject):
+    """Two layers in a viewer: the average of the particles, and a circle of the mask's size.
+
+    Signals
+    -------
+    dragged : float
+        The diameter (Å) to which the circle was dragged.
+    """
+
+    dragged = Signal(float)
+
+    def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._diameter = 0.0
+        self._drawing = False
+
+    @property
+    def shown(self) -> bool:
+        """True where the circle is in the viewer."""
+        return self._circle() is not None
+
+    def show(self, preview: Preview, diameter: float) -> None:
+        """Show the average of particles with a circle on it, in 2D, ready to be dragged."""
+        viewer = self._viewer()
+        if viewer is None or preview.average is None:
+            return
+        self._show_average(viewer, preview)
+        self._diameter = diameter
+        if self._circle() is None:
+            self._add_circle(viewer)
+        self.resize(diameter)
+        viewer.dims.ndisplay = 2
+        viewer.reset_view()
+        viewer.layers.selection.active = self._circle()
+        self._circle().mode = "select"
+        self._circle().selected_data = {0}
+
+    def hide(self) -> None:
+        """Take both layers out of the viewer, and go back to 3D."""
+        viewer = self._viewer()
+        if viewer is None or not self.shown:
+            return
+        for layer in (self._circle(), self._average()):
+            if layer is not None:
+                viewer.layers.remove(layer)
+        viewer.dims.ndisplay = 3
+
+    def resize(self, diameter: float) -> None:
+        """Draw the circle anew, about the rotation centre."""
+        circle = self._circle()
+        if circle is None:
+            return
+        self._diameter = diameter
+        self._drawing = True
+        try:
+            circle.data = [circle_corners(diameter)]
+            circle.selected_data = {0}
+        finally:
+            self._drawing = False
+
+    def _add_circle(self, viewer: Any) -> None:
+        circle = viewer.add_shapes(
+            [circle_corners(self._diameter)],
+            shape_type="ellipse",
+            name=CIRCLE_NAME,
+            edge_color=CIRCLE_COLOUR,
+            face_color="transparent",
+            edge_width=max(self._diameter / 80, 0.5),
+            units=(LENGTH_UNIT,) * 2,
+            axis_labels=_AXES,
+            metadata={METADATA_KEY: {"kind": "mask circle"}},
+        )
+        circle.events.data.connect(self._on_data)
+
+    def _on_data(self, event: Any) -> None:
+        """Take the size over when a drag has ended: the side that has changed most counts."""
+        if self._drawing or str(getattr(event, "action", "")) != "changed":
+            return
+        diameter = dragged_diameter(np.asarray(event.source.data[0]), self._diameter)
+        self.resize(diameter)
+        self.dragged.emit(diameter)
+
+    def _show_average(self, viewer: Any, preview: Preview) -> None:
+        report, average = preview.report, preview.average
+        assert average is not None
+        low, high = (float(value) for value in np.percentile(average, (0.5, 99.5)))
+        placement = {
+            "scale": (report.pixel_size,) * 2,
+            "translate": (-(report.box_size // 2) * report.pixel_size,) * 2,
+            "contrast_limits": (low, high if high > low else low + 1),
+        }
+        layer = self._average()
+        if layer is not None:
+            viewer.layers.remove(layer)
+        viewer.add_image(
+            average,
+            name=AVERAGE_NAME,
+            units=(LENGTH_UNIT,) * 2,
+            axis_labels=_AXES,
+            metadata={METADATA_KEY: {"kind": "particle average"}},
+            **placement,
+        )
+        circle = self._circle()
+        if circle is not None:
+            viewer.layers.move(viewer.layers.index(circle), len(viewer.layers))
+
+    def _circle(self) -> Any:
+        return self._find("mask circle")
+
+    def _average(self) -> Any:
+        return self._find("particle average")
+
+    def _find(self, kind: str) -> Any:
+        viewer = self._viewer()
+        layers = [] if viewer is None else viewer.layers
+        known = (
+            layer for layer in layers if layer.metadata.get(METADATA_KEY, {}).get("kind") == kind
+        )
+        return next(known, None)
+
+
+def circle_corners(diameter: float) -> Float64:
+    """Return the corners (4, 2) of the square around a circle about the origin, (y, x) in Å."""
+    radius = diameter / 2
+    return radius * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+
+
+def dragged_diameter(corners: Float64, before: float) -> float:
+    """Return the diameter that is meant by a square that was dragged out of shape.
+
+    Parameters
+    ----------
+    corners : (4, 2)
+        (y, x), Å.
+    before : float
+        Å, the side of the square before.
+    """
+    sides = np.ptp(corners, axis=0)
+    return float(round(sides[int(np.argmax(np.abs(sides - before)))]))

@@ -1,0 +1,199 @@
+"""Work that takes seconds, in a thread of its own, one piece at a time.
+
+What goes wrong is a value, told as a notification. The computations cannot be broken off in the
+middle of a step: a piece of work that is cancelled is given up at once, and its result is thrown
+away when it comes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from napari.qt.threading import FunctionWorker, create_worker
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ini3d.errors import Ini3dError, explain
+
+_TICK_MS = 500
+
+
+class Cancelled(Ini3dError):
+    """The user has cancelled what was going on."""
+
+
+class Task:
+    """A piece of work as seen from its thread.
+
+    Parameters
+    ----------
+    title : str
+        What is done.
+    steps : int
+        How many steps it announces.
+    """
+
+    def __init__(self, title: str, steps: int = 1) -> None:
+        self.title = title
+        self.steps = steps
+        self.done = 0
+        self.text = title
+        self.ended = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._cancelled = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the user has cancelled it."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Let the work end at its next step."""
+        self._cancelled.set()
+
+    def step(self, text: str) -> None:
+        """Begin a step, unless the work was cancelled.
+
+        Raises
+        ------
+        Cancelled
+        """
+        if self.cancelled:
+            raise Cancelled(f"{self.title} was cancelled")
+        self.text = text
+        self.done += 1
+
+
+class _Job:
+    """Does the work; called in the thread. It never raises."""
+
+    def __init__(self, task: Task, work: Callable[[Task], Any]) -> None:
+        self.task = task
+        self._work: Callable[[Task], Any] | None = work
+
+    def __repr__(self) -> str:
+        return self.task.title  # as napari asks before it closes
+
+    def __call__(self) -> None:
+        work, self._work = self._work, None
+        try:
+            if work is not None:
+                self.task.result = work(self.task)
+        except BaseException as error:
+            self.task.error = error
+        self.task.ended = True
+
+
+class _Worker(FunctionWorker):
+    """A worker whose `quit`, by which napari ends it when a window closes, cancels the work."""
+
+    def __init__(self, job: _Job) -> None:
+        super().__init__(job)
+        self._ticket = job.task
+
+    def quit(self) -> None:
+        """End at the next step."""
+        self._ticket.cancel()
+
+
+class TaskRunner(QObject):
+    """Does one piece of work at a time, and says how it stands.
+
+    Signals
+    -------
+    changed
+        Work has begun, gone on, or ended; see `busy`, `text` and `share`.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QObject | None = None, *, quiet: bool = False) -> None:
+        super().__init__(parent)
+        self._quiet = quiet  # errors are not told as notifications
+        self.error: BaseException | None = None
+        self._ticket: Task | None = None
+        self._then: Callable[[Any], None] | None = None
+        self._since = 0.0
+        self._timer = QTimer(self)
+        self._timer.setInterval(_TICK_MS)
+        self._timer.timeout.connect(self.changed)
+
+    @property
+    def busy(self) -> bool:
+        """True while something is done."""
+        return self._ticket is not None
+
+    @property
+    def text(self) -> str:
+        """What is done, and for how long."""
+        if self._ticket is None:
+            return ""
+        return f"{self._ticket.text} … {time.monotonic() - self._since:.0f} s"
+
+    @property
+    def share(self) -> float:
+        """How much of the steps is done."""
+        if self._ticket is None:
+            return 0.0
+        return max(self._ticket.done - 0.5, 0.1) / max(self._ticket.steps, self._ticket.done, 1)
+
+    def start(self, task: Task, work: Callable[[Task], Any], then: Callable[[Any], None]) -> None:
+        """Do `work` in a thread, and give what it returns to `then` in this one.
+
+        Parameters
+        ----------
+        task : Task
+        work : callable
+            Takes the task; must not touch layers, the viewer or Qt.
+        then : callable
+            Not called where the work failed or was cancelled.
+        """
+        self.cancel()
+        self._ticket, self._then, self.error = task, then, None
+        self._since = time.monotonic()
+        worker: Any = create_worker(_Job(task, work), _worker_class=_Worker)
+        worker.finished.connect(self._look)
+        self._timer.start()
+        worker.start()
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Give up what is going on."""
+        if self._ticket is not None:
+            self._ticket.cancel()
+            self._end()
+
+    def _look(self) -> None:
+        """See whether the work in hand has ended; what was cancelled is not in hand."""
+        task, then = self._ticket, self._then
+        if task is None or not task.ended:
+            return
+        self._end()
+        if task.cancelled:
+            return
+        if task.error is not None:
+            self._fail(task, task.error)
+        elif then is not None:
+            self._tell(task, then)
+        self.changed.emit()
+
+    def _tell(self, task: Task, then: Callable[[Any], None]) -> None:
+        try:
+            then(task.result)
+        except Ini3dError as error:
+            self._fail(task, error)
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        self.error = error
+        if self._quiet:
+            return
+        show_error(f"{task.title} failed.\n{explain(error)}")
+
+    def _end(self) -> None:
+        self._timer.stop()
+        self._ticket = self._then = None
+        self.changed.emit()

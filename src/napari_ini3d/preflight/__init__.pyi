@@ -1,0 +1,20 @@
+from .check import (
+    CheckReport as CheckReport,
+    check_particles as check_particles,
+    estimate_mask_diameter as estimate_mask_diameter,
+)
+from .preview import Preview as Preview, preview_particles as preview_particles
+from .resources import estimate_resources as estimate_resources
+from .run_time import expected_iterations as expected_iterations
+from .selection import check_mask as check_mask, select_images as select_images
+from .summary import (
+    check_rows as check_rows,
+    describe_bad as describe_bad,
+    describe_time as describe_time,
+    estimated_time as estimated_time,
+)
+from .working_box import (
+    PixelGrid as PixelGrid,
+    choose_working_grid as choose_working_grid,
+    particle_grid as particle_grid,
+)

@@ -1,0 +1,60 @@
+"""How much memory and disk a run needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid
+from napari_ini3d.settings import InitialModelSettings
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceEstimate:
+    """Bytes a run is expected to need."""
+
+    memory_bytes: int
+    disk_bytes: int
+
+
+def estimate_resources(
+    n_particles: int,
+    box_size: int,
+    settings: InitialModelSettings,
+    *,
+    pixel_size: float | None = None,
+) -> ResourceEstimate:
+    """Estimate the memory and the disk a run needs; n is its box, p the padding factor.
+
+    Memory: 300 MiB for the programs, 700 bytes a particle for its table and records, 16 arrays of
+    p^3 n^3 complex64 / 2 for each class (map, gradient and moments of two halves, accumulators),
+    four batches of 512 images, 512 MiB of tiles; all images with `preread`; the result in the box
+    N of the particles, three times while its symmetry is looked at.
+    Disk: for each written iteration n^3 float32 for each class, 300 bytes a particle for
+    data.star, and a kept state of six maps for each class; three maps of N^3; scratch copies are
+    not counted.
+
+    Parameters
+    ----------
+    n_particles : int
+    box_size : int
+        N, pixels, of the particles.
+    settings : InitialModelSettings
+    pixel_size : float, optional
+        Å, of the particles, from which n follows; left out, n is N.
+    """
+    n = box_size
+    if pixel_size is not None:
+        n = choose_working_grid(PixelGrid(box_size, pixel_size), settings).box_size
+    voxels, result = settings.classes * n**3, 3 * 4 * box_size**3
+    image_bytes = 4 * n**2
+    memory = (
+        812 * _MIB + 700 * n_particles + 4 * 512 * image_bytes + (result if n < box_size else 0)
+    )
+    memory += 16 * 4 * voxels * settings.padding_factor**3
+    if settings.preread:
+        memory += n_particles * image_bytes
+    written = settings.iterations // settings.write_every + 2
+    disk = written * (7 * 4 * voxels + 300 * n_particles) + result + 10 * _MIB
+    return ResourceEstimate(memory, disk)

@@ -1,0 +1,75 @@
+"""How long a run will take on this machine: its planned products over the rate of products."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from napari_ini3d.engine import ImageGeometry, Phase, Phases, Plan, ScheduleInput, plan_iteration
+from napari_ini3d.geometry import shift_grid
+from napari_ini3d.kernels import available_threads
+from napari_ini3d.settings import InitialModelSettings
+
+_PROBE = 1024  # size of the product by which the machine is judged
+_REACHED = 0.6  # share of that rate which the products of a run reach
+_PER_PIXEL = 6e-8  # s per image and pixel: reading, transforms, CTF
+_PER_POSE = 4e-4  # s per image for what follows the coarse pass
+_REFINEMENTS = 8  # iterations until a refinement has usually settled
+_START_UP = 4.0  # s
+
+
+def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) -> float:
+    """Return about how many seconds a run takes on a CPU; right within a factor of about two.
+
+    Parameters
+    ----------
+    geometry : ImageGeometry
+    settings : InitialModelSettings
+    """
+    rate = _product_rate() * _REACHED
+    seconds, images, radius, whole = 0.0, 0, 1, False
+    for phase, step in _steps(settings):
+        if phase == "final" and whole:  # the last refinement has visited all
+            break
+        visited = min(1.0, images / geometry.n_particles)
+        plan = plan_iteration(ScheduleInput(phase, step, radius, visited), settings, geometry)
+        models = settings.starts if phase == "starts" else settings.classes
+        seconds += plan.subset_size * _per_image(plan, models, geometry, rate)
+        images += plan.subset_size
+        radius, whole = plan.radius, plan.subset_size == geometry.n_particles
+    return _START_UP + seconds / available_threads(settings.threads)
+
+
+def expected_iterations(settings: InitialModelSettings) -> int:
+    """Return how many iterations a run usually takes until it has settled."""
+    return len(_steps(settings))
+
+
+def _steps(settings: InitialModelSettings) -> list[tuple[Phase, int]]:
+    phases = Phases.of(settings.iterations)
+    steps: list[tuple[Phase, int]] = [("starts", i) for i in range(phases.starts)]
+    steps += [("search", i) for i in range(phases.search)]
+    steps += [("refine", i) for i in range(min(_REFINEMENTS, phases.refine))]
+    return [*steps, ("final", 0)]
+
+
+def _per_image(plan: Plan, models: int, geometry: ImageGeometry, rate: float) -> float:
+    """Return the seconds one thread spends on an image."""
+    rotations = 72 * 8**plan.order
+    shifts = len(shift_grid(plan.offset_range, plan.offset_step))
+    components = np.pi / 2 * plan.coarse_radius**2
+    operations = 4.0 * rotations * shifts * components * (1 if plan.two_pass else 2)
+    return float(models * (operations / rate + _PER_POSE) + _PER_PIXEL * geometry.box_size**2)
+
+
+def _product_rate() -> float:
+    """Return the operations per second of a large product in one thread."""
+    from threadpoolctl import threadpool_limits
+
+    a = np.ones((_PROBE, _PROBE), np.float32)
+    with threadpool_limits(1, "blas"):
+        a @ a
+        started = time.perf_counter()
+        a @ a
+        return 2 * _PROBE**3 / (time.perf_counter() - started)

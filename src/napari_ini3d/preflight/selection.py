@@ -1,0 +1,124 @@
+"""Which images a run takes, and how large its mask is: the checks that read the images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_ini3d._types import IntArray
+from napari_ini3d.errors import InputError, SettingsError
+from napari_ini3d.io import StackReader, reading_threads
+from napari_ini3d.particles import ImageSource, Particles
+from napari_ini3d.preflight.check import (
+    INVERTED,
+    BadImage,
+    bad_images,
+    estimate_mask_diameter,
+    judge_contrast,
+)
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+_CONTRAST_SAMPLE = 500  # images
+_IMAGES_AT_ONCE = 1024  # images that are looked at between two calls of `between`
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a run takes of its particles.
+
+    Attributes
+    ----------
+    good : (N,) int
+        Positions of the particles that are used.
+    bad : tuple of BadImage
+        Those that are set aside.
+    mask_diameter : float
+        Å; as chosen, or estimated.
+    """
+
+    good: IntArray
+    bad: tuple[BadImage, ...]
+    mask_diameter: float
+
+
+def select_images(
+    particles: Particles, settings: InitialModelSettings, between: Callable[[], object]
+) -> Selection:
+    """Look at every image, set the bad ones aside, and settle the diameter of the mask.
+
+    Parameters
+    ----------
+    particles : Particles
+    settings : InitialModelSettings
+    between : callable
+        Called every 1024 images and between the checks; to leave the checks, it raises.
+
+    Raises
+    ------
+    SettingsError
+        If the mask does not fit into the box.
+    InputError
+        If a stack cannot be used, or too many images are bad.
+    """
+    threads = reading_threads(settings.threads, shared=False)
+    with closing(StackReader(particles, threads=threads)) as reader:
+        check_mask(settings, reader.box_size, reader.pixel_size)
+        bad: list[BadImage] = []
+        for start in range(0, len(particles), _IMAGES_AT_ONCE):
+            between()
+            bad += bad_images(reader, np.arange(len(particles))[start : start + _IMAGES_AT_ONCE])
+        good = exclude_bad_images(particles, bad, settings.max_excluded)
+        between()
+        diameter = settings.mask_diameter or round(estimate_mask_diameter(reader, good))
+        between()
+        _warn_if_inverted(reader, good)
+    return Selection(good, tuple(bad), float(diameter))
+
+
+def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float) -> None:
+    """Raise `SettingsError` for a mask that does not fit into the box of the particles."""
+    width = box_size * pixel_size
+    if settings.mask_diameter is not None and settings.mask_diameter > width:
+        raise SettingsError(
+            f"mask_diameter is {settings.mask_diameter:g} Å; the box is {box_size} pixels "
+            f"of {pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
+            "extract the particles in a larger box"
+        )
+
+
+def exclude_bad_images(
+    particles: Particles, bad: Sequence[BadImage], max_excluded: float
+) -> IntArray:
+    """Return the positions of the particles that are not bad.
+
+    Raises
+    ------
+    InputError
+        If more than a share of `max_excluded` is bad, or nothing is left.
+    """
+    n, n_bad = len(particles), len(bad)
+    if n_bad > max_excluded * n or n_bad == n:
+        first = ", ".join(f"{_image_name(particles, b.index)} ({b.reason})" for b in bad[:3])
+        raise InputError(
+            f"{n_bad} of {n} images cannot be used (such as {first}); at most {max_excluded:.1%} "
+            "may be set aside; repair the stacks, remove the rows, or raise --max-excluded"
+        )
+    return np.setdiff1d(np.arange(n), [image.index for image in bad])
+
+
+def _warn_if_inverted(source: ImageSource, good: IntArray) -> None:
+    """Say so where particles are darker than what is around them; a few of them are looked at."""
+    step = -(-len(good) // _CONTRAST_SAMPLE)
+    if judge_contrast(source, good[::step]) == "black on white":
+        logger.warning(INVERTED)
+
+
+def _image_name(particles: Particles, index: int) -> str:
+    stack = particles.stack_paths[int(particles.stack_index[index])]
+    return f"{int(particles.image_index[index]) + 1}@{stack}"

@@ -1,0 +1,82 @@
+"""A check of particles in words, and the time a run on them will take."""
+
+from __future__ import annotations
+
+from napari_ini3d.engine import ImageGeometry
+from napari_ini3d.particles import OpticsGroup
+from napari_ini3d.preflight.check import CheckReport
+from napari_ini3d.preflight.run_time import estimate_seconds
+from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid
+from napari_ini3d.settings import InitialModelSettings
+
+_BAD_SHOWN = 5
+
+
+def estimated_time(
+    report: CheckReport, settings: InitialModelSettings | None = None
+) -> float | None:
+    """Return about how many seconds a run takes on this machine; None where it cannot start.
+
+    Parameters
+    ----------
+    report : CheckReport
+    settings : InitialModelSettings, optional
+        Of the run; the defaults where left out. Its mask diameter goes before the estimated one.
+    """
+    settings = settings or InitialModelSettings()
+    diameter = settings.mask_diameter or report.mask_diameter
+    if diameter is None or not report.box_size:
+        return None
+    own = PixelGrid(report.box_size, report.pixel_size)
+    grid = choose_working_grid(own, settings.with_changes(mask_diameter=diameter))
+    geometry = ImageGeometry(grid.box_size, grid.pixel_size, diameter, report.n_particles)
+    return round(estimate_seconds(geometry, settings), 1)
+
+
+def check_rows(report: CheckReport, seconds: float | None) -> list[tuple[str, str]]:
+    """Return what was found as pairs of a name and a value."""
+    rows = [
+        ("particles", str(report.n_particles)),
+        ("stacks", str(report.n_stacks)),
+        ("optics groups", ", ".join(describe_group(group) for group in report.optics)),
+    ]
+    if report.box_size:
+        width = report.box_size * report.pixel_size
+        box = f"{report.box_size} pixels of {report.pixel_size:g} Å, {width:.0f} Å wide"
+        if report.working_grid is not None and report.working_grid.box_size < report.box_size:
+            box += f"; worked on in {report.working_grid}"
+        rows += [("box of the run", box), ("contrast", report.contrast)]
+        rows.append(("images that would be set aside", describe_bad(report)))
+    if report.mask_diameter is not None:
+        rows.append(("mask diameter, estimated", f"{report.mask_diameter:.0f} Å"))
+    if seconds is not None:
+        rows.append(("time of a run on the CPU, about", describe_time(seconds)))
+    if report.resources is not None:
+        rows.append(("memory, about", f"{report.resources.memory_bytes / 1e9:.1f} GB"))
+        rows.append(("disk, at most", f"{report.resources.disk_bytes / 1e9:.2f} GB"))
+    return rows
+
+
+def describe_group(group: OpticsGroup) -> str:
+    """Return an optics group in a few words."""
+    return (
+        f"{group.name} ({group.voltage:g} kV, Cs {group.spherical_aberration:g} mm, "
+        f"{group.box_size} x {group.pixel_size:g} Å)"
+    )
+
+
+def describe_bad(report: CheckReport) -> str:
+    """Return how many images would be set aside, and why the first of them."""
+    if not report.bad_images:
+        return "none"
+    first = ", ".join(f"row {b.index + 1}: {b.reason}" for b in report.bad_images[:_BAD_SHOWN])
+    more = ", ..." if len(report.bad_images) > _BAD_SHOWN else ""
+    return f"{len(report.bad_images)} ({first}{more})"
+
+
+def describe_time(seconds: float) -> str:
+    """Return a time as people say it: ``40 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

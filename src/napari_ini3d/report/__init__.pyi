@@ -1,0 +1,12 @@
+from .page import choose_iterations as choose_iterations, write_report as write_report
+from .run_figures import (
+    draw_comparison as draw_comparison,
+    draw_strip as draw_strip,
+    draw_views as draw_views,
+    save_png as save_png,
+)
+from .symmetry_figures import (
+    draw_alignment as draw_alignment,
+    draw_report as draw_report,
+    draw_validation as draw_validation,
+)

@@ -1,0 +1,5 @@
+"""Run folders: the files of a run, its progress, its history."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

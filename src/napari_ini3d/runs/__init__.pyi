@@ -1,0 +1,32 @@
+from .catalogue import RunEntry as RunEntry, read_entry as read_entry
+from .classes import ClassChoice as ClassChoice, choose_class as choose_class
+from .commands import (
+    changed_settings as changed_settings,
+    flag_of as flag_of,
+    run_command as run_command,
+    run_python as run_python,
+)
+from .folder import (
+    Outcome as Outcome,
+    RunFolder as RunFolder,
+    RunRecord as RunRecord,
+    resume_command as resume_command,
+)
+from .history import (
+    forget_history_after as forget_history_after,
+    history_iterations as history_iterations,
+    read_history as read_history,
+    write_history as write_history,
+)
+from .log_file import belongs_to as belongs_to, log_to_file as log_to_file
+from .removal import delete_run as delete_run, run_files as run_files
+from .results import write_results as write_results
+from .summary import (
+    LINE_HEADER as LINE_HEADER,
+    IterationSummary as IterationSummary,
+    central_slices as central_slices,
+    format_line as format_line,
+    make_pictures as make_pictures,
+    projections as projections,
+)
+from .symmetry_files import SymmetryFiles as SymmetryFiles

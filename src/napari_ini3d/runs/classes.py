@@ -1,0 +1,80 @@
+"""Which class of a run to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io import Map, read_map
+from napari_ini3d.runs.folder import RunFolder
+
+ClassChoice = Literal["largest", "best-resolved", "most-symmetric"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunClass:
+    """A class of a run, at its last written iteration.
+
+    Attributes
+    ----------
+    class_index : int
+        From 0.
+    map_path : Path
+    particles_path : Path
+        Poses of the particles of all classes, as RELION's ``_data.star``.
+    """
+
+    class_index: int
+    map_path: Path
+    particles_path: Path
+
+
+def choose_class(
+    folder: RunFolder, choice: ClassChoice, symmetry_score: Callable[[Map], Any]
+) -> RunClass:
+    """Return the class of a run that was chosen by a property; the first of equal ones.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    choice : {"largest", "best-resolved", "most-symmetric"}
+        The one with the most particles, the finest resolution, or the highest score.
+    symmetry_score : callable
+        Called for each class's map where symmetry decides; gives what is compared.
+
+    Raises
+    ------
+    RunFolderError
+        If no iteration was written yet.
+    MapError
+        If a map cannot be read.
+    """
+    iteration, line = _last_written(folder)
+    shares = np.array(line["class_shares"], dtype=np.float64)
+    paths = [folder.class_map_path(iteration, k) for k in range(len(shares))]
+    if choice == "largest":
+        scores: list[Any] = shares.tolist()
+    elif choice == "best-resolved":
+        resolution = np.array(line["resolution"], dtype=np.float64)  # null becomes NaN
+        scores = np.nan_to_num(-resolution, nan=-np.inf).tolist()
+    else:
+        scores = [symmetry_score(read_map(path)) for path in paths]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    return RunClass(best, paths[best], folder.iteration_path(iteration, "data.star"))
+
+
+def _last_written(folder: RunFolder) -> tuple[int, dict[str, Any]]:
+    written = set(folder.written_iterations())
+    lines = {line["iteration"]: line for line in folder.read_progress()}
+    common = sorted(written & lines.keys())
+    if not common:
+        raise RunFolderError(
+            f"{folder.path} has no written iteration yet; expected maps of a run; wait for the "
+            "first, or give a map"
+        )
+    return common[-1], lines[common[-1]]

@@ -1,0 +1,397 @@
+"""Run folders: what a run leaves on disk, by RELION's file names, and how it goes on from there.
+
+A run folder holds, beside the maps and STAR files of the written iterations::
+
+    settings.json               what was asked for, by which version, from which particles
+    log.txt                     everything that was said
+    progress.jsonl              one line per iteration: every scalar and curve
+    pictures/it010.npz          small slices and projections, view counts, noise spectra
+    checkpoint.npz              all that is needed to go on after the last iteration
+    run_it010_state.npz         the same, kept at each written iteration
+    RELION_JOB_EXIT_SUCCESS     or _FAILURE or _ABORTED; none while the run is going on
+
+Every file is made under a temporary name and renamed, so that a killed run leaves whole files.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+from zipfile import BadZipFile
+
+import numpy as np
+
+from napari_ini3d._types import AnyArray
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io import atomic_path, nearest_folder, write_error
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["SUCCESS", "FAILURE", "ABORTED"]
+OUTCOMES: tuple[Outcome, ...] = ("SUCCESS", "FAILURE", "ABORTED")
+Arrays = Mapping[str, AnyArray]
+
+_ITERATION_KEY = "checkpoint_iteration"
+_STATE_NAME = re.compile(r"run_it(\d+)_state\.npz")
+_PICTURE_NAME = re.compile(r"it(\d+)\.npz")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What `settings.json` says about a run.
+
+    Attributes
+    ----------
+    version : str
+        Of the package that started the run.
+    command : str
+        As it was typed; empty where the run was started from Python.
+    started : str
+        ISO 8601, local time with its offset.
+    particles : str
+        Absolute path of the STAR file.
+    particles_sha256, n_particles : str, int
+        Of the STAR file, so that a resumed run can tell whether it has changed; its rows.
+    excluded : tuple of int
+        Rows that were set aside, counted from 0.
+    mask_estimated : bool
+        True where the user left the mask diameter to the program.
+    working_pixel_size : float or None
+        Å, to which the images are brought; None where they are used as they are.
+    settings : InitialModelSettings
+        With the mask diameter resolved.
+    """
+
+    version: str
+    command: str
+    started: str
+    particles: str
+    particles_sha256: str
+    n_particles: int
+    excluded: tuple[int, ...] = ()
+    mask_estimated: bool = False
+    working_pixel_size: float | None = None
+    settings: InitialModelSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The files of one run; `create` makes a new one, `open` takes one that is there."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make the folder for a new run.
+
+        Raises
+        ------
+        RunFolderError
+            If it already holds a run, or cannot be made or written.
+        """
+        cls.check_free(path)
+        folder = cls(path.absolute())
+        with explain_os_errors(path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.pictures_path.mkdir(exist_ok=True)
+            folder.excluded_path.unlink(missing_ok=True)
+            folder.forget_after(0)
+            folder.clear_marks()
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Take the folder of a run that was started before.
+
+        Raises
+        ------
+        RunFolderError
+            If there is no run in it.
+        """
+        folder = cls(path.absolute())
+        if not folder.settings_path.is_file():
+            found = "has no settings.json" if path.is_dir() else "is not a folder"
+            raise RunFolderError(
+                f"{path} {found}; expected the --output folder of an earlier `ini3d run`"
+            )
+        return folder
+
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raise `RunFolderError` unless a new run can be written to `path`."""
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"{path} is a file; give a folder as output")
+        if _holds_run(path):
+            raise RunFolderError(
+                f"{path} already holds a run; continue it with `{resume_command(path)}`, "
+                "or give another folder as output"
+            )
+        parent = nearest_folder(path)
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise RunFolderError(
+                f"no permission to write in {parent}; change its permissions or give another "
+                "folder as output"
+            )
+
+    @property
+    def settings_path(self) -> Path:
+        """What was asked for."""
+        return self.path / "settings.json"
+
+    @property
+    def log_path(self) -> Path:
+        """Everything that was said."""
+        return self.path / "log.txt"
+
+    @property
+    def progress_path(self) -> Path:
+        """One line per iteration."""
+        return self.path / "progress.jsonl"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """State after the last iteration."""
+        return self.path / "checkpoint.npz"
+
+    @property
+    def report_path(self) -> Path:
+        """The run as a page for people."""
+        return self.path / "report.html"
+
+    @property
+    def map_path(self) -> Path:
+        """The result: the map of the largest class."""
+        return self.path / "initial_model.mrc"
+
+    @property
+    def excluded_path(self) -> Path:
+        """The particles that were set aside."""
+        return self.path / "excluded.star"
+
+    @property
+    def pictures_path(self) -> Path:
+        """Folder of the small pictures of each iteration."""
+        return self.path / "pictures"
+
+    def class_map_path(self, iteration: int, class_index: int) -> Path:
+        """Map of a class (counted from 0) at a written iteration."""
+        return self.path / f"run_it{iteration:03d}_class{class_index + 1:03d}.mrc"
+
+    def iteration_path(self, iteration: int, ending: str) -> Path:
+        """Return the path of ``run_itNNN_<ending>``, such as ``data.star``."""
+        return self.path / f"run_it{iteration:03d}_{ending}"
+
+    def written_iterations(self) -> list[int]:
+        """Iterations from which the run can be resumed, ascending."""
+        matches = (_STATE_NAME.fullmatch(p.name) for p in self.path.iterdir())
+        return sorted(int(m[1]) for m in matches if m)
+
+    @staticmethod
+    def check_space(path: Path, n_bytes: int) -> None:
+        """Raise `RunFolderError` if fewer than `n_bytes` are free where `path` is or will be."""
+        free = shutil.disk_usage(nearest_folder(path)).free
+        if free < n_bytes:
+            raise RunFolderError(
+                f"{path} has {free / 1e6:.1f} MB free; an iteration needs about "
+                f"{n_bytes / 1e6:.1f} MB; free some space or give another folder as output"
+            )
+
+    # -- settings ---------------------------------------------------------------------------
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write `settings.json`."""
+        self._write_text(self.settings_path, json.dumps(asdict(record), indent=2) + "\n")
+
+    def read_record(self) -> RunRecord:
+        """Read `settings.json`.
+
+        Raises
+        ------
+        RunFolderError
+            If it is not one, or was written by a version with other settings.
+        """
+        try:
+            data = json.loads(self.settings_path.read_text(encoding="utf-8"))
+            settings = InitialModelSettings(**data.pop("settings"))
+            excluded = tuple(int(row) for row in data.pop("excluded"))
+            return RunRecord(settings=settings, excluded=excluded, **data)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RunFolderError(
+                f"{self.settings_path} cannot be used ({error}); expected the file that "
+                "`ini3d run` wrote; start the run again in another folder"
+            ) from error
+
+    # -- markers ----------------------------------------------------------------------------
+
+    def mark(self, outcome: Outcome) -> None:
+        """Leave the marker by which RELION's pipeline knows how a job ended."""
+        self.clear_marks()
+        with explain_os_errors(self.path):
+            self._marker(outcome).touch()
+
+    def clear_marks(self) -> None:
+        """Remove the markers; the run is going on."""
+        for outcome in OUTCOMES:
+            self._marker(outcome).unlink(missing_ok=True)
+
+    def outcome(self) -> Outcome | None:
+        """How the run ended; None while it is going on, or after it was killed."""
+        return next((o for o in OUTCOMES if self._marker(o).exists()), None)
+
+    def _marker(self, outcome: Outcome) -> Path:
+        return self.path / f"RELION_JOB_EXIT_{outcome}"
+
+    @property
+    def has_begun(self) -> bool:
+        """True where an iteration was done, so that there is a checkpoint to go on from."""
+        return self.checkpoint_path.is_file()
+
+    # -- checkpoints ------------------------------------------------------------------------
+
+    def write_checkpoint(self, arrays: Arrays, iteration: int, *, keep: bool) -> None:
+        """Replace the checkpoint; with `keep`, leave a copy under the iteration's name."""
+        save_arrays(self.checkpoint_path, {**arrays, _ITERATION_KEY: np.array(iteration)})
+        if keep:
+            _copy_or_link(self.checkpoint_path, self.iteration_path(iteration, "state.npz"))
+
+    def read_checkpoint(self, iteration: int | None = None) -> tuple[int, dict[str, AnyArray]]:
+        """Return the iteration and the arrays of the last checkpoint, or of a written iteration.
+
+        Raises
+        ------
+        RunFolderError
+            If there is none.
+        """
+        path = self.checkpoint_path
+        if iteration is not None:
+            path = self.iteration_path(iteration, "state.npz")
+        if not path.is_file():
+            raise RunFolderError(self._no_checkpoint(iteration))
+        try:
+            arrays = load_arrays(path)
+            return int(arrays.pop(_ITERATION_KEY)), arrays
+        except (OSError, ValueError, KeyError) as error:
+            listed = _listed(self.written_iterations())
+            raise RunFolderError(
+                f"{path} cannot be read ({error}); resume with --from-iteration from one of "
+                f"the written iterations: {listed}"
+            ) from error
+
+    def _no_checkpoint(self, iteration: int | None) -> str:
+        if iteration is None:
+            return (
+                f"{self.path} has no checkpoint.npz: the run ended before its first iteration "
+                "was done; `ini3d resume` begins it anew"
+            )
+        listed = _listed(self.written_iterations())
+        return f"{self.path} has no state of iteration {iteration}; choose one of: {listed}"
+
+    # -- progress ---------------------------------------------------------------------------
+
+    def append_progress(self, line: Mapping[str, Any]) -> None:
+        """Add one iteration to `progress.jsonl`."""
+        with explain_os_errors(self.path), self.progress_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_progress(self) -> list[dict[str, Any]]:
+        """Return the iterations that were done; a line cut off by a crash is left out."""
+        if not self.progress_path.is_file():
+            return []
+        lines = []
+        for text in self.progress_path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                logger.warning("%s: left out a line that was cut off", self.progress_path.name)
+        return lines
+
+    def write_pictures(self, iteration: int, arrays: Arrays) -> None:
+        """Write the small pictures of an iteration."""
+        save_arrays(self.pictures_path / f"it{iteration:03d}.npz", arrays, compressed=True)
+
+    def read_pictures(self, iteration: int) -> dict[str, AnyArray] | None:
+        """Return the small pictures of an iteration; None where there are none."""
+        path = self.pictures_path / f"it{iteration:03d}.npz"
+        return load_arrays(path) if path.is_file() else None
+
+    def forget_after(self, iteration: int) -> None:
+        """Take the lines and pictures of later iterations away; maps and STAR files stay."""
+        lines = [line for line in self.read_progress() if line["iteration"] <= iteration]
+        if self.progress_path.exists():
+            self._write_text(self.progress_path, "".join(f"{json.dumps(x)}\n" for x in lines))
+        for path in self.pictures_path.glob("it*.npz"):
+            match = _PICTURE_NAME.fullmatch(path.name)
+            if match and int(match[1]) > iteration:
+                path.unlink()
+
+    @staticmethod
+    def _write_text(path: Path, text: str) -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def resume_command(path: Path) -> str:
+    """Return the command that goes on with a run, as it can be pasted into a shell."""
+    return shlex.join(["ini3d", "resume", str(path)])
+
+
+@contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says about writing `path` into a `RunFolderError`."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def save_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None:
+    """Write named arrays to an npz file that appears whole or not at all."""
+    save: Callable[..., None] = np.savez_compressed if compressed else np.savez
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        save(file, **dict(arrays))
+
+
+def load_arrays(path: Path) -> dict[str, AnyArray]:
+    """Read the named arrays of an npz file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (EOFError, BadZipFile) as error:
+        raise ValueError(f"{path.name} is cut off or empty") from error
+
+
+def _holds_run(path: Path) -> bool:
+    """Tell whether a folder holds a run; one that ended before its first iteration does not."""
+    if not path.is_dir():
+        return False
+    names = ("checkpoint.npz", "initial_model.mrc", "job.star")
+    if any((path / name).exists() for name in names) or any(path.glob("run_it*")):
+        return True
+    ended = any((path / f"RELION_JOB_EXIT_{outcome}").exists() for outcome in OUTCOMES)
+    return (path / "settings.json").exists() and not ended
+
+
+def _copy_or_link(source: Path, target: Path) -> None:
+    """Give a file a second name; the file system may have no links, then copy it."""
+    with atomic_path(target) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
+def _listed(iterations: list[int]) -> str:
+    return ", ".join(map(str, iterations)) or "none was written"

@@ -1,0 +1,124 @@
+"""Small maps of every iteration, so that a run can be watched again; written MRC files where
+there are none.
+
+``history/it012.npz`` in the run folder holds the maps of all classes after iteration 12, in half
+precision and no larger than `HISTORY_SIZE` voxels a side. They are for the eye: nothing is
+computed from them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d._types import Float32, FloatArray
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.fourier import resize_map
+from napari_ini3d.io import read_map
+from napari_ini3d.runs.folder import (
+    RunFolder,
+    explain_os_errors,
+    load_arrays,
+    save_arrays,
+)
+
+HISTORY_SIZE = 128
+"""Most voxels per side of a map that is kept of every iteration."""
+
+_SMALL_NAME = re.compile(r"it(\d+)\.npz")
+_MAP_NAME = re.compile(r"run_it(\d+)_class(\d+)\.mrc")
+
+
+def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel: float) -> None:
+    """Keep the maps of an iteration.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    iteration : int
+    volumes : (K, n, n, n)
+        Real space (z, y, x).
+    voxel : float
+        Å.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written.
+    """
+    n = volumes.shape[-1]
+    size = min(n, HISTORY_SIZE)
+    small = np.stack([resize_map(volume, size) for volume in volumes])
+    peak = float(np.abs(small).max()) or 1.0
+    path = _small_path(folder, iteration)
+    with explain_os_errors(path):
+        path.parent.mkdir(exist_ok=True)
+    arrays = {"maps": (small / peak).astype(np.float16), "peak": np.array(peak)}
+    save_arrays(path, {**arrays, "voxel_size": np.array(voxel * n / size)})
+
+
+def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[Float32, float]:
+    """Return the map (m, m, m) of a class (from 0) after an iteration, and its voxel size in Å.
+
+    Annealed classes are one map at first: where there is but one, it is that of every class.
+
+    Raises
+    ------
+    RunFolderError
+        If nothing was kept of the iteration, or of the class.
+    MapError
+        If its MRC file cannot be read.
+    """
+    path = _small_path(folder, iteration)
+    if path.is_file():
+        return _read_small(path, class_index)
+    path = folder.class_map_path(iteration, class_index)
+    if not path.is_file():
+        raise RunFolderError(
+            f"{folder.path} holds no map of class {class_index + 1} at iteration {iteration}; "
+            "choose another iteration"
+        )
+    found = read_map(path, allow_odd=True)
+    size = min(found.data.shape[0], HISTORY_SIZE)
+    voxel = found.voxel_size * found.data.shape[0] / size
+    return resize_map(found.data, size), voxel
+
+
+def _read_small(path: Path, class_index: int) -> tuple[Float32, float]:
+    try:
+        arrays = load_arrays(path)
+        maps = arrays["maps"]
+        chosen = maps[0 if len(maps) == 1 else class_index]
+        volume = chosen.astype(np.float32) * np.float32(arrays["peak"])
+        return volume, float(arrays["voxel_size"])
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise RunFolderError(
+            f"{path} cannot be read ({error}); delete it, then the MRC file is shown instead"
+        ) from error
+
+
+def history_iterations(folder: RunFolder, class_index: int = 0) -> list[int]:
+    """Return the iterations, ascending, of which a map of a class can be read."""
+    small = (_SMALL_NAME.fullmatch(p.name) for p in _history_path(folder).glob("it*.npz"))
+    maps = (_MAP_NAME.fullmatch(p.name) for p in folder.path.glob("run_it*_class*.mrc"))
+    found = {int(m[1]) for m in small if m}
+    found |= {int(m[1]) for m in maps if m and int(m[2]) == class_index + 1}
+    return sorted(found)
+
+
+def forget_history_after(folder: RunFolder, iteration: int) -> None:
+    """Take the small maps of later iterations away, of a run that went back."""
+    for path in _history_path(folder).glob("it*.npz"):
+        match = _SMALL_NAME.fullmatch(path.name)
+        if match and int(match[1]) > iteration:
+            path.unlink(missing_ok=True)
+
+
+def _history_path(folder: RunFolder) -> Path:
+    return folder.path / "history"
+
+
+def _small_path(folder: RunFolder, iteration: int) -> Path:
+    return _history_path(folder) / f"it{iteration:03d}.npz"

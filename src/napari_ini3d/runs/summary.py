@@ -1,0 +1,181 @@
+"""What is kept of every iteration: a line of numbers and small pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ini3d._types import AnyArray, FloatArray
+
+if TYPE_CHECKING:
+    from napari_ini3d.engine import IterationReport
+
+PICTURE_SIZE = 96
+"""Largest side, in pixels, of a picture kept of every iteration."""
+
+LINE_HEADER = " iteration phase    resolution   step   subset   Pmax   change    time"
+"""The columns of `format_line`."""
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationSummary:
+    """The scalars and curves of an `IterationReport`, as plain numbers.
+
+    Units are those of `IterationReport`; a number that is not finite is NaN here and null in
+    JSON. `resolution`, `class_shares` and `map_change` have one entry per class, `ssnr` and
+    `fsc` one list per class with one entry per shell.
+    """
+
+    iteration: int
+    n_iterations: int
+    phase: str
+    start: int
+    message: str
+    converged: bool
+    box_size: int
+    voxel_size: float
+    resolution: list[float]
+    angular_step: float
+    offset_range: float
+    offset_step: float
+    current_size: int
+    subset_size: int
+    step_size: float
+    mean_max_probability: float
+    class_shares: list[float]
+    map_change: list[float]
+    fsc: list[list[float]]
+    ssnr: list[list[float]]
+    seconds: dict[str, float]
+
+    @classmethod
+    def from_report(cls, report: IterationReport) -> Self:
+        """Take the scalars and curves out of a report."""
+        values = {
+            field.name: _plain(getattr(report, field.name))
+            for field in fields(cls)
+            if field.name != "box_size"
+        }
+        return cls(box_size=int(report.volumes.shape[-1]), **values)
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave; names that are not known are left out."""
+        return cls(**{field.name: _with_nan(line[field.name]) for field in fields(cls)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a mapping that JSON can hold; what is not finite becomes None."""
+        return {name: _without_nan(value) for name, value in asdict(self).items()}
+
+    @property
+    def best_resolution(self) -> float:
+        """Å, of the best class; NaN where no class has one."""
+        finite = [value for value in self.resolution if math.isfinite(value)]
+        return min(finite, default=math.nan)
+
+    @property
+    def total_seconds(self) -> float:
+        """Wall time of the iteration; the stage "total" is taken where there is one."""
+        return self.seconds.get("total", math.fsum(self.seconds.values()))
+
+
+def format_line(summary: IterationSummary) -> str:
+    """Return one readable line about an iteration, under the columns of `LINE_HEADER`."""
+    resolution = summary.best_resolution
+    shown = f"{resolution:8.1f} Å" if math.isfinite(resolution) else "       - Å"
+    line = (
+        f"{summary.iteration:5d}/{summary.n_iterations:<4d} {summary.phase:8s} {shown} "
+        f"{summary.angular_step:6.2f}° {summary.subset_size:8d} "
+        f"{summary.mean_max_probability:6.3f} {max(summary.map_change, default=0.0):8.4f} "
+        f"{summary.total_seconds:5.1f} s"
+    )
+    return f"{line}  {summary.message}".rstrip()
+
+
+def make_pictures(report: IterationReport) -> dict[str, AnyArray]:
+    """Return what the report shows of an iteration beside its numbers.
+
+    Returns
+    -------
+    dict
+        ``slices`` and ``projections`` (K, 3, m, m) float16 along z, y and x;
+        ``view_counts`` (K, M) and ``sigma2_noise`` (G, n // 2 + 1) float32.
+    """
+    return {
+        "slices": np.stack([_scaled(central_slices(v)) for v in report.volumes]),
+        "projections": np.stack([_scaled(projections(v)) for v in report.volumes]),
+        "view_counts": np.asarray(report.view_counts, dtype=np.float32),
+        "sigma2_noise": np.asarray(report.sigma2_noise, dtype=np.float32),
+    }
+
+
+def central_slices(volume: FloatArray) -> FloatArray:
+    """Return the slices (3, n, n) through the box centre, across z, y and x."""
+    centre = volume.shape[0] // 2
+    return np.stack([np.take(volume, centre, axis=axis) for axis in range(3)])
+
+
+def projections(volume: FloatArray) -> FloatArray:
+    """Return the sums (3, n, n) along z, y and x."""
+    return np.stack([volume.sum(axis=axis) for axis in range(3)])
+
+
+def shrink(images: FloatArray, size: int) -> FloatArray:
+    """Crop the Fourier transforms of images (..., n, n) to `size`, mean value kept.
+
+    Images that are no larger than `size` are returned as they are.
+    """
+    n = images.shape[-1]
+    if n <= size:
+        return images
+    low, high = n // 2 - size // 2, n // 2 - size // 2 + size
+    axes = (-2, -1)
+    centred = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(images, axes=axes)), axes=axes)
+    cropped = np.fft.ifftshift(centred[..., low:high, low:high], axes=axes)
+    small = np.fft.fftshift(np.fft.ifft2(cropped).real, axes=axes) * (size / n) ** 2
+    return np.asarray(small, dtype=images.dtype)
+
+
+def _scaled(images: FloatArray) -> npt.NDArray[np.float16]:
+    """Shrink, and divide by the largest magnitude, so that half precision holds them."""
+    small = shrink(np.asarray(images, dtype=np.float32), PICTURE_SIZE)
+    peak = float(np.abs(small).max())
+    return (small / peak if peak > 0 else small).astype(np.float16)
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, NumPy scalars and mappings to lists, numbers and dicts."""
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    return value
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
+    return math.nan if value is None else value

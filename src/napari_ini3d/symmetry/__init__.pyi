@@ -1,0 +1,27 @@
+from .align import align_symmetry as align_symmetry
+from .checks import check_volume as check_volume
+from .detect import detect_symmetry as detect_symmetry
+from .hand import flip_hand as flip_hand
+from .impose import impose_symmetry as impose_symmetry
+from .json_values import (
+    alignment_values as alignment_values,
+    report_values as report_values,
+    validation_values as validation_values,
+)
+from .particle_extent import find_particle_extent as find_particle_extent
+from .records import (
+    FoundAxis as FoundAxis,
+    GroupCandidate as GroupCandidate,
+    RigidMotion as RigidMotion,
+    SelfRotation as SelfRotation,
+    SymmetryAlignment as SymmetryAlignment,
+    SymmetryReport as SymmetryReport,
+)
+from .refinement import Fit as Fit
+from .scores import score_group as score_group
+from .search import Search as Search
+from .standard_setting import shortest_rotation as shortest_rotation
+from .validate import (
+    SymmetryValidation as SymmetryValidation,
+    validate_symmetry as validate_symmetry,
+)

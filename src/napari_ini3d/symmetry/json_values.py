@@ -1,0 +1,98 @@
+"""What is found about the symmetry of a map, as values that JSON can hold."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_ini3d.symmetry.records import (
+        FoundAxis,
+        GroupCandidate,
+        SymmetryAlignment,
+        SymmetryReport,
+    )
+    from napari_ini3d.symmetry.validate import SymmetryValidation
+
+_DIGITS = 9
+
+
+def report_values(report: SymmetryReport) -> dict[str, Any]:
+    """Return a report as values that JSON can hold."""
+    return {
+        "group": report.group,
+        "verdict": report.verdict,
+        "candidates": [_candidate_values(candidate) for candidate in report.candidates],
+        "diameter": plain(report.diameter),
+        "voxel_size": plain(report.voxel_size),
+        "warnings": list(report.warnings),
+    }
+
+
+def _candidate_values(candidate: GroupCandidate) -> dict[str, Any]:
+    return {
+        "group": candidate.group,
+        "score": plain(candidate.score),
+        "fsc05": plain(candidate.fsc05),
+        "axes": [_axis_values(axis) for axis in candidate.axes],
+        "holds": bool(candidate.holds),
+        "verdict": candidate.verdict,
+        "rotation": plain(candidate.rotation),
+        "centre": plain(candidate.centre),
+        "fsc": plain(candidate.fsc),
+    }
+
+
+def alignment_values(alignment: SymmetryAlignment) -> dict[str, Any]:
+    """Return an alignment as values that JSON can hold: x_out = rotation (x_in - shift)."""
+    return {
+        "group": alignment.group,
+        "rotation": plain(alignment.rotation),
+        "shift": plain(alignment.shift),
+        "score": plain(alignment.score),
+        "fsc05": plain(alignment.fsc05),
+        "holds": bool(alignment.holds),
+        "verdict": alignment.verdict,
+        "axes": [_axis_values(axis) for axis in alignment.axes],
+        "fsc": plain(alignment.fsc),
+        "voxel_size": plain(alignment.voxel_size),
+        "warnings": list(alignment.warnings),
+    }
+
+
+def validation_values(judgement: SymmetryValidation) -> dict[str, Any]:
+    """Return a judgement as values that JSON can hold; not its maps."""
+    return {
+        "group": judgement.group,
+        "holds": bool(judgement.holds),
+        "verdict": judgement.verdict,
+        "resolution": plain(judgement.resolution),
+        "limited_by_noise": bool(judgement.limited_by_noise),
+        "agreement": plain(judgement.agreement),
+        "correlation": plain(judgement.correlation),
+        "axes": [_axis_values(axis) for axis in judgement.axes],
+        "frequency": plain(judgement.frequency),
+        "fsc": plain(judgement.fsc),
+        "copies_fsc": plain(judgement.copies_fsc),
+        "expected_fsc": plain(judgement.expected_fsc),
+        "diameter": plain(judgement.diameter),
+        "voxel_size": plain(judgement.voxel_size),
+    }
+
+
+def _axis_values(axis: FoundAxis) -> dict[str, Any]:
+    return {
+        "order": int(axis.order),
+        "direction": plain(axis.direction),
+        "score": plain(axis.score),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return numbers and arrays as JSON has them; what is not finite becomes None."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(item) for item in value]
+    number = float(value)
+    return round(number, _DIGITS) if math.isfinite(number) else None

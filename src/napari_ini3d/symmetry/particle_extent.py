@@ -1,0 +1,81 @@
+"""Where the particle lies in a map, and how large it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, label
+
+from napari_ini3d._types import Float64, FloatArray
+from napari_ini3d.fourier import radius_grid
+
+_SMOOTHING = 1 / 40  # of the box, standard deviation
+_LEAST_SHARE = 0.1  # of the heaviest piece: lighter ones are noise
+_INNER_SHARE = 0.995  # of the mass lies within the radius
+_BINS = 8  # of the distance, per voxel
+_BORDER = 0.05  # of the box on each side
+_TOO_MUCH_AT_BORDER = 0.02  # of the mass
+
+
+@dataclass(frozen=True, slots=True)
+class ParticleExtent:
+    """Place and size of a particle.
+
+    Attributes
+    ----------
+    centre : (3,) float64
+        Centre of mass, voxels (x, y, z) from voxel n // 2. Every symmetry axis passes it.
+    radius : float
+        Voxels, of the sphere about it that holds the particle.
+    at_border : float
+        Share of the mass in the outermost 5 % of the box on each side.
+    """
+
+    centre: Float64
+    radius: float
+    at_border: float
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the place of the particle, in words."""
+        if self.at_border <= _TOO_MUCH_AT_BORDER:
+            return ()
+        return (
+            f"{self.at_border:.0%} of the density lies at the border of the box, so what was "
+            "found may be wrong; expected the particle in the middle; extract in a larger box, "
+            "or centre and mask the map",
+        )
+
+
+def find_particle_extent(volume: FloatArray) -> ParticleExtent:
+    """Find the particle in a map: what stands out of the smoothed density, specks left away.
+
+    Parameters
+    ----------
+    volume : (n, n, n)
+        Real space (z, y, x).
+    """
+    weight = _standing_out(volume)
+    n = len(weight)
+    line = np.arange(n) - n // 2
+    total = weight.sum()
+    profiles = [weight.sum(axis=axes) for axes in ((0, 1), (0, 2), (1, 2))]
+    centre = np.array([(profile @ line) / total for profile in profiles])
+    bins = (radius_grid(n, 3, centre) * _BINS).astype(np.int32).ravel()
+    within = np.cumsum(np.bincount(bins, weight.ravel()))
+    radius = float(np.searchsorted(within, _INNER_SHARE * total) + 0.5) / _BINS
+    edge = max(1, round(_BORDER * n))
+    middle = weight[edge:-edge, edge:-edge, edge:-edge].sum()
+    return ParticleExtent(centre, max(radius, 4.0), float(1 - middle / total))
+
+
+def _standing_out(volume: FloatArray) -> Float64:
+    """Return by how much the smoothed density stands out, 0 outside the particle."""
+    n = volume.shape[0]
+    smooth = gaussian_filter(np.asarray(volume, np.float32), n * _SMOOTHING, mode="wrap")
+    excess = np.maximum(smooth - (smooth.mean() + smooth.std()), 0).astype(np.float64)
+    pieces, count = label(excess > 0)
+    mass = np.bincount(pieces.ravel(), excess.ravel(), minlength=count + 1)
+    kept = mass >= _LEAST_SHARE * mass.max()
+    return np.where(kept[pieces], excess, 0.0)

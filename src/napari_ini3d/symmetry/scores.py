@@ -1,0 +1,142 @@
+"""Whether a map shows a point group, judged against what its noise lets one expect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from napari_ini3d._types import Float64
+from napari_ini3d.geometry import PointGroup, symmetry_axes, symmetry_operators
+from napari_ini3d.symmetry.refinement import Fit, curve_at, essential_operators
+from napari_ini3d.symmetry.search_map import (
+    FIRST_SHELL,
+    LEAST_POWER,
+    SearchMap,
+    search_weight,
+)
+from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power
+
+COARSE_WAVES = 6.0
+_WAVES = 14.0  # across the particle, of the finest detail that decides
+_LEAST_EXPECTED = 0.1  # correlation of an axis: with more noise nothing can be said
+_OPERATORS = 4  # of each class that are compared
+
+
+@dataclass(frozen=True, slots=True)
+class GroupScore:
+    """How well the copies of a map agree, for each class of operators of a group.
+
+    Attributes
+    ----------
+    classes : (C,) float64
+        Correlation over that expected of a symmetric map with as much noise, each class of
+        operators on its own: 1 where the symmetry is there, about 0 where it is not.
+    axes : (A,) float64
+        The same for each axis on its own, without what does not change around it: a rod is no
+        evidence of axes along it.
+    coarse : float
+        FSC with the copies of the worst class, mean over the shells to 6 waves across the particle.
+    curve : (S + 1,) float64
+        FSC of the map with its copies, mean over the classes.
+    expected : (S + 1,) float64
+        FSC of a symmetric map with as much noise.
+    """
+
+    classes: Float64
+    axes: Float64
+    coarse: float
+    curve: Float64
+    expected: Float64
+
+    @property
+    def agreement(self) -> float:
+        """Of the class or axis that agrees least."""
+        return float(min(self.classes.min(), self.axes.min()))
+
+    @property
+    def evenness(self) -> float:
+        """HalfSetFSC of the worst class over that of the best: low where only a subgroup holds."""
+        return float(self.classes.min() / max(self.classes.max(), 1e-6))
+
+
+def score_group(working: SearchMap, group: PointGroup, fit: Fit) -> GroupScore:
+    """Compare the map with its copies, class by class of the operators."""
+    last = min(round(_WAVES / working.diameter), working.max_shell)
+    curves = np.array(
+        [curve_at(working, operators, fit, last) for operators in operator_classes(group)]
+    )
+    coarse_shell = max(FIRST_SHELL, min(round(COARSE_WAVES / working.diameter), last))
+    expected = working.share[: last + 1]
+    weight = shell_weight(working, last)
+    classes = curves @ weight / max(float(expected @ weight), 1e-6)
+    return GroupScore(
+        classes=classes,
+        axes=_axes_agreement(working, group, fit, last),
+        coarse=float(curves[:, FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
+        curve=curves.mean(axis=0),
+        expected=expected,
+    )
+
+
+def _axes_agreement(working: SearchMap, group: PointGroup, fit: Fit, last: int) -> Float64:
+    weight = search_weight(working, last)[1:]
+    power = power_about_axes(working, group, fit, last)
+    expected = power.expected(weight, working.share[1 : last + 1])
+    correlation = correlation_of_axes(power, group, weight)
+    return np.asarray(correlation / np.maximum(expected, _LEAST_EXPECTED))
+
+
+def power_about_axes(working: SearchMap, group: PointGroup, fit: Fit, last: int) -> AxisPower:
+    """Measure shells 1 to `last` about each of the axes of a group where they lie in the map."""
+    directions = np.array([axis.direction for axis in symmetry_axes(group)]) @ fit.frame.T
+    return axis_power(working, directions, fit.centre, last)
+
+
+def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) -> Float64:
+    """Return the correlation of the map with its copies about each axis, for the axis's order."""
+    orders = [axis.order for axis in symmetry_axes(group)]
+    return np.asarray(power.correlation(weight)[orders, np.arange(len(orders))])
+
+
+def shell_weight(working: SearchMap, last: int) -> Float64:
+    """Return what each shell's FSC counts: how many components it has, and how much signal.
+
+    A shell with next to no power counts in proportion.
+    """
+    power = working.power[: last + 1]
+    strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
+    weight = np.arange(last + 1.0) ** 2 * working.share[: last + 1] * strong
+    weight[:FIRST_SHELL] = 0
+    return np.asarray(weight)
+
+
+@lru_cache(maxsize=128)
+def operator_classes(group: PointGroup) -> tuple[Float64, ...]:
+    """Return the operators of a group, apart by order and by kind of axis, a few of each.
+
+    Two axes are of one kind where the group turns one into the other.
+    """
+    operators = symmetry_operators(group)
+    axes = np.array([axis.direction for axis in symmetry_axes(group)])
+    turned = np.abs(np.einsum("gij,aj,bi->gab", operators, axes, axes)) > 1 - 1e-6
+    kind = turned.any(axis=0).argmax(axis=1)  # (axes,): the first axis of the kind
+    classes: dict[tuple[int, int], list[Float64]] = {}
+    for matrix in operators[1:]:
+        along = (axes @ matrix * axes).sum(axis=1)  # 1 on the axis it turns about
+        key = (int(kind[along.argmax()]), _order(matrix))
+        classes.setdefault(key, []).append(matrix)
+    identity = np.eye(3)[None]
+    return tuple(
+        essential_operators(np.concatenate([identity, members]), _OPERATORS)
+        for _, members in sorted(classes.items())
+    )
+
+
+def _order(matrix: Float64) -> int:
+    """Return how often a rotation must be done to come back."""
+    power, count = matrix, 1
+    while np.abs(power - np.eye(3)).max() > 1e-6:
+        power, count = power @ matrix, count + 1
+    return count

@@ -1,0 +1,371 @@
+"""How well a map on its axes shows a point group: in numbers, in maps and in words.
+
+The map is compared with its copies, not with the imposed map, which holds the map itself: the
+mean of the other copies is ``(G · imposed - map) / (G - 1)`` for a group of G operators. With a
+share s of signal in the power of the map and noise that differs between the copies, their FSC is
+``s / sqrt(s + (1 - s) / (G - 1))`` where the symmetry is true; what lies below that is a
+difference between the subunits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
+
+from napari_ini3d._types import Float32, Float64, FloatArray
+from napari_ini3d.comparison import check_pair
+from napari_ini3d.errors import MapError, SettingsError
+from napari_ini3d.fourier import FineMap, compute_fsc, resize_map, shell_sum, soft_mask
+from napari_ini3d.geometry import Axis, PointGroup, symmetry_axes
+from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.impose import impose_symmetry
+from napari_ini3d.symmetry.noise import share_from_halves, signal_share
+from napari_ini3d.symmetry.particle_extent import find_particle_extent
+from napari_ini3d.symmetry.records import FoundAxis
+from napari_ini3d.symmetry.scores import COARSE_WAVES
+from napari_ini3d.symmetry.search_map import FIRST_SHELL, LEAST_POWER
+from napari_ini3d.symmetry.verdict import (
+    Finding,
+    lasting_shell,
+    least_agreement,
+    noise_unknown,
+)
+
+HalfMaps = tuple[FloatArray, FloatArray]
+
+_EDGE = 3.0  # voxels, of the mask
+_MARGIN = 1.05  # of the particle's radius, where it is found and not given
+_FIRST_WAVES = 2.0  # across the particle: what is coarser tells the outline only
+_LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
+_WAVES = 14.0  # across the particle, of the finest detail that decides
+_LEAST_EXPECTED = 0.1  # correlation: where noise allows less, nothing can be said
+_WINDOW = 0.75  # of the resolution, standard deviation of the window of the local correlation
+_SMALLEST_WINDOW = 1.5  # voxels
+_FLAT = 1e-6  # of the map's variance: where it varies less there is nothing to correlate
+
+
+@dataclass(frozen=True, slots=True)
+class SymmetryValidation:
+    """What a map looks like beside itself with a point group imposed.
+
+    Attributes
+    ----------
+    group : str
+    voxel_size, diameter : float
+        Å; of the sphere within which all was compared.
+    imposed : (n, n, n) float32
+        The mean of all copies.
+    difference : (n, n, n) float32
+        The map minus the imposed one.
+    local_correlation : (n, n, n) float32
+        Of the map with the imposed one about each voxel, in a Gaussian window as wide as the
+        resolution (a quarter of the diameter at most); 0 outside the sphere and where a map is
+        flat.
+    fsc : (n // 2 + 1,) float64
+        Of the map with the imposed one: before and after.
+    copies_fsc : (n // 2 + 1,) float64
+        Of the map with the mean of its other copies.
+    expected_fsc : (n // 2 + 1,) float64
+        What `copies_fsc` would be with true symmetry and as much noise.
+    axes : tuple of FoundAxis
+        Each axis of the group. The score is the correlation of the map with itself turned, mean
+        over the turns, of Fourier components brought to equal power, of 14 waves across the
+        particle at most.
+    correlation : float
+        Of the densities of the map and the imposed one, within the sphere.
+    agreement : float
+        The correlation of the worst turn over what noise allows it to be; 1 for true symmetry.
+    resolution : float
+        Å, up to which the group holds.
+    limited_by_noise : bool
+        True where it is the noise that ends `resolution`, not a difference between subunits.
+    holds : bool
+    verdict : str
+        In words.
+    """
+
+    group: str
+    voxel_size: float
+    diameter: float
+    imposed: Float32
+    difference: Float32
+    local_correlation: Float32
+    fsc: Float64
+    copies_fsc: Float64
+    expected_fsc: Float64
+    axes: tuple[FoundAxis, ...]
+    correlation: float
+    agreement: float
+    resolution: float
+    limited_by_noise: bool
+    holds: bool
+    verdict: str
+
+    @property
+    def frequency(self) -> Float64:
+        """Spatial frequency of each shell, 1/Å."""
+        return np.asarray(np.arange(len(self.fsc)) / (len(self.imposed) * self.voxel_size))
+
+
+def validate_symmetry(
+    volume: FloatArray,
+    group: str | PointGroup,
+    *,
+    voxel_size: float,
+    diameter: float | None = None,
+    half_maps: HalfMaps | None = None,
+) -> SymmetryValidation:
+    """Impose a point group on a map, and say how well the map shows it.
+
+    A group holds where the copies reach 90 % of the correlation that noise allows, for every
+    turn about every axis, and differ by no more than noise up to 4 waves across the particle; it
+    is close (pseudo-symmetry) where they reach 70 %. It holds up to the resolution where the FSC
+    of the copies falls below what noise explains in two shells on end, by more than a tenth and
+    three standard deviations, or where it falls below 0.143. A standard deviation is
+    (1 - FSC²) / sqrt(M), with M half the components of the shell times the share of the box that
+    the sphere fills.
+
+    Parameters
+    ----------
+    volume : (n, n, n)
+        Real space (z, y, x), on RELION's axes of the group about voxel n // 2.
+    group : str or PointGroup
+    voxel_size : float
+        Å.
+    diameter : float, optional
+        Å, of a sphere about voxel n // 2 that holds the particle; found where left out.
+    half_maps : two (n, n, n), optional
+        Independent halves of the map on the same axes. They tell the noise; without them the
+        solvent does.
+
+    Returns
+    -------
+    SymmetryValidation
+
+    Raises
+    ------
+    MapError
+        Where a map is not a finite cube of an even number of at least 16 voxels, or constant;
+        where the half maps have another box.
+    SettingsError
+        Where the voxel size or the diameter cannot be true.
+    SymmetryError
+        For an unknown point group.
+    """
+    check_volume(volume, voxel_size)
+    _check_halves(volume, half_maps)
+    point_group = group if isinstance(group, PointGroup) else PointGroup.parse(group)
+    radius = _mask_radius(volume, voxel_size, diameter)
+    mask = soft_mask(len(volume), radius, _EDGE, 3)
+    before = np.asarray(volume, dtype=np.float32)
+    after = impose_symmetry(before, point_group)
+    share = _share(before, half_maps, radius, mask)
+    copies = _Copies.of(before, after, point_group.order, share, mask)
+    axes, agreement = _compare_turns(before, point_group, share, radius)
+    waves = len(volume) / (2 * radius)  # shells to a wave across the particle
+    first = int(np.clip(round(_FIRST_WAVES * waves), FIRST_SHELL, len(volume) // 4))
+    last, by_noise = lasting_shell(copies.curve, copies.expected, copies.components, first)
+    resolution = len(volume) * voxel_size / last
+    fine_enough = by_noise or last >= _LEAST_WAVES * waves
+    inside = mask > 0.5
+    judged = SymmetryValidation(
+        group=point_group.name,
+        voxel_size=voxel_size,
+        diameter=2 * radius * voxel_size,
+        imposed=after,
+        difference=before - after,
+        local_correlation=correlate_locally(before, after, min(len(volume) / last, radius / 2))
+        * inside,
+        fsc=compute_fsc(before * mask, after * mask),
+        copies_fsc=copies.curve,
+        expected_fsc=copies.expected,
+        axes=axes,
+        correlation=_correlation(before[inside], after[inside]),
+        agreement=agreement,
+        resolution=resolution,
+        limited_by_noise=by_noise,
+        holds=agreement >= least_agreement(copies.expected, copies.coarse(waves)) and fine_enough,
+        verdict="",
+    )
+    return replace(judged, verdict=_put_in_words(judged))
+
+
+def correlate_locally(first: FloatArray, second: FloatArray, resolution: float) -> Float32:
+    """Return the correlation of two maps about each voxel, in a Gaussian window.
+
+    Parameters
+    ----------
+    first, second : (n, n, n)
+        Real space.
+    resolution : float
+        Voxels; the standard deviation of the window is 3/4 of it.
+
+    Returns
+    -------
+    (n, n, n) float32
+        0 where a map is flat.
+    """
+    width = max(_WINDOW * resolution, _SMALLEST_WINDOW)
+
+    def mean(values: Float64) -> Float64:
+        return np.asarray(gaussian_filter(values, width, mode="wrap", truncate=3.0))
+
+    a, b = (x - x.mean() for x in (first.astype(np.float64), second.astype(np.float64)))
+    mean_a, mean_b = mean(a), mean(b)
+    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+    known = (variance_a > _FLAT * a.var()) & (variance_b > _FLAT * b.var())
+    covariance = mean(a * b) - mean_a * mean_b
+    scale = np.sqrt(np.where(known, variance_a * variance_b, 1.0))
+    return np.where(known, np.clip(covariance / scale, -1, 1), 0.0).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copies:
+    """FSC of a map with the mean of its other copies.
+
+    Attributes
+    ----------
+    curve, expected : (n // 2 + 1,) float64
+        As it is, and as it would be with true symmetry and as much noise.
+    components : (n // 2 + 1,) float64
+        Independent ones in each shell.
+    """
+
+    curve: Float64
+    expected: Float64
+    components: Float64
+
+    @classmethod
+    def of(
+        cls, before: Float32, after: Float32, order: int, share: Float64, mask: Float32
+    ) -> _Copies:
+        count = shell_sum(np.ones((len(mask), len(mask), len(mask) // 2 + 1)))
+        independent = count / 2 * float((mask**2).mean())
+        if order == 1:
+            return cls(np.ones_like(share), np.ones_like(share), independent)
+        others = (order * after - before) / np.float32(order - 1)
+        return cls(
+            compute_fsc(before * mask, others * mask), expected_of_mean(share, order), independent
+        )
+
+    def coarse(self, waves: float) -> float:
+        """Return the mean FSC of the coarse shells; `waves` is how many go to one wave."""
+        last = max(FIRST_SHELL, min(round(COARSE_WAVES * waves), len(self.curve) - 1))
+        return float(self.curve[FIRST_SHELL : last + 1].mean())
+
+
+def expected_of_mean(share: Float64, order: int) -> Float64:
+    """Return the FSC of one copy with the mean of the others of a truly symmetric map.
+
+    Parameters
+    ----------
+    share : (S,) float64
+        Of signal in the power of one copy.
+    order : int
+        Number of copies, 2 or more.
+    """
+    others = share + (1 - share) / (order - 1)  # power of their mean, of one copy's
+    return np.divide(share, np.sqrt(others), out=np.zeros_like(share), where=others > 0)
+
+
+def _compare_turns(
+    volume: Float32, group: PointGroup, share: Float64, radius: float
+) -> tuple[tuple[FoundAxis, ...], float]:
+    """Return the axes with their correlations, and the agreement of the worst turn.
+
+    Only shells that decide are looked at, so the map is laid on a coarser grid first.
+    """
+    n = len(volume)
+    last = min(n // 2 - 2, max(FIRST_SHELL + 1, round(_WAVES * n / (2 * radius))))
+    small = resize_map(volume, min(n, 2 * last + 4))
+    reach = radius * len(small) / n + _EDGE
+    mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)
+    small = small - small[mask < 0.5].mean()
+    fine, masked = FineMap.of(small), small * mask
+    weight = _shell_weight(masked, share[: last + 1])
+    expected = max(float(weight @ share[: last + 1]), _LEAST_EXPECTED)
+    axes, worst = [], expected
+    for axis in symmetry_axes(group):
+        turned = [fine.mean_of_rotated(turn, radius=reach) * mask for turn in half_turns(axis)]
+        found = [float(weight @ compute_fsc(masked, copy)[: last + 1]) for copy in turned]
+        back = [1 if 2 * i == axis.order else 2 for i in range(1, len(found) + 1)]
+        axes.append(FoundAxis(axis.order, axis.direction, float(np.average(found, weights=back))))
+        worst = min(worst, *found)
+    return tuple(axes), worst / expected
+
+
+def half_turns(axis: Axis) -> Float64:
+    """Return the turns about an axis up to half a circle: the others are their inverses.
+
+    Returns
+    -------
+    (order // 2, 3, 3) float64
+    """
+    angles = 2 * np.pi / axis.order * np.arange(1, axis.order // 2 + 1)
+    return Rotation.from_rotvec(angles[:, None] * np.array(axis.direction)).as_matrix()
+
+
+def _shell_weight(masked: Float32, share: Float64) -> Float64:
+    """Return how much each shell's FSC counts: its components times its share of signal."""
+    power = shell_sum(np.abs(np.fft.rfftn(masked)) ** 2)[: len(share)]
+    count = np.arange(len(share), dtype=np.float64) ** 2
+    power = power / np.maximum(count, 1)
+    strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
+    weight = count * share * strong
+    weight[:FIRST_SHELL] = 0
+    return np.asarray(weight / max(float(weight.sum()), 1e-30))
+
+
+def _share(volume: Float32, half_maps: HalfMaps | None, radius: float, mask: Float32) -> Float64:
+    if half_maps is None:
+        return signal_share(volume, radius)
+    return share_from_halves(compute_fsc(half_maps[0] * mask, half_maps[1] * mask))
+
+
+def _mask_radius(volume: FloatArray, voxel_size: float, diameter: float | None) -> float:
+    """Return the radius, in voxels, of a sphere about voxel n // 2 that holds the particle."""
+    n = len(volume)
+    if diameter is None:
+        extent = find_particle_extent(volume)
+        radius = _MARGIN * (extent.radius + float(np.linalg.norm(extent.centre)))
+        return min(radius, n / 2 - _EDGE)
+    if not 0 < diameter <= n * voxel_size:
+        raise SettingsError(
+            f"the diameter is {diameter:g} Å; it must lie between 0 and the box "
+            f"({n * voxel_size:g} Å)"
+        )
+    return diameter / voxel_size / 2
+
+
+def _check_halves(volume: FloatArray, half_maps: HalfMaps | None) -> None:
+    if half_maps is None:
+        return
+    check_pair(*half_maps)
+    if half_maps[0].shape != volume.shape:
+        raise MapError(
+            f"the half maps have the shape {half_maps[0].shape} and the map {volume.shape}; "
+            "expected the same: bring them to one box"
+        )
+
+
+def _correlation(first: Float32, second: Float32) -> float:
+    """Return the correlation of two samples, 0 where one of them does not vary."""
+    a, b = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (first, second))
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else 0.0
+
+
+def _put_in_words(judged: SymmetryValidation) -> str:
+    if not judged.axes:
+        return f"{judged.group} holds, as it does for every map"
+    return Finding(
+        name=judged.group,
+        holds=judged.holds,
+        agreement=judged.agreement,
+        resolution=judged.resolution,
+        limited_by_noise=judged.limited_by_noise,
+        noise_unknown=noise_unknown(judged.expected_fsc[FIRST_SHELL:]),
+    ).in_words()

@@ -1,0 +1,181 @@
+"""From a fit in the working map to what users are told, in the map's own terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_ini3d._types import Float64, Vector
+from napari_ini3d.geometry import PointGroup, symmetry_axes
+from napari_ini3d.symmetry.records import FoundAxis
+from napari_ini3d.symmetry.refinement import Fit
+from napari_ini3d.symmetry.scores import GroupScore
+from napari_ini3d.symmetry.search import Search
+from napari_ini3d.symmetry.search_map import FIRST_SHELL, SearchMap
+
+LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
+LEAST_EVENNESS = 0.9  # of what the best class of operators reaches
+CLOSE_AGREEMENT = 0.6
+_COARSE_FSC = 0.97
+_FLAT_AGREEMENT = 0.6
+_SLACK = 0.1  # by which the copies of a real map may agree less than noise alone explains
+_DEVIATIONS = 3.0
+_LEAST_FSC = 0.143
+_NO_NOISE = 0.99  # mean share of signal in the shells of a map whose solvent is flat
+
+
+def holds(evidence: GroupScore) -> bool:
+    """Tell whether the map has the group: all operators agree as the noise lets them."""
+    least = least_agreement(evidence.expected, evidence.coarse)
+    return evidence.agreement >= least and evidence.evenness >= LEAST_EVENNESS
+
+
+def least_agreement(expected: Float64, coarse: float) -> float:
+    """Return the agreement from which on a group holds.
+
+    A map whose solvent was made flat, as reconstructions have it, does not tell how much of it is
+    noise, and its fine shells may disagree for that alone. Where the coarse ones agree very well,
+    less is asked of the others.
+
+    Parameters
+    ----------
+    expected : (S + 1,) float64
+        FSC of a symmetric map with as much noise.
+    coarse : float
+        FSC with the copies, mean over the coarse shells.
+    """
+    flat = noise_unknown(expected) and coarse >= _COARSE_FSC
+    return _FLAT_AGREEMENT if flat else LEAST_AGREEMENT
+
+
+def noise_unknown(expected: Float64) -> bool:
+    """Tell whether the solvent shows next to no noise where the map has power."""
+    return bool(expected[expected > 0].mean() > _NO_NOISE)
+
+
+def centre_in_map(working: SearchMap, group: PointGroup, fit: Fit) -> Float64:
+    """Return where the axes meet, voxels (x, y, z) from voxel n // 2.
+
+    On a single axis, of Cn, the point nearest to the middle of the box.
+    """
+    centre = fit.centre * working.side + working.offset
+    axes = symmetry_axes(group)
+    if len(axes) == 1:
+        along = fit.frame @ np.array(axes[0].direction)
+        centre = centre - along * float(along @ centre)
+    return np.asarray(centre)
+
+
+def found_axes(search: Search, group: PointGroup, fit: Fit) -> tuple[FoundAxis, ...]:
+    """Return the axes of a group in the map, with their correlations."""
+    axes = symmetry_axes(group)
+    return tuple(
+        FoundAxis(axis.order, _vector(fit.frame @ np.array(axis.direction)), float(score))
+        for axis, score in zip(axes, search.axis_scores(group, fit), strict=True)
+    )
+
+
+def curve_of_map(working: SearchMap, curve: Float64, box_size: int) -> Float64:
+    """Return a curve by shells of the working box as one by shells of the map, (n // 2 + 1,).
+
+    It is 0 beyond the last shell.
+    """
+    shells = np.arange(box_size // 2 + 1) * working.side / box_size
+    return np.interp(shells, np.arange(len(curve)), curve, right=0.0)
+
+
+def lasting_shell(
+    curve: Float64, expected: Float64, components: Float64, first: int
+) -> tuple[int, bool]:
+    """Return the last shell to which copies agree, and whether it is noise that ends it.
+
+    They no longer agree where the FSC lies below what the noise explains in two shells on end,
+    by more than a tenth and three standard deviations of a correlation r of N components,
+    (1 - r²) / sqrt(N). Noise ends it where the FSC falls below 0.143, or nothing is expected.
+
+    Parameters
+    ----------
+    curve, expected : (S,) float64
+        FSC of the map with its copies, and that of a symmetric map with as much noise.
+    components : (S,) float64
+        Independent ones in each shell.
+    first : int
+        Shells before it are not looked at.
+    """
+    deviation = (1 - expected**2) / np.sqrt(np.maximum(components, 1.0))
+    worse = curve < expected - _SLACK - _DEVIATIONS * deviation
+    for shell in range(first, len(curve)):
+        if worse[shell : shell + 2].all():
+            return shell - 1, False
+        if curve[shell] < _LEAST_FSC or not expected[shell : shell + 2].any():
+            return shell - 1, True
+    return len(curve) - 1, True
+
+
+def verdict_of(
+    working: SearchMap, name: str, evidence: GroupScore, curve: Float64, voxel_size: float
+) -> str:
+    """Say how well a group fits a working map, in words."""
+    expected = working.share[: len(curve)]
+    filled = np.pi / 6 * working.diameter**3  # share of the working box the particle takes
+    counts = np.bincount(working.shell, minlength=len(curve))[: len(curve)]
+    components = np.asarray(counts * filled, dtype=np.float64)
+    shell, by_noise = lasting_shell(curve, expected, components, FIRST_SHELL)
+    return Finding(
+        name=name,
+        holds=holds(evidence),
+        agreement=evidence.agreement,
+        resolution=working.side * voxel_size / shell,
+        limited_by_noise=by_noise,
+        noise_unknown=noise_unknown(expected[FIRST_SHELL:]),
+    ).in_words()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is said of a group.
+
+    Attributes
+    ----------
+    name : str
+    holds : bool
+    agreement : float
+        Of the copies that agree least, over what noise allows.
+    resolution : float
+        Å, to which they agree.
+    limited_by_noise : bool
+        True where noise ends that, not a difference between copies.
+    noise_unknown : bool
+        True where the map does not tell how much noise it has.
+    """
+
+    name: str
+    holds: bool
+    agreement: float
+    resolution: float
+    limited_by_noise: bool
+    noise_unknown: bool
+
+    def in_words(self) -> str:
+        """Return the verdict."""
+        reached = f"{max(self.agreement, 0):.0%} of the correlation that noise allows"
+        if self.holds:
+            text = f"{self.name} holds to {self.resolution:.1f} Å"
+            return text if self.limited_by_noise else f"{text}; beyond, {self._difference()}"
+        if self.agreement < CLOSE_AGREEMENT:
+            return f"{self.name} does not hold: the copies that agree least reach {reached}"
+        close = f"close to {self.name} (pseudo-symmetry): the copies reach {reached}"
+        if self.limited_by_noise:
+            return close
+        return f"{close}; from {self.resolution:.1f} Å on {self._difference()}"
+
+    def _difference(self) -> str:
+        if self.noise_unknown:
+            return "the copies differ (the solvent is flat and does not tell how much is noise)"
+        return "the copies differ more than noise"
+
+
+def _vector(values: Float64) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return (x, y, z)

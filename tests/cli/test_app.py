@@ -1,0 +1,351 @@
+"""The command line, with a stand-in for the engine: output, exit codes, Ctrl-C."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import get_args
+
+import mrcfile
+import numpy as np
+import pytest
+from fake_runs import FakeState, fake_reconstruct, make_volume
+from matplotlib.image import imread
+from typer.testing import CliRunner
+
+from napari_ini3d import __version__
+from napari_ini3d.cli import demo
+from napari_ini3d.cli.app import app
+from napari_ini3d.cli.options import settings_parameters
+from napari_ini3d.io.mrc.maps import read_map, write_map
+from napari_ini3d.jobs import run as run_module
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.simulation.dataset import write_dataset
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
+    monkeypatch.setattr(run_module, "EngineState", FakeState)
+    monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+
+
+@pytest.fixture
+def star(tmp_path):
+    settings = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
+    phantom = make_phantom(diameter=80.0)
+    return write_dataset(tmp_path / "data", simulate_particles(phantom, settings), phantom)
+
+
+def invoke(*arguments):
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def run(star, output, *more):
+    return invoke("run", star, "-o", output, "--mask-diameter", 100, "--iterations", 4, *more)
+
+
+def json_lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def plain(text):
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", text).split())
+
+
+def interrupting(signals):
+    """The engine, sending signals to its own process while it works on the second iteration."""
+
+    def reconstruct(*args, **kwargs):
+        for report in fake_reconstruct(*args, **kwargs):
+            if report.iteration == 2:
+                for number in signals:
+                    os.kill(os.getpid(), number)
+            yield report
+
+    return reconstruct
+
+
+def test_a_run_prints_a_line_per_iteration_and_says_where_the_map_is(star, tmp_path):
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if re.match(r"\s+\d/4 ", line)]
+    assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    assert "33.8 Å" in lines[0]
+    assert "initial_model.mrc" in result.stdout
+    assert (tmp_path / "run" / "initial_model.mrc").is_file()
+
+
+def test_json_is_one_object_per_iteration_and_one_at_the_end(star, tmp_path):
+    result = run(star, tmp_path / "run", "--json")
+    events = json_lines(result)
+    assert [event["event"] for event in events] == ["iteration"] * 4 + ["finished"]
+    assert events[0]["resolution"] == [33.75]
+    assert events[-1]["map"] == str(tmp_path / "run" / "initial_model.mrc")
+
+
+def test_quiet_prints_nothing(star, tmp_path):
+    result = run(star, tmp_path / "run", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_the_options_reach_the_record_of_the_run(star, tmp_path):
+    run(star, tmp_path / "run", "--no-flatten-solvent", "--angular-step", 7.5, "--seed", 5, "-q")
+    settings = RunFolder.open(tmp_path / "run").read_record().settings
+    assert settings == InitialModelSettings(
+        mask_diameter=100.0, iterations=4, flatten_solvent=False, angular_step=7.5, seed=5
+    )
+
+
+def test_every_setting_is_an_option_with_its_help():
+    result = invoke("run", "--help")
+    text = plain(result.output)
+    for field in dataclasses.fields(InitialModelSettings):
+        assert "--" + field.name.replace("_", "-") in text
+        assert field.metadata["info"].help[:12] in text
+
+
+def test_settings_with_choices_are_options_that_list_them_and_parse_numbers():
+    made = {parameter.name: parameter for parameter in settings_parameters()}
+    step, padding = (get_args(made[n].annotation) for n in ("angular_step", "padding_factor"))
+    assert (step[0], step[1].metavar) == (float, "30|15|7.5|3.75")
+    assert (padding[0], padding[1].metavar) == (int, "1|2")
+    assert get_args(made["classes"].annotation)[1].metavar is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--no-such-option",), "No such option"),
+        (("--classes", "0"), "--classes"),
+        (("--iterations", "many"), "--iterations"),
+        (("--angular-step", "10"), "choose one of 30, 15, 7.5, 3.75"),
+        (("--padding-factor", "3"), "choose one of 1, 2"),
+        (("--max-resolution", "90"), "coarser than initial_resolution"),
+        (("--json", "--quiet"), "exclude each other"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_starts_nothing(star, tmp_path, arguments, words):
+    result = invoke("run", star, "-o", tmp_path / "run", *arguments)
+    assert result.exit_code == 2
+    assert words in plain(result.stderr)
+    assert result.stdout == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_is_said_once_in_words_on_the_error_stream(tmp_path):
+    result = invoke("run", tmp_path / "none.star", "-o", tmp_path / "run", "--json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.count("none.star") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_an_error_during_the_run_is_said_once_even_when_quiet(star, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        yield from ()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(run_module, "reconstruct", broken)
+    result = run(star, tmp_path / "run", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.count("Input/output error") == 1
+    assert f"continue with: ini3d resume {tmp_path / 'run'}" in result.stderr
+
+
+def test_verbose_adds_the_traceback(tmp_path):
+    result = invoke("run", tmp_path / "none.star", "-o", tmp_path / "run", "--verbose")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+
+
+def test_an_error_nobody_foresaw_is_exit_code_1_and_asks_for_the_traceback(
+    star, tmp_path, monkeypatch
+):
+    def broken(*args, **kwargs):
+        yield from ()
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(run_module, "reconstruct", broken)
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.stderr
+    assert "--verbose" in result.stderr
+    assert RunFolder.open(tmp_path / "run").outcome() == "FAILURE"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_the_first_signal_ends_the_iteration_in_hand(star, tmp_path, monkeypatch, number, code):
+    monkeypatch.setattr(run_module, "reconstruct", interrupting([number]))
+    before = signal.getsignal(signal.SIGINT)
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == code
+    assert f"ini3d resume {tmp_path / 'run'}" in result.stderr
+    folder = RunFolder.open(tmp_path / "run")
+    assert (folder.outcome(), folder.written_iterations()) == ("ABORTED", [2])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_second_signal_stops_at_once_and_leaves_whole_files(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "reconstruct", interrupting([signal.SIGINT, signal.SIGINT]))
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == 130
+    folder = RunFolder.open(tmp_path / "run")
+    assert (folder.outcome(), folder.read_checkpoint()[0]) == ("ABORTED", 1)
+    assert not [p for p in folder.path.iterdir() if ".tmp" in p.name]
+
+
+def test_a_stopped_run_is_resumed_to_its_end(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "reconstruct", interrupting([signal.SIGINT]))
+    run(star, tmp_path / "run")
+    monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
+    result = invoke("resume", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    assert [event.get("iteration") for event in json_lines(result)] == [3, 4, 4]
+
+
+def test_a_folder_with_a_blank_is_quoted_in_what_to_type(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "reconstruct", interrupting([signal.SIGINT, signal.SIGINT]))
+    result = run(star, tmp_path / "my run")
+    command = f"ini3d resume '{tmp_path / 'my run'}'"
+    assert result.stderr.count(command) == 1
+    assert command in run(star, tmp_path / "my run").stderr
+
+
+def test_resuming_does_not_announce_a_new_run(star, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "reconstruct", interrupting([signal.SIGINT]))
+    run(star, tmp_path / "run")
+    monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
+    first = invoke("resume", tmp_path / "run").stdout.splitlines()[0]
+    assert first == f"Going on with the run in {tmp_path / 'run'}"
+
+
+def test_a_check_of_nothing_says_only_what_is_wrong(tmp_path):
+    result = invoke("check", tmp_path / "none.star")
+    assert result.exit_code == 3
+    assert result.stdout.startswith("problem:")
+
+
+def test_resuming_what_is_no_run_is_exit_code_1(tmp_path):
+    result = invoke("resume", tmp_path)
+    assert result.exit_code == 1
+    assert "has no settings.json" in result.stderr
+
+
+def test_a_check_without_problems_is_exit_code_0(star):
+    result = invoke("check", star, "--json")
+    (found,) = json_lines(result)
+    assert (result.exit_code, found["ok"], found["n_particles"]) == (0, True, 12)
+
+
+def test_a_check_with_problems_is_exit_code_3(star):
+    with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
+        file.data[:6] = np.nan
+    result = invoke("check", star)
+    assert result.exit_code == 3
+    assert "6 of 12" in plain(result.stdout)
+    assert "raise --max-excluded" in plain(result.stdout)
+    (found,) = json_lines(invoke("check", star, "--json"))
+    assert found["bad_images"][0] == {"index": 0, "reason": "not finite"}
+
+
+def test_simulated_particles_can_be_run(tmp_path):
+    result = invoke(
+        "simulate", "-o", tmp_path / "sim", "--symmetry", "C2", "--number", 10,
+        "--box-size", 32, "--pixel-size", 4, "--diameter", 80, "--groups", 2, "--json",
+    )  # fmt: skip
+    (found,) = json_lines(result)
+    assert (tmp_path / "sim" / "truth.mrc").is_file()
+    assert run(found["particles"], tmp_path / "run", "--quiet").exit_code == 0
+
+
+def test_simulating_an_unknown_point_group_is_exit_code_1(tmp_path):
+    result = invoke("simulate", "-o", tmp_path / "sim", "--symmetry", "Q3")
+    assert result.exit_code == 1
+    assert "Q3" in result.stderr
+    assert not (tmp_path / "sim").exists()
+
+
+def test_the_version_is_printed():
+    assert invoke("version").stdout == f"{__version__}\n"
+
+
+def test_help_is_quick_and_loads_no_heavy_package():
+    code = (
+        "import sys\nsys.argv = ['ini3d', '--help']\nfrom napari_ini3d.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "sys.stderr.write(','.join(sorted(heavy)))"
+    )
+    begin = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr == ""
+    assert "Usage" in result.stdout
+    assert time.perf_counter() - begin < 5  # 0.4 s on an idle machine
+
+
+@pytest.fixture
+def maps(tmp_path):
+    first, second = tmp_path / "a.mrc", tmp_path / "b.mrc"
+    write_map(first, make_volume(seed=1), 4.0)
+    write_map(second, make_volume(seed=2), 4.0)
+    return first, second
+
+
+def test_maps_are_compared_in_numbers_and_as_a_picture(maps, tmp_path):
+    result = invoke("compare", *maps, "--no-align", "--json", "-o", tmp_path / "fsc.png")
+    (found,) = json_lines(result)
+    expected = np.corrcoef(*(read_map(path).data[8:24, 8:24, 8:24].ravel() for path in maps))
+    assert found["correlation"] == pytest.approx(expected[0, 1], abs=0.02)
+    assert len(found["fsc"]) == len(found["frequency"]) == 17
+    assert found["frequency"][-1] == pytest.approx(1 / 8)
+    assert imread(tmp_path / "fsc.png").ndim == 3
+
+
+def test_a_comparison_is_said_in_words(maps):
+    result = invoke("compare", *maps, "--no-align", "--mask-diameter", 100)
+    assert "FSC 0.5 at" in result.stdout
+    assert "mirrored" not in result.stdout
+
+
+def test_maps_of_another_voxel_size_are_refused_with_both_sizes(maps):
+    write_map(maps[1], make_volume(seed=2), 3.0)
+    result = invoke("compare", *maps)
+    assert result.exit_code == 1
+    assert "32 voxels of 4 Å" in result.stderr
+    assert "32 voxels of 3 Å" in result.stderr
+
+
+def test_the_demo_makes_a_map_and_measures_it_against_the_truth(tmp_path, monkeypatch):
+    few = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
+    monkeypatch.setattr(demo, "_PARTICLES", few)
+    monkeypatch.setattr(demo, "_DIAMETER", 80.0)
+    result = invoke("demo", "-o", tmp_path / "demo", "--threads", 1, "--json")
+    assert result.exit_code == 0, result.output
+    *_, finished, compared = json_lines(result)
+    assert (finished["event"], compared["event"]) == ("finished", "compared")
+    truth = read_map(tmp_path / "demo" / "truth.mrc")
+    assert truth.data.shape == (32, 32, 32)
+    assert -1 <= compared["correlation"] < 0.9  # the stand-in's map is not the truth
+    assert (tmp_path / "demo" / "fsc.png").is_file()
+
+
+def test_the_demo_is_not_run_over_another(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "settings.json").touch()
+    result = invoke("demo", "-o", tmp_path)
+    assert result.exit_code == 1
+    assert "already holds a run" in result.stderr
+    assert not (tmp_path / "truth.mrc").exists()

@@ -1,0 +1,348 @@
+import dataclasses
+
+import fake_cupy
+import numpy as np
+import oracles
+import pytest
+
+from napari_ini3d.engine.backprojection import shift_log_prior
+from napari_ini3d.engine.expectation.coarse import expect
+from napari_ini3d.engine.maximisation import complete_friedel
+from napari_ini3d.engine.tiles import (
+    Frame,
+    Pruning,
+    Tile,
+    TileSums,
+)
+from napari_ini3d.fourier.transforms import frequency_disk
+from napari_ini3d.geometry.sampling import child_rotations, random_rotation, rotation_grid
+from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.types import Backend
+
+BOX = 16
+RADIUS = 5
+SHELLS = BOX // 2 + 1
+COARSE_RADIUS = 3
+CLASSES = 2
+IMAGES = 4
+SHIFTS = np.array([[0, 0], [2, 0], [-1, 1.5]], np.float32)
+FINE_SHIFTS = np.array([[0, 0], [0.5, 0], [0, -0.5]], np.float32)
+
+
+@pytest.fixture(params=["cpu", "card"])
+def compute(request, monkeypatch):
+    """Return the expectation of a frame and a tile, on the CPU or on a card that is emulated."""
+    if request.param == "cpu":
+        return expect
+    fake_cupy.install(monkeypatch, fake_cupy.Machine())
+    card = choose_backend("gpu")
+    return lambda frame, tile: sums_on_host(expect(*on_card(card, frame, tile)), card, tile)
+
+
+def on_card(card: Backend, frame: Frame, tile: Tile) -> tuple[Frame, Tile]:
+    def moved(record, *left: str):
+        arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        there = {
+            name: card.to_device(array)
+            for name, array in arrays.items()
+            if isinstance(array, np.ndarray) and name not in left
+        }
+        return dataclasses.replace(record, **there)
+
+    frame = dataclasses.replace(
+        moved(frame),
+        disk=frame.disk.on(card.to_device),
+        grid=moved(frame.grid),
+        fine_grid=moved(frame.fine_grid) if frame.fine_grid else None,
+        backend=card,
+        chunk_rows=100,
+    )
+    return frame, moved(tile, "index")
+
+
+def sums_on_host(sums: TileSums, card: Backend, tile: Tile) -> TileSums:
+    def back(record):
+        arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        here = {
+            name: card.to_host(array)
+            for name, array in arrays.items()
+            if isinstance(array, card.xp.ndarray)
+        }
+        return dataclasses.replace(record, **here)
+
+    return dataclasses.replace(back(sums), poses=back(sums.poses), tile=tile)
+
+
+def waves(shifts: np.ndarray, disk) -> np.ndarray:
+    found = [oracles.shift_wave(disk.kx, disk.ky, shift, BOX) for shift in shifts]
+    return np.array(found, np.complex64)
+
+
+def slices_of(cubes: np.ndarray, grid, disk, padding: int, n: int) -> np.ndarray:
+    kx, ky = disk.kx[:n] * padding, disk.ky[:n] * padding
+    found = [oracles.project(cube, grid.matrices, kx, ky) for cube in cubes]
+    return np.concatenate(found).astype(np.complex64)
+
+
+def make_frame(*, two_pass: bool = False, padding: int = 1, table: bool = False) -> Frame:
+    rng = np.random.default_rng(5)
+    disk, turn = frequency_disk(BOX, RADIUS), random_rotation(rng)
+    m = RADIUS * padding + 1
+    cubes = np.stack([oracles.random_cube(rng, m) for _ in range(CLASSES)])
+    grid = rotation_grid(0).turned(turn)
+    fine = rotation_grid(1).turned(turn) if two_pass else None
+    n_coarse = disk.size_within(COARSE_RADIUS) if two_pass else len(disk)
+    slices = slices_of(cubes, grid, disk, padding, n_coarse)
+    return Frame(
+        disk=disk,
+        n_coarse=n_coarse,
+        padding=padding,
+        grid=grid,
+        fine_grid=fine,
+        cubes=cubes,
+        slices=slices,
+        slice_power=np.abs(slices) ** 2,
+        fine_slices=slices_of(cubes, fine, disk, padding, len(disk)) if table else None,
+        shifts=SHIFTS,
+        fine_shifts=FINE_SHIFTS,
+        shift_phase=waves(SHIFTS, disk),
+        fine_phase=waves(FINE_SHIFTS, disk),
+        log_class_share=np.log(np.array([0.7, 0.3], np.float32)),
+        sigma_offset=2.0,
+        offset_limit=100.0,
+        pruning=Pruning(share=0.0, most=CLASSES * len(grid.matrices), weight=0.0),
+        backend=choose_backend("cpu"),
+    )
+
+
+def make_tile(frame: Frame, noise: float = 3.0) -> Tile:
+    """Return images of the frame's slices, moved, with noise."""
+    rng = np.random.default_rng(6)
+    p = len(frame.disk)
+    ctf = rng.uniform(-1, 1, (IMAGES, p)).astype(np.float32)
+    turns = oracles.random_matrices(rng, IMAGES)
+    padded = frame.disk.kx * frame.padding, frame.disk.ky * frame.padding
+    clean = [
+        oracles.project(frame.cubes[i % CLASSES], turns[i : i + 1], *padded)[0]
+        * oracles.shift_wave(frame.disk.kx, frame.disk.ky, -SHIFTS[i % 3], BOX)
+        for i in range(IMAGES)
+    ]
+    parts = noise * rng.standard_normal((2, IMAGES, p))
+    images = (np.array(clean) * ctf + parts[0] + 1j * parts[1]).astype(np.complex64)
+    return Tile(
+        index=np.array([0, 2, 6, 8]),
+        images=images,
+        ctf=ctf,
+        premultiplied=False,
+        sigma2=rng.uniform(0.8, 1.2, p).astype(np.float32) * np.float32(noise**2),
+        centre=np.array([[0, 0], [1, 0], [0, -2], [3, 1]], np.float32),
+        from_expected=np.array([[0, 0], [1, 0], [0.5, -2], [0, 1]], np.float32),
+        class_bias=np.zeros((IMAGES, CLASSES), np.float32),
+        power=np.bincount(frame.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
+        half=0,
+        group=0,
+    )
+
+
+def all_poses(frame: Frame) -> list[oracles.Pose]:
+    return [
+        oracles.Pose(k, matrix, shift)
+        for k in range(CLASSES)
+        for matrix in frame.grid.matrices
+        for shift in frame.shifts
+    ]
+
+
+def children_of_all(frame: Frame, tile: Tile) -> list[list[oracles.Pose]]:
+    """Return, for each image, all fine poses about each coarse rotation's own best shift."""
+    coarse = all_poses(frame)
+    assert frame.fine_grid is not None
+    n_shifts, n_rotations = len(frame.shifts), len(frame.grid.matrices)
+    candidates = []
+    for image in range(IMAGES):
+        log = oracles.log_posterior(frame, tile, image, coarse, BOX, frame.n_coarse)
+        best = log.reshape(CLASSES, n_rotations, n_shifts).argmax(2)
+        candidates.append(
+            [
+                oracles.Pose(k, frame.fine_grid.matrices[child], frame.shifts[best[k, r]] + fine)
+                for k in range(CLASSES)
+                for r in range(n_rotations)
+                for child in child_rotations(np.array(r), frame.grid.n_psi)
+                for fine in frame.fine_shifts
+            ]
+        )
+    return candidates
+
+
+def distance_moved(found: TileSums, tile: Tile) -> np.ndarray:
+    """Return how far the best poses are from the expected shifts, pixels."""
+    return np.hypot(*(found.poses.shift - tile.centre + tile.from_expected).T)
+
+
+def assert_same(found: TileSums, expected: oracles.Expectation, tile: Tile) -> None:
+    poses = found.poses
+    assert np.array_equal(poses.index, tile.index)
+    assert np.allclose(poses.log_evidence, expected.evidence, atol=2e-3)
+    assert np.allclose(poses.max_probability, [w.max() for w in expected.weights], rtol=5e-3)
+    assert poses.class_index.tolist() == [b.class_index for b in expected.best]
+    assert np.allclose(poses.matrix, [b.matrix for b in expected.best])
+    shifts = tile.centre + [b.shift for b in expected.best]
+    assert np.allclose(poses.shift, shifts)
+    assert np.allclose(found.class_weight, expected.class_weight, atol=5e-3)
+    scale = np.abs(expected.explained).max()
+    assert np.allclose(found.explained, expected.explained, atol=2e-3 * scale)
+    numerator, denominator = found.numerator.copy(), found.denominator.copy()
+    complete_friedel(numerator, denominator)
+    for k in range(CLASSES):
+        for cube, whole in ((numerator, expected.numerator), (denominator, expected.denominator)):
+            half = oracles.half_cube(whole[k])
+            assert np.allclose(cube[k], half, atol=2e-3 * np.abs(half).max())
+
+
+@pytest.mark.parametrize("padding", [1, 2])
+def test_one_pass_finds_what_comparing_pose_by_pose_finds(compute, padding):
+    frame = make_frame(padding=padding)
+    tile = make_tile(frame)
+    expected = oracles.expect(frame, tile, [all_poses(frame)] * IMAGES, BOX)
+    # the problem is neither decided beforehand nor undecided
+    assert 0.02 < np.mean([w.max() for w in expected.weights]) < 0.9
+    assert_same(compute(frame, tile), expected, tile)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("padding", [1, 2])
+def test_two_passes_without_pruning_compare_all_children(compute, padding, table):
+    frame = make_frame(two_pass=True, padding=padding, table=table)
+    tile = make_tile(frame)
+    expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX)
+    assert_same(compute(frame, tile), expected, tile)
+
+
+def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs_one(compute):
+    frame = make_frame(two_pass=True)
+    frame = dataclasses.replace(frame, pruning=dataclasses.replace(frame.pruning, weight=0.2))
+    tile = make_tile(frame)
+    found = compute(frame, tile)
+    expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX, kept=0.2)
+    assert_same(found, expected, tile)
+    assert found.class_weight.sum() == pytest.approx(IMAGES, rel=1e-5)
+    rows = [w.reshape(-1, len(FINE_SHIFTS)).max(1) for w in expected.weights]
+    assert found.poses.n_significant.tolist() == [(r > 0.2 * r.max()).sum() for r in rows]
+
+
+def test_pruning_to_one_rotation_compares_its_eight_children(compute):
+    frame = make_frame(two_pass=True)
+    frame = dataclasses.replace(frame, pruning=Pruning(share=1.0, most=1, weight=0.0))
+    tile = make_tile(frame)
+    coarse = all_poses(frame)
+    n_shifts, n_psi = len(frame.shifts), frame.grid.n_psi
+    candidates = []
+    for image in range(IMAGES):
+        log = oracles.log_posterior(frame, tile, image, coarse, BOX, frame.n_coarse)
+        per_rotation = np.exp(log - log.max()).reshape(-1, n_shifts)
+        row = int(per_rotation.sum(1).argmax())
+        pose = coarse[row * n_shifts + int(per_rotation[row].argmax())]
+        children = child_rotations(np.array(row % len(frame.grid.matrices)), n_psi)
+        assert frame.fine_grid is not None
+        candidates.append(
+            [
+                oracles.Pose(pose.class_index, frame.fine_grid.matrices[c], pose.shift + fine)
+                for c in children
+                for fine in frame.fine_shifts
+            ]
+        )
+    assert_same(compute(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
+
+
+@pytest.mark.parametrize(("two_pass", "limit"), [(False, 0.9), (True, 1.2)])
+def test_poses_beyond_the_offset_limit_and_a_pixel_have_no_weight_and_the_others_keep_theirs(
+    compute, two_pass, limit
+):
+    free = make_frame(two_pass=two_pass)
+    tile = make_tile(free)
+    frame = dataclasses.replace(free, offset_limit=limit)
+    every = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
+    within = [
+        [p for p in poses if np.hypot(*(start + p.shift)) <= limit + 1]
+        for start, poses in zip(tile.from_expected, every, strict=True)
+    ]
+    assert all(within)
+    assert sum(map(len, within)) < sum(map(len, every))
+    found = compute(frame, tile)
+    assert_same(found, oracles.expect(frame, tile, within, BOX), tile)
+    assert distance_moved(found, tile).max() <= limit + 1
+    assert distance_moved(compute(free, tile), tile).max() > limit + 1
+
+
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_a_class_bias_moves_images_between_classes(compute, two_pass):
+    frame = make_frame(two_pass=two_pass)
+    bias = np.array([[0, 0], [2, 0], [0, 3], [-40, 40]], np.float32)
+    tile = dataclasses.replace(make_tile(frame), class_bias=bias)
+    candidates = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
+    found = compute(frame, tile)
+    assert_same(found, oracles.expect(frame, tile, candidates, BOX), tile)
+    assert found.poses.class_index[3] == 1
+
+
+@pytest.mark.parametrize("two_pass", [False, True])
+def test_premultiplied_images_give_the_same_sums(compute, two_pass):
+    frame = make_frame(two_pass=two_pass)
+    raw = make_tile(frame)
+    multiplied = dataclasses.replace(raw, images=raw.images * raw.ctf, premultiplied=True)
+    one, other = compute(frame, raw), compute(frame, multiplied)
+    scale = np.abs(one.numerator).max()
+    assert np.allclose(one.numerator, other.numerator, atol=1e-4 * scale)
+    assert np.allclose(one.denominator, other.denominator, rtol=1e-3, atol=1e-6)
+    assert np.allclose(one.explained, other.explained, rtol=1e-3)
+    assert np.allclose(one.poses.log_evidence, other.poses.log_evidence, atol=1e-3)
+    assert np.array_equal(one.poses.matrix, other.poses.matrix)
+
+
+def test_the_reference_of_an_image_without_noise_explains_its_power(compute):
+    frame = make_frame()
+    tile = make_tile(frame)
+    row = 37
+    image = oracles.slices_of(frame, [all_poses(frame)[row * 3]], len(frame.disk))
+    images = np.repeat(image, IMAGES, 0).astype(np.complex64)
+    tile = dataclasses.replace(
+        tile,
+        images=images,
+        ctf=np.ones_like(tile.ctf),
+        sigma2=np.full_like(tile.sigma2, 1e-2),
+        from_expected=np.zeros_like(tile.from_expected),
+        power=np.bincount(frame.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
+    )
+    found = compute(frame, tile)
+    assert np.allclose(found.explained, tile.power, rtol=1e-4)
+    assert np.allclose(found.poses.matrix, frame.grid.matrices[row])
+    assert np.allclose(found.poses.max_probability, 1)
+
+
+def test_expectation_changes_nothing_and_gives_the_same_bits_twice(compute):
+    frame = make_frame(two_pass=True)
+    tile = make_tile(frame)
+    before = tile.images.copy(), frame.slices.copy()
+    first, again = compute(frame, tile), compute(frame, tile)
+    assert np.array_equal(first.numerator, again.numerator)
+    assert np.array_equal(first.denominator, again.denominator)
+    assert np.array_equal(first.poses.log_evidence, again.poses.log_evidence)
+    assert np.array_equal(tile.images, before[0])
+    assert np.array_equal(frame.slices, before[1])
+
+
+def test_the_shift_prior_is_a_gaussian_about_the_expected_place():
+    frame = dataclasses.replace(make_frame(), sigma_offset=3.0)
+    found = shift_log_prior(frame, SHIFTS, np.array([[1.0, -2]], np.float32))
+    place = SHIFTS + np.array([1, -2])
+    assert np.allclose(found, [-(place**2).sum(1) / 18])
+
+
+@pytest.mark.parametrize("limit", [0.0, 2.0])
+def test_the_shift_prior_is_lower_by_a_million_beyond_the_limit_and_a_pixel(limit):
+    frame = make_frame()
+    bounded = dataclasses.replace(frame, offset_limit=limit)
+    shifts = np.array([[0, 0], [limit + 1, 0], [0, limit + 1.01], [-9, 9]], np.float32)
+    start = np.zeros((1, 2), np.float32)
+    lower = shift_log_prior(frame, shifts, start) - shift_log_prior(bounded, shifts, start)
+    assert lower == pytest.approx(np.array([[0, 0, 1e6, 1e6]]), abs=0.1)

@@ -1,0 +1,204 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import oracles
+import pytest
+
+from napari_ini3d.engine.images import (
+    ImagePreparation,
+    draw_subset,
+    normalise,
+    split_into_tiles,
+)
+from napari_ini3d.fourier.masks import radius_grid, soft_mask
+from napari_ini3d.fourier.transforms import frequency_disk
+from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
+from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
+
+BOX, PIXEL_SIZE = 32, 5.0
+
+
+@pytest.mark.parametrize(("n", "size"), [(100, 10), (100, 30), (103, 7), (20, 19)])
+def test_subsets_hold_distinct_particles_in_order(n, size):
+    for step in range(30):
+        subset = draw_subset(n, step * size, size, seed=3)
+        assert len(subset) == size
+        assert (np.diff(subset) > 0).all()
+        assert subset[0] >= 0
+        assert subset[-1] < n
+
+
+@pytest.mark.parametrize(("n", "size"), [(100, 30), (103, 7), (20, 19), (5, 5), (1, 1)])
+def test_every_particle_is_visited_as_often_as_any_other(n, size):
+    visits = np.zeros(n, int)
+    for step in range(2 * n):
+        visits[draw_subset(n, step * size, size, seed=3)] += 1
+        assert visits.max() - visits.min() <= 1
+    assert (visits == 2 * size).all()
+
+
+def test_every_particle_is_visited_as_often_as_any_other_while_subsets_grow():
+    visits = np.zeros(50, int)
+    for size in range(1, 51):
+        visits[draw_subset(50, int(visits.sum()), size, seed=3)] += 1
+        assert visits.max() - visits.min() <= 1
+
+
+@pytest.mark.parametrize("size", [10, 25, 50])
+def test_one_round_visits_every_particle_once(size):
+    parts = [draw_subset(100, drawn, size, seed=3) for drawn in range(0, 100, size)]
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(100))
+
+
+def test_rounds_repeat_and_seeds_differ_and_equal_seeds_agree():
+    first = draw_subset(1000, 0, 100, 3)
+    assert np.array_equal(first, draw_subset(1000, 0, 100, 3))
+    assert np.array_equal(first, draw_subset(1000, 1000, 100, 3))
+    assert not np.array_equal(first, draw_subset(1000, 100, 100, 3))
+    assert not np.array_equal(first, draw_subset(1000, 0, 100, 4))
+
+
+def test_a_subset_of_everything_is_everything():
+    assert np.array_equal(draw_subset(5, 17, 5, 1), np.arange(5))
+
+
+@pytest.mark.parametrize("tile_size", [1, 7, 1000])
+def test_tiles_have_one_half_and_one_group_and_hold_the_subset(tile_size):
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 3, 200).astype(np.int32)
+    subset = np.sort(rng.permutation(200)[:90])
+    tiles = split_into_tiles(subset, groups, tile_size)
+    assert np.array_equal(np.sort(np.concatenate(tiles)), subset)
+    for tile in tiles:
+        assert 0 < len(tile) <= tile_size
+        assert len(np.unique(tile % 2)) == len(np.unique(groups[tile])) == 1
+    if tile_size == 1000:
+        assert len(tiles) == 6
+
+
+def test_normalised_images_have_a_background_of_mean_zero_and_variance_one():
+    rng = np.random.default_rng(1)
+    images = rng.normal(5, 3, (4, BOX, BOX)).astype(np.float32)
+    images[:, 12:20, 12:20] += 100
+    found = normalise(images, 10.0)
+    background = found[:, radius_grid(BOX, 2) > 10]
+    assert np.allclose(background.mean(1), 0, atol=1e-5)
+    assert np.allclose(background.std(1), 1, atol=1e-5)
+    assert found[:, 12:20, 12:20].min() > 20
+    assert np.allclose(normalise(7 * images - 30, 10.0), found, atol=1e-4)
+
+
+def test_a_mask_wider_than_the_box_leaves_its_corners_as_background():
+    rng = np.random.default_rng(1)
+    found = normalise(rng.normal(5, 3, (2, BOX, BOX)).astype(np.float32), 1000.0)
+    assert np.isfinite(found).all()
+    corners = found[:, radius_grid(BOX, 2) > 0.47 * BOX]
+    assert np.allclose(corners.std(1), 1, atol=1e-5)
+
+
+def test_images_whose_background_is_constant_are_only_moved_to_zero():
+    image = np.full((1, BOX, BOX), 4.0, np.float32)
+    image[:, 16, 16] += 3
+    found = normalise(image, 10.0)
+    assert np.isclose(found[0, 16, 16], 3, atol=1e-5)
+    found[:, 16, 16] = 0
+    assert np.allclose(found, 0, atol=1e-6)
+
+
+def test_a_mean_far_above_the_spread_does_not_show():
+    rng = np.random.default_rng(2)
+    images = rng.integers(-20, 20, (3, BOX, BOX)).astype(np.float32)
+    assert np.allclose(normalise(images + 30_000, 10.0), normalise(images, 10.0), atol=1e-3)
+
+
+def particles(*, premultiplied: bool = False) -> Particles:
+    optics = tuple(
+        OpticsGroup(f"g{i}", i, 300.0 - 100 * i, 2.7, 0.1, PIXEL_SIZE, BOX, premultiplied)
+        for i in (0, 1)
+    )
+    rng = np.random.default_rng(2)
+    n = 10
+    zeros = np.zeros(n, np.float32)
+    return Particles(
+        stack_paths=(Path("a.mrcs"),),
+        stack_index=np.zeros(n, np.int32),
+        image_index=np.arange(n, dtype=np.int32),
+        optics=optics,
+        optics_index=(np.arange(n) % 4 // 2).astype(np.int32),
+        defocus_u=rng.uniform(1e4, 2e4, n).astype(np.float32),
+        defocus_v=rng.uniform(1e4, 2e4, n).astype(np.float32),
+        defocus_angle=zeros,
+        phase_shift=zeros,
+        origin_x=np.linspace(-8, 8, n, dtype=np.float32),
+        origin_y=zeros + 3,
+        row=np.arange(n),
+    )
+
+
+def make_tile(preparation: ImagePreparation, origins: np.ndarray | None = None, radius: int = 10):
+    rng = np.random.default_rng(3)
+    index = np.array([2, 6])
+    batch = ImageBatch(index, rng.standard_normal((2, BOX, BOX)).astype(np.float32))
+    origins = np.zeros((2, 2), np.float32) if origins is None else origins
+    sigma2 = np.arange(2 * (BOX // 2 + 1), dtype=float).reshape(2, -1) + 1
+    disk = frequency_disk(BOX, radius)
+    bias = np.zeros((2, 1), np.float32)
+    return preparation.tile(batch, disk, origins, sigma2, bias), batch, disk, sigma2
+
+
+PREPARATION = ImagePreparation(particles(), PIXEL_SIZE, 80.0, True, False, choose_backend("cpu"))
+
+
+def test_a_tile_holds_masked_transforms_ctf_and_noise_of_its_group():
+    tile, batch, disk, sigma2 = make_tile(PREPARATION)
+    assert (tile.half, tile.group) == (0, 1)
+    assert np.array_equal(tile.index, batch.index)
+    assert np.array_equal(tile.sigma2, sigma2[1][disk.shell].astype(np.float32))
+    images = normalise(batch.images, 8.0).astype(float)
+    r = radius_grid(BOX, 2).astype(float)
+    edge = 14.0 / PIXEL_SIZE
+    mask = 0.5 + 0.5 * np.cos(np.pi * np.clip((r - 8.0) / edge, 0, 1))
+    for found, image in zip(tile.images, images, strict=True):
+        assert np.allclose(found, oracles.transform_at(image * mask, disk.kx, disk.ky), atol=1e-5)
+    whole = [oracles.transform_at(image, disk.kx, disk.ky) for image in images]
+    power = np.bincount(disk.shell, (np.abs(whole) ** 2).sum(0), BOX // 2 + 1)
+    assert np.allclose(tile.power, power, rtol=1e-4)
+    parameters = ctf_parameters(particles().take(batch.index), 1)
+    k = 1 / (BOX * PIXEL_SIZE)
+    assert np.allclose(tile.ctf, compute_ctf(parameters, disk.kx * k, disk.ky * k))
+    assert not tile.premultiplied
+
+
+def test_images_are_moved_by_whole_pixels_to_their_origins():
+    origins = np.array([[11.0, -4.0], [0.0, 26.0]], np.float32)
+    tile, batch, disk, _ = make_tile(PREPARATION, origins)
+    assert tile.centre.tolist() == [[2, -1], [0, 5]]
+    moved = np.stack(
+        [
+            np.roll(im, (y, x), (0, 1))
+            for im, (x, y) in zip(normalise(batch.images, 8.0), [(2, -1), (0, 5)], strict=True)
+        ]
+    )
+    still, *_ = make_tile(PREPARATION)
+    assert not np.allclose(tile.images, still.images, atol=1e-3)
+    expected = oracles.transform_at(
+        (moved[0] * soft_mask(BOX, 8.0, 14.0 / PIXEL_SIZE, 2)).astype(float), disk.kx, disk.ky
+    )
+    assert np.allclose(tile.images[0], expected, atol=1e-5)
+    file = np.stack([particles().origin_x[[2, 6]], particles().origin_y[[2, 6]]], -1)
+    assert np.allclose(tile.from_expected, tile.centre - file / PIXEL_SIZE, atol=1e-5)
+
+
+def test_without_ctf_the_images_are_taken_as_they_are():
+    plain = dataclasses.replace(PREPARATION, ctf=False, particles=particles(premultiplied=True))
+    tile, *_ = make_tile(plain)
+    assert (tile.ctf == 1).all()
+    assert not tile.premultiplied
+
+
+def test_premultiplied_groups_are_marked():
+    tile, *_ = make_tile(dataclasses.replace(PREPARATION, particles=particles(premultiplied=True)))
+    assert tile.premultiplied
+    assert (tile.ctf != 1).any()

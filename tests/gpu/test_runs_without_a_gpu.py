@@ -1,0 +1,163 @@
+"""Whole runs on cards that are emulated: CuPy's rules, the real kernels, a CPU beneath."""
+
+import fake_cupy
+import pytest
+
+from napari_ini3d.comparison.compare import compare_maps
+from napari_ini3d.engine import references
+from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.iteration import Workshop
+from napari_ini3d.errors import DeviceError
+from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import (
+    InMemorySource,
+    SimulatedParticles,
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+)
+
+BOX, PIXEL_SIZE, DIAMETER = 24, 6.0, 115.0
+SETTINGS = InitialModelSettings(
+    mask_diameter=DIAMETER, iterations=7, starts=2, offset_range=10.0, threads=1
+)
+
+
+@pytest.fixture(scope="module")
+def particles() -> SimulatedParticles:
+    phantom = make_phantom(seed=3, diameter=100, domains=3)
+    settings = SimulationSettings(
+        number=60, box_size=BOX, pixel_size=PIXEL_SIZE, snr=3.0, offset_sigma=4.0, seed=2
+    )
+    return simulate_particles(phantom, settings)
+
+
+def run(data: SimulatedParticles, device: str, **changes: object):
+    settings = SETTINGS.with_changes(device=device, **changes)
+    return list(reconstruct(InMemorySource.of(data), data.particles, settings))
+
+
+def assert_same_maps(one, other) -> None:
+    found = compare_maps(
+        one.volumes[0],
+        other.volumes[0],
+        voxel_size=PIXEL_SIZE,
+        mask_diameter=DIAMETER,
+        align=False,
+    )
+    shells = slice(1, int(BOX * PIXEL_SIZE / other.resolution[0]) + 1)
+    assert found.fsc[shells].min() > 0.99
+
+
+CASES = {
+    "as usual": {},
+    "two classes": {"classes": 2, "anneal_classes": False, "starts": 1},
+    "padded, D2": {"padding_factor": 2, "symmetry": "D2", "symmetry_during_run": True, "starts": 1},
+    "without CTF, floats added": {"ctf": False, "deterministic": False, "starts": 1},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_on_a_card_gives_the_map_of_the_cpu(machine, particles, case):
+    on_cpu, on_gpu = (run(particles, device, **CASES[case]) for device in ("cpu", "gpu"))
+    assert len(on_gpu) == len(on_cpu)
+    assert {name for _, name in machine.launched} >= {
+        "project",
+        "dense_posterior",
+        "conjugate_products",
+    }
+    assert_same_maps(on_gpu[-1], on_cpu[-1])
+
+
+def test_a_run_on_a_card_gives_the_same_bits_twice(machine, particles):
+    first, again = (run(particles, "gpu", starts=1)[-1].state.to_arrays() for _ in range(2))
+    for name, values in first.items():
+        assert values.tobytes() == again[name].tobytes(), name
+
+
+def test_two_cards_share_the_images_and_give_the_map_of_one(machine, particles):
+    machine.devices = 2
+    small = {"starts": 1, "tile_size": 8}
+    alone = run(particles, "gpu:1", **small)
+    assert {card for card, _ in machine.launched} == {1}
+    machine.launched.clear()
+    together = run(particles, "gpu", **small)
+    tiles = [card for card, name in machine.launched if name == "dense_posterior"]
+    assert abs(tiles.count(0) - tiles.count(1)) <= len(together)  # at most one more each iteration
+    assert_same_maps(together[-1], alone[-1])
+
+
+def test_each_of_two_cards_has_several_tiles_so_that_none_waits(machine, particles):
+    machine.devices = 2
+    reports = run(particles, "gpu", starts=1, iterations=2)
+    tiles = [card for card, name in machine.launched if name == "dense_posterior"]
+    for card in (0, 1):
+        assert tiles.count(card) >= 4 * len(reports)
+
+
+def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, particles):
+    settings = SETTINGS.with_changes(device="gpu", starts=2, tile_size=10)
+    source, backend = InMemorySource.of(particles), choose_backend("gpu")
+    workshop = Workshop(source, particles.particles, settings, backend)
+    state = workshop.initial_state()
+    machine.traffic.clear()
+    report = workshop.iterate(state)
+    workshop.close()
+    assert report.subset_size == 60
+    image_bytes = 60 * BOX**2 * 4
+    assert sum(size for kind, size in machine.traffic if kind == "images") == image_bytes
+    # beside the images: frames once for each start, a few numbers for each image
+    others = [size for kind, size in machine.traffic if kind == "up"]
+    assert len(others) < 50
+    assert max(others) < image_bytes
+    down = [size for kind, size in machine.traffic if kind == "down"]
+    assert len(down) == 2 * 10  # four sums and six fields of the poses, for each start
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        fake_cupy.OutOfMemoryError("Out of memory"),
+        fake_cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_a_card_without_memory_for_a_tile_goes_on_with_halves(machine, particles, caplog, failure):
+    plain = run(particles, "gpu", starts=1)
+    machine.failure = failure
+    machine.fail_in, machine.most_blocks = "dense_posterior", 10  # a block for each image
+    halved = run(particles, "gpu", starts=1)
+    assert "out of memory with 30 images at once; going on with 15" in caplog.text
+    assert "out of memory with 15 images at once; going on with 7" in caplog.text
+    assert_same_maps(halved[-1], plain[-1])
+
+
+def test_a_card_without_memory_for_the_table_of_fine_slices_does_without(
+    machine, particles, caplog, monkeypatch
+):
+    plain = run(particles, "gpu", starts=1)
+    slices, slicers = references._Slicer.slices, []
+
+    def coarse_only(slicer, *arguments):
+        if slicer in slicers:  # the second time is for the table
+            raise fake_cupy.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+        slicers.append(slicer)
+        return slices(slicer, *arguments)
+
+    monkeypatch.setattr(references._Slicer, "slices", coarse_only)
+    found = run(particles, "gpu", starts=1)
+    assert "no table of fine slices" in caplog.text
+    assert_same_maps(found[-1], plain[-1])
+
+
+def test_a_card_without_memory_for_one_image_says_what_to_lower(machine, particles):
+    machine.fail_in = "dense_posterior"
+    with pytest.raises(DeviceError, match="no memory for a single image"):
+        run(particles, "gpu")
+
+
+def test_an_error_of_cuda_in_a_tile_ends_the_run_as_an_error_of_the_device(machine, particles):
+    machine.fail_in, machine.failure = "dense_posterior", fake_cupy.CUDARuntimeError("cudaError: x")
+    with pytest.raises(DeviceError, match=r"gpu:0 failed \(CUDARuntimeError: cudaError: x\)"):
+        run(particles, "gpu")

@@ -1,0 +1,42 @@
+"""What a user does in the dock *Initial model*."""
+
+from qtpy.QtCore import Qt
+
+from napari_ini3d.plugin.layers import density_scale_of
+
+
+def densities(layer):
+    """The densities of a layer, whatever they are multiplied by where they are shown."""
+    return layer.data / density_scale_of(layer.metadata)
+
+
+def until(qtbot, condition, timeout=60_000):
+    qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
+
+
+def press(qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def choose(dock, qtbot, star):
+    """Choose particles, and wait until they are checked."""
+    dock.form.set_particles(star)
+    until(qtbot, lambda: dock.summary.preview is not None and dock.summary.preview.complete)
+
+
+def fill_in(dock, qtbot, star, folder, **settings):
+    """Fill in all that a run needs."""
+    choose(dock, qtbot, star)
+    dock.form.output.text = str(folder)
+    for name, value in settings.items():
+        dock.form.fields[name].value = value
+
+
+def do_runs(dock, qtbot, star, *folders):
+    """Do a short run in each folder, then look at the list of runs."""
+    for seed, folder in enumerate(folders):
+        fill_in(dock, qtbot, star, folder, iterations=3, seed=seed)
+        press(qtbot, dock.panel.run)
+        until(qtbot, lambda: not dock.session.busy)
+    dock.tabs.setCurrentWidget(dock.history)

@@ -1,0 +1,424 @@
+"""Jobs with a stand-in for the engine: what is written, when, and how a run goes on."""
+
+import itertools
+
+import mrcfile
+import numpy as np
+import pytest
+from fake_runs import FakeState, fake_reconstruct
+
+from napari_ini3d.errors import (
+    DeviceError,
+    InputError,
+    RunFolderError,
+    SettingsError,
+    StackError,
+    StarError,
+    SymmetryError,
+)
+from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.io.star.particles import read_particles
+from napari_ini3d.jobs import run as run_module
+from napari_ini3d.jobs.run import resume_run, start_run
+from napari_ini3d.preflight import selection
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.simulation.dataset import write_dataset
+
+N_PARTICLES = 12
+SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
+    monkeypatch.setattr(run_module, "EngineState", FakeState)
+    monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    settings = SimulationSettings(number=N_PARTICLES, box_size=32, pixel_size=4.0)
+    phantom = make_phantom(diameter=80.0)
+    folder = tmp_path_factory.mktemp("data")
+    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+
+
+def spoil(star, *images):
+    with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
+        for image in images:
+            file.data[image] = np.nan
+
+
+@pytest.fixture
+def own_dataset(tmp_path, dataset):
+    for path in dataset.parent.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path / dataset.name
+
+
+def names(folder):
+    return {p.name for p in folder.iterdir()}
+
+
+def stopping_after(count, folder):
+    return lambda: len(RunFolder(folder).read_progress()) >= count
+
+
+def test_a_run_leaves_what_a_relion_job_leaves_and_what_people_read(dataset, tmp_path):
+    reports = list(start_run(dataset, tmp_path / "run", SETTINGS, command="ini3d run x"))
+    assert [report.iteration for report in reports] == [1, 2, 3, 4, 5]
+    written = {
+        f"run_it{i:03d}_{ending}"
+        for i in (2, 4, 5)
+        for ending in ("class001.mrc", "data.star", "model.star", "state.npz")
+    }
+    assert names(tmp_path / "run") == written | {
+        "initial_model.mrc",
+        "RELION_JOB_EXIT_SUCCESS",
+        "settings.json",
+        "log.txt",
+        "progress.jsonl",
+        "checkpoint.npz",
+        "report.html",
+        "pictures",
+    }
+
+
+def test_the_result_is_the_map_of_the_largest_class(dataset, tmp_path):
+    (*_, last) = start_run(dataset, tmp_path / "run", SETTINGS.with_changes(classes=3))
+    found = read_map(tmp_path / "run" / "initial_model.mrc")
+    np.testing.assert_array_equal(found.data, last.volumes[0])
+    assert found.voxel_size == pytest.approx(last.voxel_size)
+    assert (tmp_path / "run" / "run_it005_class003.mrc").is_file()
+
+
+def test_the_files_of_an_iteration_are_there_before_its_report_is_given(dataset, tmp_path):
+    folder = tmp_path / "run"
+    for report in start_run(dataset, folder, SETTINGS):
+        run = RunFolder.open(folder)
+        assert run.read_checkpoint()[0] == report.iteration
+        assert run.read_progress()[-1]["iteration"] == report.iteration
+        assert run.class_map_path(report.iteration, 0).is_file() == run_module.is_due(
+            report, SETTINGS
+        )
+        assert run.outcome() is None
+
+
+def test_the_data_star_can_be_read_as_particles(own_dataset, tmp_path):
+    list(start_run(own_dataset, tmp_path / "run", SETTINGS))
+    particles, table = read_particles(tmp_path / "run" / "run_it005_data.star")
+    assert len(particles) == N_PARTICLES
+    assert set(table.particles["rlnClassNumber"]) == {1}
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3])
+def test_a_resumed_run_equals_one_that_was_not_stopped(dataset, tmp_path, stopped_after):
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    list(start_run(dataset, whole, SETTINGS))
+    list(start_run(dataset, parted, SETTINGS, stop=stopping_after(stopped_after, parted)))
+    assert RunFolder.open(parted).outcome() == "ABORTED"
+    resumed = list(resume_run(parted))
+    assert resumed[0].iteration == stopped_after + 1
+    assert RunFolder.open(parted).outcome() == "SUCCESS"
+    for name in ("initial_model.mrc", "run_it005_class001.mrc"):
+        np.testing.assert_array_equal(read_map(whole / name).data, read_map(parted / name).data)
+    for name in ("progress.jsonl", "run_it005_data.star"):
+        assert (whole / name).read_bytes() == (parted / name).read_bytes()
+
+
+def test_a_run_that_is_stopped_writes_what_there_is_but_no_result(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS, stop=stopping_after(3, folder)))
+    assert {"run_it003_class001.mrc", "run_it003_data.star", "report.html"} <= names(folder)
+    assert "initial_model.mrc" not in names(folder)
+    assert "ini3d resume" in (folder / "log.txt").read_text()
+
+
+def test_a_killed_run_loses_only_the_iteration_it_was_in(dataset, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    written = RunFolder.write_checkpoint
+
+    def die_at_third(self, arrays, iteration, *, keep):
+        if iteration == 3:
+            raise SystemExit
+        written(self, arrays, iteration, keep=keep)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_checkpoint", die_at_third)
+        with pytest.raises(SystemExit):
+            list(start_run(dataset, folder, SETTINGS))
+    assert RunFolder.open(folder).outcome() is None
+    assert [report.iteration for report in resume_run(folder)] == [3, 4, 5]
+    lines = RunFolder.open(folder).read_progress()
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_a_run_that_ended_in_its_first_iteration_begins_anew(dataset, tmp_path, monkeypatch, how):
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    list(start_run(dataset, whole, SETTINGS))
+
+    def die(self, arrays, iteration, *, keep):
+        raise SystemExit if how == "killed" else KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_checkpoint", die)
+        with pytest.raises((SystemExit, KeyboardInterrupt)):
+            list(start_run(dataset, folder, SETTINGS))
+    assert [report.iteration for report in resume_run(folder)] == [1, 2, 3, 4, 5]
+    for name in ("initial_model.mrc", "progress.jsonl", "run_it005_data.star"):
+        assert (whole / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_run_that_went_back_goes_on_from_there_even_if_killed_at_once(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    resume_run(folder, from_iteration=2)  # not one iteration of it is done
+    RunFolder.open(folder).clear_marks()
+    assert [report.iteration for report in resume_run(folder)] == [3, 4, 5]
+    assert len(RunFolder.open(folder).read_progress()) == 5
+
+
+def test_a_run_can_go_back_to_a_written_iteration(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    before = (folder / "progress.jsonl").read_bytes()
+    assert [report.iteration for report in resume_run(folder, from_iteration=2)] == [3, 4, 5]
+    assert (folder / "progress.jsonl").read_bytes() == before
+
+
+def test_a_finished_run_can_be_extended(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    assert [report.iteration for report in resume_run(folder, iterations=7)] == [5, 6, 7]
+    assert RunFolder.open(folder).read_record().settings.iterations == 7
+
+
+def test_a_finished_run_is_not_resumed_by_accident(dataset, tmp_path):
+    list(start_run(dataset, tmp_path / "run", SETTINGS))
+    with pytest.raises(RunFolderError, match=r"has finished; give --iterations"):
+        resume_run(tmp_path / "run")
+    assert RunFolder.open(tmp_path / "run").outcome() == "SUCCESS"
+
+
+def test_fewer_iterations_than_are_done_are_refused(dataset, tmp_path):
+    list(start_run(dataset, tmp_path / "run", SETTINGS))
+    with pytest.raises(SettingsError, match="iterations is 3, but 5 are done"):
+        resume_run(tmp_path / "run", iterations=3)
+
+
+@pytest.mark.parametrize("looks", range(5))
+def test_a_run_that_is_stopped_during_the_checks_leaves_nothing(dataset, tmp_path, looks):
+    calls = itertools.count()
+    reports = start_run(dataset, tmp_path / "run", SETTINGS, stop=lambda: next(calls) >= looks)
+    assert list(reports) == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_images_are_not_all_looked_at_once_a_run_is_stopped(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(selection, "_IMAGES_AT_ONCE", 2)
+    seen = []
+
+    def look(source, images):
+        seen.extend(images)
+        return iter(())
+
+    monkeypatch.setattr(selection, "bad_images", look)
+    list(start_run(dataset, tmp_path / "run", SETTINGS, stop=lambda: len(seen) >= 4))
+    assert seen == [0, 1, 2, 3]
+
+
+def test_particles_that_changed_since_the_start_are_refused(own_dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(own_dataset, folder, SETTINGS, stop=stopping_after(1, folder)))
+    own_dataset.write_text(own_dataset.read_text() + "\n")
+    with pytest.raises(RunFolderError, match="has changed since the run was started"):
+        resume_run(folder)
+
+
+def test_an_error_of_the_engine_marks_failure_and_is_logged(dataset, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        yield from itertools.islice(fake_reconstruct(*args, **kwargs), 1)
+        raise InputError("particles.mrcs: the disk went away")
+
+    monkeypatch.setattr(run_module, "reconstruct", broken)
+    folder = tmp_path / "run"
+    with pytest.raises(InputError, match="the disk went away"):
+        list(start_run(dataset, folder, SETTINGS))
+    assert RunFolder.open(folder).outcome() == "FAILURE"
+    assert "the disk went away" in (folder / "log.txt").read_text()
+    assert not [name for name in names(folder) if ".tmp" in name]
+    monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
+    assert [report.iteration for report in resume_run(folder)] == [2, 3, 4, 5]
+    assert names(folder) & {"RELION_JOB_EXIT_FAILURE", "RELION_JOB_EXIT_SUCCESS"} == {
+        "RELION_JOB_EXIT_SUCCESS"
+    }
+
+
+@pytest.mark.parametrize("how", ["close", "interrupt"])
+def test_an_interrupted_run_is_marked_aborted(dataset, tmp_path, how):
+    reports = start_run(dataset, tmp_path / "run", SETTINGS)
+    next(reports)
+    if how == "close":
+        reports.close()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            reports.throw(KeyboardInterrupt)
+    assert RunFolder.open(tmp_path / "run").outcome() == "ABORTED"
+
+
+def test_bad_images_are_set_aside_and_listed(own_dataset, tmp_path):
+    spoil(own_dataset, 3, 7)
+    settings = SETTINGS.with_changes(max_excluded=0.2)
+    (*_, last) = start_run(own_dataset, tmp_path / "run", settings)
+    assert len(last.assignments.rot) == N_PARTICLES - 2
+    excluded, _ = read_particles(tmp_path / "run" / "excluded.star")
+    assert excluded.image_index.tolist() == [3, 7]
+    kept, _ = read_particles(tmp_path / "run" / "run_it005_data.star")
+    assert sorted(kept.image_index.tolist()) == [i for i in range(N_PARTICLES) if i not in (3, 7)]
+
+
+def test_a_resumed_run_leaves_out_the_same_images(own_dataset, tmp_path):
+    spoil(own_dataset, 3)
+    settings = SETTINGS.with_changes(max_excluded=0.2)
+    list(
+        start_run(own_dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run"))
+    )
+    (*_, last) = resume_run(tmp_path / "run")
+    assert len(last.assignments.rot) == N_PARTICLES - 1
+
+
+def test_too_many_bad_images_end_the_run_before_it_starts(own_dataset, tmp_path):
+    spoil(own_dataset, 3, 7)
+    with pytest.raises(InputError, match=r"2 of 12 images .* 4@.*particles\.mrcs.*--max-excluded"):
+        start_run(own_dataset, tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"mask_diameter": 400.0}, SettingsError, "400 Å; the box is 32 pixels of 4 Å, 128 Å wide"),
+        ({"symmetry": "Q7"}, SymmetryError, "Q7"),
+        ({"device": "toaster"}, (DeviceError, SettingsError), "toaster"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_at_once(dataset, tmp_path, changes, error, words):
+    with pytest.raises(error, match=words):
+        start_run(dataset, tmp_path / "run", SETTINGS.with_changes(**changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_without_space_is_refused_before_the_folder_is_made(dataset, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("napari_ini3d.runs.folder.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(RunFolderError, match=r"0\.0 MB free; an iteration needs about 2\.0 MB"):
+        start_run(dataset, tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_scratch_folder_that_cannot_be_used_is_refused_at_once(dataset, tmp_path):
+    (tmp_path / "scratch").touch()
+    with pytest.raises(RunFolderError, match="is a file; give a folder as scratch"):
+        start_run(
+            dataset, tmp_path / "run", SETTINGS.with_changes(scratch=str(tmp_path / "scratch"))
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1, False), (-1, True)])
+def test_inverted_contrast_is_warned_of(tmp_path, caplog, sign, said):
+    settings = SimulationSettings(number=40, box_size=32, pixel_size=4.0, snr=5.0)
+    phantom = make_phantom(diameter=80.0)
+    star = write_dataset(tmp_path / "data", simulate_particles(phantom, settings), phantom)
+    with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
+        file.data[:] *= sign
+    start_run(star, tmp_path / "run", SETTINGS)
+    assert ("black on white" in caplog.text) == said
+
+
+def test_a_missing_star_file_leaves_nothing_behind(tmp_path):
+    with pytest.raises((StarError, OSError), match=r"nowhere\.star"):
+        start_run(tmp_path / "nowhere.star", tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_the_first_stays(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
+    with pytest.raises(RunFolderError, match="already holds a run"):
+        start_run(dataset, folder, SETTINGS)
+    assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+
+
+def test_a_mask_that_was_left_out_is_estimated_and_kept_in_the_record(dataset, tmp_path):
+    settings = SETTINGS.with_changes(mask_diameter=None)
+    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
+    record = RunFolder.open(tmp_path / "run").read_record()
+    assert record.mask_estimated
+    assert record.settings.mask_diameter is not None
+    assert 40 <= record.settings.mask_diameter <= 128
+
+
+def test_a_finished_run_is_followed_by_its_symmetry(dataset, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(
+        run_module,
+        "apply_symmetry",
+        lambda *args, working_box: called.append((*args, working_box)),
+    )
+    settings = SETTINGS.with_changes(symmetry="D2")
+    list(start_run(dataset, tmp_path / "run", settings))
+    ((folder, used, iteration, working_box),) = called
+    assert folder.path == tmp_path / "run"
+    assert used.symmetry == "D2"
+    assert iteration == 5
+    assert working_box == 32
+
+
+def test_a_stopped_run_is_not_looked_at_for_symmetry(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "apply_symmetry", lambda *args, **_: pytest.fail("called"))
+    settings = SETTINGS.with_changes(symmetry="D2")
+    list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
+
+
+def test_a_symmetry_to_detect_cannot_be_imposed_during_the_run(dataset, tmp_path):
+    settings = SETTINGS.with_changes(symmetry="auto", symmetry_during_run=True)
+    with pytest.raises(SettingsError, match="symmetry_during_run"):
+        start_run(dataset, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_killed_before_its_result_was_written_still_gets_it(dataset, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_finish", lambda *args, **kwargs: None)
+        (*_, last) = start_run(dataset, folder, SETTINGS)
+    assert not (folder / "initial_model.mrc").exists()
+    assert list(resume_run(folder)) == []
+    np.testing.assert_array_equal(read_map(folder / "initial_model.mrc").data, last.volumes[0])
+    assert RunFolder.open(folder).outcome() == "SUCCESS"
+
+
+def test_a_stack_cut_short_during_a_run_marks_failure_and_the_run_can_be_resumed(
+    own_dataset, tmp_path, monkeypatch
+):
+    stack, folder = own_dataset.with_name("particles.mrcs"), tmp_path / "run"
+    whole = stack.read_bytes()
+
+    def reading(source, particles, settings, **options):
+        for report in fake_reconstruct(source, particles, settings, **options):
+            source.read(np.arange(len(particles)))
+            yield report
+            stack.write_bytes(whole[: len(whole) // 2])
+
+    monkeypatch.setattr(run_module, "reconstruct", reading)
+    with pytest.raises(StackError, match=r"particles\.mrcs: has become shorter"):
+        list(start_run(own_dataset, folder, SETTINGS))
+    assert RunFolder.open(folder).outcome() == "FAILURE"
+    stack.write_bytes(whole)
+    monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
+    assert [report.iteration for report in resume_run(folder)] == [2, 3, 4, 5]

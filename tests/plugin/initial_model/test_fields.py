@@ -1,0 +1,52 @@
+"""The choices that a form offers depend on the machine; the settings it shows do not."""
+
+import dataclasses
+
+import pytest
+
+from napari_ini3d.kernels.types import GpuInfo
+from napari_ini3d.plugin.initial_model import fields
+from napari_ini3d.settings import InitialModelSettings, setting_types
+
+CARDS = [GpuInfo(0, "NVIDIA A", 70 * 10**9, 80 * 10**9), GpuInfo(1, "NVIDIA B", 10**9, 8 * 10**9)]
+
+
+def field_of(name):
+    (field,) = (f for f in dataclasses.fields(InitialModelSettings) if f.name == name)
+    return fields.SettingField(field, setting_types()[name])
+
+
+def offered(monkeypatch, cards):
+    monkeypatch.setattr(fields, "list_gpus", lambda: cards)
+    return fields.available_devices()
+
+
+def test_cards_are_offered_by_name_with_their_free_memory(monkeypatch):
+    assert offered(monkeypatch, CARDS) == [
+        ("auto: all GPUs", "auto"),
+        ("cpu", "cpu"),
+        ("gpu: all cards", "gpu"),
+        ("gpu:0 NVIDIA A, 70 of 80 GB free", "gpu:0"),
+        ("gpu:1 NVIDIA B, 1 of 8 GB free", "gpu:1"),
+    ]
+    assert offered(monkeypatch, CARDS[:1])[0] == ("auto: NVIDIA A", "auto")
+
+
+def test_without_a_card_only_the_cpu_is_offered(monkeypatch):
+    assert offered(monkeypatch, []) == [("auto: CPU", "auto"), ("cpu", "cpu")]
+
+
+def test_a_device_of_another_machine_is_shown_and_kept(qapp, monkeypatch):
+    monkeypatch.setattr(fields, "list_gpus", list)
+    field = field_of("device")
+    field.value = "gpu:0,1"
+    assert field.value == "gpu:0,1"
+    field.value = "auto"
+    assert field.value == "auto"
+
+
+@pytest.mark.parametrize("word", ["float32", "tf32", "fp16", "bf16"])
+def test_words_are_chosen_from_a_list(qapp, word):
+    field = field_of("precision")
+    field.value = word
+    assert field.value == word

@@ -1,0 +1,62 @@
+"""The log in the dock: filtered, and shown anew where another run's log is looked at."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("napari")
+
+from napari_ini3d.plugin.initial_model.log_view import LogView
+from napari_ini3d.plugin.session.log_buffer import LogTail
+
+package = logging.getLogger("napari_ini3d")
+
+
+@pytest.fixture
+def tail():
+    tail = LogTail()
+    tail.listen(Path("none.txt"))
+    yield tail
+    tail.leave()
+
+
+@pytest.fixture
+def view(tail, qtbot):
+    view = LogView(tail)
+    qtbot.addWidget(view)
+    return view
+
+
+def shown(view):
+    view.refresh()
+    return [line.split(maxsplit=2)[2] for line in view.text.toPlainText().splitlines()]
+
+
+def test_warnings_and_errors_alone_can_be_shown(view):
+    package.info("started")
+    package.warning("dark particles")
+    assert shown(view) == ["started", "dark particles"]
+    view.level.setCurrentText("Warnings and errors")
+    assert shown(view) == ["dark particles"]
+    package.info("iteration 1")
+    package.error("no space")
+    assert shown(view) == ["dark particles", "no space"]
+    view.level.setCurrentText("All messages")
+    assert shown(view) == ["started", "dark particles", "iteration 1", "no space"]
+
+
+def test_an_empty_log_says_why(view):
+    view.level.setCurrentText("Warnings and errors")
+    assert view.text.placeholderText() == "No warnings and no errors."
+
+
+def test_another_runs_log_takes_the_place_of_the_one_before(view, tail, tmp_path):
+    package.info("old")
+    assert shown(view) == ["old"]
+    path = tmp_path / "log.txt"
+    path.write_text("2026-11-22 10:00:00 INFO    x\n" * 3)
+    tail.begin_anew(path)
+    assert shown(view) == ["INFO    x"] * 3
+    package.info("new")
+    assert shown(view) == ["INFO    x"] * 3 + ["new"]

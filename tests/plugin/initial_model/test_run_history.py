@@ -1,0 +1,129 @@
+"""The list of runs in the dock: opened again, cloned, compared, deleted."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from dock_driver import choose, densities, do_runs, press, until
+from qtpy.QtWidgets import QMessageBox
+
+from napari_ini3d.comparison.compare import compare_maps
+from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.plugin.compare import dock as dock_module
+from napari_ini3d.plugin.compare.side_by_side import SideBySide
+from napari_ini3d.plugin.initial_model import run_history
+from napari_ini3d.settings import InitialModelSettings
+
+
+def test_runs_are_listed_opened_again_and_cloned(
+    widget, viewer, dataset, tmp_path, qtbot, quick_engine
+):
+    choose(widget, qtbot, dataset)
+    widget.form.output.text = str(tmp_path / "run")
+    widget.form.fields["iterations"].value = 4
+    press(qtbot, widget.panel.run)
+    until(qtbot, lambda: not widget.session.busy)
+    widget.form.set_settings(InitialModelSettings())
+    widget.tabs.setCurrentWidget(widget.history)
+    table = widget.history.table
+    assert [table.item(0, column).text() for column in (0, 1)] == ["run", "finished (4)"]
+    viewer.layers.clear()
+    press(qtbot, widget.history.open)
+    assert viewer.layers[0].data.shape == (4, 32, 32, 32)
+    assert len(widget.session.summaries) == 4
+    press(qtbot, widget.history.clone)
+    assert widget.form.fields["iterations"].value == 4
+    assert widget.form.fields["mask_diameter"].value is None
+    assert widget.form.output.text == str(dataset.parent / "ini3d_001")
+    widget.tabs.setCurrentWidget(widget.history)
+    press(qtbot, widget.history.remove)
+    assert table.rowCount() == 0
+    assert (tmp_path / "run").is_dir()
+
+
+def test_two_runs_are_compared_in_the_dock_for_it(
+    widget, viewer, dataset, tmp_path, qtbot, quick_engine, monkeypatch
+):
+    def compare_as_they_stand(*volumes, align, **options):
+        assert align
+        return compare_maps(*volumes, **options)  # to lay one upon the other takes long
+
+    monkeypatch.setattr(dock_module, "compare_maps", compare_as_they_stand)
+    folders = (tmp_path / "first", tmp_path / "second")
+    do_runs(widget, qtbot, dataset, *folders)
+    history = widget.history
+    assert not history.compare.isEnabled()
+    history.choose(*folders)
+    assert [entry.folder.name for entry in history.all_chosen] == ["second", "first"]
+    assert not history.open.isEnabled()
+    press(qtbot, history.compare)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-ini3d", "Compare maps")
+    for choice, folder in zip((dock.first, dock.second), folders, strict=True):
+        result = read_map(folder / "initial_model.mrc").data
+        np.testing.assert_array_equal(densities(choice.layer), result)
+    until(qtbot, lambda: "Correlation" in dock.numbers.text())
+    assert SideBySide.of(viewer).active
+
+
+def test_a_run_without_a_map_cannot_be_compared(
+    widget, dataset, tmp_path, qtbot, quick_engine, said
+):
+    folders = (tmp_path / "first", tmp_path / "second")
+    do_runs(widget, qtbot, dataset, *folders)
+    for path in folders[0].glob("*.npz"):
+        path.unlink()
+    (folders[0] / "initial_model.mrc").unlink()
+    widget.history.choose(*folders)
+    press(qtbot, widget.history.compare)
+    assert "no written iteration" in said[0]
+
+
+def test_a_run_is_deleted_after_a_question(
+    widget, viewer, dataset, tmp_path, qtbot, quick_engine, monkeypatch
+):
+    asked, answer = [], QMessageBox.StandardButton.No
+    monkeypatch.setattr(
+        run_history.QMessageBox, "question", lambda _, __, text, *___: asked.append(text) or answer
+    )
+    folder = tmp_path / "run"
+    do_runs(widget, qtbot, dataset, folder)
+    (folder / "notes.txt").write_text("mine")
+    widget.session.layers.look_back()
+    press(qtbot, widget.history.delete)
+    assert "Delete the run run" in asked[0]
+    assert str(folder) in asked[0]
+    assert (folder / "initial_model.mrc").is_file()
+    answer = QMessageBox.StandardButton.Yes
+    press(qtbot, widget.history.delete)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert widget.history.table.rowCount() == 0
+    assert [layer.name for layer in viewer.layers] == ["run"]  # none that reads what is gone
+    assert widget.panel.status.text() == "No run yet"
+    assert widget.panel.run.isEnabled()
+
+
+def test_a_run_that_goes_on_is_not_deleted(
+    widget, dataset, tmp_path, qtbot, quick_engine, monkeypatch, said
+):
+    yes = QMessageBox.StandardButton.Yes
+    monkeypatch.setattr(run_history.QMessageBox, "question", lambda *_: yes)
+    choose(widget, qtbot, dataset)
+    widget.form.output.text = str(tmp_path / "run")
+    press(qtbot, widget.panel.run)
+    until(qtbot, lambda: widget.session.summaries)
+    press(qtbot, widget.panel.pause)
+    widget.tabs.setCurrentWidget(widget.history)
+    press(qtbot, widget.history.delete)
+    assert "is going on; stop it first" in said[0]
+    assert (tmp_path / "run" / "settings.json").is_file()
+    press(qtbot, widget.panel.stop)
+    until(qtbot, lambda: not widget.session.busy)
+
+
+def test_the_folder_of_a_run_is_opened(widget, dataset, tmp_path, qtbot, quick_engine, monkeypatch):
+    opened = []
+    monkeypatch.setattr(run_history.QDesktopServices, "openUrl", opened.append)
+    do_runs(widget, qtbot, dataset, tmp_path / "run")
+    press(qtbot, widget.history.browse)
+    assert opened[0].toLocalFile() == str(tmp_path / "run")

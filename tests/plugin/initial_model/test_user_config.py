@@ -1,0 +1,87 @@
+import json
+
+import pytest
+
+from napari_ini3d.errors import InputError, SettingsError
+from napari_ini3d.plugin.initial_model.user_config import (
+    Choice,
+    config_folder,
+    forget_run,
+    known_runs,
+    load_choice,
+    remember_run,
+    remember_settings,
+    remembered_settings,
+    save_choice,
+)
+from napari_ini3d.settings import InitialModelSettings
+
+UNUSUAL = InitialModelSettings(mask_diameter=123.4, classes=3, ctf=False, symmetry="D2")
+
+
+@pytest.fixture(autouse=True)
+def own_config(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(
+        "napari_ini3d.plugin.initial_model.user_config.config_folder", lambda: tmp_path / "config"
+    )
+
+
+def test_the_folder_is_the_plugins_own():
+    assert config_folder().name == "napari-ini3d"
+
+
+def test_a_choice_comes_back_from_its_file(tmp_path):
+    choice = Choice("/a b/particles.star", "out", UNUSUAL)
+    save_choice(tmp_path / "x.json", choice)
+    assert load_choice(tmp_path / "x.json") == choice
+
+
+def test_the_settings_of_a_run_can_be_loaded_and_an_estimated_mask_is_estimated_again(tmp_path):
+    record = {"particles": "/p.star", "mask_estimated": True, "settings": {"mask_diameter": 99.0}}
+    (tmp_path / "settings.json").write_text(json.dumps(record))
+    found = load_choice(tmp_path / "settings.json")
+    assert found == Choice("/p.star", "", InitialModelSettings())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 3}', "\x00"])
+def test_what_is_no_choice_is_refused(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InputError, match=r"x\.json holds no settings"):
+        load_choice(tmp_path / "x.json")
+
+
+def test_a_choice_out_of_range_is_refused(tmp_path):
+    (tmp_path / "x.json").write_text('{"settings": {"classes": 0}}')
+    with pytest.raises(SettingsError, match="classes is 0"):
+        load_choice(tmp_path / "x.json")
+
+
+def test_settings_are_remembered_but_not_the_mask_of_other_particles():
+    defaults = InitialModelSettings(threads=2)
+    assert remembered_settings(defaults) == defaults
+    remember_settings(UNUSUAL)
+    expected = UNUSUAL.with_changes(mask_diameter=None, threads=2)
+    assert remembered_settings(defaults) == expected
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"classes": 0}', '{"no_such_setting": 1}'])
+def test_what_was_remembered_and_is_of_no_use_is_as_if_it_were_not_there(tmp_path, text):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.json").write_text(text)
+    assert remembered_settings(InitialModelSettings()) == InitialModelSettings()
+
+
+def test_runs_are_listed_once_the_newest_first(tmp_path):
+    for name in ("a", "b", "a"):
+        remember_run(tmp_path / name)
+    assert known_runs() == [tmp_path / "a", tmp_path / "b"]
+    forget_run(tmp_path / "a")
+    assert known_runs() == [tmp_path / "b"]
+
+
+def test_a_config_folder_that_cannot_be_written_is_said_in_the_log(tmp_path, caplog):
+    (tmp_path / "config").touch()
+    remember_run(tmp_path / "a")
+    assert "not remembered" in caplog.text
+    assert known_runs() == []

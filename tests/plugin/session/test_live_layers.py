@@ -1,0 +1,176 @@
+"""What an update of the layers costs the window's thread, without the drawing."""
+
+import time
+from weakref import ref
+
+import numpy as np
+from fake_runs import make_report, make_volume
+
+from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.plugin.layers import LazyFrames, density_scale_of, particle_layer
+from napari_ini3d.plugin.session.live_layers import LiveLayers
+from napari_ini3d.plugin.session.worker import Progress
+from napari_ini3d.plugin.viewer.layer_combo import LayerChoice
+from napari_ini3d.plugin.viewer.map_layers import add_layers
+from napari_ini3d.plugin.writer import write_layer
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.history import write_history
+from napari_ini3d.runs.summary import IterationSummary
+
+
+def progress_of(iteration, volume):
+    report = make_report(iteration, volumes=volume[None], voxel_size=2.0)
+    return Progress(IterationSummary.from_report(report), report.volumes, report.view_counts)
+
+
+def test_an_update_of_a_large_map_takes_the_window_less_than_50_ms(model, tmp_path):
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    progresses = [progress_of(i + 1, make_volume(seed=i, box_size=128)) for i in range(6)]
+    layers.show(progresses[0])
+    seconds = []
+    for progress in progresses[1:]:
+        begin = time.thread_time()
+        layers.show(progress)
+        seconds.append(time.thread_time() - begin)
+    assert len(model.layers) == 1
+    assert model.layers[0].metadata["ini3d"]["iteration"] == 6
+    assert np.median(seconds) < 0.05, seconds
+
+
+def test_the_level_follows_the_map_in_standard_deviations(model, tmp_path):
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    layers.show(progress_of(1, make_volume()))
+    before = density_level(model.layers[0])
+    layers.show(progress_of(2, 10 * make_volume()))
+    np.testing.assert_allclose(density_level(model.layers[0]), 10 * before, rtol=1e-4)
+
+
+def density_level(layer):
+    return layer.iso_threshold / density_scale_of(layer.metadata)
+
+
+def test_faint_maps_are_shown_with_values_that_can_be_drawn_and_no_bit_is_lost(model, tmp_path):
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    for faint in (0.01, 3e-4, 7.0):
+        volume = np.float32(faint) * make_volume()
+        layers.show(progress_of(1, volume))
+        (layer,) = model.layers
+        assert 0.5 <= layer.data.std() <= 4
+        np.testing.assert_array_equal(layer.data / density_scale_of(layer.metadata), volume)
+
+
+def test_a_map_that_changes_a_little_keeps_its_factor_and_contrast(model, tmp_path):
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    seen = set()
+    for change in (1.0, 0.95, 1.1, 1.05):
+        layers.show(progress_of(1, np.float32(0.032 * change) * make_volume()))
+        (layer,) = model.layers
+        seen.add((density_scale_of(layer.metadata), *layer.contrast_limits))
+    assert len(seen) == 1
+
+
+def test_a_live_map_is_saved_with_its_densities(model, tmp_path):
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    volume = np.float32(0.003) * make_volume()
+    layers.show(progress_of(1, volume))
+    data, keywords, _ = model.layers[0].as_layer_data_tuple()
+    write_layer(str(tmp_path / "saved.mrc"), data, keywords)
+    np.testing.assert_array_equal(read_map(tmp_path / "saved.mrc").data, volume)
+
+
+def test_the_picture_says_which_iteration_it_shows(model, tmp_path):
+    text = model.canvas.overlays.text
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    assert not text.visible
+    layers.show(progress_of(7, make_volume()))
+    assert text.visible
+    assert text.text.startswith("run · iteration 7 · ")
+    model.layers[0].visible = False
+    assert not text.visible
+    model.layers[0].visible = True
+    assert text.visible
+    model.layers.clear()
+    assert not text.visible
+
+
+def test_text_that_the_user_has_written_stays(model, tmp_path):
+    model.canvas.overlays.text.text = "mine"
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    layers.show(progress_of(7, make_volume()))
+    assert model.canvas.overlays.text.text == "mine"
+
+
+def test_the_map_of_the_run_before_is_hidden_when_the_next_one_begins(model, tmp_path):
+    layers = LiveLayers(ref(model))
+    for name in ("one", "two"):
+        layers.begin(tmp_path / name)
+        layers.show(progress_of(1, make_volume()))
+    assert [(layer.name, layer.visible) for layer in model.layers] == [
+        ("one", False),
+        ("two", True),
+    ]
+
+
+def test_particles_and_iterations_have_sliders_of_their_own(model, tmp_path):
+    frames = LazyFrames(40, (1, 1, 8, 8), lambda index: np.zeros((len(index), 1, 1, 8, 8)))
+    add_layers(model, [particle_layer(frames, 2.0, "particles", {"path": "particles.star"})])
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    layers = LiveLayers(ref(model))
+    layers.begin(folder.path)
+    for iteration in (1, 2, 3):
+        volume = np.float32(iteration) * make_volume()
+        write_history(folder, iteration, volume[None], 2.0)
+        layers.show(progress_of(iteration, volume))
+    assert not model.layers["particles"].visible, "they would cut through the map"
+    layers.look_back()
+    assert model.dims.nsteps[:2] == (40, 3)
+    model.dims.set_point(0, 17)
+    assert layers.shown_iteration() == 3
+    model.dims.set_point(1, 0)
+    assert layers.shown_iteration() == 1
+    assert model.canvas.overlays.text.text.startswith("run · iteration 1")
+    assert model.dims.point[0] == 17
+
+
+def test_a_viewer_that_is_gone_is_left_alone(tmp_path):
+    layers = LiveLayers(lambda: None)
+    layers.begin(tmp_path / "run")
+    layers.show(progress_of(1, make_volume()))
+    layers.look_at_newest()
+    assert layers.shown_iteration() is None
+
+
+def test_what_is_selected_is_what_is_shown(model, tmp_path, qapp):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    layers = LiveLayers(ref(model))
+    layers.begin(folder.path)
+    write_history(folder, 1, make_volume()[None], 2.0)
+    layers.show(progress_of(1, make_volume()))
+    model.layers.selection.active = model.layers["run"]
+    layers.look_back()
+    assert model.layers.selection.active.name == "run, iterations"
+    layers.look_at_newest()
+    assert model.layers.selection.active.name == "run"
+    assert LayerChoice(ref(model)).layer is model.layers["run"], "the one that is visible"
+
+
+def test_of_a_run_that_was_opened_again_the_newest_is_its_last_iteration(model, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    for iteration in (1, 2, 3):
+        write_history(folder, iteration, make_volume()[None], 2.0)
+    layers = LiveLayers(ref(model))
+    layers.look_back(folder.path)
+    layers.show_iteration(1)
+    layers.look_at_newest()
+    assert layers.shown_iteration() == 3
+    assert model.layers["run, iterations"].visible

@@ -1,0 +1,92 @@
+import re
+from dataclasses import replace
+
+import pytest
+from fake_runs import make_report
+
+from napari_ini3d.plugin.session.status import (
+    beginning_text,
+    expected_end,
+    remaining_seconds,
+    status_text,
+)
+from napari_ini3d.preflight.run_time import expected_iterations
+from napari_ini3d.runs.summary import IterationSummary
+from napari_ini3d.settings import InitialModelSettings
+
+SETTINGS = InitialModelSettings(iterations=200)
+
+
+def iterations(count, seconds=2.0, **changes):
+    reports = (
+        make_report(i, 200, seconds={"total": seconds}, **changes) for i in range(1, count + 1)
+    )
+    return [IterationSummary.from_report(report) for report in reports]
+
+
+def test_a_run_is_expected_to_settle_before_its_limit_unless_it_goes_on_longer():
+    expected = expected_iterations(SETTINGS)
+    assert expected < 200
+    assert expected_end(iterations(3), SETTINGS) == expected
+    assert expected_end(iterations(expected + 5), SETTINGS) == expected + 6
+    assert expected_end(iterations(3), None) == 200
+
+
+def test_the_time_left_is_that_of_the_last_five_iterations():
+    slow_then_quick = iterations(5, seconds=100.0) + [
+        replace(summary, iteration=summary.iteration + 5) for summary in iterations(5, seconds=2.0)
+    ]
+    assert remaining_seconds(slow_then_quick, 40) == pytest.approx(30 * 2.0)
+
+
+def test_the_stage_the_resolution_and_the_end_are_said():
+    text = status_text(iterations(10), "running", SETTINGS)
+    assert text.startswith("Iteration 10 of 200 at most · search · 38.8 Å · about ")
+    assert re.search(r"left \(until \d\d:\d\d\)$", text)
+    assert status_text(iterations(10), "paused", SETTINGS).endswith(" · held")
+    assert status_text(iterations(10), "stopping", SETTINGS).endswith("the iteration in hand")
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "during", "looks"),
+    [("C1", False, False), ("D2", False, True), ("auto", False, True), ("D2", True, False)],
+)
+def test_after_the_last_iteration_it_is_said_what_follows(symmetry, during, looks):
+    settings = InitialModelSettings(symmetry=symmetry, symmetry_during_run=during)
+    text = status_text(iterations(3, converged=True), "running", settings)
+    assert "was the last" in text
+    assert ("symmetry" in text) == looks
+
+
+def test_the_end_of_a_run_is_said():
+    assert "it can be resumed" in status_text(iterations(3), "idle", SETTINGS)
+    done = iterations(3, converged=True, message="settled")
+    assert status_text(done, "idle", SETTINGS) == "Finished after 3 iterations: settled"
+
+
+@pytest.mark.parametrize(
+    ("state", "begun", "text"),
+    [
+        ("idle", False, "No run yet"),
+        ("running", True, "Checking the particles …"),
+        ("stopping", True, "Stopping …"),
+        ("idle", True, "Stopped before the first iteration"),
+    ],
+)
+def test_the_beginning_of_a_run_is_said(state, begun, text):
+    assert beginning_text(state, begun=begun) == text
+
+
+def test_of_several_classes_the_result_is_named():
+    done = iterations(3, converged=True, message="settled", classes=2)
+    done[-1] = replace(done[-1], class_shares=[0.34, 0.66])
+    text = status_text(done, "idle", SETTINGS)
+    assert text.endswith("settled · the result is class 2, with 66% of the particles")
+
+
+def test_nothing_is_said_of_the_time_left_before_it_can_be_told():
+    compiling = iterations(1, seconds=20.0)
+    assert "left" not in status_text(compiling, "running", SETTINGS)
+    later = compiling + [replace(s, iteration=s.iteration + 1) for s in iterations(2, seconds=1.0)]
+    assert remaining_seconds(later, 13) == pytest.approx(10.0)
+    assert "left" in status_text(later, "running", SETTINGS)

@@ -1,0 +1,142 @@
+"""The worker's side of a run, walked in a plain thread: no window needed."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from fake_runs import use_fake_engine
+
+from napari_ini3d.errors import InputError
+from napari_ini3d.jobs.run import resume_run, start_run
+from napari_ini3d.plugin.session.worker import BackgroundRun
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.history import history_iterations, read_history
+from napari_ini3d.settings import InitialModelSettings
+
+SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    use_fake_engine(monkeypatch)
+
+
+def starting(star, folder, settings=SETTINGS):
+    return BackgroundRun(lambda stop: start_run(star, folder, settings, stop=stop), folder)
+
+
+@contextmanager
+def in_a_thread(run):
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def wait_until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_run_tells_every_summary_and_the_newest_map(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
+    run()
+    assert run.error is None
+    assert [s.iteration for s in run.take_summaries()] == [1, 2, 3, 4, 5]
+    delivery = run.mailbox.take()
+    assert (delivery.item.summary.iteration, delivery.dropped) == (5, 4)
+    small, voxel = read_history(RunFolder.open(tmp_path / "run"), 5, 0)
+    np.testing.assert_allclose(small, delivery.item.volumes[0], atol=1e-3 * small.max())
+    assert voxel == 4.0
+
+
+def test_every_iteration_can_be_looked_back_at(few_particles, tmp_path):
+    starting(few_particles, tmp_path / "run")()
+    assert history_iterations(RunFolder.open(tmp_path / "run")) == [1, 2, 3, 4, 5]
+
+
+def test_an_error_is_a_value(few_particles, tmp_path):
+    def broken(stop):
+        yield from ()
+        raise RuntimeError("cudaErrorIllegalAddress")
+
+    run = BackgroundRun(broken, tmp_path)
+    run()
+    assert isinstance(run.error, RuntimeError)
+
+
+def test_an_error_of_the_checks_is_a_value_too(tmp_path):
+    run = starting(tmp_path / "nowhere.star", tmp_path / "run")
+    run()
+    assert isinstance(run.error, InputError)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_held_run_does_nothing_until_it_is_let_go(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
+    run.pause()
+    with in_a_thread(run):
+        folder = RunFolder(tmp_path / "run")
+        wait_until(lambda: len(folder.read_progress()) == 1)
+        time.sleep(0.2)
+        assert len(folder.read_progress()) == 1
+        run.unpause()
+    assert RunFolder.open(tmp_path / "run").outcome() == "SUCCESS"
+
+
+def test_a_held_run_that_is_stopped_ends_with_its_results(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
+    run.pause()
+    with in_a_thread(run):
+        wait_until(lambda: (tmp_path / "run" / "progress.jsonl").exists())
+        run.stop()
+    assert run.error is None
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.outcome() == "ABORTED"
+    assert folder.written_iterations() == [1]
+
+
+def test_a_run_that_is_stopped_during_the_checks_ends_without_a_folder(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
+    run.stop()
+    run()
+    assert run.error is None
+    assert run.take_summaries() == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_run_tells_what_was_done_before(few_particles, tmp_path):
+    run = starting(few_particles, tmp_path / "run")
+    run.pause()
+    with in_a_thread(run):
+        wait_until(lambda: (tmp_path / "run" / "progress.jsonl").exists())
+        run.stop()
+    again = BackgroundRun(lambda stop: resume_run(tmp_path / "run", stop=stop), tmp_path / "run")
+    again()
+    assert [s.iteration for s in again.take_summaries()] == [1, 2, 3, 4, 5]
+
+
+def test_a_run_that_goes_back_forgets_the_maps_after(few_particles, tmp_path):
+    starting(few_particles, tmp_path / "run")()
+    back = BackgroundRun(
+        lambda stop: resume_run(tmp_path / "run", from_iteration=2, stop=stop), tmp_path / "run"
+    )
+    back.stop()  # after one iteration, the third
+    back()
+    small = {p.name for p in (tmp_path / "run" / "history").iterdir()}
+    assert small == {"it001.npz", "it002.npz", "it003.npz"}
+
+
+def test_a_history_that_cannot_be_written_does_not_end_the_run(few_particles, tmp_path, caplog):
+    run = starting(few_particles, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "history").touch()  # a file where the folder should be
+    run()
+    assert run.error is None
+    assert "iteration 1 cannot be shown later" in caplog.text
+    assert history_iterations(RunFolder.open(tmp_path / "run")) == [2, 4, 5]

@@ -1,0 +1,369 @@
+"""The dock *Symmetry* in a real window, from its buttons."""
+
+import threading
+
+import numpy as np
+import pytest
+from fake_symmetry import make_alignment, make_report
+from qtpy.QtCore import Qt
+from scipy.spatial.transform import Rotation
+from symmetry_phantoms import known_map
+
+from napari_ini3d.fourier.resample import mirror_map, rotate_map
+from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.plugin.compare.side_by_side import SideBySide
+from napari_ini3d.plugin.layers import LazyFrames, run_layer
+from napari_ini3d.plugin.symmetry import controller, impose, tasks
+from napari_ini3d.plugin.symmetry.dock import SymmetryWidget
+from napari_ini3d.plugin.viewer import axes_layers, map_layers
+from napari_ini3d.plugin.viewer.layer_transform import known, trial_of
+
+VOXEL = 4.0
+ROTATION = Rotation.from_euler("xyz", [15, -20, 30], degrees=True).as_matrix()
+
+
+@pytest.fixture(scope="module")
+def d2():
+    return known_map("D2", box_size=32, resolution=12.0)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What napari was asked to tell."""
+    messages = []
+    for module in (controller, impose):
+        for name in ("show_error", "show_warning", "show_info"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, messages.append)
+    monkeypatch.setattr("napari_ini3d.plugin.viewer.task_runner.show_error", messages.append)
+    monkeypatch.setattr("napari_ini3d.plugin.symmetry.align.show_info", messages.append)
+    return messages
+
+
+@pytest.fixture
+def layer(viewer, d2):
+    return map_layers.show_map(viewer, d2.volume, VOXEL, "map").__wrapped__
+
+
+@pytest.fixture
+def widget(viewer, layer, qtbot):
+    widget = SymmetryWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Symmetry")
+    return widget
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Stand-ins for the engine, whose answers are known."""
+    monkeypatch.setattr(tasks, "detect_symmetry", lambda *_, **__: make_report("D2"))
+    shift = (4.0, -8.0, 2.0)
+    monkeypatch.setattr(
+        tasks,
+        "align_symmetry",
+        lambda *_, **__: make_alignment("D2", rotation=ROTATION, shift=shift),
+    )
+
+
+def press(widget, qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget.desk.tasks.busy, timeout=120_000)
+
+
+def shown(viewer):
+    """Where the map is drawn."""
+    viewer.scene.camera.center = (0, 0, 0)
+    viewer.scene.camera.zoom = 1.5
+    picture = viewer.screenshot(canvas_only=True, size=(200, 200), flash=False)
+    return picture[..., :3].max(axis=-1) > 40
+
+
+def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(viewer, widget, layer, qtbot, said):
+    press(widget, qtbot, widget.find.detect)
+    assert widget.find.table.item(0, 0).text() == "D2"
+    assert "yes" in widget.find.table.item(0, 3).text()
+    assert "D2 holds" in widget.find.verdict.text()
+    assert len(axes_layers.parts_of(viewer, layer)) == 4
+    press(widget, qtbot, widget.align.align)
+    assert not trial_of(layer).is_none
+    np.testing.assert_array_equal(layer.data, viewer.layers["map"].data)
+    press(widget, qtbot, widget.files.impose)
+    imposed = viewer.layers["map D2 imposed"].data
+    half_turns = [np.diag(signs) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
+    for turn in half_turns:
+        assert np.corrcoef(rotate_map(imposed, turn).ravel(), imposed.ravel())[0, 1] > 0.99
+    aligned = viewer.layers["map aligned"].data
+    assert np.corrcoef(aligned.ravel(), imposed.ravel())[0, 1] > 0.95
+    assert SideBySide.of(viewer).active
+    assert [m.name for m in SideBySide.of(viewer).maps] == ["map", "map aligned", "map D2 imposed"]
+    assert "✓ D2 holds" in widget.judge.verdict.text()
+    assert len(widget.judge.plot.curves) == 3
+    press(widget, qtbot, widget.judge.compare)
+    assert not SideBySide.of(viewer).active
+    assert not said
+
+
+def test_the_trial_is_drawn_where_the_applied_map_is(viewer, widget, layer, qtbot, quick):
+    press(widget, qtbot, widget.align.align)
+    for box in (widget.axes.frame, widget.axes.symmetry):
+        box.setChecked(False)
+    trial = shown(viewer)
+    press(widget, qtbot, widget.align.apply_new)
+    assert widget.layer.name == "map aligned"
+    assert not layer.visible
+    assert trial_of(layer).is_none
+    applied = shown(viewer)
+    assert 0.02 < applied.mean() < 0.6
+    assert (trial & applied).sum() / (trial | applied).sum() > 0.95
+    layer.visible, widget.layer.visible = True, False
+    before = shown(viewer)
+    assert (before & applied).sum() / (before | applied).sum() < 0.9
+
+
+def test_a_change_in_place_is_taken_back(widget, layer, d2, qtbot, quick):
+    press(widget, qtbot, widget.align.align)
+    press(widget, qtbot, widget.align.apply_here)
+    expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL)
+    np.testing.assert_allclose(layer.data, expected, atol=1e-5)
+    press(widget, qtbot, widget.files.flip)
+    np.testing.assert_allclose(layer.data, mirror_map(expected), atol=1e-5)
+    press(widget, qtbot, widget.align.undo)
+    np.testing.assert_allclose(layer.data, expected, atol=1e-5)
+    press(widget, qtbot, widget.align.undo)
+    np.testing.assert_array_equal(layer.data, d2.volume)
+    assert not widget.align.undo.isEnabled()
+    assert not widget.align.apply_here.isEnabled()
+
+
+def test_what_is_turned_by_hand_adds_to_what_was_found(widget, layer, qtbot, quick):
+    press(widget, qtbot, widget.align.align)
+    widget.align.turns[2].setValue(10.0)
+    expected = Rotation.from_euler("z", 10, degrees=True).as_matrix() @ ROTATION
+    np.testing.assert_allclose(trial_of(layer).rotation, expected, atol=1e-9)
+    press(widget, qtbot, widget.align.reset)
+    assert trial_of(layer).is_none
+    assert widget.align.turns[2].value() == 0
+
+
+def test_the_score_follows_and_is_best_on_the_axes(widget, layer, d2, qtbot):
+    motion = tasks.Motion(d2.rotation.T, d2.centre)
+    widget.desk.place(layer, motion)
+    widget.aligning._take_up(layer)
+    widget.align.choose_group("D2")
+    scores = []
+    for degrees in (8.0, 0.0):
+        widget.align.turns[0].setValue(degrees)
+        qtbot.waitUntil(
+            lambda: "score" in widget.align.score.text() and not widget.aligning.scorer.busy
+            and not widget.aligning.score_timer.isActive(), timeout=60_000,
+        )  # fmt: skip
+        scores.append(float(widget.align.score.text().split("score ")[1].split()[0]))
+        widget.align.score.setText("")
+    assert scores[1] > 0.95
+    assert scores[0] < scores[1] - 0.1
+
+
+def test_axes_are_those_of_the_map_that_is_chosen(viewer, widget, layer, d2, qtbot):
+    widget.axes.frame.setChecked(True)
+    other = map_layers.show_map(viewer, d2.volume, VOXEL, "other").__wrapped__
+    widget.desk.choice.choose(other)
+    assert axes_layers.parts_of(viewer, layer) == []
+    assert len(axes_layers.parts_of(viewer, other)) == 2
+    viewer.layers.remove(other)
+    assert widget.layer is layer
+    assert [known(part, "of") for part in viewer.layers[1:]] == [layer.unique_id] * 2
+
+
+def test_axes_follow_when_the_user_moves_the_map(viewer, widget, layer):
+    widget.axes.frame.setChecked(True)
+    layer.translate = np.array(layer.translate) + 10
+    for part in axes_layers.parts_of(viewer, layer):
+        np.testing.assert_allclose(part.data_to_world((0, 0, 0)), (10, 10, 10), atol=1e-6)
+
+
+def test_a_map_that_is_removed_while_it_is_worked_on_does_no_harm(
+    viewer, widget, layer, qtbot, monkeypatch, said
+):
+    go = threading.Event()
+
+    def slow(*_, **__):
+        go.wait(30)
+        return make_report("D2")
+
+    monkeypatch.setattr(tasks, "detect_symmetry", slow)
+    qtbot.mouseClick(widget.find.detect, Qt.MouseButton.LeftButton)
+    assert widget.cancel.isEnabled()
+    assert not widget.find.detect.isEnabled()
+    viewer.layers.remove(layer)
+    go.set()
+    qtbot.waitUntil(lambda: not widget.desk.tasks.busy)
+    assert any("was removed while" in text for text in said)
+    assert len(viewer.layers) == 0
+    assert not widget.find.detect.isEnabled()
+    assert "No map" in widget.status.text()
+
+
+def test_work_that_is_cancelled_is_given_up_at_once(widget, qtbot, monkeypatch):
+    go = threading.Event()
+
+    def slow(*_, **__):
+        go.wait(30)
+        return make_report("D2")
+
+    monkeypatch.setattr(tasks, "detect_symmetry", slow)
+    qtbot.mouseClick(widget.find.detect, Qt.MouseButton.LeftButton)
+    press(widget, qtbot, widget.cancel)
+    assert widget.find.detect.isEnabled()
+    go.set()
+    qtbot.wait(200)
+    assert widget.find.table.rowCount() == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("cudaErrorIllegalAddress"), MemoryError()])
+def test_an_error_in_the_work_is_told_and_the_dock_stays_usable(
+    widget, qtbot, monkeypatch, said, error
+):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr(tasks, "detect_symmetry", broken)
+    press(widget, qtbot, widget.find.detect)
+    assert any("Detecting symmetry failed" in text for text in said)
+    assert widget.find.detect.isEnabled()
+
+
+@pytest.mark.parametrize(("group", "message"), [("D2h", "mirror"), ("C1", "no axes"), ("x", "unk")])
+def test_a_group_that_is_none_is_refused_in_words(widget, qtbot, said, group, message):
+    widget.align.group.setCurrentText(group)
+    for button in (widget.align.align, widget.files.impose):
+        press(widget, qtbot, button)
+        assert message in said[-1]
+    assert len(said) == 2
+
+
+def test_a_map_that_cannot_be_used_is_told_in_words(viewer, widget, qtbot, said):
+    broken = map_layers.show_map(viewer, np.full((16, 16, 16), np.nan, np.float32), VOXEL, "broken")
+    widget.desk.choice.choose(broken)
+    press(widget, qtbot, widget.find.detect)
+    assert "NaN" in said[-1]
+
+
+def test_the_map_is_saved_as_it_is_shown(
+    widget, layer, d2, qtbot, quick, tmp_path, monkeypatch, said
+):
+    path = tmp_path / "shown.mrc"
+    monkeypatch.setattr(impose, "ask_save", lambda *_: path)
+    map_layers.remember(layer, density_scale=4.0)  # it is shown with four times its densities
+    press(widget, qtbot, widget.align.align)
+    press(widget, qtbot, widget.files.save)
+    found = read_map(path)
+    expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL) / 4
+    np.testing.assert_allclose(found.data, expected, atol=1e-5)
+    assert found.voxel_size == pytest.approx(VOXEL)
+    assert "Written" in said[-1]
+
+
+STAR = """data_particles
+
+loop_
+_rlnImageName #1
+_rlnAngleRot #2
+_rlnAngleTilt #3
+_rlnAnglePsi #4
+_rlnOriginXAngst #5
+_rlnOriginYAngst #6
+1@a.mrcs 10.0 20.0 30.0 1.0 2.0
+2@a.mrcs -50.0 80.0 170.0 -3.0 0.0
+"""
+
+
+def test_the_particles_go_along_flipped_and_turned(
+    widget, layer, qtbot, quick, tmp_path, monkeypatch, said
+):
+    source, target = tmp_path / "in.star", tmp_path / "out.star"
+    source.write_text(STAR)
+    monkeypatch.setattr(impose, "ask_open", lambda *_: source)
+    monkeypatch.setattr(impose, "ask_save", lambda *_: target)
+    press(widget, qtbot, widget.files.particles)
+    assert "neither flipped nor moved" in said[-1]
+    press(widget, qtbot, widget.files.flip)
+    press(widget, qtbot, widget.align.align)
+    press(widget, qtbot, widget.files.particles)
+    rows = [line.split() for line in target.read_text().splitlines() if "@" in line]
+    before = np.array([[10.0, 20, 30], [-50, 80, 170]])
+    flip = before + np.array([180.0, 0, 180])
+    for row, angles, origin in zip(rows, flip, [(1.0, 2.0), (-3.0, 0.0)], strict=True):
+        matrix = Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix().T
+        found = Rotation.from_euler("ZYZ", [float(v) for v in row[1:4]], degrees=True).as_matrix().T
+        np.testing.assert_allclose(found, matrix @ ROTATION.T, atol=1e-4)
+        moved = np.array(origin) - (matrix @ np.array([4.0, -8.0, 2.0]))[:2]
+        np.testing.assert_allclose([float(v) for v in row[4:6]], moved, atol=1e-4)
+    monkeypatch.setattr(impose, "ask_save", lambda *_: source)
+    press(widget, qtbot, widget.files.particles)
+    assert "give another file" in said[-1]
+    assert source.read_text() == STAR
+
+
+def test_the_dock_opens_again_where_it_was_left(viewer, widget, layer, qtbot, quick):
+    press(widget, qtbot, widget.align.align)
+    again = SymmetryWidget(viewer)
+    qtbot.addWidget(again)
+    assert again.align.reset.isEnabled()
+    assert "not applied yet" in again.align.score.text()
+
+
+def test_keys_reach_the_controls(widget):
+    for button in (widget.find.detect, widget.align.align, widget.files.impose, widget.cancel):
+        assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
+    for spin in (*widget.align.turns, *widget.align.shifts):
+        assert spin.accessibleName()
+
+
+@pytest.fixture
+def run_layer_shown(viewer, d2, widget):
+    """Two iterations of a run, the first of them shown: the map, and its half."""
+    frames = LazyFrames(2, d2.volume.shape, lambda i: np.stack([d2.volume / (1 + k) for k in i]))
+    known_of_run = {"path": "run", "class_index": 0, "iterations": [10, 20]}
+    data = run_layer(frames, VOXEL, "run", colormap="gray", metadata=known_of_run)
+    (layer,) = map_layers.add_layers(viewer, [data])
+    map_layers.show_iteration(viewer, layer, 10)
+    widget.desk.choice.choose(layer)
+    return layer.__wrapped__
+
+
+def test_of_a_run_the_iteration_that_is_shown_is_flipped_and_moved_and_the_run_stays(
+    viewer, widget, run_layer_shown, d2, qtbot, quick, said
+):
+    press(widget, qtbot, widget.files.flip)
+    np.testing.assert_allclose(viewer.layers["run flipped"].data, mirror_map(d2.volume), atol=1e-6)
+    widget.desk.choice.choose(run_layer_shown)
+    press(widget, qtbot, widget.align.align)
+    assert not widget.align.apply_here.isEnabled()
+    press(widget, qtbot, widget.align.apply_new)
+    expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL)
+    np.testing.assert_allclose(viewer.layers["run aligned"].data, expected, atol=1e-5)
+    np.testing.assert_array_equal(run_layer_shown.data[1], d2.volume / 2)
+
+
+def test_a_viewer_that_is_closed_during_the_work_does_no_harm(
+    make_napari_viewer, d2, qtbot, monkeypatch
+):
+    viewer = make_napari_viewer(show=False)
+    map_layers.show_map(viewer, d2.volume, VOXEL, "map")
+    widget = SymmetryWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Symmetry")
+    begun, let_go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def detect(*_, **__):
+        begun.set()
+        let_go.wait(20)
+        ended.set()
+        return make_report("D2")
+
+    monkeypatch.setattr(tasks, "detect_symmetry", detect)
+    qtbot.mouseClick(widget.find.detect, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(begun.is_set, timeout=20_000)
+    threading.Timer(0.3, let_go.set).start()  # napari waits for the worker as it closes
+    viewer.close()
+    qtbot.waitUntil(ended.is_set, timeout=20_000)
+    qtbot.wait(200)  # what the worker has sent arrives, at nothing

@@ -1,0 +1,110 @@
+"""Files, samples and saving, as napari's own menus do them."""
+
+import numpy as np
+import pytest
+from napari.settings import get_plugin_settings
+
+from napari_ini3d.io.mrc.maps import read_map, write_map
+from napari_ini3d.plugin.viewer import map_layers
+
+PLUGIN = "napari-ini3d"
+
+
+def blob(n=24, width=3.0):
+    z, y, x = np.mgrid[:n, :n, :n] - n // 2
+    return np.exp(-(x**2 + y**2 + z**2) / (2 * width**2)).astype(np.float32)
+
+
+def lit(viewer):
+    """Share of the canvas that is drawn on."""
+    picture = viewer.screenshot(canvas_only=True, size=(160, 160), flash=False)
+    return float((picture[..., :3].max(axis=-1) > 40).mean())
+
+
+def test_a_map_is_opened_in_3d_in_the_right_hand_and_drawn(viewer, tmp_path):
+    write_map(tmp_path / "map.mrc", blob(), 2.0)
+    (layer,) = viewer.open(tmp_path / "map.mrc", plugin=PLUGIN)
+    assert viewer.dims.ndisplay == 3
+    assert viewer.scene.camera.orientation == map_layers.MAP_ORIENTATION
+    assert tuple(layer.scale) == (2.0, 2.0, 2.0)
+    assert [str(unit) for unit in layer.units] == ["angstrom"] * 3
+    assert 0.01 < lit(viewer) < 0.6
+
+
+def test_a_run_folder_gets_a_slider_at_its_last_iteration(viewer, tmp_path):
+    for iteration in (10, 20, 30):
+        write_map(tmp_path / f"run_it{iteration:03d}_class001.mrc", iteration * blob(), 2.0)
+    (layer,) = viewer.open(tmp_path, plugin=PLUGIN)
+    assert viewer.dims.nsteps[0] == 3
+    assert viewer.dims.axis_labels[0] == "iteration"
+    assert map_layers.shown_iteration(viewer, layer) == 30
+    before = lit(viewer)
+    viewer.dims.set_current_step(0, 0)
+    assert layer.iso_threshold == pytest.approx(10 * (blob().mean() + 4 * blob().std()), rel=1e-4)
+    assert lit(viewer) == pytest.approx(before, rel=0.01), "the same map, ten times as dense"
+
+
+def test_a_viewer_that_shows_something_already_is_not_turned(viewer, tmp_path):
+    viewer.add_image(np.zeros((8, 8)))
+    before = viewer.scene.camera.orientation
+    write_map(tmp_path / "map.mrc", blob(), 2.0)
+    viewer.open(tmp_path / "map.mrc", plugin=PLUGIN)
+    assert viewer.scene.camera.orientation == before
+    assert viewer.dims.ndisplay == 2
+
+
+def test_what_is_shown_can_be_saved_and_opened_again(viewer, tmp_path):
+    layer = map_layers.show_map(viewer, blob(), 3.4, "map")
+    (path,) = layer.save(str(tmp_path / "saved.mrc"), plugin=PLUGIN)
+    found = read_map(path)
+    np.testing.assert_array_equal(found.data, blob())
+    assert found.voxel_size == pytest.approx(3.4, abs=1e-5)
+    (again,) = viewer.open(path, plugin=PLUGIN)
+    np.testing.assert_array_equal(again.extent.world, layer.extent.world)
+
+
+def test_a_turned_layer_is_not_saved_as_if_it_were_not(viewer, tmp_path):
+    layer = map_layers.show_map(viewer, blob(), 3.4, "map")
+    layer.rotate = (10, 0, 0)
+    with pytest.raises(Exception, match="the layer is turned"):
+        layer.save(str(tmp_path / "saved.mrc"), plugin=PLUGIN)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sample_particles_are_shown_one_at_a_time(viewer):
+    (layer,) = viewer.open_sample(PLUGIN, "d2_particles")
+    assert viewer.dims.ndisplay == 2
+    assert viewer.dims.nsteps[0] == len(layer.data) == 800
+    assert lit(viewer) > 0.3
+    viewer.dims.ndisplay = 3  # draws one image in a plane, and reads no other
+    assert lit(viewer) > 0.1
+    assert len(layer.data._kept) < 40
+
+
+@pytest.mark.parametrize("key", ["d2_map", "c1_map", "icosahedral_map"])
+def test_sample_maps_are_surfaces(viewer, key):
+    viewer.open_sample(PLUGIN, key)
+    assert 0.05 < lit(viewer) < 0.7
+
+
+def test_device_and_defaults_are_in_naparis_preferences(qapp):
+    settings = get_plugin_settings(PLUGIN)
+    assert settings.compute.device == "auto"
+    assert settings.compute.threads == 0
+    assert (settings.runs.iterations, settings.runs.starts, settings.runs.write_every) == (
+        200,
+        4,
+        10,
+    )
+
+
+def test_after_a_map_of_a_run_vanished_the_others_can_still_be_shown(viewer, tmp_path):
+    for iteration in (10, 20, 30, 40, 50):
+        write_map(tmp_path / f"run_it{iteration:03d}_class001.mrc", iteration * blob(), 2.0)
+    (layer,) = viewer.open(tmp_path, plugin=PLUGIN)
+    (tmp_path / "run_it040_class001.mrc").unlink()  # one that was not read yet
+    with pytest.raises(Exception, match="run_it040_class001"):
+        viewer.dims.set_current_step(0, 3)
+    assert map_layers.show_iteration(viewer, layer, 20) == 20
+    assert layer.data.latest.max() == 20
+    assert lit(viewer) > 0.01

@@ -1,0 +1,156 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.fft
+from mrc_files import particle_rows, star_text, write_particles
+
+from napari_ini3d.particles import ImageBatch
+from napari_ini3d.preflight.check import (
+    bad_images,
+    check_particles,
+    estimate_mask_diameter,
+    judge_contrast,
+)
+from napari_ini3d.preflight.resources import estimate_resources
+from napari_ini3d.settings import InitialModelSettings
+
+
+class ArraySource:
+    """Images in memory."""
+
+    def __init__(self, images, pixel_size=3.0):
+        self._images = np.asarray(images, dtype=np.float32)
+        self.box_size = self._images.shape[-1]
+        self.pixel_size = pixel_size
+
+    def batches(self, indices):
+        for index in indices:
+            yield ImageBatch(index, self._images[index])
+
+
+def _discs(n_images, radius, *, box=48, noise=1.0, sign=1.0):
+    """Discs of random, blob-like content in white noise."""
+    rng = np.random.default_rng(7)
+    y, x = np.indices((box, box)) - box // 2
+    disc = np.hypot(x, y) <= radius
+    coarse = rng.normal(size=(n_images, box // 4, box // 4))
+    content = 1 + np.kron(coarse, np.ones((4, 4)))
+    return sign * disc * content + noise * rng.normal(size=(n_images, box, box))
+
+
+def test_bad_images_are_found_with_their_reasons():
+    images = np.random.default_rng(0).normal(size=(9, 16, 16))
+    images[1, 0, 0] = np.nan
+    images[3, 15, 15] = -np.inf
+    images[4] = 0
+    images[7] = -3.7
+    found = [(bad.index, bad.reason) for bad in bad_images(ArraySource(images), 9, batch_size=4)]
+    assert found == [(1, "not finite"), (3, "not finite"), (4, "all zero"), (7, "constant")]
+    some = [bad.index for bad in bad_images(ArraySource(images), np.array([7, 0, 1]))]
+    assert some == [7, 1]
+
+
+def test_an_image_far_from_zero_is_not_constant():
+    images = 100 + np.random.default_rng(0).normal(size=(2, 16, 16))
+    assert list(bad_images(ArraySource(images), 2)) == []
+
+
+@pytest.mark.parametrize(
+    ("sign", "verdict"), [(1, "white on black"), (-1, "black on white"), (0, "undecided")]
+)
+def test_contrast_is_told_by_the_centre(sign, verdict):
+    source = ArraySource(_discs(200, 10, sign=sign, noise=3.0))
+    assert judge_contrast(source, np.arange(200)) == verdict
+
+
+@pytest.mark.parametrize("radius", [9, 13, 17])
+def test_the_mask_is_a_little_larger_than_the_disc(radius):
+    source = ArraySource(_discs(500, radius))
+    diameter = estimate_mask_diameter(source, np.arange(500))
+    assert 2 * radius * 3.0 <= diameter <= 2.6 * radius * 3.0 + 12
+
+
+def test_the_mask_is_never_larger_than_the_box():
+    source = ArraySource(_discs(300, 40))
+    assert estimate_mask_diameter(source, np.arange(300)) <= 48 * 3.0
+
+
+def test_the_mask_does_not_depend_on_binning():
+    images = _discs(500, 12)
+    ft = scipy.fft.fftshift(scipy.fft.fft2(images), axes=(1, 2))[:, 12:36, 12:36]
+    binned = scipy.fft.ifft2(scipy.fft.ifftshift(ft, axes=(1, 2))).real / 4
+    full = estimate_mask_diameter(ArraySource(images, 3.0), np.arange(500))
+    assert estimate_mask_diameter(ArraySource(binned, 6.0), np.arange(500)) == pytest.approx(
+        full, abs=12
+    )
+
+
+def test_pure_noise_gives_most_of_the_box(caplog):
+    source = ArraySource(np.random.default_rng(0).normal(size=(300, 48, 48)))
+    assert estimate_mask_diameter(source, np.arange(300)) == pytest.approx(0.8 * 48 * 3.0)
+    assert "stands out of the noise; mask diameter set to 80% of the box" in caplog.text
+
+
+def test_a_sound_set_passes(tmp_path):
+    images = _discs(60, 5, box=16)
+    report = check_particles(write_particles(tmp_path, images))
+    assert report.ok
+    assert (report.n_particles, report.n_stacks, report.n_duplicates) == (60, 1, 0)
+    assert (report.box_size, report.pixel_size) == (16, 2.0)
+    assert report.contrast == "white on black"
+    assert report.bad_images == ()
+    assert 0 < report.mask_diameter <= 32
+
+
+def test_bad_images_are_a_problem_only_beyond_the_share_allowed(tmp_path):
+    images = _discs(10, 5, box=16)
+    images[2] = 0
+    path = write_particles(tmp_path, images)
+    strict = check_particles(path, InitialModelSettings(max_excluded=0.05))
+    assert not strict.ok
+    assert "1 of 10 images" in strict.problems[0]
+    assert check_particles(path, InitialModelSettings(max_excluded=0.2)).ok
+    assert [(bad.index, bad.reason) for bad in strict.bad_images] == [(2, "all zero")]
+
+
+def test_dark_particles_and_duplicates_are_noted(tmp_path):
+    path = write_particles(tmp_path, _discs(60, 5, box=16, sign=-1))
+    path.write_text(star_text([*particle_rows(60), *particle_rows(3)]))
+    report = check_particles(path)
+    assert report.ok
+    assert report.n_duplicates == 3
+    assert report.contrast == "black on white"
+    assert len(report.notes) == 2
+
+
+def test_every_bad_stack_is_reported(tmp_path):
+    path = write_particles(tmp_path, _discs(4, 5, box=16))
+    (tmp_path / "short.mrcs").write_bytes(b"x" * 100)
+    (tmp_path / "cut.mrcs").write_bytes((tmp_path / "stack.mrcs").read_bytes()[:-8])
+    rows = [row for name in ("stack", "short", "cut") for row in particle_rows(4, f"{name}.mrcs")]
+    path.write_text(star_text(rows))
+    problems = check_particles(path).problems
+    assert len(problems) == 2
+    assert any("truncated" in problem for problem in problems)
+
+
+def test_an_unreadable_star_file_is_reported_not_raised():
+    report = check_particles(Path("nowhere.star"))
+    assert not report.ok
+    assert "nowhere.star" in report.problems[0]
+
+
+def test_a_large_box_needs_the_memory_of_the_smaller_one_it_is_worked_on_in():
+    settings = InitialModelSettings(mask_diameter=150.0)
+    large = estimate_resources(1000, 512, settings, pixel_size=1.0)
+    small = estimate_resources(1000, 160, settings)
+    assert large.memory_bytes - small.memory_bytes == 3 * 4 * 512**3
+    assert estimate_resources(1000, 512, settings).memory_bytes > 2 * large.memory_bytes
+
+
+def test_prereading_costs_the_images():
+    few = estimate_resources(1000, 64, InitialModelSettings())
+    held = estimate_resources(1000, 64, InitialModelSettings(preread=True))
+    assert held.memory_bytes - few.memory_bytes == 1000 * 64 * 64 * 4
+    assert held.disk_bytes == few.disk_bytes

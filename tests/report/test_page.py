@@ -1,0 +1,216 @@
+"""The report page: what it shows, and that it needs nothing but itself."""
+
+import base64
+import io
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from fake_runs import make_report, make_volume
+from matplotlib.image import imread
+
+from napari_ini3d.geometry.healpix import pixel_directions
+from napari_ini3d.io.mrc.maps import write_map
+from napari_ini3d.report import run_figures as figures
+from napari_ini3d.report.page import choose_iterations, read_history, write_report
+from napari_ini3d.runs.folder import RunFolder, RunRecord
+from napari_ini3d.runs.summary import (
+    PICTURE_SIZE,
+    IterationSummary,
+    central_slices,
+    make_pictures,
+    projections,
+    shrink,
+)
+from napari_ini3d.settings import InitialModelSettings
+
+
+def make_run(path, reports, **record):
+    folder = RunFolder.create(path)
+    values = {
+        "version": "0.1.0",
+        "command": "ini3d run a&b.star",
+        "started": "2026-01-01T00:00:00+00:00",
+        "particles": "/data/a&b.star",
+        "particles_sha256": "0" * 64,
+        "n_particles": 2000,
+        "excluded": (1, 2, 3),
+        "settings": InitialModelSettings(mask_diameter=130.0, tau2_fudge=2.5),
+    }
+    folder.write_record(RunRecord(**(values | record)))
+    for report in reports:
+        folder.append_progress(IterationSummary.from_report(report).to_json())
+        folder.write_pictures(report.iteration, make_pictures(report))
+    return folder
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.links = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href") and v]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    reports = [make_report(i, 10, classes=2, message="starts agree" * (i == 3)) for i in (1, 3, 10)]
+    folder = make_run(tmp_path_factory.mktemp("report") / "run<1>", reports)
+    folder.mark("SUCCESS")
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_every_picture_is_inside_the_page_and_nothing_is_loaded(page):
+    links = Page(page).links
+    assert len(links) >= 8
+    for link in links:
+        assert link.startswith("data:image/png;base64,")
+        assert imread(io.BytesIO(base64.b64decode(link.partition(",")[2]))).size > 0
+    assert not re.search(r"https?://|<script|@import", page)
+
+
+def test_the_page_says_what_was_found(page):
+    text = " ".join(Page(page).words)
+    for words in ("15.0 Å", "1 997", "67% of the particles", "starts agree", "finished", "2.5"):
+        assert words in text
+
+
+def test_the_page_says_where_the_box_was_not_that_of_the_particles(page, tmp_path):
+    assert "worked on in" not in page
+    folder = make_run(tmp_path / "run", [make_report(1)], working_pixel_size=3.2)
+    assert "worked on in 32 pixels of 3.2 Å" in write_report(folder).read_text(encoding="utf-8")
+
+
+def test_names_of_files_cannot_break_the_page(page):
+    assert "run&lt;1&gt;" in page
+    assert "a&amp;b.star" in page
+    assert "run<1>" not in page
+
+
+def test_settings_that_were_changed_are_marked(page):
+    row = next(row for row in page.split("<tr>") if "tau2 fudge" in row)
+    assert "changed" in row
+    assert "changed" not in next(row for row in page.split("<tr>") if ">seed<" in row)
+
+
+def test_no_scratch_folder_is_not_called_an_automatic_one(page):
+    assert "none" in next(row for row in page.split("<tr>") if ">scratch<" in row)
+
+
+def test_a_run_without_an_iteration_has_a_page_too(tmp_path):
+    assert "No iteration was done" in write_report(make_run(tmp_path / "run", [])).read_text()
+
+
+def test_a_run_whose_numbers_are_not_finite_has_a_page_too(tmp_path):
+    nothing = make_report(
+        1,
+        10,
+        resolution=np.array([np.inf]),
+        map_change=np.array([np.nan]),
+        ssnr=np.zeros((1, 17)),
+        view_counts=np.zeros((1, 48)),
+        volumes=np.zeros((1, 32, 32, 32), np.float32),
+    )
+    assert "none yet" in write_report(make_run(tmp_path / "run", [nothing])).read_text()
+
+
+def test_a_run_that_was_stopped_is_not_called_finished(tmp_path):
+    folder = make_run(tmp_path / "run", [make_report(1, 10)])
+    folder.mark("ABORTED")
+    history = read_history(folder)
+    assert history is not None
+    assert history.verdict == "stopped before its end"
+
+
+def test_the_written_map_is_shown_where_there_is_one(tmp_path, monkeypatch):
+    shown = []
+    draw = figures.draw_views
+    monkeypatch.setattr(figures, "draw_views", lambda *v: shown.append(v) or draw(*v))
+    folder = make_run(tmp_path / "run", [make_report(4, 4)])
+    volume = make_volume(seed=9)
+    write_map(folder.class_map_path(4, 0), volume, 4.0)
+    write_report(folder)
+    np.testing.assert_array_equal(shown[0][0], central_slices(volume))
+    np.testing.assert_array_equal(shown[0][1], projections(volume))
+
+
+def test_a_summary_goes_through_json_unchanged_and_infinity_becomes_nan():
+    report = make_report(2, classes=2, resolution=np.array([np.inf, 12.345678]))
+    summary = IterationSummary.from_report(report)
+    again = IterationSummary.from_json(summary.to_json())
+    assert summary.to_json()["resolution"] == [None, 12.3457]
+    assert math.isnan(again.resolution[0])
+    assert again.best_resolution == 12.3457
+    assert again.seconds == {"expectation": 0.5, "maximisation": 0.25}
+    assert again.total_seconds == 0.75
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_and_projections_are_those_across_and_along_each_axis(axis):
+    volume = np.zeros((16, 16, 16), np.float32)
+    volume[3, 5, 8] = 1
+    volume[8, 8, 8] = 2
+    assert central_slices(volume)[axis].sum() == (3 if axis == 2 else 2)
+    expected = np.zeros((16, 16))
+    expected[tuple(p for i, p in enumerate((3, 5, 8)) if i != axis)] += 1
+    expected[8, 8] += 2
+    np.testing.assert_array_equal(projections(volume)[axis], expected)
+
+
+def test_shrinking_keeps_the_mean_and_the_place_of_a_blob():
+    n, m = 128, 64
+    y, x = np.mgrid[:n, :n] - n // 2
+    blob = np.exp(-((x - 20) ** 2 + (y + 10) ** 2) / 72)
+    small = shrink(blob, m)
+    y, x = np.mgrid[:m, :m] - m // 2
+    np.testing.assert_allclose(small, np.exp(-((x - 10) ** 2 + (y + 5) ** 2) / 18), atol=1e-6)
+    assert small.mean() == pytest.approx(blob.mean())
+
+
+def test_an_image_that_is_small_already_is_not_touched():
+    image = np.random.default_rng(0).normal(size=(PICTURE_SIZE, PICTURE_SIZE))
+    assert shrink(image, PICTURE_SIZE) is image
+
+
+@pytest.mark.parametrize("n", [1, 5, 8, 9, 200])
+def test_the_strip_shows_the_first_and_the_last_iteration(n):
+    iterations = list(range(3, 3 + n))
+    chosen = choose_iterations(iterations)
+    assert chosen[0] == 3
+    assert chosen[-1] == 2 + n
+    assert len(chosen) == min(n, 8)
+    assert chosen == sorted(set(chosen))
+
+
+@pytest.mark.parametrize("pixel", [15, 83, 100, 180])
+def test_a_direction_is_drawn_where_it_is_on_the_sphere(pixel):
+    """Longitude runs from -180° at the left to 180°, latitude from the south up."""
+    x, y, z = pixel_directions(4)[pixel]
+    counts = np.zeros(192)
+    counts[pixel] = 1
+    (mesh, *_) = figures.draw_directions(counts).axes[0].collections
+    values = np.asarray(mesh.get_array())
+    rows, columns = np.nonzero(values == values.max())
+    assert rows.mean() / values.shape[0] == pytest.approx(0.5 + np.arcsin(z) / np.pi, abs=0.04)
+    longitude = 0.5 + np.arctan2(y, x) / (2 * np.pi)
+    assert columns.mean() / values.shape[1] == pytest.approx(longitude, abs=0.04)
+    assert values.max() == pytest.approx(len(counts))
+
+
+def test_classes_have_colours_of_their_own():
+    assert len({figures.colour_of(k) for k in range(50)}) == 50
+
+
+def test_few_views_are_pooled_and_many_are_drawn_as_they_are():
+    few, many = np.zeros(768), np.full(768, 20.0)
+    few[:4] = 1, 2, 3, 4  # the children of the first pixel of the next coarser grid
+    assert figures._pool_directions(few).tolist() == [10.0] + [0.0] * 191
+    assert figures._pool_directions(many) is many

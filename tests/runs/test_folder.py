@@ -1,0 +1,237 @@
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.runs import folder as folder_module
+from napari_ini3d.runs.folder import RunFolder, RunRecord
+from napari_ini3d.settings import InitialModelSettings
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path / "run")
+
+
+def make_record(**changes):
+    values = {
+        "version": "0.1.0",
+        "command": "ini3d run particles.star --output run",
+        "started": "2026-01-01T00:00:00+00:00",
+        "particles": "/data/particles.star",
+        "particles_sha256": "00",
+        "n_particles": 10,
+        "excluded": (3, 7),
+        "mask_estimated": True,
+        "settings": InitialModelSettings(mask_diameter=130.0, angular_step=7.5, scratch="/tmp"),
+    }
+    return RunRecord(**(values | changes))
+
+
+def names(folder):
+    return sorted(p.name for p in folder.path.iterdir())
+
+
+def test_the_record_of_a_run_is_read_as_it_was_written(folder):
+    folder.write_record(make_record())
+    assert folder.read_record() == make_record()
+
+
+def test_a_new_folder_is_made_with_its_parents(tmp_path):
+    assert RunFolder.create(tmp_path / "a" / "b").path.is_dir()
+
+
+def test_a_folder_with_other_files_is_taken(tmp_path):
+    (tmp_path / "particles.star").touch()
+    assert RunFolder.create(tmp_path).path == tmp_path
+
+
+@pytest.mark.parametrize("name", ["settings.json", "run_it010_class001.mrc", "initial_model.mrc"])
+def test_a_folder_that_holds_a_run_is_refused_and_the_ways_on_are_named(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(RunFolderError, match=r"already holds a run.*ini3d resume.*another folder"):
+        RunFolder.create(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_as_output_is_refused(tmp_path):
+    path = tmp_path / "out"
+    path.touch()
+    with pytest.raises(RunFolderError, match="is a file; give a folder"):
+        RunFolder.create(path)
+
+
+def test_a_file_on_the_way_to_the_output_is_refused(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(RunFolderError, match=r"no permission|part of the path is a file"):
+        RunFolder.create(tmp_path / "out" / "run")
+
+
+def test_an_output_without_permission_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(RunFolderError, match=f"no permission to write in {tmp_path}"):
+        RunFolder.create(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_little_space_is_said_with_both_figures_before_the_folder_is_made(tmp_path):
+    output = tmp_path / "deep" / "run"
+    with pytest.raises(RunFolderError, match=r"\d MB free; an iteration needs about 10{12}\.0 MB"):
+        RunFolder.check_space(output, 10**18)
+    assert not (tmp_path / "deep").exists()
+
+
+def test_the_command_to_resume_can_be_pasted_whatever_the_folder_is_called():
+    assert folder_module.resume_command(Path("a b")) == "ini3d resume 'a b'"
+
+
+def test_a_full_disk_keeps_the_old_checkpoint_and_is_explained(folder, monkeypatch):
+    folder.write_checkpoint({"x": np.arange(3)}, 1, keep=False)
+
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folder_module.np, "savez", fail)
+    with pytest.raises(RunFolderError, match="no space"):
+        folder.write_checkpoint({"x": np.arange(4)}, 2, keep=False)
+    assert folder.read_checkpoint()[0] == 1
+    assert names(folder) == ["checkpoint.npz", "pictures"]
+
+
+def test_opening_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(RunFolderError, match=r"has no settings\.json"):
+        RunFolder.open(tmp_path)
+    with pytest.raises(RunFolderError, match="is not a folder"):
+        RunFolder.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"settings": {"no_such_setting": 1}, "excluded": []}']
+)
+def test_settings_that_cannot_be_read_are_refused(folder, text):
+    folder.settings_path.write_text(text)
+    with pytest.raises(RunFolderError, match=r"settings\.json cannot be used"):
+        folder.read_record()
+
+
+def test_files_are_named_as_relion_names_them(folder):
+    assert folder.class_map_path(10, 0).name == "run_it010_class001.mrc"
+    assert folder.iteration_path(10, "data.star").name == "run_it010_data.star"
+    assert folder.class_map_path(1000, 11).name == "run_it1000_class012.mrc"
+
+
+def test_there_is_one_marker_at_a_time(folder):
+    assert folder.outcome() is None
+    folder.mark("ABORTED")
+    folder.mark("SUCCESS")
+    assert folder.outcome() == "SUCCESS"
+    assert names(folder) == ["RELION_JOB_EXIT_SUCCESS", "pictures"]
+    folder.clear_marks()
+    assert folder.outcome() is None
+
+
+def test_a_checkpoint_is_read_bit_for_bit(folder):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "a/moment": (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))).astype(np.complex64),
+        "nan": np.array([np.nan, -0.0, np.inf]),
+        "text": np.array("search"),
+        "empty": np.zeros((0, 3), np.int32),
+    }
+    folder.write_checkpoint(arrays, 7, keep=False)
+    iteration, found = folder.read_checkpoint()
+    assert iteration == 7
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert found[name].tobytes() == array.tobytes()
+
+
+def test_kept_checkpoints_stay_when_later_ones_are_written(folder):
+    for iteration in (1, 2, 3):
+        folder.write_checkpoint({"x": np.array(iteration)}, iteration, keep=iteration == 2)
+    assert folder.written_iterations() == [2]
+    assert folder.read_checkpoint(2)[1]["x"] == 2
+    assert folder.read_checkpoint()[1]["x"] == 3
+
+
+def test_without_hard_links_a_kept_checkpoint_is_a_copy(folder, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder.write_checkpoint({"x": np.array(5)}, 5, keep=True)
+    assert folder.read_checkpoint(5)[1]["x"] == 5
+
+
+def test_an_iteration_that_was_not_written_is_refused_and_the_written_ones_are_listed(folder):
+    for iteration in (10, 20):
+        folder.write_checkpoint({"x": np.array(0)}, iteration, keep=True)
+    with pytest.raises(RunFolderError, match=r"no state of iteration 15; choose one of: 10, 20"):
+        folder.read_checkpoint(15)
+
+
+def test_a_run_without_a_checkpoint_cannot_be_resumed(folder):
+    with pytest.raises(RunFolderError, match="ended before its first iteration"):
+        folder.read_checkpoint()
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_checkpoint_that_is_cut_off_is_refused(folder, size):
+    folder.write_checkpoint({"x": np.arange(1000)}, 10, keep=True)
+    folder.checkpoint_path.unlink()
+    folder.checkpoint_path.write_bytes(folder.iteration_path(10, "state.npz").read_bytes()[:size])
+    with pytest.raises(RunFolderError, match=r"cannot be read .*--from-iteration.*: 10"):
+        folder.read_checkpoint()
+
+
+def test_progress_is_read_as_it_was_appended(folder):
+    lines = [{"iteration": i, "resolution": [40.0, None]} for i in (1, 2)]
+    for line in lines:
+        folder.append_progress(line)
+    assert folder.read_progress() == lines
+
+
+def test_a_line_that_was_cut_off_by_a_crash_is_left_out(folder):
+    folder.append_progress({"iteration": 1})
+    with folder.progress_path.open("a") as file:
+        file.write('{"iteration": 2, "resol')
+    assert folder.read_progress() == [{"iteration": 1}]
+
+
+def test_what_came_after_the_iteration_resumed_from_is_forgotten(folder):
+    for iteration in (1, 2, 3):
+        folder.append_progress({"iteration": iteration})
+        folder.write_pictures(iteration, {"slices": np.zeros(3)})
+    folder.forget_after(2)
+    folder.append_progress({"iteration": 3, "again": True})
+    assert [line["iteration"] for line in folder.read_progress()] == [1, 2, 3]
+    assert folder.read_progress()[-1]["again"]
+    assert folder.read_pictures(2) is not None
+    assert folder.read_pictures(3) is None
+
+
+def test_numbers_that_json_does_not_know_are_refused(folder):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        folder.append_progress({"resolution": float("nan")})
+
+
+def test_settings_are_json_that_people_can_read(folder):
+    folder.write_record(make_record())
+    data = json.loads(folder.settings_path.read_text())
+    assert data["settings"]["mask_diameter"] == 130.0
+    assert data["command"].startswith("ini3d run")
+
+
+def test_a_run_that_failed_before_its_first_iteration_does_not_block_the_folder(folder):
+    folder.write_record(make_record())
+    with pytest.raises(RunFolderError, match="already holds a run"):
+        RunFolder.create(folder.path)  # it may be going on
+    folder.append_progress({"iteration": 1})
+    folder.mark("FAILURE")
+    again = RunFolder.create(folder.path)
+    assert (again.outcome(), again.read_progress()) == (None, [])

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from fake_runs import make_volume
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io.mrc.maps import write_map
+from napari_ini3d.runs import history
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.history import (
+    forget_history_after,
+    history_iterations,
+    read_history,
+    write_history,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path)
+
+
+def test_a_map_comes_back_to_half_precision(folder):
+    volumes = np.stack([make_volume(seed=k) * 1e6 for k in range(2)])  # beyond float16
+    write_history(folder, 7, volumes, 3.0)
+    for k in range(2):
+        volume, voxel = read_history(folder, 7, k)
+        np.testing.assert_allclose(volume, volumes[k], atol=1e-3 * volumes.max())
+        assert voxel == 3.0
+
+
+def test_a_map_of_zeros_is_kept(folder):
+    write_history(folder, 1, np.zeros((1, 16, 16, 16), np.float32), 3.0)
+    assert not read_history(folder, 1, 0)[0].any()
+
+
+def test_large_maps_are_shrunk_and_keep_their_width(folder, monkeypatch):
+    monkeypatch.setattr(history, "HISTORY_SIZE", 24)
+    write_history(folder, 2, make_volume()[None], 3.0)
+    volume, voxel = read_history(folder, 2, 0)
+    assert volume.shape == (24, 24, 24)
+    assert voxel * 24 == pytest.approx(32 * 3.0)
+
+
+def test_written_maps_stand_in_where_nothing_was_kept(folder):
+    write_history(folder, 3, make_volume()[None], 3.0)
+    write_map(folder.class_map_path(10, 0), make_volume(seed=4), 3.0)
+    write_map(folder.class_map_path(12, 1), make_volume(seed=5), 3.0)
+    assert history_iterations(folder, 0) == [3, 10]
+    assert history_iterations(folder, 1) == [3, 12]
+    np.testing.assert_array_equal(read_history(folder, 10, 0)[0], make_volume(seed=4))
+
+
+def test_later_iterations_are_forgotten(folder):
+    for iteration in (1, 2, 3):
+        write_history(folder, iteration, make_volume()[None], 3.0)
+    forget_history_after(folder, 1)
+    assert history_iterations(folder) == [1]
+
+
+def test_what_is_missing_or_broken_is_said(folder):
+    with pytest.raises(RunFolderError, match="no map of class 2 at iteration 9"):
+        read_history(folder, 9, 1)
+    write_history(folder, 9, np.stack([make_volume(), make_volume()]), 3.0)
+    with pytest.raises(RunFolderError, match=r"it009\.npz cannot be read"):
+        read_history(folder, 9, 2)
+    (folder.path / "history" / "it009.npz").write_bytes(b"cut")
+    with pytest.raises(RunFolderError, match=r"it009\.npz cannot be read"):
+        read_history(folder, 9, 0)
+
+
+def test_the_one_map_of_classes_that_have_not_parted_yet_is_that_of_each(folder):
+    write_history(folder, 1, make_volume()[None], 3.0)
+    write_history(folder, 2, np.stack([make_volume(), make_volume(2.0)]), 3.0)
+    first, second = (read_history(folder, 1, k)[0] for k in (0, 1))
+    np.testing.assert_array_equal(first, second)
+    parted = [read_history(folder, 2, k)[0] for k in (0, 1)]
+    assert not np.array_equal(*parted)
+    assert history_iterations(folder, 1) == [1, 2]

@@ -1,0 +1,36 @@
+import logging
+import threading
+
+from napari_ini3d.runs.log_file import log_to_file
+
+
+def test_runs_in_two_threads_keep_their_logs_apart(tmp_path):
+    logger = logging.getLogger("napari_ini3d.engine")
+    both_open = threading.Barrier(2, timeout=10)
+
+    def run(name):
+        with log_to_file(tmp_path / name):
+            both_open.wait()
+            logger.info("in %s", name)
+            both_open.wait()
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in ("one", "two"):
+        assert [line.split()[-1] for line in (tmp_path / name).read_text().splitlines()] == [name]
+
+
+def test_the_log_holds_what_the_package_says_and_only_while_it_is_open(tmp_path):
+    logger = logging.getLogger("napari_ini3d.engine")
+    path = tmp_path / "log.txt"
+    with log_to_file(path):
+        logger.info("inside")
+        logging.getLogger("other").warning("stranger")
+    logger.warning("after")
+    with log_to_file(path):
+        logger.info("again")
+    lines = path.read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["inside", "again"]

@@ -1,0 +1,239 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_ini3d.errors import MapError, SettingsError, SymmetryError
+from napari_ini3d.fourier.fsc import compute_fsc
+from napari_ini3d.fourier.masks import soft_mask
+from napari_ini3d.fourier.resample import rotate_map
+from napari_ini3d.geometry.point_groups import Axis, symmetry_axes, symmetry_operators
+from napari_ini3d.simulation import make_phantom
+from napari_ini3d.symmetry.validate import (
+    correlate_locally,
+    expected_of_mean,
+    half_turns,
+    validate_symmetry,
+)
+
+N, VOXEL_SIZE, RESOLUTION = 48, 4.0, 10.0
+SMALL = np.random.default_rng(0).standard_normal((16, 16, 16))
+
+
+def make_map(group: str, *, noise: float = 0.0, seed: int = 1, heavier: float = 0.0) -> np.ndarray:
+    """Return a phantom on its axes; one subunit may weigh more than the others."""
+    phantom = make_phantom(group, seed=seed, diameter=110, domains=3, domain_radius=(9.0, 18.0))
+    weights = phantom.weights.copy()
+    weights[: len(weights) // len(symmetry_operators(group))] *= 1 + heavier
+    density = replace(phantom, weights=weights).density(N, VOXEL_SIZE, RESOLUTION)
+    rng = np.random.default_rng(seed)
+    return density + noise * density.std() * rng.standard_normal(density.shape)
+
+
+def judge(volume: np.ndarray, group: str, **options):
+    return validate_symmetry(volume, group, voxel_size=VOXEL_SIZE, **options)
+
+
+@pytest.mark.parametrize("group", ["C3", "D2", "O"])
+def test_a_perfectly_symmetric_map_holds_to_its_own_resolution(group):
+    judged = judge(make_map(group), group)
+    assert judged.holds
+    assert judged.limited_by_noise
+    assert judged.resolution < 1.1 * RESOLUTION
+    assert judged.agreement > 0.99
+    assert judged.correlation > 0.9999
+    assert np.abs(judged.difference).max() < 0.01 * judged.imposed.max()
+    assert judged.verdict == f"{group} holds to {judged.resolution:.1f} Å"
+
+
+@pytest.mark.parametrize("group", ["C4", "D2", "D7"])
+@pytest.mark.parametrize("noise", [0.7, 2.0])
+def test_what_noise_explains_is_not_held_against_the_symmetry(group, noise):
+    judged = judge(make_map(group, noise=noise), group)
+    assert judged.holds
+    assert judged.limited_by_noise
+    trusted = slice(3, int(N * VOXEL_SIZE / RESOLUTION))
+    apart = judged.copies_fsc[trusted] - judged.expected_fsc[trusted]
+    assert np.abs(apart).max() < 0.15
+    assert judged.copies_fsc[trusted].min() < 0.9
+
+
+def test_half_maps_tell_the_noise_too():
+    truth = make_map("D2")
+    rng = np.random.default_rng(0)
+    halves = tuple(truth + 2 * truth.std() * rng.standard_normal(truth.shape) for _ in range(2))
+    judged = judge((halves[0] + halves[1]) / 2, "D2", half_maps=halves)
+    assert judged.holds
+    assert np.abs(judged.copies_fsc - judged.expected_fsc)[3:18].max() < 0.15
+
+
+@pytest.mark.parametrize("group", ["C4", "D2"])
+def test_subunits_that_differ_are_told_from_true_symmetry(group):
+    judged = judge(make_map(group, noise=0.3, heavier=1.5), group)
+    assert not judged.holds
+    assert 0.7 < judged.agreement < 0.9
+    assert judged.verdict.startswith(f"close to {group} (pseudo-symmetry)")
+    assert "Å on the copies differ more than noise" in judged.verdict
+    assert 30 < judged.resolution < judged.diameter
+
+
+def test_subunits_that_differ_in_detail_agree_up_to_a_resolution():
+    volume = make_map("D2")
+    other = make_map("D2", seed=5)[::-1]  # asymmetric detail, finer than 20 Å only
+    k = np.fft.fftfreq(N, VOXEL_SIZE)
+    length = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2)
+    detail = np.fft.ifftn(np.fft.fftn(np.roll(other, 4, axis=2)) * (length > 1 / 20)).real
+    judged = judge(volume + 0.6 * volume.std() / detail.std() * detail, "D2", diameter=130)
+    assert not judged.limited_by_noise
+    assert 18 < judged.resolution < 25
+
+
+def test_a_domain_more_in_one_subunit_is_told_from_true_symmetry():
+    line = (np.arange(N) - N // 2) * VOXEL_SIZE
+    x, y, z = (np.exp(-((line - c) ** 2) / 2 / 8.0**2) for c in (30.0, 25.0, 10.0))
+    domain = z[:, None, None] * y[:, None] * x
+    volume = make_map("C4", noise=0.2)
+    judged = judge(volume + 1.5 * volume.max() * domain, "C4")
+    assert not judged.holds
+    assert judged.verdict.startswith("close to C4")
+    assert judged.agreement > 0.9  # the domain is smooth: in detail the subunits are alike
+    peak = np.unravel_index(judged.difference.argmax(), judged.difference.shape)
+    assert np.abs((np.array(peak[::-1]) - N // 2) * VOXEL_SIZE - (30, 25, 10)).max() < 8
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_map_without_symmetry_does_not_hold(seed):
+    judged = judge(make_map("C1", noise=0.3, seed=seed), "D2")
+    assert not judged.holds
+    assert judged.agreement < 0.5
+    assert judged.verdict.startswith("D2 does not hold")
+
+
+def test_a_group_whose_subgroup_alone_holds_does_not_hold():
+    judged = judge(make_map("C2", noise=0.3), "D2")
+    scores = {axis.direction: axis.score for axis in judged.axes}
+    assert not judged.holds
+    assert scores.pop((0.0, 0.0, 1.0)) > 0.9
+    assert max(scores.values()) < 0.5
+    assert not judge(make_map("C2", noise=0.3), "C4").holds  # half its turns fit
+
+
+def test_axes_come_with_the_correlation_of_the_turned_map():
+    volume = make_map("C2", noise=0.5)
+    judged = judge(volume, "C2", diameter=130)
+    mask = soft_mask(N, 130 / VOXEL_SIZE / 2, 3.0, 3)
+    curve = compute_fsc(volume * mask, rotate_map(volume, symmetry_operators("C2")[1]) * mask)
+    assert [axis.order for axis in judged.axes] == [2]
+    assert curve[2:20].min() - 0.01 < judged.axes[0].score < curve[2:20].max()
+    assert np.allclose(judged.copies_fsc, curve, atol=1e-4)  # one other copy
+
+
+def test_copies_are_the_mean_of_the_others_alone():
+    volume = make_map("C1", noise=0.3)
+    judged = judge(volume, "C4", diameter=130)
+    mask = soft_mask(N, 130 / VOXEL_SIZE / 2, 3.0, 3)
+    others = np.mean([rotate_map(volume, turn) for turn in symmetry_operators("C4")[1:]], axis=0)
+    assert np.allclose(judged.copies_fsc, compute_fsc(volume * mask, others * mask), atol=1e-4)
+    assert np.allclose(judged.fsc, compute_fsc(volume * mask, judged.imposed * mask))
+    assert np.allclose(judged.difference, volume - judged.imposed, atol=1e-6)
+
+
+def test_noise_in_the_map_itself_makes_the_imposed_map_look_better_than_the_copies():
+    judged = judge(make_map("D2", noise=2.0), "D2")
+    assert judged.fsc[20:].mean() > 0.35
+    assert abs(judged.copies_fsc[20:].mean()) < 0.1
+
+
+@pytest.mark.parametrize("order", [2, 5])
+def test_expected_fsc_is_that_of_a_signal_in_noise(order):
+    rng = np.random.default_rng(0)
+    signal, noise = rng.standard_normal(200_000), rng.standard_normal((order, 200_000))
+    copies = np.sqrt(0.3) * signal + np.sqrt(0.7) * noise
+    measured = np.corrcoef(copies[0], copies[1:].mean(axis=0))[0, 1]
+    assert expected_of_mean(np.array([0.3]), order)[0] == pytest.approx(measured, abs=0.01)
+    assert expected_of_mean(np.array([0.0, 1.0]), order).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("group", ["C5", "D4", "I"])
+def test_half_turns_and_their_inverses_are_all_operators(group):
+    turns = [turn for axis in symmetry_axes(group) for turn in half_turns(axis)]
+    both = np.array([*turns, *(turn.T for turn in turns)])
+    operators = symmetry_operators(group)[1:]
+    apart = np.abs(both[:, None] - operators).max(axis=(2, 3))
+    assert apart.min(axis=0).max() < 1e-9
+    assert apart.min(axis=1).max() < 1e-9
+    assert len(half_turns(Axis(4, (0.0, 0.0, 1.0)))) == 2
+
+
+def test_local_correlation_tells_where_maps_differ():
+    rng = np.random.default_rng(0)
+    first = rng.standard_normal((32, 32, 32))
+    second = first.copy()
+    second[:, :, 16:] = rng.standard_normal((32, 32, 16))
+    found = correlate_locally(first, second, 2.0)
+    assert found[:, :, 8].min() > 0.999
+    assert np.abs(found[:, :, 24]).mean() < 0.2
+
+
+def test_local_correlation_is_that_within_the_window():
+    rng = np.random.default_rng(1)
+    first = rng.standard_normal((24, 24, 24))
+    second = first + rng.standard_normal((24, 24, 24))
+    line = np.arange(24) - 12
+    window = np.exp(-(line**2) / 2 / 3.0**2) * (np.abs(line) <= 9)
+    weight = window[:, None, None] * window[:, None] * window
+    weight /= weight.sum()
+    a, b = (x - (weight * x).sum() for x in (first, second))
+    expected = (weight * a * b).sum() / np.sqrt((weight * a**2).sum() * (weight * b**2).sum())
+    assert correlate_locally(first, second, 4.0)[12, 12, 12] == pytest.approx(expected, abs=1e-6)
+
+
+def test_flat_parts_have_no_local_correlation():
+    volume = np.zeros((32, 32, 32))
+    volume[14:18, 14:18, 14:18] = np.random.default_rng(0).standard_normal((4, 4, 4))
+    found = correlate_locally(volume, volume, 3.0)
+    assert found[16, 16, 16] == pytest.approx(1)
+    assert found[2, 2, 2] == 0
+
+
+def test_local_correlation_ends_with_the_sphere():
+    judged = judge(make_map("D2", noise=0.5), "D2", diameter=120)
+    radius = np.sqrt(((np.indices((N, N, N)) - N // 2) ** 2).sum(axis=0))
+    assert (judged.local_correlation[radius > 19] == 0).all()
+    assert np.median(judged.local_correlation[radius < 12]) > 0.8
+
+
+def test_every_map_has_no_symmetry_at_least():
+    judged = judge(make_map("C1"), "C1")
+    assert judged.holds
+    assert judged.axes == ()
+    assert np.allclose(judged.difference, 0)
+
+
+def test_frequencies_belong_to_the_shells():
+    judged = judge(make_map("C2"), "C2")
+    assert judged.frequency[-1] == pytest.approx(1 / (2 * VOXEL_SIZE))
+    assert len(judged.frequency) == len(judged.fsc) == N // 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"voxel_size": 0.0}, SettingsError, "voxel size is 0"),
+        ({"voxel_size": np.nan}, SettingsError, "voxel size is nan"),
+        ({"diameter": -1.0}, SettingsError, "diameter is -1"),
+        ({"diameter": np.nan}, SettingsError, "diameter is nan"),
+        ({"diameter": 1000.0}, SettingsError, "between 0 and the box"),
+        ({"half_maps": (np.ones((N, N, N)), np.ones((N, N, N)))}, MapError, "constant"),
+        ({"half_maps": (SMALL, SMALL)}, MapError, "half maps have the shape"),
+        ({"group": "D2h"}, SymmetryError, "mirror"),
+        ({"volume": np.zeros((N, N, N))}, MapError, "every voxel is 0"),
+        ({"volume": np.zeros((N, N, 4))}, MapError, "expected a cube"),
+        ({"volume": np.zeros((17, 17, 17))}, MapError, "odd box"),
+        ({"volume": np.full((16, 16, 16), np.inf)}, MapError, "NaN or infinite"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(options, error, message):
+    given = {"volume": make_map("C2"), "group": "C2", "voxel_size": VOXEL_SIZE, **options}
+    with pytest.raises(error, match=message):
+        validate_symmetry(given.pop("volume"), given.pop("group"), **given)
