@@ -5,7 +5,7 @@ usage: e_step.py OUTPUT.json FOLDER MASK_DIAMETER [--iteration 59]
 Runs on the particles in FOLDER up to an iteration of the refinement, then takes some tiles apart in
 one thread: the time of each stage, the floating-point operations of the matrix products, and
 beside it a large product of the same precision, timed in the same process. "Products" are all
-matrix products of the coarse_module, "coarse products" those that compare with the coarse grid.
+matrix products of the expectation, "coarse products" those that compare with the coarse grid.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,25 +26,28 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d.engine import (
-    Frame,
-    Workshop,
+    ReferenceSet,
+    RunContext,
+    TileExecutor,
     draw_subset,
     plan_iteration,
+    prepare_references,
     reconstruct,
+    resolve_settings,
     split_into_tiles,
 )
-from napari_ini3d.engine.expectation import coarse as coarse_module, fine as fine_module
+from napari_ini3d.engine.expectation import fine, step, tile
 from napari_ini3d.io import StackReader, read_particles
 from napari_ini3d.kernels import Backend, choose_backend
 from napari_ini3d.settings import InitialModelSettings
 
 TILES, REPEATS = 12, 5
 STAGES = [
-    (coarse_module, "_coarse_posterior"),
-    (fine_module, "_significant_pairs"),
-    (fine_module, "_fine_scores"),
-    (fine_module, "_best_poses"),
-    (fine_module, "_backproject_rows"),
+    (tile, "coarse_posterior"),
+    (fine, "_significant_rows"),
+    (fine, "_fine_scores"),
+    (fine, "_best_poses"),
+    (fine, "_backproject_rows"),
 ]
 
 
@@ -89,10 +93,10 @@ def count_products(backend: Backend, count: Counter[str]) -> Backend:
     return replace(backend, kernels=kernels)
 
 
-def coarse_operations(frame: Frame, n_images: int) -> float:
+def coarse_operations(references: ReferenceSet, n_images: int) -> float:
     """Floating-point operations of the products of the coarse pass."""
-    components, rows = frame.n_coarse, len(frame.slices)
-    return 2.0 * n_images * rows * (2 * components * len(frame.shifts) + components)
+    components, rows = references.n_coarse, len(references.slices)
+    return 2.0 * n_images * rows * (2 * components * len(references.shifts) + components)
 
 
 def main() -> None:
@@ -111,19 +115,21 @@ def main() -> None:
     state = report.state
     products: Counter[str] = Counter()
     backend = count_products(choose_backend("cpu"), products)
-    workshop = Workshop(source, particles, settings, backend)
-    plan = plan_iteration(state.standing, settings, workshop.geometry)
+    executor = TileExecutor(backend, 1)
+    resolved = resolve_settings(settings, pixel_size=source.pixel_size)
+    run = RunContext.of(source, particles, resolved, executor)
+    plan = plan_iteration(state.schedule_input, resolved, run.geometry)
     seconds: dict[str, float] = {}
     for module, name in STAGES:
         measure(module, name, seconds)
     with threadpool_limits(1, "blas"):
         rate = product_rate()
-        ((frame,),) = workshop._frames(state, plan)
-        work = workshop._tile_work(state, plan, [frame])
+        prepared = prepare_references(run, state, plan)
+        ((references,),) = prepared
+        work = partial(tile.expect_tile, step.tile_input(run, state, plan, [references]))
         subset = draw_subset(len(particles), 0, plan.subset_size, settings.seed)
-        tiles = split_into_tiles(subset, particles.optics_index, workshop._tile_size([frame]))[
-            :TILES
-        ]
+        size = step._tile_size(run, prepared, len(subset))
+        tiles = split_into_tiles(subset, particles.optics_index, size)[:TILES]
         batches = list(source.batches(tiles))
         work(batches[0])  # what is compiled at first use is not in the time
         whole = np.inf
@@ -133,11 +139,11 @@ def main() -> None:
             took = timed(lambda: [work(batch) for batch in batches])
             if took < whole:
                 whole, best, spent = took, products.copy(), seconds.copy()
-        n_images = sum(len(tile) for tile in tiles)
+        n_images = sum(map(len, tiles))
         rate = max(rate, product_rate())
-    workshop.close()
-    operations = coarse_operations(frame, n_images)
-    coarse = spent["_coarse_posterior"]
+    executor.close()
+    operations = coarse_operations(references, n_images)
+    coarse = spent["coarse_posterior"]
     result = {
         "command": " ".join(["e_step.py", *sys.argv[1:]]),
         "best_of": REPEATS,

@@ -33,7 +33,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine import IterationReport, Workshop
+from napari_ini3d.engine import IterationReport, reconstruct
 from napari_ini3d.io import StackReader, read_map, read_particles
 from napari_ini3d.jobs import start_run
 from napari_ini3d.kernels import Backend, choose_backend, list_gpus
@@ -173,11 +173,8 @@ def run_in_memory(
     """Return the seconds of each stage, and the last report, of a run without files."""
     particles, _ = read_particles(folder / "particles.star")
     seconds: Counter[str] = Counter()
-    with closing(Workshop(StackReader(particles), particles, settings, backend)) as workshop:
-        state = workshop.initial_state()
-        while not state.finished:
-            report = workshop.iterate(state)
-            state = report.state
+    with closing(StackReader(particles)) as source:
+        for report in reconstruct(source, particles, settings, backend=backend):
             seconds.update(report.seconds)
     return seconds, report
 

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine import IterationReport, Workshop
+from napari_ini3d.engine import IterationReport, reconstruct
 from napari_ini3d.io import StackReader, read_map, read_particles
 from napari_ini3d.kernels import Backend, choose_backend, scaled_product
 from napari_ini3d.settings import InitialModelSettings
@@ -76,11 +76,8 @@ def run(folder: Path, settings: InitialModelSettings, precision: str) -> Iterati
     particles, _ = read_particles(folder / "particles.star")
     cpu = choose_backend("cpu")
     backend = replace(cpu, kernels=RoundedKernels(cpu, PRODUCTS[precision]))
-    with closing(Workshop(StackReader(particles), particles, settings, backend)) as workshop:
-        state = workshop.initial_state()
-        while not state.finished:
-            report = workshop.iterate(state)
-            state = report.state
+    with closing(StackReader(particles)) as source:
+        *_, report = reconstruct(source, particles, settings, backend=backend)
     return report
 
 

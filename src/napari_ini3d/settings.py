@@ -109,9 +109,10 @@ class InitialModelSettings:
         relion="--iter",
     )
     tau2_fudge: float = _setting(
-        4.0,
+        1.0,
         "Optimisation",
-        "Regularisation parameter T: larger trusts the data more against the prior.",
+        "Regularisation parameter T, a factor of the SSNR: 1 takes the SSNR that the half-sets "
+        "show, a larger value trusts the data more against the prior.",
         minimum=0.1,
         maximum=100.0,
         relion="--tau2_fudge",

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from napari_ini3d.cli import bench, benchmark
 from napari_ini3d.cli.app import app
 from napari_ini3d.cli.benchmark import BenchSet, coarse_operations, run_benchmark
-from napari_ini3d.engine.schedule import ImageGeometry, ScheduleInput, plan_iteration
+from napari_ini3d.engine.resolved_settings import resolve_settings
+from napari_ini3d.engine.schedule import ImageGeometry, Phase, ScheduleInput, plan_iteration
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.geometry.sampling import rotation_grid, shift_grid
 from napari_ini3d.jobs import run as run_module
@@ -22,10 +23,14 @@ SMALL = BenchSet("quick", SimulationSettings(number=20, box_size=32, pixel_size=
 STAGES = {"total": 0.5, "slices": 0.1, "expectation": 0.375, "expectation/fine": 0.25}
 
 
-class StandingState(FakeState):
+def schedule_input(phase: Phase, supported_radius: int, visited: float) -> ScheduleInput:
+    return ScheduleInput(phase=phase, step=0, supported_radius=supported_radius, visited=visited)
+
+
+class ScheduledState(FakeState):
     """A state that says where it stands, as the engine's does."""
 
-    standing = ScheduleInput("search", 0, 3, 1.0)
+    schedule_input = schedule_input("search", 3, 1.0)
 
 
 def reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
@@ -39,14 +44,14 @@ def reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
             subset_size=10,
             seconds=STAGES,
             converged=iteration == 3,
-            state=StandingState(iteration, volume, finished=iteration == 3),
+            state=ScheduledState(iteration, volume, finished=iteration == 3),
         )
 
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", reconstruct)
-    monkeypatch.setattr(run_module, "EngineState", StandingState)
+    monkeypatch.setattr(run_module, "EngineState", ScheduledState)
     monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
     monkeypatch.setattr(benchmark, "_PROBE_SIZES", (64,))
     monkeypatch.setattr(bench, "QUICK", SMALL)
@@ -58,7 +63,7 @@ def engine(monkeypatch):
 def small_result():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "reconstruct", reconstruct)
-        patch.setattr(run_module, "EngineState", StandingState)
+        patch.setattr(run_module, "EngineState", ScheduledState)
         patch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
         patch.setattr(benchmark, "_PROBE_SIZES", (64,))
         return run_benchmark(SMALL, device="cpu", threads=1)
@@ -91,8 +96,9 @@ def test_images_and_iterations_are_counted(small_result):
 def test_the_share_is_the_work_over_what_the_products_could_do(small_result):
     settings = InitialModelSettings(mask_diameter=138, iterations=3)
     geometry = ImageGeometry(32, 5.0, 138.0, 20)
-    first = plan_iteration(ScheduleInput("starts", 0, 0, 0.0), settings, geometry)
-    later = plan_iteration(StandingState.standing, settings, geometry)
+    resolved = resolve_settings(settings, pixel_size=geometry.pixel_size)
+    first = plan_iteration(schedule_input("starts", 0, 0.0), resolved, geometry)
+    later = plan_iteration(ScheduledState.schedule_input, resolved, geometry)
     work = 10 * (
         coarse_operations(first, settings.starts, geometry)
         + 2 * coarse_operations(later, 1, geometry)
@@ -105,8 +111,9 @@ def test_the_share_is_the_work_over_what_the_products_could_do(small_result):
 def test_operations_are_those_of_all_poses_counted_one_by_one():
     settings = InitialModelSettings(mask_diameter=138, iterations=30)
     geometry = ImageGeometry(32, 4.0, 138.0, 500)
+    resolved = resolve_settings(settings, pixel_size=geometry.pixel_size)
     for phase, passes in (("starts", 2), ("search", 1)):
-        plan = plan_iteration(ScheduleInput(phase, 0, 4, 0.0), settings, geometry)
+        plan = plan_iteration(schedule_input(phase, 4, 0.0), resolved, geometry)
         k = range(-16, 17)
         whole = [(x, y) for x in k for y in k if 0 < x * x + y * y <= plan.coarse_radius**2]
         components = len(whole) // 2  # the other half are their Friedel mates

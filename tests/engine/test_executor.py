@@ -1,13 +1,13 @@
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from napari_ini3d.engine.executor import TileExecutor
 from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.iteration import Workshop
 from napari_ini3d.kernels.backend import HostDevice, choose_backend
 from napari_ini3d.kernels.types import Backend
 from napari_ini3d.particles import ImageBatch
@@ -24,7 +24,7 @@ def batches(count: int):
     return [ImageBatch(np.array([i]), np.full((1, 2, 2), i, np.float32)) for i in range(count)]
 
 
-class Card(HostDevice):
+class Gpu(HostDevice):
     """A device that knows which threads have entered it."""
 
     def __init__(self) -> None:
@@ -39,55 +39,55 @@ class Card(HostDevice):
 
 def devices(count: int) -> Backend:
     cpu = choose_backend("cpu")
-    first, *others = [replace(cpu, device=Card(), is_gpu=True, name=str(i)) for i in range(count)]
+    first, *others = [replace(cpu, device=Gpu(), is_gpu=True, name=str(i)) for i in range(count)]
     return replace(first, others=tuple(others))
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_results_come_in_the_order_of_the_batches(threads):
-    crew = TileExecutor(choose_backend("cpu"), threads)
-    found = list(crew.compute(lambda i, batch: int(batch.index[0]), batches(20)))
+    executor = TileExecutor(choose_backend("cpu"), threads)
+    found = list(executor.map_tiles([lambda batch: int(batch.index[0])], batches(20)))
     assert found == [(0, i) for i in range(20)]
-    crew.close()
+    executor.close()
 
 
-def test_cards_take_turns_each_in_its_own_device():
+def test_gpus_take_turns_each_in_its_own_device():
     backend = devices(3)
-    crew = TileExecutor(backend, threads=8)
+    executor = TileExecutor(backend, threads=8)
 
     def work(i: int, batch: ImageBatch) -> tuple[int, str]:
         assert backend.devices[i].device.inside.entered
         return int(batch.index[0]), threading.current_thread().name
 
-    found = list(crew.compute(work, batches(9)))
+    found = list(executor.map_tiles([partial(work, i) for i in range(3)], batches(9)))
     assert [(i, number) for i, (number, _) in found] == [(n % 3, n) for n in range(9)]
-    threads = [{name for i, (_, name) in found if i == card} for card in range(3)]
+    threads = [{name for i, (_, name) in found if i == gpu} for gpu in range(3)]
     assert all(len(names) == 1 for names in threads)
-    crew.close()
+    executor.close()
 
 
 def test_few_batches_are_read_ahead():
-    crew, read = TileExecutor(choose_backend("cpu"), 2), []
+    executor, read = TileExecutor(choose_backend("cpu"), 2), []
 
     def reading():
         for batch in batches(30):
             read.append(batch)
             yield batch
 
-    for done, _ in enumerate(crew.compute(lambda i, batch: None, reading())):
+    for done, _ in enumerate(executor.map_tiles([lambda batch: None], reading())):
         assert len(read) <= done + 4
-    crew.close()
+    executor.close()
 
 
 def test_an_error_of_the_work_is_raised_to_the_caller():
-    crew = TileExecutor(choose_backend("cpu"), 2)
+    executor = TileExecutor(choose_backend("cpu"), 2)
 
-    def work(i: int, batch: ImageBatch) -> None:
+    def work(batch: ImageBatch) -> None:
         raise ValueError("no good")
 
     with pytest.raises(ValueError, match="no good"):
-        list(crew.compute(work, batches(3)))
-    crew.close()
+        list(executor.map_tiles([work], batches(3)))
+    executor.close()
 
 
 class Cramped:
@@ -115,14 +115,10 @@ def test_a_run_without_memory_for_its_tiles_gives_the_sums_of_one_with_smaller_t
     )
     source, backend = InMemorySource.of(data), choose_backend("cpu")
     cramped = replace(backend, kernels=Cramped(backend, 5))
-    workshop = Workshop(source, data.particles, chosen, cramped)
-    state = workshop.initial_state()
-    while not state.finished:
-        state = workshop.iterate(state).state
-    workshop.close()
+    split = list(reconstruct(source, data.particles, chosen, backend=cramped))[-1]
     plain = list(reconstruct(source, data.particles, chosen.with_changes(tile_size=5)))[-1]
     for name, values in plain.state.to_arrays().items():
-        assert np.array_equal(state.to_arrays()[name], values), name
+        assert np.array_equal(split.state.to_arrays()[name], values), name
 
 
 class Full(HostDevice):
@@ -135,10 +131,10 @@ class Full(HostDevice):
 
 
 def test_images_that_do_not_fit_are_uploaded_in_parts():
-    card = replace(choose_backend("cpu"), device=Full(), is_gpu=True, name="gpu:0")
-    crew = TileExecutor(card, 1)
+    gpu = replace(choose_backend("cpu"), device=Full(), is_gpu=True, name="gpu:0")
+    executor = TileExecutor(gpu, 1)
     batch = ImageBatch(np.arange(10), np.arange(10, dtype=np.float32).reshape(-1, 1, 1))
-    found = [part for _, part in crew.compute(lambda i, part: part.index.tolist(), [batch])]
+    found = [part for _, part in executor.map_tiles([lambda part: part.index.tolist()], [batch])]
     assert [i for part in found for i in part] == list(range(10))
     assert max(map(len, found)) <= 3
-    crew.close()
+    executor.close()

@@ -4,17 +4,18 @@ import numpy as np
 import oracles
 import pytest
 
+from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.maximisation import (
-    IterationSums,
     complete_friedel,
     inner_cube,
     symmetrised,
-    update_model,
+    update_maps,
     update_noise,
 )
 from napari_ini3d.engine.regularisation import RealSpaceConstraints
+from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.state import ModelState
-from napari_ini3d.engine.tiles import BestPoses, Tile, TileSums
+from napari_ini3d.engine.sums import BestPoses, IterationSums, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk, map_to_cube
 from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.kernels.backend import choose_backend
@@ -28,6 +29,11 @@ FREE = InitialModelSettings(
 )
 
 
+def constraints(settings: InitialModelSettings = FREE) -> RealSpaceConstraints:
+    resolved = resolve_settings(settings, pixel_size=PIXEL_SIZE)
+    return RealSpaceConstraints(resolved, BOX, PIXEL_SIZE)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(13)
@@ -38,30 +44,37 @@ def tile_sums(rng, half: int, group: int = 0, images: int = 3, *, premultiplied=
     shape = (2, 2 * m + 1, 2 * m + 1, m + 2)
     nothing = np.zeros((images, 0))
     tile = Tile(
-        np.arange(images),
-        nothing,
-        nothing,
-        premultiplied,
-        nothing,
-        nothing,
-        nothing,
-        nothing,
-        rng.uniform(5, 6, SHELLS),
-        half,
-        group,
+        index=np.arange(images),
+        images=nothing,
+        ctf=nothing,
+        premultiplied=premultiplied,
+        sigma2=nothing,
+        centre=nothing,
+        from_expected=nothing,
+        class_bias=nothing,
+        power=rng.uniform(5, 6, SHELLS),
+        half=half,
+        group=group,
     )
     poses = BestPoses(
-        tile.index,
-        tile.index * 0,
-        np.zeros((images, 3, 3), np.float32),
-        np.zeros((images, 2), np.float32),
-        rng.random(images),
-        tile.index,
-        rng.random(images),
+        index=tile.index,
+        class_index=tile.index * 0,
+        matrix=np.zeros((images, 3, 3), np.float32),
+        shift=np.zeros((images, 2), np.float32),
+        max_probability=rng.random(images),
+        n_significant=tile.index,
+        log_evidence=rng.random(images),
     )
     numerator = np.stack([oracles.random_cube(rng, m) for _ in range(2)])
     denominator = rng.random(shape).astype(np.float32)
-    return TileSums(tile, numerator, denominator, rng.random(SHELLS), rng.random(2), poses)
+    return TileSums(
+        tile=tile,
+        numerator=numerator,
+        denominator=denominator,
+        explained=rng.random(SHELLS),
+        class_weight=rng.random(2),
+        poses=poses,
+    )
 
 
 def empty_sums(groups: int = 2) -> IterationSums:
@@ -138,12 +151,12 @@ def test_sums_are_given_per_image_and_averaged_over_the_operators(rng):
 def model(m: int) -> ModelState:
     shape = (1, 2, 2 * m + 1, 2 * m + 1, m + 2)
     return ModelState(
-        np.zeros((1, BOX, BOX, BOX), np.float32),
-        np.zeros(shape, np.complex64),
-        np.zeros(shape, np.float32),
-        np.ones((1, SHELLS)),
-        np.ones(1),
-        np.zeros(0),
+        maps=np.zeros((1, BOX, BOX, BOX), np.float32),
+        numerator=np.zeros(shape, np.complex64),
+        denominator=np.zeros(shape, np.float32),
+        sigma2=np.ones((1, SHELLS)),
+        class_shares=np.ones(1),
+        evidence=np.zeros(0),
     )
 
 
@@ -153,22 +166,22 @@ def whole_sums(volume: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarra
     return numerator, np.full(numerator.shape, weight, np.float32)
 
 
-CONSTRAINTS = RealSpaceConstraints(FREE, BOX, PIXEL_SIZE)
+CONSTRAINTS = constraints()
 DENSITY = make_phantom(diameter=80, domains=2).density(BOX, PIXEL_SIZE, 16.0)
 
 
 def test_the_map_is_the_quotient_of_the_sums():
-    update = update_model(model(RADIUS + 1), whole_sums(DENSITY, 50.0), 1.0, RADIUS, CONSTRAINTS)
+    update = update_maps(model(RADIUS + 1), whole_sums(DENSITY, 50.0), 1.0, RADIUS, CONSTRAINTS)
     found = update.model.maps[0]
     assert np.corrcoef(found.ravel(), DENSITY.ravel())[0, 1] > 0.99
     assert found.std() == pytest.approx(DENSITY.std(), rel=0.05)
-    assert np.allclose(update.agreement[0].fsc[1 : RADIUS + 1], 1)
-    assert (update.agreement[0].fsc[RADIUS + 1 :] == 0).all()
+    assert np.allclose(update.half_sets[0].fsc[1 : RADIUS + 1], 1)
+    assert (update.half_sets[0].fsc[RADIUS + 1 :] == 0).all()
     assert update.map_change[0] == pytest.approx(1)
 
 
 def test_nothing_beyond_the_radius_is_in_the_map():
-    update = update_model(model(10), whole_sums(DENSITY, 50.0), 1.0, RADIUS, CONSTRAINTS)
+    update = update_maps(model(10), whole_sums(DENSITY, 50.0), 1.0, RADIUS, CONSTRAINTS)
     k = np.fft.fftfreq(BOX, 1 / BOX)
     length = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2)
     power = np.abs(np.fft.fftn(update.model.maps[0]))
@@ -179,9 +192,9 @@ def test_halves_that_disagree_are_held_back(rng):
     other = rng.standard_normal((BOX, BOX, BOX)).astype(np.float32) * DENSITY.std()
     new = whole_sums(DENSITY, 50.0)
     new[0][0, 1] = whole_sums(other, 50.0)[0][0, 1]
-    apart = update_model(model(RADIUS + 1), new, 1.0, RADIUS, CONSTRAINTS)
-    assert apart.agreement[0].fsc[4:].max() < 0.6
-    mean = update_model(
+    apart = update_maps(model(RADIUS + 1), new, 1.0, RADIUS, CONSTRAINTS)
+    assert apart.half_sets[0].fsc[4:].max() < 0.6
+    mean = update_maps(
         model(RADIUS + 1), whole_sums((DENSITY + other) / 2, 50.0), 1.0, RADIUS, CONSTRAINTS
     )
     assert apart.model.maps.std() < 0.7 * mean.model.maps.std()
@@ -193,7 +206,7 @@ def test_new_sums_are_blended_in_and_old_ones_fade(eta):
     start.numerator[:] = 2
     start.denominator[:] = 4
     new = whole_sums(DENSITY, 50.0)
-    update = update_model(start, new, eta, RADIUS, CONSTRAINTS)
+    update = update_maps(start, new, eta, RADIUS, CONSTRAINTS)
     inner = inner_cube(update.model.numerator, RADIUS + 1)
     assert np.allclose(inner, (1 - eta) * 2 + eta * new[0], atol=1e-5)
     inner = inner_cube(update.model.denominator, RADIUS + 1)
@@ -207,10 +220,9 @@ def test_trust_in_the_data_raises_power_where_halves_disagree_somewhat(rng):
     noise = rng.standard_normal((BOX, BOX, BOX)).astype(np.float32) * DENSITY.std()
     new[0][0, 1] = whole_sums(DENSITY + noise, 50.0)[0][0, 1]
     spread = []
-    for tau2_fudge in (1.0, 4.0, 16.0):
-        settings = FREE.with_changes(tau2_fudge=tau2_fudge)
-        trusting = RealSpaceConstraints(settings, BOX, PIXEL_SIZE)
-        update = update_model(model(RADIUS + 1), new, 1.0, RADIUS, trusting)
+    for tau2_fudge in (0.25, 1.0, 4.0):
+        trusting = constraints(FREE.with_changes(tau2_fudge=tau2_fudge))
+        update = update_maps(model(RADIUS + 1), new, 1.0, RADIUS, trusting)
         spread.append(update.model.maps.std())
     assert spread == sorted(spread)
     assert spread[2] > 1.05 * spread[0]
@@ -249,6 +261,6 @@ def test_noise_of_known_variance_is_found(rng):
 
 def test_an_update_keeps_what_it_does_not_make():
     start = dataclasses.replace(model(RADIUS + 1), sigma2=np.full((1, SHELLS), 3.0))
-    found = update_model(start, whole_sums(DENSITY, 1.0), 0.5, RADIUS, CONSTRAINTS).model
+    found = update_maps(start, whole_sums(DENSITY, 1.0), 0.5, RADIUS, CONSTRAINTS).model
     assert found.sigma2 is start.sigma2
     assert found.class_shares is start.class_shares

@@ -99,29 +99,48 @@ def batch_of(count: int) -> ImageBatch:
     return ImageBatch(np.arange(count), images)
 
 
+def run(split: SplitOnMemoryError, work: Work, batch: ImageBatch) -> list[float]:
+    results = []
+    for attempt in split.attempts(batch):
+        with attempt as part:
+            results.append(work(part))
+    return results
+
+
+def test_parts_are_computed_in_the_order_of_the_images():
+    found = run(SplitOnMemoryError(lambda: None, "here"), Work(1), batch_of(6))
+    assert found == [0, 1, 2, 3, 4, 5]
+
+
+def test_another_error_than_lack_of_memory_is_raised():
+    split = SplitOnMemoryError(lambda: None, "here")
+    with pytest.raises(ZeroDivisionError):
+        run(split, lambda part: 1 / 0, batch_of(2))
+
+
 @pytest.mark.parametrize("fits", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("count", [1, 2, 7, 16])
 def test_halves_add_up_to_the_same_sum(fits, count):
     work = Work(fits)
-    found = SplitOnMemoryError(lambda: None, "here").compute(work, batch_of(count))
+    found = run(SplitOnMemoryError(lambda: None, "here"), work, batch_of(count))
     assert sum(found) == count * (count - 1) / 2
 
 
 def test_a_size_that_failed_is_not_tried_again_and_memory_is_released_first(caplog):
     work, released = Work(4), []
-    halving = SplitOnMemoryError(lambda: released.append(len(work.seen)), "gpu:0 Card")
-    halving.compute(work, batch_of(16))
+    split = SplitOnMemoryError(lambda: released.append(len(work.seen)), "gpu:0 H100")
+    run(split, work, batch_of(16))
     assert work.seen == [16, 8, 4, 4, 4, 4]
     assert released == [1, 2]
     assert caplog.messages == [
-        "gpu:0 Card: out of memory with 16 images at once; going on with 8",
-        "gpu:0 Card: out of memory with 8 images at once; going on with 4",
+        "gpu:0 H100: out of memory with 16 images at once; continuing with 8",
+        "gpu:0 H100: out of memory with 8 images at once; continuing with 4",
     ]
     work.seen.clear()
-    halving.compute(work, batch_of(16))
+    run(split, work, batch_of(16))
     assert work.seen == [4, 4, 4, 4]
 
 
 def test_no_memory_for_a_single_image_is_an_error_that_says_what_to_lower():
-    with pytest.raises(DeviceError, match=r"cpu has no memory .* coarser max_resolution"):
-        SplitOnMemoryError(lambda: None, "cpu").compute(Work(0), batch_of(5))
+    with pytest.raises(DeviceError, match=r"cpu has not enough memory .* coarser max_resolution"):
+        run(SplitOnMemoryError(lambda: None, "cpu"), Work(0), batch_of(5))

@@ -1,5 +1,6 @@
 import pytest
 
+from napari_ini3d.engine.resolved_settings import ResolvedSettings, resolve_settings
 from napari_ini3d.engine.schedule import (
     ImageGeometry,
     Phases,
@@ -15,8 +16,13 @@ GEOMETRY = ImageGeometry(box_size=64, pixel_size=3.0, diameter=130.0, n_particle
 SETTINGS = InitialModelSettings(mask_diameter=130.0)
 
 
+def resolved(settings=SETTINGS, geometry=GEOMETRY) -> ResolvedSettings:
+    return resolve_settings(settings, pixel_size=geometry.pixel_size)
+
+
 def plan(phase, step=0, supported=31, visited=1.0, settings=SETTINGS, geometry=GEOMETRY) -> Plan:
-    return plan_iteration(ScheduleInput(phase, step, supported, visited), settings, geometry)
+    inputs = ScheduleInput(phase=phase, step=step, supported_radius=supported, visited=visited)
+    return plan_iteration(inputs, resolved(settings, geometry), geometry)
 
 
 def walk(
@@ -55,7 +61,7 @@ def test_the_ladder_never_goes_beyond_the_limit_or_nyquist(max_resolution, pixel
     geometry = ImageGeometry(48, pixel_size, 130.0, 5000)
     for step in walk(settings, geometry):
         assert 2 <= step.radius < geometry.box_size / 2
-        assert step.radius <= finest_radius(settings, geometry)
+        assert step.radius <= finest_radius(resolved(settings, geometry), geometry)
         assert step.coarse_radius <= step.radius
         reached = geometry.resolution_of(step.radius)
         assert reached >= max((max_resolution or 0) * (1 - 1e-9), 2 * pixel_size)
@@ -65,14 +71,14 @@ def test_the_ladder_rises_from_the_initial_resolution_as_far_as_the_run_may_go()
     radii = [step.radius for step in walk(SETTINGS, GEOMETRY)]
     assert radii == sorted(radii)
     assert radii[0] == GEOMETRY.radius_of(40.0)
-    assert radii[-1] == finest_radius(SETTINGS, GEOMETRY)
+    assert radii[-1] == finest_radius(resolved(), GEOMETRY)
 
 
 @pytest.mark.parametrize("supported", [6, 10])
 def test_the_ladder_waits_for_the_halves_to_agree(supported):
     held_back = max(step.radius for step in walk(SETTINGS, GEOMETRY, supported))
     assert held_back <= 1.5 * supported + 4
-    assert held_back < finest_radius(SETTINGS, GEOMETRY)
+    assert held_back < finest_radius(resolved(), GEOMETRY)
     assert plan("search", 25, supported).radius <= supported + 2
 
 

@@ -32,7 +32,15 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         log_likelihood=rng.standard_normal(n).astype(np.float32),
     )
     states = tuple(make_model(rng) for _ in range(models))
-    return EngineState(12, phase, 3, 2400, 7, np.pi, states, assignments)
+    return EngineState(
+        iteration=12,
+        phase=phase,
+        step=3,
+        drawn=2400,
+        supported_radius=7,
+        models=states,
+        assignments=assignments,
+    )
 
 
 @pytest.mark.parametrize("phase", ["starts", "search", "refine", "final"])
@@ -43,7 +51,7 @@ def test_a_state_survives_a_file_bit_for_bit(tmp_path, models, phase):
     np.savez(path, **state.to_arrays())
     with np.load(path, allow_pickle=False) as arrays:
         again = EngineState.from_arrays(dict(arrays))
-    for name in ("iteration", "phase", "step", "drawn", "supported_radius", "sigma_offset"):
+    for name in ("iteration", "phase", "step", "drawn", "supported_radius"):
         assert getattr(again, name) == getattr(state, name)
         assert type(getattr(again, name)) is type(getattr(state, name))
     assert len(again.models) == models
@@ -70,10 +78,10 @@ def test_a_state_without_an_array_is_refused():
         EngineState.from_arrays(arrays)
 
 
-def test_the_standing_counts_the_particles_that_were_visited():
-    standing = make_state().standing
-    assert standing.visited == pytest.approx(6 / 9)
-    assert (standing.phase, standing.step, standing.supported_radius) == ("search", 3, 7)
+def test_the_schedule_is_told_the_fraction_of_visited_particles():
+    inputs = make_state().schedule_input
+    assert inputs.visited == pytest.approx(6 / 9)
+    assert (inputs.phase, inputs.step, inputs.supported_radius) == ("search", 3, 7)
 
 
 def test_a_run_is_finished_after_its_final_pass():

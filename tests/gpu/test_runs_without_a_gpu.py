@@ -6,7 +6,6 @@ import pytest
 from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.engine import references
 from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.iteration import Workshop
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.settings import InitialModelSettings
@@ -99,11 +98,11 @@ def test_each_of_two_cards_has_several_tiles_so_that_none_waits(machine, particl
 def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, particles):
     settings = SETTINGS.with_changes(device="gpu", starts=2, tile_size=10)
     source, backend = InMemorySource.of(particles), choose_backend("gpu")
-    workshop = Workshop(source, particles.particles, settings, backend)
-    state = workshop.initial_state()
+    first = next(reconstruct(source, particles.particles, settings, backend=backend))
     machine.traffic.clear()
-    report = workshop.iterate(state)
-    workshop.close()
+    report = next(
+        reconstruct(source, particles.particles, settings, backend=backend, state=first.state)
+    )
     assert report.subset_size == 60
     image_bytes = 60 * BOX**2 * 4
     assert sum(size for kind, size in machine.traffic if kind == "images") == image_bytes
@@ -128,8 +127,8 @@ def test_a_card_without_memory_for_a_tile_goes_on_with_halves(machine, particles
     machine.failure = failure
     machine.fail_in, machine.most_blocks = "dense_posterior", 10  # a block for each image
     halved = run(particles, "gpu", starts=1)
-    assert "out of memory with 30 images at once; going on with 15" in caplog.text
-    assert "out of memory with 15 images at once; going on with 7" in caplog.text
+    assert "out of memory with 30 images at once; continuing with 15" in caplog.text
+    assert "out of memory with 15 images at once; continuing with 7" in caplog.text
     assert_same_maps(halved[-1], plain[-1])
 
 
@@ -153,7 +152,7 @@ def test_a_card_without_memory_for_the_table_of_fine_slices_does_without(
 
 def test_a_card_without_memory_for_one_image_says_what_to_lower(machine, particles):
     machine.fail_in = "dense_posterior"
-    with pytest.raises(DeviceError, match="no memory for a single image"):
+    with pytest.raises(DeviceError, match="not enough memory for a single image"):
         run(particles, "gpu")
 
 

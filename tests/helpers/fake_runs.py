@@ -19,7 +19,6 @@ class FakeState:
     iteration: int
     volume: np.ndarray
     finished: bool = False
-    sigma_offset: float = 6.0
 
     def to_arrays(self):
         return {

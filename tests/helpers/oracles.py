@@ -176,33 +176,38 @@ class Expectation:
     best: list[Pose]
 
 
-def log_posterior(frame, tile, image: int, poses: list[Pose], box_size: int, n: int) -> np.ndarray:
+def log_posterior(
+    references, tile, image: int, poses: list[Pose], box_size: int, n: int
+) -> np.ndarray:
     """Return the log posterior, up to |X|², of each pose of an image, on n components."""
-    kx, ky = frame.disk.kx[:n].astype(float), frame.disk.ky[:n].astype(float)
+    kx, ky = references.disk.kx[:n].astype(float), references.disk.ky[:n].astype(float)
     sigma2, ctf = tile.sigma2[:n].astype(float), tile.ctf[image, :n].astype(float)
-    slices = slices_of(frame, poses, n)
+    slices = slices_of(references, poses, n)
     out = np.empty(len(poses))
     for i, pose in enumerate(poses):
         x = tile.images[image, :n] * shift_wave(kx, ky, pose.shift, box_size)
         gain = x.conj() * slices[i] * (1 if tile.premultiplied else ctf)
         fit = (2 * gain.real - (ctf * np.abs(slices[i])) ** 2) / (2 * sigma2)
         off = tile.from_expected[image] + pose.shift
-        prior = -(off @ off) / (2 * frame.sigma_offset**2)
-        if np.hypot(*off) > frame.offset_limit + 1:
+        prior = -(off @ off) / (2 * references.sigma_offset**2)
+        if np.hypot(*off) > references.offset_limit + 1:
             prior -= 1e6
-        prior += frame.log_class_share[pose.class_index]
+        prior += references.log_class_share[pose.class_index]
         out[i] = fit.sum() + prior + tile.class_bias[image, pose.class_index]
     return out
 
 
-def slices_of(frame, poses: list[Pose], n: int) -> np.ndarray:
+def slices_of(references, poses: list[Pose], n: int) -> np.ndarray:
     """Return the slice of each pose, (N, n)."""
-    kx, ky = frame.disk.kx[:n] * frame.padding, frame.disk.ky[:n] * frame.padding
+    kx, ky = (
+        references.disk.kx[:n] * references.padding,
+        references.disk.ky[:n] * references.padding,
+    )
     out = np.empty((len(poses), n), np.complex128)
     matrix, same = distinct_matrices(poses)
     of_class = np.array([p.class_index for p in poses])
     for k in np.unique(of_class):
-        out[of_class == k] = project(frame.cubes[k], matrix, kx, ky)[same[of_class == k]]
+        out[of_class == k] = project(references.cubes[k], matrix, kx, ky)[same[of_class == k]]
     return out
 
 
@@ -219,50 +224,52 @@ def shift_wave(kx: np.ndarray, ky: np.ndarray, shift: np.ndarray, box_size: int)
 
 
 def expect(
-    frame, tile, candidates: list[list[Pose]], box_size: int, kept: float = 0.0
+    references, tile, candidates: list[list[Pose]], box_size: int, kept: float = 0.0
 ) -> Expectation:
     """Compare each image with its candidate poses, one by one.
 
     Rotations (runs of poses, one for each fine shift) whose best pose weighs less than `kept`
     times the image's best are left out of the sums.
     """
-    n = len(frame.disk) if frame.fine_grid is not None else frame.n_coarse
-    kx, ky = frame.disk.kx[:n].astype(float), frame.disk.ky[:n].astype(float)
-    m, classes = frame.cubes.shape[1] // 2, len(frame.cubes)
+    n = len(references.disk) if references.fine is not None else references.n_coarse
+    kx, ky = references.disk.kx[:n].astype(float), references.disk.ky[:n].astype(float)
+    m, classes = references.cubes.shape[1] // 2, len(references.cubes)
     cubes = np.zeros((2, classes, 2 * m + 1, 2 * m + 1, 2 * m + 3), complex)
     found = Expectation(
         [], np.zeros(len(tile.images)), *cubes, np.zeros(len(tile.power)), np.zeros(classes), []
     )
     for image, poses in enumerate(candidates):
-        log = log_posterior(frame, tile, image, poses, box_size, n)
+        log = log_posterior(references, tile, image, poses, box_size, n)
         weights = np.exp(log - log.max())
         found.evidence[image] = log.max() + np.log(weights.sum())
         weights /= weights.sum()
         found.weights.append(weights.copy())
         found.best.append(poses[int(weights.argmax())])
         if kept:
-            runs = weights.reshape(-1, len(frame.fine_shifts))
+            runs = weights.reshape(-1, len(references.fine.shifts))
             runs[runs.max(1) <= kept * runs.max()] = 0
-        _add_sums(found, frame, tile, image, (poses, weights / weights.sum()), (kx, ky, box_size))
+        _add_sums(
+            found, references, tile, image, (poses, weights / weights.sum()), (kx, ky, box_size)
+        )
     return found
 
 
-def _add_sums(found, frame, tile, image, weighted_poses, waves) -> None:
+def _add_sums(found, references, tile, image, weighted_poses, waves) -> None:
     poses, weights = weighted_poses
     kx, ky, box_size = waves
     n = len(kx)
     sigma2, ctf = tile.sigma2[:n].astype(float), tile.ctf[image, :n].astype(float)
-    slices = slices_of(frame, poses, n)
+    slices = slices_of(references, poses, n)
     matrix, same = distinct_matrices(poses)
     data = np.empty((len(poses), n), complex)
     for i, pose in enumerate(poses):
         x = tile.images[image, :n] * shift_wave(kx, ky, pose.shift, box_size)
         data[i] = x if tile.premultiplied else x * ctf
     gain = 2 * (data.conj() * slices).real - (ctf * np.abs(slices)) ** 2
-    np.add.at(found.explained, frame.disk.shell[:n], weights @ gain)
+    np.add.at(found.explained, references.disk.shell[:n], weights @ gain)
     of_class = np.array([p.class_index for p in poses])
-    padded = kx * frame.padding, ky * frame.padding
-    m = frame.cubes.shape[1] // 2
+    padded = kx * references.padding, ky * references.padding
+    m = references.cubes.shape[1] // 2
     for k in np.unique(of_class):
         mine = of_class == k
         w = weights[mine, None]

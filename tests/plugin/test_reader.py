@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mrc_files import mrc_bytes, write_particles, write_stack
 
 from napari_ini3d.errors import MapError, StackError, StarError
 from napari_ini3d.io.mrc.maps import write_map
@@ -7,8 +8,6 @@ from napari_ini3d.plugin.layers import METADATA_KEY
 from napari_ini3d.plugin.reader import get_reader
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.history import write_history
-
-from mrc_files import mrc_bytes, write_particles, write_stack
 
 RNG = np.random.default_rng(0)
 VOLUME = RNG.normal(size=(16, 16, 16)).astype(np.float32)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from mrc_files import particle_rows, star_text, write_stack
 
-from napari_ini3d.engine.schedule import ImageGeometry, finest_radius
+from napari_ini3d.engine.resolved_settings import finest_resolution
+from napari_ini3d.engine.schedule import ImageGeometry
 from napari_ini3d.errors import StackError
 from napari_ini3d.io.images.reader import StackReader
 from napari_ini3d.io.star.particles import read_particles
@@ -20,8 +21,9 @@ def _settings(diameter=None, limit=None):
 
 
 def _radius(grid, settings):
-    geometry = ImageGeometry(grid.box_size, grid.pixel_size, settings.mask_diameter or 0.0, 1)
-    return finest_radius(settings, geometry)
+    diameter = settings.mask_diameter or 0.0
+    finest = finest_resolution(settings, pixel_size=grid.pixel_size, mask_diameter=diameter)
+    return ImageGeometry(grid.box_size, grid.pixel_size, diameter, 1).radius_of(finest)
 
 
 @pytest.mark.parametrize("limit", [None, 4.0, 6.1, 12.0, 25.0])

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from napari_ini3d import __version__
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine import ImageGeometry, Plan, ScheduleInput, plan_iteration
+from napari_ini3d.engine import ImageGeometry, Plan, ScheduleInput, plan_iteration, resolve_settings
 from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.geometry import rotation_grid, shift_grid
 from napari_ini3d.io import StackReader, read_map, read_particles
@@ -243,10 +243,13 @@ def _with_plans(
     reports: Iterator[IterationReport], settings: InitialModelSettings, geometry: ImageGeometry
 ) -> Iterator[tuple[IterationReport, Plan]]:
     """Yield each report with what was planned for it from the state before."""
-    standing = ScheduleInput("starts", 0, 0, 0.0)
+    resolved = resolve_settings(
+        settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
+    )
+    inputs = ScheduleInput(phase="starts", step=0, supported_radius=0, visited=0.0)
     for report in reports:
-        yield report, plan_iteration(standing, settings, geometry)
-        standing = report.state.standing
+        yield report, plan_iteration(inputs, resolved, geometry)
+        inputs = report.state.schedule_input
 
 
 def coarse_operations(plan: Plan, models: int, geometry: ImageGeometry) -> float:

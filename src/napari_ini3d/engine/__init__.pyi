@@ -1,14 +1,23 @@
+from .context import RunContext as RunContext
+from .executor import TileExecutor as TileExecutor
 from .images import draw_subset as draw_subset, split_into_tiles as split_into_tiles
 from .initial_model import reconstruct as reconstruct
-from .iteration import Workshop as Workshop
-from .records import IterationReport as IterationReport, Phase as Phase
+from .records import IterationReport as IterationReport
+from .references import (
+    SIGMA_OFFSET as SIGMA_OFFSET,
+    ReferenceSet as ReferenceSet,
+    prepare_references as prepare_references,
+)
+from .resolved_settings import (
+    finest_resolution as finest_resolution,
+    resolve_settings as resolve_settings,
+)
 from .schedule import (
     ImageGeometry as ImageGeometry,
+    Phase as Phase,
     Phases as Phases,
     Plan as Plan,
     ScheduleInput as ScheduleInput,
-    finest_radius as finest_radius,
     plan_iteration as plan_iteration,
 )
 from .state import EngineState as EngineState
-from .tiles import Frame as Frame

@@ -1,4 +1,8 @@
-"""What the coarse and the fine pass share: the prior of shifts, and the way back to the map."""
+"""Backprojection: weighted images are added as slices to the half cubes of the classes.
+
+The sums over poses are taken slice by slice first, as matrix products, so that the number of
+slices that are inserted into the cubes does not depend on the number of images.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_ini3d._types import Complex64, Float32, Float64, Int32, IntArray
-from napari_ini3d.engine.tiles import Frame, Tile
-from napari_ini3d.kernels import Backend
-
-_FORBIDDEN = np.float32(-1e6)  # added to a log prior
-
-
-def real_pairs(array: Complex64) -> Float32:
-    """Return a complex array (..., P) as its real and imaginary parts (..., 2P), no copy."""
-    return array.view(np.float32)
-
-
-def shift_log_prior(frame: Frame, shifts: Float32, start: Float32) -> Float32:
-    """Return log N(start + shift; 0, sigma²) up to a constant, (B, S).
-
-    Beyond the limit it is so low that no such shift is taken.
-    """
-    x, y = (start[:, None, i] + shifts[None, :, i] for i in (0, 1))
-    distance2: Float32 = x * x + y * y
-    log_prior = distance2 * np.float32(-0.5 / frame.sigma_offset**2)
-    # images are moved by whole pixels beforehand, which may already be a pixel too far
-    beyond = distance2 > np.float32((frame.offset_limit + 1) ** 2)
-    log_prior += frame.backend.xp.where(beyond, _FORBIDDEN, np.float32(0))
-    return log_prior
-
-
-def bincount_sum(backend: Backend, group: IntArray, values: Float64, n_groups: int) -> Float64:
-    """Return the sum of the values (N,) of each group, (n_groups,) float64, in a fixed order."""
-    out: Float64 = backend.xp.empty(n_groups, np.float64)
-    backend.kernels.bincount_sum(group, values, out)
-    return out
-
-
-def sum_shells(backend: Backend, shell: Int32, values: Float64, n_shells: int) -> Float64:
-    """Return the sum over each shell of values given for the first C components, (n_shells,)."""
-    return bincount_sum(backend, shell[: len(values)], values, n_shells)
+from napari_ini3d._types import Complex64, Float32, Float64
+from napari_ini3d.engine.images import Tile
+from napari_ini3d.engine.references import ReferenceSet
+from napari_ini3d.engine.shell_sums import sum_shells
 
 
 @dataclass(frozen=True, slots=True)
 class SliceAccumulator:
-    """Sums over poses, per slice and component.
+    """Sums over poses w of R slices with C components.
 
     Attributes
     ----------
@@ -60,40 +32,54 @@ class SliceAccumulator:
     denominator: Float32
 
 
-def explained_power(frame: Frame, tile: Tile, slices: Complex64, sums: SliceAccumulator) -> Float64:
-    """Return, per shell, the power by which the references lower the residual.
-
-    |X - CTF·A|² = |X|² - (2 Re(X* CTF·A) - CTF²|A|²), summed with the posterior's weights.
-
-    Parameters
-    ----------
-    frame, tile
-    slices : (R, C) complex64
-        A, that the sums belong to.
-    sums : SliceAccumulator
-    """
-    cross = slices.real * sums.numerator.real + slices.imag * sums.numerator.imag
-    own = sums.denominator * (slices.real**2 + slices.imag**2)
-    per_component = (2 * cross - own).sum(0, dtype=np.float64) * tile.sigma2[: slices.shape[1]]
-    return sum_shells(frame.backend, frame.disk.shell, per_component, len(tile.power))
-
-
-def empty_cubes(frame: Frame) -> tuple[Complex64, Float32]:
-    """Return zeros for the numerator and the denominator of all classes."""
-    shape, xp = frame.cubes.shape, frame.backend.xp
-    return xp.zeros(shape, np.complex64), xp.zeros(shape, np.float32)
-
-
 def backproject_slices(
-    frame: Frame,
+    references: ReferenceSet,
     sums: SliceAccumulator,
     matrices: Float32,
     numerator: Complex64,
     denominator: Float32,
 ) -> None:
-    """Add slices with the rotations `matrices` to the cubes of one class, in place."""
+    """Add slices to the half cubes of one class, in place.
+
+    Parameters
+    ----------
+    references : ReferenceSet
+    sums : SliceAccumulator
+    matrices : (R, 3, 3) float32
+        Rotations of the slices.
+    numerator : (cube) complex64
+    denominator : (cube) float32
+    """
     c = sums.numerator.shape[1]
-    kx, ky = (k[:c] * np.float32(frame.padding) for k in (frame.disk.kx, frame.disk.ky))
-    frame.backend.kernels.backproject(
+    disk, padding = references.disk, np.float32(references.padding)
+    kx, ky = disk.kx[:c] * padding, disk.ky[:c] * padding  # (C,)
+    references.backend.kernels.backproject(
         sums.numerator, sums.denominator, matrices, kx, ky, numerator, denominator
     )
+
+
+def empty_cubes(references: ReferenceSet) -> tuple[Complex64, Float32]:
+    """Return zeros (K, cube) for the numerator and the denominator of all classes."""
+    shape, xp = references.cubes.shape, references.backend.xp
+    return xp.zeros(shape, np.complex64), xp.zeros(shape, np.float32)
+
+
+def explained_power(
+    references: ReferenceSet, tile: Tile, slices: Complex64, sums: SliceAccumulator
+) -> Float64:
+    """Return, per shell, the power by which the references lower the residual.
+
+    |X - CTF·A|² = |X|² - (2 Re(X* CTF·A) - CTF²|A|²), summed with the weights of the posterior.
+
+    Parameters
+    ----------
+    references, tile
+    slices : (R, C) complex64
+        A, the slices of the sums.
+    sums : SliceAccumulator
+    """
+    cross = slices.real * sums.numerator.real + slices.imag * sums.numerator.imag  # (R, C)
+    own = sums.denominator * (slices.real**2 + slices.imag**2)  # (R, C)
+    per_component = (2 * cross - own).sum(0, dtype=np.float64)  # (C,), over σ²
+    per_component = per_component * tile.sigma2[: slices.shape[1]]
+    return sum_shells(references.backend, references.disk.shell, per_component, len(tile.power))

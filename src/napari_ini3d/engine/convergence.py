@@ -1,4 +1,4 @@
-"""How a run goes on after an iteration, and what is told about it."""
+"""Conclusion of an iteration: best start, poses, next phase, convergence, report."""
 
 from __future__ import annotations
 
@@ -9,63 +9,111 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from napari_ini3d._types import Float32, Float64
+from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.initialisation import start_agreement
-from napari_ini3d.engine.maximisation import IterationSums, Update
-from napari_ini3d.engine.records import IterationReport, Phase
-from napari_ini3d.engine.schedule import (
-    ImageGeometry,
-    Phases,
-    Plan,
-    refined_radius,
-)
+from napari_ini3d.engine.maximisation import Update
+from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.schedule import Phase, Phases, Plan, refined_radius
 from napari_ini3d.engine.state import EngineState, ModelState
-from napari_ini3d.engine.tiles import BestPoses
+from napari_ini3d.engine.sums import BestPoses, IterationSums
 from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import euler_to_matrix, matrix_to_euler, pixel_directions
-from napari_ini3d.particles import Assignments, Particles
+from napari_ini3d.particles import Assignments
 from napari_ini3d.settings import InitialModelSettings
 
 _VIEW_NSIDE = 8
 _SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
-_SETTLED_GAIN = 4e-3  # relative gain in evidence under which an iteration changes nothing
-_SETTLED_ITERATIONS = 2
+_CONVERGED_GAIN = 4e-3  # relative gain in evidence below which an iteration changes nothing
+_CONVERGED_ITERATIONS = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IterationOutcome:
-    """What an iteration found, for the best of its models.
+    """Result of an iteration for the best of its models.
 
     Attributes
     ----------
     plan : Plan
+    start : int
+        Number of that model.
     update : Update
     sums : IterationSums
-    start : int
-        Which model it is.
-    seconds : mapping
+    supported_radius : int
+        Fourier radius up to which the half-sets of the best-resolved class agree.
     """
 
     plan: Plan
+    start: int
     update: Update
     sums: IterationSums
-    start: int
-    seconds: Mapping[str, float]
+    supported_radius: int
+
+    @classmethod
+    def of(cls, plan: Plan, updates: list[Update], sums: list[IterationSums]) -> IterationOutcome:
+        """Choose the model with the highest evidence."""
+        start = max(range(len(updates)), key=lambda i: updates[i].model.recent_evidence)
+        best = updates[start]
+        shells = [h.first_shell_below(_SUPPORTED_FSC, plan.radius) - 1 for h in best.half_sets]
+        return cls(
+            plan=plan,
+            start=start,
+            update=best,
+            sums=sums[start],
+            supported_radius=max(1, *shells),
+        )
 
 
-def empty_assignments(particles: Particles) -> Assignments:
-    """Return the assignments before any visit: the shifts of the file, no class."""
-    n = len(particles)
-    zeros = [np.zeros(n, np.float32) for _ in range(5)]
-    return Assignments(
-        class_index=np.full(n, -1, np.int32),
-        rot=zeros[0],
-        tilt=zeros[1],
-        psi=zeros[2],
-        origin_x=particles.origin_x.astype(np.float32),
-        origin_y=particles.origin_y.astype(np.float32),
-        max_probability=zeros[3],
-        n_significant=np.zeros(n, np.int32),
-        log_likelihood=zeros[4],
+def conclude(
+    run: RunContext,
+    state: EngineState,
+    plan: Plan,
+    sums: list[IterationSums],
+    updates: list[Update],
+    seconds: Mapping[str, float],
+) -> IterationReport:
+    """Return the report of an iteration, which holds the state that the next one starts from.
+
+    Parameters
+    ----------
+    run : RunContext
+    state : EngineState
+        Before the iteration; it is not changed.
+    plan : Plan
+    sums, updates : list
+        Per model.
+    seconds : mapping
+        By stage.
+    """
+    outcome = IterationOutcome.of(plan, updates, sums)
+    after = _next_state(run, state, outcome, updates)
+    update, half_sets = outcome.update, outcome.update.half_sets
+    resolution = np.array([_resolution(run, h.fsc, plan.radius) for h in half_sets])  # (K,)
+    return IterationReport(
+        iteration=after.iteration,
+        n_iterations=run.settings.iterations,
+        phase=plan.phase,
+        volumes=update.model.maps,
+        voxel_size=run.geometry.pixel_size,
+        resolution=resolution.astype(np.float32),
+        ssnr=np.stack([h.ssnr for h in half_sets]).astype(np.float32),
+        fsc=np.stack([h.fsc for h in half_sets]).astype(np.float32),
+        step_size=plan.step_size,
+        subset_size=outcome.sums.total,
+        current_size=2 * plan.radius,
+        angular_step=plan.finest_step,
+        offset_range=plan.offset_range,
+        offset_step=plan.finest_offset_step,
+        mean_max_probability=outcome.sums.mean_of("max_probability"),
+        class_shares=(outcome.sums.class_weight / outcome.sums.total).astype(np.float32),
+        view_counts=_view_counts(after.assignments, len(update.model.maps)),
+        map_change=update.map_change.astype(np.float32),
+        sigma2_noise=update.model.sigma2.astype(np.float32),
+        start=outcome.start,
+        message=_message(run, outcome, resolution, after, updates),
+        converged=after.finished and after.iteration < run.settings.iterations,
+        seconds=seconds,
+        assignments=after.assignments,
+        state=after,
     )
 
 
@@ -92,111 +140,58 @@ def with_poses(assignments: Assignments, poses: list[BestPoses], pixel_size: flo
     return Assignments(**arrays)
 
 
-def make_report(
-    state: EngineState,
-    models: tuple[ModelState, ...],
-    outcome: IterationOutcome,
-    settings: InitialModelSettings,
-    geometry: ImageGeometry,
-) -> IterationReport:
-    """Return the report of an iteration, with the state from which the next one starts."""
-    plan, update = outcome.plan, outcome.update
-    after = _next_state(state, models, outcome, settings, geometry)
-    resolution = np.array([_resolution(a.fsc, plan.radius, geometry) for a in update.agreement])
-    return IterationReport(
-        iteration=after.iteration,
-        n_iterations=settings.iterations,
-        phase=plan.phase,
-        volumes=update.model.maps,
-        voxel_size=geometry.pixel_size,
-        resolution=resolution.astype(np.float32),
-        ssnr=np.stack([a.ssnr for a in update.agreement]).astype(np.float32),
-        fsc=np.stack([a.fsc for a in update.agreement]).astype(np.float32),
-        step_size=plan.step_size,
-        subset_size=outcome.sums.total,
-        current_size=2 * plan.radius,
-        angular_step=plan.finest_step,
-        offset_range=plan.offset_range,
-        offset_step=plan.finest_offset_step,
-        mean_max_probability=outcome.sums.mean_of("max_probability"),
-        class_shares=(outcome.sums.class_weight / outcome.sums.total).astype(np.float32),
-        view_counts=_view_counts(after.assignments, len(update.model.maps)),
-        map_change=update.map_change.astype(np.float32),
-        sigma2_noise=update.model.sigma2.astype(np.float32),
-        start=outcome.start,
-        message=_message(outcome, resolution, after, models, settings.iterations),
-        converged=after.finished and after.iteration < settings.iterations,
-        seconds=outcome.seconds,
-        assignments=after.assignments,
-        state=after,
-    )
-
-
-def _resolution(fsc: Float64, radius: int, geometry: ImageGeometry) -> float:
-    """Return where the FSC falls below one half, at best what was compared."""
-    found = fsc_resolution(fsc, geometry.box_size, geometry.pixel_size, _REPORTED_FSC)
-    return max(found, geometry.resolution_of(radius))
+def _resolution(run: RunContext, fsc: Float64, radius: int) -> float:
+    """Return where the FSC falls below one half, at best the finest that was compared (Å)."""
+    found = fsc_resolution(fsc, run.geometry.box_size, run.geometry.pixel_size, _REPORTED_FSC)
+    return max(found, run.geometry.resolution_of(radius))
 
 
 def _next_state(
-    state: EngineState,
-    models: tuple[ModelState, ...],
-    outcome: IterationOutcome,
-    settings: InitialModelSettings,
-    geometry: ImageGeometry,
+    run: RunContext, state: EngineState, outcome: IterationOutcome, updates: list[Update]
 ) -> EngineState:
-    plan = outcome.plan
-    supported = max(
-        1, *(a.first_shell_below(_SUPPORTED_FSC, plan.radius) - 1 for a in outcome.update.agreement)
-    )
-    phase, step = _next_phase(plan, outcome, supported, settings, geometry)
-    if plan.phase == "starts" and phase != "starts":
-        models = (_only(models[outcome.start], settings),)
-    assignments = with_poses(state.assignments, outcome.sums.poses, geometry.pixel_size)
+    phase, step = _next_phase(run, outcome)
+    models = tuple(update.model for update in updates)
+    if outcome.plan.phase == "starts" and phase != "starts":
+        models = (_continue_alone(models[outcome.start], run.settings),)
     return EngineState(
         iteration=state.iteration + 1,
         phase=phase,
         step=step,
         drawn=state.drawn + outcome.sums.total,
-        supported_radius=supported,
-        sigma_offset=state.sigma_offset,
+        supported_radius=outcome.supported_radius,
         models=models,
-        assignments=assignments,
+        assignments=with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size),
     )
 
 
-def _next_phase(
-    plan: Plan,
-    outcome: IterationOutcome,
-    supported: int,
-    settings: InitialModelSettings,
-    geometry: ImageGeometry,
-) -> tuple[Phase, int]:
-    phases = Phases.of(settings.iterations)
+def _next_phase(run: RunContext, outcome: IterationOutcome) -> tuple[Phase, int]:
+    plan, phases = outcome.plan, Phases.of(run.settings.iterations)
     step = plan.step + 1
     if plan.phase == "starts" and step >= phases.starts:
         return ("search" if phases.search else "final"), 0
     if plan.phase == "search" and step >= phases.search:
         return ("refine" if phases.refine else "final"), 0
-    growing = refined_radius(supported, settings, geometry) > plan.radius
-    settled = not growing and _settled(outcome.update.model, plan)
-    if plan.phase == "refine" and settled:
-        # an iteration over all particles is its own final pass
-        return "final", int(outcome.sums.total == geometry.n_particles)
-    return ("final", 0) if plan.phase == "refine" and step >= phases.refine else (plan.phase, step)
+    if plan.phase == "refine":
+        next_radius = refined_radius(outcome.supported_radius, run.settings, run.geometry)
+        if next_radius <= plan.radius and _has_converged(outcome.update.model, plan):
+            # an iteration over all particles is its own final pass
+            return "final", int(outcome.sums.total == run.geometry.n_particles)
+        if step >= phases.refine:
+            return "final", 0
+    return plan.phase, step
 
 
-def _settled(model: ModelState, plan: Plan) -> bool:
-    """Tell whether the last refinements have gained nothing."""
-    if plan.step < _SETTLED_ITERATIONS:
+def _has_converged(model: ModelState, plan: Plan) -> bool:
+    """Tell whether the last iterations of the refinement have gained no evidence."""
+    if plan.step < _CONVERGED_ITERATIONS:
         return False
-    recent = model.evidence[-_SETTLED_ITERATIONS - 1 :]
+    recent = model.evidence[-_CONVERGED_ITERATIONS - 1 :]
     gain = np.diff(recent) / np.abs(recent[1:])
-    return bool((gain < _SETTLED_GAIN).all())
+    return bool((gain < _CONVERGED_GAIN).all())
 
 
-def _only(model: ModelState, settings: InitialModelSettings) -> ModelState:
-    """Return the model that goes on alone, as many times as there are classes."""
+def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelState:
+    """Return the best start as the only model, its map copied to all classes."""
     missing = settings.classes - len(model.maps)
     if not missing:
         return replace(model, evidence=model.evidence[:0])
@@ -212,12 +207,12 @@ def _only(model: ModelState, settings: InitialModelSettings) -> ModelState:
 
 
 def _view_counts(assignments: Assignments, n_classes: int) -> Float32:
-    """Count the particles of each class per HEALPix pixel of their viewing direction."""
-    centres = pixel_directions(_VIEW_NSIDE)
+    """Count the particles of each class per HEALPix pixel of their best viewing direction."""
+    centres = pixel_directions(_VIEW_NSIDE)  # (M, 3)
     counts = np.zeros((n_classes, len(centres)), np.float32)
     visited = assignments.class_index >= 0
     angles = (getattr(assignments, name)[visited] for name in ("rot", "tilt", "psi"))
-    directions = euler_to_matrix(*angles)[:, 2]
+    directions = euler_to_matrix(*angles)[:, 2]  # (N, 3)
     _, pixel = KDTree(centres).query(directions)
     classes = np.minimum(assignments.class_index[visited], n_classes - 1)
     np.add.at(counts, (classes, pixel), 1)
@@ -225,34 +220,34 @@ def _view_counts(assignments: Assignments, n_classes: int) -> Float32:
 
 
 def _message(
+    run: RunContext,
     outcome: IterationOutcome,
     resolution: Float64,
     after: EngineState,
-    models: tuple[ModelState, ...],
-    n_iterations: int,
+    updates: list[Update],
 ) -> str:
     if outcome.plan.phase == "starts":
-        return _message_of_starts(outcome, after, models)
+        return _message_of_starts(outcome, after, updates)
     if after.finished:
-        ended = "converged" if after.iteration < n_iterations else "all iterations done"
+        early = after.iteration < run.settings.iterations
+        ended = "converged" if early else "all iterations done"
         return f"{ended} at {resolution.min():.1f} Å"
     if after.phase == "final":
         return f"refined to {resolution.min():.1f} Å; the last pass assigns every particle"
-    what = "searching" if outcome.plan.phase == "search" else "refining"
-    return f"{what} at {resolution.min():.1f} Å"
+    stage = "searching" if outcome.plan.phase == "search" else "refining"
+    return f"{stage} at {resolution.min():.1f} Å"
 
 
-def _message_of_starts(
-    outcome: IterationOutcome, after: EngineState, models: tuple[ModelState, ...]
-) -> str:
-    best, n = outcome.start, len(models)
+def _message_of_starts(outcome: IterationOutcome, after: EngineState, updates: list[Update]) -> str:
+    best, n = outcome.start, len(updates)
     if n == 1:
         return "searching from one random start"
     if after.phase == "starts":
-        return f"{n} random starts; start {best + 1} explains the images best so far"
-    agreement = start_agreement([model.maps[0] for model in models], best, outcome.plan.radius)
+        return f"{n} random starts; start {best + 1} has the highest evidence so far"
+    maps = [update.model.maps[0] for update in updates]
+    agreement = start_agreement(maps, best, outcome.plan.radius)
     listed = ", ".join(f"{value:.2f}" for value in agreement)
     return (
-        f"start {best + 1} of {n} explains the images best and goes on; "
-        f"the others agree with it to a mean FSC of {listed}"
+        f"start {best + 1} of {n} has the highest evidence and continues; "
+        f"mean FSC of the others with it: {listed}"
     )

@@ -1,4 +1,4 @@
-"""Which images an iteration visits, and how an image is made ready to be compared."""
+"""Images of an iteration: the subset, its tiles, and the preparation of each tile."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_ini3d._types import Float32, Float64, IntArray
-from napari_ini3d.engine.backprojection import sum_shells
-from napari_ini3d.engine.tiles import Tile
+from napari_ini3d._types import Complex64, Float32, Float64, IntArray
+from napari_ini3d.engine.shell_sums import sum_shells
 from napari_ini3d.fourier import FrequencyDisk, images_to_disk, radius_grid, soft_mask
 from napari_ini3d.kernels import Backend
 from napari_ini3d.optics import compute_ctf, ctf_parameters
@@ -22,15 +21,15 @@ _CTF_FIELDS = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
 
 
 def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
-    """Return the next `size` particles of a walk round a random order, sorted.
+    """Return the next `size` particles of one random order that is repeated for ever, sorted.
 
-    Walking round one order visits all particles equally often, and never one twice in a subset.
+    All particles are visited equally often, and none twice in a subset.
 
     Parameters
     ----------
     n_particles : int
     drawn : int
-        How many the walk has given so far.
+        Particles drawn so far.
     size : int
         At most `n_particles`.
     seed : int
@@ -51,9 +50,70 @@ def split_into_tiles(subset: IntArray, optics_index: IntArray, tile_size: int) -
     return tiles
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """B prepared images of one optics group and one half-set.
+
+    Attributes
+    ----------
+    index : (B,) int64
+    images : (B, P) complex64
+        Masked, shifted by `centre`.
+    ctf : (B, P) float32
+    premultiplied : bool
+        Whether the images have been multiplied by their CTF.
+    sigma2 : (P,) float32
+        Noise variance of a real or imaginary part.
+    centre : (B, 2) float32
+        Pixels by which each image has been shifted already.
+    from_expected : (B, 2) float32
+        Distance of that from the shift that is expected a priori, pixels.
+    class_bias : (B, K) float32
+        Added to the log prior of the classes.
+    power : (n_shells,) float64
+        Sum over the images and the components of each shell of |X|², before masking.
+    half, group : int
+    """
+
+    index: IntArray
+    images: Complex64
+    ctf: Float32
+    premultiplied: bool
+    sigma2: Float32
+    centre: Float32
+    from_expected: Float32
+    class_bias: Float32
+    power: Float64
+    half: int
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedImages:
+    """Images of a tile as they enter the sums, weighted by CTF and noise.
+
+    Attributes
+    ----------
+    images : (B, P) complex64
+        CTF · X / σ².
+    ctf2 : (B, P) float32
+        CTF² / σ².
+    """
+
+    images: Complex64
+    ctf2: Float32
+
+    @classmethod
+    def of(cls, tile: Tile) -> WeightedImages:
+        """Weight the images of a tile; premultiplied ones are not multiplied by the CTF again."""
+        inverse = np.float32(1) / tile.sigma2
+        factor = inverse if tile.premultiplied else tile.ctf * inverse
+        return cls(tile.images * factor, tile.ctf**2 * inverse)
+
+
 @dataclass(frozen=True, slots=True)
 class ImagePreparation:
-    """Turns images as read into tiles.
+    """Prepares images as read: normalises, shifts, masks and transforms them.
 
     Attributes
     ----------
@@ -63,10 +123,10 @@ class ImagePreparation:
     mask_diameter : float
         Å.
     ctf : bool
-        Whether to correct for it.
+        Whether to correct for the CTF.
     ignore_first_peak : bool
     backend : Backend
-        Where it is done.
+        Its device does the work.
     """
 
     particles: Particles
@@ -76,6 +136,10 @@ class ImagePreparation:
     ignore_first_peak: bool
     backend: Backend
 
+    def on(self, backend: Backend) -> ImagePreparation:
+        """Return the same preparation on another device."""
+        return replace(self, backend=backend)
+
     def tile(
         self,
         batch: ImageBatch,
@@ -84,7 +148,7 @@ class ImagePreparation:
         sigma2: Float64,
         class_bias: Float32,
     ) -> Tile:
-        """Return a tile.
+        """Return a tile of prepared images.
 
         Parameters
         ----------
@@ -93,16 +157,17 @@ class ImagePreparation:
         disk : FrequencyDisk
             On the backend's device.
         origins : (B, 2) float32
-            Å; each image is first moved by this, to whole pixels, so that the mask is centred.
+            Å; each image is first shifted by this, rounded to pixels, so that the mask is
+            centred on the particle.
         sigma2 : (G, n_shells) float64
         class_bias : (B, K) float32
         """
         backend, xp, n = self.backend, self.backend.xp, batch.images.shape[-1]
-        moved = np.rint(origins / self.pixel_size).astype(np.float32)
-        values = self._to_device(batch.index, moved, class_bias)
+        shifts = np.rint(origins / self.pixel_size).astype(np.float32)  # (B, 2)
+        values = self._to_device(batch.index, shifts, class_bias)
         images = normalise(batch.images, self.mask_diameter / self.pixel_size / 2, xp=xp)
-        if moved.any():
-            images = _move(images, values["moved"], backend)
+        if shifts.any():
+            images = _shift(images, values["shifts"], backend)
         whole = images_to_disk(images, disk, fft=backend.fft)
         power = (whole.real**2 + whole.imag**2).sum(0, dtype=np.float64)
         group = int(self.particles.optics_index[batch.index[0]])
@@ -112,7 +177,7 @@ class ImagePreparation:
             ctf=self._ctf(values["ctf"], group, disk, n),
             premultiplied=self.particles.optics[group].ctf_premultiplied and self.ctf,
             sigma2=backend.to_device(sigma2[group])[disk.shell].astype(np.float32),
-            centre=values["moved"],
+            centre=values["shifts"],
             from_expected=values["from_expected"],
             class_bias=values["class_bias"],
             power=sum_shells(backend, disk.shell, power, n // 2 + 1),
@@ -121,13 +186,13 @@ class ImagePreparation:
         )
 
     def _to_device(
-        self, index: IntArray, moved: Float32, class_bias: Float32
+        self, index: IntArray, shifts: Float32, class_bias: Float32
     ) -> dict[str, Float32]:
-        """Return what is known of each image, brought to the device in one copy."""
+        """Return shifts, class bias and CTF parameters on the device, in one copy."""
         particles = self.particles
         columns = {
-            "moved": moved,
-            "from_expected": moved - self._expected(index),
+            "shifts": shifts,
+            "from_expected": shifts - self._expected(index),
             "class_bias": class_bias,
             "ctf": np.stack([getattr(particles, name)[index] for name in _CTF_FIELDS], -1),
         }
@@ -179,7 +244,12 @@ def normalise(images: Float32, radius: float, *, xp: Any = np) -> Float32:
     return out.reshape(images.shape)
 
 
-def _move(images: Float32, by: Float32, backend: Backend) -> Float32:
+def _shift(images: Float32, by: Float32, backend: Backend) -> Float32:
     out: Float32 = backend.xp.empty_like(images)
     backend.kernels.shift_images(images, by.astype(np.int32), out)
     return out
+
+
+def real_pairs(array: Complex64) -> Float32:
+    """Return a complex array (..., P) as its real and imaginary parts (..., 2P), no copy."""
+    return array.view(np.float32)

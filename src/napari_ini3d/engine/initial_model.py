@@ -1,9 +1,9 @@
 """De novo reconstruction: from particles to a map, as a generator of iterations.
 
-Several random starts search at low resolution side by side; the one that explains the images
-best goes on alone, with rising resolution and growing subsets, and is refined until it has
-settled. Each iteration compares a subset with the model (`expectation`), and takes the model that
-follows from the comparison (`maximisation`).
+The method is expectation maximisation on mini-batches (docs/method.md). Several random starts are
+refined side by side at low resolution; the one with the highest evidence goes on alone, at rising
+resolution and with growing subsets, until it has converged. `reconstruct` is the whole method;
+each line of its loop is a module of this package.
 """
 
 from __future__ import annotations
@@ -11,10 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from napari_ini3d.engine.iteration import Workshop
+from threadpoolctl import threadpool_limits
+
+from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.convergence import conclude
+from napari_ini3d.engine.executor import TileExecutor
+from napari_ini3d.engine.expectation.step import expectation
+from napari_ini3d.engine.images import draw_subset
+from napari_ini3d.engine.initialisation import initial_state
+from napari_ini3d.engine.maximisation import maximisation
 from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.references import prepare_references
+from napari_ini3d.engine.resolved_settings import resolve_settings
+from napari_ini3d.engine.schedule import plan_iteration
 from napari_ini3d.engine.state import EngineState
-from napari_ini3d.kernels import choose_backend
+from napari_ini3d.engine.timing import StageTimer
+from napari_ini3d.kernels import Backend, available_threads, choose_backend
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 
@@ -26,6 +38,7 @@ def reconstruct(
     *,
     state: EngineState | None = None,
     stop: Callable[[], bool] = lambda: False,
+    backend: Backend | None = None,
 ) -> Iterator[IterationReport]:
     """Yield one report per iteration until the map has converged.
 
@@ -37,9 +50,11 @@ def reconstruct(
     settings : InitialModelSettings
         With its mask diameter set.
     state : EngineState, optional
-        Of an earlier report, to go on from there. The same run, bit for bit.
+        Of an earlier report, to continue from there: the same run, bit for bit.
     stop : callable
-        Looked at after every iteration: when it returns True the generator ends normally.
+        Called after every iteration; when it returns True, the generator ends normally.
+    backend : Backend, optional
+        Default: the one that ``settings.device`` names.
 
     Yields
     ------
@@ -49,13 +64,25 @@ def reconstruct(
     ------
     SettingsError, DeviceError
     """
-    backend = choose_backend(
+    resolved = resolve_settings(settings, pixel_size=source.pixel_size)
+    backend = backend or choose_backend(
         settings.device, precision=settings.precision, deterministic=settings.deterministic
     )
-    with closing(Workshop(source, particles, settings, backend)) as workshop:
-        state = state or workshop.initial_state()
+    with closing(TileExecutor(backend, available_threads(settings.threads))) as executor:
+        run = RunContext.of(source, particles, resolved, executor)
+        state = state or initial_state(run)
         while not state.finished:
-            report = workshop.iterate(state)
+            timer = StageTimer(backend)
+            plan = plan_iteration(state.schedule_input, run.settings, run.geometry)
+            subset = draw_subset(len(particles), state.drawn, plan.subset_size, resolved.seed)
+            with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
+                references = prepare_references(run, state, plan)
+                timer.stage("references")
+                sums = expectation(run, state, plan, references, subset)
+                timer.stage("expectation", sums.seconds)
+                updates = maximisation(run, state, plan, sums.per_model)
+                timer.stage("maximisation")
+            report = conclude(run, state, plan, sums.per_model, updates, timer.seconds)
             state = report.state
             yield report
             if stop():

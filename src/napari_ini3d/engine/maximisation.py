@@ -1,20 +1,21 @@
-"""Sums of an iteration over its tiles, and the model that follows from them.
+"""Maximisation step: the model that follows from the sums of an iteration.
 
-Each iteration adds its sums to those of earlier ones, which fade: N <- (1 - η) N + η N_new, and
-likewise the weights; the map is their quotient. This is expectation maximisation on mini-batches
-with forgetting (Neal & Hinton, 1998; Cappe & Moulines, 2009): with η = 1 on all particles it is
-the plain algorithm, with η < 1 on small subsets it wanders as gradient descent does.
+The new sums are blended into the running sums, N <- (1 - η) N + η N_new, and likewise the
+weights; the map is their Wiener quotient. This is expectation maximisation on mini-batches with
+forgetting (Neal & Hinton, 1998; Cappé & Moulines, 2009): with η = 1 on all particles it is the
+plain algorithm; with η < 1 on small subsets it is a stochastic one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d._types import Complex64, Float32, Float64
+from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.regularisation import (
     HalfSetFSC,
     RealSpaceConstraints,
@@ -23,105 +24,83 @@ from napari_ini3d.engine.regularisation import (
     half_set_fsc,
     wiener_divide,
 )
-from napari_ini3d.engine.state import ModelState
-from napari_ini3d.engine.tiles import BestPoses, TileSums
-from napari_ini3d.fourier import FrequencyDisk
+from napari_ini3d.engine.schedule import Plan
+from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.engine.sums import IterationSums
+from napari_ini3d.fourier import FrequencyDisk, frequency_disk
 from napari_ini3d.kernels import Backend
 
 Scalar = TypeVar("Scalar", np.complex64, np.float32)
 
-_NOISE_MEMORY = 0.5
+_NOISE_MEMORY = 0.5  # weight of the earlier noise estimate
+_LEAST_SHARE = 0.02  # of an even share, that a class keeps
 
 
-class IterationSums:
-    """What the tiles of one iteration add up to; tiles are added in a fixed order.
-
-    Parameters
-    ----------
-    cubes : (K, cube) complex64
-        The model's, for their shape.
-    n_groups, n_shells : int
-    xp : module
-        Whose arrays the tiles are.
-    """
-
-    def __init__(self, cubes: Complex64, n_groups: int, n_shells: int, xp: Any = np) -> None:
-        shape = (len(cubes), 2, *cubes.shape[1:])
-        self.numerator: Complex64 = xp.zeros(shape, np.complex64)
-        self.denominator: Float32 = xp.zeros(shape, np.float32)
-        self.residual: Float64 = xp.zeros((n_groups, n_shells))
-        self.class_weight: Float64 = xp.zeros(len(cubes))
-        self.n_images = np.zeros(n_groups, np.int64)
-        self.poses: list[BestPoses] = []
-
-    def add(self, sums: TileSums) -> None:
-        """Add one tile."""
-        tile = sums.tile
-        self.numerator[:, tile.half] += sums.numerator
-        self.denominator[:, tile.half] += sums.denominator
-        if not tile.premultiplied:  # whose residual is not that of the noise alone
-            self.residual[tile.group] += tile.power - sums.explained
-        self.n_images[tile.group] += len(tile.index)
-        self.class_weight += sums.class_weight
-        self.poses.append(sums.poses)
-
-    def to_host(self, backend: Backend) -> IterationSums:
-        """Return the sums of a device on the host, the poses of all tiles as one."""
-        found = IterationSums(np.zeros((0, 0, 0, 0), np.complex64), 0, 0)
-        for name in _SUMMED:
-            setattr(found, name, backend.to_host(getattr(self, name)))
-        found.n_images = self.n_images
-        found.poses = [_joined(self.poses, backend)] if self.poses else []
-        return found
-
-    def include(self, other: IterationSums) -> None:
-        """Add the sums of another device; both on the host."""
-        for name in (*_SUMMED, "n_images"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.poses += other.poses
-
-    @property
-    def total(self) -> int:
-        """Images added."""
-        return int(self.n_images.sum())
-
-    def mean_of(self, name: str) -> float:
-        """Return the mean over the images of a field of `BestPoses`."""
-        return float(np.concatenate([getattr(p, name) for p in self.poses]).mean(dtype=np.float64))
-
-
-_SUMMED = ("numerator", "denominator", "residual", "class_weight")
-
-
-def _joined(poses: list[BestPoses], backend: Backend) -> BestPoses:
-    """Return the poses of all tiles as one record, on the host."""
-    arrays = [np.concatenate([p.index for p in poses])]
-    for f in fields(BestPoses)[1:]:
-        parts = [getattr(p, f.name) for p in poses]
-        arrays.append(backend.to_host(backend.xp.concatenate(parts)))
-    return BestPoses(*arrays)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """A model after an iteration, and what is known about it.
+    """A model after an iteration, with the agreement of its half-sets.
 
     Attributes
     ----------
     model : ModelState
-    agreement : tuple of HalfSetFSC
+    half_sets : tuple of HalfSetFSC
         Per class.
     map_change : (K,) float64
         Relative L2 change.
     """
 
     model: ModelState
-    agreement: tuple[HalfSetFSC, ...]
+    half_sets: tuple[HalfSetFSC, ...]
     map_change: Float64
 
 
+def maximisation(
+    run: RunContext, state: EngineState, plan: Plan, sums: list[IterationSums]
+) -> list[Update]:
+    """Return each model after the iteration.
+
+    Parameters
+    ----------
+    run : RunContext
+    state : EngineState
+    plan : Plan
+    sums : list of IterationSums
+        Per model; used up.
+    """
+
+    def maximise(given: tuple[ModelState, IterationSums]) -> Update:
+        model, of_model = given
+        new = symmetrised(of_model, run.operators, run.executor.backend)
+        update = update_maps(model, new, plan.step_size, plan.radius, run.constraints)
+        return replace(update, model=update_noise_and_classes(run, update.model, plan, of_model))
+
+    return run.executor.map_on_cpu(maximise, zip(state.models, sums, strict=True))
+
+
+def update_noise_and_classes(
+    run: RunContext, model: ModelState, plan: Plan, sums: IterationSums
+) -> ModelState:
+    """Return the model with its evidence, noise and class shares updated.
+
+    The starts keep the first noise estimate and equal classes, so that their evidence is
+    comparable.
+    """
+    evidence = np.append(model.evidence, sums.mean_of("log_evidence"))
+    if plan.phase == "starts":
+        return replace(model, evidence=evidence)
+    found = np.maximum(sums.class_weight / sums.total, _LEAST_SHARE / len(model.maps))  # (K,)
+    shares = (1 - plan.step_size) * model.class_shares + plan.step_size * found
+    disk = frequency_disk(run.geometry.box_size, plan.radius)
+    return replace(
+        model,
+        evidence=evidence,
+        sigma2=update_noise(model.sigma2, sums, disk),
+        class_shares=shares / shares.sum(),
+    )
+
+
 def complete_friedel(numerator: Complex64, denominator: Float32) -> None:
-    """Add to the plane x = 0 of a half cube, in place, what belongs to it from x <= 0."""
+    """Add the Friedel mates of the plane x = 0 of a half cube to it, in place."""
     numerator[..., 0] += numerator[..., ::-1, ::-1, 0].conj()
     denominator[..., 0] += denominator[..., ::-1, ::-1, 0].copy()
 
@@ -138,7 +117,7 @@ def symmetrised(
 ) -> tuple[Complex64, Float32]:
     """Return numerator and denominator, per image, averaged over a point group's operators.
 
-    The sums are used up.
+    The sums are changed in place.
     """
     complete_friedel(sums.numerator, sums.denominator)
     scale = np.float32(1 / (sums.total * len(operators)))
@@ -165,49 +144,45 @@ def _symmetrised_cube(
         return backend.to_host(filled[0]), backend.to_host(filled[1])
 
 
-def update_model(
+def update_maps(
     model: ModelState,
     new: tuple[Complex64, Float32],
     step_size: float,
     radius: int,
     constraints: RealSpaceConstraints,
 ) -> Update:
-    """Return the model after the new sums have been blended in.
+    """Return the model with the new sums blended in, and the maps that follow.
 
     Parameters
     ----------
     model : ModelState
     new : (K, 2, cube) complex64 and float32
-        Numerator and denominator, Friedel plane completed, per image.
+        Numerator and denominator per half-set, Friedel plane completed, per image.
     step_size : float
         η.
     radius : int
-        Fourier radius up to which the new sums reach.
+        Fourier radius of the new sums.
     constraints : RealSpaceConstraints
     """
     numerator, denominator = _blend(model, new, step_size)
     m = new[0].shape[-3] // 2
-    padding = constraints.settings.padding_factor
-    beyond = cube_shells(m, padding) > radius
-    agreements, maps = [], []
+    padding, tau2_fudge = constraints.settings.padding_factor, constraints.settings.tau2_fudge
+    beyond = cube_shells(m, padding) > radius  # (cube)
+    half_sets, maps = [], []
     for k in range(len(numerator)):
-        n, w = inner_cube(numerator[k], m), inner_cube(denominator[k], m)
+        n, w = inner_cube(numerator[k], m), inner_cube(denominator[k], m)  # (2, cube)
         halves = [divide_by_weight(n[h], w[h], padding) for h in (0, 1)]
-        n_shells = constraints.box_size // 2 + 1
-        agreement = half_set_fsc(halves[0], halves[1], padding, n_shells)
-        agreement.fsc[radius + 1 :] = 0
-        ssnr = agreement.ssnr * (constraints.settings.tau2_fudge / 4)
-        cube = wiener_divide(n.sum(0), w.sum(0), ssnr, padding)
+        found = half_set_fsc(halves[0], halves[1], padding, constraints.box_size // 2 + 1)
+        found.fsc[radius + 1 :] = 0
+        cube = wiener_divide(n.sum(0), w.sum(0), found.ssnr * tau2_fudge, padding)
         cube[beyond] = 0
-        agreements.append(agreement)
+        half_sets.append(found)
         maps.append(constraints.to_map(cube))
-    new_maps = np.stack(maps)
+    new_maps = np.stack(maps)  # (K, n, n, n)
     return Update(
-        ModelState(
-            new_maps, numerator, denominator, model.sigma2, model.class_shares, model.evidence
-        ),
-        tuple(agreements),
-        _relative_change(model.maps, new_maps),
+        model=replace(model, maps=new_maps, numerator=numerator, denominator=denominator),
+        half_sets=tuple(half_sets),
+        map_change=_relative_change(model.maps, new_maps),
     )
 
 
@@ -231,13 +206,12 @@ def _relative_change(old: Float32, new: Float32) -> Float64:
 
 
 def update_noise(sigma2: Float64, sums: IterationSums, disk: FrequencyDisk) -> Float64:
-    """Return the noise variance per group and shell, moved towards this iteration's residual.
+    """Return the noise variance (G, n_shells), moved towards the residual of this iteration.
 
-    The residual is taken from whole images and not from masked ones: masking lowers the power of
-    the noise without lowering what is known about it, and a posterior that believes the smaller
-    number is too sure of itself.
+    The residual is that of whole images, not of masked ones: a mask lowers the power of the noise
+    but adds no information, and a posterior that believes the lower number is too certain.
     """
-    count = np.bincount(disk.shell, minlength=sigma2.shape[1])
-    found = sums.residual / np.maximum(2 * sums.n_images[:, None] * count, 1)
+    count = np.bincount(disk.shell, minlength=sigma2.shape[1])  # (n_shells,)
+    found = sums.residual / np.maximum(2 * sums.n_images[:, None] * count, 1)  # (G, n_shells)
     known = (found > 0) & (count > 0) & (sums.n_images[:, None] > 0)
     return np.where(known, _NOISE_MEMORY * sigma2 + (1 - _NOISE_MEMORY) * found, sigma2)

@@ -1,12 +1,11 @@
-"""How much is held at once: tiles, rows and tables by the memory that is free."""
+"""Memory: sizes of tiles, rows and tables that fit into what is free."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
@@ -15,13 +14,11 @@ from napari_ini3d.particles import ImageBatch
 
 logger = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
-
 _CPU_SCORE_BYTES = 64e6  # of the scores of one tile; more does not make products faster
 _CPU_IMAGES = 4, 64  # in a tile
 _CPU_TABLE_BYTES = 600e6  # more takes longer to fill than it saves
 _CPU_ROWS, _GPU_ROWS = 1024, 65536
-_GPU_IMAGES = 1024  # beyond it a card is busy anyway
+_GPU_IMAGES = 1024  # a GPU is busy with fewer
 _TILE_SHARE, _TABLE_SHARE, _ROW_SHARE = 0.4, 0.25, 0.1  # of the free memory
 _REAL_COPIES = 12  # float32 images of a box: slots, normalised, moved, masked, transformed
 _DISK_COPIES = 8  # complex images on the disk
@@ -30,7 +27,7 @@ _ROW_COPIES = 5  # complex rows of the fine pass
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a tile's memory depends on.
+    """Sizes that the memory of a tile depends on.
 
     Attributes
     ----------
@@ -54,8 +51,8 @@ class Workload:
 
     @property
     def bytes_per_image(self) -> int:
-        """Bytes that a tile takes for each of its images."""
-        scores = 4 * self.n_rows * (self.n_shifts + 4)  # norm, marginals, candidates beside them
+        """Bytes of a tile per image."""
+        scores = 4 * self.n_rows * (self.n_shifts + 4)  # with norm, marginals, candidates
         coarse = 8 * self.n_shifts * self.n_coarse
         fine = 12 * self.most_fine_rows * self.n_fine_shifts
         images = 4 * _REAL_COPIES * self.box_size**2 + 8 * _DISK_COPIES * self.n_components
@@ -100,19 +97,25 @@ def chunk_rows(free_bytes: int, n_components: int, *, is_gpu: bool) -> int:
 def _power_of_two(most: float) -> int:
     """Return the largest power of two that is not above `most`, at least 1.
 
-    So that the free memory of a card, which is never quite the same, seldom changes what is
-    computed together, and with it the order in which floats are added.
+    The free memory of a GPU is never quite the same; rounded like this it seldom changes the
+    tiles, and with them the order in which floats are added.
     """
     return int(2 ** math.floor(math.log2(most)))
 
 
 class SplitOnMemoryError:
-    """Computes tiles in parts where memory does not suffice, and remembers what did.
+    """Splits batches that do not fit into the memory, and remembers the size that did.
+
+    ::
+
+        for attempt in split.attempts(batch):
+            with attempt as part:
+                results.append(work(part))
 
     Parameters
     ----------
     release : callable
-        Gives back memory that is kept for arrays to come.
+        Releases memory that the device keeps for later arrays.
     where : str
         The device, for messages.
     """
@@ -120,42 +123,74 @@ class SplitOnMemoryError:
     def __init__(self, release: Callable[[], None], where: str) -> None:
         self._release = release
         self._where = where
-        self._most: int | None = None
+        self._most: int | None = None  # images that may fit
 
-    def compute(self, work: Callable[[ImageBatch], Result], batch: ImageBatch) -> list[Result]:
-        """Return the results of the parts of a batch, in order: one where it fits whole.
+    def attempts(self, batch: ImageBatch) -> Iterator[_Attempt]:
+        """Yield the parts of a batch, in order: one where it fits whole.
+
+        A part that ran out of memory is yielded again in halves.
 
         Raises
         ------
         DeviceError
             If not even one image fits.
         """
-        size = len(batch.index)
-        if self._most is not None and size > self._most:
-            return self._halves(work, batch)
-        try:
-            return [work(batch)]
-        except MemoryError as error:
-            if size == 1:
-                raise DeviceError(
-                    f"{self._where} has no memory for a single image ({error}); close what else "
-                    "uses it, or take a coarser max_resolution, fewer classes or a smaller box"
-                ) from error
-            logger.warning(
-                "%s: out of memory with %d images at once; going on with %d",
-                self._where,
-                size,
-                size // 2,
-            )
-        self._release()  # here, where the error no longer holds on to the tile's arrays
-        self._most = max(size // 2, 1)
-        return self._halves(work, batch)
+        pending = [batch]
+        while pending:
+            part = pending.pop()
+            if self._most is not None and len(part.index) > self._most:
+                pending += _halves(part)
+                continue
+            attempt = _Attempt(part)
+            yield attempt
+            if attempt.error:
+                self._shrink(len(part.index), attempt.error)
+                pending += _halves(part)
 
-    def _halves(self, work: Callable[[ImageBatch], Result], batch: ImageBatch) -> list[Result]:
-        middle = len(batch.index) // 2
-        parts = (slice(None, middle), slice(middle, None))
-        return [
-            result
-            for part in parts
-            for result in self.compute(work, ImageBatch(batch.index[part], batch.images[part]))
-        ]
+    def _shrink(self, size: int, error: str) -> None:
+        if size == 1:
+            raise DeviceError(
+                f"{self._where} has not enough memory for a single image ({error}); close other "
+                "programs that use it, or take a coarser max_resolution, fewer classes or a "
+                "smaller box"
+            )
+        logger.warning(
+            "%s: out of memory with %d images at once; continuing with %d",
+            self._where,
+            size,
+            size // 2,
+        )
+        self._release()
+        self._most = size // 2
+
+
+class _Attempt:
+    """A part of a batch; notes that there was not enough memory for it.
+
+    Only the text of the error is kept: the error itself would hold the arrays of the tile.
+    """
+
+    def __init__(self, part: ImageBatch) -> None:
+        self.error = ""
+        self._part = part
+
+    def __enter__(self) -> ImageBatch:
+        return self._part
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> bool:
+        if not isinstance(error, MemoryError):
+            return False
+        self.error = str(error) or "MemoryError"
+        return True
+
+
+def _halves(batch: ImageBatch) -> tuple[ImageBatch, ImageBatch]:
+    """Return the second and the first half: a list of pending parts is taken from its end."""
+    middle = len(batch.index) // 2
+    second, first = (
+        ImageBatch(batch.index[part], batch.images[part])
+        for part in (slice(middle, None), slice(None, middle))
+    )
+    return second, first

@@ -1,125 +1,275 @@
-"""Build the frame of an iteration: grids, slices and phases from a plan and a model."""
+"""References of an iteration: slices of every model on one grid of rotations.
+
+All images of an iteration share the grid, which is rotated at random as a whole, so that the
+comparison is a matrix product of all images and all slices.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64
-from napari_ini3d.engine.memory import chunk_rows
-from napari_ini3d.engine.schedule import ImageGeometry, Plan
-from napari_ini3d.engine.tiles import Frame, Pruning
+from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.memory import chunk_rows, table_bytes
+from napari_ini3d.engine.schedule import Plan
+from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
-from napari_ini3d.geometry import RotationGrid, rotation_grid, shift_grid
+from napari_ini3d.geometry import RotationGrid, random_rotation, rotation_grid, shift_grid
 from napari_ini3d.kernels import Backend
 
 logger = logging.getLogger(__name__)
 
+SIGMA_OFFSET = 10.0
+"""Å, standard deviation of the Gaussian prior on the shifts; a constant, not learned."""
+
 _SLICE_BLOCK = 256
+_ROTATION_STREAM = 17
 RunJobs = Callable[[Callable[[Any], None], Iterable[Any]], Any]
 """Calls a function on each of some jobs, like `map`, and returns when all are done."""
 
 
-def build_frame(
-    cubes: Complex64,
-    plan: Plan,
-    turn: Float64,
-    *,
-    geometry: ImageGeometry,
-    padding: int,
-    sigma_offset: float,
-    offset_limit: float,
-    class_shares: Float64,
-    backend: Backend,
-    run_jobs: RunJobs,
-    table_bytes: float,
-) -> Frame:
-    """Return the frame of an iteration, on the backend's device.
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Poses that are kept: from the coarse pass for the fine pass, and from that for the sums.
+
+    Attributes
+    ----------
+    share : float
+        Weight of a coarse rotation over that of the best, from which it is refined.
+    most : int
+        Coarse rotations that are refined for an image, at most.
+    weight : float
+        Weight of a fine pose over that of the best, from which it enters the sums.
+    """
+
+    share: float = 2e-3
+    most: int = 64
+    weight: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineReferences:
+    """The grid of the fine pass: Q rotations and T shifts, children of the coarse ones.
+
+    Attributes
+    ----------
+    grid : RotationGrid
+    slices : (K·Q, P) complex64 or None
+        None where they are computed when they are needed, to save memory.
+    shifts : (T, 2) float32
+        Pixels, about each coarse shift.
+    phase : (T, P) complex64
+        exp(-2πi k·t / n), which shifts an image by t.
+    """
+
+    grid: RotationGrid
+    slices: Complex64 | None
+    shifts: Float32
+    phase: Complex64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceSet:
+    """Slices of all classes of one model, and the shifts: what images are compared with.
+
+    K classes, R rotations and S shifts of the coarse grid, P Fourier components per image; the
+    coarse pass compares the first C of them.
+
+    Attributes
+    ----------
+    disk : FrequencyDisk
+        The P frequencies.
+    n_coarse : int
+        C; equal to P where there is no fine pass.
+    padding : int
+    grid : RotationGrid
+    cubes : (K, 2m + 1, 2m + 1, m + 2) complex64
+    slices : (K·R, C) complex64
+    slice_power : (K·R, C) float32
+    shifts : (S, 2) float32
+        Pixels.
+    shift_phase : (S, P) complex64
+        exp(-2πi k·t / n), which shifts an image by t.
+    log_class_share : (K,) float32
+    sigma_offset : float
+        Pixels, of the Gaussian prior on the shift.
+    offset_limit : float
+        Pixels; no image is shifted further than one pixel more than this from the expected
+        shift.
+    pruning : Pruning
+    backend : Backend
+        All arrays are on its device.
+    fine : FineReferences or None
+        None in the starts, which have one pass only.
+    chunk_rows : int
+        Rows of image-times-slice products that the fine pass keeps in memory at once.
+    """
+
+    disk: FrequencyDisk
+    n_coarse: int
+    padding: int
+    grid: RotationGrid
+    cubes: Complex64
+    slices: Complex64
+    slice_power: Float32
+    shifts: Float32
+    shift_phase: Complex64
+    log_class_share: Float32
+    sigma_offset: float
+    offset_limit: float
+    pruning: Pruning
+    backend: Backend
+    fine: FineReferences | None = None
+    chunk_rows: int = 1024
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.cubes)
+
+
+def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[list[ReferenceSet]]:
+    """Return the references of an iteration, for each device and each model.
 
     Parameters
     ----------
-    cubes : (K, cube) complex64
-        The references, at the plan's radius, on the host.
+    run : RunContext
+    state : EngineState
     plan : Plan
-    turn : (3, 3) float64
-        By which the rotation grids are turned as a whole.
-    geometry : ImageGeometry
-    padding : int
-    sigma_offset, offset_limit : float
-        Å.
-    class_shares : (K,)
-    backend : Backend
-    run_jobs : callable
-        Shares the slices out over the threads of a CPU.
-    table_bytes : float
-        Most that a table of all fine slices may take; with more they are made as needed.
     """
-    box_size, pixel_size = geometry.box_size, geometry.pixel_size
-    host_disk, to_device = frequency_disk(box_size, plan.radius), backend.to_device
+    rng = np.random.default_rng([run.settings.seed, _ROTATION_STREAM, state.iteration])
+    rotation = random_rotation(rng)  # the same for every start
+
+    def to_cubes(model: ModelState) -> Complex64:
+        cubes = [run.constraints.to_cube(volume, plan.radius) for volume in model.maps]
+        return np.stack(cubes)  # (K, cube)
+
+    cubes_of_models = run.executor.map_on_cpu(to_cubes, state.models)
+    prepared = []
+    for backend in run.executor.backend.devices:
+        tables = len(cubes_of_models)
+        limit = table_bytes(backend.device.free_bytes(), is_gpu=backend.is_gpu, tables=tables)
+        with backend.device.enter():
+            prepared.append(
+                [
+                    build_references(
+                        run, plan, rotation, cubes, model.class_shares, backend, table_limit=limit
+                    )
+                    for model, cubes in zip(state.models, cubes_of_models, strict=True)
+                ]
+            )
+    return prepared
+
+
+def build_references(
+    run: RunContext,
+    plan: Plan,
+    rotation: Float64,
+    cubes: Complex64,
+    class_shares: Float64,
+    backend: Backend,
+    *,
+    table_limit: float,
+) -> ReferenceSet:
+    """Return the references of one model on one device.
+
+    Parameters
+    ----------
+    run : RunContext
+    plan : Plan
+    rotation : (3, 3) float64
+        Of the rotation grids as a whole.
+    cubes : (K, cube) complex64
+        Half cubes of the classes at the plan's radius, on the host.
+    class_shares : (K,) float64
+    backend : Backend
+    table_limit : float
+        Bytes that a table of all fine slices may take; a larger one is not made, and the slices
+        are computed when they are needed.
+    """
+    box_size, pixel_size = run.geometry.box_size, run.geometry.pixel_size
+    padding, to_device = run.settings.padding_factor, backend.to_device
+    host_disk = frequency_disk(box_size, plan.radius)
     n_coarse = host_disk.size_within(plan.coarse_radius)
     disk, cubes = host_disk.on(to_device), to_device(cubes)
-    grid = _grid_on(plan.order, turn, backend)
-    fine = _grid_on(plan.order + 1, turn, backend) if plan.two_pass else None
+    grid = _grid_on(plan.order, rotation, backend)
+    run_jobs = _one_by_one if backend.is_gpu else run.executor.map_on_cpu
     slicer = _Slicer(disk, padding, backend, run_jobs)
-    slices = slicer.slices(cubes, grid, n_coarse)
+    slices = slicer.slices(cubes, grid, n_coarse)  # (K·R, C)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
-    fine_step = plan.finest_offset_step / pixel_size
-    fine_shifts = shift_grid(2 * fine_step, fine_step)
-    return Frame(
+    fine = None
+    if plan.two_pass:
+        fine_grid = _grid_on(plan.order + 1, rotation, backend)
+        fine_step = plan.finest_offset_step / pixel_size
+        fine_shifts = shift_grid(2 * fine_step, fine_step)
+        fine = FineReferences(
+            grid=fine_grid,
+            slices=_table(slicer, cubes, fine_grid, table_limit, backend),
+            shifts=to_device(fine_shifts),
+            phase=to_device(shift_phase(fine_shifts, host_disk, box_size)),
+        )
+    return ReferenceSet(
         disk=disk,
         n_coarse=n_coarse,
         padding=padding,
         grid=grid,
-        fine_grid=fine,
         cubes=cubes,
         slices=slices,
         slice_power=slices.real**2 + slices.imag**2,
-        fine_slices=_table(slicer, cubes, fine, table_bytes, backend) if fine else None,
         shifts=to_device(shifts),
-        fine_shifts=to_device(fine_shifts),
         shift_phase=to_device(shift_phase(shifts, host_disk, box_size)),
-        fine_phase=to_device(shift_phase(fine_shifts, host_disk, box_size)),
         log_class_share=to_device(np.log(class_shares).astype(np.float32)),
-        sigma_offset=sigma_offset / pixel_size,
-        offset_limit=offset_limit / pixel_size,
+        sigma_offset=SIGMA_OFFSET / pixel_size,
+        offset_limit=run.settings.offset_range / pixel_size,
         pruning=Pruning(),
         backend=backend,
+        fine=fine,
         chunk_rows=chunk_rows(backend.device.free_bytes(), len(disk), is_gpu=backend.is_gpu),
     )
 
 
-def _grid_on(order: int, turn: Float64, backend: Backend) -> RotationGrid:
-    grid = rotation_grid(order).turned(turn)
+def _one_by_one(function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
+    """Call a function on each job in this thread, which has entered the device."""
+    for job in jobs:
+        function(job)
+
+
+def _grid_on(order: int, rotation: Float64, backend: Backend) -> RotationGrid:
+    grid = rotation_grid(order).rotated(rotation)
     return RotationGrid(order, backend.to_device(grid.matrices))
 
 
 def _table(
-    slicer: _Slicer, cubes: Complex64, fine: RotationGrid, table_bytes: float, backend: Backend
+    slicer: _Slicer, cubes: Complex64, fine: RotationGrid, limit: float, backend: Backend
 ) -> Complex64 | None:
     """Return all fine slices, or None where they take too much memory."""
     n_components = len(slicer.kx)
-    if len(cubes) * len(fine.matrices) * n_components * 8 > table_bytes:
+    if len(cubes) * len(fine.matrices) * n_components * 8 > limit:
         return None
     try:
-        with backend.device.enter():  # where want of memory becomes a MemoryError
+        with backend.device.enter():  # lack of memory becomes a MemoryError
             return slicer.slices(cubes, fine, n_components)
     except MemoryError as error:
-        logger.warning("no table of fine slices: %s; they are made as they are needed", error)
+        logger.warning(
+            "no table of fine slices (%s); they are computed when they are needed", error
+        )
         return None
 
 
 def shift_phase(shifts: Float32, disk: FrequencyDisk, box_size: int) -> Complex64:
-    """Return exp(-2πi k·t / n), (S, P): what moves an image by each shift (pixels)."""
-    turns = (shifts[:, :1] * disk.kx + shifts[:, 1:] * disk.ky) / box_size
-    phase: Complex64 = np.exp(-2j * np.pi * turns).astype(np.complex64)
+    """Return exp(-2πi k·t / n), (S, P), which shifts an image by each t (pixels)."""
+    cycles = (shifts[:, :1] * disk.kx + shifts[:, 1:] * disk.ky) / box_size  # (S, P)
+    phase: Complex64 = np.exp(-2j * np.pi * cycles).astype(np.complex64)
     return phase
 
 
 class _Slicer:
-    """Takes central sections of all references on all rotations of a grid."""
+    """Computes central slices of all classes on all rotations of a grid."""
 
     def __init__(
         self, disk: FrequencyDisk, padding: int, backend: Backend, run_jobs: RunJobs
@@ -134,7 +284,7 @@ class _Slicer:
         n_rotations, backend = len(grid.matrices), self._backend
         out: Complex64 = backend.xp.empty((len(cubes), n_rotations, n_components), np.complex64)
         kx, ky = self.kx[:n_components], self.ky[:n_components]
-        # the threads of a CPU share the rotations; a card takes them all at once
+        # the threads of a CPU share the rotations; a GPU takes them all at once
         step = n_rotations if backend.is_gpu else _SLICE_BLOCK
 
         def block(job: tuple[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""What the map is held to: agreement of its halves, solvent, density that is not negative."""
+"""Regularisation of the map: Wiener filter by the half-set FSC, solvent, non-negativity."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, Int64
 from napari_ini3d.engine.images import MASK_EDGE
+from napari_ini3d.engine.resolved_settings import ResolvedSettings
 from napari_ini3d.fourier import (
     cube_radius,
     cube_to_map,
@@ -16,7 +17,6 @@ from napari_ini3d.fourier import (
     radius_grid,
     soft_mask,
 )
-from napari_ini3d.settings import InitialModelSettings
 
 _LEAST_WEIGHT = 1e-3  # of a shell's mean weight; a voxel no slice came near is not blown up
 _FSC_RANGE = 0.01, 0.999
@@ -24,12 +24,12 @@ _FSC_RANGE = 0.01, 0.999
 
 @dataclass(frozen=True, slots=True)
 class HalfSetFSC:
-    """How the two halves of a map agree, per shell.
+    """Agreement of the two half-sets of particles, per shell.
 
     Attributes
     ----------
     fsc, ssnr : (n_shells,) float64
-        The SSNR is that of both halves together, 2 FSC / (1 - FSC).
+        The SSNR is that of both half-sets together, 2 FSC / (1 - FSC).
     """
 
     fsc: Float64
@@ -42,9 +42,9 @@ class HalfSetFSC:
 
 
 def half_set_fsc(first: Complex64, second: Complex64, padding: int, n_shells: int) -> HalfSetFSC:
-    """Return the agreement of two half cubes."""
+    """Return the FSC of two half cubes, one per half-set, up to n_shells."""
     shell = cube_shells(first.shape[0] // 2, padding)
-    twice = np.where(np.arange(first.shape[2]) > 0, 2.0, 1.0)  # Friedel mates
+    twice = np.where(np.arange(first.shape[2]) > 0, 2.0, 1.0)  # (m + 2,), Friedel mates
 
     def total(values: FloatArray) -> Float64:
         weighted = (values * twice).ravel()
@@ -73,12 +73,12 @@ def divide_by_weight(numerator: Complex64, denominator: Float32, padding: int) -
 def wiener_divide(
     numerator: Complex64, denominator: Float32, ssnr: Float64, padding: int
 ) -> Complex64:
-    """Return N / (W + W̄ / SSNR), W̄ the mean weight of the shell: Wiener's filter.
+    """Return N / (W + W̄ / SSNR), W̄ the mean weight of the shell: the Wiener filter.
 
     Parameters
     ----------
     numerator, denominator : cube
-        Of both halves together.
+        Of both half-sets together.
     ssnr : (n_shells,) float64
     """
     shell = np.minimum(cube_shells(numerator.shape[0] // 2, padding), len(ssnr) - 1)
@@ -94,24 +94,22 @@ def _shell_mean(values: Float32, padding: int) -> Float64:
 
 @dataclass(frozen=True)
 class RealSpaceConstraints:
-    """Brings maps from Fourier to real space and back, within what the settings ask for.
+    """Constraints of the settings on a map, applied on its way from Fourier to real space.
 
     Attributes
     ----------
-    settings : InitialModelSettings
-        With its mask diameter set.
+    settings : ResolvedSettings
     box_size : int
     pixel_size : float
         Å.
     """
 
-    settings: InitialModelSettings
+    settings: ResolvedSettings
     box_size: int
     pixel_size: float
 
     @property
     def _radius(self) -> float:
-        assert self.settings.mask_diameter is not None
         return min(self.settings.mask_diameter / self.pixel_size / 2, self.box_size / 2 - 3)
 
     def to_map(self, cube: Complex64) -> Float32:

@@ -1,23 +1,26 @@
-"""What each iteration does: phase, resolution, subset, sampling; pure functions of the state."""
+"""Schedule of a run: phase, resolution, subset and sampling of each iteration; pure functions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from napari_ini3d.engine.records import Phase
+from napari_ini3d.engine.resolved_settings import ResolvedSettings
 from napari_ini3d.geometry import angular_step, order_of_step
-from napari_ini3d.settings import InitialModelSettings
 
 _NATURAL_STARTS, _NATURAL_SEARCH = 25, 30
 _SEARCH_RESOLUTION = 15.0  # Å, where the search hands over to the refinement
-_FINEST_DEFAULT = 8.0  # Å; an initial model needs no more
-_DETAILS = 22  # finest default detail across the particle: what a grid of 7.5° can carry
+_STARTS_STEP_SIZE, _SEARCH_STEP_SIZE, _REFINE_STEP_SIZE = 0.3, 0.4, 0.5
 _TOLERANCE = 1.5  # of the angular step against 2 · resolution / diameter
 _ALMOST_ALL = 0.98
 _LOCAL_STEPS = 2
 _FINEST_ORDER = 3  # of a coarse grid: 7.5°, with children of 3.75°
+
+
+Phase = Literal["starts", "search", "refine", "final"]
+"""Several random starts; mini-batch search; refinement; the last pass over every particle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Phases:
         return cls(starts, search, work - starts - search)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One iteration.
 
@@ -78,9 +81,9 @@ class Plan:
         Fourier radius that is compared.
     subset_size : int
     step_size : float
-        Weight of this subset against what was summed before.
+        η, the weight of this subset's sums in the running sums.
     order : int
-        Of the coarse rotation grid.
+        HEALPix order of the coarse rotation grid.
     two_pass : bool
         Whether a grid of the next order follows.
     coarse_radius : int
@@ -111,17 +114,9 @@ class Plan:
         return self.offset_step / 2 if self.two_pass else self.offset_step
 
 
-def finest_radius(settings: InitialModelSettings, geometry: ImageGeometry) -> int:
-    """Return the Fourier radius that the run may reach."""
-    limit = settings.max_resolution
-    if limit is None:
-        limit = max(_FINEST_DEFAULT, 2.5 * geometry.pixel_size, geometry.diameter / _DETAILS)
-    return geometry.radius_of(max(limit, 2 * geometry.pixel_size))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleInput:
-    """Where a run stands before an iteration.
+    """What the schedule needs to know of a run before an iteration.
 
     Attributes
     ----------
@@ -129,9 +124,9 @@ class ScheduleInput:
     step : int
         Iteration within the phase, from 0.
     supported_radius : int
-        Fourier radius to which the halves of the last iteration agree.
+        Fourier radius up to which the half-sets of the last iteration agree.
     visited : float
-        Share of the particles that have been visited.
+        Fraction of the particles that have been visited.
     """
 
     phase: Phase
@@ -141,74 +136,111 @@ class ScheduleInput:
 
 
 def plan_iteration(
-    standing: ScheduleInput, settings: InitialModelSettings, geometry: ImageGeometry
+    inputs: ScheduleInput, settings: ResolvedSettings, geometry: ImageGeometry
 ) -> Plan:
     """Return the plan of an iteration."""
-    phase, step = standing.phase, standing.step
-    finest = finest_radius(settings, geometry)
-    first = min(geometry.radius_of(settings.initial_resolution), finest)
-    if phase == "starts":
-        return _sampled(standing, first, (_subset(0.0, geometry), 0.3), settings, geometry)
-    if phase == "search":
-        progress = (step + 0.5) / Phases.of(settings.iterations).search
-        last = min(1.0, _SEARCH_RESOLUTION / settings.initial_resolution)
-        ladder = geometry.radius_of(settings.initial_resolution * last**progress)
-        radius = max(first, min(ladder, standing.supported_radius + 2, finest))
-        update = _subset(progress, geometry), 0.4
-        return _sampled(standing, radius, update, settings, geometry)
-    radius = refined_radius(standing.supported_radius, settings, geometry)
-    subset = geometry.n_particles if phase == "final" else _subset(2.0, geometry)
-    update = subset, 1.0 if subset == geometry.n_particles else 0.5
-    return _sampled(standing, radius, update, settings, geometry)
+    subset_size = _subset_size(inputs, settings, geometry.n_particles)
+    whole = subset_size == geometry.n_particles
+    if inputs.phase == "starts":
+        radius, step_size = first_radius(settings, geometry), _STARTS_STEP_SIZE
+    elif inputs.phase == "search":
+        radius, step_size = _search_radius(inputs, settings, geometry), _SEARCH_STEP_SIZE
+    else:
+        radius = refined_radius(inputs.supported_radius, settings, geometry)
+        step_size = 1.0 if whole else _REFINE_STEP_SIZE
+    resolution = geometry.resolution_of(radius)
+    two_pass = inputs.phase != "starts"
+    order = _rotation_order(resolution, settings, geometry, two_pass=two_pass)
+    # a grid point stands for its surroundings only at coarser resolution than this
+    coarse = np.deg2rad(angular_step(order)) * 0.45 * geometry.diameter
+    offset_range, offset_step = _shift_grid(resolution, inputs, settings)
+    return Plan(
+        phase=inputs.phase,
+        step=inputs.step,
+        radius=radius,
+        subset_size=subset_size,
+        step_size=step_size,
+        order=order,
+        two_pass=two_pass,
+        coarse_radius=min(radius, geometry.radius_of(coarse)) if two_pass else radius,
+        offset_range=offset_range,
+        offset_step=offset_step,
+    )
+
+
+def finest_radius(settings: ResolvedSettings, geometry: ImageGeometry) -> int:
+    """Return the Fourier radius that the run may reach."""
+    return geometry.radius_of(settings.finest_resolution)
+
+
+def first_radius(settings: ResolvedSettings, geometry: ImageGeometry) -> int:
+    """Return the Fourier radius with which the run begins."""
+    first = geometry.radius_of(settings.initial_resolution)
+    return min(first, finest_radius(settings, geometry))
 
 
 def refined_radius(
-    supported_radius: int, settings: InitialModelSettings, geometry: ImageGeometry
+    supported_radius: int, settings: ResolvedSettings, geometry: ImageGeometry
 ) -> int:
-    """Return the Fourier radius to refine to where the halves agree up to another."""
-    first = geometry.radius_of(settings.initial_resolution)
+    """Return the Fourier radius to refine to, some shells ahead of where the half-sets agree."""
     ahead = supported_radius + max(3, supported_radius // 4)
+    first = geometry.radius_of(settings.initial_resolution)
     return min(max(first, ahead), finest_radius(settings, geometry))
 
 
-def _subset(progress: float, geometry: ImageGeometry) -> int:
-    """Grow from 0.5 % to 10 % of the particles over the search; the refinement takes more."""
-    n = geometry.n_particles
+def _search_radius(
+    inputs: ScheduleInput, settings: ResolvedSettings, geometry: ImageGeometry
+) -> int:
+    """Climb from the initial resolution to 15 Å, as far as the half-sets agree."""
+    last = min(1.0, _SEARCH_RESOLUTION / settings.initial_resolution)
+    progress = _search_progress(inputs, settings)
+    ladder = geometry.radius_of(settings.initial_resolution * last**progress)
+    supported = inputs.supported_radius + 2
+    climbed = min(ladder, supported, finest_radius(settings, geometry))
+    return max(first_radius(settings, geometry), climbed)
+
+
+def _search_progress(inputs: ScheduleInput, settings: ResolvedSettings) -> float:
+    """Return how much of the search is done in the middle of the iteration, 0 to 1."""
+    return (inputs.step + 0.5) / Phases.of(settings.iterations).search
+
+
+def _subset_size(inputs: ScheduleInput, settings: ResolvedSettings, n_particles: int) -> int:
+    """Return the images of an iteration.
+
+    0.5 % of the particles at the start, growing to 10 % over the search, 20 % in the refinement,
+    within bounds; all in the final pass.
+    """
+    n = n_particles
     low, high = np.clip(0.005 * n, 200, 5000), np.clip(0.1 * n, 1000, 50000)
-    if progress > 1:
-        high, progress = np.clip(0.2 * n, 5000, 50000), 1.0
-    return min(n, round(float(low * (high / low) ** progress)))
+    if inputs.phase == "starts":
+        size = float(low)
+    elif inputs.phase == "search":
+        size = float(low * (high / low) ** _search_progress(inputs, settings))
+    elif inputs.phase == "refine":
+        size = float(np.clip(0.2 * n, 5000, 50000))
+    else:
+        return n
+    return min(n, round(size))
 
 
-def _sampled(
-    standing: ScheduleInput,
-    radius: int,
-    update: tuple[int, float],
-    settings: InitialModelSettings,
-    geometry: ImageGeometry,
-) -> Plan:
-    """Choose the grids that a resolution can use: a step of about 2 · resolution / diameter."""
-    resolution = geometry.resolution_of(radius)
+def _rotation_order(
+    resolution: float, settings: ResolvedSettings, geometry: ImageGeometry, *, two_pass: bool
+) -> int:
+    """Return the order of the coarse grid: a step of about 2 · resolution / diameter at last."""
     useful = float(np.rad2deg(2 * resolution / geometry.diameter))
-    two_pass = standing.phase != "starts"
     order = max(1, order_of_step(settings.angular_step) - two_pass)
     while angular_step(order + two_pass) > _TOLERANCE * useful and order < _FINEST_ORDER:
         order += 1
-    # a grid point stands for its surroundings only at coarser resolution than this
-    coarse = np.deg2rad(angular_step(order)) * 0.45 * geometry.diameter
-    late = standing.phase in ("refine", "final")
-    offset_step = settings.offset_step or float(np.clip(resolution / 3, 3.0 if late else 6.0, 8.0))
-    offset_range = settings.offset_range
-    if two_pass and standing.visited >= _ALMOST_ALL:  # each image is near its centre already
-        offset_range = min(offset_range, _LOCAL_STEPS * offset_step)
-    return Plan(
-        standing.phase,
-        standing.step,
-        radius,
-        *update,
-        order,
-        two_pass,
-        min(radius, geometry.radius_of(coarse)) if two_pass else radius,
-        offset_range,
-        offset_step,
-    )
+    return order
+
+
+def _shift_grid(
+    resolution: float, inputs: ScheduleInput, settings: ResolvedSettings
+) -> tuple[float, float]:
+    """Return range and step (Å) of the coarse search for the shift."""
+    finest = 3.0 if inputs.phase in ("refine", "final") else 6.0
+    step = settings.offset_step or float(np.clip(resolution / 3, finest, 8.0))
+    if inputs.phase == "starts" or inputs.visited < _ALMOST_ALL:
+        return settings.offset_range, step
+    return min(settings.offset_range, _LOCAL_STEPS * step), step  # near its centre already

@@ -1,25 +1,24 @@
-"""All that is needed to go on with a run: arrays and numbers, written as a checkpoint."""
+"""State of a run between two iterations: arrays and numbers, written as a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray, Complex64, Float32, Float64
-from napari_ini3d.engine.records import Phase
-from napari_ini3d.engine.schedule import ScheduleInput
+from napari_ini3d.engine.schedule import Phase, ScheduleInput
 from napari_ini3d.particles import Assignments
 
-_JUDGED = 5  # iterations
+_RECENT = 5  # iterations, over which starts are compared
 _PHASES: tuple[Phase, ...] = ("starts", "search", "refine", "final")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
-    """One model of K classes, and the running sums it was made from.
+    """A model of K classes, and the running sums that its maps follow from.
 
     Attributes
     ----------
@@ -43,15 +42,18 @@ class ModelState:
 
     @property
     def recent_evidence(self) -> float:
-        """Mean of the evidence over the last iterations, by which starts are compared."""
-        return float(self.evidence[-_JUDGED:].mean())
+        """Mean of the evidence over the last iterations; starts are compared by it."""
+        return float(self.evidence[-_RECENT:].mean())
 
 
-@dataclass(frozen=True, slots=True)
+Record = TypeVar("Record", ModelState, Assignments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
     """A run between two iterations.
 
-    Random numbers are drawn from (seed, iteration), so that nothing of a generator is kept.
+    Random numbers depend on the seed and the iteration only, so no generator is stored.
 
     Attributes
     ----------
@@ -62,11 +64,9 @@ class EngineState:
     step : int
         The next iteration's number within its phase.
     drawn : int
-        Images drawn so far; the subsets walk round a random order.
+        Images drawn so far; subsets follow each other in one random order.
     supported_radius : int
-        Fourier radius to which the halves agree.
-    sigma_offset : float
-        Å.
+        Fourier radius up to which the half-sets agree.
     models : tuple of ModelState
         One per random start; a single one from the search on.
     assignments : Assignments
@@ -77,15 +77,18 @@ class EngineState:
     step: int
     drawn: int
     supported_radius: int
-    sigma_offset: float
     models: tuple[ModelState, ...]
     assignments: Assignments
 
     @property
-    def standing(self) -> ScheduleInput:
+    def schedule_input(self) -> ScheduleInput:
         """What the schedule needs to know."""
-        visited = float((self.assignments.class_index >= 0).mean())
-        return ScheduleInput(self.phase, self.step, self.supported_radius, visited)
+        return ScheduleInput(
+            phase=self.phase,
+            step=self.step,
+            supported_radius=self.supported_radius,
+            visited=float((self.assignments.class_index >= 0).mean()),
+        )
 
     @property
     def finished(self) -> bool:
@@ -94,11 +97,9 @@ class EngineState:
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
-        counters = [self.iteration, _PHASES.index(self.phase), self.step, self.drawn]
-        arrays: dict[str, AnyArray] = {
-            "counters": np.array([*counters, self.supported_radius], np.int64),
-            "sigma_offset": np.array(self.sigma_offset, np.float64),
-        }
+        phase = _PHASES.index(self.phase)
+        counters = [self.iteration, phase, self.step, self.drawn, self.supported_radius]
+        arrays: dict[str, AnyArray] = {"counters": np.array(counters, np.int64)}
         for f in fields(Assignments):
             arrays[f"assignments.{f.name}"] = getattr(self.assignments, f.name)
         for i, model in enumerate(self.models):
@@ -111,18 +112,17 @@ class EngineState:
         """Return the state that `to_arrays` took apart."""
         iteration, phase, step, drawn, radius = (int(c) for c in arrays["counters"])
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}
-        models = tuple(
-            ModelState(*(arrays[f"models.{i}.{f.name}"] for f in fields(ModelState)))
-            for i in sorted(numbers)
-        )
-        found = (arrays[f"assignments.{f.name}"] for f in fields(Assignments))
         return cls(
-            iteration,
-            _PHASES[phase],
-            step,
-            drawn,
-            radius,
-            float(arrays["sigma_offset"]),
-            models,
-            Assignments(*found),
+            iteration=iteration,
+            phase=_PHASES[phase],
+            step=step,
+            drawn=drawn,
+            supported_radius=radius,
+            models=tuple(_record(ModelState, f"models.{i}", arrays) for i in sorted(numbers)),
+            assignments=_record(Assignments, "assignments", arrays),
         )
+
+
+def _record(kind: type[Record], prefix: str, arrays: Mapping[str, AnyArray]) -> Record:
+    """Return a record of arrays that are stored as ``prefix.field``."""
+    return kind(**{f.name: arrays[f"{prefix}.{f.name}"] for f in fields(kind)})

@@ -1,4 +1,4 @@
-"""Where the time of an iteration goes."""
+"""Timers of the stages of an iteration, and of their parts in each thread."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class StageTimer:
     Parameters
     ----------
     backend : Backend
-        Whose cards are waited for at the end of each stage.
+        Its devices are synchronised at the end of each stage.
 
     Attributes
     ----------
     seconds : dict
-        By stage, all of them under "total"; parts of a stage as "stage/part".
+        By stage, and their sum as "total"; parts of a stage as "stage/part".
     """
 
     def __init__(self, backend: Backend) -> None:
         self.seconds: dict[str, float] = {"total": 0.0}
-        self._cards = backend.devices
+        self._devices = backend.devices
         self._last = time.perf_counter()
 
     def stage(self, name: str, parts: Mapping[str, float] | None = None) -> None:
@@ -34,10 +34,10 @@ class StageTimer:
         ----------
         name : str
         parts : mapping, optional
-            Seconds of its parts.
+                Seconds of its parts.
         """
-        for card in self._cards:
-            card.device.synchronise()
+        for backend in self._devices:
+            backend.device.synchronise()
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self.seconds["total"] += now - self._last
@@ -51,7 +51,7 @@ class ThreadTimer:
     Parameters
     ----------
     running : bool
-        False where what is begun is not waited for, as on a GPU: nothing is measured then.
+        False on a GPU, which works asynchronously: nothing is measured then.
     """
 
     def __init__(self, *, running: bool) -> None:

@@ -39,9 +39,9 @@ class RotationGrid:
         """In-plane angles per direction."""
         return _n_psi(self.order)
 
-    def turned(self, turn: Float64) -> RotationGrid:
-        """Return the grid turned as a whole by the rotation `turn` (3, 3)."""
-        return RotationGrid(self.order, self.matrices @ turn.astype(np.float32))
+    def rotated(self, rotation: Float64) -> RotationGrid:
+        """Return the grid rotated as a whole by a matrix (3, 3)."""
+        return RotationGrid(self.order, self.matrices @ rotation.astype(np.float32))
 
 
 def angular_step(order: int) -> float:

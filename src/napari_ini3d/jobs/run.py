@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -223,12 +223,29 @@ def _walk(
     job: _Job, state: EngineState | None, stop: Callable[[], bool]
 ) -> Iterator[IterationReport]:
     """Yield the reports, each after its files are on disk; leave a marker however it ends."""
-    folder = job.folder
+    report: IterationReport | None = None
+    with _log_and_mark(job.folder):
+        _log_start(job, resumed=state is not None)
+        try:
+            reader = _open_images(job, _Halt(stop))
+        except _StoppedError:
+            _finish(job, None, stopped=True)
+            return
+        with closing(reader):
+            reports = reconstruct(reader, job.particles, job.settings, state=state, stop=stop)
+            for report in reports:
+                _write_iteration(job, report)
+                yield report
+        _finish(job, report, stopped=stop())
+
+
+@contextmanager
+def _log_and_mark(folder: RunFolder) -> Iterator[None]:
+    """Log to the run folder, and mark a run that ends by an error or is stopped at once."""
     folder.clear_marks()
     with log_to_file(folder.log_path):
         try:
-            _log_start(job, resumed=state is not None)
-            yield from _iterate(job, state, stop)
+            yield
         except (GeneratorExit, KeyboardInterrupt):
             logger.info("stopped at once; continue with `%s`", resume_command(folder.path))
             folder.mark("ABORTED")
@@ -237,23 +254,6 @@ def _walk(
             logger.error("%s", error, exc_info=not isinstance(error, Ini3dError))
             folder.mark("FAILURE")
             raise
-
-
-def _iterate(
-    job: _Job, state: EngineState | None, stop: Callable[[], bool]
-) -> Iterator[IterationReport]:
-    settings = job.settings
-    report: IterationReport | None = None
-    try:
-        reader = _open_images(job, _Halt(stop))
-    except _StoppedError:
-        _finish(job, None, stopped=True)
-        return
-    with closing(reader):
-        for report in reconstruct(reader, job.particles, settings, state=state, stop=stop):
-            _write_iteration(job, report)
-            yield report
-    _finish(job, report, stopped=stop())
 
 
 def _open_images(job: _Job, halt: _Halt) -> StackReader:

@@ -7,4 +7,4 @@ from .backend import (
 from .cuda_kernels import scaled_product as scaled_product
 from .numba_jit import jit as jit
 from .points import compare_copies as compare_copies, read_points as read_points
-from .types import Backend as Backend, GpuInfo as GpuInfo
+from .types import Array as Array, Backend as Backend, GpuInfo as GpuInfo

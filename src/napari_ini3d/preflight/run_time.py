@@ -1,4 +1,4 @@
-"""How long a run will take on this machine: its planned products over the rate of products."""
+"""Run time on this machine: the planned matrix products over its rate of products."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import time
 
 import numpy as np
 
-from napari_ini3d.engine import ImageGeometry, Phase, Phases, Plan, ScheduleInput, plan_iteration
+from napari_ini3d.engine import (
+    ImageGeometry,
+    Phase,
+    Phases,
+    Plan,
+    ScheduleInput,
+    plan_iteration,
+    resolve_settings,
+)
 from napari_ini3d.geometry import shift_grid
 from napari_ini3d.kernels import available_threads
 from napari_ini3d.settings import InitialModelSettings
@@ -27,13 +35,19 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
     geometry : ImageGeometry
     settings : InitialModelSettings
     """
+    resolved = resolve_settings(
+        settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
+    )
     rate = _product_rate() * _REACHED
     seconds, images, radius, whole = 0.0, 0, 1, False
     for phase, step in _steps(settings):
         if phase == "final" and whole:  # the last refinement has visited all
             break
-        visited = min(1.0, images / geometry.n_particles)
-        plan = plan_iteration(ScheduleInput(phase, step, radius, visited), settings, geometry)
+        visited = images / geometry.n_particles
+        inputs = ScheduleInput(
+            phase=phase, step=step, supported_radius=radius, visited=min(1.0, visited)
+        )
+        plan = plan_iteration(inputs, resolved, geometry)
         models = settings.starts if phase == "starts" else settings.classes
         seconds += plan.subset_size * _per_image(plan, models, geometry, rate)
         images += plan.subset_size

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
-from napari_ini3d.engine import ImageGeometry, finest_radius
+from napari_ini3d.engine import ImageGeometry, finest_resolution
 from napari_ini3d.errors import StackError
 from napari_ini3d.io import common_grid
 from napari_ini3d.particles import Particles
@@ -91,5 +91,6 @@ def choose_working_grid(own: PixelGrid, settings: InitialModelSettings) -> Pixel
 
 def _finest_radius(grid: PixelGrid, settings: InitialModelSettings) -> int:
     """Return the Fourier radius that the run may reach on a grid."""
-    geometry = ImageGeometry(grid.box_size, grid.pixel_size, settings.mask_diameter or 0.0, 1)
-    return finest_radius(settings, geometry)
+    diameter = settings.mask_diameter or 0.0
+    finest = finest_resolution(settings, pixel_size=grid.pixel_size, mask_diameter=diameter)
+    return ImageGeometry(grid.box_size, grid.pixel_size, diameter, 1).radius_of(finest)

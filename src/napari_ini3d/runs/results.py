@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_ini3d._types import FloatArray
+from napari_ini3d.engine import SIGMA_OFFSET
 from napari_ini3d.fourier import radial_average
 from napari_ini3d.io import ModelTables, ParticleTable, write_data_star, write_map, write_model_star
 from napari_ini3d.particles import Particles
@@ -78,7 +79,7 @@ def model_tables(
         current_size=report.current_size,
         padding_factor=settings.padding_factor,
         tau2_fudge=settings.tau2_fudge,
-        sigma_offset=report.state.sigma_offset,
+        sigma_offset=SIGMA_OFFSET,
         log_likelihood=float(np.sum(report.assignments.log_likelihood, dtype=np.float64)),
         mean_max_probability=report.mean_max_probability,
         class_shares=report.class_shares,

@@ -5,15 +5,13 @@ import numpy as np
 import oracles
 import pytest
 
-from napari_ini3d.engine.backprojection import shift_log_prior
-from napari_ini3d.engine.expectation.coarse import expect
+from napari_ini3d.engine.expectation.coarse import coarse_posterior, coarse_sums
+from napari_ini3d.engine.expectation.fine import fine_sums
+from napari_ini3d.engine.expectation.priors import shift_log_prior
+from napari_ini3d.engine.images import Tile, WeightedImages
 from napari_ini3d.engine.maximisation import complete_friedel
-from napari_ini3d.engine.tiles import (
-    Frame,
-    Pruning,
-    Tile,
-    TileSums,
-)
+from napari_ini3d.engine.references import FineReferences, Pruning, ReferenceSet
+from napari_ini3d.engine.sums import TileSums
 from napari_ini3d.fourier.transforms import frequency_disk
 from napari_ini3d.geometry.sampling import child_rotations, random_rotation, rotation_grid
 from napari_ini3d.kernels.backend import choose_backend
@@ -29,44 +27,55 @@ SHIFTS = np.array([[0, 0], [2, 0], [-1, 1.5]], np.float32)
 FINE_SHIFTS = np.array([[0, 0], [0.5, 0], [0, -0.5]], np.float32)
 
 
-@pytest.fixture(params=["cpu", "card"])
+def expect(references: ReferenceSet, tile: Tile) -> TileSums:
+    """The sums of one tile for one model."""
+    weighted = WeightedImages.of(tile)
+    posterior = coarse_posterior(references, tile, weighted)
+    if references.fine is None:
+        return coarse_sums(references, tile, weighted, posterior)
+    return fine_sums(references, references.fine, tile, weighted, posterior)
+
+
+@pytest.fixture(params=["cpu", "gpu"])
 def compute(request, monkeypatch):
-    """Return the expectation of a frame and a tile, on the CPU or on a card that is emulated."""
+    """Return the expectation of references and a tile, on the CPU or on an emulated GPU."""
     if request.param == "cpu":
         return expect
     fake_cupy.install(monkeypatch, fake_cupy.Machine())
-    card = choose_backend("gpu")
-    return lambda frame, tile: sums_on_host(expect(*on_card(card, frame, tile)), card, tile)
+    gpu = choose_backend("gpu")
+    return lambda references, tile: sums_on_host(expect(*on_gpu(gpu, references, tile)), gpu, tile)
 
 
-def on_card(card: Backend, frame: Frame, tile: Tile) -> tuple[Frame, Tile]:
+def on_gpu(gpu: Backend, references: ReferenceSet, tile: Tile) -> tuple[ReferenceSet, Tile]:
     def moved(record, *left: str):
         arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
         there = {
-            name: card.to_device(array)
+            name: gpu.to_device(array)
             for name, array in arrays.items()
             if isinstance(array, np.ndarray) and name not in left
         }
         return dataclasses.replace(record, **there)
 
-    frame = dataclasses.replace(
-        moved(frame),
-        disk=frame.disk.on(card.to_device),
-        grid=moved(frame.grid),
-        fine_grid=moved(frame.fine_grid) if frame.fine_grid else None,
-        backend=card,
+    fine = references.fine
+    moved_fine = fine and dataclasses.replace(moved(fine), grid=moved(fine.grid))
+    references = dataclasses.replace(
+        moved(references),
+        disk=references.disk.on(gpu.to_device),
+        grid=moved(references.grid),
+        fine=moved_fine,
+        backend=gpu,
         chunk_rows=100,
     )
-    return frame, moved(tile, "index")
+    return references, moved(tile, "index")
 
 
-def sums_on_host(sums: TileSums, card: Backend, tile: Tile) -> TileSums:
+def sums_on_host(sums: TileSums, gpu: Backend, tile: Tile) -> TileSums:
     def back(record):
         arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
         here = {
-            name: card.to_host(array)
+            name: gpu.to_host(array)
             for name, array in arrays.items()
-            if isinstance(array, card.xp.ndarray)
+            if isinstance(array, gpu.xp.ndarray)
         }
         return dataclasses.replace(record, **here)
 
@@ -84,47 +93,54 @@ def slices_of(cubes: np.ndarray, grid, disk, padding: int, n: int) -> np.ndarray
     return np.concatenate(found).astype(np.complex64)
 
 
-def make_frame(*, two_pass: bool = False, padding: int = 1, table: bool = False) -> Frame:
+def make_references(
+    *, two_pass: bool = False, padding: int = 1, table: bool = False
+) -> ReferenceSet:
     rng = np.random.default_rng(5)
-    disk, turn = frequency_disk(BOX, RADIUS), random_rotation(rng)
+    disk, rotation = frequency_disk(BOX, RADIUS), random_rotation(rng)
     m = RADIUS * padding + 1
     cubes = np.stack([oracles.random_cube(rng, m) for _ in range(CLASSES)])
-    grid = rotation_grid(0).turned(turn)
-    fine = rotation_grid(1).turned(turn) if two_pass else None
+    grid = rotation_grid(0).rotated(rotation)
+    fine = None
+    if two_pass:
+        fine_grid = rotation_grid(1).rotated(rotation)
+        fine = FineReferences(
+            grid=fine_grid,
+            slices=slices_of(cubes, fine_grid, disk, padding, len(disk)) if table else None,
+            shifts=FINE_SHIFTS,
+            phase=waves(FINE_SHIFTS, disk),
+        )
     n_coarse = disk.size_within(COARSE_RADIUS) if two_pass else len(disk)
     slices = slices_of(cubes, grid, disk, padding, n_coarse)
-    return Frame(
+    return ReferenceSet(
         disk=disk,
         n_coarse=n_coarse,
         padding=padding,
         grid=grid,
-        fine_grid=fine,
         cubes=cubes,
         slices=slices,
         slice_power=np.abs(slices) ** 2,
-        fine_slices=slices_of(cubes, fine, disk, padding, len(disk)) if table else None,
         shifts=SHIFTS,
-        fine_shifts=FINE_SHIFTS,
         shift_phase=waves(SHIFTS, disk),
-        fine_phase=waves(FINE_SHIFTS, disk),
         log_class_share=np.log(np.array([0.7, 0.3], np.float32)),
         sigma_offset=2.0,
         offset_limit=100.0,
         pruning=Pruning(share=0.0, most=CLASSES * len(grid.matrices), weight=0.0),
         backend=choose_backend("cpu"),
+        fine=fine,
     )
 
 
-def make_tile(frame: Frame, noise: float = 3.0) -> Tile:
-    """Return images of the frame's slices, moved, with noise."""
+def make_tile(references: ReferenceSet, noise: float = 3.0) -> Tile:
+    """Return images of the references' slices, shifted, with noise."""
     rng = np.random.default_rng(6)
-    p = len(frame.disk)
+    p = len(references.disk)
     ctf = rng.uniform(-1, 1, (IMAGES, p)).astype(np.float32)
     turns = oracles.random_matrices(rng, IMAGES)
-    padded = frame.disk.kx * frame.padding, frame.disk.ky * frame.padding
+    padded = references.disk.kx * references.padding, references.disk.ky * references.padding
     clean = [
-        oracles.project(frame.cubes[i % CLASSES], turns[i : i + 1], *padded)[0]
-        * oracles.shift_wave(frame.disk.kx, frame.disk.ky, -SHIFTS[i % 3], BOX)
+        oracles.project(references.cubes[i % CLASSES], turns[i : i + 1], *padded)[0]
+        * oracles.shift_wave(references.disk.kx, references.disk.ky, -SHIFTS[i % 3], BOX)
         for i in range(IMAGES)
     ]
     parts = noise * rng.standard_normal((2, IMAGES, p))
@@ -138,37 +154,39 @@ def make_tile(frame: Frame, noise: float = 3.0) -> Tile:
         centre=np.array([[0, 0], [1, 0], [0, -2], [3, 1]], np.float32),
         from_expected=np.array([[0, 0], [1, 0], [0.5, -2], [0, 1]], np.float32),
         class_bias=np.zeros((IMAGES, CLASSES), np.float32),
-        power=np.bincount(frame.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
+        power=np.bincount(references.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
         half=0,
         group=0,
     )
 
 
-def all_poses(frame: Frame) -> list[oracles.Pose]:
+def all_poses(references: ReferenceSet) -> list[oracles.Pose]:
     return [
         oracles.Pose(k, matrix, shift)
         for k in range(CLASSES)
-        for matrix in frame.grid.matrices
-        for shift in frame.shifts
+        for matrix in references.grid.matrices
+        for shift in references.shifts
     ]
 
 
-def children_of_all(frame: Frame, tile: Tile) -> list[list[oracles.Pose]]:
+def children_of_all(references: ReferenceSet, tile: Tile) -> list[list[oracles.Pose]]:
     """Return, for each image, all fine poses about each coarse rotation's own best shift."""
-    coarse = all_poses(frame)
-    assert frame.fine_grid is not None
-    n_shifts, n_rotations = len(frame.shifts), len(frame.grid.matrices)
+    coarse = all_poses(references)
+    assert references.fine is not None
+    n_shifts, n_rotations = len(references.shifts), len(references.grid.matrices)
     candidates = []
     for image in range(IMAGES):
-        log = oracles.log_posterior(frame, tile, image, coarse, BOX, frame.n_coarse)
+        log = oracles.log_posterior(references, tile, image, coarse, BOX, references.n_coarse)
         best = log.reshape(CLASSES, n_rotations, n_shifts).argmax(2)
         candidates.append(
             [
-                oracles.Pose(k, frame.fine_grid.matrices[child], frame.shifts[best[k, r]] + fine)
+                oracles.Pose(
+                    k, references.fine.grid.matrices[child], references.shifts[best[k, r]] + fine
+                )
                 for k in range(CLASSES)
                 for r in range(n_rotations)
-                for child in child_rotations(np.array(r), frame.grid.n_psi)
-                for fine in frame.fine_shifts
+                for child in child_rotations(np.array(r), references.grid.n_psi)
+                for fine in references.fine.shifts
             ]
         )
     return candidates
@@ -201,29 +219,31 @@ def assert_same(found: TileSums, expected: oracles.Expectation, tile: Tile) -> N
 
 @pytest.mark.parametrize("padding", [1, 2])
 def test_one_pass_finds_what_comparing_pose_by_pose_finds(compute, padding):
-    frame = make_frame(padding=padding)
-    tile = make_tile(frame)
-    expected = oracles.expect(frame, tile, [all_poses(frame)] * IMAGES, BOX)
+    references = make_references(padding=padding)
+    tile = make_tile(references)
+    expected = oracles.expect(references, tile, [all_poses(references)] * IMAGES, BOX)
     # the problem is neither decided beforehand nor undecided
     assert 0.02 < np.mean([w.max() for w in expected.weights]) < 0.9
-    assert_same(compute(frame, tile), expected, tile)
+    assert_same(compute(references, tile), expected, tile)
 
 
 @pytest.mark.parametrize("table", [True, False])
 @pytest.mark.parametrize("padding", [1, 2])
 def test_two_passes_without_pruning_compare_all_children(compute, padding, table):
-    frame = make_frame(two_pass=True, padding=padding, table=table)
-    tile = make_tile(frame)
-    expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX)
-    assert_same(compute(frame, tile), expected, tile)
+    references = make_references(two_pass=True, padding=padding, table=table)
+    tile = make_tile(references)
+    expected = oracles.expect(references, tile, children_of_all(references, tile), BOX)
+    assert_same(compute(references, tile), expected, tile)
 
 
 def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs_one(compute):
-    frame = make_frame(two_pass=True)
-    frame = dataclasses.replace(frame, pruning=dataclasses.replace(frame.pruning, weight=0.2))
-    tile = make_tile(frame)
-    found = compute(frame, tile)
-    expected = oracles.expect(frame, tile, children_of_all(frame, tile), BOX, kept=0.2)
+    references = make_references(two_pass=True)
+    references = dataclasses.replace(
+        references, pruning=dataclasses.replace(references.pruning, weight=0.2)
+    )
+    tile = make_tile(references)
+    found = compute(references, tile)
+    expected = oracles.expect(references, tile, children_of_all(references, tile), BOX, kept=0.2)
     assert_same(found, expected, tile)
     assert found.class_weight.sum() == pytest.approx(IMAGES, rel=1e-5)
     rows = [w.reshape(-1, len(FINE_SHIFTS)).max(1) for w in expected.weights]
@@ -231,66 +251,66 @@ def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs
 
 
 def test_pruning_to_one_rotation_compares_its_eight_children(compute):
-    frame = make_frame(two_pass=True)
-    frame = dataclasses.replace(frame, pruning=Pruning(share=1.0, most=1, weight=0.0))
-    tile = make_tile(frame)
-    coarse = all_poses(frame)
-    n_shifts, n_psi = len(frame.shifts), frame.grid.n_psi
+    references = make_references(two_pass=True)
+    references = dataclasses.replace(references, pruning=Pruning(share=1.0, most=1, weight=0.0))
+    tile = make_tile(references)
+    coarse = all_poses(references)
+    n_shifts, n_psi = len(references.shifts), references.grid.n_psi
     candidates = []
     for image in range(IMAGES):
-        log = oracles.log_posterior(frame, tile, image, coarse, BOX, frame.n_coarse)
+        log = oracles.log_posterior(references, tile, image, coarse, BOX, references.n_coarse)
         per_rotation = np.exp(log - log.max()).reshape(-1, n_shifts)
         row = int(per_rotation.sum(1).argmax())
         pose = coarse[row * n_shifts + int(per_rotation[row].argmax())]
-        children = child_rotations(np.array(row % len(frame.grid.matrices)), n_psi)
-        assert frame.fine_grid is not None
+        children = child_rotations(np.array(row % len(references.grid.matrices)), n_psi)
+        assert references.fine is not None
         candidates.append(
             [
-                oracles.Pose(pose.class_index, frame.fine_grid.matrices[c], pose.shift + fine)
+                oracles.Pose(pose.class_index, references.fine.grid.matrices[c], pose.shift + fine)
                 for c in children
-                for fine in frame.fine_shifts
+                for fine in references.fine.shifts
             ]
         )
-    assert_same(compute(frame, tile), oracles.expect(frame, tile, candidates, BOX), tile)
+    assert_same(compute(references, tile), oracles.expect(references, tile, candidates, BOX), tile)
 
 
 @pytest.mark.parametrize(("two_pass", "limit"), [(False, 0.9), (True, 1.2)])
 def test_poses_beyond_the_offset_limit_and_a_pixel_have_no_weight_and_the_others_keep_theirs(
     compute, two_pass, limit
 ):
-    free = make_frame(two_pass=two_pass)
+    free = make_references(two_pass=two_pass)
     tile = make_tile(free)
-    frame = dataclasses.replace(free, offset_limit=limit)
-    every = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
+    references = dataclasses.replace(free, offset_limit=limit)
+    every = children_of_all(references, tile) if two_pass else [all_poses(references)] * IMAGES
     within = [
         [p for p in poses if np.hypot(*(start + p.shift)) <= limit + 1]
         for start, poses in zip(tile.from_expected, every, strict=True)
     ]
     assert all(within)
     assert sum(map(len, within)) < sum(map(len, every))
-    found = compute(frame, tile)
-    assert_same(found, oracles.expect(frame, tile, within, BOX), tile)
+    found = compute(references, tile)
+    assert_same(found, oracles.expect(references, tile, within, BOX), tile)
     assert distance_moved(found, tile).max() <= limit + 1
     assert distance_moved(compute(free, tile), tile).max() > limit + 1
 
 
 @pytest.mark.parametrize("two_pass", [False, True])
 def test_a_class_bias_moves_images_between_classes(compute, two_pass):
-    frame = make_frame(two_pass=two_pass)
+    references = make_references(two_pass=two_pass)
     bias = np.array([[0, 0], [2, 0], [0, 3], [-40, 40]], np.float32)
-    tile = dataclasses.replace(make_tile(frame), class_bias=bias)
-    candidates = children_of_all(frame, tile) if two_pass else [all_poses(frame)] * IMAGES
-    found = compute(frame, tile)
-    assert_same(found, oracles.expect(frame, tile, candidates, BOX), tile)
+    tile = dataclasses.replace(make_tile(references), class_bias=bias)
+    candidates = children_of_all(references, tile) if two_pass else [all_poses(references)] * IMAGES
+    found = compute(references, tile)
+    assert_same(found, oracles.expect(references, tile, candidates, BOX), tile)
     assert found.poses.class_index[3] == 1
 
 
 @pytest.mark.parametrize("two_pass", [False, True])
 def test_premultiplied_images_give_the_same_sums(compute, two_pass):
-    frame = make_frame(two_pass=two_pass)
-    raw = make_tile(frame)
+    references = make_references(two_pass=two_pass)
+    raw = make_tile(references)
     multiplied = dataclasses.replace(raw, images=raw.images * raw.ctf, premultiplied=True)
-    one, other = compute(frame, raw), compute(frame, multiplied)
+    one, other = compute(references, raw), compute(references, multiplied)
     scale = np.abs(one.numerator).max()
     assert np.allclose(one.numerator, other.numerator, atol=1e-4 * scale)
     assert np.allclose(one.denominator, other.denominator, rtol=1e-3, atol=1e-6)
@@ -300,10 +320,10 @@ def test_premultiplied_images_give_the_same_sums(compute, two_pass):
 
 
 def test_the_reference_of_an_image_without_noise_explains_its_power(compute):
-    frame = make_frame()
-    tile = make_tile(frame)
+    references = make_references()
+    tile = make_tile(references)
     row = 37
-    image = oracles.slices_of(frame, [all_poses(frame)[row * 3]], len(frame.disk))
+    image = oracles.slices_of(references, [all_poses(references)[row * 3]], len(references.disk))
     images = np.repeat(image, IMAGES, 0).astype(np.complex64)
     tile = dataclasses.replace(
         tile,
@@ -311,38 +331,38 @@ def test_the_reference_of_an_image_without_noise_explains_its_power(compute):
         ctf=np.ones_like(tile.ctf),
         sigma2=np.full_like(tile.sigma2, 1e-2),
         from_expected=np.zeros_like(tile.from_expected),
-        power=np.bincount(frame.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
+        power=np.bincount(references.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
     )
-    found = compute(frame, tile)
+    found = compute(references, tile)
     assert np.allclose(found.explained, tile.power, rtol=1e-4)
-    assert np.allclose(found.poses.matrix, frame.grid.matrices[row])
+    assert np.allclose(found.poses.matrix, references.grid.matrices[row])
     assert np.allclose(found.poses.max_probability, 1)
 
 
 def test_expectation_changes_nothing_and_gives_the_same_bits_twice(compute):
-    frame = make_frame(two_pass=True)
-    tile = make_tile(frame)
-    before = tile.images.copy(), frame.slices.copy()
-    first, again = compute(frame, tile), compute(frame, tile)
+    references = make_references(two_pass=True)
+    tile = make_tile(references)
+    before = tile.images.copy(), references.slices.copy()
+    first, again = compute(references, tile), compute(references, tile)
     assert np.array_equal(first.numerator, again.numerator)
     assert np.array_equal(first.denominator, again.denominator)
     assert np.array_equal(first.poses.log_evidence, again.poses.log_evidence)
     assert np.array_equal(tile.images, before[0])
-    assert np.array_equal(frame.slices, before[1])
+    assert np.array_equal(references.slices, before[1])
 
 
 def test_the_shift_prior_is_a_gaussian_about_the_expected_place():
-    frame = dataclasses.replace(make_frame(), sigma_offset=3.0)
-    found = shift_log_prior(frame, SHIFTS, np.array([[1.0, -2]], np.float32))
+    references = dataclasses.replace(make_references(), sigma_offset=3.0)
+    found = shift_log_prior(references, SHIFTS, np.array([[1.0, -2]], np.float32))
     place = SHIFTS + np.array([1, -2])
     assert np.allclose(found, [-(place**2).sum(1) / 18])
 
 
 @pytest.mark.parametrize("limit", [0.0, 2.0])
 def test_the_shift_prior_is_lower_by_a_million_beyond_the_limit_and_a_pixel(limit):
-    frame = make_frame()
-    bounded = dataclasses.replace(frame, offset_limit=limit)
+    references = make_references()
+    bounded = dataclasses.replace(references, offset_limit=limit)
     shifts = np.array([[0, 0], [limit + 1, 0], [0, limit + 1.01], [-9, 9]], np.float32)
     start = np.zeros((1, 2), np.float32)
-    lower = shift_log_prior(frame, shifts, start) - shift_log_prior(bounded, shifts, start)
+    lower = shift_log_prior(references, shifts, start) - shift_log_prior(bounded, shifts, start)
     assert lower == pytest.approx(np.array([[0, 0, 1e6, 1e6]]), abs=0.1)

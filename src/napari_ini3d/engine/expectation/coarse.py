@@ -1,10 +1,8 @@
-"""The expectation of one tile of images: a pure function from a frozen frame to sums that add.
-
-Every image is compared with all rotations and shifts of a coarse grid at coarse resolution:
-one matrix product (L·Aᵀ). Where the frame has a fine grid, `fine_pass` goes on from there.
-"""
+"""Coarse pass: all rotations and shifts of the coarse grid, as one matrix product (L·Aᵀ)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,102 +12,102 @@ from napari_ini3d.engine.backprojection import (
     backproject_slices,
     empty_cubes,
     explained_power,
-    real_pairs,
-    shift_log_prior,
 )
-from napari_ini3d.engine.expectation.fine import fine_sums
-from napari_ini3d.engine.tiles import (
-    BestPoses,
-    Frame,
-    Tile,
-    TileSums,
-    WeightedImages,
-)
-from napari_ini3d.engine.timing import ThreadTimer
+from napari_ini3d.engine.expectation.priors import shift_log_prior
+from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
+from napari_ini3d.engine.references import ReferenceSet
+from napari_ini3d.engine.sums import BestPoses, TileSums
 
 
-def expect(frame: Frame, tile: Tile, clock: ThreadTimer | None = None) -> TileSums:
-    """Return the sums of one tile.
+@dataclass(frozen=True, slots=True)
+class CoarsePosterior:
+    """Posterior of B images over S shifts and K·R class rotations.
 
-    Parameters
+    Attributes
     ----------
-    frame : Frame
-    tile : Tile
-    clock : ThreadTimer, optional
-        Told when a part is done.
+    weights : (B, S, K·R) float32
+        Of each image, they sum to 1.
+    summary : (B, 4) float64
+        Log evidence, weight of the best pose, its row (of K·R) and its shift.
     """
-    clock = clock or ThreadTimer(running=False)
-    weighted = WeightedImages.of(tile)
-    weights, summary = _coarse_posterior(frame, tile, weighted)
-    clock.part("coarse comparison")
-    if frame.fine_grid is None:
-        sums = _dense_sums(frame, tile, weighted, weights, summary)
-    else:
-        sums = fine_sums(frame, tile, weighted, weights)
-    clock.part("fine comparison, giving back")
-    return sums
+
+    weights: Float32
+    summary: Float64
 
 
-def _coarse_posterior(
-    frame: Frame, tile: Tile, weighted: WeightedImages
-) -> tuple[Float32, Float64]:
-    c = frame.n_coarse
-    shifted = _shifted(frame, weighted)
+def coarse_posterior(
+    references: ReferenceSet, tile: Tile, weighted: WeightedImages
+) -> CoarsePosterior:
+    """Return the posterior of a tile over the coarse grid.
+
+    log p = Re(X* CTF·A) / σ² - CTF² |A|² / 2 σ² + log prior, up to a constant of the image.
+    """
+    c, kernels = references.n_coarse, references.backend.kernels
+    shifted = _shifted_images(references, weighted)  # (B, S, C)
     n_images, n_shifts = shifted.shape[:2]
-    kernels = frame.backend.kernels
-    rows = real_pairs(shifted).reshape(n_images * n_shifts, 2 * c)
-    scores = kernels.matmul(rows, real_pairs(frame.slices).T).reshape(n_images, n_shifts, -1)
-    norm = kernels.matmul(np.float32(0.5) * weighted.ctf2[:, :c], frame.slice_power.T)
-    prior = shift_log_prior(frame, frame.shifts, tile.from_expected)
-    log_prior = prior[:, :, None] + (frame.log_class_share + tile.class_bias)[:, None, :]
-    summary = frame.backend.xp.empty((n_images, 4), np.float64)
+    rows = real_pairs(shifted).reshape(n_images * n_shifts, 2 * c)  # (B·S, 2C)
+    scores = kernels.matmul(rows, real_pairs(references.slices).T)  # (B·S, K·R)
+    scores = scores.reshape(n_images, n_shifts, -1)  # (B, S, K·R)
+    half_ctf2 = np.float32(0.5) * weighted.ctf2[:, :c]  # (B, C)
+    norm = kernels.matmul(half_ctf2, references.slice_power.T)  # (B, K·R)
+    shift_prior = shift_log_prior(references, references.shifts, tile.from_expected)  # (B, S)
+    class_prior = references.log_class_share + tile.class_bias  # (B, K)
+    log_prior = shift_prior[:, :, None] + class_prior[:, None, :]  # (B, S, K)
+    summary = references.backend.xp.empty((n_images, 4), np.float64)
+    # turns the scores into weights, in place
     kernels.dense_posterior(scores, norm, log_prior.astype(np.float32, copy=False), summary)
-    return scores, summary
+    return CoarsePosterior(scores, summary)
 
 
-def _shifted(frame: Frame, weighted: WeightedImages) -> Complex64:
-    c = frame.n_coarse
-    shifted: Complex64 = frame.backend.xp.ascontiguousarray(
-        weighted.images[:, None, :c] * frame.shift_phase[None, :, :c]
-    )
-    return shifted
-
-
-def _dense_sums(
-    frame: Frame,
-    tile: Tile,
-    weighted: WeightedImages,
-    weights: Float32,
-    summary: Float64,
+def coarse_sums(
+    references: ReferenceSet, tile: Tile, weighted: WeightedImages, posterior: CoarsePosterior
 ) -> TileSums:
-    """Give back through one matrix product over all poses of the tile."""
+    """Return the sums of a tile over all poses of the coarse grid, by one matrix product."""
+    weights, summary = posterior.weights, posterior.summary
     n_images, n_shifts, n_rows = weights.shape
-    c, xp, matmul = frame.n_coarse, frame.backend.xp, frame.backend.kernels.matmul
-    shifted = real_pairs(_shifted(frame, weighted)).reshape(n_images * n_shifts, 2 * c)
-    per_rotation = weights.sum(1)
+    c, xp, matmul = references.n_coarse, references.backend.xp, references.backend.kernels.matmul
+    shifted = real_pairs(_shifted_images(references, weighted))  # (B, S, 2C)
+    shifted = shifted.reshape(n_images * n_shifts, 2 * c)  # (B·S, 2C)
+    of_pairs = weights.reshape(n_images * n_shifts, n_rows).T  # (K·R, B·S)
+    per_rotation = weights.sum(1)  # (B, K·R)
     sums = SliceAccumulator(
-        matmul(weights.reshape(n_images * n_shifts, n_rows).T, shifted).view(np.complex64),
-        matmul(per_rotation.T, weighted.ctf2[:, :c]),
+        matmul(of_pairs, shifted).view(np.complex64),  # (K·R, C)
+        matmul(per_rotation.T, weighted.ctf2[:, :c]),  # (K·R, C)
     )
-    cubes = empty_cubes(frame)
-    block = n_rows // frame.n_classes
-    for k in range(frame.n_classes):
+    numerator, denominator = empty_cubes(references)
+    block = n_rows // references.n_classes  # R
+    for k in range(references.n_classes):
         rows = slice(k * block, (k + 1) * block)
-        part = SliceAccumulator(sums.numerator[rows], sums.denominator[rows])
-        backproject_slices(frame, part, frame.grid.matrices, cubes[0][k], cubes[1][k])
-    row = summary[:, 2].astype(np.int64)
+        of_class = SliceAccumulator(sums.numerator[rows], sums.denominator[rows])
+        backproject_slices(
+            references, of_class, references.grid.matrices, numerator[k], denominator[k]
+        )
+    row, shift = (summary[:, i].astype(np.int64) for i in (2, 3))  # (B,)
+    largest = per_rotation.max(1, keepdims=True)  # (B, 1)
     return TileSums(
-        tile,
-        *cubes,
-        explained_power(frame, tile, frame.slices, sums),
-        per_rotation.reshape(n_images, frame.n_classes, block).sum((0, 2)).astype(np.float64),
-        BestPoses(
-            tile.index,
-            row // block,
-            frame.grid.matrices[row % block],
-            tile.centre + frame.shifts[summary[:, 3].astype(np.int64)],
-            summary[:, 1].astype(np.float32),
-            xp.count_nonzero(per_rotation > 1e-3 * per_rotation.max(1, keepdims=True), axis=1),
-            summary[:, 0],
+        tile=tile,
+        numerator=numerator,
+        denominator=denominator,
+        explained=explained_power(references, tile, references.slices, sums),
+        class_weight=per_rotation.reshape(n_images, references.n_classes, block)
+        .sum((0, 2))
+        .astype(np.float64),
+        poses=BestPoses(
+            index=tile.index,
+            class_index=row // block,
+            matrix=references.grid.matrices[row % block],
+            shift=tile.centre + references.shifts[shift],
+            max_probability=summary[:, 1].astype(np.float32),
+            n_significant=xp.count_nonzero(per_rotation > 1e-3 * largest, axis=1),
+            log_evidence=summary[:, 0],
         ),
     )
+
+
+def _shifted_images(references: ReferenceSet, weighted: WeightedImages) -> Complex64:
+    """Return the weighted images under all coarse shifts, (B, S, C)."""
+    c = references.n_coarse
+    shifted: Complex64 = references.backend.xp.ascontiguousarray(
+        weighted.images[:, None, :c] * references.shift_phase[None, :, :c]
+    )
+    return shifted

@@ -1,0 +1,55 @@
+"""Priors of the expectation: shifts, and classes that are annealed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from napari_ini3d._types import Float32, IntArray
+from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.references import ReferenceSet
+from napari_ini3d.engine.schedule import Phases, Plan
+
+_FORBIDDEN = np.float32(-1e6)  # added to a log prior
+_BIAS_STREAM = 19
+_CLASS_BIAS = 6.0  # log units, at the start of the search
+
+
+def shift_log_prior(references: ReferenceSet, shifts: Float32, start: Float32) -> Float32:
+    """Return log N(start + shift; 0, sigma²) up to a constant, (B, S).
+
+    Beyond the limit it is so low that no such shift is chosen.
+
+    Parameters
+    ----------
+    references : ReferenceSet
+    shifts : (S, 2) float32
+        Pixels.
+    start : (B, 2) float32
+        Pixels by which each image, as it is compared, is off its expected shift.
+    """
+    x, y = (start[:, None, i] + shifts[None, :, i] for i in (0, 1))  # (B, S)
+    distance2: Float32 = x * x + y * y
+    log_prior = distance2 * np.float32(-0.5 / references.sigma_offset**2)
+    # images are shifted by whole pixels beforehand, which may already be a pixel too far
+    beyond = distance2 > np.float32((references.offset_limit + 1) ** 2)
+    log_prior += references.backend.xp.where(beyond, _FORBIDDEN, np.float32(0))
+    return log_prior
+
+
+def class_bias(run: RunContext, plan: Plan, n_classes: int) -> Callable[[IntArray], Float32]:
+    """Return a function from particles (B,) to what is added to their class log priors, (B, K).
+
+    Annealed classes start alike. A random preference of each particle, which fades over the
+    first half of the search, lets them drift apart.
+    """
+    length = max(Phases.of(run.settings.iterations).search / 2, 1)
+    fading = max(0.0, 1 - plan.step / length) if plan.phase == "search" else 0.0
+    annealed = run.settings.anneal_classes and n_classes > 1
+    if not annealed or fading == 0:
+        return lambda index: np.zeros((len(index), n_classes), np.float32)
+    rng = np.random.default_rng([run.settings.seed, _BIAS_STREAM])
+    preference = rng.random((len(run.particles), n_classes), dtype=np.float32)  # (N, K)
+    preference *= np.float32(_CLASS_BIAS * fading)
+    return lambda index: preference[index]

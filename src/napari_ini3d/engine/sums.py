@@ -1,0 +1,169 @@
+"""Sums that add over images, tiles, devices and workers; all that the expectation returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, IntArray
+from napari_ini3d.engine.images import Tile
+from napari_ini3d.kernels import Backend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestPoses:
+    """The best pose of each image of a tile.
+
+    Attributes
+    ----------
+    index : (B,) int64
+        Position in the particles.
+    class_index : (B,) int64
+    matrix : (B, 3, 3) float32
+    shift : (B, 2) float32
+        Pixels, of the image as read.
+    max_probability : (B,) float32
+    n_significant : (B,) int64
+    log_evidence : (B,) float64
+        Log of the sum of exp(score) over all poses.
+    """
+
+    index: IntArray
+    class_index: IntArray
+    matrix: Float32
+    shift: Float32
+    max_probability: Float32
+    n_significant: IntArray
+    log_evidence: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileSums:
+    """Sums over the images of a tile, for one model.
+
+    Attributes
+    ----------
+    tile : Tile
+    numerator : (K, cube) complex64
+    denominator : (K, cube) float32
+    explained : (n_shells,) float64
+        Power of the tile that the references explain, per shell.
+    class_weight : (K,) float64
+    poses : BestPoses
+    """
+
+    tile: Tile
+    numerator: Complex64
+    denominator: Float32
+    explained: Float64
+    class_weight: Float64
+    poses: BestPoses
+
+
+class IterationSums:
+    """Sums over all tiles of an iteration, for one model; tiles are added in a fixed order.
+
+    Parameters
+    ----------
+    cubes : (K, cube) complex64
+        Of the references, for their shape.
+    n_groups, n_shells : int
+    xp : module
+        The array module of the tiles.
+    """
+
+    def __init__(self, cubes: Complex64, n_groups: int, n_shells: int, xp: Any = np) -> None:
+        shape = (len(cubes), 2, *cubes.shape[1:])
+        self.numerator: Complex64 = xp.zeros(shape, np.complex64)
+        self.denominator: Float32 = xp.zeros(shape, np.float32)
+        self.residual: Float64 = xp.zeros((n_groups, n_shells))
+        self.class_weight: Float64 = xp.zeros(len(cubes))
+        self.n_images = np.zeros(n_groups, np.int64)
+        self.poses: list[BestPoses] = []
+
+    def add(self, sums: TileSums) -> None:
+        """Add one tile."""
+        tile = sums.tile
+        self.numerator[:, tile.half] += sums.numerator
+        self.denominator[:, tile.half] += sums.denominator
+        if not tile.premultiplied:  # their residual is not that of the noise alone
+            self.residual[tile.group] += tile.power - sums.explained
+        self.n_images[tile.group] += len(tile.index)
+        self.class_weight += sums.class_weight
+        self.poses.append(sums.poses)
+
+    def to_host(self, backend: Backend) -> IterationSums:
+        """Return the sums of a device on the host, the poses of all tiles as one record."""
+        found = IterationSums(np.zeros((0, 0, 0, 0), np.complex64), 0, 0)
+        for name in _SUMMED:
+            setattr(found, name, backend.to_host(getattr(self, name)))
+        found.n_images = self.n_images
+        found.poses = [_concatenated(self.poses, backend)] if self.poses else []
+        return found
+
+    def add_device(self, other: IterationSums) -> None:
+        """Add the sums of another device; both are on the host."""
+        for name in (*_SUMMED, "n_images"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.poses += other.poses
+
+    @property
+    def total(self) -> int:
+        """Images added."""
+        return int(self.n_images.sum())
+
+    def mean_of(self, name: str) -> float:
+        """Return the mean over the images of a field of `BestPoses`."""
+        return float(np.concatenate([getattr(p, name) for p in self.poses]).mean(dtype=np.float64))
+
+
+_SUMMED = ("numerator", "denominator", "residual", "class_weight")
+
+
+def _concatenated(poses: list[BestPoses], backend: Backend) -> BestPoses:
+    """Return the poses of all tiles as one record, on the host."""
+    arrays = {"index": np.concatenate([p.index for p in poses])}  # always on the host
+    for f in fields(BestPoses)[1:]:
+        parts = [getattr(p, f.name) for p in poses]
+        arrays[f.name] = backend.to_host(backend.xp.concatenate(parts))
+    return BestPoses(**arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """All that an expectation step found.
+
+    Attributes
+    ----------
+    per_model : list of IterationSums
+        On the host; one for each random start, or a single one.
+    seconds : mapping
+        By part, what the threads spent on it over their number.
+    """
+
+    per_model: list[IterationSums]
+    seconds: Mapping[str, float]
+
+
+def reduce_devices(
+    sums: list[list[IterationSums]], devices: tuple[Backend, ...]
+) -> list[IterationSums]:
+    """Return the sums over all devices, for each model, on the host.
+
+    Parameters
+    ----------
+    sums : list of list of IterationSums
+        Per device, per model; used up.
+    devices : tuple of Backend
+    """
+    total: list[IterationSums] = []
+    for backend, of_device in zip(devices, sums, strict=True):
+        with backend.device.enter():
+            here = [each.to_host(backend) for each in of_device]
+        for each, more in zip(total, here, strict=False):
+            each.add_device(more)
+        total = total or here
+    return total
