@@ -146,12 +146,12 @@ def run_case(case: Case) -> Outcome:
     start = time.perf_counter()
     found = align_symmetry(volume, case.group, voxel_size=case.voxel_size)
     align_seconds = time.perf_counter() - start
-    shift = np.array(found.shift) / case.voxel_size
+    shift = found.transform.shift / case.voxel_size
     return Outcome(
         case,
         report.group,
         found.score,
-        axis_error(case.group, found.rotation.T, rotation),
+        axis_error(case.group, found.transform.rotation.T, rotation),
         centre_error(case.group, shift, centre, rotation),
         detect_seconds,
         align_seconds,
@@ -188,11 +188,12 @@ def compare_with_relion(count: int) -> list[dict[str, object]]:
         start = time.perf_counter()
         detected = detect_symmetry(volume, voxel_size=case.voxel_size).group
         detect_seconds = time.perf_counter() - start
+        left_over = axis_error(case.group, left.transform.rotation.T, np.eye(3))
         rows.append({
             "group": case.group, "box": case.box_size,
-            "relion_degrees_off": round(axis_error(case.group, left.rotation.T, np.eye(3)), 2),
+            "relion_degrees_off": round(left_over, 2),
             "relion_seconds": round(theirs, 2),
-            "degrees_off": round(axis_error(case.group, ours.rotation.T, rotation), 4),
+            "degrees_off": round(axis_error(case.group, ours.transform.rotation.T, rotation), 4),
             "seconds": round(seconds, 2), "ratio": round(theirs / seconds, 1),
             "detected": detected, "detect_seconds": round(detect_seconds, 2),
         })  # fmt: skip
@@ -206,7 +207,7 @@ def golden_error(folder: Path) -> float:
     truth = np.array(json.loads((folder / "pha_d2_axes.json").read_text())["two_fold_axes_xyz"])
     truth /= np.linalg.norm(truth, axis=1, keepdims=True)
     alignment = align_symmetry(found.data, "D2", voxel_size=found.voxel_size)
-    return axis_error("D2", alignment.rotation.T, truth.T)
+    return axis_error("D2", alignment.transform.rotation.T, truth.T)
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, object]:

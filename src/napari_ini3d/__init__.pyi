@@ -1,6 +1,7 @@
 from ._version import __version__ as __version__
 from .engine import IterationReport as IterationReport, reconstruct as reconstruct
 from .errors import Ini3dError as Ini3dError
+from .geometry import RigidTransform as RigidTransform
 from .io import (
     read_map as read_map,
     read_particles as read_particles,

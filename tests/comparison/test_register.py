@@ -32,8 +32,8 @@ def degrees_between(first: np.ndarray, second: np.ndarray) -> float:
 def test_rotation_and_shift_of_a_turned_phantom_are_found(seed):
     first, second, turn, shift = moved_pair(seed)
     found = register_maps(second, first)
-    assert degrees_between(found.rotation, turn) < 0.1
-    assert np.abs(found.shift - shift).max() < 0.05
+    assert degrees_between(found.transform.rotation, turn) < 0.1
+    assert np.abs(found.transform.shift - shift).max() < 0.05
     assert not found.mirrored
     assert found.score > 0.99
 
@@ -42,8 +42,8 @@ def test_the_other_hand_is_recognised():
     first, second, turn, shift = moved_pair(2)
     found = register_maps(second, mirror_map(first))
     assert found.mirrored
-    assert degrees_between(found.rotation, turn) < 0.1
-    assert np.abs(found.shift - shift).max() < 0.05
+    assert degrees_between(found.transform.rotation, turn) < 0.1
+    assert np.abs(found.transform.shift - shift).max() < 0.05
 
 
 def test_one_hand_only_is_tried_where_that_is_asked_for():
@@ -56,8 +56,8 @@ def test_one_hand_only_is_tried_where_that_is_asked_for():
 def test_noisy_maps_are_registered_within_a_degree():
     first, second, turn, shift = moved_pair(4, noise=1.0)
     found = register_maps(second, first)
-    assert degrees_between(found.rotation, turn) < 1.0
-    assert np.abs(found.shift - shift).max() < 0.2
+    assert degrees_between(found.transform.rotation, turn) < 1.0
+    assert np.abs(found.transform.shift - shift).max() < 0.2
 
 
 def test_a_symmetric_particle_is_registered_up_to_its_symmetry():
@@ -66,7 +66,7 @@ def test_a_symmetric_particle_is_registered_up_to_its_symmetry():
     turned = replace(phantom, positions=phantom.positions @ turn.T)
     pair = [p.density(N, VOXEL_SIZE, 9.0) for p in (turned, phantom)]
     found = register_maps(*pair)
-    apart = [degrees_between(found.rotation, turn @ g) for g in symmetry_operators("D3")]
+    apart = [degrees_between(found.transform.rotation, turn @ g) for g in symmetry_operators("D3")]
     assert min(apart) < 0.1
 
 
@@ -79,8 +79,8 @@ def test_apply_lays_the_map_upon_the_reference():
 def test_the_same_maps_give_the_same_result():
     first, second, _, _ = moved_pair(6, noise=1.0)
     once, again = (register_maps(second, first, both_hands=False) for _ in range(2))
-    assert np.array_equal(once.rotation, again.rotation)
-    assert np.array_equal(once.shift, again.shift)
+    assert np.array_equal(once.transform.rotation, again.transform.rotation)
+    assert np.array_equal(once.transform.shift, again.transform.shift)
 
 
 def test_uniform_rotations_leave_no_gap():

@@ -4,6 +4,7 @@ import numpy as np
 
 from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.geometry.point_groups import symmetry_axes
+from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.symmetry.records import (
     FoundAxis,
     GroupCandidate,
@@ -55,4 +56,5 @@ def make_alignment(group="D2", *, holds=True, rotation=None, shift=(0.0, 0.0, 0.
     turn = np.eye(3) if rotation is None else rotation
     axes = make_axes(group, rotation)
     words = f"{group} {'holds' if holds else 'does not hold'}"
-    return SymmetryAlignment(group, turn, shift, 0.95, axes, FSC, 14.2, 4.0, holds, words)
+    transform = RigidTransform(turn, np.array(shift))
+    return SymmetryAlignment(group, transform, 0.95, axes, FSC, 14.2, 4.0, holds, words)

@@ -20,8 +20,8 @@ def align(volume, group, **options):
 def test_axes_and_centre_are_found(group, noise):
     known = known_map(group, noise=noise)
     found = align(known.volume, group)
-    shift = np.array(found.shift) / VOXEL
-    assert axis_error(group, found.rotation.T, known.rotation) < 0.25
+    shift = np.array(found.transform.shift) / VOXEL
+    assert axis_error(group, found.transform.rotation.T, known.rotation) < 0.25
     assert off_axis(group, shift - known.centre, known.rotation) < 0.25
     assert found.holds
     assert found.verdict.startswith(f"{group} holds to")
@@ -40,32 +40,35 @@ def test_the_aligned_map_is_the_phantom_on_its_axes():
 def test_an_aligned_map_is_left_where_it_is():
     known = known_map("D3", turned=False)
     found = align(known.volume, "D3")
-    assert np.rad2deg(Rotation.from_matrix(found.rotation).magnitude()) < 0.1
-    assert np.linalg.norm(found.shift) < 0.1 * VOXEL
+    assert np.rad2deg(Rotation.from_matrix(found.transform.rotation).magnitude()) < 0.1
+    assert np.linalg.norm(found.transform.shift) < 0.1 * VOXEL
 
 
 def test_the_shift_of_a_single_axis_lies_across_it():
     found = align(known_map("C4").volume, "C4")
     (axis,) = found.axes
-    assert abs(np.dot(found.shift, axis.direction)) < 1e-3
+    assert abs(np.dot(found.transform.shift, axis.direction)) < 1e-3
 
 
 def test_keep_centre_does_not_shift():
     known = known_map("D2", turned=False)
     turned = rotate_map(known.volume, Rotation.from_euler("zyz", (20, 30, 40), True).as_matrix())
     found = align(turned, "D2", keep_centre=True)
-    np.testing.assert_allclose(found.shift, 0, atol=1e-9)
+    np.testing.assert_allclose(found.transform.shift, 0, atol=1e-9)
     aligned = found.apply(turned)
     again = align(aligned, "D2")
-    assert np.rad2deg(Rotation.from_matrix(again.rotation).magnitude()) < 0.2
+    assert np.rad2deg(Rotation.from_matrix(again.transform.rotation).magnitude()) < 0.2
 
 
 def test_only_rot_turns_about_z():
     known = known_map("D3", turned=False)
     turned = rotate_map(known.volume, Rotation.from_euler("z", 17, degrees=True).as_matrix())
     found = align(turned, "D3", only_rot=True)
-    assert found.rotation[2, 2] == pytest.approx(1.0)
-    assert axis_error("D3", found.rotation, Rotation.from_euler("z", -17, True).as_matrix()) < 0.1
+    assert found.transform.rotation[2, 2] == pytest.approx(1.0)
+    assert (
+        axis_error("D3", found.transform.rotation, Rotation.from_euler("z", -17, True).as_matrix())
+        < 0.1
+    )
 
 
 def test_a_group_the_map_does_not_have_does_not_hold():
@@ -78,8 +81,8 @@ def test_a_group_the_map_does_not_have_does_not_hold():
 def test_aligning_twice_gives_the_same_bits():
     volume = known_map("O", noise=1.0).volume
     first, second = align(volume, "O"), align(volume, "O")
-    np.testing.assert_array_equal(first.rotation, second.rotation)
-    assert first.shift == second.shift
+    np.testing.assert_array_equal(first.transform.rotation, second.transform.rotation)
+    np.testing.assert_array_equal(first.transform.shift, second.transform.shift)
 
 
 def test_a_map_that_is_turned_further_is_brought_to_the_same_place():

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d._types import Complex128, Float32, Float64, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import TABLE_SHELL, Spectrum, half_ball, mirror_map, rotate_map
+from napari_ini3d.geometry import RigidTransform
 
 _GRID_SIZE = 7000  # rotations, about 13° apart
 _GRID_DETAIL = 0.22  # finest detail in the grid search, as a share of the particle's extent
@@ -37,25 +38,22 @@ class Registration:
 
     Attributes
     ----------
-    rotation : (3, 3) float64
-        For vectors (x, y, z) from voxel n // 2: what was at x goes to rotation @ (x - shift).
-    shift : (3,) float64
-        Voxels, (x, y, z).
+    transform : RigidTransform
+        Voxels.
     mirrored : bool
         True where z becomes -z first: the map had the other hand.
     score : float
         Correlation of the Fourier components that were compared, at most 1.
     """
 
-    rotation: Float64
-    shift: Float64
+    transform: RigidTransform
     mirrored: bool
     score: float
 
     def apply(self, volume: FloatArray) -> Float32:
         """Return the map laid upon the reference, (n, n, n) float32."""
         hand = mirror_map(volume) if self.mirrored else volume
-        return rotate_map(hand, self.rotation, self.shift)
+        return rotate_map(hand, self.transform.rotation, self.transform.shift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ def register_maps(
     hand = max(range(len(best)), key=lambda i: best[i].score)
     pose = _polish(target, spectra[hand], best[hand], n)
     shift = spectra[hand].centre - pose.rotation.T @ (pose.shift + target.centre)
-    return Registration(pose.rotation, shift, hand == 1, pose.score)
+    return Registration(RigidTransform(pose.rotation, shift), hand == 1, pose.score)
 
 
 def check_pair(first: FloatArray, second: FloatArray) -> None:

@@ -7,6 +7,7 @@ from .point_groups import (
     symmetry_operators as symmetry_operators,
 )
 from .poses import flip_angles as flip_angles, rotate_poses as rotate_poses
+from .rigid import RigidTransform as RigidTransform
 from .sampling import (
     CHILDREN as CHILDREN,
     RotationGrid as RotationGrid,

@@ -1,4 +1,4 @@
-"""Turn the poses of particles with the map they belong to.
+"""Rotate the poses of particles together with their map.
 
 A point x of the map is seen in a particle's image at ``p = (A x)_xy - o``, where A is the matrix
 of the Euler angles (`geometry.euler`) and o the origin, the shift that brings the particle onto
@@ -12,24 +12,17 @@ The image has not changed, so the new pose must be ``A' = A Mᵀ`` and ``o' = o 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.geometry.euler import euler_to_matrix, matrix_to_euler
-from napari_ini3d.particles import Assignments
-
-if TYPE_CHECKING:
-    from napari_ini3d.symmetry import SymmetryAlignment
+from napari_ini3d.geometry.rigid import RigidTransform
 
 
 def rotate_poses(
-    angles: FloatArray, origins: FloatArray, rotation: FloatArray, shift: Sequence[float]
+    angles: FloatArray, origins: FloatArray, transform: RigidTransform
 ) -> tuple[Float64, Float64]:
-    """Return the poses that particles have once their map was shifted and turned.
+    """Return the poses of particles after their map was shifted and rotated.
 
     Parameters
     ----------
@@ -37,10 +30,8 @@ def rotate_poses(
         rot, tilt, psi in degrees.
     origins : (N, 2)
         x, y in Å, RELION's sign.
-    rotation : (3, 3)
-        M: what was at x is now at ``M (x - shift)``.
-    shift : (3,)
-        (x, y, z), Å.
+    transform : RigidTransform
+        Of the map, Å: what was at x is now at ``M (x - s)``.
 
     Returns
     -------
@@ -48,22 +39,9 @@ def rotate_poses(
     origins : (N, 2) float64
     """
     matrices = euler_to_matrix(angles[:, 0], angles[:, 1], angles[:, 2])
-    turned = matrix_to_euler(matrices @ np.asarray(rotation, dtype=np.float64).T)
-    seen = matrices[:, :2] @ np.asarray(shift, dtype=np.float64)  # (N, 2)
-    return turned, np.asarray(origins, dtype=np.float64) - seen
-
-
-def rotate_assignments(assignments: Assignments, alignment: SymmetryAlignment) -> Assignments:
-    """Return what was found for N particles, as it stands to the aligned map.
-
-    Only angles and origins change; particles that were never visited change with the others.
-    """
-    angles = np.stack([assignments.rot, assignments.tilt, assignments.psi], axis=1)
-    origins = np.stack([assignments.origin_x, assignments.origin_y], axis=1)
-    turned, moved = rotate_poses(angles, origins, alignment.rotation, alignment.shift)
-    rot, tilt, psi = turned.T.astype(np.float32)
-    origin_x, origin_y = moved.T.astype(np.float32)
-    return replace(assignments, rot=rot, tilt=tilt, psi=psi, origin_x=origin_x, origin_y=origin_y)
+    rotated = matrix_to_euler(matrices @ transform.rotation.T)  # (N, 3)
+    projected_shift = matrices[:, :2] @ transform.shift  # (N, 2)
+    return rotated, np.asarray(origins, dtype=np.float64) - projected_shift
 
 
 def flip_angles(angles: FloatArray) -> Float64:

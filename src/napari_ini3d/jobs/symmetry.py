@@ -117,7 +117,7 @@ def _align_and_impose(
         written = _resampled(Map(data, found.voxel_size, found.origin), box_size)
         write_map(path, written.data, written.voxel_size)
     particles = files.folder.iteration_path(iteration, "data.star")
-    rotate_particles(particles, files.particles_path, alignment)
+    rotate_particles(particles, files.particles_path, alignment.transform)
     save_png(draw_validation(judgement, aligned), files.picture_path)
     logger.log(logging.INFO if judgement.holds else logging.WARNING, "symmetry: %s",
                judgement.verdict)  # fmt: skip

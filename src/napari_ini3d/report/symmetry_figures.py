@@ -104,8 +104,9 @@ def draw_alignment(alignment: SymmetryAlignment, volume: FloatArray, aligned: Fl
     voxel_size = alignment.voxel_size
     before = [(axis.order, axis.direction) for axis in alignment.axes]
     after = [(axis.order, axis.direction) for axis in symmetry_axes(alignment.group)]
+    x, y, z = alignment.transform.shift.tolist()
     scenes = [
-        _Scene("before", volume, voxel_size, alignment.shift, before),
+        _Scene("before", volume, voxel_size, (x, y, z), before),
         _Scene("aligned", aligned, voxel_size, (0.0, 0.0, 0.0), after),
     ]
     _draw_scenes(figure, scenes, {alignment.group: alignment.fsc})

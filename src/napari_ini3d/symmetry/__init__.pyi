@@ -12,7 +12,6 @@ from .particle_extent import find_particle_extent as find_particle_extent
 from .records import (
     FoundAxis as FoundAxis,
     GroupCandidate as GroupCandidate,
-    RigidMotion as RigidMotion,
     SelfRotation as SelfRotation,
     SymmetryAlignment as SymmetryAlignment,
     SymmetryReport as SymmetryReport,

@@ -7,7 +7,7 @@ import numpy as np
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SymmetryError
 from napari_ini3d.fourier import fsc_resolution
-from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.records import SymmetryAlignment
 from napari_ini3d.symmetry.refinement import (
@@ -92,11 +92,11 @@ def _describe(
     working = search.working
     evidence = score_group(working, group, fit)
     curve = curve_of_map(working, fit.curve, box_size)
-    x, y, z = centre_in_map(working, group, fit) * voxel_size
+    rotation = nearest_rotation(group, fit.frame, upright=upright)
+    centre = centre_in_map(working, group, fit)  # voxels
     return SymmetryAlignment(
         group=group.name,
-        rotation=nearest_rotation(group, fit.frame, upright=upright),
-        shift=(float(x), float(y), float(z)),
+        transform=RigidTransform(rotation, centre).in_angstrom(voxel_size),
         score=float(np.clip(evidence.agreement, -1, 1)),
         axes=found_axes(search, group, fit),
         fsc=curve,

@@ -49,8 +49,8 @@ def alignment_values(alignment: SymmetryAlignment) -> dict[str, Any]:
     """Return an alignment as values that JSON can hold: x_out = rotation (x_in - shift)."""
     return {
         "group": alignment.group,
-        "rotation": plain(alignment.rotation),
-        "shift": plain(alignment.shift),
+        "rotation": plain(alignment.transform.rotation),
+        "shift": plain(alignment.transform.shift),
         "score": plain(alignment.score),
         "fsc05": plain(alignment.fsc05),
         "holds": bool(alignment.holds),

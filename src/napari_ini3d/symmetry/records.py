@@ -6,12 +6,10 @@ Directions and shifts are vectors (x, y, z) from the rotation centre, voxel n //
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
 
 from napari_ini3d._types import Float32, Float64, FloatArray, Vector
 from napari_ini3d.fourier import rotate_map
+from napari_ini3d.geometry import RigidTransform
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,31 +121,15 @@ class SymmetryReport:
     warnings: tuple[str, ...] = ()
 
 
-class RigidMotion(Protocol):
-    """How a map is turned and shifted: what is at x goes to ``rotation @ (x - shift)``."""
-
-    @property
-    def rotation(self) -> Float64:
-        """(3, 3), of (x, y, z)."""
-
-    @property
-    def shift(self) -> Vector:
-        """(x, y, z), Å."""
-
-
 @dataclass(frozen=True, slots=True)
 class SymmetryAlignment:
     """How a map is brought onto RELION's setting of a point group.
 
-    What is at x goes to ``rotation @ (x - shift)``.
-
     Attributes
     ----------
     group : str
-    rotation : (3, 3) float64
-        Of the equivalent ones, that with the smallest angle.
-    shift : tuple of float
-        (x, y, z), Å.
+    transform : RigidTransform
+        Å. Of the equivalent rotations, the one with the smallest angle.
     score : float
         See `GroupCandidate`.
     axes : tuple of FoundAxis
@@ -167,8 +149,7 @@ class SymmetryAlignment:
     """
 
     group: str
-    rotation: Float64
-    shift: Vector
+    transform: RigidTransform
     score: float
     axes: tuple[FoundAxis, ...]
     fsc: Float64
@@ -180,4 +161,5 @@ class SymmetryAlignment:
 
     def apply(self, volume: FloatArray) -> Float32:
         """Return a map (n, n, n) of the same voxel size, aligned; resampled once."""
-        return rotate_map(volume, self.rotation, np.array(self.shift) / self.voxel_size)
+        transform = self.transform.in_voxels(self.voxel_size)
+        return rotate_map(volume, transform.rotation, transform.shift)

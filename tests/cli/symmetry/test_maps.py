@@ -14,6 +14,7 @@ from symmetry_commands import ANGLES, ORIGINS, SHIFT, TURN, invoke, plain, poses
 from napari_ini3d.cli.symmetry import files as files_module, maps as maps_module
 from napari_ini3d.fourier.resample import mirror_map
 from napari_ini3d.geometry.poses import flip_angles, rotate_poses
+from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.io.mrc.maps import read_map, write_map
 from napari_ini3d.runs.folder import RunFolder, RunRecord
 from napari_ini3d.runs.summary import IterationSummary
@@ -45,6 +46,9 @@ def asked(monkeypatch):
     monkeypatch.setattr(maps_module, "detect_symmetry", detect)
     monkeypatch.setattr(files_module, "align_symmetry", align)
     return calls
+
+
+MOVED = RigidTransform(TURN, np.array(SHIFT))
 
 
 def aligned_d2(**changes):
@@ -158,7 +162,7 @@ def test_particles_follow_the_map(asked, volume, star, tmp_path):
         "--particles", star, "--particles-output", target,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    angles, origins = rotate_poses(poses(star, ANGLES), poses(star, ORIGINS), TURN, SHIFT)
+    angles, origins = rotate_poses(poses(star, ANGLES), poses(star, ORIGINS), MOVED)
     np.testing.assert_allclose(poses(target, ANGLES), angles, atol=1e-6)
     np.testing.assert_allclose(poses(target, ORIGINS), origins, atol=1e-6)
     assert f"Particles: {target}" in result.stdout
@@ -214,7 +218,7 @@ def test_a_run_folder_gives_map_and_particles(asked, run_folder, tmp_path, choic
     assert result.exit_code == 0, result.output
     assert values(result)["map"] == str(run_folder / f"run_it010_class00{number}.mrc")
     angles = poses(run_folder / "run_it010_data.star", ANGLES)
-    expected, _ = rotate_poses(angles, np.zeros((6, 2)), TURN, SHIFT)
+    expected, _ = rotate_poses(angles, np.zeros((6, 2)), MOVED)
     np.testing.assert_allclose(poses(tmp_path / "t.star", ANGLES), expected, atol=1e-6)
 
 

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from symmetry_phantoms import known_map
 
 from napari_ini3d.fourier.resample import mirror_map, rotate_map
+from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.plugin.compare.side_by_side import SideBySide
 from napari_ini3d.plugin.layers import LazyFrames, run_layer
@@ -85,7 +86,7 @@ def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(viewer, widget, laye
     assert "D2 holds" in widget.find.verdict.text()
     assert len(axes_layers.parts_of(viewer, layer)) == 4
     press(widget, qtbot, widget.align.align)
-    assert not trial_of(layer).is_none
+    assert not trial_of(layer).is_identity
     np.testing.assert_array_equal(layer.data, viewer.layers["map"].data)
     press(widget, qtbot, widget.files.impose)
     imposed = viewer.layers["map D2 imposed"].data
@@ -111,7 +112,7 @@ def test_the_trial_is_drawn_where_the_applied_map_is(viewer, widget, layer, qtbo
     press(widget, qtbot, widget.align.apply_new)
     assert widget.layer.name == "map aligned"
     assert not layer.visible
-    assert trial_of(layer).is_none
+    assert trial_of(layer).is_identity
     applied = shown(viewer)
     assert 0.02 < applied.mean() < 0.6
     assert (trial & applied).sum() / (trial | applied).sum() > 0.95
@@ -141,12 +142,12 @@ def test_what_is_turned_by_hand_adds_to_what_was_found(widget, layer, qtbot, qui
     expected = Rotation.from_euler("z", 10, degrees=True).as_matrix() @ ROTATION
     np.testing.assert_allclose(trial_of(layer).rotation, expected, atol=1e-9)
     press(widget, qtbot, widget.align.reset)
-    assert trial_of(layer).is_none
+    assert trial_of(layer).is_identity
     assert widget.align.turns[2].value() == 0
 
 
 def test_the_score_follows_and_is_best_on_the_axes(widget, layer, d2, qtbot):
-    motion = tasks.Motion(d2.rotation.T, d2.centre)
+    motion = RigidTransform(d2.rotation.T, d2.centre)
     widget.desk.place(layer, motion)
     widget.aligning._take_up(layer)
     widget.align.choose_group("D2")

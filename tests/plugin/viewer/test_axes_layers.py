@@ -6,10 +6,10 @@ from fake_symmetry import make_self_rotation
 from napari.utils.colormaps.standardize_color import transform_color
 from scipy.spatial.transform import Rotation
 
+from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import (
     MapAxes,
-    Motion,
     known,
     try_motion,
 )
@@ -97,7 +97,7 @@ def test_symmetry_axes_move_with_a_trial_and_x_y_z_stay(viewer, layer):
     assert share_in_colour(picture, along(direction, 0.4 * reach, reach), colour) == 1
     assert share_in_colour(picture, along(-direction, 0.4 * reach, reach), colour) == 1
     quarter = Rotation.from_euler("z", 90, degrees=True).as_matrix()
-    try_motion(layer, Motion(quarter, np.zeros(3)))
+    try_motion(layer, RigidTransform(quarter, np.zeros(3)))
     axes_layers.follow_map(viewer, layer)
     picture = photograph(viewer)
     turned = quarter @ direction

@@ -7,13 +7,14 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import MapError
+from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.plugin.layers import map_layer
 from napari_ini3d.plugin.viewer import layer_transform
-from napari_ini3d.plugin.viewer.layer_transform import MapAxes, Motion, Origin
+from napari_ini3d.plugin.viewer.layer_transform import MapAxes, Origin, transform_by_hand
 from napari_ini3d.plugin.viewer.map_layers import remember
 
 N, VOXEL = 24, 3.0
-MOTION = Motion(
+MOTION = RigidTransform(
     Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix(), np.array([1.5, -2.0, 0.5])
 )
 
@@ -65,7 +66,7 @@ def test_a_trial_leaves_no_trace_when_it_ends(changes):
     np.testing.assert_allclose(layer_transform.scene_from_map(layer, moved=False), still, atol=1e-9)
     layer_transform.end_trial(layer)
     np.testing.assert_allclose(layer.affine.affine_matrix, before, atol=1e-12)
-    assert layer_transform.trial_of(layer).is_none
+    assert layer_transform.trial_of(layer).is_identity
 
 
 def test_a_run_is_moved_like_a_map_and_its_iterations_stay():
@@ -82,7 +83,7 @@ def test_the_trial_agrees_with_the_resampled_map():
     volume = lopsided()
     layer = layer_of(volume)
     layer_transform.try_motion(layer, MOTION)
-    moved = Origin(volume, False, Motion.none(), volume).moved(MOTION).result
+    moved = Origin(volume, False, RigidTransform.identity(), volume).moved(MOTION).result
     indices = np.indices(moved.shape).reshape(3, -1)
     scene = VOXEL * (indices - N // 2)
     back = np.linalg.inv(layer_transform.scene_from_map(layer)) @ np.vstack([scene, np.ones(N**3)])
@@ -108,12 +109,12 @@ def test_a_trial_survives_another_scale_and_an_affine_of_the_users():
     layer.affine = bent() @ np.array(layer.affine.affine_matrix)
     layer_transform.rebase_trial(layer)
     np.testing.assert_allclose(layer_transform.base_affine(layer), bent(), atol=1e-9)
-    assert not layer_transform.trial_of(layer).is_none
+    assert not layer_transform.trial_of(layer).is_identity
 
 
 def test_motions_are_chained_and_mirrored():
     x = np.array([2.0, -3.0, 4.0])
-    second = Motion.by_hand(np.array([10, 0, 0]), np.array([0, 1.0, 0]))
+    second = transform_by_hand(np.array([10, 0, 0]), np.array([0, 1.0, 0]))
     both = second.after(MOTION)
     once = MOTION.rotation @ (x - MOTION.shift)
     twice = Rotation.from_euler("x", 10, degrees=True).apply(once) + np.array([0, 1, 0])
@@ -127,8 +128,8 @@ def test_motions_are_chained_and_mirrored():
 
 def test_two_moves_are_one_resampling_of_the_map_as_it_came():
     volume = lopsided()
-    start = Origin(volume, False, Motion.none(), volume)
-    second = Motion.by_hand(np.array([10, 0, 5]), np.array([0, 1.0, 0]))
+    start = Origin(volume, False, RigidTransform.identity(), volume)
+    second = transform_by_hand(np.array([10, 0, 5]), np.array([0, 1.0, 0]))
     step_by_step = start.moved(MOTION).moved(second)
     at_once = start.moved(second.after(MOTION))
     np.testing.assert_array_equal(step_by_step.result, at_once.result)
@@ -136,10 +137,10 @@ def test_two_moves_are_one_resampling_of_the_map_as_it_came():
 
 def test_flipping_twice_gives_the_map_back_and_once_commutes_with_moving():
     volume = lopsided()
-    moved = Origin(volume, False, Motion.none(), volume).moved(MOTION)
+    moved = Origin(volume, False, RigidTransform.identity(), volume).moved(MOTION)
     flipped = moved.mirrored()
     assert flipped.flipped
-    again = flipped.moved(Motion.none())  # resampled from the mirrored map
+    again = flipped.moved(RigidTransform.identity())  # resampled from the mirrored map
     np.testing.assert_allclose(again.result, flipped.result, atol=2e-3)
     np.testing.assert_array_equal(flipped.mirrored().result, moved.result)
     assert not flipped.mirrored().flipped
@@ -156,12 +157,12 @@ def test_axes_move_with_their_map():
 
 def test_an_origin_is_out_of_date_once_the_layer_has_other_values():
     layer = layer_of(lopsided())
-    moved = Origin(layer.data, False, Motion.none(), layer.data).moved(MOTION)
+    moved = Origin(layer.data, False, RigidTransform.identity(), layer.data).moved(MOTION)
     layer.data = moved.result
     remember(layer, origin=moved)
     assert layer_transform.origin_of(None, layer) is moved
     layer.data = lopsided() * 2
-    assert layer_transform.origin_of(None, layer).motion.is_none
+    assert layer_transform.origin_of(None, layer).motion.is_identity
 
 
 @pytest.mark.parametrize(

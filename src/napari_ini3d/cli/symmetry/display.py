@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy.spatial.transform import Rotation
 
 from napari_ini3d.cli.session import errors
 
@@ -50,12 +48,12 @@ def print_report(report: SymmetryReport) -> None:
 def print_alignment(alignment: SymmetryAlignment) -> None:
     """Print how a map is moved, where its axes were, and whether the group holds."""
     console = _console()
-    angle = np.rad2deg(Rotation.from_matrix(alignment.rotation).magnitude())
+    transform = alignment.transform
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for number, row in enumerate(alignment.rotation):
-        label = f"[dim]rotation, {angle:.2f}°[/]" if number == 0 else ""
+    for number, row in enumerate(transform.rotation):
+        label = f"[dim]rotation, {transform.angle:.2f}°[/]" if number == 0 else ""
         table.add_row(label, "".join(f"{value:10.5f}" for value in row))
-    shift = "".join(f"{value:10.2f}" for value in alignment.shift)
+    shift = "".join(f"{value:10.2f}" for value in transform.shift)
     table.add_row("[dim]shift (x, y, z)[/]", f"{shift} Å")
     table.add_row("[dim]score[/]", f"{alignment.score:.3f}")
     table.add_row("[dim]FSC 0.5 of the copies[/]", f"{alignment.fsc05:.1f} Å")

@@ -74,7 +74,7 @@ def align_file(
     if written:
         aligned = alignment.apply(given.map_.data)
         if particles is not None and outputs.particles_output is not None:
-            rotate_particles(particles, outputs.particles_output, alignment)
+            rotate_particles(particles, outputs.particles_output, alignment.transform)
         write_map(outputs.map_path, aligned, given.map_.voxel_size)
         if outputs.picture is not None:
             save_png(draw_alignment(alignment, given.map_.data, aligned), outputs.picture)

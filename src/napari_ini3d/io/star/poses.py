@@ -11,21 +11,17 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ini3d._types import Float64
 from napari_ini3d.errors import StarError
-from napari_ini3d.geometry import flip_angles, rotate_poses
+from napari_ini3d.geometry import RigidTransform, flip_angles, rotate_poses
 from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.star.blocks import LoopBlock, find_loops, open_byte_range
 from napari_ini3d.io.star.columns import Columns, read_numbers
 from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
 from napari_ini3d.io.star.particles import find_particle_loop, read_tables
-
-if TYPE_CHECKING:
-    from napari_ini3d.symmetry import RigidMotion
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +33,12 @@ _PRIOR = re.compile(r"rln(Angle|Origin)\w*Prior")
 _PIECE = re.compile(rb'\s+|"[^"]*"|\S+')
 
 
-def rotate_particles(source: Path | str, target: Path | str, alignment: RigidMotion) -> None:
-    """Write particles with their poses turned as their map is by an alignment.
+def rotate_particles(source: Path | str, target: Path | str, transform: RigidTransform) -> None:
+    """Write particles with their poses rotated and shifted as their map was.
 
     Angles and origins (in Å, or in pixels as RELION 3.0 has them) of all rows are changed, and
-    nothing else. Rows of all classes are turned: the maps of other classes, turned alike, still
-    belong to their particles. Where the file has no origins, they are added.
+    nothing else. Rows of all classes are changed: the maps of other classes, if moved in the same
+    way, still belong to their particles. Where the file has no origins, they are added.
 
     Parameters
     ----------
@@ -50,8 +46,8 @@ def rotate_particles(source: Path | str, target: Path | str, alignment: RigidMot
         STAR file of particles with the poses of a 3D reconstruction.
     target : Path or str
         STAR file to write, whole or not at all.
-    alignment : RigidMotion
-        Such as a `SymmetryAlignment`.
+    transform : RigidTransform
+        Of the map, Å, such as that of a `SymmetryAlignment`.
 
     Raises
     ------
@@ -61,14 +57,12 @@ def rotate_particles(source: Path | str, target: Path | str, alignment: RigidMot
         If the target cannot be written.
     """
 
-    def turn(path: Path, optics: Columns | None, columns: Columns) -> NewColumns:
+    def rotate(path: Path, optics: Columns | None, columns: Columns) -> NewColumns:
         origins = _Origins.read(path, optics, columns)
-        angles, moved = rotate_poses(
-            _read_angles(path, columns), origins.angstrom, alignment.rotation, alignment.shift
-        )
+        angles, moved = rotate_poses(_read_angles(path, columns), origins.angstrom, transform)
         return _angle_columns(angles) | origins.columns(moved)
 
-    _rewrite(Path(source), Path(target), turn)
+    _rewrite(Path(source), Path(target), rotate)
 
 
 def flip_particles(source: Path | str, target: Path | str) -> None:

@@ -21,10 +21,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from scipy.spatial.transform import Rotation
 
 from napari_ini3d.comparison import MapComparison, compare_maps
 from napari_ini3d.errors import Ini3dError, MapError
+from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin import density_scale_of
 from napari_ini3d.plugin.compare.fsc_plot import FscPlot
 from napari_ini3d.plugin.compare.side_by_side import IMPOSED_COLOUR, SideBySide
@@ -32,7 +32,6 @@ from napari_ini3d.plugin.compare.slices import SlicedMap, SlicesView
 from napari_ini3d.plugin.symmetry import add_beside, tip, words
 from napari_ini3d.plugin.viewer import (
     LayerChoice,
-    Motion,
     Origin,
     Task,
     TaskRunner,
@@ -257,8 +256,8 @@ def describe(found: MapComparison) -> list[str]:
     laid = found.registration
     if laid is None:
         return lines
-    angle = np.rad2deg(Rotation.from_matrix(laid.rotation).magnitude())
-    shift = float(np.linalg.norm(laid.shift)) * found.voxel_size
+    angle = laid.transform.angle
+    shift = float(np.linalg.norm(laid.transform.shift)) * found.voxel_size
     hand = "⚠ The hands differ: the second was mirrored." if laid.mirrored else "Same hand."
     return [*lines, f"The second was turned by {angle:.1f}° and shifted by {shift:.1f} Å.", hand]
 
@@ -287,7 +286,7 @@ def _common_voxel_size(first: Image, second: Image) -> float:
 
 def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparison) -> Image:
     """Show the second map where it lies upon the first, at its level in standard deviations."""
-    origin = Origin(found.aligned, False, Motion.none(), found.aligned)
+    origin = Origin(found.aligned, False, RigidTransform.identity(), found.aligned)
     key = f"{second.unique_id} on {first.unique_id}"
     name = f"{second.name} on {first.name}"
     layer = add_beside(viewer, first, origin, name, key=key, colormap=IMPOSED_COLOUR)

@@ -11,14 +11,13 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer
 
 from napari_ini3d.errors import Ini3dError, explain
-from napari_ini3d.geometry import PointGroup
+from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.plugin.symmetry import tasks
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
 from napari_ini3d.plugin.symmetry.undo import add_beside
 from napari_ini3d.plugin.viewer import (
     MapAxes,
-    Motion,
     Origin,
     Task,
     TaskRunner,
@@ -50,7 +49,7 @@ class AligningControl(QObject):
         self._desk, self._panel = desk, panel
         self.scorer = TaskRunner(self, quiet=True)
         self._score = tasks.MotionScore()
-        self._start = Motion.none()  # on top of which the user moves by hand
+        self._start = RigidTransform.identity()  # on top of which the user moves by hand
         self.score_timer = QTimer(self)
         self.score_timer.setSingleShot(True)
         self.score_timer.setInterval(_SCORE_MS)
@@ -67,7 +66,7 @@ class AligningControl(QObject):
         desk.taken_up.connect(self._take_up)
 
     def _take_up(self, layer: Image | None) -> None:
-        self._start = Motion.none() if layer is None else trial_of(layer)
+        self._start = RigidTransform.identity() if layer is None else trial_of(layer)
         self._panel.clear()
         self._panel.score.setText("" if layer is None else say_trial(layer))
 
@@ -83,10 +82,9 @@ class AligningControl(QObject):
         self._desk.do(Task(f"Aligning to {group}"), prepare, self._show_alignment)
 
     def _show_alignment(self, layer: Image, alignment: SymmetryAlignment) -> None:
-        shift = np.array(alignment.shift) / voxel_size_of(layer)
-        x, y, z = (float(value) for value in shift)
+        motion = alignment.transform.in_voxels(voxel_size_of(layer))
+        x, y, z = (float(value) for value in motion.shift)
         remember(layer, axes=MapAxes(alignment.group, alignment.axes, (x, y, z)))
-        motion = Motion(alignment.rotation, shift)
         self._desk.place(layer, motion)
         if layer is not self._desk.layer:
             return
@@ -114,12 +112,12 @@ class AligningControl(QObject):
         layer = self._desk.layer
         if layer is not None:
             self._desk.end_trial(layer)
-            self._desk.place(layer, Motion.none())
+            self._desk.place(layer, RigidTransform.identity())
             self._take_up(layer)
 
     def _on_group(self) -> None:
         layer = self._desk.layer
-        if layer is not None and not trial_of(layer).is_none:
+        if layer is not None and not trial_of(layer).is_identity:
             self.score_timer.start()
 
     def _ask_score(self) -> None:
@@ -157,7 +155,7 @@ class AligningControl(QObject):
 
     def _on_apply(self, *, in_place: bool) -> None:
         layer = self._desk.layer
-        motion = Motion.none() if layer is None else trial_of(layer)
+        motion = RigidTransform.identity() if layer is None else trial_of(layer)
 
         def prepare(origin: Origin, _: float) -> Any:
             return lambda task: tasks.apply_motion(task, origin, motion)
@@ -195,7 +193,9 @@ class AligningControl(QObject):
         show_info(f"{layer.name}: the hand was flipped; z has become -z.")
 
 
-def add_aligned(desk: SymmetryController, layer: Image, moved: Origin, motion: Motion) -> Image:
+def add_aligned(
+    desk: SymmetryController, layer: Image, moved: Origin, motion: RigidTransform
+) -> Image:
     """Show a map that was moved as a layer of its own, in place of the one it comes from."""
     axes = moved_axes(layer, motion)
     desk.end_trial(layer)
@@ -203,7 +203,7 @@ def add_aligned(desk: SymmetryController, layer: Image, moved: Origin, motion: M
     return add_beside(desk.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
 
 
-def moved_axes(layer: Image, motion: Motion) -> MapAxes | None:
+def moved_axes(layer: Image, motion: RigidTransform) -> MapAxes | None:
     """Return the axes that were found in a map, where they are after a motion."""
     found: MapAxes | None = known(layer, "axes")
     return None if found is None else found.moved(motion)
@@ -212,7 +212,7 @@ def moved_axes(layer: Image, motion: Motion) -> MapAxes | None:
 def say_trial(layer: Image) -> str:
     """Say how a map is shown moved; nothing where it is not."""
     motion = trial_of(layer)
-    if motion.is_none:
+    if motion.is_identity:
         return ""
     shift = float(np.linalg.norm(motion.shift)) * voxel_size_of(layer)
     return f"Shown turned by {motion.angle:.1f}° and shifted by {shift:.1f} Å; not applied yet."

@@ -12,12 +12,12 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, Signal
 
 from napari_ini3d.errors import Ini3dError
+from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin.compare import SideBySide
 from napari_ini3d.plugin.symmetry.undo import MapChanges
 from napari_ini3d.plugin.viewer import (
     LayerChoice,
     MapAxes,
-    Motion,
     Origin,
     Task,
     TaskRunner,
@@ -118,7 +118,7 @@ class SymmetryController(QObject):
             return
         self.tasks.start(task, work, functools.partial(self._done, ref(layer), then))
 
-    def place(self, layer: Image, motion: Motion) -> None:
+    def place(self, layer: Image, motion: RigidTransform) -> None:
         """Show a map as if it had been moved, with its axes."""
         with self._by_us():
             try_motion(layer, motion)

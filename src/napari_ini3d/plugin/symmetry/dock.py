@@ -85,7 +85,7 @@ class SymmetryWidget(QWidget):
         """Enable what can be done now, and say what is going on."""
         layer, tasks, align = self.layer, self.desk.tasks, self.align
         free = layer is not None and not tasks.busy
-        moved = layer is not None and not trial_of(layer).is_none
+        moved = layer is not None and not trial_of(layer).is_identity
         for button in (self.find.detect, align.align, self.files.impose, self.files.flip,
                        self.files.particles, self.files.save):  # fmt: skip
             button.setEnabled(free)

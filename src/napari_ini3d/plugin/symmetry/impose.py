@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ini3d.errors import Ini3dError
+from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin import density_scale_of
 from napari_ini3d.plugin.compare import IMPOSED_COLOUR, Difference
 from napari_ini3d.plugin.symmetry import tasks
@@ -22,7 +23,6 @@ from napari_ini3d.plugin.symmetry.undo import add_beside
 from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
 from napari_ini3d.plugin.viewer import (
     MapAxes,
-    Motion,
     Origin,
     Task,
     known,
@@ -105,7 +105,7 @@ class ImposingControl(QObject):
 
     def _on_impose(self) -> None:
         layer, group = self._desk.layer, self._align.chosen_group
-        motion = Motion.none() if layer is None else trial_of(layer)
+        motion = RigidTransform.identity() if layer is None else trial_of(layer)
 
         def prepare(origin: Origin, voxel_size: float) -> Any:
             parsed = tasks.check_group(group)
@@ -116,17 +116,17 @@ class ImposingControl(QObject):
 
         self._desk.do(Task(f"Imposing {group}", 2), prepare, then)
 
-    def _show_imposed(self, layer: Image, motion: Motion, imposed: tasks.Imposed) -> None:
+    def _show_imposed(self, layer: Image, motion: RigidTransform, imposed: tasks.Imposed) -> None:
         desk, judgement = self._desk, imposed.judgement
         aligned = layer
-        if not motion.is_none:
+        if not motion.is_identity:
             aligned = add_aligned(desk, layer, imposed.aligned, motion)
         new = add_beside(
             desk.viewer,
             aligned,
-            Origin(judgement.imposed, False, Motion.none(), judgement.imposed),
+            Origin(judgement.imposed, False, RigidTransform.identity(), judgement.imposed),
             f"{layer.name} {judgement.group} imposed",
-            axes=MapAxes.of_setting(judgement.group).moved(Motion.none()),
+            axes=MapAxes.of_setting(judgement.group).moved(RigidTransform.identity()),
             key=f"{aligned.unique_id}: {judgement.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
@@ -139,7 +139,9 @@ class ImposingControl(QObject):
         self.judged.emit()
         self.compare(True)
         if not judgement.holds:
-            way_out = "" if not motion.is_none else " If its axes are not on X, Y, Z: press Align."
+            way_out = (
+                "" if not motion.is_identity else " If its axes are not on X, Y, Z: press Align."
+            )
             show_warning(f"{judgement.verdict}.{way_out}")
 
     def _take_up(self, layer: Image | None) -> None:
@@ -165,7 +167,7 @@ class ImposingControl(QObject):
             show_error(str(error))
             return
         whole = trial_of(layer).after(origin.motion)
-        if whole.is_none and not origin.flipped:
+        if whole.is_identity and not origin.flipped:
             show_info(f"{layer.name} was neither flipped nor moved: its particles are right as "
                       "they are.")  # fmt: skip
             return

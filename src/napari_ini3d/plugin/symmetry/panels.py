@@ -24,7 +24,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ini3d.plugin.viewer import FRAME_COLOURS, Motion, order_colour
+from napari_ini3d.geometry import RigidTransform
+from napari_ini3d.plugin.viewer import FRAME_COLOURS, order_colour, transform_by_hand
 from napari_ini3d.symmetry import FoundAxis, GroupCandidate, SymmetryReport
 
 _MARKS = {2: "◆", 3: "▲", 4: "■", 5: "⬟", 6: "⬢"}
@@ -248,10 +249,10 @@ class AlignPanel(QGroupBox):
         with QSignalBlocker(self.group):
             self.group.setCurrentText(group)
 
-    def by_hand(self, voxel_size: float) -> Motion:
+    def by_hand(self, voxel_size: float) -> RigidTransform:
         """Return what is turned and shifted by hand."""
         degrees = np.array([spin.value() for spin in self.turns])
-        return Motion.by_hand(degrees, np.array([s.value() for s in self.shifts]) / voxel_size)
+        return transform_by_hand(degrees, np.array([s.value() for s in self.shifts]) / voxel_size)
 
     def clear(self) -> None:
         """Set turns and shifts to 0, without a signal."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d._types import Float64, FloatArray, Vector
+from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.geometry import PointGroup
+from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.io import flip_particles, rotate_particles, write_map
-from napari_ini3d.plugin.viewer import Motion, Origin, Task
+from napari_ini3d.plugin.viewer import Origin, Task
 from napari_ini3d.symmetry import (
     Fit,
     Search,
@@ -40,14 +40,6 @@ class Imposed:
 
     aligned: Origin
     judgement: SymmetryValidation
-
-
-@dataclass(frozen=True, eq=False)
-class _Turn:
-    """A `RigidMotion` of any origin, by hand or found."""
-
-    rotation: Float64
-    shift: Vector
 
 
 def check_group(name: str) -> PointGroup:
@@ -80,14 +72,14 @@ def find_alignment(
     return align_symmetry(volume, group, voxel_size=voxel_size)
 
 
-def apply_motion(task: Task, origin: Origin, motion: Motion) -> Origin:
+def apply_motion(task: Task, origin: Origin, motion: RigidTransform) -> Origin:
     """Move a map: resampled once, from what it was before all moves."""
     task.step("Resampling")
-    return origin if motion.is_none else origin.moved(motion)
+    return origin if motion.is_identity else origin.moved(motion)
 
 
 def impose_group(
-    task: Task, origin: Origin, motion: Motion, group: PointGroup, voxel_size: float
+    task: Task, origin: Origin, motion: RigidTransform, group: PointGroup, voxel_size: float
 ) -> Imposed:
     """Impose a group on a map that is first moved, and judge."""
     aligned = apply_motion(task, origin, motion)
@@ -104,7 +96,7 @@ def flip_map(task: Task, origin: Origin) -> Origin:
 def save_map(
     task: Task,
     origin: Origin,
-    motion: Motion,
+    motion: RigidTransform,
     path: Path,
     *,
     voxel_size: float,
@@ -132,12 +124,11 @@ def save_particles(
     if source.resolve() == target.resolve():
         raise SettingsError(f"{target} holds the particles as they were; give another file")
     task.step(f"Turning the particles of {source.name}")
-    x, y, z = (float(value) for value in origin.motion.shift * voxel_size)
-    motion = _Turn(origin.motion.rotation, (x, y, z))
+    motion = origin.motion.in_angstrom(voxel_size)
     if not origin.flipped:
         rotate_particles(source, target, motion)
         return target
-    if origin.motion.is_none:
+    if origin.motion.is_identity:
         flip_particles(source, target)
         return target
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +148,7 @@ class MotionScore:
         self._volume: FloatArray | None = None
         self._search: Search | None = None
 
-    def of(self, volume: FloatArray, group: PointGroup, motion: Motion) -> float:
+    def of(self, volume: FloatArray, group: PointGroup, motion: RigidTransform) -> float:
         """Return the agreement of the map with its copies about the axes of the setting.
 
         Parameters
@@ -165,7 +156,7 @@ class MotionScore:
         volume : (n, n, n)
             Real space (z, y, x).
         group : PointGroup
-        motion : Motion
+        motion : RigidTransform
             That the map is shown with.
 
         Returns

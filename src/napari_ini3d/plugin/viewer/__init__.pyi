@@ -14,7 +14,6 @@ from .docking import is_put_away as is_put_away, share_place as share_place
 from .layer_combo import LayerChoice as LayerChoice
 from .layer_transform import (
     MapAxes as MapAxes,
-    Motion as Motion,
     Origin as Origin,
     base_affine as base_affine,
     end_trial as end_trial,
@@ -22,6 +21,7 @@ from .layer_transform import (
     origin_of as origin_of,
     place_trial as place_trial,
     rebase_trial as rebase_trial,
+    transform_by_hand as transform_by_hand,
     trial_of as trial_of,
     try_motion as try_motion,
     unwrap_proxy as unwrap_proxy,

@@ -21,67 +21,13 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d._types import Float64, FloatArray, Vector
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import check_map_values, mirror_map, rotate_map
-from napari_ini3d.geometry import symmetry_axes
+from napari_ini3d.geometry import RigidTransform, symmetry_axes
 from napari_ini3d.plugin import METADATA_KEY
 from napari_ini3d.plugin.viewer.map_layers import remember, shown_volume
 from napari_ini3d.symmetry import FoundAxis
 
 _ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0, "pixel": 1.0}
 _TOLERANCE = 1e-3
-_MIRROR = np.diag([1.0, 1.0, -1.0])
-
-
-@dataclass(frozen=True, eq=False)
-class Motion:
-    """What is at x goes to ``rotation @ (x - shift)``.
-
-    Attributes
-    ----------
-    rotation : (3, 3) float64
-    shift : (3,) float64
-        (x, y, z), voxels.
-    """
-
-    rotation: Float64
-    shift: Float64
-
-    @classmethod
-    def none(cls) -> Self:
-        """Return the motion that leaves all where it is."""
-        return cls(np.eye(3), np.zeros(3))
-
-    @classmethod
-    def by_hand(cls, degrees: FloatArray, voxels: FloatArray) -> Self:
-        """Return a turn about X, then Y, then Z, followed by a shift along them."""
-        rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-        return cls(rotation, -rotation.T @ np.asarray(voxels, dtype=np.float64))
-
-    @property
-    def is_none(self) -> bool:
-        """True where nothing moves by an amount that could be seen."""
-        return bool(np.allclose(self.rotation, np.eye(3)) and np.allclose(self.shift, 0, atol=1e-6))
-
-    @property
-    def angle(self) -> float:
-        """Degrees, of the turn."""
-        return float(np.rad2deg(Rotation.from_matrix(self.rotation).magnitude()))
-
-    @property
-    def matrix(self) -> Float64:
-        """The motion of homogeneous (z, y, x, 1), (4, 4)."""
-        matrix = np.eye(4)
-        matrix[:3, :3] = self.rotation[::-1, ::-1]
-        matrix[:3, 3] = -(self.rotation @ self.shift)[::-1]
-        return matrix
-
-    def after(self, first: Motion) -> Motion:
-        """Return the motion that does `first`, then this one."""
-        shift = first.shift + first.rotation.T @ self.shift
-        return Motion(self.rotation @ first.rotation, shift)
-
-    def mirrored(self) -> Motion:
-        """Return the motion that does to the mirrored map what this does to the map."""
-        return Motion(_MIRROR @ self.rotation @ _MIRROR, _MIRROR @ self.shift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +40,7 @@ class Origin:
         The map as it came, or its mirror image.
     flipped : bool
         True where `volume` is the mirror image.
-    motion : Motion
+    motion : RigidTransform
         That took `volume` to `result`.
     result : (n, n, n)
         The values of the layer; where it has others by now, all this is out of date.
@@ -102,10 +48,10 @@ class Origin:
 
     volume: FloatArray
     flipped: bool
-    motion: Motion
+    motion: RigidTransform
     result: FloatArray
 
-    def moved(self, motion: Motion) -> Origin:
+    def moved(self, motion: RigidTransform) -> Origin:
         """Return the map after one more motion, resampled once."""
         whole = motion.after(self.motion)
         result = rotate_map(self.volume, whole.rotation, whole.shift)
@@ -127,12 +73,12 @@ class Trial:
 
     Attributes
     ----------
-    motion : Motion
+    motion : RigidTransform
     base : (4, 4) float64
         The layer's affine without it.
     """
 
-    motion: Motion
+    motion: RigidTransform
     base: Float64
 
 
@@ -163,15 +109,14 @@ class MapAxes:
         known = tuple(FoundAxis(a.order, a.direction, float("nan")) for a in axes)
         return cls(group, known, found=False)
 
-    def moved(self, motion: Motion) -> MapAxes:
+    def moved(self, motion: RigidTransform) -> MapAxes:
         """Return the axes of the map after a motion; they are those of the map by now."""
         turned = [motion.rotation @ np.array(axis.direction) for axis in self.axes]
         axes = tuple(
             FoundAxis(axis.order, _vector(direction), axis.score)
             for axis, direction in zip(self.axes, turned, strict=True)
         )
-        centre = motion.rotation @ (np.array(self.centre) - motion.shift)
-        return MapAxes(self.group, axes, _vector(centre))
+        return MapAxes(self.group, axes, _vector(motion.apply(np.array(self.centre))))
 
     def mirrored(self) -> MapAxes:
         """Return the axes of the map in the other hand."""
@@ -235,13 +180,25 @@ def origin_of(viewer: Any, layer: Image) -> Origin:
         return origin
     volume = shown_volume(viewer, layer)
     check_map_values(volume, layer.name)
-    return Origin(volume, False, Motion.none(), volume)
+    return Origin(volume, False, RigidTransform.identity(), volume)
 
 
-def trial_of(layer: Layer) -> Motion:
+def transform_by_hand(degrees: FloatArray, voxels: FloatArray) -> RigidTransform:
+    """Return a rotation about X, then Y, then Z, followed by a shift along them.
+
+    Parameters
+    ----------
+    degrees, voxels : (3,)
+        x, y, z.
+    """
+    rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    return RigidTransform.rotate_then_shift(rotation, voxels)
+
+
+def trial_of(layer: Layer) -> RigidTransform:
     """Return the motion that a layer is shown with; none where nothing is tried."""
     trial = known(layer, "trial")
-    return Motion.none() if trial is None else trial.motion
+    return RigidTransform.identity() if trial is None else trial.motion
 
 
 def base_affine(layer: Layer) -> Float64:
@@ -252,12 +209,12 @@ def base_affine(layer: Layer) -> Float64:
     return np.asarray(trial.base)
 
 
-def try_motion(layer: Layer, motion: Motion) -> None:
+def try_motion(layer: Layer, motion: RigidTransform) -> None:
     """Show a layer as if it had been moved; its values stay."""
     trial = Trial(motion, base_affine(layer))
     remember(layer, trial=trial)
     place_trial(layer)
-    if motion.is_none:
+    if motion.is_identity:
         end_trial(layer)
 
 
