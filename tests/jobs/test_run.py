@@ -181,6 +181,17 @@ def test_a_run_that_went_back_goes_on_from_there_even_if_killed_at_once(dataset,
     assert len(RunFolder.open(folder).read_progress()) == 5
 
 
+def test_a_run_of_another_version_is_not_resumed_and_stays_as_it_was(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    progress = folder / "progress.jsonl"
+    progress.write_text(progress.read_text().replace('"version": 2, ', ""))
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(RunFolderError, match="line 1 has no version number"):
+        resume_run(folder, from_iteration=2)
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
 def test_a_run_can_go_back_to_a_written_iteration(dataset, tmp_path):
     folder = tmp_path / "run"
     list(start_run(dataset, folder, SETTINGS))

@@ -196,11 +196,38 @@ def test_progress_is_read_as_it_was_appended(folder):
     assert folder.read_progress() == lines
 
 
-def test_a_line_that_was_cut_off_by_a_crash_is_left_out(folder):
+def test_every_line_of_progress_has_the_version_of_its_format(folder):
+    for iteration in (1, 2, 3):
+        folder.append_progress({"iteration": iteration})
+    folder.forget_after(2)
+    lines = [json.loads(line) for line in folder.progress_path.read_text().splitlines()]
+    assert lines == [{"version": 2, "iteration": 1}, {"version": 2, "iteration": 2}]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"iteration": 2}', "no version number"),
+        ('{"version": 1, "iteration": 2}', "version 1"),
+        ('{"version": 3, "iteration": 2}', "version 3"),
+        ("[2]", "no version number"),
+    ],
+)
+def test_progress_of_another_version_is_refused_with_the_way_out(folder, line, found):
+    folder.append_progress({"iteration": 1})
+    with folder.progress_path.open("a") as file:
+        file.write(f"{line}\n")
+    words = rf"progress\.jsonl cannot be used: line 2 has {found}; expected version 2; open the run"
+    with pytest.raises(RunFolderError, match=words):
+        folder.read_progress()
+
+
+def test_a_line_that_was_truncated_by_a_crash_is_skipped(folder, caplog):
     folder.append_progress({"iteration": 1})
     with folder.progress_path.open("a") as file:
         file.write('{"iteration": 2, "resol')
     assert folder.read_progress() == [{"iteration": 1}]
+    assert "progress.jsonl: skipped truncated line 2" in caplog.text
 
 
 def test_what_came_after_the_iteration_resumed_from_is_forgotten(folder):
@@ -231,7 +258,7 @@ def test_a_run_that_failed_before_its_first_iteration_does_not_block_the_folder(
     folder.write_record(make_record())
     with pytest.raises(RunFolderError, match="already holds a run"):
         RunFolder.create(folder.path)  # it may be going on
-    folder.append_progress({"iteration": 1})
+    folder.progress_path.write_text('{"iteration": 1}\n')  # of an older version
     folder.mark("FAILURE")
     again = RunFolder.create(folder.path)
     assert (again.outcome(), again.read_progress()) == (None, [])

@@ -203,6 +203,7 @@ def resume_run(
             f"{folder} holds a run that has finished; give --iterations with a larger number to "
             "extend it, or --from-iteration to go back"
         )
+    runs.read_progress()  # refuses a run of another version before anything is changed
     if iterations is not None:
         record = replace(record, settings=record.settings.with_changes(iterations=iterations))
     iteration, state = _read_state(runs, from_iteration, iterations)

@@ -37,6 +37,9 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
+PROGRESS_VERSION = 2
+"""Version of the lines of `progress.jsonl`; the lines of napari-ini3d 0.1.0 have none."""
+
 Outcome = Literal["SUCCESS", "FAILURE", "ABORTED"]
 OUTCOMES: tuple[Outcome, ...] = ("SUCCESS", "FAILURE", "ABORTED")
 Arrays = Mapping[str, AnyArray]
@@ -105,6 +108,7 @@ class RunFolder:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.pictures_path.mkdir(exist_ok=True)
             folder.excluded_path.unlink(missing_ok=True)
+            folder.progress_path.unlink(missing_ok=True)
             folder.forget_after(0)
             folder.clear_marks()
         return folder
@@ -301,21 +305,41 @@ class RunFolder:
     def append_progress(self, line: Mapping[str, Any]) -> None:
         """Add one iteration to `progress.jsonl`."""
         with explain_os_errors(self.path), self.progress_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.write(_format_progress(line))
             file.flush()
             os.fsync(file.fileno())
 
     def read_progress(self) -> list[dict[str, Any]]:
-        """Return the iterations that were done; a line cut off by a crash is left out."""
+        """Return one line per finished iteration; a line truncated by a crash is skipped.
+
+        Raises
+        ------
+        RunFolderError
+            If a line has another version than `PROGRESS_VERSION`, or none.
+        """
         if not self.progress_path.is_file():
             return []
         lines = []
-        for text in self.progress_path.read_text(encoding="utf-8").splitlines():
+        texts = self.progress_path.read_text(encoding="utf-8").splitlines()
+        for number, text in enumerate(texts, 1):
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
-                logger.warning("%s: left out a line that was cut off", self.progress_path.name)
+                logger.warning("%s: skipped truncated line %d", self.progress_path.name, number)
+                continue
+            version = line.pop("version", None) if isinstance(line, dict) else None
+            if version != PROGRESS_VERSION:
+                raise RunFolderError(self._wrong_version(number, version))
+            lines.append(line)
         return lines
+
+    def _wrong_version(self, number: int, version: object) -> str:
+        found = "no version number" if version is None else f"version {version}"
+        return (
+            f"{self.progress_path} cannot be used: line {number} has {found}; expected version "
+            f"{PROGRESS_VERSION}; open the run with the napari-ini3d that made it (named in "
+            "settings.json), or start it again in another folder"
+        )
 
     def write_pictures(self, iteration: int, arrays: Arrays) -> None:
         """Write the small pictures of an iteration."""
@@ -330,7 +354,7 @@ class RunFolder:
         """Take the lines and pictures of later iterations away; maps and STAR files stay."""
         lines = [line for line in self.read_progress() if line["iteration"] <= iteration]
         if self.progress_path.exists():
-            self._write_text(self.progress_path, "".join(f"{json.dumps(x)}\n" for x in lines))
+            self._write_text(self.progress_path, "".join(map(_format_progress, lines)))
         for path in self.pictures_path.glob("it*.npz"):
             match = _PICTURE_NAME.fullmatch(path.name)
             if match and int(match[1]) > iteration:
@@ -370,6 +394,10 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
             return {name: archive[name] for name in archive.files}
     except (EOFError, BadZipFile) as error:
         raise ValueError(f"{path.name} is cut off or empty") from error
+
+
+def _format_progress(line: Mapping[str, Any]) -> str:
+    return json.dumps({"version": PROGRESS_VERSION, **line}, allow_nan=False) + "\n"
 
 
 def _holds_run(path: Path) -> bool:
