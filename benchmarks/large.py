@@ -1,14 +1,13 @@
-"""A million particles of 256 pixels: start, memory, time per iteration, and what reading costs.
+"""Benchmark of a million particles of 256 pixels: start, memory, time per iteration, reading.
 
 usage: large.py OUTPUT.json FOLDER [--particles 1000000] [--fewer 100000] [--threads 2]
 
 FOLDER must have room for the stacks (10 GB, removed at the end). A million images would take
-262 GB: the rows of the STAR file point into 38,400 images in 64 stacks, each image named by many
-rows. The stacks are dropped from the system's cache before each way of reading that is compared,
-as far as the system follows the advice. The ways are compared with `--fewer` particles, of which
-`preread` can hold all. A slow disk is imitated: each read waits as it would on a network that
-gives 110 MB/s after 0.5 ms. So is a card: what computes waits 100 ms for each 64 images and leaves
-the processor free.
+262 GB, so many rows of the STAR file name the same 38,400 images in 64 stacks. The kernel is asked
+to drop the stacks from the page cache before each way of reading. The ways are compared with
+`--fewer` particles, which fit into memory for `preread`. A slow disk is simulated: each read waits
+as on a network of 110 MB/s with a latency of 0.5 ms. A GPU is simulated too: for each 64 images
+the main thread sleeps 100 ms and leaves the CPU free.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ IN_STACK, STACKS = 600, 64
 MOST_BYTES = 20e9
 ITERATIONS = 4  # two of the starts, two of the search
 SLOW_RATE, SLOW_LATENCY = 110e6, 0.5e-3
-CARD_IMAGES, CARD_TILE, CARD_SECONDS = 4800, 64, 100e-3
+GPU_IMAGES, GPU_TILE, GPU_SECONDS = 4800, 64, 100e-3
 GIB = 2**30
 
 
@@ -71,7 +70,7 @@ def make_stacks(folder: Path) -> Path:
 
 
 def write_rows(source: Path, target: Path, count: int) -> None:
-    """Write a STAR file of so many rows, which name the images over and over, stack by stack."""
+    """Write a STAR file with `count` rows that name the images repeatedly, stack by stack."""
     lines = source.read_text().splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if "@" in line)
     rest = [line.split("@particles.mrcs", 1)[1] for line in lines[first : first + IN_STACK]]
@@ -85,15 +84,15 @@ def write_rows(source: Path, target: Path, count: int) -> None:
 
 
 def forget_files(folder: Path) -> None:
-    """Ask the system to drop the stacks from its cache."""
+    """Ask the kernel to drop the stacks from the page cache."""
     for path in folder.rglob("*.mrcs"):
         descriptor = os.open(path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
 
 
-class Watch:
-    """Adds up how long the engine waits for images, and how long reading them takes."""
+class ReadingTimer:
+    """Sums the time the engine waits for images, and the time reading them takes."""
 
     def __init__(self) -> None:
         self.waited, self.read, self.images = 0.0, 0.0, 0
@@ -122,14 +121,14 @@ class Watch:
         StackReader.read = watched_read  # type: ignore[method-assign]
 
     def take(self) -> dict[str, float]:
-        """Return the sums, and begin anew."""
+        """Return the sums, and reset them."""
         values = {"waited_s": self.waited, "reading_s": self.read, "images_read": self.images}
         self.waited, self.read, self.images = 0.0, 0.0, 0
         return {name: round(value, 3) for name, value in values.items()}
 
 
-def follow(reports: Iterator[IterationReport], watch: Watch) -> list[dict[str, Any]]:
-    """Walk through iterations; return what each took, files included."""
+def follow(reports: Iterator[IterationReport], timer: ReadingTimer) -> list[dict[str, Any]]:
+    """Do the iterations; return the time of each, files included."""
     rows = []
     started = time.perf_counter()
     for report in reports:
@@ -140,7 +139,7 @@ def follow(reports: Iterator[IterationReport], watch: Watch) -> list[dict[str, A
                 "subset_size": report.subset_size,
                 "seconds": round(took, 2),
                 "stages": {name: round(value, 3) for name, value in report.seconds.items()},
-                **watch.take(),
+                **timer.take(),
             }
         )
         if report.iteration == ITERATIONS:
@@ -158,15 +157,15 @@ def settings_of(threads: int, **changes: Any) -> InitialModelSettings:
 
 
 def peak_gib() -> float:
-    """Return the most memory that this program has held, GiB; getrusage counts its parent too."""
+    """Return the peak resident memory of this process in GiB; getrusage counts its parent too."""
     status = Path("/proc/self/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
     return round(int(line.split()[1]) * 1024 / GIB, 2)
 
 
 def whole_run(star: Path, folder: Path, threads: int) -> dict[str, Any]:
-    """Start a run as users do, and follow its first iterations."""
-    watch = Watch()
+    """Do the first iterations of a run as `ini3d run` does."""
+    timer = ReadingTimer()
     started = time.perf_counter()
     read_particles(star)
     star_seconds = time.perf_counter() - started
@@ -178,19 +177,19 @@ def whole_run(star: Path, folder: Path, threads: int) -> dict[str, Any]:
 
     reports = run_module.start_run(star, folder, settings_of(threads), stop=stop)
     checked = time.perf_counter() - started
-    looked = watch.take()
+    checking = timer.take()
     return {
         "star_file_s": round(star_seconds, 1),
         "peak_rss_after_star_file_gib": after_star,
         "start_up_s": round(checked, 1),
-        "of_which_images_looked_at": looked,
-        "iterations": follow(reports, watch),
+        "checking_images": checking,
+        "iterations": follow(reports, timer),
         "peak_rss_gib": peak_gib(),
     }
 
 
 def slow_disk(fast_folder: str) -> None:
-    """Make reading slow, but from a folder that stands for a local disk."""
+    """Make reading slow, except from the folder that stands for a local disk."""
     read_at = stack_module.ImageStack._read_at
 
     def slow(stack: stack_module.ImageStack, buffer: memoryview, place: int) -> int:
@@ -203,7 +202,7 @@ def slow_disk(fast_folder: str) -> None:
 
 
 def slow_copy(source: Path, target: Path) -> None:
-    """Copy as from the slow disk."""
+    """Copy a file as slowly as from the slow disk."""
     started = time.perf_counter()
     shutil.copyfile(source, target)
     shutil.copystat(source, target)
@@ -212,13 +211,13 @@ def slow_copy(source: Path, target: Path) -> None:
 
 
 def one_way(star: Path, threads: int, way: str, local: Path) -> dict[str, Any]:
-    """Do some iterations with one way of reading."""
+    """Do a few iterations with one way of reading."""
     if "slow disk" in way:
         slow_disk(str(local))
         scratch.shutil.copy2 = slow_copy  # type: ignore[assignment]
     if "without prefetch" in way:
         StackReader.batches = _batches_in_turn  # type: ignore[method-assign]
-    watch = Watch()
+    timer = ReadingTimer()
     particles, _ = read_particles(star)
     settings = settings_of(threads)
     grid = choose_working_grid(particle_grid(particles), settings)
@@ -231,10 +230,10 @@ def one_way(star: Path, threads: int, way: str, local: Path) -> dict[str, Any]:
         threads=reading_threads(threads, shared=False),
     )
     opened = time.perf_counter() - started
-    watch.take()
-    if "card" in way:
-        return {"opening_s": round(opened, 1)} | imitate_card(reader, len(particles), watch)
-    rows = follow(reconstruct(reader, particles, settings), watch)
+    timer.take()
+    if "simulated GPU" in way:
+        return {"opening_s": round(opened, 1)} | simulate_gpu(reader, len(particles), timer)
+    rows = follow(reconstruct(reader, particles, settings), timer)
     return {
         "working_box": str(grid),
         "opening_s": round(opened, 1),
@@ -243,23 +242,23 @@ def one_way(star: Path, threads: int, way: str, local: Path) -> dict[str, Any]:
     }
 
 
-def imitate_card(reader: StackReader, n_particles: int, watch: Watch) -> dict[str, Any]:
-    """Take scattered images in tiles, and wait for each as long as a card would compute."""
-    chosen = np.sort(np.random.default_rng(0).permutation(n_particles)[:CARD_IMAGES])
-    tiles = np.array_split(chosen, CARD_IMAGES // CARD_TILE)
+def simulate_gpu(reader: StackReader, n_particles: int, timer: ReadingTimer) -> dict[str, Any]:
+    """Read scattered images in tiles, and sleep for each as long as a GPU would compute."""
+    chosen = np.sort(np.random.default_rng(0).permutation(n_particles)[:GPU_IMAGES])
+    tiles = np.array_split(chosen, GPU_IMAGES // GPU_TILE)
     started = time.perf_counter()
     for _ in reader.batches(tiles):
-        time.sleep(CARD_SECONDS)
+        time.sleep(GPU_SECONDS)
     return {
         "seconds": round(time.perf_counter() - started, 2),
-        "of_which_computing": round(CARD_SECONDS * len(tiles), 2),
-        **watch.take(),
+        "computing_s": round(GPU_SECONDS * len(tiles), 2),
+        **timer.take(),
         "peak_rss_gib": peak_gib(),
     }
 
 
 def _batches_in_turn(reader: StackReader, indices: Any) -> Iterator[ImageBatch]:
-    """Read each batch when it is asked for."""
+    """Read each batch when it is requested."""
     for index in indices:
         yield reader.read(index)
 
@@ -269,12 +268,12 @@ WAYS = (
     "local disk, without prefetch",
     "local disk, preread",
     "local disk, scratch on the same disk",
-    "imitated card, local disk",
-    "imitated card, local disk, without prefetch",
-    "imitated card, local disk, preread",
-    "imitated card, slow disk",
-    "imitated card, slow disk, without prefetch",
-    "imitated card, slow disk, scratch",
+    "simulated GPU, local disk",
+    "simulated GPU, local disk, without prefetch",
+    "simulated GPU, local disk, preread",
+    "simulated GPU, slow disk",
+    "simulated GPU, slow disk, without prefetch",
+    "simulated GPU, slow disk, scratch",
     "slow disk",
     "slow disk, without prefetch",
     "slow disk, preread",

@@ -90,7 +90,7 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "particles": len(particles),
         "own_grid": str(own),
-        "choose_working_grid": str(grid),
+        "working_grid": str(grid),
     }
     for way in [options.only] if options.only else ["working", "own"]:
         with tempfile.TemporaryDirectory() as scratch:

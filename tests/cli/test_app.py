@@ -248,6 +248,7 @@ def test_a_check_without_problems_is_exit_code_0(star):
     result = invoke("check", star, "--json")
     (found,) = json_lines(result)
     assert (result.exit_code, found["ok"], found["n_particles"]) == (0, True, 12)
+    assert found["estimated_seconds"] > 0
 
 
 def test_a_check_with_problems_is_exit_code_3(star):

@@ -1,4 +1,4 @@
-"""`ini3d bench` with a stand-in for the engine: what is timed, counted, printed and written."""
+"""`ini3d bench` with a fake engine: times, counts, table and JSON file."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings
 
 SMALL = BenchSet("quick", SimulationSettings(number=20, box_size=32, pixel_size=5.0, snr=5.0), 3)
-STAGES = {"total": 0.5, "slices": 0.1, "expectation": 0.375, "expectation/fine": 0.25}
+STAGES = {"total": 0.5, "references": 0.1, "expectation": 0.375, "expectation/fine_pass": 0.25}
 
 
 def schedule_input(phase: Phase, supported_radius: int, visited: float) -> ScheduleInput:
@@ -28,13 +28,13 @@ def schedule_input(phase: Phase, supported_radius: int, visited: float) -> Sched
 
 
 class ScheduledState(FakeState):
-    """A state that says where it stands, as the engine's does."""
+    """A state with its place in the schedule, like the engine's."""
 
     schedule_input = schedule_input("search", 3, 1.0)
 
 
 def reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
-    """Hand out three reports that claim to have taken half a second each."""
+    """Yield three reports, each with a time of half a second."""
     for iteration in (1, 2, 3):
         volume = make_report().volumes[0]
         yield make_report(
@@ -75,25 +75,28 @@ def invoke(*arguments):
 
 def test_the_stages_of_all_iterations_are_added_up(small_result):
     seconds = small_result.seconds
-    assert seconds["slices"] == pytest.approx(0.3)
+    assert seconds["references"] == pytest.approx(0.3)
     assert seconds["expectation"] == pytest.approx(1.125)
-    assert seconds["expectation/fine"] == pytest.approx(0.75)
-    assert "total" not in seconds
+    assert seconds["expectation/fine_pass"] == pytest.approx(0.75)
+    assert list(seconds) == [
+        "checks", "references", "expectation", "expectation/fine_pass", "initialisation",
+        "iteration_files", "result_files",
+    ]  # fmt: skip
 
 
 def test_the_stages_that_are_parts_of_no_other_fill_the_whole_time(small_result):
-    # the stand-in claims half a second per iteration, of which no stage has 0.025 s
+    # the fake engine reports 0.5 s per iteration; its stages add up to 0.475 s
     whole = sum(value for name, value in small_result.seconds.items() if "/" not in name)
     assert whole + 3 * 0.025 == pytest.approx(small_result.total_seconds, abs=1e-6)
 
 
 def test_images_and_iterations_are_counted(small_result):
-    assert (small_result.iterations, small_result.visits) == (3, 30)
+    assert (small_result.iterations, small_result.images_compared) == (3, 30)
     assert small_result.images_compared_per_second == pytest.approx(30 / 1.125)
     assert small_result.particles_per_second == pytest.approx(20 / small_result.total_seconds)
 
 
-def test_the_share_is_the_work_over_what_the_products_could_do(small_result):
+def test_the_efficiency_is_the_work_over_what_the_products_could_do(small_result):
     settings = InitialModelSettings(mask_diameter=138, iterations=3)
     geometry = ImageGeometry(32, 5.0, 138.0, 20)
     resolved = resolve_settings(settings, pixel_size=geometry.pixel_size)
@@ -103,9 +106,9 @@ def test_the_share_is_the_work_over_what_the_products_could_do(small_result):
         coarse_operations(first, settings.starts, geometry)
         + 2 * coarse_operations(later, 1, geometry)
     )
-    assert small_result.coarse_gflop == pytest.approx(work / 1e9)
-    share = work / 1e9 / small_result.product_gflops / 1.125
-    assert small_result.share_of_product_rate == pytest.approx(share)
+    assert small_result.coarse_pass_gflop == pytest.approx(work / 1e9)
+    efficiency = work / 1e9 / small_result.matmul_gflops / 1.125
+    assert small_result.matmul_efficiency == pytest.approx(efficiency)
 
 
 def test_operations_are_those_of_all_poses_counted_one_by_one():
@@ -124,9 +127,9 @@ def test_operations_are_those_of_all_poses_counted_one_by_one():
 
 
 def test_a_matrix_product_is_timed_on_the_device(monkeypatch):
-    rate = benchmark.product_rate(choose_backend("cpu"), 1)
+    rate = benchmark.matmul_rate(choose_backend("cpu"), 1)
     monkeypatch.setattr(benchmark, "_time_product", lambda a: 2.0)
-    assert benchmark.product_rate(choose_backend("cpu"), 1) == 2 * 64**3 / 2.0
+    assert benchmark.matmul_rate(choose_backend("cpu"), 1) == 2 * 64**3 / 2.0
     assert rate > 1e6
 
 
@@ -136,13 +139,19 @@ def test_the_table_names_the_machine_and_the_stages(monkeypatch, small_result):
     assert result.exit_code == 0, result.output
     text = " ".join(re.sub(r"[^\w%/().,: -]", " ", result.output).split())
     assert "20 particles of 32 x 32 pixels" in text
-    for row in ("device cpu", "threads 1", "expectation 1.12 s", "fine 0.75 s", "iterations 3"):
+    for row in (
+        "device cpu",
+        "threads 1",
+        "expectation 1.12 s",
+        "fine pass 0.75 s",
+        "iterations 3",
+    ):
         assert row in text, row
     for words in (
-        "load of the system before",
+        "load average at start",
         "GFLOP/s",
         "peak memory",
-        "resolution against the truth",
+        "resolution (FSC 0.5 with the truth)",
         "whole run",
     ):
         assert words in text
@@ -153,12 +162,14 @@ def test_figures_are_written_as_json(tmp_path, monkeypatch, small_result):
     result = invoke("--quick", "--threads", 1, "--json", tmp_path / "bench.json")
     assert result.exit_code == 0, result.output
     values = json.loads((tmp_path / "bench.json").read_text())
+    names = [*values, *values["machine"], *values["seconds"]]
+    assert [name for name in names if not re.fullmatch(r"[a-z_]+(/[a-z_]+)?", name)] == []
     assert values["particles"] == {"name": "quick", "number": 20, "box_size": 32, "pixel_size": 5.0}
     assert values["seconds"]["expectation"] == 1.125
     assert values["machine"]["threads"] == 1
     assert values["peak_rss_bytes"] > 50e6
-    assert values["share_of_product_rate"] == pytest.approx(
-        values["coarse_gflop"] / values["product_gflops"] / 1.125, rel=2e-3
+    assert values["matmul_efficiency"] == pytest.approx(
+        values["coarse_pass_gflop"] / values["matmul_gflops"] / 1.125, rel=2e-3
     )
 
 

@@ -205,6 +205,12 @@ def test_a_direction_is_drawn_where_it_is_on_the_sphere(pixel):
     assert values.max() == pytest.approx(len(counts))
 
 
+def test_stages_are_drawn_longest_last_with_their_names_in_words():
+    (axis,) = figures.draw_stages({"expectation": 3.0, "result_files": 1.0}).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["result files", "expectation"]
+    assert [bar.get_width() for bar in axis.patches] == [1.0, 3.0]
+
+
 def test_classes_have_colours_of_their_own():
     assert len({figures.colour_of(k) for k in range(50)}) == 50
 

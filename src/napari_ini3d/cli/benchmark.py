@@ -1,4 +1,4 @@
-"""What `ini3d bench` measures: one whole run on particles that are the same everywhere."""
+"""Benchmark of one whole run on simulated particles that are the same on every machine."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 _DIAMETER = 120.0  # Å, of the phantom
 _PROBE_SIZES = (1024, 2048, 4096, 8192)
-_PROBE_SECONDS = 0.1  # a product that takes as long is a fair probe
+_PROBE_SECONDS = 0.1  # long enough for a fair measurement
 _PROBE_REPEATS = 5
-_READ_AT_ONCE = 64  # images, as the engine asks for them
+_READ_AT_ONCE = 64  # images per batch, as in the engine
 
 
 @dataclass(frozen=True, slots=True)
 class BenchSet:
-    """Particles that a benchmark simulates, and the most iterations it does with them."""
+    """Simulated particles of a benchmark, and the maximum number of iterations."""
 
     name: str
     particles: SimulationSettings
@@ -65,68 +65,68 @@ QUICK = BenchSet(
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """What was measured.
+    """Results of a benchmark.
 
     Attributes
     ----------
     machine : dict
-        Version, processor, device, threads; "load" is the system's load average before.
+        Version, processor, device, threads; "load_average" is that of the system at the start.
     particles : dict
-        The set.
+        The simulated particles.
     seconds : dict
         Wall time of the stages of the run; "stage/part" is a part of "stage", where it is known.
     total_seconds : float
-        Of the run, its checks and files included; simulation and first use are not.
-    first_use_seconds : float
-        Of a run of few particles before, which compiles what is not compiled yet.
-    product_gflops : float
-        Rate of a large float32 matrix product on the device, with as many threads.
-    coarse_gflop : float
-        Work of the comparison with the coarse grids: its products, for all poses.
-    iterations, visits : int
-        Iterations done, and images compared in them.
+        Wall time of the run with its checks and files, without the simulation and the warm-up.
+    warm_up_seconds : float
+        Wall time of a short run before, in which the kernels are compiled.
+    matmul_gflops : float
+        Rate of a large float32 matrix product on the device, with the same number of threads.
+    coarse_pass_gflop : float
+        Matrix products of the coarse passes.
+    iterations, images_compared : int
+        Iterations done, and images compared in all of them.
     images_read_per_second : float
-        Reading alone, from files that the system holds in memory.
+        Reading alone, from files in the page cache.
     resolution : float
         Å, where the FSC between the result and the truth falls below 0.5.
     peak_rss_bytes : int or None
-        None where the system does not tell.
+        None where the system does not report it.
     """
 
     machine: dict[str, Any]
     particles: dict[str, Any]
     seconds: dict[str, float]
     total_seconds: float
-    first_use_seconds: float
-    product_gflops: float
-    coarse_gflop: float
+    warm_up_seconds: float
+    matmul_gflops: float
+    coarse_pass_gflop: float
     iterations: int
-    visits: int
+    images_compared: int
     images_read_per_second: float
     resolution: float
     peak_rss_bytes: int | None
 
     @property
-    def share_of_product_rate(self) -> float:
-        """Products of the coarse comparison at full rate, over the time of the expectation.
+    def matmul_efficiency(self) -> float:
+        """Time of the coarse pass's products at full rate, divided by that of the expectation.
 
-        The fine pass, which is no such product, counts in the time but not in the work.
+        The fine pass counts in the time but not in the work.
         """
-        return self.coarse_gflop / self.product_gflops / self.seconds["expectation"]
+        return self.coarse_pass_gflop / self.matmul_gflops / self.seconds["expectation"]
 
     @property
     def particles_per_second(self) -> float:
-        """Particles of the set over the time of the whole run."""
+        """Number of particles divided by the time of the whole run."""
         return float(self.particles["number"] / self.total_seconds)
 
     @property
     def images_compared_per_second(self) -> float:
-        """Over the time of the expectation."""
-        return self.visits / self.seconds["expectation"]
+        """Images compared, divided by the time of the expectation."""
+        return self.images_compared / self.seconds["expectation"]
 
 
 def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult:
-    """Simulate the set in a temporary folder, run it, and return what was measured.
+    """Simulate particles in a temporary folder, reconstruct them, and return the results.
 
     Parameters
     ----------
@@ -134,12 +134,12 @@ def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult
     device : str
         As the setting: auto, cpu, gpu, gpu:1.
     threads : int
-        0 takes all cores.
+        0 uses all cores.
 
     Raises
     ------
     DeviceError
-        If the device is not there.
+        If the device is not available.
     """
     backend = choose_backend(device)
     machine = _describe_machine(backend, threads)
@@ -151,12 +151,12 @@ def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult
             threads=threads,
             iterations=chosen.iterations,
         )
-        first_use = _first_use(folder / "first", settings)
+        warm_up_seconds = _warm_up(folder / "warm_up", settings)
         phantom = make_phantom(diameter=_DIAMETER, seed=chosen.particles.seed)
         star = write_dataset(
             folder / "data", simulate_particles(phantom, chosen.particles), phantom
         )
-        before = product_rate(backend, threads)
+        before = matmul_rate(backend, threads)
         measured = _measure_run(star, folder / "run", settings, chosen)
         return BenchResult(
             machine=machine,
@@ -166,8 +166,8 @@ def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult
                 "box_size": chosen.particles.box_size,
                 "pixel_size": chosen.particles.pixel_size,
             },
-            first_use_seconds=first_use,
-            product_gflops=max(before, product_rate(backend, threads)) / 1e9,
+            warm_up_seconds=warm_up_seconds,
+            matmul_gflops=max(before, matmul_rate(backend, threads)) / 1e9,
             images_read_per_second=_reading_rate(star),
             resolution=_resolution(folder, settings),
             peak_rss_bytes=peak_rss(),
@@ -175,8 +175,8 @@ def run_benchmark(chosen: BenchSet, *, device: str, threads: int) -> BenchResult
         )
 
 
-def _first_use(folder: Path, settings: InitialModelSettings) -> float:
-    """Run a few particles, so that everything is compiled; return the seconds that took."""
+def _warm_up(folder: Path, settings: InitialModelSettings) -> float:
+    """Run a few particles, so that all kernels are compiled; return the wall time in seconds."""
     particles = SimulationSettings(number=200, box_size=32, pixel_size=5.0, snr=0.5)
     phantom = make_phantom(diameter=_DIAMETER, seed=1)
     star = write_dataset(folder / "data", simulate_particles(phantom, particles), phantom)
@@ -189,32 +189,35 @@ def _first_use(folder: Path, settings: InitialModelSettings) -> float:
 def _measure_run(
     star: Path, folder: Path, settings: InitialModelSettings, chosen: BenchSet
 ) -> dict[str, Any]:
-    """Run, and return what its stages took and how much work was in them."""
-    clock = _Clock()
+    """Do a run, and return the time of its stages and the work done in them."""
+    timer = _StageTimer()
     reports = start_run(star, folder, settings)
-    clock.take("checks")
-    made = chosen.particles
+    timer.add("checks")
+    particles = chosen.particles
     geometry = ImageGeometry(
-        made.box_size, made.pixel_size, settings.mask_diameter or _DIAMETER, made.number
+        particles.box_size,
+        particles.pixel_size,
+        settings.mask_diameter or _DIAMETER,
+        particles.number,
     )
-    work, visits, count = 0.0, 0, 0
+    operations, images, iterations = 0.0, 0, 0
     for report, plan in _with_plans(reports, settings, geometry):
-        clock.take("files of the iterations" if count else "noise, random maps", report.seconds)
+        timer.add("iteration_files" if iterations else "initialisation", report.seconds)
         models = settings.starts if plan.phase == "starts" else settings.classes
-        work += report.subset_size * coarse_operations(plan, models, geometry)
-        visits, count = visits + report.subset_size, count + 1
-    clock.take("result, report page")
+        operations += report.subset_size * coarse_operations(plan, models, geometry)
+        images, iterations = images + report.subset_size, iterations + 1
+    timer.add("result_files")
     return {
-        "seconds": clock.seconds,
-        "total_seconds": clock.total,
-        "coarse_gflop": work / 1e9,
-        "iterations": count,
-        "visits": visits,
+        "seconds": timer.seconds,
+        "total_seconds": timer.total,
+        "coarse_pass_gflop": operations / 1e9,
+        "iterations": iterations,
+        "images_compared": images,
     }
 
 
-class _Clock:
-    """Shares out the wall time to stages."""
+class _StageTimer:
+    """Divides the wall time of a run among its stages."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -225,10 +228,10 @@ class _Clock:
         """Wall time up to the last stage."""
         return self._last - self._started
 
-    def take(self, name: str, known: Mapping[str, float] | None = None) -> None:
-        """Add what is known, and the rest of the time since the last call under a name.
+    def add(self, name: str, known: Mapping[str, float] | None = None) -> None:
+        """Add the times of known stages, and the rest of the time since the last call to `name`.
 
-        "total" is what the known stages take together; "stage/part" is in "stage" already.
+        "total" is the sum of the known stages; "stage/part" is contained in "stage".
         """
         stages = dict(known or {})
         parts = math.fsum(value for key, value in stages.items() if "/" not in key)
@@ -242,7 +245,7 @@ class _Clock:
 def _with_plans(
     reports: Iterator[IterationReport], settings: InitialModelSettings, geometry: ImageGeometry
 ) -> Iterator[tuple[IterationReport, Plan]]:
-    """Yield each report with what was planned for it from the state before."""
+    """Yield each report with the plan of its iteration."""
     resolved = resolve_settings(
         settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
     )
@@ -253,11 +256,11 @@ def _with_plans(
 
 
 def coarse_operations(plan: Plan, models: int, geometry: ImageGeometry) -> float:
-    """Return the floating-point operations of the products that compare one image coarsely.
+    """Return the floating-point operations of the coarse pass's matrix products for one image.
 
     K models, R rotations, S shifts, C components: 4 K R S C for the real part of the products
-    with the slices, 2 K R C for those with their power; where no fine grid follows, as much again
-    for the sums that are given back.
+    with the slices, 2 K R C for those with their power. Without a fine pass, the backprojection
+    takes as many again.
 
     Parameters
     ----------
@@ -275,7 +278,7 @@ def coarse_operations(plan: Plan, models: int, geometry: ImageGeometry) -> float
     return once if plan.two_pass else 2 * once
 
 
-def product_rate(backend: Backend, threads: int) -> float:
+def matmul_rate(backend: Backend, threads: int) -> float:
     """Return the operations per second of a large float32 matrix product on a device."""
     rng = np.random.default_rng(0)
     with backend.device.enter(), threadpool_limits(available_threads(threads), "blas"):
@@ -295,7 +298,7 @@ def _time_product(a: Any) -> float:
 
 
 def _reading_rate(star: Path) -> float:
-    """Return how many images per second are read, in the batches in which the engine reads."""
+    """Return the images read per second, in batches of the size that the engine reads."""
     particles, _ = read_particles(star)
     index = np.arange(len(particles))
     with closing(StackReader(particles)) as reader:
@@ -319,11 +322,11 @@ def _resolution(folder: Path, settings: InitialModelSettings) -> float:
 
 def _describe_machine(backend: Backend, threads: int) -> dict[str, Any]:
     return {
-        "napari-ini3d": __version__,
+        "version": __version__,
         "device": backend.name,
         "processor": processor_name(),
         "threads": available_threads(threads),
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -331,7 +334,7 @@ def _describe_machine(backend: Backend, threads: int) -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """Return the processor's name as people know it, as far as the system tells it."""
+    """Return the model name of the processor, or its architecture if that is unknown."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -340,7 +343,7 @@ def processor_name() -> str:
 
 
 def peak_rss() -> int | None:
-    """Return the most memory (bytes) this process has held; None where it cannot be told."""
+    """Return the peak resident memory of this process in bytes; None where it is unknown."""
     try:
         import resource
     except ImportError:  # Windows

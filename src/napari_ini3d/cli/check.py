@@ -1,4 +1,4 @@
-"""`ini3d check`: what is wrong with particles, before a run."""
+"""`ini3d check`: problems of particles, before a run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def check_files(particles: Path, *, as_json: bool) -> None:
-    """Check particles and say what was found.
+    """Check particles and print the result.
 
     Raises
     ------
     typer.Exit
-        With 3 where there are problems.
+        With 3 if there are problems.
     """
     from napari_ini3d.preflight import check_particles
 
@@ -37,12 +37,15 @@ def check_files(particles: Path, *, as_json: bool) -> None:
 
 
 def check_values(report: CheckReport) -> dict[str, Any]:
-    """Return a check as values that JSON can hold."""
+    """Return a check as JSON values."""
     from napari_ini3d.preflight import estimated_time
 
-    values = dataclasses.asdict(report)
-    about = {"path": str(report.path), "ok": report.ok, "seconds": estimated_time(report)}
-    return {**values, **about}
+    return {
+        **dataclasses.asdict(report),
+        "path": str(report.path),
+        "ok": report.ok,
+        "estimated_seconds": estimated_time(report),
+    }
 
 
 def _print_check(report: CheckReport) -> None:

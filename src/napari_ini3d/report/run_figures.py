@@ -211,7 +211,8 @@ def draw_stages(seconds: Mapping[str, float]) -> Figure:
     figure = Figure(figsize=(6.4, 0.34 * len(ordered) + 0.7), layout="constrained")
     axis = figure.add_subplot()
     style_axis(axis, "")
-    axis.barh([name for name, _ in ordered], [value for _, value in ordered], color=_COLOURS[0])
+    names = [name.replace("_", " ") for name, _ in ordered]
+    axis.barh(names, [value for _, value in ordered], color=_COLOURS[0])
     axis.set_xlabel("seconds", color=INK)
     axis.grid(visible=False, axis="y")
     return figure
