@@ -1,6 +1,7 @@
 """The command line, with a stand-in for the engine: output, exit codes, Ctrl-C."""
 
 import dataclasses
+import importlib.metadata
 import json
 import os
 import re
@@ -279,8 +280,10 @@ def test_simulating_an_unknown_point_group_is_exit_code_1(tmp_path):
     assert not (tmp_path / "sim").exists()
 
 
-def test_the_version_is_printed():
-    assert invoke("version").stdout == f"{__version__}\n"
+def test_the_version_is_printed_and_is_that_of_the_installed_distribution():
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, f"{__version__}\n")
+    assert __version__ == importlib.metadata.version("napari-ini3d")
 
 
 def test_help_is_quick_and_loads_no_heavy_package():

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.session import exit_codes
@@ -38,6 +39,25 @@ VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="Show everything that is logged, and tracebacks.")
 ]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads; 0 takes all cores.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
 
 
 @app.command()
@@ -199,9 +219,4 @@ def bench(
         run_bench(quick=quick, device=device, threads=threads, output=output)
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
-    from napari_ini3d import __version__
 
-    typer.echo(__version__)
