@@ -34,3 +34,15 @@ def test_the_log_holds_what_the_package_says_and_only_while_it_is_open(tmp_path)
         logger.info("again")
     lines = path.read_text().splitlines()
     assert [line.split()[-1] for line in lines] == ["inside", "again"]
+
+
+def test_a_log_is_complete_when_a_run_that_began_earlier_ends_first(tmp_path):
+    logger = logging.getLogger("napari_ini3d.engine")
+    before = logging.getLogger("napari_ini3d").level
+    first, second = log_to_file(tmp_path / "first"), log_to_file(tmp_path / "second")
+    with first:
+        second.__enter__()
+    logger.info("still running")
+    second.__exit__(None, None, None)
+    assert "still running" in (tmp_path / "second").read_text()
+    assert logging.getLogger("napari_ini3d").level == before

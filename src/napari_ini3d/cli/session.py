@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, messages on the error stream, and Ctrl-C."""
+"""Exit codes, error messages and Ctrl-C, the same for all commands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from napari_ini3d._logging import log_to
 from napari_ini3d.errors import explain
 
 EXIT_ERROR = 1
@@ -23,7 +24,7 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
-    """Turn what goes wrong into a message in plain words and the right exit code."""
+    """Print an error as a message, and end with its exit code."""
     with _messages(verbose=verbose, quiet=quiet):
         try:
             yield
@@ -37,29 +38,29 @@ def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
 
 
 class StopRequest:
-    """Becomes true at the first Ctrl-C (or SIGTERM); the second one interrupts at once."""
+    """True after the first Ctrl-C (or SIGTERM); the second one stops the run immediately."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
 
     def __call__(self) -> bool:
-        """Tell whether the run should end after the iteration in hand."""
+        """Return whether the run should stop after the current iteration."""
         return self.signal_number is not None
 
     @property
     def exit_code(self) -> int:
-        """128 plus the number of the signal, as shells have it."""
+        """128 plus the number of the signal, as in shells."""
         return 128 + (self.signal_number or signal.SIGINT)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self():
             raise KeyboardInterrupt
         self.signal_number = number
-        errors.print("Ending after the iteration in hand; press Ctrl-C again to stop at once.")
+        errors.print("Stopping after the current iteration; press Ctrl-C again to stop now.")
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals over, as long as the context lasts."""
+        """Handle SIGINT and SIGTERM while the context lasts."""
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, self._handle) for number in numbers]
         try:
@@ -71,25 +72,17 @@ class StopRequest:
 
 @contextmanager
 def _messages(*, verbose: bool, quiet: bool) -> Iterator[None]:
-    """Show the package's warnings on the error stream; with `verbose`, everything."""
-    package = logging.getLogger(__name__.partition(".")[0])
-    handler = RichHandler(console=errors, show_time=verbose, show_path=verbose)
+    """Print warnings on the error stream; with `verbose`, all messages."""
     level = logging.DEBUG if verbose else logging.ERROR + 1 if quiet else logging.WARNING
-    handler.setLevel(level)
-    if not verbose:  # errors are raised as well, and said once
+    handler = RichHandler(level, console=errors, show_time=verbose, show_path=verbose)
+    if not verbose:  # an error is raised as well as logged; print it once
         handler.addFilter(lambda record: record.levelno < logging.ERROR)
-    before = package.level
-    package.addHandler(handler)
-    package.setLevel(min(level, package.getEffectiveLevel()))
-    try:
+    with log_to(handler):
         yield
-    finally:
-        package.removeHandler(handler)
-        package.setLevel(before)
 
 
 def _explain(error: Exception, *, verbose: bool) -> None:
-    """Print what went wrong, and below it the notes of the error, such as how to resume."""
+    """Print an error, and below it its notes, such as how to resume."""
     if verbose:
         errors.print_exception()
     errors.print(f"[bold red]error:[/] {_escaped(explain(error))}")

@@ -1,4 +1,4 @@
-"""The log file of a run; runs in several threads of one program keep theirs apart."""
+"""Log file of a run, separate for runs in several threads of one process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from napari_ini3d._logging import log_to
 from napari_ini3d.runs.folder import explain_os_errors
 
-_log_in_hand: ContextVar[Path | None] = ContextVar("log_in_hand", default=None)
+_current_log: ContextVar[Path | None] = ContextVar("current_log", default=None)
 
 
 def belongs_to(path: Path) -> Callable[[logging.LogRecord], bool]:
-    """Return a filter that leaves out what the runs of other threads log.
+    """Return a filter that rejects messages from the runs of other threads.
 
-    What is logged outside of all runs, as by the threads that an engine starts, passes.
+    Messages from outside all runs pass, such as those of the engine's own threads.
 
     Parameters
     ----------
@@ -24,20 +25,19 @@ def belongs_to(path: Path) -> Callable[[logging.LogRecord], bool]:
         Log file of the run.
     """
     whole = path.absolute()
-    return lambda _record: _log_in_hand.get() in (None, whole)
+    return lambda _record: _current_log.get() in (None, whole)
 
 
 @contextmanager
 def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
-    """Append what the package logs to a file, as long as the context lasts.
+    """Append the package's messages to a file while the context lasts.
 
     Parameters
     ----------
     path : Path
     level : int
-        Least level that is written, as of `logging`.
+        Lowest level that is written, as in `logging`.
     """
-    package = logging.getLogger(__name__.partition(".")[0])
     with explain_os_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(
@@ -45,15 +45,11 @@ def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
     )
     handler.setLevel(level)
     handler.addFilter(belongs_to(path))
-    outer = _log_in_hand.get()
-    _log_in_hand.set(path.absolute())
-    before = package.level
-    package.addHandler(handler)
-    package.setLevel(min(level, package.getEffectiveLevel()))
+    outer = _current_log.get()
+    _current_log.set(path.absolute())
     try:
-        yield
+        with log_to(handler):
+            yield
     finally:
-        _log_in_hand.set(outer)
-        package.removeHandler(handler)
-        package.setLevel(before)
+        _current_log.set(outer)
         handler.close()
