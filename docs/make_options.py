@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from napari_ini3d.settings import FieldInfo, InitialModelSettings
+from napari_ini3d.runs import flag_of
+from napari_ini3d.settings import FieldInfo, InitialModelSettings, format_setting
 
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
 README = Path(__file__).parents[1] / "README.md"
@@ -12,13 +13,13 @@ README = Path(__file__).parents[1] / "README.md"
 
 def format_table() -> str:
     """Return the options of `ini3d run` as a Markdown table."""
-    lines = ["| option | default | RELION | what it does |", "| --- | --- | --- | --- |"]
+    lines = ["| option | default | RELION | description |", "| --- | --- | --- | --- |"]
     lines += [_format_row(field) for field in dataclasses.fields(InitialModelSettings)]
     return "\n".join(lines)
 
 
 def insert_table(text: str) -> str:
-    """Return the README with the table between its two marks replaced."""
+    """Return the README with a new table between its two markers."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{format_table()}\n{END}{after}"
@@ -26,19 +27,9 @@ def insert_table(text: str) -> str:
 
 def _format_row(field: dataclasses.Field[Any]) -> str:
     info: FieldInfo = field.metadata["info"]
-    flag = "--" + field.name.replace("_", "-")
     relion = f"`{info.relion}`" if info.relion else ""
-    default = "none" if field.name == "scratch" else _format_default(field.default, info)
-    return f"| `{flag}` | {default} | {relion} | {info.help} |"
-
-
-def _format_default(value: Any, info: FieldInfo) -> str:
-    if value is None:
-        return "automatic"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{text} {info.unit}".rstrip()
+    default = format_setting(field.name, field.default)
+    return f"| `{flag_of(field.name)}` | {default} | {relion} | {info.help} |"
 
 
 if __name__ == "__main__":

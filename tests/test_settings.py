@@ -1,9 +1,10 @@
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.settings import FieldInfo, InitialModelSettings
+from napari_ini3d.settings import FieldInfo, Group, InitialModelSettings, format_setting
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,27 @@ def test_changes_are_checked_again():
         InitialModelSettings().with_changes(starts=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("mask_diameter", None, "automatic"),
+        ("mask_diameter", 130.0, "130 Å"),
+        ("scratch", None, "none"),
+        ("scratch", "/ssd", "/ssd"),
+        ("ctf", False, "no"),
+        ("classes", 3, "3"),
+    ],
+)
+def test_settings_are_written_with_their_units(name, value, text):
+    assert format_setting(name, value) == text
+
+
 def test_every_setting_has_help_and_a_group():
     for field in fields(InitialModelSettings):
         info = field.metadata["info"]
         assert isinstance(info, FieldInfo)
         assert info.help.endswith(".")
-        assert info.group
+        assert info.group in get_args(Group)
 
 
 @pytest.mark.parametrize("precision", ["double", "TF32", ""])
@@ -51,7 +67,7 @@ def test_an_unknown_precision_is_refused_with_the_choices(precision):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16", "bf16"])
-def test_a_cpu_refuses_precisions_that_only_cards_have(precision):
+def test_a_cpu_refuses_precisions_that_only_gpus_have(precision):
     with pytest.raises(SettingsError, match=f"precision is {precision}, but a CPU"):
         InitialModelSettings(precision=precision, device="cpu")
     for device in ("auto", "gpu", "gpu:1"):

@@ -9,16 +9,16 @@
     │   ├── StackError     an image stack: missing, truncated, wrong box or mode
     │   └── MapError       a map: not cubic, no voxel size, NaN
     ├── RunFolderError     a run folder: already holds a run, cannot be resumed, no space
-    ├── DeviceError        the device asked for is not there or failed
+    ├── DeviceError        the requested device is not available or has failed
     └── SymmetryError      a point group that is unknown or is not a rotation group
 
-None derives from ``RuntimeError``: a worker thread of napari swallows those in silence.
+None derives from ``RuntimeError``, which worker threads of napari silently ignore.
 Every message says what was found, what was expected and what to do.
 """
 
 
 class Ini3dError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of the exceptions of this package."""
 
 
 class SettingsError(Ini3dError):
@@ -30,11 +30,11 @@ class InputError(Ini3dError):
 
 
 class StarError(InputError):
-    """A STAR file lacks something, or holds something that cannot be true."""
+    """A STAR file is incomplete or has impossible values."""
 
 
 class StackError(InputError):
-    """An image stack is missing, truncated, or of another shape than its STAR file says."""
+    """An image stack is missing, truncated, or does not match its STAR file."""
 
 
 class MapError(InputError):
@@ -42,11 +42,11 @@ class MapError(InputError):
 
 
 class RunFolderError(Ini3dError):
-    """A run folder is taken, cannot be resumed, or cannot be written."""
+    """A run folder already holds a run, cannot be resumed, or cannot be written."""
 
 
 class DeviceError(Ini3dError):
-    """The device asked for is not there, or failed."""
+    """The requested device is not available, or has failed."""
 
 
 class SymmetryError(Ini3dError):
@@ -54,12 +54,12 @@ class SymmetryError(Ini3dError):
 
 
 def explain(error: BaseException) -> str:
-    """Return what went wrong as users are told, with the way out."""
+    """Return the message of an error for users, with what to do."""
     if isinstance(error, (Ini3dError, OSError)):
         return str(error)
     if isinstance(error, MemoryError):
-        return "out of memory; take a smaller tile size, fewer classes, or a smaller box"
+        return "out of memory; use a smaller tile size, fewer classes, or a smaller box"
     return (
-        f"{type(error).__name__}: {error}; this should not happen: please report it, with the log "
-        "(log.txt in the run folder, or what --verbose shows)"
+        f"{type(error).__name__}: {error}; this is a bug: please report it with the log "
+        "(log.txt in the run folder, or the output of --verbose)"
     )

@@ -1,4 +1,4 @@
-"""Frozen records of particles and of what is found for them; arrays only, no files."""
+"""Particles, their optics groups and their poses, as frozen records of arrays."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from napari_ini3d._types import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class OpticsGroup:
-    """What the particles of one optics group share.
+    """Optical parameters of a group of particles.
 
     Attributes
     ----------
     name : str
     number : int
-        The number the STAR file uses (RELION counts from 1).
+        Number in the STAR file (RELION counts from 1).
     voltage : float
         Acceleration voltage, kV.
     spherical_aberration : float
@@ -30,7 +30,7 @@ class OpticsGroup:
     box_size : int
         Pixels per side of the images in the stack.
     ctf_premultiplied : bool
-        True where the images have been multiplied by their CTF.
+        True if the images have been multiplied by their CTF.
     """
 
     name: str
@@ -45,26 +45,26 @@ class OpticsGroup:
 
 @dataclass(frozen=True, slots=True)
 class Particles:
-    """N particles as parallel arrays; `take` gives a subset, order kept.
+    """N particles as parallel arrays.
 
     Attributes
     ----------
     stack_paths : tuple of Path
-        Every stack, once; `stack_index` points into it.
+        Every stack once.
     stack_index, image_index : (N,) int32
-        Which stack, and which image in it (counted from 0).
+        Position in `stack_paths`, and of the image in its stack (from 0).
     optics : tuple of OpticsGroup
     optics_index : (N,) int32
-        Position in `optics` (from 0), not the group's number.
+        Position in `optics` (from 0), not the number of the group.
     defocus_u, defocus_v : (N,) float32
         Å, positive is underfocus.
     defocus_angle, phase_shift : (N,) float32
         Degrees.
     origin_x, origin_y : (N,) float32
-        Å; the shift that brings the particle onto the box centre, as found by 2D
-        classification (RELION's rlnOriginXAngst); zero where the file has none.
+        Å; the shift that centres the particle in the box, as found by 2D classification
+        (RELION's rlnOriginXAngst); zero if the file has none.
     row : (N,) int64
-        Row in the table of the STAR file, so that a subset can be traced back.
+        Row in the table of the STAR file, kept in subsets.
     """
 
     stack_paths: tuple[Path, ...]
@@ -84,7 +84,7 @@ class Particles:
         return len(self.stack_index)
 
     def take(self, index: IntArray | BoolArray) -> Self:
-        """Return the particles at `index` (integers or a mask)."""
+        """Return the particles at `index` (integers or a mask), in that order."""
         arrays = {
             f.name: getattr(self, f.name)[index]
             for f in fields(self)
@@ -95,20 +95,20 @@ class Particles:
 
 @dataclass(frozen=True, slots=True)
 class Assignments:
-    """What the last visit to each of N particles found.
+    """Class, pose and likelihood of N particles, each from the last iteration that used it.
 
     Attributes
     ----------
     class_index : (N,) int32
-        From 0; -1 for a particle that was never visited.
+        From 0; -1 for a particle that was never used.
     rot, tilt, psi : (N,) float32
         Degrees, RELION's ZYZ convention.
     origin_x, origin_y : (N,) float32
         Å, RELION's sign: shifting the image by (origin_x, origin_y) centres it.
     max_probability : (N,) float32
-        Weight of the best pose (rlnMaxValueProbDistribution).
+        Posterior probability of the best pose (rlnMaxValueProbDistribution).
     n_significant : (N,) int32
-        Poses that hold the posterior's mass (rlnNrOfSignificantSamples).
+        Number of poses with most of the posterior probability (rlnNrOfSignificantSamples).
     log_likelihood : (N,) float32
     """
 
@@ -125,14 +125,14 @@ class Assignments:
 
 @dataclass(frozen=True, slots=True)
 class ImageBatch:
-    """Images brought to one box and pixel size, with the indices they came from.
+    """Images of one box and pixel size, with their indices.
 
     Attributes
     ----------
     index : (B,) int64
         Position in `Particles`.
     images : (B, n, n) float32
-        Real space, as read: not normalised, not masked.
+        Real space, not normalised and not masked.
     """
 
     index: IntArray
@@ -140,15 +140,15 @@ class ImageBatch:
 
 
 class ImageSource(Protocol):
-    """Where the engine gets images from: a stack reader, or a simulation in memory."""
+    """Source of images for the engine: a stack reader, or simulated images in memory."""
 
     @property
     def box_size(self) -> int:
-        """Pixels per side of every image it gives."""
+        """Pixels per side of every image."""
 
     @property
     def pixel_size(self) -> float:
-        """Å per pixel of every image it gives."""
+        """Å per pixel of every image."""
 
     def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
-        """Yield one batch per array of particle indices, in order, reading ahead."""
+        """Yield one batch per array of particle indices, in order; batches are prefetched."""

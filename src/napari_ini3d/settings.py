@@ -1,7 +1,7 @@
 """Settings of a run: one frozen dataclass from which forms, options and files are made.
 
-Each field carries its help text, unit, group (RELION's tabs) and RELION's own option name,
-so that a setting exists in one place.
+Each field has its help text, unit, group (as RELION's tabs) and the name of RELION's option, so
+that a setting is defined in one place.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Group = Literal["I/O", "CTF", "Optimisation", "Sampling", "Compute"]
 
 
 AUTO_SYMMETRY = "auto"
-"""What stands for a point group that is to be detected in the finished map."""
+"""Symmetry setting that asks for the point group to be detected in the final map."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
-    """What a form, an option and a table say about a setting."""
+    """Description of a setting for forms, command-line options and tables."""
 
     group: Group
     help: str
@@ -42,13 +42,13 @@ def _setting(default: Any, group: Group, text: str, **info: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class InitialModelSettings:
-    """Everything a user decides about a run; checked once, when it is made."""
+    """Everything a user can set for a run; validated on creation."""
 
     mask_diameter: float | None = _setting(
         None,
         "Optimisation",
-        "Diameter of the soft circular mask around the particle. Choose it a little larger than "
-        "the longest dimension of the molecule; left out, it is estimated from the images.",
+        "Diameter of the soft circular mask around the particle, slightly larger than its longest "
+        "dimension. Default: estimated from the images.",
         unit="Å",
         minimum=10.0,
         relion="--particle_diameter",
@@ -56,7 +56,7 @@ class InitialModelSettings:
     classes: int = _setting(
         1,
         "Optimisation",
-        "Number of 3D classes. With more than one, junk and other states can leave the first.",
+        "Number of 3D classes. More than one can separate junk and other conformations.",
         minimum=1,
         maximum=50,
         relion="--K",
@@ -64,15 +64,15 @@ class InitialModelSettings:
     anneal_classes: bool = _setting(
         True,
         "Optimisation",
-        "Keep the classes alike at first and let them drift apart in the middle phase. Without "
-        "annealing they separate from the start, so that one can act as a sink for junk.",
+        "Keep the classes similar at first and let them diverge gradually. Without annealing they "
+        "diverge from the start, so that one of them can collect junk.",
         relion="--sgd_skip_anneal",
     )
     starts: int = _setting(
         4,
         "Optimisation",
-        "Independent random starts that share the cheap low-resolution phase. The one that "
-        "explains the images best goes on; how well the starts agree is reported.",
+        "Independent random starts for the fast low-resolution phase. The run continues with the "
+        "start of the highest likelihood, and reports how well the starts agree.",
         minimum=1,
         maximum=32,
     )
@@ -80,14 +80,14 @@ class InitialModelSettings:
         "C1",
         "Optimisation",
         "Point group of the particle: C1, C4, D2, T, O, I ..., or auto to detect it. The map is "
-        "made in C1; then its axes are found, brought onto RELION's setting, and the group is "
-        "imposed.",
+        "reconstructed in C1. Then its symmetry axes are found and aligned to RELION's convention, "
+        "and the symmetry is imposed.",
         relion="--sym",
     )
     symmetry_during_run: bool = _setting(
         False,
         "Optimisation",
-        "Impose the point group at every iteration instead of reconstructing in C1.",
+        "Impose the symmetry at every iteration instead of reconstructing in C1.",
         relion="--sym",
     )
     flatten_solvent: bool = _setting(
@@ -102,8 +102,8 @@ class InitialModelSettings:
     iterations: int = _setting(
         200,
         "Optimisation",
-        "Most iterations that are done; the run stops before when it has converged. "
-        "The last one assigns every particle.",
+        "Maximum number of iterations; the run stops earlier when it has converged. "
+        "The last iteration assigns every particle.",
         minimum=2,
         maximum=2000,
         relion="--iter",
@@ -120,7 +120,7 @@ class InitialModelSettings:
     initial_resolution: float = _setting(
         40.0,
         "Optimisation",
-        "Resolution at which the run starts.",
+        "Resolution of the first iteration.",
         unit="Å",
         minimum=2.0,
         maximum=200.0,
@@ -129,8 +129,8 @@ class InitialModelSettings:
     max_resolution: float | None = _setting(
         None,
         "Optimisation",
-        "Finest resolution that is used. Left out: 8 Å, 2.5 pixels or 1/22 of the mask diameter, "
-        "whichever is the coarsest; an initial model needs no more.",
+        "Highest resolution that is used. Default: 8 Å, 2.5 pixels or 1/22 of the mask "
+        "diameter, whichever is the coarsest.",
         unit="Å",
         minimum=1.0,
         maximum=200.0,
@@ -140,13 +140,13 @@ class InitialModelSettings:
     ctf_ignore_first_peak: bool = _setting(
         False,
         "CTF",
-        "Take the CTF as 1 up to its first peak; for data whose low frequencies were changed.",
+        "Set the CTF to 1 up to its first peak, for images with modified low frequencies.",
         relion="--ctf_intact_first_peak",
     )
     angular_step: float = _setting(
         30.0,
         "Sampling",
-        "Coarsest angular step. The grid follows the resolution of the map from there on.",
+        "Coarsest angular step; the step becomes finer as the resolution improves.",
         unit="°",
         choices=(30.0, 15.0, 7.5, 3.75),
         relion="--healpix_order",
@@ -154,7 +154,7 @@ class InitialModelSettings:
     offset_range: float = _setting(
         20.0,
         "Sampling",
-        "Particles are looked for up to this far from the box centre.",
+        "Largest distance of a particle from the box centre that is searched.",
         unit="Å",
         minimum=0.0,
         maximum=500.0,
@@ -163,7 +163,7 @@ class InitialModelSettings:
     offset_step: float | None = _setting(
         None,
         "Sampling",
-        "Step of the coarse search for the shift; left out, it follows the resolution.",
+        "Step of the coarse search for shifts. Default: chosen from the resolution.",
         unit="Å",
         minimum=0.1,
         maximum=100.0,
@@ -172,31 +172,31 @@ class InitialModelSettings:
     padding_factor: int = _setting(
         1,
         "Compute",
-        "Zero padding of the map before its Fourier transform: 2 interpolates better, and takes "
-        "eight times the memory.",
+        "Zero padding of the map before its Fourier transform: 2 interpolates more accurately, "
+        "and takes eight times the memory.",
         choices=(1, 2),
         relion="--pad",
     )
     gridding_correction: bool = _setting(
         True,
         "Compute",
-        "Undo the fall-off that interpolation in Fourier space leaves in real space.",
+        "Correct the fall-off in real space that is caused by interpolation in Fourier space.",
         relion="--skip_gridding",
     )
     preread: bool = _setting(
-        False, "Compute", "Hold all images in memory.", relion="--preread_images"
+        False, "Compute", "Read all images into memory.", relion="--preread_images"
     )
     scratch: str | None = _setting(
         None,
         "Compute",
-        "Local folder to which the stacks are copied before the run, resampled where the run works "
-        "in a coarser box; for stacks on a slower disk, or in large boxes.",
+        "Local folder to which the images are copied before the run, downsampled if the run uses a "
+        "smaller box. For stacks on a slow disk, or with large boxes.",
         relion="--scratch_dir",
     )
     max_excluded: float = _setting(
         0.05,
         "I/O",
-        "Largest share of unreadable, constant or non-finite images that is set aside; with more "
+        "Largest fraction of unreadable, constant or non-finite images that is excluded; with more "
         "the run does not start.",
         minimum=0.0,
         maximum=1.0,
@@ -204,40 +204,46 @@ class InitialModelSettings:
     write_every: int = _setting(
         10,
         "I/O",
-        "Write maps and STAR files every so many iterations (a checkpoint is written at each).",
+        "Number of iterations between written maps and STAR files. A checkpoint is written after "
+        "every iteration.",
         minimum=1,
         maximum=1000,
         relion="--sgd_write_iter",
     )
     seed: int = _setting(
-        1, "Compute", "Seed of every random choice.", minimum=0, relion="--random_seed"
+        1,
+        "Compute",
+        "Random seed.",
+        minimum=0,
+        relion="--random_seed",
     )
     threads: int = _setting(
-        0, "Compute", "Threads; 0 takes all cores.", minimum=0, maximum=1024, relion="--j"
+        0, "Compute", "Number of threads; 0 uses all cores.", minimum=0, maximum=1024, relion="--j"
     )
     device: str = _setting(
         "auto",
         "Compute",
-        "auto, cpu, gpu (all cards of this machine), gpu:1 for a certain card, or gpu:0,1.",
+        "auto, cpu, gpu (all GPUs of this machine), gpu:1 for one GPU, or gpu:0,1 for several.",
         relion="--gpu",
     )
     precision: str = _setting(
         "float32",
         "Compute",
-        "Precision to which the matrix products of a GPU round what they multiply; sums are "
-        "float32. CPUs compute in float32.",
+        "Precision of the factors in the matrix products on a GPU; sums are float32. CPUs always "
+        "use float32.",
         words=("float32", "tf32", "fp16", "bf16"),
     )
     deterministic: bool = _setting(
         True,
         "Compute",
-        "Add on a GPU in a way that gives the same bits every time; without it maps are filled "
-        "by atomic additions of floats. On a CPU a run always gives the same bits.",
+        "Make GPU results reproducible to the last bit. If off, maps are summed with floating-point "
+        "atomics. Results of a CPU are always reproducible.",
     )
     tile_size: int | None = _setting(
         None,
         "Compute",
-        "Images compared at once by a thread or a card; left out, what memory allows.",
+        "Number of images that a thread or a GPU compares at once. Default: as many as fit into "
+        "memory.",
         minimum=1,
         maximum=4096,
     )
@@ -247,33 +253,45 @@ class InitialModelSettings:
             _check_field(field.name, getattr(self, field.name), field.metadata["info"])
         if self.device == "cpu" and self.precision != "float32":
             raise SettingsError(
-                f"precision is {self.precision}, but a CPU computes in float32; take device gpu, "
-                "or precision float32"
+                f"precision is {self.precision}, but a CPU computes in float32; use device gpu or "
+                "precision float32"
             )
         if self.max_resolution is not None and self.max_resolution > self.initial_resolution:
             raise SettingsError(
                 f"max_resolution is {self.max_resolution:g} Å, coarser than initial_resolution "
-                f"({self.initial_resolution:g} Å); give a smaller number, or a coarser start"
+                f"({self.initial_resolution:g} Å); decrease max_resolution or increase "
+                "initial_resolution"
             )
 
     def with_changes(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed, checked again."""
+        """Return a validated copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class SettingType:
-    """What a setting holds: values of a plain type, and None where it may be left out."""
+    """Type of a setting: a plain type, and whether None (automatic) is allowed."""
 
     plain: type
     optional: bool
 
 
 def setting_types() -> dict[str, SettingType]:
-    """Return the type of each setting by its name, in the order of the fields."""
+    """Return the type of each setting by name, in the order of the fields."""
     hints = get_type_hints(InitialModelSettings)
     fields = dataclasses.fields(InitialModelSettings)
     return {field.name: _setting_type(hints[field.name]) for field in fields}
+
+
+def format_setting(name: str, value: Any) -> str:
+    """Return the value of a setting as text with its unit, such as ``130 Å`` or ``automatic``."""
+    if value is None:
+        return "none" if name == "scratch" else "automatic"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    unit: str = InitialModelSettings.__dataclass_fields__[name].metadata["info"].unit
+    return f"{text} {unit}".rstrip()
 
 
 def _setting_type(hint: Any) -> SettingType:

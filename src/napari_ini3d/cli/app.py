@@ -217,6 +217,3 @@ def bench(
         from napari_ini3d.cli.bench import run_bench
 
         run_bench(quick=quick, device=device, threads=threads, output=output)
-
-
-

@@ -77,7 +77,7 @@ def test_the_random_starts_are_not_compared_with_the_search():
                                  "It can be resumed."),
         ({"outcome": None}, "Going on elsewhere, or killed. Improving: 9.0 Å, 3.0 Å better in the "
                             "last iteration."),
-        ({"error": MemoryError()}, "⚠ Failed after iteration 2: out of memory; take a smaller "
+        ({"error": MemoryError()}, "⚠ Failed after iteration 2: out of memory; use a smaller "
                                    "tile size, fewer classes, or a smaller box"),
     ],
 )  # fmt: skip
