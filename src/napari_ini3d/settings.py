@@ -236,8 +236,8 @@ class InitialModelSettings:
     deterministic: bool = _setting(
         True,
         "Compute",
-        "Make GPU results reproducible to the last bit. If off, maps are summed with floating-point "
-        "atomics. Results of a CPU are always reproducible.",
+        "Make results of a GPU reproducible to the last bit. If off, maps are summed with "
+        "floating-point atomics. Results of a CPU are always reproducible.",
     )
     tile_size: int | None = _setting(
         None,

@@ -1,4 +1,4 @@
-"""The command line, with a stand-in for the engine: output, exit codes, Ctrl-C."""
+"""Command line with a fake engine: output, exit codes, Ctrl-C."""
 
 import dataclasses
 import importlib.metadata
@@ -22,6 +22,7 @@ from napari_ini3d import __version__
 from napari_ini3d.cli import demo
 from napari_ini3d.cli.app import app
 from napari_ini3d.cli.options import settings_parameters
+from napari_ini3d.comparison import compare_maps
 from napari_ini3d.io.mrc.maps import read_map, write_map
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.runs.folder import RunFolder
@@ -65,7 +66,7 @@ def plain(text):
 
 
 def interrupting(signals):
-    """The engine, sending signals to its own process while it works on the second iteration."""
+    """A fake engine that sends signals to its own process during the second iteration."""
 
     def reconstruct(*args, **kwargs):
         for report in fake_reconstruct(*args, **kwargs):
@@ -77,7 +78,7 @@ def interrupting(signals):
     return reconstruct
 
 
-def test_a_run_prints_a_line_per_iteration_and_says_where_the_map_is(star, tmp_path):
+def test_a_run_prints_a_line_per_iteration_and_the_path_of_the_map(star, tmp_path):
     result = run(star, tmp_path / "run")
     assert result.exit_code == 0, result.output
     lines = [line for line in result.stdout.splitlines() if re.match(r"\s+\d/4 ", line)]
@@ -144,7 +145,7 @@ def test_wrong_usage_is_exit_code_2_and_starts_nothing(star, tmp_path, arguments
     assert not (tmp_path / "run").exists()
 
 
-def test_an_error_is_said_once_in_words_on_the_error_stream(tmp_path):
+def test_an_error_is_printed_once_on_the_error_stream_without_a_traceback(tmp_path):
     result = invoke("run", tmp_path / "none.star", "-o", tmp_path / "run", "--json")
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -152,7 +153,7 @@ def test_an_error_is_said_once_in_words_on_the_error_stream(tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_an_error_during_the_run_is_said_once_even_when_quiet(star, tmp_path, monkeypatch):
+def test_an_error_during_the_run_is_printed_once_even_when_quiet(star, tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         yield from ()
         raise OSError(5, "Input/output error")
@@ -170,9 +171,7 @@ def test_verbose_adds_the_traceback(tmp_path):
     assert "Traceback" in result.stderr
 
 
-def test_an_error_nobody_foresaw_is_exit_code_1_and_asks_for_the_traceback(
-    star, tmp_path, monkeypatch
-):
+def test_an_unexpected_error_is_exit_code_1_and_asks_for_the_traceback(star, tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         yield from ()
         raise ZeroDivisionError("division by zero")
@@ -188,7 +187,9 @@ def test_an_error_nobody_foresaw_is_exit_code_1_and_asks_for_the_traceback(
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )
-def test_the_first_signal_ends_the_iteration_in_hand(star, tmp_path, monkeypatch, number, code):
+def test_the_first_signal_stops_after_the_current_iteration(
+    star, tmp_path, monkeypatch, number, code
+):
     monkeypatch.setattr(run_module, "reconstruct", interrupting([number]))
     before = signal.getsignal(signal.SIGINT)
     result = run(star, tmp_path / "run")
@@ -196,10 +197,11 @@ def test_the_first_signal_ends_the_iteration_in_hand(star, tmp_path, monkeypatch
     assert f"ini3d resume {tmp_path / 'run'}" in result.stderr
     folder = RunFolder.open(tmp_path / "run")
     assert (folder.outcome(), folder.written_iterations()) == ("ABORTED", [2])
+    assert "Stopping after the current iteration" in result.stderr
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_the_second_signal_stops_at_once_and_leaves_whole_files(star, tmp_path, monkeypatch):
+def test_the_second_signal_stops_at_once_and_leaves_complete_files(star, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", interrupting([signal.SIGINT, signal.SIGINT]))
     result = run(star, tmp_path / "run")
     assert result.exit_code == 130
@@ -217,7 +219,7 @@ def test_a_stopped_run_is_resumed_to_its_end(star, tmp_path, monkeypatch):
     assert [event.get("iteration") for event in json_lines(result)] == [3, 4, 4]
 
 
-def test_a_folder_with_a_blank_is_quoted_in_what_to_type(star, tmp_path, monkeypatch):
+def test_a_folder_with_a_blank_is_quoted_in_the_suggested_command(star, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", interrupting([signal.SIGINT, signal.SIGINT]))
     result = run(star, tmp_path / "my run")
     command = f"ini3d resume '{tmp_path / 'my run'}'"
@@ -230,16 +232,17 @@ def test_resuming_does_not_announce_a_new_run(star, tmp_path, monkeypatch):
     run(star, tmp_path / "run")
     monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
     first = invoke("resume", tmp_path / "run").stdout.splitlines()[0]
-    assert first == f"Going on with the run in {tmp_path / 'run'}"
+    assert first == f"Continuing the run in {tmp_path / 'run'}"
 
 
-def test_a_check_of_nothing_says_only_what_is_wrong(tmp_path):
+def test_the_check_of_a_missing_file_prints_only_the_problem(tmp_path):
     result = invoke("check", tmp_path / "none.star")
     assert result.exit_code == 3
     assert result.stdout.startswith("problem:")
+    assert result.stdout.count("\n") == 1
 
 
-def test_resuming_what_is_no_run_is_exit_code_1(tmp_path):
+def test_resuming_a_folder_without_a_run_is_exit_code_1(tmp_path):
     result = invoke("resume", tmp_path)
     assert result.exit_code == 1
     assert "has no settings.json" in result.stderr
@@ -318,7 +321,7 @@ def test_maps_are_compared_in_numbers_and_as_a_picture(maps, tmp_path):
     assert imread(tmp_path / "fsc.png").ndim == 3
 
 
-def test_a_comparison_is_said_in_words(maps):
+def test_a_comparison_is_printed_in_words(maps):
     result = invoke("compare", *maps, "--no-align", "--mask-diameter", 100)
     assert "FSC 0.5 at" in result.stdout
     assert "mirrored" not in result.stdout
@@ -332,7 +335,7 @@ def test_maps_of_another_voxel_size_are_refused_with_both_sizes(maps):
     assert "32 voxels of 3 Å" in result.stderr
 
 
-def test_the_demo_makes_a_map_and_measures_it_against_the_truth(tmp_path, monkeypatch):
+def test_the_demo_makes_a_map_and_compares_it_with_the_truth(tmp_path, monkeypatch):
     few = SimulationSettings(number=12, box_size=32, pixel_size=4.0)
     monkeypatch.setattr(demo, "_PARTICLES", few)
     monkeypatch.setattr(demo, "_DIAMETER", 80.0)
@@ -342,11 +345,15 @@ def test_the_demo_makes_a_map_and_measures_it_against_the_truth(tmp_path, monkey
     assert (finished["event"], compared["event"]) == ("finished", "compared")
     truth = read_map(tmp_path / "demo" / "truth.mrc")
     assert truth.data.shape == (32, 32, 32)
-    assert -1 <= compared["correlation"] < 0.9  # the stand-in's map is not the truth
+    folder = RunFolder.open(tmp_path / "demo" / "run")
+    mask_diameter = folder.read_record().settings.mask_diameter
+    model = read_map(folder.map_path).data
+    again = compare_maps(truth.data, model, voxel_size=4.0, mask_diameter=mask_diameter)
+    assert compared["correlation"] == pytest.approx(again.correlation, abs=1e-4)
     assert (tmp_path / "demo" / "fsc.png").is_file()
 
 
-def test_the_demo_is_not_run_over_another(tmp_path, monkeypatch):
+def test_the_demo_does_not_overwrite_another(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "settings.json").touch()
     result = invoke("demo", "-o", tmp_path)

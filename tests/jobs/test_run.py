@@ -209,7 +209,9 @@ def test_a_finished_run_can_be_extended(dataset, tmp_path):
 
 def test_a_finished_run_is_not_resumed_by_accident(dataset, tmp_path):
     list(start_run(dataset, tmp_path / "run", SETTINGS))
-    with pytest.raises(RunFolderError, match=r"has finished; give --iterations"):
+    with pytest.raises(
+        RunFolderError, match=r"holds a finished run; give a larger number of --iterations"
+    ):
         resume_run(tmp_path / "run")
     assert RunFolder.open(tmp_path / "run").outcome() == "SUCCESS"
 

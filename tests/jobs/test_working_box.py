@@ -1,4 +1,4 @@
-"""Particles in boxes that are larger than a run needs: worked on in smaller ones."""
+"""Particles in boxes that are larger than a run needs: processed in smaller ones."""
 
 import json
 
@@ -64,8 +64,8 @@ def test_the_engine_works_in_a_smaller_box_and_the_result_has_the_particles_own(
     assert (working.data.shape[0], working.voxel_size) == (BOX, VOXEL)
     assert (result.data.shape[0], result.voxel_size) == (OWN_BOX, OWN_PIXEL)
     np.testing.assert_allclose(resize_map(result.data, BOX), last.volumes[0], atol=1e-4)
-    said = "worked on in a box of 40 pixels of 3.2 Å; the result is written in the particles' own"
-    assert said in (folder / "log.txt").read_text()
+    message = "processed in a box of 40 pixels of 3.2 Å; the result is written in the box of the"
+    assert message in (folder / "log.txt").read_text()
 
 
 def test_a_resumed_run_works_in_the_same_box(dataset, tmp_path, grids):
@@ -75,7 +75,7 @@ def test_a_resumed_run_works_in_the_same_box(dataset, tmp_path, grids):
     assert read_map(tmp_path / "run" / "initial_model.mrc").data.shape[0] == OWN_BOX
 
 
-def test_a_run_begun_before_this_was_recorded_goes_on_in_the_particles_own_box(
+def test_a_run_without_a_recorded_pixel_size_continues_in_the_box_of_the_particles(
     dataset, tmp_path, grids
 ):
     folder = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""The report page: what it shows, and that it needs nothing but itself."""
+"""Contents of the report page, which needs no other file."""
 
 import base64
 import io
@@ -11,6 +11,7 @@ import pytest
 from fake_runs import make_report, make_volume
 from matplotlib.image import imread
 
+from napari_ini3d import __version__
 from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.report import run_figures as figures
@@ -77,16 +78,22 @@ def test_every_picture_is_inside_the_page_and_nothing_is_loaded(page):
     assert not re.search(r"https?://|<script|@import", page)
 
 
-def test_the_page_says_what_was_found(page):
+def test_the_page_shows_the_results(page):
     text = " ".join(Page(page).words)
     for words in ("15.0 Å", "1 997", "67% of the particles", "starts agree", "finished", "2.5"):
         assert words in text
 
 
-def test_the_page_says_where_the_box_was_not_that_of_the_particles(page, tmp_path):
-    assert "worked on in" not in page
+def test_the_page_names_the_versions_of_the_package_and_its_dependencies(page):
+    assert f"<td>napari-ini3d</td><td>{__version__}</td>" in page
+    assert f"<td>numpy</td><td>{np.__version__}</td>" in page
+
+
+def test_the_page_names_the_box_if_it_is_not_that_of_the_particles(page, tmp_path):
+    assert "processed in" not in page
     folder = make_run(tmp_path / "run", [make_report(1)], working_pixel_size=3.2)
-    assert "worked on in 32 pixels of 3.2 Å" in write_report(folder).read_text(encoding="utf-8")
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert "processed in a box of 32 pixels of 3.2 Å" in text
 
 
 def test_names_of_files_cannot_break_the_page(page):
@@ -106,7 +113,7 @@ def test_no_scratch_folder_is_not_called_an_automatic_one(page):
 
 
 def test_a_run_without_an_iteration_has_a_page_too(tmp_path):
-    assert "No iteration was done" in write_report(make_run(tmp_path / "run", [])).read_text()
+    assert "No iteration has been done" in write_report(make_run(tmp_path / "run", [])).read_text()
 
 
 def test_a_run_whose_numbers_are_not_finite_has_a_page_too(tmp_path):
@@ -127,7 +134,8 @@ def test_a_run_that_was_stopped_is_not_called_finished(tmp_path):
     folder.mark("ABORTED")
     history = read_history(folder)
     assert history is not None
-    assert history.verdict == "stopped before its end"
+    assert history.status == "stopped"
+    assert "Status: stopped." in write_report(folder).read_text(encoding="utf-8")
 
 
 def test_the_written_map_is_shown_where_there_is_one(tmp_path, monkeypatch):

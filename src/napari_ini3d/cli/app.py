@@ -1,4 +1,4 @@
-"""The commands of `ini3d` and their options; what they do is in the modules beside this one."""
+"""Commands and options of `ini3d`; each is implemented in a module of `cli`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="De novo cryo-EM initial models: from particles.star to a 3D map, without a reference.",
-    epilog="Exit codes: 0 done; 1 an error, said in words; 2 wrong usage; 3 `check` found "
-    "problems; 4 the point group does not hold for the map; 130 stopped by Ctrl-C.",
+    epilog="Exit codes: 0 success; 1 error; 2 wrong usage; 3 `check` found problems; 4 the map "
+    "does not have the point group; 130 stopped by Ctrl-C.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(symmetry_app, name="symmetry")
@@ -33,12 +33,12 @@ ParticlesArgument = Annotated[
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on the standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Show everything that is logged, and tracebacks.")
+    bool, typer.Option("--verbose", help="Print all log messages, and tracebacks of errors.")
 ]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads; 0 takes all cores.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Number of threads; 0 uses all cores.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,7 +57,7 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    """Take the options that come before a command."""
+    """Handle the options in front of the command."""
 
 
 @app.command()
@@ -71,7 +71,7 @@ def run(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make an initial model from particles; the result is OUTPUT/initial_model.mrc."""
+    """Reconstruct an initial model from particles, OUTPUT/initial_model.mrc."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet):
         from napari_ini3d.cli.run import run_job
@@ -83,16 +83,16 @@ def run(
 def resume(
     folder: Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)],
     from_iteration: Annotated[
-        int | None, typer.Option(min=1, help="Go back to this written iteration.")
+        int | None, typer.Option(min=1, help="Continue from this earlier written iteration.")
     ] = None,
     iterations: Annotated[
-        int | None, typer.Option(min=1, help="New number of iterations, to extend the run.")
+        int | None, typer.Option(min=1, help="New maximum number of iterations.")
     ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Go on with a run that was stopped, from its last checkpoint."""
+    """Continue a stopped run from its last checkpoint."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet):
         from napari_ini3d.cli.run import resume_job
@@ -108,7 +108,7 @@ def demo(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Simulate particles, reconstruct them, and compare the map with the truth."""
+    """Simulate particles, reconstruct them, and compare the result with the true map."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet):
         from napari_ini3d.cli.demo import run_demo
@@ -120,23 +120,23 @@ def demo(
 def simulate(
     output: OutputOption,
     symmetry: Annotated[str, typer.Option(help="Point group of the phantom.")] = "C1",
-    diameter: Annotated[float, typer.Option(min=30, help="Of the phantom [Å].")] = 120.0,
-    number: Annotated[int, typer.Option(min=1, help="Particles.")] = 1000,
-    box_size: Annotated[int, typer.Option(min=16, max=1024, help="Pixels per side.")] = 64,
-    pixel_size: Annotated[float, typer.Option(min=0.1, max=20.0, help="Å per pixel.")] = 3.0,
+    diameter: Annotated[float, typer.Option(min=30, help="Diameter of the phantom [Å].")] = 120.0,
+    number: Annotated[int, typer.Option(min=1, help="Number of particles.")] = 1000,
+    box_size: Annotated[int, typer.Option(min=16, max=1024, help="Box size [pixels].")] = 64,
+    pixel_size: Annotated[float, typer.Option(min=0.1, max=20.0, help="Pixel size [Å].")] = 3.0,
     snr: Annotated[float, typer.Option(min=1e-4, help="Signal-to-noise ratio.")] = 0.1,
     junk: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of images that hold noise only.")
+        float, typer.Option(min=0.0, max=1.0, help="Fraction of images with noise only.")
     ] = 0.0,
     preferred: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of particles in two preferred views.")
+        float, typer.Option(min=0.0, max=1.0, help="Fraction of particles in preferred views.")
     ] = 0.0,
-    groups: Annotated[int, typer.Option(min=1, max=100, help="Optics groups.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 1,
+    groups: Annotated[int, typer.Option(min=1, max=100, help="Number of optics groups.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make a phantom and noisy particles of it, as files, with the truth beside them."""
+    """Simulate noisy particles of a phantom; write them with the true map and poses."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.demo import simulate_files
         from napari_ini3d.simulation import SimulationSettings, make_phantom
@@ -160,18 +160,18 @@ def compare(
     first: Annotated[Path, typer.Argument(help="Map.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Map to compare it with.", show_default=False)],
     mask_diameter: Annotated[
-        float | None, typer.Option(min=1.0, help="Compare inside this sphere only [Å].")
+        float | None, typer.Option(min=1.0, help="Diameter of the spherical mask [Å].")
     ] = None,
     align: Annotated[
         bool, typer.Option("--align/--no-align", help="Align the second map to the first.")
     ] = True,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the FSC curve as PNG.")
+        Path | None, typer.Option("--output", "-o", help="PNG file for the FSC curve.")
     ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare two maps: Fourier shell correlation, and correlation in real space."""
+    """Compare two maps by their Fourier shell correlation and real-space correlation."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.compare import compare_files
 
@@ -190,7 +190,7 @@ def check(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Look for what is wrong with particles before a run; exit code 3 if something is."""
+    """Check particles before a run; exit code 3 if there are problems."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.check import check_files
 
@@ -199,20 +199,16 @@ def check(
 
 @app.command()
 def bench(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A small set, for a first impression.")
-    ] = False,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, gpu, or gpu:1 for a certain card.")
-    ] = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="Use a small data set.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:1 for one GPU.")] = "auto",
     threads: ThreadsOption = 0,
     output: Annotated[
         Path | None,
-        typer.Option("--json", help="Write the figures to this file.", metavar="FILE"),
+        typer.Option("--json", help="Write the results to this file.", metavar="FILE"),
     ] = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Measure this machine on simulated particles, and print a table to share."""
+    """Benchmark this machine with simulated particles, and print a table to share."""
     with exit_codes(verbose=verbose, quiet=True):
         from napari_ini3d.cli.bench import run_bench
 

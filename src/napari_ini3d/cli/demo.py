@@ -1,4 +1,4 @@
-"""`ini3d simulate` and `ini3d demo`: particles of a phantom, and what the program makes of them."""
+"""`ini3d simulate` and `ini3d demo`: simulated particles, and a run on them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ _ITERATIONS = 50
 def simulate_files(
     output: Path, phantom: Phantom, settings: SimulationSettings, *, as_json: bool
 ) -> None:
-    """Write simulated particles, and say where."""
+    """Write simulated particles, and print their path."""
     RunFolder.check_free(output)
     star = write_dataset(output, simulate_particles(phantom, settings), phantom)
     if as_json:
         emit("simulated", {"particles": str(star), "diameter": phantom.diameter})
         return
-    say(f"{settings.number} particles of a phantom {phantom.diameter:.0f} Å wide: {star}")
+    diameter = f"{phantom.diameter:.0f} Å"
+    say(f"{settings.number} particles of a phantom of {diameter} in diameter: {star}")
     say(f"Truth: {output / 'truth.mrc'}, {output / 'truth.star'}")
 
 
 def run_demo(output: Path, threads: int, mode: Mode) -> None:
-    """Simulate, reconstruct, compare with the truth, and say how it went."""
+    """Simulate particles, reconstruct them, and compare the result with the true map."""
     begin = time.monotonic()
     run_folder = output / "run"
     RunFolder.check_free(run_folder)
@@ -66,8 +67,8 @@ def run_demo(output: Path, threads: int, mode: Mode) -> None:
     seconds = time.monotonic() - begin
     if mode == "json":
         emit("compared", {**comparison_values(found), "seconds": round(seconds, 1)})
-    say("Compared with the truth:", mode)
+    say("Comparison with the true map:", mode)
     for line in comparison_lines(found):
         say(f"  {line}", mode)
-    say(f"Curve:  {curve}", mode)
-    say(f"Done in {seconds:.0f} s.", mode)
+    say(f"FSC curve: {curve}", mode)
+    say(f"Finished in {seconds:.0f} s.", mode)

@@ -1,4 +1,4 @@
-"""How a run is followed on the terminal: a bar and a line per iteration, JSON lines, or nothing."""
+"""Progress of a run on the terminal: a bar and a line per iteration, JSON lines, or nothing."""
 
 from __future__ import annotations
 
@@ -19,25 +19,31 @@ Mode = Literal["lines", "json", "quiet"]
 
 
 def choose_mode(*, as_json: bool, quiet: bool) -> Mode:
-    """Return how to follow the run; `--json` and `--quiet` exclude each other."""
+    """Return the output mode.
+
+    Raises
+    ------
+    typer.BadParameter
+        If both are given.
+    """
     if as_json and quiet:
         raise typer.BadParameter("--json and --quiet exclude each other; give one of them")
     return "json" if as_json else "quiet" if quiet else "lines"
 
 
 def say(message: str, mode: Mode = "lines") -> None:
-    """Print a sentence, unless only JSON or nothing is wanted."""
+    """Print a message, unless the output is JSON or nothing."""
     if mode == "lines":
         Console(highlight=False, soft_wrap=True).print(message, markup=False)
 
 
 def emit(event: str, values: dict[str, Any]) -> None:
-    """Print one JSON object on one line."""
+    """Print an event as one line of JSON."""
     typer.echo(json.dumps({"event": event, **values}, allow_nan=False))
 
 
 def follow(reports: Iterator[IterationReport], mode: Mode) -> IterationSummary | None:
-    """Walk through a run and show it; return the summary of its last iteration."""
+    """Do the iterations of a run and print them; return the summary of the last one."""
     from napari_ini3d.runs import IterationSummary
 
     last: IterationSummary | None = None
@@ -52,7 +58,7 @@ def follow(reports: Iterator[IterationReport], mode: Mode) -> IterationSummary |
 
 
 class _Bar:
-    """A progress bar below the lines; the bar is left out where the output is not a terminal."""
+    """Lines of the iterations and, on a terminal, a progress bar below them."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
@@ -61,8 +67,9 @@ class _Bar:
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TimeElapsedColumn(),
-            TextColumn("left, at most:"),
+            TextColumn("at most"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,

@@ -1,4 +1,4 @@
-"""Options made from the fields of `InitialModelSettings`, so that a setting exists once."""
+"""Command-line options made from the fields of `InitialModelSettings`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from napari_ini3d.settings import (
 
 
 def settings_parameters() -> list[inspect.Parameter]:
-    """Return one keyword parameter per setting, annotated as Typer reads them."""
+    """Return one keyword parameter per setting, annotated for Typer."""
     kinds = setting_types()
-    return [_parameter(field, kinds[field.name]) for field in dataclasses.fields(_SETTINGS)]
+    fields = dataclasses.fields(InitialModelSettings)
+    return [_parameter(field, kinds[field.name]) for field in fields]
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command whose parameter `settings` is a record all the options that fill it."""
+    """Replace the parameter `settings` of a command by one option per setting."""
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.name != "settings"]
-    made = settings_parameters()
-    names = [parameter.name for parameter in made]
+    options = settings_parameters()
+    names = [parameter.name for parameter in options]
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> None:
@@ -43,13 +44,10 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         command(settings=settings, **values)
 
     wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *made)]
+        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *options)]
     )
     wrapper.__annotations__ = {}
     return wrapper
-
-
-_SETTINGS = InitialModelSettings
 
 
 def _parameter(field: dataclasses.Field[Any], kind: SettingType) -> inspect.Parameter:
@@ -73,6 +71,6 @@ def _parameter(field: dataclasses.Field[Any], kind: SettingType) -> inspect.Para
 
 
 def _bounds(info: FieldInfo, plain: type) -> dict[str, Any]:
-    """Return the range as Typer wants it: whole numbers for whole numbers."""
+    """Return the limits in the type of the option, as Typer requires."""
     limits = {"min": info.minimum, "max": info.maximum}
     return {name: plain(limit) for name, limit in limits.items() if limit is not None}

@@ -1,4 +1,4 @@
-"""`ini3d run` and `ini3d resume`: a job, followed on the terminal until it ends or is stopped."""
+"""`ini3d run` and `ini3d resume`: start or continue a run and print its progress."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from napari_ini3d.cli.display import (
-    Mode,
-    emit,
-    follow,
-    say,
-)
+from napari_ini3d.cli.display import Mode, emit, follow, say
 from napari_ini3d.cli.session import StopRequest, errors
 from napari_ini3d.jobs import resume_run, start_run
 from napari_ini3d.runs import RunFolder, SymmetryFiles, resume_command
@@ -29,33 +24,33 @@ Start = Callable[[StopRequest], Iterator["IterationReport"]]
 
 
 def run_job(particles: Path, output: Path, settings: InitialModelSettings, mode: Mode) -> None:
-    """Start a run and follow it to its end."""
+    """Start a run and print its progress until it ends."""
     command = shlex.join(["ini3d", *sys.argv[1:]])
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
-        say(f"Checking the particles; the run goes to {output}", mode)
+        say(f"Checking the particles; output folder: {output}", mode)
         return start_run(particles, output, settings, command=command, stop=stop)
 
     follow_job(start, output, mode)
 
 
 def resume_job(folder: Path, mode: Mode, **choice: int | None) -> None:
-    """Go on with a run and follow it to its end."""
+    """Continue a run and print its progress until it ends."""
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
-        say(f"Going on with the run in {folder}", mode)
+        say(f"Continuing the run in {folder}", mode)
         return resume_run(folder, stop=stop, **choice)
 
     follow_job(start, folder, mode)
 
 
 def follow_job(start: Start, output: Path, mode: Mode) -> IterationSummary | None:
-    """Follow a job and say how it ended.
+    """Do a run, print its progress and its results; return its last iteration.
 
     Raises
     ------
     typer.Exit
-        With 130 (143 after SIGTERM) where it was stopped.
+        With 130 (143 after SIGTERM) if it was stopped.
     """
     stop = StopRequest()
     reports = start(stop)
@@ -67,7 +62,7 @@ def follow_job(start: Start, output: Path, mode: Mode) -> IterationSummary | Non
         _say_how_to_resume(output)
         raise
     except Exception as error:
-        error.add_note(f"Once that is mended, continue with: {resume_command(output)}")
+        error.add_note(f"After fixing the problem, continue with: {resume_command(output)}")
         raise
     if RunFolder.open(output).outcome() == "ABORTED":
         _say_how_to_resume(output)
@@ -86,7 +81,7 @@ def _conclude(output: Path, last: IterationSummary | None, mode: Mode) -> None:
 
 
 def _say_symmetry(folder: RunFolder, mode: Mode) -> None:
-    """Say what was found about the symmetry, where it was asked for."""
+    """Print the result of the symmetry search, if there was one."""
     files = SymmetryFiles(folder)
     facts = files.read_facts()
     if facts is not None:
@@ -96,7 +91,7 @@ def _say_symmetry(folder: RunFolder, mode: Mode) -> None:
 
 
 def finished_values(folder: RunFolder, last: IterationSummary | None) -> dict[str, Any]:
-    """Return what `--json` says at the end of a run."""
+    """Return the values of the last event of `--json`."""
     values: dict[str, Any] = {"map": str(folder.map_path), "report": str(folder.report_path)}
     facts = SymmetryFiles(folder).read_facts()
     if facts is not None:

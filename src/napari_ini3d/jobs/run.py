@@ -1,6 +1,6 @@
-"""A run from files to files: check, set bad images aside, reconstruct, write, and go on again.
+"""Runs from particle files to a run folder: check, exclude bad images, reconstruct, resume.
 
-No Qt and no command line here: both only walk through the reports that `start_run` gives.
+The command line and the plugin iterate over the reports that `start_run` yields.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-_BYTES_PER_VOXEL = 60  # map, and twice a state of moments and their variance
+_BYTES_PER_VOXEL = 60  # the map, and two checkpoints of maps and half-set sums
 _BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
 def never() -> bool:
-    """Tell the engine to go on; what `stop` is where nobody wants to stop it."""
+    """Return False: the default of `stop`, for runs that are not stopped."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A checked run: where it is written, and from what."""
+    """A checked run: its folder, record and particles."""
 
     folder: RunFolder
     record: RunRecord
@@ -73,12 +73,12 @@ class _Job:
 
 
 class _StoppedError(Exception):
-    """The user has stopped the run before its first iteration; it does not leave this module."""
+    """The run was stopped before its first iteration; caught in this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Halt:
-    """Called where the checks can be left."""
+    """Raises `_StoppedError` when called after a request to stop."""
 
     stop: Callable[[], bool]
 
@@ -95,31 +95,31 @@ def start_run(
     command: str = "",
     stop: Callable[[], bool] = never,
 ) -> Iterator[IterationReport]:
-    """Check everything, make the run folder, and return the run as an iterator.
+    """Check everything, create the run folder, and return the run as an iterator of reports.
 
-    The checks are done before this function returns; the iterations as the iterator is walked.
-    After each one the files are on disk before its report is given out. Stopped during the
-    checks, nothing is written and there are no iterations.
+    The checks are done before this function returns, the iterations when the iterator advances.
+    The files of an iteration are on disk before its report is yielded. If the run is stopped
+    during the checks, nothing is written and there are no iterations.
 
     Parameters
     ----------
     particles_star : Path
         STAR file of the particles.
     output : Path
-        Folder of the run; made where it does not exist.
+        Folder of the run; created if it does not exist.
     settings : InitialModelSettings
-        A mask diameter that is None is estimated from the images.
+        If the mask diameter is None, it is estimated from the images.
     command : str
-        As typed, for the record.
+        Command line, for the record.
     stop : callable
-        Looked at between the checks and by the engine; once it is true, the iteration in hand is
-        finished and written, and the run can be resumed.
+        Called between the checks and by the engine. When it returns True, the current iteration
+        is finished and written, and the run can be resumed.
 
     Raises
     ------
     Ini3dError
-        At once, for what cannot be run: settings that contradict the images, files that are
-        missing or broken, too many bad images, a folder that is taken.
+        Before the first iteration: settings that contradict the images, missing or damaged files,
+        too many bad images, or a folder that already holds a run.
     """
     output, particles_star = Path(output), Path(particles_star)
     try:
@@ -133,7 +133,7 @@ def start_run(
 def _check_and_create(
     star: Path, output: Path, settings: InitialModelSettings, command: str, halt: _Halt
 ) -> _Job:
-    """Check everything, and make the run folder; `halt` is asked before each check."""
+    """Check everything, and create the run folder; `halt` is called before each check."""
     RunFolder.check_free(output)
     check_symmetry(settings)
     choose_backend(settings.device)
@@ -176,32 +176,32 @@ def resume_run(
     iterations: int | None = None,
     stop: Callable[[], bool] = never,
 ) -> Iterator[IterationReport]:
-    """Go on with a run from its last checkpoint; equal to a run that was never interrupted.
+    """Continue a run from its last checkpoint; the result is that of an uninterrupted run.
 
-    A run that ended before its first iteration was done begins anew.
+    A run that ended before its first iteration was done starts again.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
+        Folder of the run.
     from_iteration : int, optional
-        A written iteration to go back to.
+        Earlier written iteration to continue from.
     iterations : int, optional
-        A new number of iterations, to extend the run.
+        New maximum number of iterations, to extend the run.
     stop : callable
         As for `start_run`.
 
     Raises
     ------
     Ini3dError
-        If there is no run in the folder, it has finished, or its particles have changed.
+        If there is no run in the folder, the run has finished, or its particles have changed.
     """
     runs = RunFolder.open(Path(folder))
     record = runs.read_record()
     if runs.outcome() == "SUCCESS" and from_iteration is None and iterations is None:
         raise RunFolderError(
-            f"{folder} holds a run that has finished; give --iterations with a larger number to "
-            "extend it, or --from-iteration to go back"
+            f"{folder} holds a finished run; give a larger number of --iterations to extend it, or "
+            "--from-iteration to continue from an earlier iteration"
         )
     runs.read_progress()  # refuses a run of another version before anything is changed
     if iterations is not None:
@@ -216,14 +216,14 @@ def resume_run(
 
 
 def _nothing() -> Iterator[IterationReport]:
-    """Give a run without iterations."""
+    """Return a run without iterations."""
     yield from ()
 
 
 def _walk(
     job: _Job, state: EngineState | None, stop: Callable[[], bool]
 ) -> Iterator[IterationReport]:
-    """Yield the reports, each after its files are on disk; leave a marker however it ends."""
+    """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
     with _log_and_mark(job.folder):
         _log_start(job, resumed=state is not None)
@@ -248,7 +248,7 @@ def _log_and_mark(folder: RunFolder) -> Iterator[None]:
         try:
             yield
         except (GeneratorExit, KeyboardInterrupt):
-            logger.info("stopped at once; continue with `%s`", resume_command(folder.path))
+            logger.info("interrupted; continue with `%s`", resume_command(folder.path))
             folder.mark("ABORTED")
             raise
         except Exception as error:
@@ -258,7 +258,7 @@ def _log_and_mark(folder: RunFolder) -> Iterator[None]:
 
 
 def _open_images(job: _Job, halt: _Halt) -> StackReader:
-    """Open the images of a run, in the pixel size that was chosen when it was started."""
+    """Open the images of a run with the pixel size that was chosen at its start."""
     pixel_size = job.record.working_pixel_size
     return StackReader(
         job.particles,
@@ -271,7 +271,7 @@ def _open_images(job: _Job, halt: _Halt) -> StackReader:
 
 
 def _write_iteration(job: _Job, report: IterationReport) -> None:
-    """Write all that an iteration leaves; the checkpoint last, it is what makes it count."""
+    """Write all files of an iteration; the checkpoint last, because it completes the iteration."""
     folder = job.folder
     summary = IterationSummary.from_report(report)
     due = is_due(report, job.settings)
@@ -284,7 +284,7 @@ def _write_iteration(job: _Job, report: IterationReport) -> None:
 
 
 def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
-    """Tell whether maps and STAR files are written at this iteration."""
+    """Return whether maps and STAR files are written at this iteration."""
     last = report.converged or report.iteration >= report.n_iterations
     return last or report.iteration % settings.write_every == 0
 
@@ -292,8 +292,8 @@ def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
 def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None:
     """Write the result and the report page, and mark how the run ended.
 
-    `report` is None where the engine had nothing left to do: the run was killed between its last
-    iteration and its result.
+    `report` is None if the run was killed between its last iteration and its result, so that the
+    engine had nothing left to do.
     """
     folder = job.folder
     if report is not None and not is_due(report, job.settings):
@@ -312,7 +312,7 @@ def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None
 
 
 def _write_result(job: _Job, last: IterationSummary) -> None:
-    """Give the map of the largest class the name of the result, in the particles' own box."""
+    """Write the map of the largest class as the result, in the box of the particles."""
     folder, own = job.folder, particle_grid(job.particles)
     best = int(np.argmax(last.class_shares))
     found = read_map(folder.class_map_path(last.iteration, best))
@@ -325,9 +325,9 @@ def _write_result(job: _Job, last: IterationSummary) -> None:
 def _read_state(
     folder: RunFolder, from_iteration: int | None, iterations: int | None
 ) -> tuple[int, EngineState | None]:
-    """Return the state to go on from; to extend a finished run, one from before its last pass.
+    """Return the state to continue from; for a finished run, one from before its final pass.
 
-    It is None, at iteration 0, where no iteration was done.
+    It is None, at iteration 0, if no iteration was done.
     """
     if from_iteration is None and not folder.has_begun:
         return 0, None
@@ -344,25 +344,25 @@ def _read_state(
         if not state.finished:
             return earlier, state
     raise RunFolderError(
-        f"{folder.path} has no state from before its last pass, so it cannot be extended; "
+        f"{folder.path} has no state from before its final pass, so it cannot be extended; "
         "start again with more iterations in another folder"
     )
 
 
 def _read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
-    """Read the particles of a run that is resumed, without those that were set aside."""
+    """Read the particles of a run that is resumed, without the excluded ones."""
     path = Path(record.particles)
     if path.is_file() and _digest(path) != record.particles_sha256:
         raise RunFolderError(
-            f"{path} has changed since the run was started; put the old file back, or start "
-            "again in another folder"
+            f"{path} has changed since the run was started; restore the file, or start again in "
+            "another folder"
         )
     particles, table = read_particles(path, ctf=record.settings.ctf)
     return particles.take(~np.isin(particles.row, record.excluded)), table
 
 
 def _bytes_needed(n_particles: int, own: PixelGrid, grid: PixelGrid, classes: int) -> int:
-    """Estimate what an iteration and the result take, with the checkpoint and its predecessor."""
+    """Estimate the disk space of an iteration, the result and two checkpoints, in bytes."""
     state = classes * grid.box_size**3 * _BYTES_PER_VOXEL + n_particles * _BYTES_PER_PARTICLE
     return state + (own.box_size**3 * _BYTES_PER_RESULT_VOXEL if grid != own else 0)
 
@@ -373,7 +373,7 @@ def _log_start(job: _Job, *, resumed: bool) -> None:
     if record.command:
         logger.info("command: %s", record.command)
     logger.info(
-        "%d particles from %s, %d of them set aside",
+        "%d particles from %s, %d of them excluded",
         record.n_particles,
         record.particles,
         len(record.excluded),
@@ -382,7 +382,7 @@ def _log_start(job: _Job, *, resumed: bool) -> None:
         own = particle_grid(job.particles)
         box_size = round(own.width / record.working_pixel_size)
         logger.info(
-            "worked on in a box of %s; the result is written in the particles' own, %s",
+            "processed in a box of %s; the result is written in the box of the particles, %s",
             PixelGrid(box_size, record.working_pixel_size),
             own,
         )

@@ -1,4 +1,4 @@
-"""`report.html`: a run as one page that needs no server, no network and no other file."""
+"""Report page of a run: one HTML file that needs no server, network or other file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from napari_ini3d import __version__
 from napari_ini3d._types import AnyArray
 from napari_ini3d.io import atomic_path, read_map
 from napari_ini3d.report import run_figures as figures
@@ -28,22 +28,23 @@ from napari_ini3d.runs import (
     RunRecord,
     SymmetryFiles,
     central_slices,
+    describe_outcome,
     projections,
 )
+from napari_ini3d.settings import format_setting
 
 STRIP_LENGTH = 8
-"""Iterations shown side by side."""
+"""Maximum number of iterations that are shown side by side."""
 
 _MOST_CLASSES = 12
-_PACKAGES = ("napari-ini3d", "numpy", "scipy", "numba", "mrcfile")
-_VERDICTS = {"SUCCESS": "finished", "FAILURE": "failed", "ABORTED": "stopped before its end"}
+_PACKAGES = ("numpy", "scipy", "numba", "mrcfile")
 
 Pictures = dict[str, AnyArray]
 
 
 @dataclass(frozen=True, slots=True)
 class RunHistory:
-    """What is on disk about a run.
+    """Record and iterations of a run.
 
     Attributes
     ----------
@@ -51,15 +52,15 @@ class RunHistory:
     summaries : tuple of IterationSummary
         In order; at least one.
     strip : dict
-        From the iteration to its pictures, for the iterations that are shown.
-    verdict : str
-        How the run ended, in words.
+        Slices and projections by iteration, for the iterations that are shown.
+    status : str
+        How the run ended, such as "finished".
     """
 
     record: RunRecord
     summaries: tuple[IterationSummary, ...]
     strip: dict[int, Pictures]
-    verdict: str
+    status: str
 
     @property
     def last(self) -> IterationSummary:
@@ -68,12 +69,11 @@ class RunHistory:
 
 
 def write_report(folder: RunFolder) -> Path:
-    """Write `report.html` from what is on disk; return its path.
-
-    Before the first iteration there is nothing to show; the page says so.
-    """
+    """Write `report.html` from the files of a run; return its path."""
     history = read_history(folder)
-    body = "\n".join(_sections(folder, history)) if history else "<p>No iteration was done.</p>"
+    body = (
+        "\n".join(_sections(folder, history)) if history else "<p>No iteration has been done.</p>"
+    )
     template = Template(
         resources.files("napari_ini3d.report").joinpath("template.html").read_text("utf-8")
     )
@@ -84,25 +84,23 @@ def write_report(folder: RunFolder) -> Path:
 
 
 def read_history(folder: RunFolder) -> RunHistory | None:
-    """Read record, summaries and pictures; None where no iteration was done."""
+    """Read the record, summaries and pictures of a run; None before its first iteration."""
     summaries = tuple(IterationSummary.from_json(line) for line in folder.read_progress())
     if not summaries:
         return None
     shown = choose_iterations([summary.iteration for summary in summaries])
     strip = {i: pictures for i in shown if (pictures := folder.read_pictures(i)) is not None}
-    outcome = folder.outcome()
-    verdict = "going on, or killed" if outcome is None else _VERDICTS[outcome]
-    return RunHistory(folder.read_record(), summaries, strip, verdict)
+    return RunHistory(folder.read_record(), summaries, strip, describe_outcome(folder.outcome()))
 
 
 def choose_iterations(iterations: Sequence[int], count: int = STRIP_LENGTH) -> list[int]:
-    """Choose the first, the last, and some between, closer together where more happens: early."""
+    """Choose the first, the last and some other iterations, denser at the start of the run."""
     n = len(iterations)
     if n <= count:
         return list(iterations)
     spread = np.round((n - 1) * np.linspace(0, 1, count) ** 1.5).astype(int)
-    places = np.maximum(spread, np.arange(count))  # no place twice
-    return [iterations[place] for place in places]
+    positions = np.maximum(spread, np.arange(count))  # none twice
+    return [iterations[position] for position in positions]
 
 
 def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
@@ -110,16 +108,16 @@ def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
     yield _maps(folder, history)
     yield _symmetry(folder)
     yield _section(
-        "Course of the run",
-        _image(figures.draw_course(history.summaries), "Numbers of the run over its iterations"),
-        "Shaded: the phase of several starts, the refinement and the last pass. "
+        "Convergence",
+        _image(figures.draw_convergence(history.summaries), "Convergence over the iterations"),
+        "Shaded: the phase of several starts, the refinement and the final pass. "
         + _legend(len(history.last.resolution)),
     )
     yield _section(
-        "Fourier shells",
+        "FSC and SSNR",
         _image(figures.draw_shells(history.last), "FSC and SSNR of the last iteration"),
-        "Last iteration. The halves of a gradient run share their map, so that this FSC guides "
-        "the run; it is no gold-standard resolution. Dotted: 0.5 and 0.143.",
+        "Last iteration. Both half sets are aligned to the same map, so this FSC is not a "
+        "gold-standard FSC. Dotted lines: 0.5 and 0.143.",
     )
     yield _directions(history)
     yield _messages(history)
@@ -137,7 +135,7 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
         "resolution": f"{resolution:.1f} Å" if math.isfinite(resolution) else "none yet",
         "iterations": _describe_iterations(last),
         "particles": f"{used:,}".replace(",", " "),
-        "set aside": f"{len(record.excluded)}",
+        "excluded": f"{len(record.excluded)}",
         "classes": f"{len(last.resolution)}",
         "time": _duration(seconds),
     }
@@ -145,16 +143,16 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
     return (
         f"<header><h1>{escape(folder.path.name)}</h1>"
         f"<p>Initial model from <code>{escape(record.particles)}</code>{_working_box(history)}. "
-        f"The run {escape(history.verdict)}.</p><dl class='tiles'>{cells}</dl></header>"
+        f"Status: {escape(history.status)}.</p><dl class='tiles'>{cells}</dl></header>"
     )
 
 
 def _working_box(history: RunHistory) -> str:
-    """Say in which box the particles were worked on, where it is not their own."""
+    """Return the box in which the particles were processed, if it is not their own."""
     pixel_size = history.record.working_pixel_size
     if pixel_size is None:
         return ""
-    return f", worked on in {history.last.box_size} pixels of {pixel_size:.4g} Å"
+    return f", processed in a box of {history.last.box_size} pixels of {pixel_size:.4g} Å"
 
 
 def _describe_iterations(last: IterationSummary) -> str:
@@ -168,7 +166,7 @@ def _maps(folder: RunFolder, history: RunHistory) -> str:
     parts = [_class_maps(folder, history, k, unfolded=k == order[0]) for k in order]
     note = ""
     if len(shares) > len(order):
-        note = f"The {len(order)} largest of {len(shares)} classes are shown."
+        note = f"Only the {len(order)} largest of {len(shares)} classes are shown."
     return _section("Maps", "".join(parts), note)
 
 
@@ -182,19 +180,19 @@ def _class_maps(folder: RunFolder, history: RunHistory, k: int, *, unfolded: boo
         if k < len(pictures["slices"])
     }
     views = _final_views(folder, history, k)
-    large = _image(figures.draw_views(*views), f"Class {k + 1} at the end") if views else ""
-    strip = _image(figures.draw_strip(columns), f"Class {k + 1} along the run") if columns else ""
+    large = _image(figures.draw_views(*views), f"Final map of class {k + 1}") if views else ""
+    strip = _image(figures.draw_strip(columns), f"Class {k + 1} by iteration") if columns else ""
     return (
         f"<h3>Class {k + 1}: {last.class_shares[k]:.0%} of the particles, {shown}</h3>"
         f"{large}<details{' open' if unfolded else ''}>"
-        f"<summary>Along the run, by iteration</summary>{strip}</details>"
+        f"<summary>Earlier iterations</summary>{strip}</details>"
     )
 
 
 def _final_views(
     folder: RunFolder, history: RunHistory, k: int
 ) -> tuple[AnyArray, AnyArray] | None:
-    """Return slices and projections of the last map; from the small pictures if need be."""
+    """Return slices and projections of the last map, or its small ones if it was not written."""
     path = folder.class_map_path(history.last.iteration, k)
     if path.is_file():
         volume = read_map(path).data
@@ -204,7 +202,7 @@ def _final_views(
 
 
 def _symmetry(folder: RunFolder) -> str:
-    """Show what was found about the symmetry, where it was asked for."""
+    """Return the result of the symmetry search, if there was one."""
     files = SymmetryFiles(folder)
     facts = files.read_facts()
     if facts is None or not files.picture_path.is_file():
@@ -216,7 +214,7 @@ def _symmetry(folder: RunFolder) -> str:
         f"Symmetry: {facts['group']}",
         f"<p>{escape(facts['verdict'])}</p>"
         f"<img alt='The map with its symmetry axes' src='data:image/png;base64,{picture}'>",
-        f"Asked for: {escape(facts['asked'])}. " + (f"Written: {names}." if names else ""),
+        f"Setting: {escape(facts['asked'])}. " + (f"Output files: {names}." if names else ""),
     )
 
 
@@ -233,12 +231,12 @@ def _directions(history: RunHistory) -> str:
     return _section(
         "Viewing directions",
         f"<div class='row'>{images}</div>",
-        "Mollweide projection of the sphere, north is +z; even coverage is 1 everywhere.",
+        "Mollweide projection with +z at the top, relative to a uniform distribution.",
     )
 
 
 def _messages(history: RunHistory) -> str:
-    """List what was said, each sentence once where it is repeated in a row."""
+    """List the messages of the iterations, without consecutive repetitions."""
     rows, before = [], ""
     for summary in history.summaries:
         if summary.message and summary.message != before:
@@ -251,7 +249,7 @@ def _timings(history: RunHistory) -> str:
     stages: defaultdict[str, float] = defaultdict(float)
     for summary in history.summaries:
         for stage, value in summary.seconds.items():
-            if stage != "total" and "/" not in stage:  # parts are in their stage already
+            if stage != "total" and "/" not in stage:  # a part is contained in its stage
                 stages[stage] += value
     if not stages:
         return ""
@@ -262,10 +260,7 @@ def _settings_table(record: RunRecord) -> str:
     rows = []
     for field in dataclasses.fields(record.settings):
         value = getattr(record.settings, field.name)
-        unit = field.metadata["info"].unit
-        text = _readable(value) + (f" {unit}" if unit and value is not None else "")
-        if field.name == "scratch" and value is None:
-            text = "none"
+        text = format_setting(field.name, value)
         if field.name == "mask_diameter" and record.mask_estimated:
             text += " (estimated from the images)"
         changed = value != field.default
@@ -279,11 +274,12 @@ def _origin(record: RunRecord) -> str:
         ("command", record.command or "from Python"),
         ("SHA-256 of the particles", record.particles_sha256),
         ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        *((name, _version_of(name)) for name in _PACKAGES),
+        ("napari-ini3d", __version__),
+        *((name, version(name)) for name in _PACKAGES),
     ]
-    if record.version != _version_of("napari-ini3d"):
-        rows.insert(0, ("run started by version", record.version))
-    return _section("Versions and origin", _table(rows, ("", "")))
+    if record.version != __version__:
+        rows.insert(0, ("started by version", record.version))
+    return _section("Versions and input", _table(rows, ("", "")))
 
 
 def _section(title: str, content: str, note: str = "") -> str:
@@ -312,24 +308,9 @@ def _table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _readable(value: Any) -> str:
-    if value is None:
-        return "automatic"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _version_of(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

@@ -1,4 +1,4 @@
-"""Figures of a run, for the report page: drawn off screen, legible on light and on dark."""
+"""Figures of the report page of a run, legible on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LEAST_SIDE = 4  # of the HEALPix grid that is drawn
 
 
 def colour_of(class_index: int) -> str:
-    """Return the colour of a class, the same in every figure."""
+    """Return the colour of a class (from 0) in all figures."""
     if class_index < len(_COLOURS):
         return _COLOURS[class_index]
     from matplotlib import colormaps
@@ -51,7 +51,7 @@ def encode_png(figure: Figure) -> str:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure on white to a file, whole or not at all."""
+    """Write a figure with a white background to a PNG file, completely or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(_render(figure, transparent=False))
 
@@ -63,32 +63,32 @@ def _render(figure: Figure, *, transparent: bool) -> bytes:
     return buffer.getvalue()
 
 
-def draw_views(slices: FloatArray, sums: FloatArray) -> Figure:
-    """Draw a map large: its slices in one row, its projections in the other.
+def draw_views(slices: FloatArray, projections: FloatArray) -> Figure:
+    """Draw central slices and projections of a map in two rows.
 
     Parameters
     ----------
-    slices, sums : (3, n, n)
-        Across, and along, z, y and x.
+    slices, projections : (3, n, n)
+        Perpendicular to, and along, z, y and x.
     """
-    return _draw_tiles([slices, sums], ("central slice", "projection"), _AXES, width=8.4)
+    return _draw_tiles([slices, projections], ("central slice", "projection"), _AXES, width=8.4)
 
 
 def draw_strip(columns: Mapping[int, tuple[FloatArray, FloatArray]]) -> Figure:
-    """Draw a map along the run: one column per iteration, slices above projections.
+    """Draw slices and projections of a map during the run, one column per iteration.
 
     Parameters
     ----------
     columns : mapping
-        From the iteration to its slices and projections, each (3, m, m).
+        Slices and projections by iteration, each (3, m, m).
     """
     tiles = np.stack([np.concatenate(images) for images in columns.values()], axis=1)
     labels = [f"{kind} {axis}" for kind in ("slice", "projection") for axis in _AXES]
     return _draw_tiles(tiles, labels, list(map(str, columns)), width=1.2 * len(columns) + 0.6)
 
 
-def draw_course(summaries: Sequence[IterationSummary]) -> Figure:
-    """Draw resolution, change, class shares, certainty, sampling and subset over iterations."""
+def draw_convergence(summaries: Sequence[IterationSummary]) -> Figure:
+    """Draw resolution, Pmax, map change, class shares, angular step and subset by iteration."""
     figure = Figure(figsize=(10.2, 8.2))
     axes = figure.subplots(3, 2, sharex=True, gridspec_kw=_margins(10.2, 8.2, rows=3)).ravel()
     panels: tuple[tuple[Axes, str, Callable[[IterationSummary], list[float]]], ...] = (
@@ -122,7 +122,7 @@ def draw_shells(summary: IterationSummary) -> Figure:
     figure = Figure(figsize=(10.2, 3.3))
     left, right = figure.subplots(1, 2, gridspec_kw=_margins(10.2, 3.3))
     width = summary.box_size * summary.voxel_size
-    style_axis(left, "FSC between the halves")
+    style_axis(left, "FSC between half sets")
     style_axis(right, "SSNR")
     for k, (fsc, ssnr) in enumerate(zip(summary.fsc, summary.ssnr, strict=True)):
         left.plot(np.arange(len(fsc)) / width, fsc, color=colour_of(k), lw=1.6)
@@ -142,13 +142,13 @@ def draw_shells(summary: IterationSummary) -> Figure:
 
 
 def draw_comparison(found: MapComparison) -> Figure:
-    """Draw the FSC of two maps, as they stand and after one was laid upon the other."""
+    """Draw the FSC of two maps before and after alignment."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axis = figure.add_subplot()
     style_axis(axis, "Fourier shell correlation")
     if found.registration is not None:
-        axis.plot(found.frequency, found.fsc_as_is, color=INK, lw=1.0, label="as they stand")
-    axis.plot(found.frequency, found.fsc, color=_COLOURS[0], lw=1.8, label="compared")
+        axis.plot(found.frequency, found.fsc_as_is, color=INK, lw=1.0, label="before alignment")
+    axis.plot(found.frequency, found.fsc, color=_COLOURS[0], lw=1.8, label="after alignment")
     for level in (0.5, 0.143):
         axis.axhline(level, color=INK, lw=0.8, ls=":")
     axis.set_ylim(-0.1, 1.05)
@@ -161,13 +161,13 @@ def draw_comparison(found: MapComparison) -> Figure:
 
 
 def draw_directions(view_counts: FloatArray) -> Figure:
-    """Draw the viewing directions of one class on the sphere, relative to even coverage.
+    """Draw the viewing directions of a class on the sphere, relative to a uniform distribution.
 
     Parameters
     ----------
     view_counts : (M,)
-        Weight per pixel of a HEALPix grid in the nested order of `pixel_directions`; where there
-        is little, pixels are joined.
+        Count per pixel of a HEALPix grid in the nested order of `pixel_directions`. The grid is
+        coarsened if the counts are low.
     """
     view_counts = _pool_directions(view_counts)
     side = math.isqrt(len(view_counts) // 12)
@@ -192,21 +192,21 @@ def draw_directions(view_counts: FloatArray) -> Figure:
     axis.set_yticks([])
     axis.spines["geo"].set_color(INK)
     bar = figure.colorbar(mesh, ax=axis, orientation="horizontal", shrink=0.7, aspect=35, pad=0.04)
-    bar.set_label("weight relative to even coverage", color=INK, fontsize=9)
+    bar.set_label("density relative to uniform", color=INK, fontsize=9)
     bar.ax.tick_params(colors=INK, labelsize=8)
     bar.outline.set_edgecolor(INK)
     return figure
 
 
 def _pool_directions(view_counts: FloatArray) -> FloatArray:
-    """Join neighbours by fours (they follow each other) until each pixel holds some weight."""
+    """Sum groups of four neighbours (consecutive) until the mean count per pixel is 10."""
     while len(view_counts) > 12 * _LEAST_SIDE**2 and np.sum(view_counts) < 10 * len(view_counts):
         view_counts = view_counts.reshape(-1, 4).sum(axis=1)
     return view_counts
 
 
 def draw_stages(seconds: Mapping[str, float]) -> Figure:
-    """Draw the wall time of each stage of the whole run as bars."""
+    """Draw the wall time of each stage as bars, the longest at the top."""
     ordered = sorted(seconds.items(), key=lambda item: item[1])
     figure = Figure(figsize=(6.4, 0.34 * len(ordered) + 0.7), layout="constrained")
     axis = figure.add_subplot()
@@ -225,7 +225,7 @@ def _draw_tiles(
     *,
     width: float,
 ) -> Figure:
-    """Draw images (R, C, n, n) as one picture, each from its own black to its own white."""
+    """Draw images (R, C, n, n) as one mosaic, each with its own contrast."""
     mosaic, side = _join_tiles(np.asarray(tiles, dtype=np.float32))
     left, top = 0.75, 0.25  # inches for the labels
     height = (width - left) * len(rows) / len(columns)
@@ -255,7 +255,7 @@ def _join_tiles(tiles: FloatArray) -> tuple[FloatArray, int]:
 
 
 def style_axis(axis: Axes, label: str) -> None:
-    """Give a plot the look that all figures share."""
+    """Apply the common style of all figures to a plot."""
     axis.patch.set_alpha(0)
     axis.set_title(label, color=INK, fontsize=10, loc="left")
     axis.tick_params(which="both", colors=INK, labelsize=8)
@@ -267,9 +267,9 @@ def style_axis(axis: Axes, label: str) -> None:
 
 
 def _margins(width: float, height: float, *, rows: int = 1) -> dict[str, float]:
-    """Return where two columns of plots stand in a figure of so many inches.
+    """Return the layout of two columns of plots in a figure of a given size in inches.
 
-    Set, not found: a layout that measures its labels draws the figure three times.
+    Explicit, because an automatic layout draws the figure three times.
     """
     panel_width, panel_height = (width - 1.35) / 2, (height - 0.85) / rows
     return {
@@ -311,6 +311,6 @@ def label_resolution(frequency: float, _: int) -> str:
 
 
 def _label_some(value: float, _: int) -> str:
-    """Label 20, 30, 50 and their like between the decades of a logarithmic axis."""
+    """Label only 2, 3 and 5 between the decades of a logarithmic axis."""
     leading = value / 10 ** math.floor(math.log10(value)) if value > 0 else 0
     return f"{value:g}" if any(math.isclose(leading, d) for d in (2, 3, 5)) else ""

@@ -1,4 +1,4 @@
-"""Run folders: the files of a run, its progress, its history."""
+"""Run folders: files, progress and history of a run."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,8 @@
-from .catalogue import RunEntry as RunEntry, read_entry as read_entry
+from .catalogue import (
+    RunEntry as RunEntry,
+    describe_outcome as describe_outcome,
+    read_entry as read_entry,
+)
 from .classes import ClassChoice as ClassChoice, choose_class as choose_class
 from .commands import (
     changed_settings as changed_settings,

@@ -1,4 +1,4 @@
-"""What a list of runs says about each."""
+"""Entries of a list of runs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.runs.folder import RunFolder, RunRecord
+from napari_ini3d.runs.folder import Outcome, RunFolder, RunRecord
 from napari_ini3d.runs.summary import IterationSummary
 
-_OUTCOMES = {"SUCCESS": "finished", "FAILURE": "failed", "ABORTED": "stopped", None: "not ended"}
+_OUTCOMES: dict[Outcome | None, str] = {
+    "SUCCESS": "finished",
+    "FAILURE": "failed",
+    "ABORTED": "stopped",
+    None: "not ended",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """A run in a list.
+    """Summary of a run for a list.
 
     Attributes
     ----------
@@ -24,9 +29,9 @@ class RunEntry:
     outcome : str
         "finished", "failed", "stopped" or "not ended".
     iterations : int
-        That were done.
+        Number of iterations done.
     resolution : float
-        Å, of the best class in the last iteration; NaN before the first.
+        Å, of the best class in the last iteration; NaN before the first iteration.
     """
 
     folder: Path
@@ -36,8 +41,13 @@ class RunEntry:
     resolution: float
 
 
+def describe_outcome(outcome: Outcome | None) -> str:
+    """Return how a run ended in one or two words, such as ``finished`` or ``not ended``."""
+    return _OUTCOMES[outcome]
+
+
 def read_entry(folder: Path) -> RunEntry:
-    """Read what a list says about a run.
+    """Read the summary of a run.
 
     Raises
     ------
@@ -49,6 +59,8 @@ def read_entry(folder: Path) -> RunEntry:
         record, lines = run.read_record(), run.read_progress()
         last = IterationSummary.from_json(lines[-1]) if lines else None
         resolution = math.nan if last is None else last.best_resolution
-        return RunEntry(folder, record, _OUTCOMES[run.outcome()], len(lines), resolution)
+        return RunEntry(folder, record, describe_outcome(run.outcome()), len(lines), resolution)
     except (OSError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{folder} cannot be read ({error}); it is left out") from error
+        raise RunFolderError(
+            f"{folder} cannot be read ({error}); it is not listed; check the files of the run"
+        ) from error

@@ -1,4 +1,4 @@
-"""Which class of a run to go on with."""
+"""Selection of a class of a run."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ class RunClass:
 def choose_class(
     folder: RunFolder, choice: ClassChoice, symmetry_score: Callable[[Map], Any]
 ) -> RunClass:
-    """Return the class of a run that was chosen by a property; the first of equal ones.
+    """Return the best class of a run by some criterion; the first one if several are equal.
 
     Parameters
     ----------
     folder : RunFolder
     choice : {"largest", "best-resolved", "most-symmetric"}
-        The one with the most particles, the finest resolution, or the highest score.
+        The class with the most particles, the highest resolution, or the highest score.
     symmetry_score : callable
-        Called for each class's map where symmetry decides; gives what is compared.
+        Returns the score of a map; called only for "most-symmetric".
 
     Raises
     ------
     RunFolderError
-        If no iteration was written yet.
+        If no iteration has been written yet.
     MapError
         If a map cannot be read.
     """
@@ -75,6 +75,6 @@ def _last_written(folder: RunFolder) -> tuple[int, dict[str, Any]]:
     if not common:
         raise RunFolderError(
             f"{folder.path} has no written iteration yet; expected maps of a run; wait for the "
-            "first, or give a map"
+            "first ones, or give a map"
         )
     return common[-1], lines[common[-1]]

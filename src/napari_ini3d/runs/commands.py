@@ -1,4 +1,4 @@
-"""A run as text: the command line, or the Python, that does the same."""
+"""Shell command and Python script equivalent to a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def flag_of(name: str) -> str:
 
 
 def run_command(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
-    """Return the `ini3d run` that does the same, as it can be pasted into a shell."""
+    """Return the equivalent `ini3d run` command, quoted for a shell."""
     words = ["ini3d", "run", str(particles), "--output", str(output)]
     for name, value in changed_settings(settings).items():
         words += _words(name, value)
@@ -34,7 +34,7 @@ def run_command(particles: Path | str, output: Path | str, settings: InitialMode
 
 
 def run_python(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
-    """Return a Python script that does the same."""
+    """Return an equivalent Python script."""
     changed = changed_settings(settings).items()
     lines = "".join(f"\n    {name}={value!r}," for name, value in changed)
     arguments = f"{lines}\n" if lines else ""

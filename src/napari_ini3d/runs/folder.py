@@ -1,16 +1,17 @@
-"""Run folders: what a run leaves on disk, by RELION's file names, and how it goes on from there.
+"""Run folders: output files of a run, named as in RELION, and its checkpoints.
 
-A run folder holds, beside the maps and STAR files of the written iterations::
+Besides the maps and STAR files of the written iterations, a run folder contains::
 
-    settings.json               what was asked for, by which version, from which particles
-    log.txt                     everything that was said
+    settings.json               settings, version of the program, particles
+    log.txt                     log messages
     progress.jsonl              one line per iteration: every scalar and curve
     pictures/it010.npz          small slices and projections, view counts, noise spectra
-    checkpoint.npz              all that is needed to go on after the last iteration
-    run_it010_state.npz         the same, kept at each written iteration
-    RELION_JOB_EXIT_SUCCESS     or _FAILURE or _ABORTED; none while the run is going on
+    checkpoint.npz              state from which the run continues after its last iteration
+    run_it010_state.npz         the same, kept for each written iteration
+    RELION_JOB_EXIT_SUCCESS     or _FAILURE or _ABORTED; none while the run is in progress
 
-Every file is made under a temporary name and renamed, so that a killed run leaves whole files.
+Every file is written under a temporary name and renamed, so that a run that is killed leaves no
+incomplete files.
 """
 
 from __future__ import annotations
@@ -51,26 +52,28 @@ _PICTURE_NAME = re.compile(r"it(\d+)\.npz")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What `settings.json` says about a run.
+    """Contents of `settings.json`.
 
     Attributes
     ----------
     version : str
-        Of the package that started the run.
+        Version of the package that started the run.
     command : str
-        As it was typed; empty where the run was started from Python.
+        Command line that started the run; empty if it was started from Python.
     started : str
         ISO 8601, local time with its offset.
     particles : str
         Absolute path of the STAR file.
-    particles_sha256, n_particles : str, int
-        Of the STAR file, so that a resumed run can tell whether it has changed; its rows.
+    particles_sha256 : str
+        Hash of the STAR file; a run is resumed only if it has not changed.
+    n_particles : int
+        Rows of the STAR file.
     excluded : tuple of int
-        Rows that were set aside, counted from 0.
+        Rows of excluded particles, from 0.
     mask_estimated : bool
-        True where the user left the mask diameter to the program.
+        True if the mask diameter was estimated from the images.
     working_pixel_size : float or None
-        Å, to which the images are brought; None where they are used as they are.
+        Å, to which the images are resampled; None if they are not.
     settings : InitialModelSettings
         With the mask diameter resolved.
     """
@@ -89,18 +92,18 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The files of one run; `create` makes a new one, `open` takes one that is there."""
+    """Files of a run; `create` makes a new folder, `open` uses an existing one."""
 
     path: Path
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Make the folder for a new run.
+        """Create the folder of a new run.
 
         Raises
         ------
         RunFolderError
-            If it already holds a run, or cannot be made or written.
+            If it already holds a run, or cannot be created or written.
         """
         cls.check_free(path)
         folder = cls(path.absolute())
@@ -115,7 +118,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Take the folder of a run that was started before.
+        """Open the folder of an existing run.
 
         Raises
         ------
@@ -149,12 +152,12 @@ class RunFolder:
 
     @property
     def settings_path(self) -> Path:
-        """What was asked for."""
+        """Settings, version and particles of the run."""
         return self.path / "settings.json"
 
     @property
     def log_path(self) -> Path:
-        """Everything that was said."""
+        """Log messages of the run."""
         return self.path / "log.txt"
 
     @property
@@ -169,26 +172,26 @@ class RunFolder:
 
     @property
     def report_path(self) -> Path:
-        """The run as a page for people."""
+        """The report page."""
         return self.path / "report.html"
 
     @property
     def map_path(self) -> Path:
-        """The result: the map of the largest class."""
+        """Final map of the largest class, the result of the run."""
         return self.path / "initial_model.mrc"
 
     @property
     def excluded_path(self) -> Path:
-        """The particles that were set aside."""
+        """Excluded particles."""
         return self.path / "excluded.star"
 
     @property
     def pictures_path(self) -> Path:
-        """Folder of the small pictures of each iteration."""
+        """Folder of the small slices and projections of each iteration."""
         return self.path / "pictures"
 
     def class_map_path(self, iteration: int, class_index: int) -> Path:
-        """Map of a class (counted from 0) at a written iteration."""
+        """Return the path of the map of a class (from 0) at a written iteration."""
         return self.path / f"run_it{iteration:03d}_class{class_index + 1:03d}.mrc"
 
     def iteration_path(self, iteration: int, ending: str) -> Path:
@@ -196,18 +199,18 @@ class RunFolder:
         return self.path / f"run_it{iteration:03d}_{ending}"
 
     def written_iterations(self) -> list[int]:
-        """Iterations from which the run can be resumed, ascending."""
+        """Return the iterations from which the run can be resumed, ascending."""
         matches = (_STATE_NAME.fullmatch(p.name) for p in self.path.iterdir())
         return sorted(int(m[1]) for m in matches if m)
 
     @staticmethod
     def check_space(path: Path, n_bytes: int) -> None:
-        """Raise `RunFolderError` if fewer than `n_bytes` are free where `path` is or will be."""
+        """Raise `RunFolderError` if fewer than `n_bytes` are free on the disk of `path`."""
         free = shutil.disk_usage(nearest_folder(path)).free
         if free < n_bytes:
             raise RunFolderError(
                 f"{path} has {free / 1e6:.1f} MB free; an iteration needs about "
-                f"{n_bytes / 1e6:.1f} MB; free some space or give another folder as output"
+                f"{n_bytes / 1e6:.1f} MB; free some disk space or give another folder as output"
             )
 
     # -- settings ---------------------------------------------------------------------------
@@ -222,7 +225,7 @@ class RunFolder:
         Raises
         ------
         RunFolderError
-            If it is not one, or was written by a version with other settings.
+            If it is invalid, or was written by a version with other settings.
         """
         try:
             data = json.loads(self.settings_path.read_text(encoding="utf-8"))
@@ -238,18 +241,18 @@ class RunFolder:
     # -- markers ----------------------------------------------------------------------------
 
     def mark(self, outcome: Outcome) -> None:
-        """Leave the marker by which RELION's pipeline knows how a job ended."""
+        """Write the marker file that tells RELION's pipeline how the job ended."""
         self.clear_marks()
         with explain_os_errors(self.path):
             self._marker(outcome).touch()
 
     def clear_marks(self) -> None:
-        """Remove the markers; the run is going on."""
+        """Remove the marker files: the run is in progress."""
         for outcome in OUTCOMES:
             self._marker(outcome).unlink(missing_ok=True)
 
     def outcome(self) -> Outcome | None:
-        """How the run ended; None while it is going on, or after it was killed."""
+        """Return how the run ended; None while it is in progress, or after it was killed."""
         return next((o for o in OUTCOMES if self._marker(o).exists()), None)
 
     def _marker(self, outcome: Outcome) -> Path:
@@ -257,13 +260,13 @@ class RunFolder:
 
     @property
     def has_begun(self) -> bool:
-        """True where an iteration was done, so that there is a checkpoint to go on from."""
+        """True if there is a checkpoint, written after each iteration."""
         return self.checkpoint_path.is_file()
 
     # -- checkpoints ------------------------------------------------------------------------
 
     def write_checkpoint(self, arrays: Arrays, iteration: int, *, keep: bool) -> None:
-        """Replace the checkpoint; with `keep`, leave a copy under the iteration's name."""
+        """Replace the checkpoint; with `keep`, store a copy for this iteration."""
         save_arrays(self.checkpoint_path, {**arrays, _ITERATION_KEY: np.array(iteration)})
         if keep:
             _copy_or_link(self.checkpoint_path, self.iteration_path(iteration, "state.npz"))
@@ -295,7 +298,7 @@ class RunFolder:
         if iteration is None:
             return (
                 f"{self.path} has no checkpoint.npz: the run ended before its first iteration "
-                "was done; `ini3d resume` begins it anew"
+                "was done; `ini3d resume` starts it again"
             )
         listed = _listed(self.written_iterations())
         return f"{self.path} has no state of iteration {iteration}; choose one of: {listed}"
@@ -342,16 +345,16 @@ class RunFolder:
         )
 
     def write_pictures(self, iteration: int, arrays: Arrays) -> None:
-        """Write the small pictures of an iteration."""
+        """Write the small slices and projections of an iteration."""
         save_arrays(self.pictures_path / f"it{iteration:03d}.npz", arrays, compressed=True)
 
     def read_pictures(self, iteration: int) -> dict[str, AnyArray] | None:
-        """Return the small pictures of an iteration; None where there are none."""
+        """Return the small slices and projections of an iteration; None if there are none."""
         path = self.pictures_path / f"it{iteration:03d}.npz"
         return load_arrays(path) if path.is_file() else None
 
     def forget_after(self, iteration: int) -> None:
-        """Take the lines and pictures of later iterations away; maps and STAR files stay."""
+        """Delete the progress and pictures of later iterations, but not maps and STAR files."""
         lines = [line for line in self.read_progress() if line["iteration"] <= iteration]
         if self.progress_path.exists():
             self._write_text(self.progress_path, "".join(map(_format_progress, lines)))
@@ -367,13 +370,13 @@ class RunFolder:
 
 
 def resume_command(path: Path) -> str:
-    """Return the command that goes on with a run, as it can be pasted into a shell."""
+    """Return the command that continues a run, quoted for a shell."""
     return shlex.join(["ini3d", "resume", str(path)])
 
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says about writing `path` into a `RunFolderError`."""
+    """Turn an `OSError` in writing `path` into a `RunFolderError`."""
     try:
         yield
     except OSError as error:
@@ -381,7 +384,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
 
 
 def save_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None:
-    """Write named arrays to an npz file that appears whole or not at all."""
+    """Write named arrays to an npz file, completely or not at all."""
     save: Callable[..., None] = np.savez_compressed if compressed else np.savez
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         save(file, **dict(arrays))
@@ -393,7 +396,7 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (EOFError, BadZipFile) as error:
-        raise ValueError(f"{path.name} is cut off or empty") from error
+        raise ValueError(f"{path.name} is truncated or empty") from error
 
 
 def _format_progress(line: Mapping[str, Any]) -> str:
@@ -401,7 +404,7 @@ def _format_progress(line: Mapping[str, Any]) -> str:
 
 
 def _holds_run(path: Path) -> bool:
-    """Tell whether a folder holds a run; one that ended before its first iteration does not."""
+    """Return whether a folder holds a run; one that ended before its first iteration is none."""
     if not path.is_dir():
         return False
     names = ("checkpoint.npz", "initial_model.mrc", "job.star")
@@ -412,7 +415,7 @@ def _holds_run(path: Path) -> bool:
 
 
 def _copy_or_link(source: Path, target: Path) -> None:
-    """Give a file a second name; the file system may have no links, then copy it."""
+    """Hard-link a file, or copy it if the file system has no links."""
     with atomic_path(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
@@ -422,4 +425,4 @@ def _copy_or_link(source: Path, target: Path) -> None:
 
 
 def _listed(iterations: list[int]) -> str:
-    return ", ".join(map(str, iterations)) or "none was written"
+    return ", ".join(map(str, iterations)) or "there are none"

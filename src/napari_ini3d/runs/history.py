@@ -1,9 +1,8 @@
-"""Small maps of every iteration, so that a run can be watched again; written MRC files where
-there are none.
+"""History of a run: small maps of every iteration, for replay in the viewer.
 
-``history/it012.npz`` in the run folder holds the maps of all classes after iteration 12, in half
-precision and no larger than `HISTORY_SIZE` voxels a side. They are for the eye: nothing is
-computed from them.
+``history/it012.npz`` in the run folder contains the maps of all classes after iteration 12, in
+half precision and with at most `HISTORY_SIZE` voxels per side. They are only displayed. For
+iterations without such a file, the written MRC files are read.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from napari_ini3d.runs.folder import (
 )
 
 HISTORY_SIZE = 128
-"""Most voxels per side of a map that is kept of every iteration."""
+"""Maximum number of voxels per side of a map in the history."""
 
 _SMALL_NAME = re.compile(r"it(\d+)\.npz")
 _MAP_NAME = re.compile(r"run_it(\d+)_class(\d+)\.mrc")
 
 
 def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel: float) -> None:
-    """Keep the maps of an iteration.
+    """Write the small maps of an iteration.
 
     Parameters
     ----------
@@ -62,14 +61,14 @@ def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel:
 def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[Float32, float]:
     """Return the map (m, m, m) of a class (from 0) after an iteration, and its voxel size in Å.
 
-    Annealed classes are one map at first: where there is but one, it is that of every class.
+    Annealed classes share one map at first; a single map is returned for every class.
 
     Raises
     ------
     RunFolderError
-        If nothing was kept of the iteration, or of the class.
+        If there is no map of the iteration and class.
     MapError
-        If its MRC file cannot be read.
+        If the MRC file cannot be read.
     """
     path = _small_path(folder, iteration)
     if path.is_file():
@@ -77,7 +76,7 @@ def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[F
     path = folder.class_map_path(iteration, class_index)
     if not path.is_file():
         raise RunFolderError(
-            f"{folder.path} holds no map of class {class_index + 1} at iteration {iteration}; "
+            f"{folder.path} has no map of class {class_index + 1} at iteration {iteration}; "
             "choose another iteration"
         )
     found = read_map(path, allow_odd=True)
@@ -95,12 +94,12 @@ def _read_small(path: Path, class_index: int) -> tuple[Float32, float]:
         return volume, float(arrays["voxel_size"])
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise RunFolderError(
-            f"{path} cannot be read ({error}); delete it, then the MRC file is shown instead"
+            f"{path} cannot be read ({error}); delete it to show the MRC file instead"
         ) from error
 
 
 def history_iterations(folder: RunFolder, class_index: int = 0) -> list[int]:
-    """Return the iterations, ascending, of which a map of a class can be read."""
+    """Return the iterations with a map of a class, ascending."""
     small = (_SMALL_NAME.fullmatch(p.name) for p in _history_path(folder).glob("it*.npz"))
     maps = (_MAP_NAME.fullmatch(p.name) for p in folder.path.glob("run_it*_class*.mrc"))
     found = {int(m[1]) for m in small if m}
@@ -109,7 +108,7 @@ def history_iterations(folder: RunFolder, class_index: int = 0) -> list[int]:
 
 
 def forget_history_after(folder: RunFolder, iteration: int) -> None:
-    """Take the small maps of later iterations away, of a run that went back."""
+    """Delete the small maps of later iterations."""
     for path in _history_path(folder).glob("it*.npz"):
         match = _SMALL_NAME.fullmatch(path.name)
         if match and int(match[1]) > iteration:

@@ -1,4 +1,4 @@
-"""The files of a run, counted and deleted; what else lies in its folder stays."""
+"""Removal of the files of a run; other files in its folder are kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OWN_FOLDERS = ("pictures", "history")
 
 
 def run_files(folder: RunFolder) -> list[Path]:
-    """Return the files that a run has written, `settings.json` last.
+    """Return the files of a run, `settings.json` last.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def run_files(folder: RunFolder) -> list[Path]:
         symmetry.particles_path,
         symmetry.facts_path,
         *(folder.path / f"RELION_JOB_EXIT_{outcome}" for outcome in OUTCOMES),
-        folder.settings_path,  # as long as it is there, the folder is known as that of a run
+        folder.settings_path,  # last: a folder with this file is recognised as that of a run
     ]
     numbered = folder.path.glob("run_it[0-9]*_*")
     small = (path for name in _OWN_FOLDERS for path in (folder.path / name).glob("*"))
@@ -39,7 +39,7 @@ def run_files(folder: RunFolder) -> list[Path]:
 
 
 def delete_run(folder: RunFolder) -> None:
-    """Delete the files of a run, and its folder where nothing else is in it.
+    """Delete the files of a run, and its folder if it is empty then.
 
     Parameters
     ----------
@@ -55,5 +55,5 @@ def delete_run(folder: RunFolder) -> None:
         with explain_os_errors(path):
             path.unlink(missing_ok=True)
     for path in (*(folder.path / name for name in _OWN_FOLDERS), folder.path):
-        with suppress(OSError):  # something else is in it
+        with suppress(OSError):  # not empty
             path.rmdir()

@@ -1,4 +1,4 @@
-"""What is written of an iteration in RELION's formats: maps, particles and model."""
+"""Results of an iteration in RELION's formats: maps, particles and model."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def write_results(
     folder : RunFolder
     report : IterationReport
     particles : Particles
-        Those the engine was given, in its order.
+        Particles of the run, in the engine's order.
     table : ParticleTable
-        That they came from.
+        Table from which they were read.
     settings : InitialModelSettings
-        Of the run.
+        Settings of the run.
 
     Raises
     ------
@@ -65,10 +65,10 @@ def model_tables(
     particles: Particles,
     settings: InitialModelSettings,
 ) -> ModelTables:
-    """Return what the model file of an iteration says.
+    """Return the contents of the model file of an iteration.
 
-    `tau2` is the power spectrum of each map; `sigma2`, the noise of the map, follows from it and
-    the SSNR.
+    `tau2` is the power spectrum of each map, and `sigma2`, the noise of the map, is that divided
+    by the SSNR.
     """
     power = np.stack([_power_spectrum(volume) for volume in report.volumes])
     maps = [folder.class_map_path(report.iteration, k) for k in range(len(power))]

@@ -1,4 +1,4 @@
-"""What is kept of every iteration: a line of numbers and small pictures."""
+"""Summary of an iteration: scalars, curves, and small slices and projections of the maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_ini3d.engine import IterationReport
 
 PICTURE_SIZE = 96
-"""Largest side, in pixels, of a picture kept of every iteration."""
+"""Maximum number of pixels per side of a stored slice or projection."""
 
 LINE_HEADER = " iteration phase    resolution   step   subset   Pmax   change    time"
 """The columns of `format_line`."""
@@ -26,11 +26,11 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationSummary:
-    """The scalars and curves of an `IterationReport`, as plain numbers.
+    """Scalars and curves of an `IterationReport`, as plain numbers.
 
-    Units are those of `IterationReport`; a number that is not finite is NaN here and null in
-    JSON. `resolution`, `class_shares` and `map_change` have one entry per class, `ssnr` and
-    `fsc` one list per class with one entry per shell.
+    Units are those of `IterationReport`. Values that are not finite are NaN, and null in JSON.
+    `resolution`, `class_shares` and `map_change` have one entry per class, `ssnr` and `fsc` one
+    list per class with one entry per shell.
     """
 
     iteration: int
@@ -57,7 +57,7 @@ class IterationSummary:
 
     @classmethod
     def from_report(cls, report: IterationReport) -> Self:
-        """Take the scalars and curves out of a report."""
+        """Make the summary of a report."""
         values = {
             field.name: _plain(getattr(report, field.name))
             for field in fields(cls)
@@ -67,27 +67,27 @@ class IterationSummary:
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave; names that are not known are left out."""
+        """Make a summary from the mapping that `to_json` returns; unknown names are ignored."""
         return cls(**{field.name: _with_nan(line[field.name]) for field in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
-        """Return a mapping that JSON can hold; what is not finite becomes None."""
+        """Return a mapping for JSON, with None for values that are not finite."""
         return {name: _without_nan(value) for name, value in asdict(self).items()}
 
     @property
     def best_resolution(self) -> float:
-        """Å, of the best class; NaN where no class has one."""
+        """Å, of the best class; NaN if no class has a resolution."""
         finite = [value for value in self.resolution if math.isfinite(value)]
         return min(finite, default=math.nan)
 
     @property
     def total_seconds(self) -> float:
-        """Wall time of the iteration; the stage "total" is taken where there is one."""
+        """Wall time of the iteration: the stage "total", or the sum of the stages."""
         return self.seconds.get("total", math.fsum(self.seconds.values()))
 
 
 def format_line(summary: IterationSummary) -> str:
-    """Return one readable line about an iteration, under the columns of `LINE_HEADER`."""
+    """Return an iteration as a line of text, with the columns of `LINE_HEADER`."""
     resolution = summary.best_resolution
     shown = f"{resolution:8.1f} Å" if math.isfinite(resolution) else "       - Å"
     line = (
@@ -100,7 +100,7 @@ def format_line(summary: IterationSummary) -> str:
 
 
 def make_pictures(report: IterationReport) -> dict[str, AnyArray]:
-    """Return what the report shows of an iteration beside its numbers.
+    """Return the arrays of an iteration that the report page draws.
 
     Returns
     -------
@@ -117,20 +117,20 @@ def make_pictures(report: IterationReport) -> dict[str, AnyArray]:
 
 
 def central_slices(volume: FloatArray) -> FloatArray:
-    """Return the slices (3, n, n) through the box centre, across z, y and x."""
+    """Return the slices (3, n, n) through the box centre, perpendicular to z, y and x."""
     centre = volume.shape[0] // 2
     return np.stack([np.take(volume, centre, axis=axis) for axis in range(3)])
 
 
 def projections(volume: FloatArray) -> FloatArray:
-    """Return the sums (3, n, n) along z, y and x."""
+    """Return the projections (3, n, n) along z, y and x."""
     return np.stack([volume.sum(axis=axis) for axis in range(3)])
 
 
 def shrink(images: FloatArray, size: int) -> FloatArray:
-    """Crop the Fourier transforms of images (..., n, n) to `size`, mean value kept.
+    """Downsample images (..., n, n) to `size` by Fourier cropping; their mean stays the same.
 
-    Images that are no larger than `size` are returned as they are.
+    Images that are not larger than `size` are returned unchanged.
     """
     n = images.shape[-1]
     if n <= size:
@@ -144,14 +144,14 @@ def shrink(images: FloatArray, size: int) -> FloatArray:
 
 
 def _scaled(images: FloatArray) -> npt.NDArray[np.float16]:
-    """Shrink, and divide by the largest magnitude, so that half precision holds them."""
+    """Shrink images, and divide them by their largest magnitude to fit half precision."""
     small = shrink(np.asarray(images, dtype=np.float32), PICTURE_SIZE)
     peak = float(np.abs(small).max())
     return (small / peak if peak > 0 else small).astype(np.float16)
 
 
 def _plain(value: Any) -> Any:
-    """Arrays, NumPy scalars and mappings to lists, numbers and dicts."""
+    """Convert arrays, NumPy scalars and mappings to lists, numbers and dicts."""
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, np.generic):

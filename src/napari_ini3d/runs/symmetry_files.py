@@ -1,4 +1,4 @@
-"""What a run leaves about the symmetry of its map, beside the map itself."""
+"""Output files of the symmetry search at the end of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_ini3d.runs.folder import RunFolder, explain_os_errors
 
 @dataclass(frozen=True, slots=True)
 class SymmetryFiles:
-    """The files about symmetry in the folder of a run.
+    """Symmetry files in a run folder.
 
     Attributes
     ----------
@@ -25,31 +25,31 @@ class SymmetryFiles:
 
     @property
     def aligned_path(self) -> Path:
-        """The map with its axes on RELION's setting."""
+        """The map with its symmetry axes aligned to RELION's convention."""
         return self.folder.path / "initial_model_aligned.mrc"
 
     @property
     def symmetrised_path(self) -> Path:
-        """That map with the point group imposed."""
+        """The aligned map with the symmetry imposed."""
         return self.folder.path / "initial_model_symmetrised.mrc"
 
     @property
     def particles_path(self) -> Path:
-        """The particles of the last iteration, turned with the map."""
+        """The particles of the last iteration, with poses for the aligned map."""
         return self.folder.path / "particles_aligned.star"
 
     @property
     def picture_path(self) -> Path:
-        """The map before and after, with its axes and curves."""
+        """Picture of the map before and after, with its axes and curves."""
         return self.folder.pictures_path / "symmetry.png"
 
     @property
     def facts_path(self) -> Path:
-        """Group, verdict, rotation, shift, axes and curves."""
+        """JSON file with group, verdict, rotation, shift, axes and curves."""
         return self.folder.path / "symmetry.json"
 
     def clear(self) -> None:
-        """Take away what an earlier end of the run left."""
+        """Delete the files from an earlier end of the run."""
         with explain_os_errors(self.folder.path):
             for path in (
                 self.aligned_path,
@@ -61,12 +61,12 @@ class SymmetryFiles:
                 path.unlink(missing_ok=True)
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
-        """Write what was found, as JSON."""
+        """Write the results as JSON."""
         with atomic_path(self.facts_path) as temporary:
             temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
     def read_facts(self) -> dict[str, Any] | None:
-        """Return what was found; None where nothing was looked for."""
+        """Return the results; None if symmetry was not searched for."""
         if not self.facts_path.is_file():
             return None
         found: dict[str, Any] = json.loads(self.facts_path.read_text(encoding="utf-8"))
