@@ -261,7 +261,7 @@ def test_a_check_with_problems_is_exit_code_3(star):
     result = invoke("check", star)
     assert result.exit_code == 3
     assert "6 of 12" in plain(result.stdout)
-    assert "raise --max-excluded" in plain(result.stdout)
+    assert "increase --max-excluded" in plain(result.stdout)
     (found,) = json_lines(invoke("check", star, "--json"))
     assert found["bad_images"][0] == {"index": 0, "reason": "not finite"}
 

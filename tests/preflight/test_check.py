@@ -10,7 +10,7 @@ from napari_ini3d.preflight.check import (
     bad_images,
     check_particles,
     estimate_mask_diameter,
-    judge_contrast,
+    detect_contrast,
 )
 from napari_ini3d.preflight.resources import estimate_resources
 from napari_ini3d.settings import InitialModelSettings
@@ -61,7 +61,7 @@ def test_an_image_far_from_zero_is_not_constant():
 )
 def test_contrast_is_told_by_the_centre(sign, verdict):
     source = ArraySource(_discs(200, 10, sign=sign, noise=3.0))
-    assert judge_contrast(source, np.arange(200)) == verdict
+    assert detect_contrast(source, np.arange(200)) == verdict
 
 
 @pytest.mark.parametrize("radius", [9, 13, 17])
@@ -89,7 +89,7 @@ def test_the_mask_does_not_depend_on_binning():
 def test_pure_noise_gives_most_of_the_box(caplog):
     source = ArraySource(np.random.default_rng(0).normal(size=(300, 48, 48)))
     assert estimate_mask_diameter(source, np.arange(300)) == pytest.approx(0.8 * 48 * 3.0)
-    assert "stands out of the noise; mask diameter set to 80% of the box" in caplog.text
+    assert "is visible in the noise; mask diameter set to 80% of the box" in caplog.text
 
 
 def test_a_sound_set_passes(tmp_path):

@@ -1,4 +1,4 @@
-"""Checks before a run: files, images, box, memory, disk space and time."""
+"""Checks and estimates before a run: files, images, box, memory, disk space and time."""
 
 import lazy_loader as lazy
 

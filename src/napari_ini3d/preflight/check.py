@@ -1,4 +1,4 @@
-"""Look at particles before a run: files, values, single bad images, contrast, size."""
+"""Checks of particles before a run: files, values, bad images, contrast, mask diameter."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Contrast = Literal["white on black", "black on white", "undecided"]
 
 INVERTED = "the particles are black on white; invert the contrast, or the map will be inverted"
 
-_BATCH = 256  # images, of which fewer are held where they are large
+_BATCH = 256  # images; fewer if they are large
 _BATCH_BYTES = 64 * 2**20
-_CONSTANT_RANGE = 1e-5  # relative; float32 rounding of resampled constants stays below
+_CONSTANT_RANGE = 1e-5  # relative; larger than float32 rounding in resampled constants
 _SAMPLE = 2000
 _LOW_PASS = 7.0  # Å, standard deviation of the Gaussian in real space
 _CONTRAST_SIGMAS = 5.0
@@ -41,7 +41,7 @@ _FALLBACK_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class BadImage:
-    """An image that cannot be used: its position in the particles, and why."""
+    """An image that cannot be used: its position in the particles, and the reason."""
 
     index: int
     reason: BadReason
@@ -49,7 +49,7 @@ class BadImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """What was found in a set of particles.
+    """Results of the checks of particles.
 
     Attributes
     ----------
@@ -57,19 +57,19 @@ class CheckReport:
     n_particles, n_stacks : int
     optics : tuple of OpticsGroup
     box_size : int
-        Pixels, that the engine would get; 0 where the particles cannot be read.
+        Pixels, of the particles; 0 if they cannot be read.
     pixel_size : float
-        Å, likewise.
+        Å, of the particles.
     working_grid : PixelGrid or None
-        In which a run works on them; coarser than theirs where that loses nothing it would use.
+        Grid on which a run processes the particles; coarser than theirs if they are oversampled.
     problems : tuple of str
-        What keeps a run from starting; empty where it can.
+        Problems that prevent a run.
     notes : tuple of str
-        What should be looked at.
+        Warnings.
     bad_images : tuple of BadImage
-        Single images that a run would set aside.
+        Images that a run would exclude.
     n_duplicates : int
-        Particles whose image was named before.
+        Particles with the same image as an earlier particle.
     contrast : {"white on black", "black on white", "undecided"}
     mask_diameter : float or None
         Å, estimated.
@@ -93,21 +93,21 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """True where a run can start."""
+        """True if a run can start."""
         return not self.problems
 
 
 def check_particles(path: Path | str, settings: InitialModelSettings | None = None) -> CheckReport:
-    """Check everything about a particle STAR file and its stacks that a run depends on.
+    """Check a particle STAR file and its stacks before a run.
 
-    Every header is read, and every image once, streamed. Nothing is raised for bad input: it is
-    in the report.
+    Every header and every image is read once. Bad input raises no error, but is reported.
 
     Parameters
     ----------
     path : Path or str
     settings : InitialModelSettings, optional
-        Of the run that is meant, for whether the CTF is used and for the memory and disk.
+        Settings of the planned run. They decide whether the CTF is checked, and the estimates of
+        memory and disk space.
     """
     settings = settings or InitialModelSettings()
     report, particles = check_headers(path, settings)
@@ -115,18 +115,18 @@ def check_particles(path: Path | str, settings: InitialModelSettings | None = No
         return report
     with closing(StackReader(particles)) as source:
         bad = tuple(bad_images(source, len(particles)))
-        return judge_images(report, source, particles, bad, settings)
+        return add_image_checks(report, source, particles, bad, settings)
 
 
 def check_headers(
     path: Path | str, settings: InitialModelSettings
 ) -> tuple[CheckReport, Particles | None]:
-    """Check a STAR file and the headers of its stacks: all that can be said without an image.
+    """Check a STAR file and the headers of its stacks, without reading images.
 
     Returns
     -------
     CheckReport, Particles or None
-        None where there are problems.
+        None if there are problems.
     """
     star_path = Path(path)
     try:
@@ -143,14 +143,14 @@ def check_headers(
     )
     if errors:
         return report, None
-    logger.info("%s: %d stack header(s) are sound", star_path, len(headers))
+    logger.info("%s: %d stack header(s) checked", star_path, len(headers))
     own = particle_grid(particles)
     report = replace(report, box_size=own.box_size, pixel_size=own.pixel_size)
-    return _with_needs(report, settings), particles
+    return _with_estimates(report, settings), particles
 
 
-def _with_needs(report: CheckReport, settings: InitialModelSettings) -> CheckReport:
-    """Add the grid of the run, and what it needs; for the mask that is known so far."""
+def _with_estimates(report: CheckReport, settings: InitialModelSettings) -> CheckReport:
+    """Add the grid and the resources of the run, for the mask diameter that is known so far."""
     own = PixelGrid(report.box_size, report.pixel_size)
     known = settings.with_changes(mask_diameter=settings.mask_diameter or report.mask_diameter)
     return replace(
@@ -162,19 +162,19 @@ def _with_needs(report: CheckReport, settings: InitialModelSettings) -> CheckRep
     )
 
 
-def judge_images(
+def add_image_checks(
     report: CheckReport,
     source: ImageSource,
     particles: Particles,
     bad: tuple[BadImage, ...],
     settings: InitialModelSettings,
 ) -> CheckReport:
-    """Add to the report of `check_headers` what the images say, once the bad ones are known."""
+    """Add the checks of the images to the report of `check_headers`."""
     good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
     duplicates = count_duplicates(particles)
-    contrast = judge_contrast(source, good) if len(good) else "undecided"
+    contrast = detect_contrast(source, good) if len(good) else "undecided"
     excess = describe_excess(bad, len(particles), settings.max_excluded)
-    judged = replace(
+    checked = replace(
         report,
         problems=(f"{report.path}: {excess}",) if excess else (),
         notes=tuple(_notes(particles, contrast, duplicates)),
@@ -183,20 +183,20 @@ def judge_images(
         contrast=contrast,
         mask_diameter=estimate_mask_diameter(source, good) if len(good) else None,
     )
-    return _with_needs(judged, settings)
+    return _with_estimates(checked, settings)
 
 
 def _notes(particles: Particles, contrast: Contrast, duplicates: int) -> Iterator[str]:
     if contrast == "black on white":
         yield INVERTED
     if duplicates:
-        yield f"{duplicates} particles name an image that was named before; remove duplicates"
+        yield f"{duplicates} particles have the same image as another one; remove duplicates"
     if any(group.ctf_premultiplied for group in particles.optics):
-        yield "some images are CTF-premultiplied (data_optics); a run takes that into account"
+        yield "some images are CTF-premultiplied (data_optics); a run accounts for that"
 
 
 def count_duplicates(particles: Particles) -> int:
-    """Count the particles whose image was named by a particle before."""
+    """Count the particles with the same image as an earlier particle."""
     stack = particles.stack_index.astype(np.int64)
     key = stack * (int(particles.image_index.max(initial=0)) + 1) + particles.image_index
     return len(key) - len(np.unique(key))
@@ -205,18 +205,18 @@ def count_duplicates(particles: Particles) -> int:
 def bad_images(
     source: ImageSource, images: int | IntArray, *, batch_size: int = _BATCH
 ) -> Iterator[BadImage]:
-    """Yield the images that cannot be used, in order, reading each once.
+    """Yield the images that cannot be used, in order; each image is read once.
 
-    Only the smallest and the largest value of each image are needed: a NaN makes both NaN, an
-    infinity one of them infinite, and a constant image has them alike.
+    The minimum and maximum of an image suffice: with a NaN both are NaN, with an infinity one of
+    them is infinite, and in a constant image they are equal.
 
     Parameters
     ----------
     source : ImageSource
     images : int or (N,) int array
-        How many images to look at from the first, or which.
+        Number of images to check, from the first, or their indices.
     batch_size : int
-        Most images held at once.
+        Maximum number of images in memory.
     """
     index = np.arange(images) if isinstance(images, int) else images
     batch_size = min(batch_size, _batch_size(source))
@@ -225,9 +225,9 @@ def bad_images(
         low, high = flat.min(axis=1), flat.max(axis=1)
         with np.errstate(invalid="ignore", over="ignore"):
             tolerance = _CONSTANT_RANGE * np.maximum(np.abs(low), np.abs(high))
-            sound = np.isfinite(low) & np.isfinite(high) & (high - low > tolerance)
-        for place in np.flatnonzero(~sound):
-            yield BadImage(int(batch.index[place]), _reason(low[place], high[place]))
+            good = np.isfinite(low) & np.isfinite(high) & (high - low > tolerance)
+        for i in np.flatnonzero(~good):
+            yield BadImage(int(batch.index[i]), _reason(low[i], high[i]))
 
 
 def _reason(low: np.float32, high: np.float32) -> BadReason:
@@ -260,10 +260,10 @@ def _radii(box_size: int) -> Float64:
 
 
 def _low_passed(source: ImageSource, index: IntArray) -> Iterator[Float32]:
-    """Yield batches of low-passed images, mean 0 and deviation 1 outside before the filter.
+    """Yield batches of low-passed images, normalised before the filter.
 
-    Outside is wide (beyond 0.6 half boxes, corners included): subtracting the mean of few pixels
-    would itself make a step in the variance at their border.
+    Mean 0 and standard deviation 1 refer to a wide background (beyond 0.6 half boxes, with the
+    corners): the mean of few pixels would cause a step in the variance at their border.
     """
     n = source.box_size
     outside = _radii(n) > 0.6
@@ -278,17 +278,18 @@ def _low_passed(source: ImageSource, index: IntArray) -> Iterator[Float32]:
         yield scipy.fft.irfft2(scipy.fft.rfft2(images) * gaussian, s=(n, n))
 
 
-def judge_contrast(source: ImageSource, index: IntArray) -> Contrast:
-    """Tell whether particles are brighter or darker than what is around them.
+def detect_contrast(source: ImageSource, index: IntArray) -> Contrast:
+    """Detect whether particles are brighter or darker than the background.
 
-    The mean of a disc at the centre (half the box in diameter) less that of the rim is taken for
-    each low-passed image; the mean over the images decides if it is five standard errors from 0.
+    For each low-passed image, the mean of the rim is subtracted from that of a central disc (half
+    the box in diameter). The mean difference over the images is significant at five standard
+    errors.
 
     Parameters
     ----------
     source : ImageSource
     index : (N,) int
-        Images to look at; at most 2000 of them are read.
+        Images to use; at most 2000 of them are read.
     """
     radii = _radii(source.box_size)
     centre, rim = radii < 0.5, (radii > 0.85) & (radii <= 1)
@@ -305,19 +306,19 @@ def judge_contrast(source: ImageSource, index: IntArray) -> Contrast:
 
 
 def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
-    """Estimate the diameter of the particles from where their images differ from each other.
+    """Estimate the diameter of the particles from the variance over their images.
 
-    Orientations differ, so the variance over the images is higher inside the particle. Its radial
-    profile (low-passed images, normalised outside) falls from the particle to the background;
-    the radius is where it first comes below 5 % of its height, or into its own statistical
-    error, outside its maximum. 10 % is added to the diameter; it never exceeds the box. Where
-    nothing stands out of the noise, 80 % of the box is returned and a warning logged.
+    Because orientations differ, the variance is higher inside the particle. Its radial profile
+    (low-passed images, normalised background) falls from the particle to the background. The
+    particle ends where the profile first drops below 5 % of its height, or below its statistical
+    error, outside its maximum. 10 % is added to the diameter, which is limited to the box. If no
+    particle is visible in the noise, 80 % of the box is returned and a warning is logged.
 
     Parameters
     ----------
     source : ImageSource
     index : (N,) int
-        Images to look at; at most 2000 of them are read.
+        Images to use; at most 2000 of them are read.
 
     Returns
     -------
@@ -332,7 +333,7 @@ def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
     excess = profile - background
     peak = int(np.argmax(excess - _PROFILE_SIGMAS * error))
     if len(sample) < 2 or excess[peak] <= 2 * _PROFILE_SIGMAS * error[peak]:
-        logger.warning("no particle stands out of the noise; mask diameter set to 80% of the box")
+        logger.warning("no particle is visible in the noise; mask diameter set to 80% of the box")
         return _FALLBACK_SHARE * box
     threshold = np.maximum(_PROFILE_THRESHOLD * excess[peak], _PROFILE_SIGMAS * error)
     below = np.flatnonzero(excess[peak:] < threshold[peak:]) + peak
@@ -343,8 +344,8 @@ def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
 def _variance_profile(source: ImageSource, index: IntArray) -> tuple[Float64, Float64]:
     """Return the variance over images for each radius (pixels), and its standard error.
 
-    The error is that of the variance of normal noise, sqrt(2 / (images x independent samples)),
-    where low-passed noise has one independent sample in sqrt(2 pi) sigma pixels of a ring.
+    The error is that of the variance of Gaussian noise, sqrt(2 / (images x independent samples));
+    low-passed noise has one independent sample per sqrt(2 pi) sigma pixels of a ring.
     """
     n = source.box_size
     total = np.zeros((n, n))
@@ -362,11 +363,11 @@ def _variance_profile(source: ImageSource, index: IntArray) -> tuple[Float64, Fl
 
 
 def describe_excess(bad: Sequence[BadImage], n_particles: int, max_excluded: float) -> str | None:
-    """Return what is wrong where more images are bad than may be set aside."""
+    """Return the problem if more images are bad than may be excluded."""
     share = len(bad) / max(1, n_particles)
     if share <= max_excluded:
         return None
     return (
         f"{len(bad)} of {n_particles} images cannot be used ({share:.1%}); at most "
-        f"{max_excluded:.1%} may be set aside; remove them or raise --max-excluded"
+        f"{max_excluded:.1%} may be excluded; remove them or increase --max-excluded"
     )

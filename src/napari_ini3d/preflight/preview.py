@@ -1,4 +1,4 @@
-"""A check of particles in steps, so that a form can show at once what is known at once."""
+"""Preview of particles: their checks in steps, so that a form can show early results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.preflight.check import (
     BadImage,
     CheckReport,
+    add_image_checks,
     bad_images,
     check_headers,
+    detect_contrast,
     estimate_mask_diameter,
-    judge_contrast,
-    judge_images,
 )
 from napari_ini3d.settings import InitialModelSettings
 
@@ -31,17 +31,17 @@ _CHUNK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is known so far.
+    """Results of the checks so far.
 
     Attributes
     ----------
     report : CheckReport
     n_checked : int
-        Images that were looked at.
+        Number of images checked.
     average : (n, n) float32 or None
-        Of a sample of the particles, each with mean 0 and deviation 1.
+        Average of a sample of the particles, each with mean 0 and standard deviation 1.
     complete : bool
-        True in the last one.
+        True if all images have been checked.
     """
 
     report: CheckReport
@@ -51,20 +51,20 @@ class Preview:
 
 
 def preview_particles(path: Path | str, settings: InitialModelSettings) -> Generator[Preview]:
-    """Yield what is known of particles: from the headers, from a sample, then from all images.
+    """Yield the results of checking headers, then a sample of the images, then all images.
 
-    The last one says what `check_particles` says. Between two steps the caller may stop.
+    The last report equals that of `check_particles`.
 
     Parameters
     ----------
     path : Path or str
     settings : InitialModelSettings
-        Of the run that is meant.
+        Settings of the planned run.
 
     Raises
     ------
     StackError
-        Where a stack goes away while it is read; all other bad input is in the report.
+        If a stack disappears while it is read; all other bad input is in the report.
     """
     report, particles = check_headers(path, settings)
     if particles is None:
@@ -72,10 +72,10 @@ def preview_particles(path: Path | str, settings: InitialModelSettings) -> Gener
         return
     yield Preview(report)
     with closing(StackReader(particles)) as source:
-        yield from _look_at_images(report, source, particles, settings)
+        yield from _check_images(report, source, particles, settings)
 
 
-def _look_at_images(
+def _check_images(
     report: CheckReport, source: ImageSource, particles: Particles, settings: InitialModelSettings
 ) -> Iterator[Preview]:
     n = len(particles)
@@ -87,7 +87,7 @@ def _look_at_images(
         if start + _CHUNK < n:
             known = replace(sampled.report, bad_images=tuple(bad))
             yield replace(sampled, report=known, n_checked=start + _CHUNK)
-    last = judge_images(report, source, particles, tuple(bad), settings)
+    last = add_image_checks(report, source, particles, tuple(bad), settings)
     yield Preview(last, n, sampled.average, complete=True)
 
 
@@ -100,14 +100,14 @@ def _preview_sample(report: CheckReport, source: ImageSource, n: int) -> Preview
     found = replace(
         report,
         bad_images=bad,
-        contrast=judge_contrast(source, good),
+        contrast=detect_contrast(source, good),
         mask_diameter=estimate_mask_diameter(source, good),
     )
     return Preview(found, len(sample), average_images(source, good))
 
 
 def average_images(source: ImageSource, index: IntArray) -> Average:
-    """Return the average (n, n) of images, each brought to mean 0 and deviation 1 before."""
+    """Return the average (n, n) of images, each normalised to mean 0 and deviation 1."""
     total = np.zeros((source.box_size,) * 2)
     for batch in source.batches(np.array_split(index, -(-len(index) // 256))):
         mean = batch.images.mean(axis=(1, 2), keepdims=True)

@@ -1,4 +1,4 @@
-"""How much memory and disk a run needs."""
+"""Memory and disk space of a run, estimated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class ResourceEstimate:
-    """Bytes a run is expected to need."""
+    """Estimated memory and disk space of a run, bytes."""
 
     memory_bytes: int
     disk_bytes: int
@@ -25,24 +25,24 @@ def estimate_resources(
     *,
     pixel_size: float | None = None,
 ) -> ResourceEstimate:
-    """Estimate the memory and the disk a run needs; n is its box, p the padding factor.
+    """Estimate the memory and the disk space that a run needs.
 
-    Memory: 300 MiB for the programs, 700 bytes a particle for its table and records, 16 arrays of
-    p^3 n^3 complex64 / 2 for each class (map, gradient and moments of two halves, accumulators),
-    four batches of 512 images, 512 MiB of tiles; all images with `preread`; the result in the box
-    N of the particles, three times while its symmetry is looked at.
-    Disk: for each written iteration n^3 float32 for each class, 300 bytes a particle for
-    data.star, and a kept state of six maps for each class; three maps of N^3; scratch copies are
-    not counted.
+    n is the box of the run, N that of the particles, p the padding factor.
+    Memory: 300 MiB for the program, 700 bytes per particle for its table and records, 16 arrays of
+    p^3 n^3 complex64 / 2 per class (map, half-set sums, references, accumulators), four batches of
+    512 images, 512 MiB of tiles; all images with `preread`; three maps of N^3 for the symmetry of
+    the result.
+    Disk: per written iteration n^3 float32 and a checkpoint of six maps per class, and 300 bytes
+    per particle for data.star; three maps of N^3. Scratch copies are not counted.
 
     Parameters
     ----------
     n_particles : int
     box_size : int
-        N, pixels, of the particles.
+        N, pixels.
     settings : InitialModelSettings
     pixel_size : float, optional
-        Å, of the particles, from which n follows; left out, n is N.
+        Å, of the particles; n follows from it. Default: n equals N.
     """
     n = box_size
     if pixel_size is not None:

@@ -1,4 +1,4 @@
-"""Which images a run takes, and how large its mask is: the checks that read the images."""
+"""Selection of the images of a run, and of its mask diameter."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from napari_ini3d.preflight.check import (
     INVERTED,
     BadImage,
     bad_images,
+    detect_contrast,
     estimate_mask_diameter,
-    judge_contrast,
 )
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
 _CONTRAST_SAMPLE = 500  # images
-_IMAGES_AT_ONCE = 1024  # images that are looked at between two calls of `between`
+_IMAGES_AT_ONCE = 1024  # images that are checked between two calls of `between`
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a run takes of its particles.
+    """Images and mask diameter of a run.
 
     Attributes
     ----------
     good : (N,) int
         Positions of the particles that are used.
     bad : tuple of BadImage
-        Those that are set aside.
+        Images that are excluded.
     mask_diameter : float
-        Å; as chosen, or estimated.
+        Å, from the settings or estimated.
     """
 
     good: IntArray
@@ -50,14 +50,14 @@ class Selection:
 def select_images(
     particles: Particles, settings: InitialModelSettings, between: Callable[[], object]
 ) -> Selection:
-    """Look at every image, set the bad ones aside, and settle the diameter of the mask.
+    """Check every image, exclude the bad ones, and estimate the mask diameter if it is not given.
 
     Parameters
     ----------
     particles : Particles
     settings : InitialModelSettings
     between : callable
-        Called every 1024 images and between the checks; to leave the checks, it raises.
+        Called every 1024 images and between the checks; it may raise to cancel them.
 
     Raises
     ------
@@ -88,34 +88,34 @@ def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float)
         raise SettingsError(
             f"mask_diameter is {settings.mask_diameter:g} Å; the box is {box_size} pixels "
             f"of {pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
-            "extract the particles in a larger box"
+            "re-extract the particles in a larger box"
         )
 
 
 def exclude_bad_images(
     particles: Particles, bad: Sequence[BadImage], max_excluded: float
 ) -> IntArray:
-    """Return the positions of the particles that are not bad.
+    """Return the positions of the particles without the bad ones.
 
     Raises
     ------
     InputError
-        If more than a share of `max_excluded` is bad, or nothing is left.
+        If the fraction of bad images exceeds `max_excluded`, or all are bad.
     """
     n, n_bad = len(particles), len(bad)
     if n_bad > max_excluded * n or n_bad == n:
         first = ", ".join(f"{_image_name(particles, b.index)} ({b.reason})" for b in bad[:3])
         raise InputError(
             f"{n_bad} of {n} images cannot be used (such as {first}); at most {max_excluded:.1%} "
-            "may be set aside; repair the stacks, remove the rows, or raise --max-excluded"
+            "may be excluded; repair the stacks, remove the rows, or increase --max-excluded"
         )
     return np.setdiff1d(np.arange(n), [image.index for image in bad])
 
 
 def _warn_if_inverted(source: ImageSource, good: IntArray) -> None:
-    """Say so where particles are darker than what is around them; a few of them are looked at."""
+    """Log a warning if the particles of a sample are darker than the background."""
     step = -(-len(good) // _CONTRAST_SAMPLE)
-    if judge_contrast(source, good[::step]) == "black on white":
+    if detect_contrast(source, good[::step]) == "black on white":
         logger.warning(INVERTED)
 
 

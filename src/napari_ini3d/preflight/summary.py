@@ -1,4 +1,4 @@
-"""A check of particles in words, and the time a run on them will take."""
+"""Summary of the checks of particles as text, and the estimated time of a run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _BAD_SHOWN = 5
 def estimated_time(
     report: CheckReport, settings: InitialModelSettings | None = None
 ) -> float | None:
-    """Return about how many seconds a run takes on this machine; None where it cannot start.
+    """Return the estimated time of a run on this machine in seconds; None if it cannot start.
 
     Parameters
     ----------
     report : CheckReport
     settings : InitialModelSettings, optional
-        Of the run; the defaults where left out. Its mask diameter goes before the estimated one.
+        Settings of the run; the defaults if not given. A mask diameter in them overrides the
+        estimated one.
     """
     settings = settings or InitialModelSettings()
     diameter = settings.mask_diameter or report.mask_diameter
@@ -34,7 +35,7 @@ def estimated_time(
 
 
 def check_rows(report: CheckReport, seconds: float | None) -> list[tuple[str, str]]:
-    """Return what was found as pairs of a name and a value."""
+    """Return the results of the checks as pairs of a name and a value."""
     rows = [
         ("particles", str(report.n_particles)),
         ("stacks", str(report.n_stacks)),
@@ -44,21 +45,21 @@ def check_rows(report: CheckReport, seconds: float | None) -> list[tuple[str, st
         width = report.box_size * report.pixel_size
         box = f"{report.box_size} pixels of {report.pixel_size:g} Å, {width:.0f} Å wide"
         if report.working_grid is not None and report.working_grid.box_size < report.box_size:
-            box += f"; worked on in {report.working_grid}"
-        rows += [("box of the run", box), ("contrast", report.contrast)]
-        rows.append(("images that would be set aside", describe_bad(report)))
+            box += f"; processed in {report.working_grid}"
+        rows += [("box", box), ("contrast", report.contrast)]
+        rows.append(("bad images, to be excluded", describe_bad(report)))
     if report.mask_diameter is not None:
-        rows.append(("mask diameter, estimated", f"{report.mask_diameter:.0f} Å"))
+        rows.append(("estimated mask diameter", f"{report.mask_diameter:.0f} Å"))
     if seconds is not None:
-        rows.append(("time of a run on the CPU, about", describe_time(seconds)))
+        rows.append(("estimated time on the CPU", describe_time(seconds)))
     if report.resources is not None:
-        rows.append(("memory, about", f"{report.resources.memory_bytes / 1e9:.1f} GB"))
-        rows.append(("disk, at most", f"{report.resources.disk_bytes / 1e9:.2f} GB"))
+        rows.append(("estimated memory", f"{report.resources.memory_bytes / 1e9:.1f} GB"))
+        rows.append(("maximum disk space", f"{report.resources.disk_bytes / 1e9:.2f} GB"))
     return rows
 
 
 def describe_group(group: OpticsGroup) -> str:
-    """Return an optics group in a few words."""
+    """Return an optics group as text."""
     return (
         f"{group.name} ({group.voltage:g} kV, Cs {group.spherical_aberration:g} mm, "
         f"{group.box_size} x {group.pixel_size:g} Å)"
@@ -66,7 +67,7 @@ def describe_group(group: OpticsGroup) -> str:
 
 
 def describe_bad(report: CheckReport) -> str:
-    """Return how many images would be set aside, and why the first of them."""
+    """Return the number of bad images, and the reasons for the first ones."""
     if not report.bad_images:
         return "none"
     first = ", ".join(f"row {b.index + 1}: {b.reason}" for b in report.bad_images[:_BAD_SHOWN])
@@ -75,7 +76,7 @@ def describe_bad(report: CheckReport) -> str:
 
 
 def describe_time(seconds: float) -> str:
-    """Return a time as people say it: ``40 s``, ``12 min``, ``3 h 05 min``."""
+    """Return a duration as text: ``40 s``, ``12 min``, ``3 h 05 min``."""
     if seconds < 59.5:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

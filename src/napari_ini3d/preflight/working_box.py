@@ -1,9 +1,9 @@
-"""Box and pixel size: those of the particles, and those in which a run works on them.
+"""Box and pixel size of the particles, and those to which a run downsamples them.
 
-An initial model stops at a resolution that large boxes of small pixels exceed by far. Images whose
-Fourier transform is cut to what the run can use hold the same information in fewer pixels, and
-the map in far fewer voxels. The field of view stays as it is, so that shells, CTF and shifts in Å
-stay as they are too.
+The resolution of an initial model is limited, so large boxes of small pixels are oversampled.
+Fourier-cropped images contain all frequencies that the run can use, in fewer pixels, and the map
+has far fewer voxels. The field of view does not change, so shells, CTF and shifts in Å stay the
+same.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from napari_ini3d.particles import Particles
 from napari_ini3d.settings import InitialModelSettings
 
 _SAMPLES_PER_SHELL = 2.5  # pixels per finest detail: Nyquist at 0.8 of the finest resolution
-_WORTH_IT = 0.5  # share of the voxels under which images are worked on in a smaller box
+_WORTH_IT = 0.5  # images are downsampled if the map keeps at most this fraction of its voxels
 
 
 @dataclass(frozen=True, slots=True)
 class PixelGrid:
-    """A box of pixels.
+    """Box size and pixel size.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class PixelGrid:
 
     @property
     def width(self) -> float:
-        """Å, of the field of view."""
+        """Field of view, Å."""
         return self.box_size * self.pixel_size
 
     def __str__(self) -> str:
@@ -48,9 +48,9 @@ class PixelGrid:
 
 
 def particle_grid(particles: Particles) -> PixelGrid:
-    """Return the grid of particles: that of their optics groups where these agree.
+    """Return the grid of particles: that of their optics groups if they agree.
 
-    Otherwise the coarsest pixel size, and the box that covers the largest field of view.
+    Otherwise it has the coarsest pixel size, and a box that covers the largest field of view.
 
     Raises
     ------
@@ -64,18 +64,18 @@ def particle_grid(particles: Particles) -> PixelGrid:
 
 
 def choose_working_grid(own: PixelGrid, settings: InitialModelSettings) -> PixelGrid:
-    """Return the grid in which a run works: coarser than the particles' where that pays.
+    """Return the grid on which a run processes particles, coarser than their own if that pays.
 
-    It holds what the schedule of the run may use with 2.5 pixels to the finest detail (the ratio
-    by which the schedule itself keeps away from Nyquist), over the same field of view. Particles
-    whose map would keep more than half of its voxels stay as they are.
+    It samples the highest resolution of the run with 2.5 pixels (the same distance from Nyquist
+    that the schedule keeps), over the same field of view. If the map would keep more than half of
+    its voxels, the particles are not downsampled.
 
     Parameters
     ----------
     own : PixelGrid
-        Of the particles.
+        Grid of the particles.
     settings : InitialModelSettings
-        Where the mask diameter is not known yet, the grid is at least as fine as with it.
+        Without a mask diameter, the grid is at least as fine as with any.
     """
     radius = _finest_radius(own, settings)
     half = int(np.ceil(_SAMPLES_PER_SHELL * radius / 2))
@@ -90,7 +90,7 @@ def choose_working_grid(own: PixelGrid, settings: InitialModelSettings) -> Pixel
 
 
 def _finest_radius(grid: PixelGrid, settings: InitialModelSettings) -> int:
-    """Return the Fourier radius that the run may reach on a grid."""
+    """Return the largest Fourier radius of the run on a grid."""
     diameter = settings.mask_diameter or 0.0
     finest = finest_resolution(settings, pixel_size=grid.pixel_size, mask_diameter=diameter)
     return ImageGeometry(grid.box_size, grid.pixel_size, diameter, 1).radius_of(finest)
