@@ -18,7 +18,7 @@ from .mrc.stack import (
     StackHeader as StackHeader,
     read_stack_header as read_stack_header,
 )
-from .star.blocks import find_loops as find_loops, format_loop as format_loop
+from .star.blocks import find_loops as find_loops, write_tables as write_tables
 from .star.model import ModelTables as ModelTables, write_model_star as write_model_star
 from .star.particles import (
     ParticleTable as ParticleTable,

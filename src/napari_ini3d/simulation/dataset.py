@@ -1,8 +1,7 @@
-"""Write simulated particles as the files a user would have, and the truth beside them."""
+"""Files of simulated particles, with the true map and poses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import mrcfile
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d._types import Float32, Float64, FloatArray
-from napari_ini3d.io import atomic_path, format_loop, write_error
+from napari_ini3d.io import atomic_path, write_error, write_tables
 from napari_ini3d.particles import Particles
 from napari_ini3d.simulation.particles import SimulatedParticles
 from napari_ini3d.simulation.phantom import Phantom
@@ -29,12 +28,12 @@ def write_dataset(
     Parameters
     ----------
     folder : Path or str
-        Made where it is missing.
+        Created if it does not exist.
     simulated : SimulatedParticles
     phantom : Phantom
-        What was simulated; its map is written with the box of the first optics group.
+        Phantom of the particles; its map is written in the box of the first optics group.
     resolution : float, optional
-        Å, of truth.mrc; Nyquist where left out.
+        Å, of truth.mrc. Default: Nyquist.
 
     Returns
     -------
@@ -59,9 +58,10 @@ def write_dataset(
     first = particles.optics[0]
     density = phantom.density(first.box_size, first.pixel_size, resolution)
     _write_mrc(target / "truth.mrc", density, first.pixel_size, is_stack=False)
-    columns = _particle_columns(particles)
-    _write_star(target / "particles.star", particles, columns)
-    _write_star(target / "truth.star", particles, {**columns, **_truth_columns(simulated)})
+    tables = {"optics": _optics_columns(particles), "particles": _particle_columns(particles)}
+    write_tables(target / "particles.star", tables)
+    tables["particles"] |= _truth_columns(simulated)
+    write_tables(target / "truth.star", tables)
     return target / "particles.star"
 
 
@@ -71,13 +71,6 @@ def _write_mrc(path: Path, data: Float32, pixel_size: float, *, is_stack: bool) 
         if is_stack:
             mrc.set_image_stack()
         mrc.voxel_size = pixel_size
-
-
-def _write_star(path: Path, particles: Particles, columns: Mapping[str, Column]) -> None:
-    optics = _optics_columns(particles)
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.writelines(format_loop("optics", list(optics), list(optics.values())))
-        file.writelines(format_loop("particles", list(columns), list(columns.values())))
 
 
 def _optics_columns(particles: Particles) -> dict[str, Column]:
@@ -98,11 +91,11 @@ def _optics_columns(particles: Particles) -> dict[str, Column]:
 
 def _particle_columns(particles: Particles) -> dict[str, Column]:
     stacks = [path.name for path in particles.stack_paths]
-    places = zip(particles.image_index, particles.stack_index, strict=True)
+    images = zip(particles.image_index, particles.stack_index, strict=True)
     numbers = np.array([group.number for group in particles.optics])
     micrographs = [f"micrograph{i // 50 + 1:05d}.mrc" for i in range(len(particles))]
     columns: dict[str, Column] = {
-        "rlnImageName": np.array([f"{i + 1:06d}@{stacks[s]}" for i, s in places], dtype=object),
+        "rlnImageName": np.array([f"{i + 1:06d}@{stacks[s]}" for i, s in images], dtype=object),
         "rlnMicrographName": np.array(micrographs, dtype=object),
         "rlnOpticsGroup": numbers[particles.optics_index],
         "rlnDefocusU": _decimals(particles.defocus_u, 2),

@@ -1,11 +1,11 @@
-"""The STAR format itself: where its blocks lie in a file, and how rows become text."""
+"""STAR format: positions of the blocks in a file, and formatting of tables."""
 
 from __future__ import annotations
 
 import io
 import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d.errors import StarError
-from napari_ini3d.io.files import read_failure
+from napari_ini3d.io.files import atomic_path, read_failure
+from napari_ini3d.io.star.columns import Columns
 
 _BLOCK_START = re.compile(rb"^data_(\S*)", re.MULTILINE)
 _LOOP_END = re.compile(rb"\n(?=[ \t\r]*(?:\n|\Z)|data_|loop_|#)")
@@ -24,12 +25,12 @@ _ROWS_PER_CHUNK = 50_000
 
 @dataclass(frozen=True, slots=True)
 class LoopBlock:
-    """One table of a STAR file, not read yet.
+    """Position and columns of a loop table in a STAR file.
 
     Attributes
     ----------
     name : str
-        What stands after ``data_``; may be empty.
+        Name of the block after ``data_``; may be empty.
     columns : tuple of str
         Without the leading underscore.
     start, end : int
@@ -69,14 +70,14 @@ def open_byte_range(path: Path, start: int, end: int) -> BinaryIO:
 
 
 def count_values(line: bytes) -> int:
-    """Return how many values a row holds, quoted ones as one."""
+    """Return the number of values in a row; a quoted string is one value."""
     return len(_VALUE.findall(line))
 
 
 def find_loops(path: Path) -> list[LoopBlock]:
-    """Return every loop table of a STAR file, its rows not yet read.
+    """Find the loop tables of a STAR file, without reading their rows.
 
-    A table ends, as in RELION, at a blank line, a comment, or the next block.
+    As in RELION, a table ends at a blank line, a comment, or the next block.
 
     Raises
     ------
@@ -136,23 +137,39 @@ def _lines(text: mmap.mmap, position: int) -> Iterator[tuple[int, bytes]]:
         yield start, text[start : newline if newline >= 0 else len(text)].strip()
 
 
-def format_loop(
-    name: str, columns: Sequence[str], values: Sequence[npt.NDArray[np.generic]]
-) -> Iterator[str]:
+def write_tables(path: Path | str, tables: Mapping[str, Columns]) -> None:
+    """Write a STAR file of loop tables, completely or not at all.
+
+    Parameters
+    ----------
+    path : Path or str
+    tables : mapping
+        Columns of each table by the name of its block, as for `format_loop`.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for name, columns in tables.items():
+            file.writelines(format_loop(name, columns))
+
+
+def format_loop(name: str, columns: Columns) -> Iterator[str]:
     """Yield the text of a loop table in pieces.
 
-    Integers are written as they are, floats with six decimals where these hold the value and with
-    twelve significant digits otherwise, strings with quotes where they are empty or hold a blank.
+    Floats are written with six decimals if these are exact, and with twelve significant digits
+    otherwise. Strings are quoted if they are empty or contain a blank.
 
     Parameters
     ----------
     name : str
         Name of the block, without ``data_``.
-    columns : sequence of str
-        Labels without the leading underscore.
-    values : sequence of (N,) array
-        One per column: integer, float or object (strings).
+    columns : mapping of str to (N,) array
+        Integers, floats or objects (strings), by label without the leading underscore.
     """
+    values = list(columns.values())
     header = "".join(f"_{column} #{i}\n" for i, column in enumerate(columns, 1))
     yield f"\n# version 30001\n\ndata_{name}\n\nloop_\n{header}"
     row_format = " ".join(_column_format(column) for column in values) + "\n"
@@ -164,7 +181,7 @@ def format_loop(
 
 
 def format_pairs(name: str, pairs: Sequence[tuple[str, str | int | float]]) -> str:
-    """Return the text of a block of single values, one ``_label value`` a line."""
+    """Return the text of a block of single values, one ``_label value`` per line."""
     lines = "".join(f"_{label:<40} {_format_value(value):>15}\n" for label, value in pairs)
     return f"\n# version 30001\n\ndata_{name}\n\n{lines}\n"
 

@@ -1,11 +1,10 @@
-"""RELION's ``_model.star``: what a run knows about its maps and its noise."""
+"""Model files (RELION's ``_model.star``): classes, spectra of the maps and of the noise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
@@ -18,17 +17,17 @@ _NO_RESOLUTION = 999.0  # RELION's value for the shell of zero frequency
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTables:
-    """What goes into a model file; K classes, G optics groups, S = n // 2 + 1 shells.
+    """Contents of a model file: K classes, G optics groups, S = n // 2 + 1 shells.
 
     Attributes
     ----------
     map_names : sequence of str
-        K file names, as RELION should look for them.
+        K file names of the maps.
     box_size : int
     voxel_size : float
         Å.
     current_size : int
-        Fourier box (pixels) that was compared.
+        Fourier box (pixels) of the comparison.
     padding_factor : int
     tau2_fudge : float
     sigma_offset : float
@@ -37,15 +36,15 @@ class ModelTables:
     class_shares, resolution : (K,) float
         Sum to 1; Å.
     ssnr, fsc, tau2, sigma2 : (K, S) float
-        Signal-to-noise ratio, FSC between the halves, power of the map and of its noise.
+        Spectral signal-to-noise ratio, half-set FSC, power of the map and of its noise.
     sigma2_noise : (G, S) float
         Noise variance of the images.
     group_names : sequence of str
         G names of optics groups.
     group_counts : (G,) int
-        Particles in each.
+        Number of particles in each.
     fourier_completeness : (K,) float, optional
-        Share of the Fourier components up to the resolution that were measured.
+        Fraction of the Fourier components up to the resolution with data.
     """
 
     map_names: Sequence[str]
@@ -70,10 +69,10 @@ class ModelTables:
 
 
 def write_model_star(path: Path | str, tables: ModelTables) -> None:
-    """Write RELION's model file: general values, classes, spectra of classes and of noise.
+    """Write a model file: general values, classes, spectra of the classes and of the noise.
 
-    The noise is written once per optics group, in the tables both of RELION 3.1 (groups) and of
-    RELION 4 and later (optics groups).
+    The noise of each optics group is written twice: in the tables of RELION 3.1 (groups) and in
+    those of RELION 4 and later (optics groups).
 
     Raises
     ------
@@ -82,18 +81,19 @@ def write_model_star(path: Path | str, tables: ModelTables) -> None:
     """
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(_format_general(tables))
-        _write_loop(file, "model_classes", _class_columns(tables))
-        for number in range(1, len(tables.map_names) + 1):
-            _write_loop(file, f"model_class_{number}", _spectrum_columns(tables, number - 1))
-        _write_loop(file, "model_groups", _group_columns(tables))
-        _write_loop(file, "model_optics_groups", _optics_columns(tables))
-        for kind in ("model_group", "model_optics_group"):
-            for number, noise in enumerate(tables.sigma2_noise, 1):
-                _write_loop(file, f"{kind}_{number}", _noise_columns(tables, noise))
+        for name, columns in _loops(tables):
+            file.writelines(format_loop(name, columns))
 
 
-def _write_loop(file: TextIO, name: str, columns: dict[str, AnyArray]) -> None:
-    file.writelines(format_loop(name, list(columns), list(columns.values())))
+def _loops(tables: ModelTables) -> Iterator[tuple[str, dict[str, AnyArray]]]:
+    yield "model_classes", _class_columns(tables)
+    for number in range(1, len(tables.map_names) + 1):
+        yield f"model_class_{number}", _spectrum_columns(tables, number - 1)
+    yield "model_groups", _group_columns(tables)
+    yield "model_optics_groups", _optics_columns(tables)
+    for kind in ("model_group", "model_optics_group"):
+        for number, noise in enumerate(tables.sigma2_noise, 1):
+            yield f"{kind}_{number}", _noise_columns(tables, noise)
 
 
 def _format_general(tables: ModelTables) -> str:

@@ -1,7 +1,7 @@
-"""Particle STAR files of RELION 3.0 to 5, read into records and written back.
+"""Particle STAR files of RELION 3.0 to 5: reading and writing.
 
-Every column of the input is kept and written again. Output is always in the layout of RELION 3.1
-and later (data_optics and data_particles).
+All columns of the input are kept. The output has the layout of RELION 3.1 and later (data_optics
+and data_particles).
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import pandas as pd
 
 from napari_ini3d._types import Float32, Float64, FloatArray, IntArray
 from napari_ini3d.errors import StarError
-from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.star.blocks import (
     LoopBlock,
     count_values,
     find_loops,
-    format_loop,
     open_byte_range,
+    write_tables,
 )
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
 from napari_ini3d.io.star.image_names import find_stacks, split_image_names
@@ -39,14 +38,14 @@ _NAN_TEXT = ["nan", "NaN", "NAN", "-nan", "<NA>"]
 
 @dataclass(frozen=True, slots=True)
 class ParticleTable:
-    """Every column of a particle STAR file; made by `read_particles`, used by the writers.
+    """All columns of a particle STAR file; made by `read_particles`, used by the writers.
 
     Attributes
     ----------
     path : Path
-        The file it was read from.
+        STAR file from which the table was read.
     optics : mapping of str to array
-        Columns of the optics table (made of the particles for RELION 3.0).
+        Columns of the optics table (derived from the particles for RELION 3.0).
     particles : mapping of str to array
         Columns of the particle table.
     """
@@ -66,8 +65,8 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
     ----------
     path : Path or str
     ctf : bool
-        Whether the CTF will be used. Without it, the columns it needs may be missing (defocus and
-        phase shift are then 0) and are not checked.
+        Whether the CTF will be used. If not, its columns may be missing (defocus and phase shift
+        are then 0) and are not checked.
 
     Returns
     -------
@@ -79,8 +78,8 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
     Raises
     ------
     StarError
-        If the file is empty, lacks a column, names an unknown optics group, holds values that
-        cannot be true (defocus not positive, voltage in V), or describes 3D particles.
+        If the file is empty, a column is missing, an optics group is unknown, values are
+        impossible (defocus not positive, voltage in V), or the particles are 3D.
     StackError
         If a stack is not found.
     """
@@ -112,12 +111,12 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
 
 
 def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]]:
-    """Return the optics table (None where there is none, RELION 3.0) and the particle table.
+    """Return the optics table (None if there is none, as in RELION 3.0) and the particle table.
 
     Raises
     ------
     StarError
-        If the file cannot be read, holds no table of particles, or one of tomography.
+        If the file cannot be read, or has no particle table or one of tomography.
     """
     loops = find_loops(path)
     particles = find_particle_loop(path, loops)
@@ -130,7 +129,7 @@ def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]
 
 
 def find_particle_loop(path: Path, loops: Sequence[LoopBlock]) -> LoopBlock:
-    """Return the table of a STAR file that lists particle images.
+    """Return the particle table of a STAR file.
 
     Raises
     ------
@@ -168,7 +167,7 @@ def _read_table(path: Path, block: LoopBlock) -> dict[str, Column]:
 
 
 def _parse_rows(stream: BinaryIO, columns: list[str]) -> pd.DataFrame:
-    """Parse rows with pandas' C parser, which holds repeated strings once."""
+    """Parse rows with pandas' C parser, which stores repeated strings once."""
     text = {column: "object" for column in columns if column.endswith("Name")}
     return pd.read_csv(
         stream,
@@ -185,14 +184,14 @@ def _parse_rows(stream: BinaryIO, columns: list[str]) -> pd.DataFrame:
 
 
 def _check_first_row(path: Path, block: LoopBlock) -> None:
-    """Refuse a table whose first row has another length: pandas would make do with it."""
+    """Raise `StarError` if the first row has the wrong length, which pandas would accept."""
     with open_byte_range(path, block.start, block.end) as stream:
         n_values = count_values(stream.readline())
     _check_row_length(path, block, 1, n_values)
 
 
 def _check_last_column(path: Path, block: LoopBlock, frame: pd.DataFrame) -> None:
-    """Refuse rows that are too short: pandas fills their last columns with nothing."""
+    """Raise `StarError` for rows that are too short, which pandas would fill with NaN."""
     last = frame[block.columns[-1]]
     if not (last.isna() | (last.astype(object) == "")).any():
         return
@@ -252,7 +251,7 @@ def _check_defocus(path: Path, defocus: dict[str, Float64]) -> None:
         if bad.size:
             raise StarError(
                 f"{path}: {name} is {values[bad[0]]:g} in row {bad[0] + 1} ({bad.size} such rows); "
-                "expected Å of underfocus, above 0; turn the sign or remove the rows"
+                "expected underfocus in Å, above 0; change the sign or remove the rows"
             )
 
 
@@ -274,19 +273,19 @@ def write_data_star(
     *,
     class_count: int,
 ) -> None:
-    """Write particles with what was found for them, as RELION's ``run_itNNN_data.star``.
+    """Write particles with their poses and classes, like RELION's ``run_itNNN_data.star``.
 
     All columns of the input are kept. Angles, origins (Å), class (from 1; 0 for a particle that
-    was never visited), maximum probability, number of significant samples, log-likelihood and
-    half (position in `particles` mod 2, plus 1) are set.
+    was never used), maximum probability, number of significant samples, log-likelihood and half
+    set (position in `particles` mod 2, plus 1) are set.
 
     Parameters
     ----------
     path : Path or str
     table : ParticleTable
-        The table that `particles` came from.
+        Table from which `particles` were read.
     particles : Particles
-        Those to write; `particles.row` selects the rows.
+        Particles to write.
     assignments : Assignments
         One per particle.
     class_count : int
@@ -295,7 +294,7 @@ def write_data_star(
     Raises
     ------
     ValueError
-        If the lengths differ or a class lies beyond `class_count`.
+        If the lengths differ, or a class index is not below `class_count`.
     RunFolderError
         If the file cannot be written.
     """
@@ -309,7 +308,8 @@ def write_data_star(
         for name, column in table.particles.items()
         if name not in _IN_PIXELS
     }
-    _write_tables(path, table.optics, columns | _assignment_columns(assignments))
+    columns |= _assignment_columns(assignments)
+    write_tables(path, {"optics": table.optics, "particles": columns})
 
 
 def _assignment_columns(assignments: Assignments) -> dict[str, Column]:
@@ -333,16 +333,17 @@ def write_particle_subset(
     rows: IntArray,
     reasons: Sequence[str] | None = None,
 ) -> None:
-    """Write some rows of the input, for instance those that were set aside.
+    """Write a subset of the rows of a table, for instance the excluded particles.
 
     Parameters
     ----------
     path : Path or str
     table : ParticleTable
     rows : (M,) int
-        Rows of the input, as in `Particles.row`.
+        Rows of the table, as in `Particles.row`.
     reasons : sequence of str, optional
-        Why, one per row; written as the column ini3dExcludedReason, blanks made underscores.
+        Reason for each row; written to the column ini3dExcludedReason, with underscores for
+        blanks.
 
     Raises
     ------
@@ -353,13 +354,7 @@ def write_particle_subset(
     if reasons is not None:
         words = ["_".join(reason.split()) for reason in reasons]
         columns["ini3dExcludedReason"] = np.array(words, dtype=object)
-    _write_tables(path, table.optics, columns)
-
-
-def _write_tables(path: Path | str, optics: Columns, particles: Columns) -> None:
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for name, columns in (("optics", optics), ("particles", particles)):
-            file.writelines(format_loop(name, list(columns), list(columns.values())))
+    write_tables(path, {"optics": table.optics, "particles": columns})
 
 
 def _decimals(values: FloatArray) -> Float64:
