@@ -1,5 +1,5 @@
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,9 +7,10 @@ import pytest
 from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.engine.state import EngineState
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.fourier.masks import radius_grid
+from napari_ini3d.geometry import euler_to_matrix
 from napari_ini3d.optics.ctf import compute_ctf, ctf_parameters
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
@@ -79,15 +80,24 @@ def test_a_map_like_the_truth_comes_from_nothing(run):
     assert found.mean_fsc(20.0) > 0.9
 
 
-def test_every_particle_is_assigned_near_its_place(run, particles):
+def test_particles_are_assigned_their_true_shifts_and_many_their_true_rotations(run, particles):
     found, truth = run[-1].assignments, particles.truth
     assert (found.class_index == 0).all()
     assert run[-1].subset_size == len(particles.particles)
-    off = [found.origin_x - truth.origin_x, found.origin_y - truth.origin_y]
-    off = np.hypot(*[o - np.median(o) for o in off])
-    # the map may lie beside the truth's centre, which moves particles by less than this
-    assert np.median(off) < 2 * PIXEL_SIZE
-    assert np.abs(np.hypot(found.origin_x, found.origin_y)).max() < 60
+    density, volume = PHANTOM.density(BOX, PIXEL_SIZE), run[-1].volumes[0]
+    fit = compare_maps(density, volume, voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER).registration
+    hand = np.diag([1, 1, -1 if fit.mirrored else 1])
+    # the x and y axes of each image, in the coordinates of the map and of the truth: (N, 2, 3)
+    in_map = euler_to_matrix(found.rot, found.tilt, found.psi)[:, :2] @ hand
+    in_truth = euler_to_matrix(truth.rot, truth.tilt, truth.psi)[:, :2]
+    origins = np.stack([found.origin_x, found.origin_y], -1)
+    expected = np.stack([truth.origin_x, truth.origin_y], -1)
+    expected = expected + PIXEL_SIZE * in_map @ fit.shift  # the map is off the truth's centre
+    error = np.hypot(*(origins - expected).T)
+    assert np.median(error) < 2.0  # about 1.1 Å; 5.3 Å if all shifts were zero
+    # at this resolution some views of three domains look alike when rotated by 180 degrees
+    chord = np.linalg.norm(in_map @ fit.rotation.T - in_truth, axis=(1, 2))
+    assert (chord < np.deg2rad(20)).mean() > 0.3  # 1 in 400 if they were random
 
 
 def test_reports_tell_the_story_of_the_run(run):
@@ -204,15 +214,23 @@ def test_no_gpu_is_an_error_before_the_first_iteration(few, monkeypatch):
 
 
 @pytest.mark.parametrize("anneal", [True, False])
-def test_two_classes_share_the_particles(few, anneal):
-    found = run_all(few, SHORT.with_changes(classes=2, anneal_classes=anneal, iterations=10))
-    last = found[-1]
-    assert last.volumes.shape == (2, BOX, BOX, BOX)
-    assert set(np.unique(last.assignments.class_index)) <= {0, 1}
-    for report in found:
-        assert report.class_shares.sum() == pytest.approx(1, abs=1e-4)
-        assert (report.class_shares >= 0).all()
+def test_classes_are_found_with_their_shares_of_the_particles(anneal):
+    parts = simulate(number=60), simulate(make_phantom(seed=8, diameter=70, domains=2), number=30)
+    data = simulate(number=90)
+    for name in ("defocus_u", "defocus_v", "defocus_angle"):
+        values = [getattr(part.particles, name) for part in parts]
+        getattr(data.particles, name)[:] = np.concatenate(values)
+    source = InMemorySource(np.concatenate([part.images for part in parts]), PIXEL_SIZE)
+    settings = SHORT.with_changes(classes=2, anneal_classes=anneal, iterations=10)
+    found = list(reconstruct(source, data.particles, settings))
     assert len(found[0].volumes) == (1 if anneal else 2)
+    assert all(report.class_shares.sum() == pytest.approx(1, abs=1e-4) for report in found)
+    last, kind = found[-1], np.arange(90) >= 60
+    assert last.volumes.shape == (2, BOX, BOX, BOX)
+    large = int(last.class_shares.argmax())
+    assert last.class_shares[large] == pytest.approx(2 / 3, abs=0.1)
+    assert ((last.assignments.class_index != large) == kind).mean() > 0.9
+    assert np.corrcoef(*last.volumes.reshape(2, -1))[0, 1] < 0.95
 
 
 def test_two_different_particles_separate_into_two_classes():
@@ -298,14 +316,17 @@ def test_images_without_ctf_are_reconstructed_without_correction():
     assert judged.mean_fsc(20.0) > 0.9
 
 
-def test_states_hold_one_model_after_the_starts(run):
-    for report in run:
-        models = report.state.models
-        assert len(models) == (2 if report.state.phase == "starts" else 1)
-        assert all(isinstance(model, ModelState) for model in models)
-        for model in models:
-            assert {f.name for f in fields(model)} >= {"maps", "sigma2"}
-            assert model.class_shares.sum() == pytest.approx(1)
+def test_the_start_of_the_largest_evidence_is_kept(run):
+    states = [report.state for report in run]
+    last = max(i for i, state in enumerate(states) if state.phase == "starts")
+    assert [len(state.models) for state in states[: last + 1]] == [SETTINGS.starts] * (last + 1)
+    assert all(len(state.models) == 1 for state in states[last + 1 :])
+    starts, (kept,) = states[last].models, states[last + 1].models
+    likeness = [np.corrcoef(model.maps.ravel(), kept.maps.ravel())[0, 1] for model in starts]
+    evidence = [model.recent_evidence for model in starts]
+    assert np.argmax(likeness) == np.argmax(evidence)
+    assert max(likeness) > 0.98
+    assert min(likeness) < 0.9  # starts are different maps
 
 
 def test_several_optics_groups_have_noise_of_their_own():
