@@ -1,5 +1,5 @@
-# Sourced by the scripts beside it: makes .venv in the project's root and installs into it.
-# What it needs is Python 3.11 or newer with its venv module, and nothing else.
+# Sourced by the other scripts: creates .venv in the project root and installs into it.
+# Requires Python 3.11 or newer with its venv module.
 
 set -eu
 
@@ -19,7 +19,7 @@ find_python() {
     return 1
 }
 
-# System packages: installed where we may, named where we may not. (Ubuntu has renamed some.)
+# System packages: installed with the rights to do so, otherwise named in an error. (Ubuntu renamed some.)
 need_packages() {
     missing=
     for package in "$@"; do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Set up .venv and run the demo; options are handed on to `ini3d demo`.
+# Set up .venv and run the demo; options are passed to `ini3d demo`.
 . "$(dirname "$0")/common.sh"
 
 make_venv

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Set up .venv and check everything; options are handed on to pytest.
+# Set up .venv and check everything; options are passed to pytest.
 . "$(dirname "$0")/common.sh"
 
-# A display that needs no screen, OpenGL in software, and what Qt loads at run time; a compiler, by
-# which the CUDA kernels run without a card.
+# A virtual display, OpenGL in software, and the libraries that Qt loads at run time; a compiler, so
+# that the CUDA kernels can be tested without a GPU.
 need_packages g++ xvfb xauth libegl1 libgl1 libgl1-mesa-dri libopengl0 libdbus-1-3 libfontconfig1 \
     libglib2.0-0 libgssapi-krb5-2 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 \
     libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 \

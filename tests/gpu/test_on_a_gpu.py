@@ -1,4 +1,4 @@
-"""What needs a card and CuPy; run with `pytest -m gpu`."""
+"""Tests that need an NVIDIA GPU and CuPy; run with `pytest -m gpu`."""
 
 import fake_cupy
 import numpy as np
@@ -39,7 +39,7 @@ def test_cupy_has_every_function_of_its_stand_in():
 @pytest.fixture
 def gpu() -> Backend:
     if not list_gpus():
-        pytest.skip("no NVIDIA card, or no CuPy")
+        pytest.skip("no NVIDIA GPU, or no CuPy")
     return choose_backend("gpu:0")
 
 
@@ -144,7 +144,7 @@ KERNELS = (
 @pytest.mark.gpu
 @pytest.mark.parametrize("deterministic", [True, False])
 @pytest.mark.parametrize("name", KERNELS)
-def test_a_kernel_on_the_card_fills_what_it_fills_on_the_cpu(gpu, name, deterministic):
+def test_a_kernel_has_the_same_result_as_on_the_cpu(gpu, name, deterministic):
     rng = np.random.default_rng(2)
     arguments = (slicing_arguments(rng) | comparing_arguments(rng))[name]
     backend = choose_backend("gpu:0", deterministic=deterministic)
@@ -159,17 +159,17 @@ def test_a_kernel_on_the_card_fills_what_it_fills_on_the_cpu(gpu, name, determin
 
 
 CASES = {
-    "as usual": {},
+    "default": {},
     "two classes": {"classes": 2, "anneal_classes": False},
     "padded, D2": {"padding_factor": 2, "symmetry": "D2", "symmetry_during_run": True},
-    "without CTF, floats added": {"ctf": False, "deterministic": False},
+    "without CTF, not deterministic": {"ctf": False, "deterministic": False},
     "small tiles": {"tile_size": 7},
 }
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_on_the_card_gives_the_map_of_the_cpu(gpu, particles, case):
+def test_a_run_on_the_gpu_has_the_map_of_the_cpu(gpu, particles, case):
     on_cpu, on_gpu = (run(particles, device, **CASES[case]) for device in ("cpu", "gpu:0"))
     found = compare_maps(
         on_cpu.volumes[0], on_gpu.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER
@@ -179,7 +179,7 @@ def test_a_run_on_the_card_gives_the_map_of_the_cpu(gpu, particles, case):
 
 
 @pytest.mark.gpu
-def test_a_run_on_the_card_gives_the_same_bits_twice(gpu, particles):
+def test_a_run_on_the_gpu_has_the_same_bits_twice(gpu, particles):
     first, again = (run(particles, "gpu:0").state.to_arrays() for _ in range(2))
     for name, values in first.items():
         assert values.tobytes() == again[name].tobytes(), name
@@ -187,7 +187,7 @@ def test_a_run_on_the_card_gives_the_same_bits_twice(gpu, particles):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["tf32", "fp16", "bf16"])
-def test_products_of_low_precision_are_near_those_of_float32(gpu, precision):
+def test_products_of_low_precision_are_close_to_those_of_float32(gpu, precision):
     a = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32)
     backend = choose_backend("gpu:0", precision=precision)
     there = backend.to_device(a)
@@ -197,7 +197,7 @@ def test_products_of_low_precision_are_near_those_of_float32(gpu, precision):
 
 
 @pytest.mark.gpu
-def test_images_arrive_on_the_card_whole_while_it_computes(gpu):
+def test_images_uploaded_during_a_computation_arrive_complete(gpu):
     rng = np.random.default_rng(0)
     for count in (100, 20, 300, 1, 50):
         images = rng.standard_normal((count, 64, 64)).astype(np.float32)
@@ -207,7 +207,7 @@ def test_images_arrive_on_the_card_whole_while_it_computes(gpu):
 
 
 @pytest.mark.gpu
-def test_the_card_knows_its_memory(gpu):
+def test_the_gpu_reports_its_memory(gpu):
     assert 0 < gpu.device.free_bytes() <= list_gpus()[0].total_bytes
     gpu.device.release()
     gpu.device.synchronise()

@@ -1,4 +1,4 @@
-"""Whole runs on cards that are emulated: CuPy's rules, the real kernels, a CPU beneath."""
+"""Whole runs on emulated GPUs: a stand-in for CuPy, and the real kernels compiled for the CPU."""
 
 import fake_cupy
 import pytest
@@ -50,15 +50,15 @@ def assert_same_maps(one, other) -> None:
 
 
 CASES = {
-    "as usual": {},
+    "default": {},
     "two classes": {"classes": 2, "anneal_classes": False, "starts": 1},
     "padded, D2": {"padding_factor": 2, "symmetry": "D2", "symmetry_during_run": True, "starts": 1},
-    "without CTF, floats added": {"ctf": False, "deterministic": False, "starts": 1},
+    "without CTF, not deterministic": {"ctf": False, "deterministic": False, "starts": 1},
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_on_a_card_gives_the_map_of_the_cpu(machine, particles, case):
+def test_a_run_on_a_gpu_has_the_map_of_the_cpu(machine, particles, case):
     on_cpu, on_gpu = (run(particles, device, **CASES[case]) for device in ("cpu", "gpu"))
     assert len(on_gpu) == len(on_cpu)
     assert {name for _, name in machine.launched} >= {
@@ -69,33 +69,33 @@ def test_a_run_on_a_card_gives_the_map_of_the_cpu(machine, particles, case):
     assert_same_maps(on_gpu[-1], on_cpu[-1])
 
 
-def test_a_run_on_a_card_gives_the_same_bits_twice(machine, particles):
+def test_a_run_on_a_gpu_has_the_same_bits_twice(machine, particles):
     first, again = (run(particles, "gpu", starts=1)[-1].state.to_arrays() for _ in range(2))
     for name, values in first.items():
         assert values.tobytes() == again[name].tobytes(), name
 
 
-def test_two_cards_share_the_images_and_give_the_map_of_one(machine, particles):
+def test_two_gpus_share_the_images_and_give_the_map_of_one(machine, particles):
     machine.devices = 2
     small = {"starts": 1, "tile_size": 8}
     alone = run(particles, "gpu:1", **small)
-    assert {card for card, _ in machine.launched} == {1}
+    assert {gpu for gpu, _ in machine.launched} == {1}
     machine.launched.clear()
     together = run(particles, "gpu", **small)
-    tiles = [card for card, name in machine.launched if name == "dense_posterior"]
+    tiles = [gpu for gpu, name in machine.launched if name == "dense_posterior"]
     assert abs(tiles.count(0) - tiles.count(1)) <= len(together)  # at most one more each iteration
     assert_same_maps(together[-1], alone[-1])
 
 
-def test_each_of_two_cards_has_several_tiles_so_that_none_waits(machine, particles):
+def test_each_of_two_gpus_has_several_tiles_per_iteration(machine, particles):
     machine.devices = 2
     reports = run(particles, "gpu", starts=1, iterations=2)
-    tiles = [card for card, name in machine.launched if name == "dense_posterior"]
-    for card in (0, 1):
-        assert tiles.count(card) >= 4 * len(reports)
+    tiles = [gpu for gpu, name in machine.launched if name == "dense_posterior"]
+    for gpu in (0, 1):
+        assert tiles.count(gpu) >= 4 * len(reports)
 
 
-def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, particles):
+def test_each_image_is_uploaded_once_per_visit_and_little_is_downloaded(machine, particles):
     settings = SETTINGS.with_changes(device="gpu", starts=2, tile_size=10)
     source, backend = InMemorySource.of(particles), choose_backend("gpu")
     first = next(reconstruct(source, particles.particles, settings, backend=backend))
@@ -106,7 +106,7 @@ def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, pa
     assert report.subset_size == 60
     image_bytes = 60 * BOX**2 * 4
     assert sum(size for kind, size in machine.traffic if kind == "images") == image_bytes
-    # beside the images: frames once for each start, a few numbers for each image
+    # besides the images: references once for each start, a few numbers for each image
     others = [size for kind, size in machine.traffic if kind == "up"]
     assert len(others) < 50
     assert max(others) < image_bytes
@@ -122,7 +122,7 @@ def test_each_image_is_uploaded_once_per_visit_and_little_comes_down(machine, pa
         RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
     ],
 )
-def test_a_card_without_memory_for_a_tile_goes_on_with_halves(machine, particles, caplog, failure):
+def test_a_tile_that_does_not_fit_is_halved(machine, particles, caplog, failure):
     plain = run(particles, "gpu", starts=1)
     machine.failure = failure
     machine.fail_in, machine.most_blocks = "dense_posterior", 10  # a block for each image
@@ -132,7 +132,7 @@ def test_a_card_without_memory_for_a_tile_goes_on_with_halves(machine, particles
     assert_same_maps(halved[-1], plain[-1])
 
 
-def test_a_card_without_memory_for_the_table_of_fine_slices_does_without(
+def test_a_table_of_fine_slices_that_does_not_fit_is_not_used(
     machine, particles, caplog, monkeypatch
 ):
     plain = run(particles, "gpu", starts=1)
@@ -150,13 +150,13 @@ def test_a_card_without_memory_for_the_table_of_fine_slices_does_without(
     assert_same_maps(found[-1], plain[-1])
 
 
-def test_a_card_without_memory_for_one_image_says_what_to_lower(machine, particles):
+def test_no_memory_for_one_image_is_an_error_that_says_what_to_lower(machine, particles):
     machine.fail_in = "dense_posterior"
     with pytest.raises(DeviceError, match="not enough memory for a single image"):
         run(particles, "gpu")
 
 
-def test_an_error_of_cuda_in_a_tile_ends_the_run_as_an_error_of_the_device(machine, particles):
+def test_an_error_of_cuda_in_a_tile_ends_the_run_with_a_device_error(machine, particles):
     machine.fail_in, machine.failure = "dense_posterior", fake_cupy.CUDARuntimeError("cudaError: x")
     with pytest.raises(DeviceError, match=r"gpu:0 failed \(CUDARuntimeError: cudaError: x\)"):
         run(particles, "gpu")

@@ -1,13 +1,13 @@
-// Lets a C++ compiler take CUDA kernels as they are, and runs them on a CPU.
+// Compiles CUDA kernels with a C++ compiler and runs them on a CPU, without changes.
 //
-// The threads of a block take turns on one thread of the CPU. A thread runs until it ends or waits
-// at a barrier; then the next one runs, on a stack of its own. Kernels without barriers therefore
-// cost no switching. `CUDA_KERNEL(name)` makes `int run_name(unsigned blocks, void** arguments)`,
-// which returns 1 where some threads of a block have ended while others wait at a barrier.
+// The threads of a block take turns on one CPU thread. A thread runs until it ends or waits at a
+// barrier; then the next one runs, on its own stack. Kernels without barriers therefore need no
+// switching. `CUDA_KERNEL(name)` defines `int run_name(unsigned blocks, void** arguments)`, which
+// returns 1 if some threads of a block have ended while others wait at a barrier.
 //
-// What a card does not promise is not given here either: shared memory holds NaN when a block
-// begins, and with BACKWARDS the last thread of the last block runs first. A missing barrier shows
-// in one of the two orders.
+// Nothing that a GPU leaves undefined is defined here: shared memory is NaN when a block begins,
+// and with BACKWARDS the last thread of the last block runs first. A missing barrier shows in one
+// of the two orders.
 #pragma once
 
 #include <setjmp.h>
@@ -26,7 +26,7 @@
 #define __device__
 #define __shared__ static __attribute__((section("cuda_shared")))
 
-// where the linker has put all of them; null where there is none
+// the section with all shared variables, set by the linker; null if there are none
 extern "C" __attribute__((weak, visibility("hidden"))) char __start_cuda_shared[], __stop_cuda_shared[];
 
 using std::max;
@@ -72,7 +72,7 @@ constexpr bool backwards = true;
 constexpr bool backwards = false;
 #endif
 
-static std::mutex one_at_a_time;  // shared memory is there once, for all kernels
+static std::mutex one_at_a_time;  // the kernels use the same shared memory
 
 inline unsigned in_order(unsigned i, unsigned count)
 {
@@ -98,7 +98,7 @@ inline void leave(Fiber* fiber)
     threadIdx.x = running->thread;
 }
 
-// What a fiber does: one thread of the block after the other, again for each block.
+// The body of a fiber: one thread of the block after the other, for each block.
 inline void work()
 {
     Fiber* self = running;

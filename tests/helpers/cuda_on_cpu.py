@@ -1,4 +1,4 @@
-"""CUDA sources compiled for the CPU, through `cuda_on_cpu.h`, and run block by block."""
+"""Compile CUDA sources for the CPU, through `cuda_on_cpu.h`, and run them block by block."""
 
 import ctypes
 import os
@@ -24,7 +24,7 @@ _TYPES = {
 
 
 class _Guarded:
-    """A copy of an array between two stretches of bytes that are NaN, or -1, and must stay so."""
+    """A copy of an array between guard bytes, 0xFF (NaN or -1), which must stay unchanged."""
 
     _GUARD = 4096
 
@@ -36,15 +36,15 @@ class _Guarded:
         self._copy[...] = array
         self.pointer = ctypes.c_void_p(self._copy.ctypes.data)
 
-    def take_back(self) -> bool:
-        """Copy back what was computed; tell whether nothing was written beside it."""
+    def copy_back(self) -> bool:
+        """Copy the result back, and return whether the guard bytes are unchanged."""
         self._array[...] = self._copy
         ends = self._bytes[: self._GUARD], self._bytes[-self._GUARD :]
         return all((end == 0xFF).all() for end in ends)
 
 
 class CompiledKernels:
-    """Kernels of one source; every argument is checked against the kernel's own parameters.
+    """The kernels of a source; checks every argument against the parameters of the kernel.
 
     With `backwards`, the last thread of the last block runs first.
     """
@@ -56,7 +56,7 @@ class CompiledKernels:
     def launch(self, name: str, blocks: int, arguments: tuple) -> None:
         """Run a kernel on NumPy arrays and scalars."""
         parameters = self._parameters[name]
-        assert blocks > 0, f"{name}: CUDA starts at least one block"
+        assert blocks > 0, f"{name}: CUDA refuses an empty grid"
         assert len(arguments) == len(parameters), f"{name}: {len(arguments)} arguments"
         held: list[ctypes.c_void_p | np.ndarray] = []
         guarded: dict[str, _Guarded] = {}
@@ -74,13 +74,13 @@ class CompiledKernels:
         failed = getattr(self._library, f"run_{name}")(
             ctypes.c_uint(blocks), (ctypes.c_void_p * len(held))(*addresses)
         )
-        assert not failed, f"{name}: some threads wait at a barrier which others never reach"
+        assert not failed, f"{name}: some threads wait at a barrier that others never reach"
         for label, array in guarded.items():
-            assert array.take_back(), f"{name}: writes beside {label}"
+            assert array.copy_back(), f"{name}: writes outside of {label}"
 
 
 def _parameters(source: str) -> dict[str, list[tuple[str, bool, str]]]:
-    """Return type, whether it is a pointer, and name of each parameter of each kernel."""
+    """Return the parameters of each kernel: type, whether it is a pointer, name."""
     found = {}
     for name, listed in re.findall(r"__global__ void (\w+)\(([^)]*)\)", source):
         words = [re.sub(r"\bconst\b", "", part).split() for part in listed.split(",")]
@@ -89,7 +89,7 @@ def _parameters(source: str) -> dict[str, list[tuple[str, bool, str]]]:
 
 
 def find_compiler() -> str:
-    """Return g++; without it the test is skipped, but not where CI counts on it."""
+    """Return the path of g++; without it, skip the test, or fail it in CI."""
     compiler = shutil.which("g++")
     if compiler is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("g++ is not installed")
@@ -101,10 +101,10 @@ def _compile(source: str, threads: int, *, backwards: bool) -> ctypes.CDLL:
     kernels = "".join(f"CUDA_KERNEL({name})\n" for name in _parameters(source))
     with tempfile.TemporaryDirectory(prefix="ini3d-cuda-") as folder:
         code, library = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
-        # in a namespace without a name all shared memory can stand in one section
+        # in an anonymous namespace, all shared memory can be put in one section
         code.write_text(f'#include "{_HEADER}"\nnamespace {{\n{source}\n}}\n{kernels}')
         command = [find_compiler(), "-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-shared", "-fPIC"]
-        # libraries for other numbers of threads may be loaded too: none may share its variables
+        # libraries for other numbers of threads may be loaded too: they must not share variables
         command += ["-fvisibility=hidden", "-fno-gnu-unique"]
         command += ["-DBACKWARDS"] if backwards else []
         command += [f"-DTHREADS={threads}", "-o", str(library), str(code)]

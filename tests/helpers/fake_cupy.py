@@ -1,14 +1,15 @@
-"""A stand-in for CuPy without a card, as strict as CuPy and stricter.
+"""A stand-in for CuPy that needs no GPU and is stricter than CuPy.
 
-Arrays of a "card" are kept apart from NumPy's: they are never converted in silence, one call never
-takes arrays of both, nor of two cards, nor of a card that is not the current one. Of CuPy's
-functions only those listed here exist; a new one belongs here after a look into CuPy's manual.
-Kernels are the real sources, compiled for the CPU.
+Arrays on an emulated GPU are kept apart from NumPy's: they are never converted implicitly, and a
+call never mixes them with NumPy arrays, with arrays of another GPU, or with those of a GPU that is
+not the current one. Only the functions of CuPy that are listed here exist; check CuPy's manual
+before you add one. Kernels are the real sources, compiled for the CPU.
 """
 
 import ctypes
 import sys
 import threading
+from functools import partial
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -20,30 +21,30 @@ FUNCTIONS = """
     flatnonzero log2 maximum minimum nonzero ones ones_like rint searchsorted sin sqrt stack unique
     where zeros zeros_like
 """.split()  # noqa: SIM905
-_METHODS = """
+METHODS = """
     any argmax astype conj copy max mean ravel reshape std sum take tolist view transpose
 """.split()  # noqa: SIM905
 _SCALARS = (int, float, complex, bool, np.generic, np.dtype, type, str, type(None), slice)
-THREADS = 4  # of a block
+THREADS = 4  # per block
 
 
 class OutOfMemoryError(MemoryError):
-    """CuPy's own is a MemoryError too."""
+    """As in CuPy, a MemoryError."""
 
 
 class CUDARuntimeError(RuntimeError):
-    """What CUDA's runtime raises."""
+    """Raised by CUDA's runtime."""
 
 
 class CompileException(Exception):
-    """What the compiler raises."""
+    """Raised by the compiler."""
 
 
 class Machine:
-    """What the cards have in common, and what tests change."""
+    """The state of all emulated GPUs; tests change it."""
 
-    def __init__(self, cards: int = 1) -> None:
-        self.devices = cards
+    def __init__(self, gpus: int = 1) -> None:
+        self.devices = gpus
         self.no_driver = False
         self.free_bytes = 4 << 30
         self.largest_array: float = float("inf")
@@ -57,15 +58,16 @@ class Machine:
         self._current = threading.local()
 
     @property
-    def card(self) -> int:
-        return getattr(self._current, "card", 0)
+    def gpu(self) -> int:
+        """The current GPU of this thread."""
+        return getattr(self._current, "gpu", 0)
 
-    @card.setter
-    def card(self, card: int) -> None:
-        self._current.card = card
+    @gpu.setter
+    def gpu(self, gpu: int) -> None:
+        self._current.gpu = gpu
 
     def wrap(self, found):
-        """Return arrays and NumPy's scalars as arrays of the current card."""
+        """Return arrays and NumPy's scalars as arrays on the current GPU."""
         if isinstance(found, tuple):
             return tuple(self.wrap(part) for part in found)
         if isinstance(found, (np.ndarray, np.generic)):
@@ -75,10 +77,10 @@ class Machine:
         return found
 
     def unwrap(self, value):
-        """Return what NumPy takes; refuse arrays that are elsewhere."""
+        """Return the value for NumPy; raise an error for arrays that are not on the current GPU."""
         if isinstance(value, DeviceArray):
-            if value.card != self.card:
-                raise CUDARuntimeError(f"an array of card {value.card} used on {self.card}")
+            if value.gpu != self.gpu:
+                raise CUDARuntimeError(f"an array of gpu:{value.gpu} used on gpu:{self.gpu}")
             return value.host
         if isinstance(value, (list, tuple)):
             return type(value)(self.unwrap(part) for part in value)
@@ -87,16 +89,16 @@ class Machine:
         raise TypeError(f"Unsupported type {type(value)}")
 
     def call(self, function, *arguments, **keywords):
-        """Call a function of NumPy on the arrays of the current card."""
+        """Call a NumPy function on arrays of the current GPU."""
         keywords = {name: self.unwrap(value) for name, value in keywords.items()}
         return self.wrap(function(*self.unwrap(arguments), **keywords))
 
 
 class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
-    """An array of one card."""
+    """An array on an emulated GPU."""
 
     def __init__(self, host: np.ndarray, machine: Machine) -> None:
-        self.host, self.machine, self.card = host, machine, machine.card
+        self.host, self.machine, self.gpu = host, machine, machine.gpu
 
     shape = property(lambda self: self.host.shape)
     dtype = property(lambda self: self.host.dtype)
@@ -116,14 +118,14 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         return keywords["out"][0] if "out" in keywords else found
 
     def __array_function__(self, function, types, arguments, keywords):
-        raise TypeError(f"np.{function.__name__} called with an array of a card; call it on xp")
+        raise TypeError(f"np.{function.__name__} called with a GPU array; call it on xp")
 
     def __array__(self, *arguments, **keywords):
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
     def __getitem__(self, key):
         if isinstance(key, list):
-            raise TypeError("a list is no index of an array of a card")
+            raise TypeError("a list is not a valid index of a GPU array")
         return self.machine.wrap(self.host[self.machine.unwrap(key)])
 
     def __setitem__(self, key, value) -> None:
@@ -133,7 +135,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         return len(self.host)
 
     def __iter__(self):
-        raise TypeError("walking through an array of a card makes a copy of each element")
+        raise TypeError("iterating over a GPU array copies each element")
 
     def __abs__(self):
         return self.machine.call(np.abs, self)
@@ -154,7 +156,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.host[...] = host
 
     def __getattr__(self, name):
-        if name not in _METHODS:
+        if name not in METHODS:
             raise AttributeError(f"CuPy's arrays have no {name!r}, or fake_cupy does not list it")
         method = getattr(self.host, name)
         if name == "tolist":
@@ -163,7 +165,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def install(monkeypatch, machine: Machine) -> None:
-    """Make ``import cupy`` give a stand-in for some cards, until the test ends."""
+    """Make ``import cupy`` return a stand-in, until the test ends."""
     cupy, cupyx = make_cupy(machine), ModuleType("cupyx")
     cupyx.empty_pinned = lambda shape, dtype: np.empty(shape, dtype)
     cupyx.scipy, fft = ModuleType("cupyx.scipy"), ModuleType("cupyx.scipy.fft")
@@ -176,14 +178,14 @@ def install(monkeypatch, machine: Machine) -> None:
 
 
 def forget_gpu_module(monkeypatch) -> None:
-    """Let the module that imports CuPy be imported anew, in this test and after it."""
-    # set first, so that what is imported meanwhile is removed when the test ends
+    """Make the module that imports CuPy be imported again, in this test and after it."""
+    # set first, so that a module imported in the test is removed when the test ends
     monkeypatch.setitem(sys.modules, "napari_ini3d.kernels.gpu", ModuleType("placeholder"))
     del sys.modules["napari_ini3d.kernels.gpu"]
 
 
 def make_cupy(machine: Machine) -> ModuleType:
-    """Return a module that stands for CuPy."""
+    """Return a stand-in for the module cupy."""
     cupy = ModuleType("cupy")
     cupy.ndarray = DeviceArray
     for name in FUNCTIONS:
@@ -247,10 +249,10 @@ class _RawModule:
         def launch(grid, block, arguments) -> None:
             if name == self._machine.fail_in and grid[0] > self._machine.most_blocks:
                 raise self._machine.failure
-            threads = grid[0] * block[0]  # those asked for, in the blocks that are compiled
+            threads = grid[0] * block[0]  # as requested, but in blocks of the compiled size
             per_element = name in _PER_ELEMENT
             blocks = -(-threads // THREADS) if per_element else grid[0]
-            self._machine.launched.append((self._machine.card, name))
+            self._machine.launched.append((self._machine.gpu, name))
             self._kernels.launch(name, blocks, self._machine.unwrap(arguments))
 
         return launch
@@ -265,37 +267,40 @@ class _Device:
         self._before: list[int] = []
 
     def __enter__(self):
-        self._before.append(self._machine.card)
-        self._machine.card = self._index
+        self._before.append(self._machine.gpu)
+        self._machine.gpu = self._index
         return self
 
     def __exit__(self, *error) -> None:
-        self._machine.card = self._before.pop()
+        self._machine.gpu = self._before.pop()
 
     def synchronize(self) -> None:
         pass
 
 
 class _Stream:
-    def __init__(self, non_blocking: bool = False) -> None:
-        pass
+    def __init__(self, machine: Machine, *, non_blocking: bool = False) -> None:
+        self._machine = machine
 
     def wait_event(self, event) -> None:
-        assert event.recorded, "waits for a copy that was never begun"
+        assert event.recorded, "waits for a copy that was never started"
+        self._machine.traffic.append(("wait for a copy", 0))
 
     def synchronize(self) -> None:
         pass
 
 
 class _Event:
-    def __init__(self, *, block: bool, disable_timing: bool) -> None:
+    def __init__(self, machine: Machine, *, block: bool, disable_timing: bool) -> None:
+        self._machine = machine
         self.recorded = False
 
     def record(self, stream=None) -> None:
         self.recorded = True
 
     def synchronize(self) -> None:
-        assert self.recorded, "waits for what was never begun"
+        assert self.recorded, "waits for an event that was never recorded"
+        self._machine.traffic.append(("wait for a computation", 0))
 
 
 def _make_cuda(machine: Machine) -> SimpleNamespace:
@@ -310,7 +315,7 @@ def _make_cuda(machine: Machine) -> SimpleNamespace:
         getDeviceCount=count,
         memGetInfo=lambda: (machine.free_bytes, 8 << 30),
         CUDA_R_32F=0,
-        getDeviceProperties=lambda index: {"name": f"Card {index}".encode()},
+        getDeviceProperties=lambda index: {"name": f"Emulated GPU {index}".encode()},
         CUDARuntimeError=CUDARuntimeError,
     )
     return SimpleNamespace(
@@ -318,16 +323,16 @@ def _make_cuda(machine: Machine) -> SimpleNamespace:
         cublas=_make_cublas(machine),
         device=SimpleNamespace(get_cublas_handle=lambda: "handle"),
         Device=lambda index: _Device(machine, index),
-        Stream=_Stream,
-        Event=_Event,
-        get_current_stream=_Stream,
+        Stream=partial(_Stream, machine),
+        Event=partial(_Event, machine),
+        get_current_stream=partial(_Stream, machine),
         compiler=SimpleNamespace(CompileException=CompileException),
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     )
 
 
 def _make_cublas(machine: Machine) -> SimpleNamespace:
-    """Return cuBLAS: numbers that stand for names, and one product, on addresses."""
+    """Return a stand-in for cuBLAS: its constants and one matrix product, on addresses."""
     kinds = {f"CUBLAS_COMPUTE_32F_FAST_{kind}": i for i, kind in enumerate(("TF32", "16F", "16BF"))}
     names = {number: name for name, number in kinds.items()}
 
@@ -350,7 +355,7 @@ def _make_cublas(machine: Machine) -> SimpleNamespace:
 
 
 def _columns(address: int, shape: tuple[int, int], step: int) -> np.ndarray:
-    """Return a matrix that is stored by columns at an address."""
+    """Return the matrix in column-major order at an address."""
     assert step >= shape[0], "columns overlap"
     buffer = (ctypes.c_float * (step * shape[1])).from_address(address)
     return np.frombuffer(buffer, np.float32).reshape(shape[1], step).T[: shape[0]]

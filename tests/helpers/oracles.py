@@ -1,7 +1,7 @@
 """Slow, obvious NumPy versions of the kernels, the transforms and the expectation.
 
-They work in double precision on whole (not half) cubes: the component with frequency (x, y, z)
-stands at ``full[z + m, y + m, x + m + 1]``, for negative x too.
+They work in double precision on whole (not half) cubes: the component with frequency (x, y, z) is
+``full[z + m, y + m, x + m + 1]``, also for negative x.
 """
 
 from dataclasses import dataclass
@@ -144,7 +144,7 @@ def map_to_cube(volume: np.ndarray, m: int, padding: int) -> np.ndarray:
 
 
 def cube_to_map(half: np.ndarray, n: int, padding: int) -> np.ndarray:
-    """Return the map (n, n, n) whose components are those of a half cube, and no others."""
+    """Return the map (n, n, n) of the Fourier components of a half cube."""
     full = full_cube(half)
     m, size = half.shape[0] // 2, n * padding
     line = np.arange(n) - n // 2
@@ -156,7 +156,7 @@ def cube_to_map(half: np.ndarray, n: int, padding: int) -> np.ndarray:
 
 @dataclass
 class Pose:
-    """One way in which an image may have come about."""
+    """A class, a rotation matrix and a shift."""
 
     class_index: int
     matrix: np.ndarray
@@ -165,7 +165,7 @@ class Pose:
 
 @dataclass
 class Expectation:
-    """What a brute-force expectation finds; cubes are whole ones."""
+    """The result of a brute-force expectation; cubes are whole cubes."""
 
     weights: list[np.ndarray]
     evidence: np.ndarray
@@ -212,14 +212,14 @@ def slices_of(references, poses: list[Pose], n: int) -> np.ndarray:
 
 
 def distinct_matrices(poses: list[Pose]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct matrices of some poses, and which of them each pose has."""
+    """Return the distinct matrices of poses, and the index of each pose's matrix."""
     rows = np.stack([p.matrix for p in poses]).reshape(-1, 9)
     matrix, same = np.unique(rows, axis=0, return_inverse=True)
     return matrix.reshape(-1, 3, 3), same.ravel()
 
 
 def shift_wave(kx: np.ndarray, ky: np.ndarray, shift: np.ndarray, box_size: int) -> np.ndarray:
-    """Return what moves an image by a shift (x, y), pixels."""
+    """Return the phases that shift an image by (x, y), pixels."""
     return np.exp(-2j * np.pi * (kx * shift[0] + ky * shift[1]) / box_size)
 
 
@@ -228,8 +228,8 @@ def expect(
 ) -> Expectation:
     """Compare each image with its candidate poses, one by one.
 
-    Rotations (runs of poses, one for each fine shift) whose best pose weighs less than `kept`
-    times the image's best are left out of the sums.
+    Rotations (runs of poses, one for each fine shift) are excluded from the sums if the weight of
+    their best pose is at most `kept` times the image's best.
     """
     n = len(references.disk) if references.fine is not None else references.n_coarse
     kx, ky = references.disk.kx[:n].astype(float), references.disk.ky[:n].astype(float)

@@ -1,6 +1,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 import fake_cupy
 import pytest
@@ -23,7 +24,7 @@ def no_cupy(monkeypatch):
 
 @pytest.fixture
 def machine(monkeypatch) -> fake_cupy.Machine:
-    machine = fake_cupy.Machine(cards=3)
+    machine = fake_cupy.Machine(gpus=3)
     fake_cupy.install(monkeypatch, machine)
     return machine
 
@@ -37,20 +38,20 @@ def test_without_cupy_it_is_the_cpu(no_cupy, device):
     assert backend.devices == (backend,)
 
 
-def test_auto_says_what_it_chose_and_why(no_cupy, caplog):
+def test_auto_logs_the_choice_and_the_reason(no_cupy, caplog):
     with caplog.at_level(logging.INFO, "napari_ini3d"):
         choose_backend("auto")
     (line,) = caplog.messages
     assert "computing on the CPU, since CuPy is not installed" in line
 
 
-def test_auto_without_a_gpu_says_that_the_precision_is_not_used(no_cupy, caplog):
+def test_auto_without_a_gpu_logs_that_the_precision_has_no_effect(no_cupy, caplog):
     choose_backend("auto", precision="tf32")
     assert "precision tf32 is for GPUs" in caplog.text
 
 
 @pytest.mark.parametrize("device", ["gpu", "gpu:1", "gpu:0,1"])
-def test_without_cupy_a_gpu_is_an_error_that_says_what_to_install(no_cupy, device):
+def test_a_gpu_without_cupy_is_an_error_that_says_what_to_install(no_cupy, device):
     message = rf"device is '{device}', but CuPy .* napari-ini3d\[cuda12\].*use auto or cpu"
     with pytest.raises(DeviceError, match=message):
         choose_backend(device)
@@ -64,40 +65,40 @@ def test_unknown_devices_are_refused_with_the_choices(device):
         choose_backend(device)
 
 
-def test_a_card_named_twice_is_refused():
+def test_a_gpu_named_twice_is_refused():
     with pytest.raises(SettingsError, match="twice"):
         choose_backend("gpu:1,1")
 
 
 @pytest.mark.parametrize(
-    ("device", "cards"),
+    ("device", "indices"),
     [("auto", [0, 1, 2]), ("gpu", [0, 1, 2]), ("gpu:1", [1]), ("gpu:2,0", [2, 0])],
 )
-def test_cards_are_given_as_they_are_asked_for(machine, device, cards):
+def test_the_requested_gpus_are_used_in_the_order_given(machine, device, indices):
     backend = choose_backend(device)
-    assert [card.name for card in backend.devices] == [f"gpu:{i} Card {i}" for i in cards]
-    assert all(card.is_gpu for card in backend.devices)
+    assert [gpu.name for gpu in backend.devices] == [f"gpu:{i} Emulated GPU {i}" for i in indices]
+    assert all(gpu.is_gpu for gpu in backend.devices)
 
 
-def test_the_cards_that_are_used_are_named_in_the_log(machine, caplog):
+def test_the_gpus_in_use_are_named_in_the_log(machine, caplog):
     with caplog.at_level(logging.INFO, "napari_ini3d"):
         choose_backend("gpu:0,2")
-    assert caplog.messages == ["computing on gpu:0 Card 0, gpu:2 Card 2"]
+    assert caplog.messages == ["computing on gpu:0 Emulated GPU 0, gpu:2 Emulated GPU 2"]
 
 
-def test_a_card_beyond_the_last_is_an_error_that_lists_what_is_there(machine):
-    with pytest.raises(DeviceError, match=r"no card 3; choose of gpu:0 \(Card 0\), gpu:1"):
+def test_a_gpu_that_does_not_exist_is_an_error_that_lists_those_that_do(machine):
+    with pytest.raises(DeviceError, match=r"no gpu:3; choose from gpu:0 \(Emulated GPU 0\), gpu:1"):
         choose_backend("gpu:0,3")
 
 
 @pytest.mark.parametrize("device", ["gpu:0,3", "gpu:one", "gpu:7"])
-def test_a_form_refuses_the_devices_that_a_run_would_in_the_same_words(machine, device):
-    said = []
+def test_check_device_raises_the_same_error_as_choose_backend(machine, device):
+    errors = []
     for refuse in (choose_backend, check_device):
         with pytest.raises((DeviceError, SettingsError)) as error:
             refuse(device)
-        said.append((type(error.value), str(error.value)))
-    assert said[0] == said[1]
+        errors.append((type(error.value), str(error.value)))
+    assert errors[0] == errors[1]
 
 
 def test_a_device_is_checked_without_compiling_for_it(machine, monkeypatch):
@@ -108,35 +109,48 @@ def test_a_device_is_checked_without_compiling_for_it(machine, monkeypatch):
         check_device(device)
 
 
-@pytest.mark.parametrize("fault", ["no card", "no driver"])
-def test_a_machine_without_card_or_driver_says_so(machine, fault):
+@pytest.mark.parametrize("fault", ["no GPU", "no driver"])
+def test_a_missing_gpu_or_driver_is_an_error_that_says_so(machine, fault):
     machine.devices, machine.no_driver = 0, fault == "no driver"
-    with pytest.raises(DeviceError, match=r"no NVIDIA card or driver answers.*nvidia-smi"):
+    with pytest.raises(DeviceError, match=r"no NVIDIA GPU or driver was found.*nvidia-smi"):
         choose_backend("gpu")
     assert choose_backend("auto").name == "cpu"
     assert list_gpus() == []
 
 
-def test_cards_are_listed_with_their_memory(machine):
+def test_gpus_are_listed_with_their_memory(machine):
     machine.free_bytes = 123
     found = [(gpu.index, gpu.name, gpu.free_bytes, gpu.total_bytes) for gpu in list_gpus()]
-    assert found == [(i, f"Card {i}", 123, 8 << 30) for i in range(3)]
+    assert found == [(i, f"Emulated GPU {i}", 123, 8 << 30) for i in range(3)]
 
 
-def test_without_cupy_no_cards_are_listed(no_cupy):
+def test_without_cupy_no_gpus_are_listed(no_cupy):
     assert list_gpus() == []
 
 
-def test_threads_asked_for_are_given():
+def test_the_requested_number_of_threads_is_used():
     assert available_threads(3) == 3
 
 
-def test_zero_threads_means_all_this_process_may_use():
+def test_zero_threads_means_all_cores_of_this_process():
     assert 1 <= available_threads(0) <= (os.cpu_count() or 1)
 
 
-def test_the_memory_of_this_machine_is_more_than_this_test_takes():
+@pytest.mark.parametrize(
+    ("meminfo", "expected"),
+    [
+        ("MemTotal: 99 kB\nMemFree: 5 kB\nMemAvailable:    2048 kB\n", 2048 * 1024),
+        ("MemTotal: 99 kB\nMemFree: 5 kB\n", 4 << 30),
+        (None, 4 << 30),
+    ],
+    ids=["Linux", "an old Linux", "another system"],
+)
+def test_the_free_memory_of_the_cpu_is_what_linux_calls_available(monkeypatch, meminfo, expected):
+    def read_text(path: Path, encoding: str) -> str:
+        if meminfo is None:
+            raise FileNotFoundError(path)
+        return meminfo
+
     device = choose_backend("cpu").device
-    assert device.free_bytes() > 1 << 20
-    device.release()
-    device.synchronise()
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert device.free_bytes() == expected

@@ -1,4 +1,7 @@
-"""What the CUDA kernels are besides equal to those of the CPU: compiled, checked, reproducible."""
+"""CUDA kernels: reproducible sums, checked arguments, and faults that the emulation finds.
+
+`test_kernels.py` compares their results with the oracles.
+"""
 
 import re
 import shutil
@@ -42,7 +45,7 @@ def test_the_sources_need_no_header_since_nvrtc_has_none():
     assert "#include" not in kernel_source()
 
 
-def slices_to_add(rng, count: int = 40):
+def random_slices(rng, count: int = 40):
     kx, ky = (rng.integers(-4, 5, 30).astype(np.float32) for _ in range(2))
     values = rng.standard_normal((2, count, 30))
     numerator = (values[0] + 1j * values[1]).astype(np.complex64)
@@ -50,46 +53,46 @@ def slices_to_add(rng, count: int = 40):
     return numerator, weight, oracles.random_matrices(rng, count), kx, ky
 
 
-def add(kernels, numerator, weight, matrices, kx, ky):
+def backproject(kernels, numerator, weight, matrices, kx, ky):
     cube = np.zeros((17, 17, 10), np.complex64), np.zeros((17, 17, 10), np.float32)
     kernels.backproject(numerator, weight, matrices, kx, ky, *cube)
     return cube
 
 
-def test_slices_are_given_back_with_the_same_bits_in_any_order():
+def test_backprojection_has_the_same_bits_for_any_order_of_slices():
     rng = np.random.default_rng(1)
-    numerator, weight, matrices, kx, ky = slices_to_add(rng)
+    numerator, weight, matrices, kx, ky = random_slices(rng)
     order = rng.permutation(len(matrices))
-    one = add(kernels_of(16), numerator, weight, matrices, kx, ky)
-    other = add(kernels_of(8), numerator[order], weight[order], matrices[order], kx, ky)
+    one = backproject(kernels_of(16), numerator, weight, matrices, kx, ky)
+    other = backproject(kernels_of(8), numerator[order], weight[order], matrices[order], kx, ky)
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     floats = kernels_of(8, deterministic=False)
-    loose = add(floats, numerator[order], weight[order], matrices[order], kx, ky)
+    loose = backproject(floats, numerator[order], weight[order], matrices[order], kx, ky)
     assert not np.array_equal(one[0], loose[0])
     assert np.allclose(one[0], loose[0], atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
-def test_the_fixed_point_follows_the_size_of_the_values(scale):
-    numerator, weight, matrices, kx, ky = slices_to_add(np.random.default_rng(1))
+def test_the_fixed_point_scales_with_the_values(scale):
+    numerator, weight, matrices, kx, ky = random_slices(np.random.default_rng(1))
     factor = np.float32(scale)
-    one = add(kernels_of(16), numerator, weight, matrices, kx, ky)
-    scaled = add(kernels_of(16), numerator * factor, weight * factor, matrices, kx, ky)
+    one = backproject(kernels_of(16), numerator, weight, matrices, kx, ky)
+    scaled = backproject(kernels_of(16), numerator * factor, weight * factor, matrices, kx, ky)
     for plain, found in zip(one, scaled, strict=True):
         assert np.allclose(found / factor, plain, rtol=1e-5, atol=1e-5)
 
 
-def test_slices_of_nothing_add_nothing():
-    numerator, weight, matrices, kx, ky = slices_to_add(np.random.default_rng(1))
+def test_no_slices_and_zero_slices_add_nothing():
+    numerator, weight, matrices, kx, ky = random_slices(np.random.default_rng(1))
     for count, factor in ((0, 1), (5, 0)):
         part = (numerator[:count] * factor, weight[:count] * factor, matrices[:count])
-        cube = add(kernels_of(16), *part, kx, ky)
+        cube = backproject(kernels_of(16), *part, kx, ky)
         assert not cube[0].any()
         assert not cube[1].any()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 64])
-def test_blocks_of_any_size_find_the_same_rotations(threads):
+def test_significant_rotations_do_not_depend_on_the_block_size(threads):
     weights = np.random.default_rng(2).random((3, 4, 100)).astype(np.float32) ** 6
     weights[1] = 1
     rotation, shift = np.empty((2, 3, 10), np.int32)
@@ -102,7 +105,7 @@ def test_blocks_of_any_size_find_the_same_rotations(threads):
     assert found == oracles.significant_rotations(weights, 0.01, 10)
 
 
-def test_what_is_to_be_filled_must_be_laid_out_as_the_kernels_write():
+def test_an_output_of_the_wrong_type_or_layout_is_refused():
     kernels = kernels_of(16)
     group, values = np.zeros(4, np.int32), np.ones(4)
     with pytest.raises(TypeError, match=r"is contiguous float32; the kernels write .* float64"):
@@ -121,7 +124,7 @@ def test_a_barrier_that_only_some_threads_reach_is_found():
         CompiledKernels(source, 8).launch("half", 1, (np.zeros(8, np.float32),))
 
 
-def test_a_missing_barrier_is_found_in_one_of_the_two_orders():
+def test_a_missing_barrier_is_found():
     source = """
     extern "C" __global__ void shift(float* out) {
         __shared__ float shared[THREADS];
@@ -138,7 +141,7 @@ def test_a_missing_barrier_is_found_in_one_of_the_two_orders():
             assert np.array_equal(out, expected) == right
 
 
-def test_shared_memory_that_no_thread_has_filled_is_not_zero():
+def test_uninitialised_shared_memory_is_not_zero():
     source = """
     extern "C" __global__ void sum(float* out) {
         __shared__ float total;
@@ -151,7 +154,7 @@ def test_shared_memory_that_no_thread_has_filled_is_not_zero():
 
 
 @pytest.mark.parametrize("place", [-1, 4])
-def test_what_is_written_or_read_beside_an_array_is_found(place):
+def test_an_access_outside_of_an_array_is_found(place):
     source = """
     extern "C" __global__ void copy(const float* in, const int from, const int to, float* out) {
         out[to] = in[from];
@@ -163,17 +166,17 @@ def test_what_is_written_or_read_beside_an_array_is_found(place):
     )
     kernels.launch("copy", 1, (given, np.int32(place), np.int32(0), out))
     assert np.isnan(out[0])
-    with pytest.raises(AssertionError, match="copy: writes beside out"):
+    with pytest.raises(AssertionError, match="copy: writes outside of out"):
         kernels.launch("copy", 1, (given, np.int32(0), np.int32(place), out))
 
 
-def test_a_wrong_type_of_argument_is_found():
+def test_an_argument_of_the_wrong_type_is_found():
     wrong = np.zeros(4, np.int64), np.ones(4), np.int64(4), np.empty(2)
     with pytest.raises(AssertionError, match="group is int64, not int"):
         CompiledKernels(kernel_source(), 16).launch("bincount_sum", 2, wrong)
 
 
-def test_the_source_holds_every_kernel():
+def test_the_source_has_every_kernel():
     names = set(re.findall(r"__global__ void (\w+)\(", kernel_source()))
     assert names == {
         "project",
@@ -190,7 +193,7 @@ def test_the_source_holds_every_kernel():
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-9, 1.0, 1e9, 1e25])
-def test_factors_of_half_precision_fill_its_range_whatever_their_size(scale):
+def test_factors_are_scaled_to_the_range_of_half_precision(scale):
     def half_product(a, b, out=None):
         halves = a.astype(np.float16), b.astype(np.float16)
         assert all(np.isfinite(half).all() for half in halves)
@@ -205,6 +208,6 @@ def test_factors_of_half_precision_fill_its_range_whatever_their_size(scale):
     assert np.allclose(out / np.float32(scale), a @ b, atol=2e-2)
 
 
-def test_a_product_with_nothing_is_nothing_in_half_precision():
+def test_a_scaled_product_with_zero_is_zero():
     zeros = np.zeros((3, 3), np.float32)
     assert not scaled_product(np, np.matmul)(zeros, zeros + 1).any()

@@ -9,9 +9,9 @@ from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.kernels.cpu.posterior import _exp_row
 
 BOX = 24
-TURNS = {
+ROTATIONS = {
     "identity": np.eye(3),
-    "half turn about y (every x < 0)": np.diag([-1.0, 1, -1]),
+    "180 degrees about y (every x < 0)": np.diag([-1.0, 1, -1]),
     "x onto z": np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]),
     "x onto -z": np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]),
     "y onto x": np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]),
@@ -47,24 +47,24 @@ def backproject(kernels, values, weights, matrices, kx, ky, m):
 
 
 @pytest.mark.parametrize("padding", [1, 2])
-def test_slices_are_trilinear_readings_of_the_whole_cube(kernels, rng, padding):
+def test_projections_are_interpolated_from_the_whole_cube(kernels, rng, padding):
     kx, ky, m = frequencies(6, padding)
     cube, matrices = oracles.random_cube(rng, m), oracles.random_matrices(rng, 20)
     found = project(kernels, cube, matrices, kx, ky)
     assert np.allclose(found, oracles.project(cube, matrices, kx, ky), atol=2e-5)
 
 
-@pytest.mark.parametrize("name", TURNS)
-def test_slices_on_the_axes_read_single_voxels(kernels, rng, name):
+@pytest.mark.parametrize("name", ROTATIONS)
+def test_projections_along_the_axes_are_single_voxels(kernels, rng, name):
     kx, ky, m = frequencies(6, 1)
-    cube, matrix = oracles.random_cube(rng, m), TURNS[name]
+    cube, matrix = oracles.random_cube(rng, m), ROTATIONS[name]
     x, y, z = np.rint(oracles.points_of(matrix[None], kx, ky)[0]).astype(int).T
     expected = oracles.full_cube(cube)[z + m, y + m, x + m + 1]
     found = project(kernels, cube, matrix[None].astype(np.float32), kx, ky)[0]
     assert np.allclose(found, expected, atol=1e-5)
 
 
-def test_frequencies_at_the_rim_stay_inside_the_cube(kernels, rng):
+def test_frequencies_at_the_edge_stay_inside_the_cube(kernels, rng):
     radius = 11
     line = np.array([radius, 0, 0], np.float32), np.array([0, radius, -radius], np.float32)
     m = radius + 1
@@ -80,7 +80,7 @@ def test_frequencies_at_the_rim_stay_inside_the_cube(kernels, rng):
 
 
 @pytest.mark.parametrize("padding", [1, 2])
-def test_slices_are_given_back_as_to_a_whole_cube(kernels, rng, padding):
+def test_backprojection_equals_that_into_a_whole_cube(kernels, rng, padding):
     kx, ky, m = frequencies(6, padding)
     matrices = oracles.random_matrices(rng, 20)
     values = complex_noise(rng, 20, len(kx))
@@ -94,18 +94,18 @@ def test_slices_are_given_back_as_to_a_whole_cube(kernels, rng, padding):
 
 
 @pytest.mark.parametrize("padding", [1, 2])
-def test_giving_back_is_the_transpose_of_slicing(kernels, rng, padding):
+def test_backprojection_is_the_transpose_of_projection(kernels, rng, padding):
     kx, ky, m = frequencies(6, padding)
     matrices = oracles.random_matrices(rng, 20)
     cube = complex_noise(rng, 2 * m + 1, 2 * m + 1, m + 2)
     values = complex_noise(rng, 20, len(kx))
     ones = np.ones(values.shape, np.float32)
-    given_back, _ = backproject(kernels, values, ones, matrices, kx, ky, m)
+    backprojected, _ = backproject(kernels, values, ones, matrices, kx, ky, m)
     sliced = np.vdot(project(kernels, cube, matrices, kx, ky).astype(complex), values).real
-    assert sliced == pytest.approx(np.vdot(cube.astype(complex), given_back).real, rel=1e-5)
+    assert sliced == pytest.approx(np.vdot(cube.astype(complex), backprojected).real, rel=1e-5)
 
 
-def test_slices_are_added_to_what_is_there_and_weight_zero_adds_nothing(kernels, rng):
+def test_backprojection_adds_to_the_cube_and_weight_zero_adds_nothing(kernels, rng):
     kx, ky, m = frequencies(4, 1)
     matrices, values = oracles.random_matrices(rng, 3), complex_noise(rng, 3, len(kx))
     weights = np.ones(values.shape, np.float32)
@@ -154,7 +154,7 @@ def test_the_posterior_is_a_softmax(kernels, rng, spread):
     assert np.array_equal(best, scores.max((1, 2)))
 
 
-def test_hugely_negative_scores_still_give_weights_that_sum_to_one(kernels, rng):
+def test_very_negative_scores_give_weights_that_sum_to_one(kernels, rng):
     scores, norm, log_prior = posterior_inputs(rng, 1.0)
     scores -= np.float32(1e9)
     scores[1, 2, 3] = 0
@@ -262,7 +262,7 @@ def test_the_fine_posterior_is_a_softmax_of_each_image(kernels, rng, spread):
         assert significant == (expected.max(1) > 0.1).sum()
 
 
-def test_images_are_moved_as_by_rolling_them(kernels, rng):
+def test_images_are_shifted_cyclically(kernels, rng):
     images = rng.standard_normal((3, 8, 8)).astype(np.float32)
     by = np.array([[0, 0], [3, -2], [-9, 17]], np.int32)
     out = np.empty_like(images)
@@ -271,14 +271,14 @@ def test_images_are_moved_as_by_rolling_them(kernels, rng):
     assert np.array_equal(out, expected)
 
 
-def test_the_values_of_each_group_are_summed_and_a_group_may_be_empty(kernels, rng):
+def test_values_are_summed_by_group_and_a_group_can_be_empty(kernels, rng):
     group = np.array([2, 0, 2, 2, 4, 0], np.int32)
     values, out = rng.standard_normal(6), np.full(6, np.nan)
     kernels.bincount_sum(group, values, out)
     assert np.allclose(out, [values[group == g].sum() for g in range(6)], atol=1e-14)
 
 
-def test_a_product_is_written_where_it_is_wanted(kernels, rng):
+def test_a_product_is_written_to_out(kernels, rng):
     a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 4), (4, 5)))
     out = np.empty((3, 5), np.float32)
     assert np.array_equal(kernels.matmul(a, b), kernels.matmul(a, b, out))

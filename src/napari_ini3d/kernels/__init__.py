@@ -1,4 +1,7 @@
-"""The only code that is written once per device; everything else is array code."""
+"""Compute kernels for CPU and GPU, and the backend that holds them.
+
+Only this code is written once per device; the rest of the engine is array code.
+"""
 
 import lazy_loader as lazy
 

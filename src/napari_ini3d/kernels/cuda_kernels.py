@@ -1,7 +1,7 @@
-"""The kernels for NVIDIA cards: what `kernels.cpu` does, launched from `kernels/cuda/*.cu`.
+"""CUDA kernels: the operations of `kernels.cpu`, launched from the sources in `kernels/cuda`.
 
-No CuPy here: the array module and the way to launch are given, so that the tests run the same
-lines, and the same sources, without a card.
+CuPy is not imported here: the array module and the launch function are passed in, so that tests
+run the same code and the same sources without a GPU.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ import numpy as np
 from napari_ini3d.kernels.types import Array
 
 THREADS = 512
-"""Threads per block of every kernel on a card; a power of two."""
+"""Threads per block of every kernel on a GPU; a power of two."""
+
+COMPILE_OPTIONS = (f"-DTHREADS={THREADS}",)
+"""Options of NVRTC; CuPy adds the architecture."""
 
 Launch = Callable[[str, int, tuple[Any, ...]], None]
-"""Starts a kernel by its name with a number of blocks and arguments."""
+"""Launch a kernel: its name, the number of blocks, its arguments."""
 
 _COMMON = "common.cuh"
-_MOST_SHARE = 8  # of a slice's weight that can fall on one voxel, at most
-_HALF_BITS = 15  # of the largest value in half precision
-_HEADROOM = 61  # bits of a signed sum, less one for the rounding of its logarithm
+_MOST_SHARE = 8  # bound on the sum of the trilinear weights of one slice at a voxel
+_HALF_BITS = 15  # factors are scaled to at most 2^15; half precision ends below 2^16
+_HEADROOM = 61  # bits of the sums: 64 less the sign and a margin for a rounded logarithm
 
 
 def kernel_source() -> str:
-    """Return the sources of all kernels as one."""
+    """Return the sources of all kernels as one translation unit."""
     folder = resources.files("napari_ini3d.kernels").joinpath("cuda")
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     parts = [file.read_text("utf-8") for file in files if file.name.endswith(".cu")]
@@ -37,19 +40,20 @@ def kernel_source() -> str:
 
 
 class CudaKernels:
-    """The kernels on one card; see `kernels.cpu` for what each takes.
+    """The kernels on one GPU; `kernels.cpu` documents the arguments of each.
 
     Parameters
     ----------
     xp : module
-        CuPy, or what stands for it.
+        CuPy, or a stand-in.
     launch : Launch
     matmul : callable
-        The product of two matrices, with an `out`.
+        ``matmul(a, b, out)``, the product of two matrices.
     threads : int
-        Per block, as the sources were compiled.
+        Threads per block, as compiled.
     deterministic : bool
-        Whether slices are added up as integers, which gives the same bits whatever the order.
+        Whether slices are backprojected as integers, so that the bits do not depend on the order
+        of the additions.
     """
 
     def __init__(
@@ -68,14 +72,14 @@ class CudaKernels:
         self._deterministic = deterministic
 
     def project(self, map_ft: Array, matrices: Array, kx: Array, ky: Array, out: Array) -> None:
-        """Fill `out` with trilinear central sections."""
-        _check_filled(out, np.complex64)
+        """Project a map: central sections by trilinear interpolation."""
+        _check_output(out, np.complex64)
         arguments = (
-            self._given(map_ft, np.complex64),
+            self._readable(map_ft, np.complex64),
             np.int32(map_ft.shape[0] // 2),
-            self._given(matrices, np.float32),
-            self._given(kx, np.float32),
-            self._given(ky, np.float32),
+            self._readable(matrices, np.float32),
+            self._readable(kx, np.float32),
+            self._readable(ky, np.float32),
             out,
             np.int64(out.shape[0]),
             np.int64(out.shape[1]),
@@ -92,31 +96,31 @@ class CudaKernels:
         map_numerator: Array,
         map_denominator: Array,
     ) -> None:
-        """Add slices to a half cube."""
-        _check_filled(map_numerator, np.complex64)
-        _check_filled(map_denominator, np.float32)
+        """Backproject slices: add them to a half cube, the transpose of `project`."""
+        _check_output(map_numerator, np.complex64)
+        _check_output(map_denominator, np.float32)
         if not numerator.size:
             return
         slices = (
-            self._given(numerator, np.complex64),
-            self._given(denominator, np.float32),
-            self._given(matrices, np.float32),
-            self._given(kx, np.float32),
-            self._given(ky, np.float32),
+            self._readable(numerator, np.complex64),
+            self._readable(denominator, np.float32),
+            self._readable(matrices, np.float32),
+            self._readable(kx, np.float32),
+            self._readable(ky, np.float32),
             np.int32(map_numerator.shape[0] // 2),
             np.int64(numerator.shape[0]),
             np.int64(numerator.shape[1]),
         )
         if self._deterministic:
-            self._add_fixed(slices, map_numerator, map_denominator)
+            self._backproject_fixed(slices, map_numerator, map_denominator)
         else:
             arguments = (*slices, map_numerator, map_denominator)
             self._run("backproject_float", self._blocks(numerator.size), arguments)
 
-    def _add_fixed(
+    def _backproject_fixed(
         self, slices: tuple[Any, ...], map_numerator: Array, map_denominator: Array
     ) -> None:
-        """Add slices up as integers, and those to the map."""
+        """Backproject slices as 64-bit integers, and add the sums to the map."""
         xp, numerator, denominator = self._xp, slices[0], slices[1]
         spare = _HEADROOM - int(np.ceil(np.log2(_MOST_SHARE * len(numerator))))
         largest = xp.stack([abs(numerator.view(np.float32)).max(), abs(denominator).max()])
@@ -138,12 +142,12 @@ class CudaKernels:
         out_denominator: Array,
     ) -> None:
         """Sum a half cube and its weights over the operators of a point group."""
-        _check_filled(out_numerator, np.complex64)
-        _check_filled(out_denominator, np.float32)
+        _check_output(out_numerator, np.complex64)
+        _check_output(out_denominator, np.float32)
         arguments = (
-            self._given(numerator, np.complex64),
-            self._given(denominator, np.float32),
-            self._given(operators, np.float32),
+            self._readable(numerator, np.complex64),
+            self._readable(denominator, np.float32),
+            self._readable(operators, np.float32),
             np.int32(operators.shape[0]),
             np.int32(numerator.shape[0] // 2),
             out_numerator,
@@ -152,13 +156,13 @@ class CudaKernels:
         self._run("symmetrise", self._blocks(numerator.size), arguments)
 
     def dense_posterior(self, scores: Array, norm: Array, log_prior: Array, summary: Array) -> None:
-        """Turn scores into posterior weights, in place."""
-        _check_filled(scores, np.float32)
-        _check_filled(summary, np.float64)
+        """Convert scores to posterior weights, in place."""
+        _check_output(scores, np.float32)
+        _check_output(summary, np.float64)
         arguments = (
             scores,
-            self._given(norm, np.float32),
-            self._given(log_prior, np.float32),
+            self._readable(norm, np.float32),
+            self._readable(log_prior, np.float32),
             *(np.int32(n) for n in (scores.shape[1], scores.shape[2], log_prior.shape[2])),
             summary,
         )
@@ -167,12 +171,12 @@ class CudaKernels:
     def significant_rotations(
         self, weights: Array, share: float, most: int, rotation: Array, shift: Array, count: Array
     ) -> None:
-        """Find, for each image, the rotations that may hold its pose."""
-        for filled in (rotation, shift, count):
-            _check_filled(filled, np.int32)
+        """Find the rotations of each image that have significant posterior weight."""
+        for output in (rotation, shift, count):
+            _check_output(output, np.int32)
         n_images, n_shifts, n_rotations = weights.shape
         arguments = (
-            self._given(weights, np.float32),
+            self._readable(weights, np.float32),
             np.int32(n_shifts),
             np.int32(n_rotations),
             np.float32(share),
@@ -197,15 +201,15 @@ class CudaKernels:
         out: Array,
         norm: Array,
     ) -> None:
-        """Multiply images by the conjugate slices they are compared with."""
-        _check_filled(out, np.complex64)
-        _check_filled(norm, np.float32)
+        """Multiply images by the complex conjugate of the slices they are compared with."""
+        _check_output(out, np.complex64)
+        _check_output(norm, np.float32)
         arguments = (
-            self._given(slices, np.complex64),
-            *(self._given(row, np.int32) for row in (row_slice, row_image, row_shift)),
-            self._given(images, np.complex64),
-            self._given(shift_phase, np.complex64),
-            self._given(ctf2, np.float32),
+            self._readable(slices, np.complex64),
+            *(self._readable(row, np.int32) for row in (row_slice, row_image, row_shift)),
+            self._readable(images, np.complex64),
+            self._readable(shift_phase, np.complex64),
+            self._readable(ctf2, np.float32),
             np.int64(out.shape[1]),
             out,
             norm,
@@ -215,13 +219,13 @@ class CudaKernels:
     def fine_posterior(
         self, scores: Array, first: Array, share: float, row_max: Array, summary: Array
     ) -> None:
-        """Turn the scores of the fine poses into posterior weights, in place."""
-        _check_filled(scores, np.float32)
-        _check_filled(row_max, np.float32)
-        _check_filled(summary, np.float64)
+        """Convert the scores of the fine poses to posterior weights, in place."""
+        _check_output(scores, np.float32)
+        _check_output(row_max, np.float32)
+        _check_output(summary, np.float64)
         arguments = (
             scores,
-            self._given(first, np.int64),
+            self._readable(first, np.int64),
             np.int32(scores.shape[1]),
             np.float32(share),
             row_max,
@@ -230,11 +234,11 @@ class CudaKernels:
         self._run("fine_posterior", summary.shape[0], arguments)
 
     def shift_images(self, images: Array, by: Array, out: Array) -> None:
-        """Fill `out` with images moved by whole pixels."""
-        _check_filled(out, np.float32)
+        """Shift images cyclically by whole pixels."""
+        _check_output(out, np.float32)
         arguments = (
-            self._given(images, np.float32),
-            self._given(by, np.int32),
+            self._readable(images, np.float32),
+            self._readable(by, np.int32),
             np.int64(images.shape[0]),
             np.int32(images.shape[2]),
             out,
@@ -242,58 +246,63 @@ class CudaKernels:
         self._run("shift_images", self._blocks(out.size), arguments)
 
     def bincount_sum(self, group: Array, values: Array, out: Array) -> None:
-        """Fill `out` with the sum of the values of each group."""
-        _check_filled(out, np.float64)
+        """Sum the values of each group."""
+        _check_output(out, np.float64)
         arguments = (
-            self._given(group, np.int32),
-            self._given(values, np.float64),
+            self._readable(group, np.int32),
+            self._readable(values, np.float64),
             np.int64(values.size),
             out,
         )
         self._run("bincount_sum", out.shape[0], arguments)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Return the product of two matrices."""
+        """Multiply two matrices."""
         return self._product(a, b, out)
 
     def _run(self, name: str, blocks: int, arguments: tuple[Any, ...]) -> None:
-        if blocks:  # CUDA refuses to start none
+        if blocks:  # CUDA refuses an empty grid
             self._launch(name, blocks, arguments)
 
     def _blocks(self, threads: int) -> int:
         return -(-threads // self._threads)
 
-    def _given(self, array: Array, dtype: type) -> Array:
-        """Return an array that is read, as the kernels expect it: contiguous, of one type."""
+    def _readable(self, array: Array, dtype: type) -> Array:
+        """Return an input as the kernels expect it: contiguous and of the given type."""
         return self._xp.ascontiguousarray(array, dtype=dtype)
 
 
-def _check_filled(array: Array, dtype: type) -> None:
-    """Refuse to fill what is not laid out as the kernels expect it."""
+def _check_output(array: Array, dtype: type) -> None:
+    """Raise TypeError unless an output is contiguous and of the type that the kernels write."""
     if array.dtype != dtype or not array.flags.c_contiguous:
         order = "contiguous" if array.flags.c_contiguous else "strided"
         raise TypeError(
-            f"an array to be filled is {order} {array.dtype}; "
+            f"an output array is {order} {array.dtype}; "
             f"the kernels write contiguous {np.dtype(dtype)}"
         )
 
 
 def scaled_product(xp: Any, product: Callable[..., Array]) -> Callable[..., Array]:
-    """Return a product whose factors fill the range of half precision.
+    """Wrap a matrix product so that its factors use the range of half precision.
 
-    Half precision has five bits for the exponent only: noise weights and power spectra lie far
-    outside. Each factor is multiplied by a power of two beforehand, and the product divided by
-    both.
+    Half precision has an exponent of only five bits: noise weights and power spectra are far
+    outside its range. Each factor is multiplied by a power of two first, and the product is
+    divided by both.
 
     Parameters
     ----------
     xp : module
     product : callable
-        Of two matrices, with an `out`.
+        ``product(a, b, out)``, the product of two matrices.
+
+    Returns
+    -------
+    callable
+        ``matmul(a, b, out=None)``.
     """
 
     def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-        if not (a.size and b.size):  # which have no largest value
+        if not (a.size and b.size):  # an empty array has no maximum
             return product(a, b, out)
         scales = [_powers_of_two(xp, abs(factor).max(), _HALF_BITS) for factor in (a, b)]
         found = product(a * scales[0], b * scales[1], out)
@@ -305,6 +314,6 @@ def scaled_product(xp: Any, product: Callable[..., Array]) -> Callable[..., Arra
 
 
 def _powers_of_two(xp: Any, largest: Array, bits: int) -> Array:
-    """Return, as float32, the largest powers of two by which values stay below 2^bits."""
+    """Return the largest powers of two, float32, that keep ``largest`` below 2^bits."""
     exponent = bits - xp.ceil(xp.log2(xp.maximum(largest, np.float32(1e-30))))
-    return xp.exp2(xp.minimum(exponent, np.float32(126)))  # float32 reaches no further
+    return xp.exp2(xp.minimum(exponent, np.float32(126)))  # the largest in float32

@@ -1,7 +1,7 @@
-"""Kernels that read a map's transform at any points, compiled by Numba.
+"""Interpolate the Fourier transform of a map at arbitrary points, compiled by Numba.
 
-The map is a half cube as in `kernels.cpu`; points are frequencies (x, y, z) in samples of it.
-Each kernel runs in one thread, releases the GIL, and adds up in a fixed order.
+The map is a half cube as in `kernels.cpu`; points are frequencies (x, y, z) in samples of the cube.
+Each kernel runs in one thread, releases the GIL, and sums in a fixed order.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import numpy as np
 from napari_ini3d._types import Complex64, Float32, Float64, Int32
 from napari_ini3d.kernels.numba_jit import jit
 
-_TURN = 2 * np.pi
+_TWO_PI = 2 * np.pi
 
 
 @jit
 def read_points(cube: Complex64, rotations: Float32, points: Float32, out: Complex64) -> None:
-    """Fill `out` (R, N) with the components at the points ``points @ rotations[r]``, trilinear.
+    """Interpolate the Fourier components at ``points @ rotations[r]``, trilinear.
 
     Parameters
     ----------
     cube : (2m + 1, 2m + 1, m + 2) complex64
     rotations : (R, 3, 3) float32
     points : (N, 3) float32
-        None longer than m.
+        Of length at most m.
     out : (R, N) complex64
+        Output.
     """
     m = np.float32(cube.shape[0] // 2)
     for r in range(rotations.shape[0]):
@@ -34,7 +35,7 @@ def read_points(cube: Complex64, rotations: Float32, points: Float32, out: Compl
         for i in range(points.shape[0]):
             px, py, pz = points[i, 0], points[i, 1], points[i, 2]
             x = px * a[0, 0] + py * a[1, 0] + pz * a[2, 0]
-            sign = math.copysign(np.float32(1), x)  # x < 0: take the Friedel mate
+            sign = math.copysign(np.float32(1), x)  # x < 0: use the Friedel mate
             x = x * sign
             y = (px * a[0, 1] + py * a[1, 1] + pz * a[2, 1]) * sign + m
             z = (px * a[0, 2] + py * a[1, 2] + pz * a[2, 2]) * sign + m
@@ -64,12 +65,13 @@ def compare_copies(
     products: Float64,
     curve: Float64,
 ) -> None:
-    """Compare a map with its copies turned about a point, and how that changes with the axes.
+    """Compare a map with copies of itself rotated about a point, with derivatives for the axes.
 
-    With G(k) = F(k) exp(2πi k·c) the map about the point c, this adds up the overlap
-    ``Re(G(k)* G(Rk))`` over the points k and the rotations R by shell, its weighted slope along
-    a turn ω of all axes together, R -> exp(ω) R exp(-ω), and along a shift of c, and the weighted
-    products of the slopes of G(Rk), whose sum stands for minus the second derivative.
+    G(k) = F(k) exp(2πi k·c) is the transform of the map with its origin at c. Summed over the
+    points k and the rotations R are: the overlap ``Re(G(k)* G(Rk))``, by shell; its weighted
+    gradient with respect to a common rotation ω of all axes, R -> exp(ω) R exp(-ω), and to a shift
+    of c; and the weighted products of the gradients of G(Rk), the Gauss-Newton approximation of
+    minus the second derivative.
 
     Parameters
     ----------
@@ -84,11 +86,11 @@ def compare_copies(
     centre : (3,) float64
         c, in units of the length whose frequency is one sample of the cube.
     slopes : (6,) float64
-        Added to: along ω, then c.
+        Added to: the gradient for ω, then c.
     products : (6, 6) float64
-        Added to, its upper triangle only.
+        Added to; upper triangle only.
     curve : (3, S) float64
-        Added to, unweighted, by shell: overlap, power of the map, power of its copies.
+        Added to, unweighted, by shell: overlap, power of the map, power of the copies.
     """
     m = np.float32(cube.shape[0] // 2)
     cx, cy, cz = centre
@@ -123,28 +125,28 @@ def compare_copies(
             if sign < 0:  # F(-k) = F(k)*, and so grad F(-k) = -(grad F(k))*
                 value, dx = value.conjugate(), -dx.conjugate()
                 dy, dz = -dy.conjugate(), -dz.conjugate()
-            angle = _TURN * (tx * cx + ty * cy + tz * cz)
+            angle = _TWO_PI * (tx * cx + ty * cy + tz * cz)
             phase = complex(math.cos(angle), math.sin(angle))
-            turned = value * phase
-            hx = dx * phase + turned * complex(0.0, _TURN * cx)
-            hy = dy * phase + turned * complex(0.0, _TURN * cy)
-            hz = dz * phase + turned * complex(0.0, _TURN * cz)
+            rotated = value * phase
+            hx = dx * phase + rotated * complex(0.0, _TWO_PI * cx)
+            hy = dy * phase + rotated * complex(0.0, _TWO_PI * cy)
+            hz = dz * phase + rotated * complex(0.0, _TWO_PI * cz)
             bx = a[0, 0] * hx + a[1, 0] * hy + a[2, 0] * hz  # R^T grad
             by = a[0, 1] * hx + a[1, 1] * hy + a[2, 1] * hz
             bz = a[0, 2] * hx + a[1, 2] * hy + a[2, 2] * hz
             slope[0] = by * kz - bz * ky - (hy * tz - hz * ty)
             slope[1] = bz * kx - bx * kz - (hz * tx - hx * tz)
             slope[2] = bx * ky - by * kx - (hx * ty - hy * tx)
-            shifted = turned * complex(0.0, _TURN)
+            shifted = rotated * complex(0.0, _TWO_PI)
             slope[3] = shifted * (tx - kx)
             slope[4] = shifted * (ty - ky)
             slope[5] = shifted * (tz - kz)
-            angle = _TURN * (kx * cx + ky * cy + kz * cz)
+            angle = _TWO_PI * (kx * cx + ky * cy + kz * cz)
             fixed = base[i].conjugate() * complex(math.cos(angle), -math.sin(angle))
             s = shell[i]
-            curve[0, s] += (fixed * turned).real
+            curve[0, s] += (fixed * rotated).real
             curve[1, s] += fixed.real**2 + fixed.imag**2
-            curve[2, s] += turned.real**2 + turned.imag**2
+            curve[2, s] += rotated.real**2 + rotated.imag**2
             w = weight[i]
             if w == 0:
                 continue

@@ -1,4 +1,8 @@
-"""A backend: an array module, its kernels and its device, as the engine sees them."""
+"""Backend, kernels and device: the protocols that the engine computes with.
+
+Shapes in the docstrings: B images, S shifts, R rotations or slices, K classes, P Fourier
+components of a slice, N rows of the fine pass, and a half cube of radius m.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,17 @@ from typing import Any, Protocol
 from napari_ini3d._types import AnyArray
 
 Array = Any
-"""An array of a backend's module; on a GPU it has no type that a checker knows."""
+"""An array of a backend's array module; CuPy's arrays have no static type."""
 
 
 class Kernels(Protocol):
-    """What is written once per device; `kernels.cpu` says what each does.
+    """The operations that are written once per device; `kernels.cpu` documents the arguments.
 
-    All arrays are those of the backend, those that are filled contiguous.
+    All arrays are arrays of the backend. Outputs are contiguous and allocated by the caller.
     """
 
     def project(self, map_ft: Array, matrices: Array, kx: Array, ky: Array, out: Array) -> None:
-        """Fill `out` with central sections."""
+        """Project a map: R central sections (R, P) of its half cube, trilinear."""
 
     def backproject(
         self,
@@ -31,7 +35,7 @@ class Kernels(Protocol):
         map_numerator: Array,
         map_denominator: Array,
     ) -> None:
-        """Add slices to a half cube."""
+        """Backproject slices and their weights (R, P): add them to half cubes, trilinear."""
 
     def symmetrise(
         self,
@@ -41,15 +45,15 @@ class Kernels(Protocol):
         out_numerator: Array,
         out_denominator: Array,
     ) -> None:
-        """Sum a half cube over the operators of a point group."""
+        """Sum a half cube and its weights over the operators of a point group."""
 
     def dense_posterior(self, scores: Array, norm: Array, log_prior: Array, summary: Array) -> None:
-        """Turn scores into posterior weights, in place."""
+        """Convert scores (B, S, R) to posterior weights over all shifts and rotations, in place."""
 
     def significant_rotations(
         self, weights: Array, share: float, most: int, rotation: Array, shift: Array, count: Array
     ) -> None:
-        """Find the rotations that may hold the pose of each image."""
+        """Find the rotations of each image that have significant posterior weight."""
 
     def conjugate_products(
         self,
@@ -63,28 +67,28 @@ class Kernels(Protocol):
         out: Array,
         norm: Array,
     ) -> None:
-        """Multiply images by conjugate slices."""
+        """Multiply images by the complex conjugate of the slices they are compared with, (N, P)."""
 
     def fine_posterior(
         self, scores: Array, first: Array, share: float, row_max: Array, summary: Array
     ) -> None:
-        """Turn the scores of fine poses into posterior weights, in place."""
+        """Convert the scores of the fine poses to posterior weights, in place."""
 
     def shift_images(self, images: Array, by: Array, out: Array) -> None:
-        """Move images by whole pixels."""
+        """Shift images cyclically by whole pixels."""
 
     def bincount_sum(self, group: Array, values: Array, out: Array) -> None:
         """Sum the values of each group, in a fixed order."""
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Return the product of two matrices."""
+        """Multiply two float32 matrices."""
 
 
 class Device(Protocol):
-    """Where arrays live, and the ways there and back."""
+    """The memory of a CPU or a GPU, and the copies to and from it."""
 
     def enter(self) -> AbstractContextManager[None]:
-        """Make it the device of this thread; errors of its libraries leave as `DeviceError`."""
+        """Make this the current device of the thread; errors of CUDA become `DeviceError`."""
 
     def to_device(self, host: AnyArray) -> Array:
         """Return a copy on the device; on the CPU the array itself."""
@@ -93,36 +97,37 @@ class Device(Protocol):
         """Return a copy on the host; on the CPU the array itself."""
 
     def upload(self, host: AnyArray) -> AbstractContextManager[Array]:
-        """Begin to copy to the device, and return what gives the copy once it has arrived.
+        """Start an asynchronous copy to the device; its context yields the copy.
 
-        The copy may be used, by one thread, within the context.
+        The context waits until the copy is complete. The array is valid within the context, in
+        one thread.
         """
 
     def free_bytes(self) -> int:
-        """Return the memory that arrays may take."""
+        """Return the memory that new arrays can take."""
 
     def release(self) -> None:
-        """Give memory back that is kept for arrays to come."""
+        """Free the memory that is cached for new arrays."""
 
     def synchronise(self) -> None:
-        """Wait until all that was begun is done."""
+        """Wait until all kernels and copies are done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One device: its array module, its kernels, its memory.
+    """One or more devices of a kind: array module, kernels and memory of the first, and the others.
 
     Attributes
     ----------
     name : str
-        For people.
+        To show to users, for example "cpu" or "gpu:0 NVIDIA H100".
     xp, fft : module
-        `numpy` and `scipy.fft`, or what stands for them on a GPU.
+        `numpy` and `scipy.fft`, or `cupy` and `cupyx.scipy.fft`.
     kernels : Kernels
     device : Device
     is_gpu : bool
     others : tuple of Backend
-        Further cards that share the images of an iteration.
+        Further GPUs that share the images of an iteration with this one.
     """
 
     name: str
@@ -135,7 +140,7 @@ class Backend:
 
     @property
     def devices(self) -> tuple[Backend, ...]:
-        """The devices that share the work; this one first."""
+        """The backends of all devices, one each, this one first."""
         return (self, *self.others)
 
     def to_device(self, host: AnyArray) -> Array:
@@ -149,15 +154,15 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class GpuInfo:
-    """A card of this machine.
+    """A GPU of this machine.
 
     Attributes
     ----------
     index : int
-        As in the device ``gpu:index``.
+        Its number in the device ``gpu:index``.
     name : str
     free_bytes, total_bytes : int
-        Of its memory.
+        Memory of the GPU.
     """
 
     index: int

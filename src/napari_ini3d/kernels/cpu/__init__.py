@@ -1,6 +1,6 @@
-"""The kernels for the CPU; each runs in one thread, and the loops hold no lock of Python's.
+"""CPU kernels: project, backproject, posterior weights, shifts, sums.
 
-What is a loop is compiled by Numba (`cpu_slices`, `cpu_posterior`); the rest is NumPy.
+Each runs in one thread. Loops are compiled by Numba and release the GIL; the rest is NumPy.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ __all__ = [
 def fine_posterior(
     scores: Float32, first: Int64, share: float, row_max: Float32, summary: Float64
 ) -> None:
-    """Turn the scores of the fine poses into posterior weights, in place.
+    """Convert the scores of the fine poses to posterior weights, in place.
 
     Parameters
     ----------
     scores : (N, T) float32
-        Log weights in, of T shifts for each of N rotations; weights that sum to 1 for each image
-        out.
+        In: log weights of T shifts for each of N rotations (rows). Out: posterior weights, which
+        sum to 1 for each image.
     first : (B + 1,) int64
-        The first row of each image, and N; every image has rows.
+        The first row of each image, then N; every image has rows.
     share : float
-        Of an image's largest weight: rows that reach more are counted.
+        Rows are significant whose largest weight is more than `share` of the image's largest.
     row_max : (N,) float32
-        Filled with the largest weight of each row.
+        Output: the largest weight of each row.
     summary : (B, 5) float64
-        Filled with the log evidence, the largest weight, its row, its shift, the rows counted.
+        Output: log evidence, largest weight, its row, its shift, number of significant rows.
     """
     start = first[:-1]
     row_image = np.repeat(np.arange(len(start)), np.diff(first))
@@ -69,10 +69,10 @@ def fine_posterior(
 
 
 def bincount_sum(group: Int32, values: Float64, out: Float64) -> None:
-    """Fill `out` (G,) float64 with the sum of the values (N,) float64 of each group (N,) int32."""
+    """Sum the values (N,) float64 of each group (N,) int32 into `out` (G,) float64."""
     out[:] = np.bincount(group, values, len(out))
 
 
 def matmul(a: Float32, b: Float32, out: Float32 | None = None) -> Float32:
-    """Return the product of two float32 matrices, written to `out` where it is given."""
+    """Multiply two float32 matrices, into `out` if given."""
     return np.matmul(a, b, out=out)

@@ -1,4 +1,4 @@
-"""What is done to images before they are compared, for the CPU, compiled by Numba."""
+"""Shift images by whole pixels, compiled by Numba."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from napari_ini3d.kernels.numba_jit import jit
 
 @jit
 def shift_images(images: Float32, by: Int32, out: Float32) -> None:
-    """Fill `out` with images moved by whole pixels; what leaves on one side comes in on the other.
+    """Shift images cyclically by whole pixels.
 
     Parameters
     ----------
     images, out : (B, n, n) float32
     by : (B, 2) int32
-        (x, y).
+        Shift (x, y), pixels.
     """
     n = images.shape[1]
     for b in range(images.shape[0]):

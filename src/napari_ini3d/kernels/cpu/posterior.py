@@ -1,7 +1,4 @@
-"""Scores turned into weights, and the heaviest found, for the CPU.
-
-Loops are compiled by Numba; what arrays do as well is left to NumPy.
-"""
+"""Posterior weights from scores, significant rotations, and conjugate products, by Numba."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from napari_ini3d.kernels.numba_jit import jit
 _LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no -inf
 
 
-# Loops over floats that run into one largest value, or whose input is also their output, are not
-# turned into vector instructions: hence the integers and the buffers.
+# Loops that reduce floats to a maximum, or that write to their input, are not vectorised: hence
+# the integers and the buffers.
 
 
 @jit
 def _largest(values: Float32) -> np.float32:
-    """Return the largest value, by comparing the bits as integers of the same order."""
+    """Return the largest value, by comparing bits as integers of the same order."""
     bits = values.view(np.int32)
     top = np.int32(-0x80000000)
     for j in range(bits.shape[0]):
@@ -57,18 +54,19 @@ def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
 
 @jit
 def dense_posterior(scores: Float32, norm: Float32, log_prior: Float32, summary: Float64) -> None:
-    """Turn scores into posterior weights, in place.
+    """Convert scores to posterior weights, in place.
 
     Parameters
     ----------
     scores : (B, S, R) float32
-        Cross terms in; weights that sum to 1 for each image out.
+        In: cross terms of image and reference. Out: posterior weights, which sum to 1 for each
+        image.
     norm : (B, R) float32
-        Half the power of each reference as the image sees it, to be subtracted.
+        Half the power of each reference, times CTF² / σ² of the image; subtracted from the scores.
     log_prior : (B, S, K) float32
-        For each shift and class; R is K equal blocks.
+        For each shift and class; the R rotations are K equal blocks.
     summary : (B, 4) float64
-        Filled with the log evidence, the largest weight, its rotation and its shift.
+        Output: log evidence, largest weight, its rotation, its shift.
     """
     n_images, n_shifts, n_rotations = scores.shape
     block = n_rotations // log_prior.shape[2]
@@ -124,10 +122,10 @@ def dense_posterior(scores: Float32, norm: Float32, log_prior: Float32, summary:
 def significant_rotations(
     weights: Float32, share: float, most: int, rotation: Int32, shift: Int32, count: Int32
 ) -> None:
-    """Find, for each image, the rotations that may hold its pose.
+    """Find the rotations of each image that have significant posterior weight.
 
-    Kept are those whose weight, summed over the shifts, is at least `share` of the largest;
-    of more than `most`, the `most` largest.
+    A rotation is significant if its weight, summed over the shifts, is at least `share` of the
+    image's largest; of these, at most the `most` largest are kept.
 
     Parameters
     ----------
@@ -135,9 +133,9 @@ def significant_rotations(
     share : float
     most : int
     rotation, shift : (B, most) int32
-        Filled with the rotations, largest weight first, and the best shift of each.
+        Output: the rotations in order of decreasing weight, and the best shift of each.
     count : (B,) int32
-        Filled with the number kept.
+        Output: the number of rotations kept.
     """
     n_images, n_shifts, n_rotations = weights.shape
     marginal = np.empty(n_rotations, np.float32)
@@ -170,23 +168,23 @@ def conjugate_products(
     out: Complex64,
     norm: Float32,
 ) -> None:
-    """Multiply images by the conjugate slices they are compared with.
+    """Multiply images by the complex conjugate of the slices they are compared with.
 
     Parameters
     ----------
     slices : (R, P) complex64
     row_slice, row_image, row_shift : (N,) int32
-        Slice, image and coarse shift of each row; fast where rows of one image and shift follow
-        each other.
+        Slice, image and coarse shift of each row; fastest if the rows of one image and shift are
+        consecutive.
     images : (B, P) complex64
         CTF · X / σ².
     shift_phase : (S, P) complex64
     ctf2 : (B, P) float32
         CTF² / σ².
     out : (N, P) complex64
-        Filled with image · phase · conj(slice).
+        Output: image · phase · conj(slice).
     norm : (N,) float32
-        Filled with half the sum of ctf2 |slice|².
+        Output: half the sum of ctf2 · |slice|².
     """
     parts = (array.view(np.float32) for array in (slices, images, shift_phase, out))
     _conjugate_products(*parts, row_slice, row_image, row_shift, ctf2, norm)
@@ -204,7 +202,7 @@ def _conjugate_products(
     ctf2: Float32,
     norm: Float32,
 ) -> None:
-    # real arithmetic in short loops is what becomes vector instructions
+    # real arithmetic in short loops is vectorised
     n_components = ctf2.shape[1]
     real, imag = np.empty(n_components, np.float32), np.empty(n_components, np.float32)
     image, shift = np.int32(-1), np.int32(-1)

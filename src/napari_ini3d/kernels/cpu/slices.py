@@ -1,9 +1,9 @@
-"""Slices of a map in Fourier space and the way back, for the CPU, compiled by Numba.
+"""Project, backproject and symmetrise maps in Fourier space, compiled by Numba.
 
-A map in Fourier space is held as a centred half cube: ``map_ft[z + m, y + m, x]`` for
-|z|, |y| <= m and 0 <= x <= m + 1, complex64, where one frequency sample of the images is
-`padding` samples apart. Components with x < 0 follow from Friedel's law. Slices are rows over
-the P frequencies of a `FrequencyDisk`.
+A map's Fourier transform is a centred half cube: ``map_ft[z + m, y + m, x]`` for |z|, |y| <= m
+and 0 <= x <= m + 1, complex64. One frequency sample of the images is `padding` samples of the
+cube. Components with x < 0 follow from Friedel's law. Slices are rows over the P frequencies of a
+`FrequencyDisk`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from napari_ini3d.kernels.numba_jit import jit, simd_axpy
 
 
 def project(map_ft: Complex64, matrices: Float32, kx: Float32, ky: Float32, out: Complex64) -> None:
-    """Fill `out` (R, P) with trilinear central sections.
+    """Project a map: R central sections by trilinear interpolation.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def project(map_ft: Complex64, matrices: Float32, kx: Float32, ky: Float32, out:
     kx, ky : (P,) float32
         Frequencies in samples of `map_ft` (image frequency times padding factor).
     out : (R, P) complex64
-        Contiguous.
+        Output; contiguous.
     """
     _project(_floats(map_ft), map_ft.shape[0] // 2, matrices, kx, ky, out.view(np.float32))
 
@@ -41,7 +41,7 @@ def backproject(
     map_numerator: Complex64,
     map_denominator: Float32,
 ) -> None:
-    """Add R slices to a half cube: the transpose of `project`.
+    """Backproject R slices: add them to a half cube, the transpose of `project`.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def backproject(
     matrices, kx, ky
         As in `project`.
     map_numerator : (2m + 1, 2m + 1, m + 2) complex64
-        Contiguous.
+        Added to; contiguous.
     map_denominator : (2m + 1, 2m + 1, m + 2) float32
-        Contiguous.
+        Added to; contiguous.
     """
     _backproject(
         np.ascontiguousarray(numerator).view(np.float32),
@@ -67,12 +67,12 @@ def backproject(
 
 
 def _floats(cube: Complex64) -> Float32:
-    """Return a contiguous complex array as real and imaginary parts in one row, no copy."""
+    """Return a view of a contiguous complex array as a row of real and imaginary parts."""
     return cube.reshape(-1, copy=False).view(np.float32)
 
 
-# Real arithmetic, one flat row and unsigned indices let the compiler turn the loop over the
-# components into vector gathers: complex products and signed indices cost three times as much.
+# Real arithmetic, one flat row and unsigned indices let the compiler vectorise the loop over the
+# components with gathers: complex products and signed indices take three times as long.
 
 
 @jit
@@ -89,7 +89,7 @@ def _project(
         section = out[r]
         for p in range(kx.shape[0]):
             x = kx[p] * a00 + ky[p] * a10
-            sign = math.copysign(np.float32(1), x)  # x < 0: take the Friedel mate
+            sign = math.copysign(np.float32(1), x)  # x < 0: use the Friedel mate
             x = x * sign
             y = (kx[p] * a01 + ky[p] * a11) * sign + origin
             z = (kx[p] * a02 + ky[p] * a12) * sign + origin
@@ -182,7 +182,7 @@ def symmetrise(
     numerator, out_numerator : (2m + 1, 2m + 1, m + 2) complex64
     denominator, out_denominator : (2m + 1, 2m + 1, m + 2) float32
     operators : (G, 3, 3) float32
-        Rotations of (x, y, z).
+        Rotation matrices for vectors (x, y, z).
     """
     m = numerator.shape[0] // 2
     for i in range(2 * m + 1):

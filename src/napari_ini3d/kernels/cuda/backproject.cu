@@ -1,9 +1,9 @@
-// Slices given back to a half cube, the transpose of project.cu: one thread per rotation and
-// component, and atomic additions, since many slices meet in a voxel.
+// Backproject slices into a half cube, the transpose of project.cu: one thread per rotation and
+// component, with atomic additions, since several slices can share a voxel.
 #include "common.cuh"
 
-// Integers can be added in any order: the same sum, to the bit. A float times a power of two is
-// exact, so that all that is lost lies below one unit of the fixed point.
+// The sum of integers does not depend on the order of the additions. Scaling a float by a power of
+// two is exact, so that the only loss is the rounding to an integer.
 struct FixedPoint {
     uint64* numerator;
     uint64* denominator;

@@ -1,4 +1,4 @@
-// The sum of the values of each group, in a fixed order: one block per group.
+// Sum the values of each group, in a fixed order: one block per group.
 #include "common.cuh"
 
 extern "C" __global__ void bincount_sum(

@@ -1,5 +1,5 @@
-// What the kernels share. Each block has THREADS threads; sums and maxima over a block are trees of
-// fixed shape, so that the same input gives the same bits. No header is needed: NVRTC has none.
+// Functions shared by the kernels. Each block has THREADS threads; sums and maxima over a block are
+// trees of fixed shape, so that the same input gives the same bits. No headers: NVRTC has none.
 #pragma once
 
 #ifndef THREADS
@@ -9,8 +9,9 @@
 typedef long long int64;
 typedef unsigned long long uint64;
 
-// Where a component of a slice lies in a half cube: `corner` is the voxel at or below it, fx, fy
-// and fz are the shares of the next one along each axis; `sign` is -1 for a Friedel mate.
+// The position of a Fourier component of a slice in a half cube: `corner` is the voxel at or below
+// it, fx, fy and fz are the trilinear weights of the next voxel along each axis; `sign` is -1 for a
+// Friedel mate.
 struct Place {
     int64 corner, row, plane;
     float fx, fy, fz, sign;
@@ -34,7 +35,7 @@ __device__ inline Place locate(const float* a, float kx, float ky, int m)
     return place;
 }
 
-// The sum of one value per thread, known to all threads afterwards.
+// The sum of one value per thread, returned to all threads.
 __device__ inline double block_sum(double value)
 {
     __shared__ double parts[THREADS];
@@ -48,7 +49,7 @@ __device__ inline double block_sum(double value)
     return parts[0];
 }
 
-// A value and where it was found; of equal values the first is the larger.
+// A value and its index; of equal values, the one with the smaller index ranks first.
 struct Found {
     float value;
     int64 index;
@@ -59,7 +60,7 @@ __device__ inline bool beats(Found one, Found other)
     return one.value > other.value || (one.value == other.value && one.index < other.index);
 }
 
-// The largest of one value per thread, known to all threads afterwards.
+// The maximum of one value per thread, returned to all threads.
 __device__ inline Found block_max(Found found)
 {
     __shared__ float values[THREADS];

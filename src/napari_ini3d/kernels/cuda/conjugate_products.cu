@@ -1,4 +1,4 @@
-// Images times the conjugate slices they are compared with: one block per row.
+// Multiply images by the conjugate of the slices they are compared with: one block per row.
 #include "common.cuh"
 
 extern "C" __global__ void conjugate_products(

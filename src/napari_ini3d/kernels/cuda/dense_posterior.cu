@@ -1,8 +1,8 @@
-// Scores of all poses turned into weights, in place: one block per image.
+// Convert the scores of all poses to posterior weights, in place: one block per image.
 #include "common.cuh"
 
 #define LOWEST -3.4e38f
-#define NEGLIGIBLE -20.0f  // log weight below which a pose gets none
+#define NEGLIGIBLE -20.0f  // log weight, relative to the best, below which a pose has weight zero
 
 __device__ inline float weigh(float log_weight)
 {

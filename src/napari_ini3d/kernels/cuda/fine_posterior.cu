@@ -1,4 +1,4 @@
-// Scores of the fine poses of an image turned into weights, in place: one block per image.
+// Convert the scores of the fine poses to posterior weights, in place: one block per image.
 #include "common.cuh"
 
 #define LOWEST -3.4e38f

@@ -1,4 +1,4 @@
-// Trilinear central sections of a half cube: one thread per rotation and component.
+// Project a half cube: central sections, trilinear, one thread per rotation and component.
 #include "common.cuh"
 
 extern "C" __global__ void project(

@@ -1,4 +1,4 @@
-// Images moved by whole pixels, what leaves on one side coming in on the other: a thread per pixel.
+// Shift images cyclically by whole pixels: one thread per pixel.
 #include "common.cuh"
 
 extern "C" __global__ void shift_images(

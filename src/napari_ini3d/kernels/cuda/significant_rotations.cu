@@ -1,4 +1,4 @@
-// The rotations of an image that may hold its pose, heaviest first: one block per image.
+// Rotations of significant posterior weight, in order of weight: one block per image.
 #include "common.cuh"
 
 __device__ inline int count_from(const float* values, int n, float floor)
@@ -8,8 +8,8 @@ __device__ inline int count_from(const float* values, int n, float floor)
     return (int)block_sum(found);
 }
 
-// The largest floor that at least `most` values reach; `low` is one that more of them reach.
-// Floats that are not negative are ordered as their bits.
+// The largest threshold that at least `most` values reach, found by bisection from `low`, which
+// more of them reach. Non-negative floats are ordered as their bits.
 __device__ inline float raise_floor(const float* values, int n, int most, float low, float high)
 {
     int reached = __float_as_int(low), missed = __float_as_int(high) + 1;
@@ -51,7 +51,7 @@ extern "C" __global__ void significant_rotations(
     for (int r = threadIdx.x; r < n_rotations; r += THREADS)
         if (marginal[r] >= floor) candidate[atomicAdd(&n_candidates, 1)] = r;
     __syncthreads();
-    // the candidates lie in any order; their rank does not depend on it
+    // the order of the candidates varies; their rank does not depend on it
     for (int i = threadIdx.x; i < n_candidates; i += THREADS) {
         const Found mine = {marginal[candidate[i]], candidate[i]};
         int rank = 0;

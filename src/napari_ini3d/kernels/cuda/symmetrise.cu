@@ -1,4 +1,4 @@
-// A half cube and its weights summed over the operators of a point group: one thread per voxel.
+// Sum a half cube and its weights over the operators of a point group: one thread per voxel.
 #include "common.cuh"
 
 extern "C" __global__ void symmetrise(
@@ -16,7 +16,7 @@ extern "C" __global__ void symmetrise(
         float x = a[0] * h + a[1] * j + a[2] * i;
         float y = a[3] * h + a[4] * j + a[5] * i;
         float z = a[6] * h + a[7] * j + a[8] * i;
-        const float sign = x < 0 ? -1.0f : 1.0f;  // x < 0: take the Friedel mate
+        const float sign = x < 0 ? -1.0f : 1.0f;  // x < 0: use the Friedel mate
         x *= sign;
         y *= sign;
         z *= sign;
