@@ -9,8 +9,8 @@ from napari_ini3d.particles import ImageBatch
 from napari_ini3d.preflight.check import (
     bad_images,
     check_particles,
-    estimate_mask_diameter,
     detect_contrast,
+    estimate_mask_diameter,
 )
 from napari_ini3d.preflight.resources import estimate_resources
 from napari_ini3d.settings import InitialModelSettings
