@@ -54,6 +54,7 @@ class RunContext:
         executor: TileExecutor,
     ) -> Self:
         """Return the context of a run."""
+        # without symmetry_during_run the group is imposed on the finished map only (jobs.symmetry)
         group = settings.symmetry if settings.symmetry_during_run else "C1"
         return cls(
             source=source,

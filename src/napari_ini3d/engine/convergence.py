@@ -173,6 +173,7 @@ def _next_phase(run: RunContext, outcome: IterationOutcome) -> tuple[Phase, int]
         return ("refine" if phases.refine else "final"), 0
     if plan.phase == "refine":
         next_radius = refined_radius(outcome.supported_radius, run.settings, run.geometry)
+        # a refinement has converged when neither resolution nor evidence grows
         if next_radius <= plan.radius and _has_converged(outcome.update.model, plan):
             # an iteration over all particles is its own final pass
             return "final", int(outcome.sums.total == run.geometry.n_particles)
@@ -193,6 +194,7 @@ def _has_converged(model: ModelState, plan: Plan) -> bool:
 def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelState:
     """Return the best start as the only model, its map copied to all classes."""
     missing = settings.classes - len(model.maps)
+    # the evidence of the next phase is not comparable with that of the starts: begin anew
     if not missing:
         return replace(model, evidence=model.evidence[:0])
     times = (settings.classes, *[1] * 3)
@@ -212,7 +214,7 @@ def _view_counts(assignments: Assignments, n_classes: int) -> Float32:
     counts = np.zeros((n_classes, len(centres)), np.float32)
     visited = assignments.class_index >= 0
     angles = (getattr(assignments, name)[visited] for name in ("rot", "tilt", "psi"))
-    directions = euler_to_matrix(*angles)[:, 2]  # (N, 3)
+    directions = euler_to_matrix(*angles)[:, 2]  # (N, 3), third row: the viewing direction
     _, pixel = KDTree(centres).query(directions)
     classes = np.minimum(assignments.class_index[visited], n_classes - 1)
     np.add.at(counts, (classes, pixel), 1)

@@ -168,8 +168,9 @@ class ImagePreparation:
         images = normalise(batch.images, self.mask_diameter / self.pixel_size / 2, xp=xp)
         if shifts.any():
             images = _shift(images, values["shifts"], backend)
-        whole = images_to_disk(images, disk, fft=backend.fft)
-        power = (whole.real**2 + whole.imag**2).sum(0, dtype=np.float64)
+        # the noise is measured on whole images: a mask lowers its power but adds no information
+        whole = images_to_disk(images, disk, fft=backend.fft)  # (B, P)
+        power = (whole.real**2 + whole.imag**2).sum(0, dtype=np.float64)  # (P,)
         group = int(self.particles.optics_index[batch.index[0]])
         return Tile(
             index=batch.index,
@@ -196,7 +197,8 @@ class ImagePreparation:
             "class_bias": class_bias,
             "ctf": np.stack([getattr(particles, name)[index] for name in _CTF_FIELDS], -1),
         }
-        packed = self.backend.to_device(np.concatenate(list(columns.values()), 1, dtype=np.float32))
+        packed = np.concatenate(list(columns.values()), 1, dtype=np.float32)  # (B, all columns)
+        packed = self.backend.to_device(packed)
         ends = np.cumsum([values.shape[1] for values in columns.values()]).tolist()
         starts = [0, *ends]
         return {
@@ -206,7 +208,7 @@ class ImagePreparation:
 
     def _expected(self, index: IntArray) -> Float32:
         x, y = self.particles.origin_x[index], self.particles.origin_y[index]
-        return (np.stack([x, y], -1) / self.pixel_size).astype(np.float32)
+        return (np.stack([x, y], -1) / self.pixel_size).astype(np.float32)  # (B, 2), pixels
 
     def _mask(self, box_size: int) -> Float32:
         edge = MASK_EDGE / self.pixel_size
@@ -217,7 +219,7 @@ class ImagePreparation:
         if not self.ctf:
             ones: Float32 = self.backend.xp.ones((len(values), len(disk)), np.float32)
             return ones
-        scale = 1 / (box_size * self.pixel_size)
+        scale = 1 / (box_size * self.pixel_size)  # Fourier samples to 1/Å
         shared = ctf_parameters(self.particles, group)
         columns: dict[str, Any] = {name: values[:, i] for i, name in enumerate(_CTF_FIELDS)}
         return compute_ctf(
@@ -233,12 +235,12 @@ def normalise(images: Float32, radius: float, *, xp: Any = np) -> Float32:
     """Return images whose background, beyond `radius` pixels, has mean 0 and variance 1."""
     n = images.shape[-1]
     outside = (radius_grid(n, 2, xp=xp) > min(radius, 0.47 * n)).astype(np.float32).ravel()
-    outside /= outside.sum()
-    flat = images.reshape(len(images), n * n)
-    mean = flat @ outside
+    outside /= outside.sum()  # (n²,), so that products with it are means
+    flat = images.reshape(len(images), n * n)  # (B, n²)
+    mean = flat @ outside  # (B,)
     out: Float32 = flat - mean[:, None]
     out -= (out @ outside)[:, None]  # the rest, where the mean is far larger than the spread
-    variance = (out * out) @ outside
+    variance = (out * out) @ outside  # (B,)
     constant = variance <= np.float32(_LEAST_SPREAD) ** 2 * mean**2
     out *= 1 / xp.sqrt(xp.where(constant, np.float32(1), variance))[:, None]
     return out.reshape(images.shape)

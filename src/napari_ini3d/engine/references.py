@@ -197,16 +197,16 @@ def build_references(
     host_disk = frequency_disk(box_size, plan.radius)
     n_coarse = host_disk.size_within(plan.coarse_radius)
     disk, cubes = host_disk.on(to_device), to_device(cubes)
-    grid = _grid_on(plan.order, rotation, backend)
+    grid = _grid_on(plan.order, rotation, backend)  # R rotations
     run_jobs = _one_by_one if backend.is_gpu else run.executor.map_on_cpu
     slicer = _Slicer(disk, padding, backend, run_jobs)
     slices = slicer.slices(cubes, grid, n_coarse)  # (K·R, C)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
     fine = None
     if plan.two_pass:
-        fine_grid = _grid_on(plan.order + 1, rotation, backend)
+        fine_grid = _grid_on(plan.order + 1, rotation, backend)  # Q = 8 R rotations
         fine_step = plan.finest_offset_step / pixel_size
-        fine_shifts = shift_grid(2 * fine_step, fine_step)
+        fine_shifts = shift_grid(2 * fine_step, fine_step)  # (T, 2), about a coarse shift
         fine = FineReferences(
             grid=fine_grid,
             slices=_table(slicer, cubes, fine_grid, table_limit, backend),
@@ -220,7 +220,7 @@ def build_references(
         grid=grid,
         cubes=cubes,
         slices=slices,
-        slice_power=slices.real**2 + slices.imag**2,
+        slice_power=slices.real**2 + slices.imag**2,  # (K·R, C)
         shifts=to_device(shifts),
         shift_phase=to_device(shift_phase(shifts, host_disk, box_size)),
         log_class_share=to_device(np.log(class_shares).astype(np.float32)),
@@ -249,7 +249,7 @@ def _table(
 ) -> Complex64 | None:
     """Return all fine slices, or None where they take too much memory."""
     n_components = len(slicer.kx)
-    if len(cubes) * len(fine.matrices) * n_components * 8 > limit:
+    if len(cubes) * len(fine.matrices) * n_components * 8 > limit:  # K·Q·P of 8 bytes
         return None
     try:
         with backend.device.enter():  # lack of memory becomes a MemoryError
@@ -294,4 +294,4 @@ class _Slicer:
 
         jobs = [(k, low) for k in range(len(cubes)) for low in range(0, n_rotations, step)]
         self._run_jobs(block, jobs)
-        return out.reshape(-1, n_components)
+        return out.reshape(-1, n_components)  # (K·R, C)

@@ -51,7 +51,7 @@ def half_set_fsc(first: Complex64, second: Complex64, padding: int, n_shells: in
         sums = np.bincount(shell.ravel(), weighted, minlength=n_shells)
         return sums[:n_shells].astype(np.float64)
 
-    cross = total((first * second.conj()).real)
+    cross = total((first * second.conj()).real)  # (n_shells,)
     power = total(np.abs(first) ** 2) * total(np.abs(second) ** 2)
     fsc = np.divide(cross, np.sqrt(power), out=np.zeros(n_shells), where=power > 0)
     clipped = np.clip(fsc, *_FSC_RANGE)
@@ -81,7 +81,7 @@ def wiener_divide(
         Of both half-sets together.
     ssnr : (n_shells,) float64
     """
-    shell = np.minimum(cube_shells(numerator.shape[0] // 2, padding), len(ssnr) - 1)
+    shell = np.minimum(cube_shells(numerator.shape[0] // 2, padding), len(ssnr) - 1)  # (cube)
     prior = _shell_mean(denominator, padding) / np.maximum(ssnr, 1e-3)[shell] + 1e-20
     return numerator / (denominator + prior.astype(np.float32))
 
@@ -119,6 +119,7 @@ class RealSpaceConstraints:
         if self.settings.gridding_correction:
             volume /= gridding_profile(n, padding)
         r = radius_grid(n, 3)
+        # the mean of the solvent becomes zero before the mask and non-negativity refer to it
         solvent = (r > self._radius) & (r < n / 2 - 1)
         if solvent.any():
             volume -= volume[solvent].mean(dtype=np.float64).astype(np.float32)

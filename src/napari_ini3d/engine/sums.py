@@ -76,11 +76,11 @@ class IterationSums:
     """
 
     def __init__(self, cubes: Complex64, n_groups: int, n_shells: int, xp: Any = np) -> None:
-        shape = (len(cubes), 2, *cubes.shape[1:])
+        shape = (len(cubes), 2, *cubes.shape[1:])  # (K, half-set, cube)
         self.numerator: Complex64 = xp.zeros(shape, np.complex64)
         self.denominator: Float32 = xp.zeros(shape, np.float32)
-        self.residual: Float64 = xp.zeros((n_groups, n_shells))
-        self.class_weight: Float64 = xp.zeros(len(cubes))
+        self.residual: Float64 = xp.zeros((n_groups, n_shells))  # power not explained
+        self.class_weight: Float64 = xp.zeros(len(cubes))  # (K,), images
         self.n_images = np.zeros(n_groups, np.int64)
         self.poses: list[BestPoses] = []
 

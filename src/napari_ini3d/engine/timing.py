@@ -37,7 +37,7 @@ class StageTimer:
                 Seconds of its parts.
         """
         for backend in self._devices:
-            backend.device.synchronise()
+            backend.device.synchronise()  # a GPU returns before its work is done
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self.seconds["total"] += now - self._last

@@ -66,7 +66,7 @@ def expect_tile(given: TileInput, batch: ImageBatch) -> TileResult:
     origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)  # (B, 2)
     disk, bias = given.references[0].disk, given.class_bias(i)
     tile = given.preparation.tile(batch, disk, origins, given.sigma2, bias)
-    weighted = WeightedImages.of(tile)
+    weighted = WeightedImages.of(tile)  # the same for every model
     timer.part("prepare_images")
     per_model = []
     for references in given.references:
