@@ -13,7 +13,10 @@ import math
 import numpy as np
 
 from napari_ini3d._types import Complex64, Float32
-from napari_ini3d.kernels.numba_jit import jit, simd_axpy
+from napari_ini3d.kernels.axpy import choose_axpy
+from napari_ini3d.kernels.numba_jit import jit
+
+_axpy = choose_axpy()
 
 
 def project(map_ft: Complex64, matrices: Float32, kx: Float32, ky: Float32, out: Complex64) -> None:
@@ -157,14 +160,14 @@ def _backproject(
             c00 = np.uint32(np.uint32(z0) * plane + np.uint32(y0) * row + np.uint32(x0))
             c01, c10 = np.uint32(c00 + row), np.uint32(c00 + plane)
             c11 = np.uint32(c10 + row)
-            simd_axpy(map_numerator, np.uint32(two * c00), gz * gy, values)
-            simd_axpy(map_denominator, c00, gz * gy, weights)
-            simd_axpy(map_numerator, np.uint32(two * c01), gz * fy, values)
-            simd_axpy(map_denominator, c01, gz * fy, weights)
-            simd_axpy(map_numerator, np.uint32(two * c10), fz * gy, values)
-            simd_axpy(map_denominator, c10, fz * gy, weights)
-            simd_axpy(map_numerator, np.uint32(two * c11), fz * fy, values)
-            simd_axpy(map_denominator, c11, fz * fy, weights)
+            _axpy(map_numerator, np.uint32(two * c00), gz * gy, values)
+            _axpy(map_denominator, c00, gz * gy, weights)
+            _axpy(map_numerator, np.uint32(two * c01), gz * fy, values)
+            _axpy(map_denominator, c01, gz * fy, weights)
+            _axpy(map_numerator, np.uint32(two * c10), fz * gy, values)
+            _axpy(map_denominator, c10, fz * gy, weights)
+            _axpy(map_numerator, np.uint32(two * c11), fz * fy, values)
+            _axpy(map_denominator, c11, fz * fy, weights)
 
 
 @jit
