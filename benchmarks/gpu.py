@@ -1,13 +1,13 @@
-"""What a run takes on a card: whole, by stage, against the card's product rate and the CPU's map.
+"""Time a run on a GPU: in total, by stage, and relative to the GPU's matrix product rate.
 
 usage: gpu.py OUTPUT.json FOLDER MASK_DIAMETER [--device gpu:0] [--precision float32]
               [--seed 1] [--threads 0] [--iterations 200] [--no-cpu-map]
 
-Four runs of the particles in FOLDER with one seed: a short one, which compiles; one from files to
-files, by the clock; one without files in which the operations of the products are counted; one in
-which every kernel and every copy is waited for, which tells what each takes. The last tells too
-what is left of the expectation for launch gaps and small array operations. In the end the same
-run on the CPU, for the FSC between the two maps. With --device cpu all of it runs on the CPU.
+Runs the particles in FOLDER four times with one seed: a short run, which compiles the kernels; a
+timed run from files to files; a run in memory that counts the operations of the matrix products;
+and a run that waits for every kernel and every copy, to time each of them. The rest of the
+expectation's time is launch gaps and small array operations. Finally the same run on the CPU, for
+the FSC between the two maps. With --device cpu, everything runs on the CPU.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TRANSFERS = ("to_device", "to_host", "upload")
 
 
 class Meter:
-    """Seconds, calls, operations and bytes by name, added up over threads."""
+    """Seconds, operations and bytes by name, summed over threads."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
@@ -58,7 +58,10 @@ class Meter:
 
 
 class CountedKernels:
-    """The kernels of a backend; counts the operations of products, and waits for each if asked."""
+    """The kernels of a backend; counts the operations of products, and times each kernel.
+
+    With `waits`, the time includes the kernel's execution, not only its launch.
+    """
 
     def __init__(self, backend: Backend, meter: Meter, *, waits: bool) -> None:
         self._backend, self._meter, self._waits = backend, meter, waits
@@ -88,7 +91,7 @@ class CountedKernels:
 
 
 class CountedDevice:
-    """The memory of a backend; counts what is copied, and how long it takes."""
+    """The memory of a backend; counts the bytes and the seconds of copies."""
 
     def __init__(self, backend: Backend, meter: Meter) -> None:
         self._device, self._meter = backend.device, meter
@@ -116,16 +119,16 @@ class CountedDevice:
 
 
 def metered(backend: Backend, meter: Meter, *, waits: bool) -> Backend:
-    def one(card: Backend) -> Backend:
-        kernels = CountedKernels(card, meter, waits=waits)
-        return replace(card, kernels=kernels, device=CountedDevice(card, meter), others=())
+    def one(gpu: Backend) -> Backend:
+        kernels = CountedKernels(gpu, meter, waits=waits)
+        return replace(gpu, kernels=kernels, device=CountedDevice(gpu, meter), others=())
 
-    first, *others = [one(card) for card in backend.devices]
+    first, *others = [one(device) for device in backend.devices]
     return replace(first, others=tuple(others))
 
 
 def product_rate(backend: Backend, repeats: int = 5) -> float:
-    """Return the rate of a large product of the first card, or of one thread, in TFLOP/s."""
+    """Return the matrix product rate of the first GPU, or of one CPU thread, in TFLOP/s."""
     n = PRODUCT_SIZE[backend.is_gpu]
     host = np.random.default_rng(0).random((n, n), dtype=np.float32)
     with backend.device.enter(), threadpool_limits(1, "blas"):
@@ -141,7 +144,7 @@ def product_rate(backend: Backend, repeats: int = 5) -> float:
 
 
 def run_to_files(folder: Path, settings: InitialModelSettings) -> tuple[dict[str, Any], Any]:
-    """Return what a run from files to files takes, and its map."""
+    """Return the times of a run from files to files, and its map."""
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "run"
         started = time.perf_counter()
@@ -170,7 +173,7 @@ def run_to_files(folder: Path, settings: InitialModelSettings) -> tuple[dict[str
 def run_in_memory(
     folder: Path, settings: InitialModelSettings, backend: Backend
 ) -> tuple[Counter[str], IterationReport]:
-    """Return the seconds of each stage, and the last report, of a run without files."""
+    """Return the seconds of each stage and the last report of a run in memory."""
     particles, _ = read_particles(folder / "particles.star")
     seconds: Counter[str] = Counter()
     with closing(StackReader(particles)) as source:
@@ -226,7 +229,7 @@ def machine(backend: Backend) -> dict[str, Any]:
 
     names = ("napari-ini3d", "numpy", "cupy-cuda12x", "cupy-cuda13x", "numba")
     return {
-        "devices": [card.name for card in backend.devices],
+        "devices": [device.name for device in backend.devices],
         "memory_gb": [round(gpu.total_bytes / 1e9, 1) for gpu in list_gpus()],
         "driver": driver_version() if backend.is_gpu else None,
         "cores": os.cpu_count(),
