@@ -1,4 +1,4 @@
-"""MRC files and STAR files built byte by byte, as the oracle of the readers."""
+"""MRC and STAR files built byte by byte, independent of the readers and writers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MODES = {"i1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
 
 
 def mrc_bytes(images, dtype="f4", order="<", extended=0, mode=None):
-    """An MRC2014 stack: header words at their documented offsets, then the samples."""
+    """Return an MRC2014 stack: header words at their documented offsets, then the samples."""
     images = np.asarray(images)
     nz, ny, nx = images.shape
     header = bytearray(1024)
@@ -68,7 +68,7 @@ def particle_rows(n, stack="stack.mrcs", group=1):
 
 
 def write_particles(folder: Path, images, *, name="particles.star", **changes) -> Path:
-    """A stack and the STAR file of RELION 3.1 that belongs to it."""
+    """Write a stack and its STAR file in the layout of RELION 3.1."""
     write_stack(folder / "stack.mrcs", images)
     path = folder / name
     path.write_text(star_text(particle_rows(len(images)), **changes))

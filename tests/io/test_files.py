@@ -18,7 +18,7 @@ def test_the_file_appears_when_the_block_ends(tmp_path):
     assert os.listdir(tmp_path) == ["map.mrc"]
 
 
-def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+def test_a_failure_leaves_the_old_file_and_no_temporary_one(tmp_path):
     target = tmp_path / "data.star"
     target.write_text("old")
     with pytest.raises(ZeroDivisionError), atomic_path(target) as temporary:
@@ -35,7 +35,7 @@ def test_a_missing_folder_is_named(tmp_path):
         pass
 
 
-def test_a_file_that_may_not_be_read_is_not_said_to_be_misspelt():
+def test_a_file_without_permission_is_not_reported_as_missing():
     forbidden = PermissionError(13, "Permission denied")
     absent = FileNotFoundError(2, "No such file or directory")
     path = Path("a.star")

@@ -429,7 +429,7 @@ def test_a_stack_cut_short_during_a_run_marks_failure_and_the_run_can_be_resumed
             stack.write_bytes(whole[: len(whole) // 2])
 
     monkeypatch.setattr(run_module, "reconstruct", reading)
-    with pytest.raises(StackError, match=r"particles\.mrcs: has become shorter"):
+    with pytest.raises(StackError, match=r"particles\.mrcs: truncated since it was opened"):
         list(start_run(own_dataset, folder, SETTINGS))
     assert RunFolder.open(folder).outcome() == "FAILURE"
     stack.write_bytes(whole)

@@ -96,5 +96,5 @@ def test_an_unknown_point_group_is_refused():
 
 
 def test_a_particle_without_room_for_a_domain_is_refused():
-    with pytest.raises(SettingsError, match="no room for a domain"):
+    with pytest.raises(SettingsError, match="no space for a domain"):
         make_phantom("I", diameter=60)

@@ -1,4 +1,4 @@
-"""File formats: STAR files, MRC maps and image stacks. The only place with rln names."""
+"""File formats: STAR files, MRC maps and image stacks. RELION's labels occur only here."""
 
 import lazy_loader as lazy
 

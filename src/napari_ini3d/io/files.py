@@ -1,4 +1,4 @@
-"""Whole files or none: write beside the target, flush to disk, rename."""
+"""Atomic writing of files: write a temporary file, flush it to disk, rename it."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _CAUSES = {
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a temporary name beside `path`, and put what was written there in its place.
+    """Yield a temporary path, and rename the file written there to `path`.
 
-    The file appears under `path` whole or not at all: it is flushed to disk and renamed when the
-    block ends, and removed when the block raises. The temporary name keeps the suffix of the
-    target, because some writers choose the format by it.
+    When the block ends, the file is flushed to disk and renamed. When it raises, the file is
+    deleted. The temporary path has the suffix of the target, because some writers choose the
+    format by it.
 
     Parameters
     ----------
     path : Path or str
-        The file to write; its folder must exist.
+        File to write; its folder must exist.
 
     Yields
     ------
     Path
-        Where to write.
+        Temporary path in the same folder.
 
     Raises
     ------
@@ -62,19 +62,19 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def write_error(path: Path, error: OSError) -> RunFolderError:
-    """Return a RunFolderError that says why `path` could not be written, and what to do."""
+    """Return a `RunFolderError` with the reason why `path` cannot be written, and what to do."""
     cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
     return RunFolderError(f"cannot write {path}: {cause}")
 
 
 def read_failure(path: Path, error: OSError, advice: str) -> str:
-    """Say why a file could not be read, and what to do: `advice`, unless it is forbidden."""
+    """Return the reason why a file cannot be read, with `advice` or, if forbidden, another one."""
     what_to_do = "change its permissions" if isinstance(error, PermissionError) else advice
     return f"{path}: cannot be read ({error.strerror}); {what_to_do}"
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return what exists of `path`: itself, or the nearest of the folders above it."""
+    """Return `path` if it exists, or the nearest existing folder above it."""
     return next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
 
 

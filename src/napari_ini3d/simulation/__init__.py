@@ -1,4 +1,4 @@
-"""Phantoms and simulated particles of them, in memory and as files."""
+"""Simulation of phantoms and their particles, in memory and as files."""
 
 import lazy_loader as lazy
 

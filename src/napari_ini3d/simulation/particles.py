@@ -1,7 +1,7 @@
-"""Particles of a phantom: exact projections of its beads, CTF, shift and noise.
+"""Simulated particles of a phantom: exact projections of its beads, with CTF, shift and noise.
 
-The projection of a Gaussian bead is a Gaussian, so the transform of an image is a sum of waves
-over the beads, without interpolation:
+The projection of a Gaussian bead is a Gaussian. The Fourier transform of an image is therefore a
+sum of waves over the beads, without interpolation:
 
     F(k) = CTF(k) G(|k|) Σ_m w_m exp(-2πi (kx x'_m + ky y'_m)),   (x', y') = (A x)_xy - origin
 """
@@ -24,21 +24,21 @@ from napari_ini3d.simulation.settings import SimulationSettings
 Images = Float32
 
 _CHUNK = 256  # images at a time
-_COLOUR_EDGE = 0.025  # 1/Å, where the coloured part of the noise has fallen to 1/e
+_COLOUR_EDGE = 0.025  # 1/Å, at which the coloured part of the noise drops to 1/e
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedParticles:
-    """Simulated images and what is true about them.
+    """Simulated images and their true poses.
 
     Attributes
     ----------
     stacks : tuple of (N_g, n_g, n_g) float32
-        Real space, one stack per optics group; noise has variance 1.
+        Real space, one stack per optics group; the noise has variance 1.
     particles : Particles
-        `stack_index` points into `stacks`.
+        `stack_index` is the position in `stacks`.
     truth : Assignments
-        Class -1 where the image holds no particle.
+        True poses; the class is -1 for images without a particle.
     """
 
     stacks: tuple[Images, ...]
@@ -47,19 +47,19 @@ class SimulatedParticles:
 
     @property
     def is_junk(self) -> BoolArray:
-        """Tell which images hold noise only, (N,)."""
+        """Mask of the images with noise only, (N,)."""
         return np.asarray(self.truth.class_index < 0)
 
     @property
     def images(self) -> Images:
-        """The images of all particles in their order, (N, n, n); for stacks of one box size."""
+        """Images of all particles in their order, (N, n, n); needs stacks of one box size."""
         order = np.argsort(self.particles.stack_index, kind="stable")
         images = np.concatenate(self.stacks)
         return images[np.argsort(order, kind="stable")]
 
 
 class InMemorySource:
-    """Images held in memory, as a source for the engine.
+    """Source of images in memory for the engine.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class InMemorySource:
 
     @classmethod
     def of(cls, simulated: SimulatedParticles) -> InMemorySource:
-        """Return a source of simulated particles whose groups share one box and pixel size."""
+        """Return a source of simulated particles that have one box and pixel size."""
         return cls(simulated.images, simulated.particles.optics[0].pixel_size)
 
     @property
@@ -105,7 +105,7 @@ def simulate_particles(phantom: Phantom, settings: SimulationSettings) -> Simula
     Returns
     -------
     SimulatedParticles
-        Equal for equal settings.
+        The same for the same settings.
     """
     rng = np.random.default_rng(settings.seed)
     particles = _draw_particles(settings, rng)
@@ -129,16 +129,16 @@ def project_phantom(
     ----------
     phantom : Phantom
     optics : OpticsGroup
-        Gives box and pixel size.
+        Box and pixel size of the images.
     poses : Assignments
-        Of N images.
+        Poses of N images.
     resolution : float, optional
-        Å; nothing finer is in the images. Nyquist where left out.
+        Å, of the low-pass filter. Default: Nyquist.
 
     Returns
     -------
     (N, n, n) float32
-        Real space; the particle lies at -(origin_x, origin_y) from pixel n // 2.
+        Real space; the particle is at -(origin_x, origin_y) from pixel n // 2.
     """
     return _to_images(_project_ft(phantom, optics, poses, resolution), optics.box_size)
 
@@ -214,7 +214,7 @@ def _project_neighbours(
     particles: Particles,
     rng: np.random.Generator,
 ) -> Images:
-    """Return what reaches into the images of one group from a second particle, (N, n, n)."""
+    """Return projections of neighbouring particles for the images of one group, (N, n, n)."""
     count = len(particles)
     distance = phantom.diameter * rng.uniform(0.8, 1.1, count)
     direction = rng.uniform(0, 2 * np.pi, count)
@@ -260,7 +260,7 @@ def _add_noise(
     optics: OpticsGroup,
     rng: np.random.Generator,
 ) -> Images:
-    """Scale the clean images to the SNR asked for and add noise of variance 1."""
+    """Scale clean images to the SNR of the settings, and add noise of variance 1."""
     line = (np.arange(optics.box_size) - optics.box_size // 2) * optics.pixel_size
     inside = np.hypot(line[:, None], line) < phantom.diameter / 2
     signal = clean[clean.any(axis=(1, 2))][:, inside]

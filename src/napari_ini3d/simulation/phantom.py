@@ -1,4 +1,4 @@
-"""Protein-like phantoms: chains of helices in a few domains, in any point group."""
+"""Protein-like phantoms: chains of helices in several domains, with any point group."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Vectors = Float64
 _RISE, _RADIUS, _TURN = 1.5, 3.0, np.deg2rad(100.0)  # of an alpha helix, side chains included
 _HELIX_SPACING = 9.5  # Å between helix axes
 _SHORTEST_HELIX = 9.0  # Å
-_TWIST = 0.4  # of a bundle: tangent of the tilt of its outermost helices
+_TWIST = 0.4  # of a helix bundle: tangent of the tilt of its outermost helices
 _LOOP_SPACING = 3.8  # Å between residues of a loop
-_OVERLAP = 0.92  # domains may come this much nearer than the sum of their radii
+_OVERLAP = 0.92  # smallest distance of two domains, relative to the sum of their radii
 _CHUNK = 1024  # beads at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Phantom:
-    """Beads of density about the origin.
+    """A density made of Gaussian beads.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class Phantom:
         Å, (x, y, z) from the rotation centre.
     weights : (M,) float64
     bead_width : float
-        Standard deviation of the Gaussian each bead is, Å.
+        Standard deviation of a bead, Å.
     symmetry : str
-        Point group, in RELION's setting.
+        Point group, in RELION's convention.
     """
 
     positions: Vectors
@@ -44,11 +44,11 @@ class Phantom:
 
     @property
     def diameter(self) -> float:
-        """Twice the distance of the outermost bead from the origin, Å."""
+        """Diameter of a sphere around the origin that encloses all beads, Å."""
         return 2 * float(np.linalg.norm(self.positions, axis=1).max())
 
     def density(self, box_size: int, voxel_size: float, resolution: float | None = None) -> Float32:
-        """Return the map of the phantom, summed in Fourier space and so free of aliasing.
+        """Return the map of the phantom, computed in Fourier space without aliasing.
 
         Parameters
         ----------
@@ -57,12 +57,12 @@ class Phantom:
         voxel_size : float
             Å.
         resolution : float, optional
-            Å; nothing finer is in the map. Nyquist where left out.
+            Å, of the low-pass filter. Default: Nyquist.
 
         Returns
         -------
         (n, n, n) float32
-            Real space (z, y, x), the origin at voxel n // 2; its sum is that of the weights.
+            Real space (z, y, x), with the origin at voxel n // 2; its sum is that of the weights.
         """
         n = box_size
         waves = [fourier_waves(self.positions[:, axis], n, voxel_size) for axis in (2, 1, 0)]
@@ -80,7 +80,7 @@ class Phantom:
     def envelope(
         self, frequency: Vectors, voxel_size: float, resolution: float | None = None
     ) -> Float32:
-        """Return the transform of one bead, ended softly at `resolution` (or Nyquist).
+        """Return the Fourier transform of a bead, with a soft edge at `resolution` (or Nyquist).
 
         Parameters
         ----------
@@ -106,23 +106,23 @@ def make_phantom(
     domain_radius: tuple[float, float] = (13.0, 24.0),
     bead_width: float = 2.0,
 ) -> Phantom:
-    """Make a protein-like phantom: handed, without symmetry of its own, repeated by a point group.
+    """Make a protein-like phantom: a chiral, asymmetric subunit, repeated by a point group.
 
-    Domains are spheres that touch each other and fill the space the point group leaves to one
-    subunit; in each, a chain of right-handed helices and loops is grown.
+    The subunit consists of spherical domains that touch each other, within the asymmetric unit of
+    the point group. Each domain contains a chain of right-handed helices and loops.
 
     Parameters
     ----------
     symmetry : str
-        Point group, in RELION's setting.
+        Point group, in RELION's convention.
     seed : int
-        The same seed gives the same phantom.
+        Random seed.
     diameter : float
-        Nothing lies further than half of it from the origin, Å.
+        Maximum diameter around the origin, Å.
     inner_diameter : float
-        Hollow middle, for shells, Å.
+        Diameter of a hollow centre, Å.
     domains : int
-        Most domains of one subunit; fewer where there is no room for more.
+        Maximum number of domains of a subunit; fewer if there is no space.
     domain_radius : (float, float)
         Smallest and largest radius of a domain, Å.
     bead_width : float
@@ -133,7 +133,7 @@ def make_phantom(
     SymmetryError
         For an unknown point group.
     SettingsError
-        Where not even one domain finds room.
+        If there is no space for a single domain.
     """
     operators = symmetry_operators(symmetry)
     rng = np.random.default_rng(seed)
@@ -148,7 +148,7 @@ def make_phantom(
 
 
 def fourier_waves(coordinate: Vectors, box_size: int, voxel_size: float) -> Complex64:
-    """Return exp(-2πi k x) for M places x and the frequencies of `numpy.fft.fftfreq`.
+    """Return exp(-2πi k x) for M positions x and the frequencies of `numpy.fft.fftfreq`.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def fourier_waves(coordinate: Vectors, box_size: int, voxel_size: float) -> Comp
     Returns
     -------
     (box_size, M) complex64
-        The Nyquist row holds the mean of both its signs, as a real image needs.
+        The Nyquist row is the mean over both signs of k, as required for a real image.
     """
     half = box_size // 2
     step = np.exp(-2j * np.pi / (box_size * voxel_size) * coordinate)
@@ -184,7 +184,7 @@ class _Space:
     radius: tuple[float, float]
 
     def free_radius(self, centres: Vectors, taken: Vectors, radii: Vectors) -> Vectors:
-        """Return the largest radius a domain at each of the centres can have, (N,)."""
+        """Return the largest possible radius of a domain at each centre, (N,)."""
         length = np.linalg.norm(centres, axis=1)
         free = np.minimum(self.outer - length, self.radius[1])
         free = np.minimum(free, length - self.inner if self.inner else np.inf)
@@ -200,12 +200,12 @@ class _Space:
 
 
 def _place_domains(space: _Space, count: int, rng: np.random.Generator) -> tuple[Vectors, Vectors]:
-    """Place spheres: each as large as the space allows, each touching an earlier one."""
+    """Place spheres that are as large as the space allows, each in contact with an earlier one."""
     centres, radii = np.empty((0, 3)), np.empty(0)
     for _ in range(count):
         trial = rng.uniform(-space.outer, space.outer, (4000, 3))
         free = space.free_radius(trial, centres, radii)
-        limit = rng.uniform(0.8, 1.0, len(trial)) * space.radius[1]  # not all alike
+        limit = rng.uniform(0.8, 1.0, len(trial)) * space.radius[1]  # for different sizes
         chosen = np.minimum(free, limit)
         allowed = chosen >= space.radius[0]
         if len(centres):
@@ -217,14 +217,14 @@ def _place_domains(space: _Space, count: int, rng: np.random.Generator) -> tuple
         centres, radii = np.vstack([centres, trial[best]]), np.append(radii, chosen[best])
     if not len(centres):
         raise SettingsError(
-            f"no room for a domain of {space.radius[0]:g} Å radius within {2 * space.outer:g} Å "
+            f"no space for a domain of {space.radius[0]:g} Å radius within {2 * space.outer:g} Å "
             f"among {len(space.operators)} copies; give a larger diameter or smaller domains"
         )
     return centres, radii
 
 
 def _grow_chain(centres: Vectors, radii: Vectors, rng: np.random.Generator) -> Vectors:
-    """Return the residues of a chain of helices and loops that runs through all domains."""
+    """Return the residues of a chain of helices and loops through all domains, (M, 3)."""
     residues: list[Vectors] = []
     for centre, radius in zip(centres, radii, strict=True):
         for start, end in _bundle_axes(centre, radius, rng):
@@ -238,7 +238,7 @@ def _grow_chain(centres: Vectors, radii: Vectors, rng: np.random.Generator) -> V
 
 
 def _bundle_axes(centre: Vectors, radius: float, rng: np.random.Generator) -> Vectors:
-    """Return both ends of the helices of a twisted bundle that fills a sphere, (H, 2, 3)."""
+    """Return both ends of each helix of a twisted bundle that fills a sphere, (H, 2, 3)."""
     frame = Rotation.random(rng=rng).as_matrix()
     steps = np.arange(-8, 9)
     i, j = (g.ravel() for g in np.meshgrid(steps, steps))
@@ -247,7 +247,7 @@ def _bundle_axes(centre: Vectors, radius: float, rng: np.random.Generator) -> Ve
     free = (radius - _RADIUS) ** 2 - (place**2).sum(axis=1)
     kept = free > _SHORTEST_HELIX**2 / 4
     place, half = place[kept], np.sqrt(free[kept])
-    order = np.lexsort((place[:, 0] * (1 - 2 * (j[kept] % 2)), j[kept]))  # row by row, to and fro
+    order = np.lexsort((place[:, 0] * (1 - 2 * (j[kept] % 2)), j[kept]))  # rows in a zigzag
     place, half = place[order], half[order] * rng.uniform(0.75, 1.0, kept.sum())
     along = np.stack([-place[:, 1], place[:, 0], np.full(len(place), radius / _TWIST)], axis=1)
     along *= (half / np.linalg.norm(along, axis=1))[:, None]
@@ -279,7 +279,7 @@ def _loop_residues(start: Vectors, end: Vectors, rng: np.random.Generator) -> Ve
 
 
 def half_frequency(shape: tuple[int, ...], voxel_size: float) -> Vectors:
-    """Return |k| in 1/Å on the half grid of `numpy.fft.rfftn`."""
+    """Return |k| in 1/Å for the half transform of `numpy.fft.rfftn`."""
     axes = [np.fft.fftfreq(n, voxel_size) for n in shape[:-1]]
     axes.append(np.fft.rfftfreq(shape[-1], voxel_size))
     grids = np.meshgrid(*axes, indexing="ij", sparse=True)

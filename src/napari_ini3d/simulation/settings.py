@@ -28,44 +28,44 @@ _BOUNDS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SimulationSettings:
-    """How particles are simulated.
+    """Settings of simulated particles.
 
     Attributes
     ----------
     number : int
-        Particles.
+        Number of particles.
     box_size : int
         Pixels per side, even.
     pixel_size : float
         Å.
     snr : float
-        Variance of the signal over that of the noise, inside the particle.
+        Variance of the signal divided by that of the noise, inside the particle.
     junk : float
-        Share of images that hold noise only.
+        Fraction of images with noise only.
     neighbours : float
-        Share of images into which a second particle reaches from the side.
+        Fraction of images with a neighbouring particle at the edge.
     preferred : float
-        Share of particles seen along Z or from the side, in equal parts.
+        Fraction of particles in two preferred views, along Z and from the side, half in each.
     view_spread : float
         Standard deviation of the tilt about these two views, degrees.
     groups : int
-        Optics groups, of 300 and 200 kV in turn.
+        Number of optics groups, with 300 and 200 kV in turn.
     optics : tuple of OpticsGroup
-        Taken instead of `groups`, `box_size` and `pixel_size` where given.
+        If given, replaces `groups`, `box_size` and `pixel_size`.
     offset_sigma : float
-        Standard deviation of the particles' place in the box, for x and y, Å.
+        Standard deviation of the origins in x and in y, Å.
     ctf : bool
-        Modulate the images by a CTF; without, the values in the optics groups are not used.
+        Apply the CTF; if False, the microscope parameters of the optics groups are not used.
     defocus_range : (float, float)
-        Mean defocus, Å.
+        Range of the mean defocus, Å.
     astigmatism : float
         Largest difference between the two defocus values, Å.
     phase_shift : float
-        Of a phase plate, degrees.
+        Phase shift of a phase plate, degrees.
     noise_colour : float
-        How much stronger the noise is at low frequency than at high; 0 is white.
+        Excess power of the noise at low frequencies relative to high ones; 0 is white noise.
     resolution : float, optional
-        Å; nothing finer is in the images. Nyquist where left out.
+        Å, of the low-pass filter. Default: Nyquist.
     seed : int
     """
 
@@ -105,7 +105,7 @@ class SimulationSettings:
 
     @property
     def optics_groups(self) -> tuple[OpticsGroup, ...]:
-        """The optics groups asked for."""
+        """Optics groups of the particles."""
         if self.optics:
             return self.optics
         return tuple(
@@ -122,7 +122,7 @@ class SimulationSettings:
         )
 
     def with_changes(self, **changes: object) -> SimulationSettings:
-        """Return a copy with some fields changed, checked again."""
+        """Return a validated copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
 

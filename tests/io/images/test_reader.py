@@ -23,7 +23,7 @@ def _particles(folder, images=IMAGES, **options):
 
 
 def _two_grids(folder, box=32, pixel=1.0):
-    """Seven images of 16 pixels of 2 Å, and seven of another grid."""
+    """Seven particles with 16 pixels of 2 Å, and seven with another box and pixel size."""
     write_stack(folder / "a.mrcs", IMAGES)
     write_stack(folder / "b.mrcs", RNG.normal(size=(7, box, box)))
     optics = ["1 a 300 2.7 0.1 2.0 16 2", f"2 b 300 2.7 0.1 {pixel} {box} 2"]
@@ -47,7 +47,7 @@ def test_every_mode_and_byte_order_gives_the_same_numbers(tmp_path, dtype, order
     assert (reader.box_size, reader.pixel_size) == (16, 2.0)
 
 
-def test_batches_keep_the_order_that_was_asked_for(tmp_path):
+def test_batches_keep_the_requested_order(tmp_path):
     for name in "xyz":
         write_stack(tmp_path / f"{name}.mrcs", IMAGES + ord(name))
     rows = [row for name in "zxy" for row in particle_rows(7, f"{name}.mrcs")]
@@ -74,7 +74,7 @@ def test_few_stacks_are_open_at_a_time(tmp_path, monkeypatch):
         assert len(reader._open) == 2
 
 
-def test_preread_needs_the_files_no_more(tmp_path):
+def test_preread_images_do_not_need_the_files(tmp_path):
     reader = StackReader(_particles(tmp_path), preread=True)
     (tmp_path / "stack.mrcs").unlink()
     np.testing.assert_array_equal(reader.read(np.array([5, 2])).images, IMAGES[[5, 2]])
@@ -104,7 +104,7 @@ def test_a_full_scratch_disk_is_refused_with_both_numbers(tmp_path, monkeypatch)
     assert not (tmp_path / "scratch").exists()
 
 
-def test_a_file_in_the_place_of_the_scratch_folder_is_refused(tmp_path):
+def test_a_file_instead_of_the_scratch_folder_is_refused(tmp_path):
     (tmp_path / "scratch").touch()
     with pytest.raises(RunFolderError, match="scratch is a file; give a folder"):
         StackReader(_particles(tmp_path), scratch=tmp_path / "scratch")
@@ -143,17 +143,17 @@ def test_closing_early_ends_the_thread(tmp_path):
     assert not _reader_threads()
 
 
-def test_reading_is_ahead_but_bounded(tmp_path):
-    reader = StackReader(_particles(tmp_path))
-    asked = []
-    batches = reader.batches(asked.append(i) or np.array([i % 7]) for i in range(100))
+def test_as_many_batches_are_prefetched_as_there_are_threads_and_one_more(tmp_path):
+    requested = []
+    reader = StackReader(_particles(tmp_path), threads=2)
+    batches = reader.batches(requested.append(i) or np.array([i % 7]) for i in range(100))
     next(batches)
-    assert 1 < len(asked) <= 4
+    assert len(requested) == 4  # the one that was returned, and three ahead
     batches.close()
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_threads_that_read_at_once_give_batches_in_order(tmp_path, monkeypatch, threads):
+def test_batches_of_several_threads_are_in_order(tmp_path, monkeypatch, threads):
     monkeypatch.setattr(stacks_module, "_OPEN_STACKS", 2)
     rows = []
     for n in range(5):
@@ -172,20 +172,25 @@ def test_threads_that_read_at_once_give_batches_in_order(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(("computing", "reading"), [(1, 1), (2, 1), (4, 2), (16, 4), (128, 4)])
-def test_few_threads_read_for_many_that_compute(computing, reading):
+def test_one_thread_reads_for_about_four_that_compute(computing, reading):
     assert reading_threads(computing) == reading
 
 
 @pytest.mark.parametrize(("computing", "reading"), [(1, 1), (2, 2), (4, 4), (16, 8)])
-def test_as_many_read_as_compute_where_reading_is_work(computing, reading):
+def test_as_many_threads_resample_as_compute_up_to_eight(computing, reading):
     assert reading_threads(computing, shared=False) == reading
 
 
-def test_groups_of_another_pixel_size_come_to_the_coarsest(tmp_path):
+def test_images_are_resampled_to_the_coarsest_pixel_size(tmp_path):
     reader = StackReader(_two_grids(tmp_path))
     assert (reader.box_size, reader.pixel_size) == (16, 2.0)
     images = reader.read(np.array([8, 3])).images
-    assert images.shape == (2, 16, 16)
+    raw = np.fromfile(tmp_path / "b.mrcs", np.float32, offset=1024).reshape(7, 32, 32)
+    expected, found = (np.fft.fft2(image) for image in (_fourier_crop(raw[1], 16), images[0]))
+    inside = np.arange(16) != 8  # without the Nyquist frequency, where the conventions differ
+    np.testing.assert_allclose(
+        found[np.ix_(inside, inside)], expected[np.ix_(inside, inside)], atol=1e-4
+    )
     np.testing.assert_array_equal(images[1], IMAGES[3])
 
 
@@ -196,7 +201,7 @@ def test_the_box_covers_the_largest_field_of_view(tmp_path):
     np.testing.assert_allclose(images[0, 10:26, 10:26], IMAGES[3], rtol=0, atol=2e-4)
 
 
-def test_a_smaller_grid_can_be_asked_for(tmp_path):
+def test_a_coarser_grid_or_a_smaller_box_can_be_requested(tmp_path):
     reader = StackReader(_particles(tmp_path), pixel_size=4.0)
     assert (reader.box_size, reader.pixel_size) == (8, 4.0)
     assert StackReader(_particles(tmp_path), box_size=12).read(np.arange(2)).images.shape == (
@@ -207,7 +212,7 @@ def test_a_smaller_grid_can_be_asked_for(tmp_path):
 
 
 def _fourier_crop(image, size):
-    """Crop the centred transform, Nyquist of the smaller grid kept once: the textbook way."""
+    """Crop the centred transform, with the Nyquist term of the smaller grid once."""
     n = len(image)
     ft = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image)))
     low = n // 2 - size // 2
@@ -237,7 +242,7 @@ def test_a_band_limited_object_keeps_its_shape_and_centre(new_pixel, box):
     )
 
 
-def test_padding_takes_the_mean_of_the_edge():
+def test_padding_is_the_mean_of_the_edge():
     image = np.full((1, 8, 8), 3.0, np.float32)
     image[0, 3:5, 3:5] = 9
     padded = resample_images(image, 2.0, 2.0, 12)[0]
@@ -247,10 +252,13 @@ def test_padding_takes_the_mean_of_the_edge():
 
 
 BAD = {
-    "truncated": (mrc_bytes(IMAGES)[:-1], "truncated.*7 images, 6 are whole"),
+    "truncated": (mrc_bytes(IMAGES)[:-1], "truncated.*7 images, 6 are complete"),
     "header cut": (mrc_bytes(IMAGES)[:500], "500 bytes, shorter than the 1024"),
-    "too few images": (mrc_bytes(IMAGES[:4]), "names image 7, but the stack holds 4"),
-    "wrong box": (mrc_bytes(np.zeros((7, 18, 18))), "18 pixels, but optics group 1 says 16"),
+    "too few images": (mrc_bytes(IMAGES[:4]), "refers to image 7, but the stack has 4"),
+    "wrong box": (
+        mrc_bytes(np.zeros((7, 18, 18))),
+        "18 pixels, but rlnImageSize of optics group 1 is 16",
+    ),
     "not square": (mrc_bytes(np.zeros((7, 16, 18))), "18 x 16 pixels; expected square"),
     "complex": (mrc_bytes(IMAGES, mode=4), "MRC mode 4; expected 0, 1, 2, 6 or 12"),
     "not MRC": (b"\x89PNG" * 400, "not an MRC stack|MRC mode"),
@@ -258,7 +266,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_stack_is_refused_with_its_reason(tmp_path, name):
+def test_a_bad_stack_is_refused_with_the_reason(tmp_path, name):
     content, reason = BAD[name]
     path = write_particles(tmp_path, IMAGES)
     (tmp_path / "stack.mrcs").write_bytes(content)

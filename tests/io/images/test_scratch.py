@@ -1,4 +1,4 @@
-"""Images that a run resamples, kept on the scratch disk as they come out of it."""
+"""Resampled images on the scratch disk."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def _all_of(reader):
     return reader.read(np.arange(len(reader))).images
 
 
-def test_they_are_those_that_a_reader_without_scratch_gives(tmp_path):
+def test_images_from_scratch_equal_those_without_scratch(tmp_path):
     particles = _particles(tmp_path, "b.mrcs", "a.mrcs").take(np.array([9, 2, 2, 13]))
     expected = _all_of(StackReader(particles, pixel_size=COARSE))
     reader = StackReader(particles, pixel_size=COARSE, scratch=tmp_path / "scratch")
@@ -33,13 +33,13 @@ def test_they_are_those_that_a_reader_without_scratch_gives(tmp_path):
     assert path.stat().st_size == expected.nbytes
     assert (reader.box_size, reader.pixel_size, len(reader)) == (expected.shape[1], COARSE, 4)
     for name in ("a.mrcs", "b.mrcs"):
-        (tmp_path / name).unlink()  # they are needed no more
+        (tmp_path / name).unlink()  # no longer needed
     assert np.array_equal(_all_of(reader), expected)
     (batch,) = reader.batches([np.array([3, 0])])
     assert np.array_equal(batch.images, expected[[3, 0]])
 
 
-def test_images_of_two_grids_lie_there_on_the_common_one(tmp_path):
+def test_scratch_images_of_two_grids_are_on_the_common_grid(tmp_path):
     write_stack(tmp_path / "a.mrcs", RNG.normal(size=(7, 16, 16)))
     write_stack(tmp_path / "b.mrcs", RNG.normal(size=(7, 32, 32)))
     optics = ["1 a 300 2.7 0.1 2.0 16 2", "2 b 300 2.7 0.1 1.0 32 2"]
@@ -50,7 +50,7 @@ def test_images_of_two_grids_lie_there_on_the_common_one(tmp_path):
     assert np.array_equal(_all_of(reader), _all_of(StackReader(particles)))
 
 
-def test_they_are_made_again_only_for_other_images_stacks_or_grids(tmp_path):
+def test_scratch_images_are_written_again_only_for_other_images_stacks_or_grids(tmp_path):
     scratch = tmp_path / "scratch"
     particles = _particles(tmp_path, "a.mrcs", "b.mrcs")
 
@@ -81,7 +81,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch
     assert not scratch.exists()
 
 
-def test_where_nothing_is_resampled_the_stacks_are_what_must_fit(tmp_path, monkeypatch):
+def test_without_resampling_the_space_for_the_stacks_is_checked(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 0})
     monkeypatch.setattr("napari_ini3d.io.images.scratch.shutil.disk_usage", lambda _: usage)
     with pytest.raises(RunFolderError, match="GiB needed for the stacks"):
@@ -93,6 +93,6 @@ def test_images_that_cannot_be_read_leave_no_file(tmp_path):
     reader = StackReader(particles, pixel_size=COARSE)
     whole = (tmp_path / "a.mrcs").read_bytes()
     (tmp_path / "a.mrcs").write_bytes(whole[:-500])
-    with pytest.raises(StackError, match="has become shorter"):
+    with pytest.raises(StackError, match="truncated since it was opened"):
         reader._use_scratch(scratch)
     assert not any(scratch.iterdir())

@@ -14,7 +14,7 @@ def _mrc(path, data=DATA, voxel_size=2.0):
     return path
 
 
-def test_a_map_comes_back_as_it_was_written(tmp_path):
+def test_a_map_is_read_as_it_was_written(tmp_path):
     write_map(tmp_path / "m.mrc", DATA, 3.4)
     back = read_map(tmp_path / "m.mrc")
     np.testing.assert_array_equal(back.data, DATA)
@@ -22,7 +22,7 @@ def test_a_map_comes_back_as_it_was_written(tmp_path):
     assert back.origin == (0, 0, 0)
 
 
-def test_a_map_file_holds_no_time_so_that_equal_maps_are_equal_files(tmp_path):
+def test_files_of_equal_maps_are_equal_because_they_have_no_time(tmp_path):
     write_map(tmp_path / "m.mrc", DATA, 3.4)
     with mrcfile.open(tmp_path / "m.mrc") as file:
         assert file.get_labels() == ["napari-ini3d"]
@@ -41,7 +41,9 @@ def test_the_header_is_that_of_a_volume_of_mode_2(tmp_path):
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.uint16, np.float16])
 def test_other_modes_are_read_as_float32(tmp_path, dtype):
     data = np.arange(16**3).reshape(16, 16, 16) % 100
-    assert read_map(_mrc(tmp_path / "m.mrc", data.astype(dtype))).data.dtype == np.float32
+    found = read_map(_mrc(tmp_path / "m.mrc", data.astype(dtype))).data
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, data)
 
 
 def _with(value):
@@ -65,7 +67,7 @@ BAD = {
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_map_is_refused_with_its_reason(tmp_path, name):
+def test_a_bad_map_is_refused_with_the_reason(tmp_path, name):
     data, voxel_size, reason = BAD[name]
     with pytest.raises(MapError, match=reason) as error:
         read_map(_mrc(tmp_path / "m.mrc", data, voxel_size))
@@ -77,7 +79,7 @@ def test_an_odd_box_is_read_when_allowed(tmp_path):
     assert read_map(path, allow_odd=True).data.shape == (17, 17, 17)
 
 
-def test_missing_and_foreign_files_are_map_errors(tmp_path):
+def test_missing_files_and_other_formats_are_map_errors(tmp_path):
     with pytest.raises(MapError, match="No such file"):
         read_map(tmp_path / "none.mrc")
     (tmp_path / "x.mrc").write_bytes(b"text" * 500)
@@ -85,9 +87,13 @@ def test_missing_and_foreign_files_are_map_errors(tmp_path):
         read_map(tmp_path / "x.mrc")
 
 
-def test_what_is_not_a_finite_cube_is_not_written(tmp_path):
-    for data, voxel_size in ((_with(np.nan), 2.0), (DATA[:8], 2.0), (DATA, 0.0)):
-        with pytest.raises(MapError):
+def test_a_map_that_is_not_a_finite_cube_is_not_written(tmp_path):
+    for data, voxel_size, reason in (
+        (_with(np.nan), 2.0, "not finite"),
+        (DATA[:8], 2.0, "expected a cube"),
+        (DATA, 0.0, "voxel size 0"),
+    ):
+        with pytest.raises(MapError, match=reason):
             write_map(tmp_path / "m.mrc", data, voxel_size)
     with pytest.raises(RunFolderError):
         write_map(tmp_path / "none" / "m.mrc", DATA, 2.0)

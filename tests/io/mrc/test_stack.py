@@ -29,7 +29,7 @@ def _read(stack, numbers):
     "numbers",
     [[], [39], range(40), range(39, -1, -1), [3, 3, 4, 5, 5, 0], [7, 8, 9, 20, 21, 2]],
 )
-def test_images_come_in_the_order_asked_for(tmp_path, numbers, extended):
+def test_images_are_read_in_the_requested_order(tmp_path, numbers, extended):
     numbers = np.array(numbers, dtype=np.int32)
     stack = _open(tmp_path, extended=extended)
     np.testing.assert_array_equal(_read(stack, numbers), IMAGES[numbers])
@@ -52,17 +52,17 @@ def test_images_are_read_into_an_array_with_gaps(tmp_path):
     assert not wide[:, :, 1::2].any()
 
 
-def test_a_file_cut_short_between_two_reads_is_an_error_that_can_be_caught(tmp_path):
+def test_a_file_that_is_truncated_between_two_reads_is_a_stack_error(tmp_path):
     stack = _open(tmp_path)
     _read(stack, [30])
     os.truncate(tmp_path / "stack.mrcs", 1024 + 10 * IMAGES[0].nbytes + 8)
     np.testing.assert_array_equal(_read(stack, range(10)), IMAGES[:10])
-    words = r"stack\.mrcs: has become shorter.*11272 bytes, where image 11 ends at 12288.*resume"
+    words = r"stack\.mrcs: truncated since.*11272 bytes, but image 11 ends at 12288.*resume"
     with pytest.raises(StackError, match=words):
         _read(stack, range(8, 20))
 
 
-def test_a_disk_that_fails_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
+def test_a_disk_that_fails_is_a_stack_error_with_advice(tmp_path, monkeypatch):
     stack = _open(tmp_path)
 
     def fail(*args):
@@ -73,7 +73,7 @@ def test_a_disk_that_fails_is_an_error_that_says_what_to_do(tmp_path, monkeypatc
         _read(stack, [0])
 
 
-def test_a_read_that_ends_early_is_taken_up_again(tmp_path, monkeypatch):
+def test_a_partial_read_is_continued(tmp_path, monkeypatch):
     stack, whole = _open(tmp_path), ImageStack._read_at
     monkeypatch.setattr(
         ImageStack, "_read_at", lambda self, buffer, place: whole(self, buffer[:1000], place)
@@ -81,7 +81,7 @@ def test_a_read_that_ends_early_is_taken_up_again(tmp_path, monkeypatch):
     np.testing.assert_array_equal(_read(stack, range(40)), IMAGES)
 
 
-def test_reading_by_seeking_gives_the_same(tmp_path, monkeypatch):
+def test_reading_with_seek_gives_the_same_images(tmp_path, monkeypatch):
     monkeypatch.setattr(stack_module.sys, "platform", "win32")
     np.testing.assert_array_equal(_read(_open(tmp_path), [5, 6, 1]), IMAGES[[5, 6, 1]])
 
@@ -105,6 +105,6 @@ def test_threads_do_not_disturb_each_other(tmp_path, monkeypatch, platform):
 
 
 @pytest.mark.parametrize("number", [-1, 40])
-def test_an_image_that_is_not_there_is_refused(tmp_path, number):
+def test_an_index_out_of_range_is_refused(tmp_path, number):
     with pytest.raises(IndexError, match="of 40"):
         _read(_open(tmp_path), [0, number])

@@ -27,7 +27,7 @@ def _tables():
     )
 
 
-def test_every_table_holds_what_was_given(tmp_path):
+def test_every_table_of_the_model_file_has_the_given_values(tmp_path):
     tables = _tables()
     write_model_star(tmp_path / "m.star", tables)
     blocks = starfile.read(tmp_path / "m.star", always_dict=True)
@@ -42,6 +42,7 @@ def test_every_table_holds_what_was_given(tmp_path):
     np.testing.assert_allclose(second["rlnSsnrMap"], tables.ssnr[1], rtol=1e-9)
     np.testing.assert_allclose(second["rlnGoldStandardFsc"], tables.fsc[1], rtol=1e-9)
     np.testing.assert_allclose(second["rlnReferenceTau2"], tables.tau2[1], rtol=1e-9)
+    np.testing.assert_allclose(second["rlnReferenceSigma2"], tables.sigma2[1], rtol=1e-9)
     assert second["rlnAngstromResolution"][4] == pytest.approx(16 * 2.0 / 4)
     for kind in ("model_group", "model_optics_group"):
         noise = blocks[f"{kind}_2"]["rlnSigma2Noise"]

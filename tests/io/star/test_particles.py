@@ -89,7 +89,7 @@ def test_particles_before_optics_and_other_tables_are_read(tmp_path):
     assert len(read_particles(_write(tmp_path, text))[0]) == 4
 
 
-def test_unused_optics_groups_are_left_out_and_numbers_need_not_be_dense(tmp_path):
+def test_unused_optics_groups_are_dropped_and_numbers_need_not_be_consecutive(tmp_path):
     optics = [f"{n} g{n} {v} 2.7 0.1 2.0 16 2" for n, v in ((7, 200), (2, 120), (3, 300))]
     rows = [*particle_rows(2, group=7), *particle_rows(2, group=3)]
     particles, _ = read_particles(_write(tmp_path, star_text(rows, optics=optics)))
@@ -214,7 +214,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_star_file_is_refused_with_its_reason(tmp_path, name):
+def test_a_bad_star_file_is_refused_with_the_reason(tmp_path, name):
     text, reason = BAD[name]
     with pytest.raises(StarError, match=reason) as error:
         read_particles(_write(tmp_path, text))
@@ -261,7 +261,7 @@ def test_output_keeps_every_column_and_sets_the_poses(tmp_path):
     )
 
 
-def test_a_class_beyond_the_run_is_refused(tmp_path):
+def test_a_class_index_out_of_range_is_refused(tmp_path):
     particles, table = read_particles(write_particles(tmp_path, IMAGES))
     with pytest.raises(ValueError, match="class index 2"):
         write_data_star(
@@ -270,7 +270,7 @@ def test_a_class_beyond_the_run_is_refused(tmp_path):
     assert not (tmp_path / "d.star").exists()
 
 
-def test_a_subset_holds_the_rows_and_the_reasons(tmp_path):
+def test_a_subset_has_the_chosen_rows_and_the_reasons(tmp_path):
     particles, table = read_particles(write_particles(tmp_path, IMAGES))
     rows = particles.row[[3, 0]]
     write_particle_subset(tmp_path / "excluded.star", table, rows, ["not finite", "constant"])
@@ -280,7 +280,7 @@ def test_a_subset_holds_the_rows_and_the_reasons(tmp_path):
     assert len(read_particles(tmp_path / "excluded.star")[0]) == 2
 
 
-def test_what_starfile_writes_is_read(tmp_path):
+def test_files_written_by_starfile_are_read(tmp_path):
     path = write_particles(tmp_path, IMAGES)
     starfile.write(starfile.read(path), tmp_path / "again.star")
     first, second = read_particles(path)[0], read_particles(tmp_path / "again.star")[0]

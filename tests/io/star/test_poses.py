@@ -1,4 +1,4 @@
-"""Poses in STAR files: what is changed, and that nothing else is."""
+"""Poses in STAR files: rotated and mirrored, all other bytes unchanged."""
 
 import re
 import shutil
@@ -55,11 +55,11 @@ def poses(path, origin_labels=ORIGIN_LABELS):
 
 
 def without_numbers(text):
-    """The text with each pose, and the blanks before it, replaced by one mark."""
+    """The text with each pose, and the blanks before it, replaced by an asterisk."""
     return re.sub(r"[ ]+-?\d+\.\d{6}(?!\d)", " *", text)
 
 
-def test_angles_and_origins_are_turned(star, tmp_path):
+def test_angles_and_origins_are_rotated(star, tmp_path):
     rotate_particles(star, tmp_path / "out.star", TRANSFORM)
     angles, origins = poses(tmp_path / "out.star")
     np.testing.assert_allclose(angles, EXPECTED[0], atol=1e-6)
@@ -98,7 +98,7 @@ AWKWARD = (
 )
 
 
-def test_every_other_byte_stays(tmp_path):
+def test_every_other_byte_is_unchanged(tmp_path):
     star = write(tmp_path, AWKWARD)
     rotate_particles(star, tmp_path / "out.star", TRANSFORM)
     angles, origins = poses(tmp_path / "out.star")
@@ -109,7 +109,7 @@ def test_every_other_byte_stays(tmp_path):
     assert text != AWKWARD
 
 
-def test_windows_line_ends_stay(star, tmp_path):
+def test_windows_line_ends_are_kept(star, tmp_path):
     windows = write(tmp_path, star.read_text().replace("\n", "\r\n"), "windows.star")
     rotate_particles(star, tmp_path / "a.star", TRANSFORM)
     rotate_particles(windows, tmp_path / "b.star", TRANSFORM)
@@ -118,7 +118,7 @@ def test_windows_line_ends_stay(star, tmp_path):
     )
 
 
-def test_origins_in_pixels_are_turned_with_the_pixel_size_of_each_row(tmp_path):
+def test_origins_in_pixels_are_rotated_with_the_pixel_size_of_each_row(tmp_path):
     labels = ["rlnImageName", "rlnMagnification", "rlnDetectorPixelSize", *ANGLE_LABELS,
               "rlnOriginX", "rlnOriginY"]  # fmt: skip
     sizes = np.array([2.0, 2.0, 1.0, 4.0])
@@ -144,7 +144,7 @@ def test_origins_in_both_units_stay_equal(tmp_path):
     np.testing.assert_allclose(pixels * 2, EXPECTED[1], atol=2e-6)
 
 
-def test_origins_are_added_where_there_are_none(tmp_path):
+def test_origins_are_added_if_there_are_none(tmp_path):
     rows = [
         f"{row} " + " ".join(map(str, a)) for row, a in zip(particle_rows(4), ANGLES, strict=True)
     ]
@@ -193,7 +193,7 @@ def test_particles_without_angles_are_refused_and_nothing_is_written(tmp_path):
         (" 12.000000", "", "values"),
     ],
 )
-def test_tables_that_cannot_be_turned_are_refused(star, tmp_path, old, new, reason):
+def test_particles_that_cannot_be_rotated_are_refused(star, tmp_path, old, new, reason):
     assert old in star.read_text()
     star.write_text(star.read_text().replace(old, new))
     with pytest.raises(StarError, match=reason):
@@ -208,22 +208,21 @@ def test_a_target_that_cannot_be_written_leaves_nothing(star, tmp_path):
 @pytest.mark.relion
 @pytest.mark.skipif(shutil.which("relion_reconstruct") is None, reason="RELION is not installed")
 @pytest.mark.parametrize("change", ["rotated", "mirrored"])
-def test_relion_reconstructs_the_moved_map_from_the_changed_particles(tmp_path, change):
+def test_relion_reconstructs_the_changed_map_from_the_changed_particles(tmp_path, change):
     settings = SimulationSettings(
         number=600, box_size=32, pixel_size=4.0, snr=1e6, ctf=False, offset_sigma=4.0, seed=3
     )
     phantom = make_phantom(diameter=70.0, seed=2)
     simulated = simulate_particles(phantom, settings)
     write_dataset(tmp_path, simulated, phantom, resolution=10.0)
-    transform = RigidTransform(ROTATION, np.array(SHIFT) / 3)  # Å
+    shift = tuple(np.array(SHIFT) / 3)
+    alignment = replace(TRANSFORM, shift=shift)
     if change == "rotated":
-        rotate_particles(tmp_path / "truth.star", tmp_path / "changed.star", transform)
+        rotate_particles(tmp_path / "truth.star", tmp_path / "changed.star", alignment)
     else:
         flip_particles(tmp_path / "truth.star", tmp_path / "changed.star")
     before, after = (reconstruct(tmp_path, name) for name in ("truth", "changed"))
-    in_voxels = transform.in_voxels(4.0)
-    rotated = rotate_map(before, in_voxels.rotation, in_voxels.shift)
-    expected = rotated if change == "rotated" else np.roll(before[::-1], 1, axis=0)
+    expected = alignment.apply(before) if change == "rotated" else np.roll(before[::-1], 1, axis=0)
     z, y, x = np.mgrid[:32, :32, :32] - 16
     inside = x**2 + y**2 + z**2 < 12**2
     assert np.corrcoef(after[inside], expected[inside])[0, 1] >= 0.99

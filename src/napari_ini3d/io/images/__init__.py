@@ -1,1 +1,1 @@
-"""Particle images: read, resampled, and copied to scratch."""
+"""Particle images: reading, resampling and scratch copies."""

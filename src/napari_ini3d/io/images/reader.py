@@ -1,4 +1,4 @@
-"""Images from stacks on disk: checked once, read in batches ahead of the computation."""
+"""Reader of particle images: checks stacks, prefetches batches, resamples, uses scratch copies."""
 
 from __future__ import annotations
 
@@ -29,44 +29,42 @@ from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
 logger = logging.getLogger(__name__)
 
 _OPEN_STACKS = 32
-_BATCHES_AHEAD = 1  # more than there are threads that read
+_BATCHES_AHEAD = 1  # prefetched batches beyond one per thread
 _PREREAD_BATCH = 256
-_MOST_READERS = 4  # threads; more than that no disk needs
-_MOST_WORKING_READERS = 8  # of those that resample too
-_RESAMPLED_BYTES = 32 * 2**20  # of images in their own box, held while they are resampled
+_MAX_READERS = 4  # threads; more do not speed up a disk
+_MAX_RESAMPLING_READERS = 8  # threads that also resample
+_RESAMPLED_BYTES = 32 * 2**20  # of images that are resampled at once by a thread
 
 
 class StackReader:
-    """The images of some particles, all in one box and pixel size.
+    """Reader of the images of particles, with one box and pixel size.
 
-    Images are read when they are asked for and few stacks are open at a time, so that memory does
-    not grow with the number of images unless `preread` is given. Every header is checked when the
-    reader is made.
+    Images are read on demand and few stacks are open at a time, so that memory does not grow with
+    the number of images unless `preread` is given. All headers are checked on creation.
 
     Parameters
     ----------
     particles : Particles
     box_size : int, optional
-        Pixels per side of the images to give; even. Left out, that of the optics groups where
-        they agree, otherwise what covers the largest field of view at `pixel_size`.
+        Pixels per side of the images that are returned; even. Default: that of the optics groups
+        if they agree, otherwise a box that covers the largest field of view at `pixel_size`.
     pixel_size : float, optional
-        Å per pixel of the images to give. Left out, the coarsest of the optics groups.
+        Å per pixel of the images that are returned. Default: the coarsest of the optics groups.
     preread : bool
-        Hold all images in memory, as float32.
+        Read all images into memory, as float32.
     scratch : Path or str, optional
-        Local folder to which the stacks are copied first; where images have to be resampled, they
-        are kept there as they come out of that.
+        Local folder to which the stacks, or the resampled images, are copied first.
     threads : int
-        That read ahead, and resample what they read.
+        Number of threads that prefetch and resample images.
     between : callable
-        Called again and again while images are brought to memory or to scratch, which may take
-        minutes; to leave, it raises.
+        Called repeatedly while images are read into memory or copied to scratch, which may take
+        minutes; it may raise to cancel.
 
     Raises
     ------
     StackError
-        If a stack is missing, truncated, not square, of an odd box, of another box than its
-        optics group says, or holds fewer images than the particles name.
+        If a stack is missing or truncated, its images are not square, have an odd box or another
+        box than their optics group, or it has fewer images than the particles refer to.
     RunFolderError
         If the scratch folder cannot be written or is too small.
     """
@@ -105,19 +103,19 @@ class StackReader:
 
     @property
     def box_size(self) -> int:
-        """Pixels per side of every image it gives."""
+        """Pixels per side of every image."""
         return self._box_size
 
     @property
     def pixel_size(self) -> float:
-        """Å per pixel of every image it gives."""
+        """Å per pixel of every image."""
         return self._pixel_size
 
     def batches(self, indices: Iterable[IntArray]) -> Generator[ImageBatch, None, None]:
-        """Yield one batch per array of particle indices, in order, reading ahead in threads.
+        """Yield one batch per array of particle indices, in order; threads prefetch batches.
 
-        `indices` is walked in the caller's thread, a few batches ahead. Errors of reading are
-        raised here; closing the generator ends the threads.
+        `indices` advances in the caller's thread, a few batches ahead. Errors in the threads are
+        raised here. Closing the generator ends the threads.
 
         Parameters
         ----------
@@ -137,7 +135,7 @@ class StackReader:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def read(self, index: IntArray) -> ImageBatch:
-        """Read the images at some particle indices, in that order; for any thread."""
+        """Read the images at particle indices, in that order; safe in several threads."""
         index = np.asarray(index, dtype=np.int64)
         if self._images is not None:
             return ImageBatch(index, self._images[index])
@@ -161,7 +159,7 @@ class StackReader:
         places: IntArray,
         images: Float32,
     ) -> None:
-        """Read images of one stack and one optics group, brought to the common grid."""
+        """Read images of one stack and one optics group, resampled to the common grid."""
         group = self._particles.optics[stack_and_group[1]]
         target = _as_slice(places)
         with self._in_use(stack_and_group[0]) as stack:
@@ -180,12 +178,12 @@ class StackReader:
                 )
 
     def _is_common(self, group: OpticsGroup) -> bool:
-        """Tell whether the images of a group are on the common grid already."""
+        """Return whether the images of a group are on the common grid."""
         return (group.box_size, group.pixel_size) == (self._box_size, self._pixel_size)
 
     @contextmanager
     def _in_use(self, stack: int) -> Iterator[ImageStack]:
-        """Give an open stack that no other thread uses; kept open for the next, few at a time."""
+        """Yield an open stack for one thread; the last few that were used stay open."""
         with self._lock:
             opened = self._open.pop(stack, None)
         if opened is None:
@@ -202,7 +200,7 @@ class StackReader:
                 surplus.close()
 
     def _preread(self) -> Float32:
-        logger.info("%d images are read into memory", len(self))
+        logger.info("reading %d images into memory", len(self))
         images = np.empty((len(self), self._box_size, self._box_size), dtype=np.float32)
         for batch in self._all_images():
             images[batch.index] = batch.images
@@ -217,9 +215,9 @@ class StackReader:
                 self._between()
 
     def _use_scratch(self, folder: Path) -> None:
-        """Read from copies of the stacks; of images that are resampled, from one file of those."""
+        """Copy the stacks, or write the resampled images to one file, and read from there."""
         used = list(self._headers)
-        if _lie_on(self._particles, self._box_size, self._pixel_size):
+        if _are_on_grid(self._particles, self._box_size, self._pixel_size):
             stacks = [self._paths[stack] for stack in used]
             copies = copy_to_scratch(stacks, folder, between=self._between)
             self._paths.update(zip(used, copies, strict=True))
@@ -227,7 +225,7 @@ class StackReader:
         n, size = self._box_size, self._pixel_size
         path = check_scratch_images(self._particles, n, size, folder)
         if not path.is_file():
-            logger.info("%d images of %d pixels are written to %s", len(self), n, folder)
+            logger.info("writing %d images of %d pixels to %s", len(self), n, folder)
             write_scratch_images(path, self._all_images())
             self.close()
         self._particles = replace(
@@ -243,30 +241,31 @@ class StackReader:
         self._headers = {0: StackHeader(n, n, len(self), np.dtype(np.float32), 0)}
 
     def close(self) -> None:
-        """Close the stacks that are open; reading opens them again."""
+        """Close the open stacks; reading opens them again."""
         while self._open:
             self._open.popitem()[1].close()
 
 
 def reading_threads(threads: int, *, shared: bool = True) -> int:
-    """Return how many threads read: few beside those that compute, else as many as those.
+    """Return the number of threads that read images.
 
     Parameters
     ----------
     threads : int
-        That compute; 0 means all cores.
+        Number of threads that compute; 0 means all cores.
     shared : bool
-        Whether reading only has to keep up with the computation: one thread for every four, at
-        most four. False where it is work itself (images are resampled), or all there is to do.
+        True if reading only has to keep up with the computation: about one thread for four, at
+        most four. False if images are resampled, or nothing else is computed: as many threads as
+        compute, at most eight.
     """
     available = available_threads(threads)
     if shared:
-        return min(_MOST_READERS, 1 + available // 4)
-    return min(_MOST_WORKING_READERS, available)
+        return min(_MAX_READERS, 1 + available // 4)
+    return min(_MAX_RESAMPLING_READERS, available)
 
 
 def _as_slice(places: IntArray) -> slice | None:
-    """Return ascending neighbours as a slice; None where they are none."""
+    """Return consecutive ascending indices as a slice; None if they are not."""
     first, last = int(places[0]), int(places[-1])
     ascending = last - first == len(places) - 1 and bool((np.diff(places) == 1).all())
     return slice(first, last + 1) if ascending else None
@@ -277,23 +276,22 @@ def _open_stack(path: Path, header: StackHeader) -> ImageStack:
         return ImageStack(path, header)
     except (OSError, ValueError) as error:
         raise StackError(
-            f"{path}: cannot be read any more ({error}); was it moved during the run?"
+            f"{path}: can no longer be read ({error}); was it moved during the run?"
         ) from error
 
 
 def check_stacks(particles: Particles) -> dict[int, StackHeader]:
-    """Read the header of every stack that particles use, and compare it with the STAR file.
+    """Check the header of every stack with particles against the STAR file.
 
     Returns
     -------
     dict
-        Position in `particles.stack_paths` -> header.
+        Headers by position in `particles.stack_paths`.
 
     Raises
     ------
     StackError
-        If a stack is missing, truncated, not square, of an odd box, of another box than its
-        optics group says, or holds fewer images than the particles name.
+        For the first error of `inspect_stacks`.
     """
     headers, errors = inspect_stacks(particles)
     if errors:
@@ -302,7 +300,7 @@ def check_stacks(particles: Particles) -> dict[int, StackHeader]:
 
 
 def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[StackError]]:
-    """Do what `check_stacks` does, and return the errors, at most one per stack and group."""
+    """Return the headers of the stacks, and the errors, at most one per stack and optics group."""
     n_groups = len(particles.optics)
     pairs = np.unique(particles.stack_index.astype(np.int64) * n_groups + particles.optics_index)
     last = np.full(len(particles.stack_paths), -1, dtype=np.int64)
@@ -323,13 +321,13 @@ def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[S
 
 
 def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Path) -> None:
-    """Refuse a scratch folder that a `StackReader` of this pixel size could not use.
+    """Check that a `StackReader` of this pixel size could use a scratch folder.
 
     Parameters
     ----------
     particles : Particles
     pixel_size : float or None
-        Å, of the images to give; None as for the reader.
+        Å, as for `StackReader`.
     folder : Path
 
     Raises
@@ -340,7 +338,7 @@ def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Pa
         If a stack is missing.
     """
     grid = _choose_grid(particles, None, pixel_size)
-    if _lie_on(particles, *grid):
+    if _are_on_grid(particles, *grid):
         paths = particles.stack_paths
         check_scratch([paths[i] for i in np.unique(particles.stack_index)], folder)
     else:
@@ -348,29 +346,29 @@ def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Pa
 
 
 def _grids(particles: Particles) -> list[tuple[int, float]]:
-    """Return box and pixel size of each optics group that has particles."""
+    """Return the box and pixel size of each optics group with particles."""
     used = (particles.optics[i] for i in np.unique(particles.optics_index))
     return [(group.box_size, group.pixel_size) for group in used]
 
 
-def _lie_on(particles: Particles, box_size: int, pixel_size: float) -> bool:
-    """Tell whether the images of all particles are on a grid already, as they are in the stacks."""
+def _are_on_grid(particles: Particles, box_size: int, pixel_size: float) -> bool:
+    """Return whether the images of all particles are on a grid without resampling."""
     return set(_grids(particles)) == {(box_size, pixel_size)}
 
 
 def _check_last_image(path: Path, header: StackHeader, last: int) -> None:
     if last >= header.n_images:
         raise StackError(
-            f"{path}: a particle names image {last + 1}, but the stack holds {header.n_images}; "
-            "extract the particles again, or take the STAR file that belongs to the stack"
+            f"{path}: a particle refers to image {last + 1}, but the stack has {header.n_images}; "
+            "extract the particles again, or use the STAR file that belongs to the stack"
         )
 
 
 def _check_box(path: Path, box_size: int, expected: int, group: int) -> None:
     if box_size != expected:
         raise StackError(
-            f"{path}: images of {box_size} pixels, but optics group {group} says {expected} "
-            "(rlnImageSize); correct data_optics or extract the particles again"
+            f"{path}: images of {box_size} pixels, but rlnImageSize of optics group {group} is "
+            f"{expected}; correct data_optics or extract the particles again"
         )
     if box_size % 2:
         raise StackError(
@@ -392,7 +390,7 @@ def _choose_grid(
         raise StackError(f"box size {box_size}; expected an even number of pixels")
     chosen = box_size or common_box, common_pixel
     if len(set(grids)) > 1:
-        logger.info("optics groups differ: images brought to %d pixels of %g Å", *chosen)
+        logger.info("optics groups differ: images resampled to %d pixels of %g Å", *chosen)
     return chosen
 
 

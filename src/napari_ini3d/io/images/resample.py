@@ -1,13 +1,13 @@
-"""Bring images of any pixel size and box to a common one.
+"""Resampling of images to another box and pixel size.
 
-Band-limited interpolation, written as a matrix: with the n samples of a row as a periodic,
-band-limited function, its value at position x (in samples) is
+Band-limited interpolation as a matrix product. The n samples of a row define a periodic,
+band-limited function, whose value at position x (in samples) is
 
     f(x) = sum_i f_i D(x - i),   D(u) = 1/n [1 + 2 sum_{0<k<c} cos(2 pi k u / n) (+ cos at k = c)]
 
 with the cut-off c = min(n / 2, n * p / (2 q)) for pixel sizes p before and q after; a term exactly
-at the cut-off counts once. Where n * p / q is an even integer this is Fourier cropping or padding;
-it holds for every other ratio too, which the transforms do not. Two matrix products per image.
+at the cut-off counts once. If n * p / q is an even integer, this equals Fourier cropping or
+padding, but it works for any ratio. It takes two matrix products per image.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def resample_images(
 ) -> Float32:
     """Resample images to another pixel size, then crop or pad them to another box.
 
-    The centre stays the centre: sample n // 2 of the old box is sample m // 2 of the new one.
-    Values are kept (a constant image stays the same constant); samples outside the old box take
-    the mean of the old image's outermost ring of pixels.
+    Sample n // 2 of the old box becomes sample m // 2 of the new one. Values are not scaled (a
+    constant image keeps its value). Samples outside the old box are set to the mean of the
+    outermost pixels of the old image.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def resample_images(
         return images
     matrix = interpolation_matrix(n, pixel_size, new_pixel_size, new_box_size)
     inside: BoolArray = np.any(matrix, axis=1)
-    with np.errstate(invalid="ignore", over="ignore"):  # images that are not finite stay so
+    with np.errstate(invalid="ignore", over="ignore"):  # images may have NaN or infinite values
         along_x = (images.reshape(-1, n) @ matrix.T).reshape(-1, n, new_box_size)
         resampled: Float32 = matrix @ along_x
         if not inside.all():
@@ -68,10 +68,10 @@ def interpolation_matrix(
     cutoff = box_size / 2 * min(1.0, 1.0 / step)
     frequency = np.arange(1, int(np.floor(cutoff + _ROUNDING)) + 1)
     weight = np.where(np.isclose(frequency, cutoff, rtol=0, atol=_ROUNDING), 1.0, 2.0)
-    turns = 2j * np.pi / box_size * frequency
-    ahead = weight * np.exp(position[:, None] * turns)  # (m, k)
-    back = np.exp(-np.arange(box_size)[:, None] * turns)  # (n, k)
-    matrix = (1 + (ahead @ back.T).real) / box_size
+    phase = 2j * np.pi / box_size * frequency  # per sample
+    synthesis = weight * np.exp(position[:, None] * phase)  # (m, k)
+    analysis = np.exp(-np.arange(box_size)[:, None] * phase)  # (n, k)
+    matrix = (1 + (synthesis @ analysis.T).real) / box_size
     matrix[(position < -0.5) | (position > box_size - 0.5)] = 0
     return np.asarray(matrix, dtype=np.float32)
 
@@ -85,14 +85,14 @@ def _edge_means(images: Float32) -> Float32:
 def common_grid(
     grids: Sequence[tuple[int, float]], pixel_size: float | None = None
 ) -> tuple[int, float]:
-    """Choose the box (pixels) and pixel size (Å) to which images of several grids are brought.
+    """Choose the box (pixels) and pixel size (Å) to which images of several grids are resampled.
 
     Parameters
     ----------
     grids : sequence of (int, float)
         Box size and pixel size of each.
     pixel_size : float, optional
-        Å; left out, the coarsest of them.
+        Å. Default: the coarsest of the grids.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Copies of stacks on a fast local disk, or of the images as a run works on them."""
+"""Scratch copies on a fast local disk: whole stacks, or images that have been resampled."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from napari_ini3d.particles import ImageBatch, Particles
 logger = logging.getLogger(__name__)
 
 _GIB = 2**30
-_WAY = 1  # of resampling; to be raised when images come out differently
+_RESAMPLING_VERSION = 1  # to be increased when the results of resampling change
 
 
 def copy_to_scratch(
     stacks: Sequence[Path], folder: Path, *, between: Callable[[], object] = lambda: None
 ) -> tuple[Path, ...]:
-    """Copy stacks to a local folder; those that lie there unchanged are not copied again.
+    """Copy stacks to a local folder, unless an unchanged copy exists.
 
-    A copy's name holds a digest of where the stack came from, so that stacks of the same name do
-    not meet; it counts as unchanged when size and time of modification agree.
+    The name of a copy contains a hash of the path of the stack, so that stacks with the same name
+    do not collide. A copy is unchanged if size and time of modification agree.
 
     Parameters
     ----------
     stacks : sequence of Path
     folder : Path
-        Made if it does not exist.
+        Created if it does not exist.
     between : callable
-        Called before each copy; to leave, it raises.
+        Called before each copy; it may raise to cancel.
 
     Returns
     -------
     tuple of Path
-        The copies, in the order of `stacks`.
+        Copies in the order of `stacks`.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def copy_to_scratch(
 
 
 def check_scratch(stacks: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
-    """Return the stacks that have to be copied, each with its copy; nothing is written.
+    """Return the stacks that have to be copied, each with the path of its copy.
 
     Raises
     ------
@@ -79,10 +79,10 @@ def check_scratch(stacks: Sequence[Path], folder: Path) -> list[tuple[Path, Path
 def check_scratch_images(
     particles: Particles, box_size: int, pixel_size: float, folder: Path
 ) -> Path:
-    """Return where the images of some particles lie, or will lie, brought to one grid.
+    """Return the path of the scratch file for resampled images of particles.
 
-    The name holds a digest of all they depend on: the stacks with size and time of modification,
-    which images of them in which order, their grids, and the new one.
+    The name contains a hash of everything that determines the images: the stacks with size and
+    time of modification, the selection and order of the images, and both grids.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def check_scratch_images(
     Raises
     ------
     RunFolderError
-        If they are not there yet, and the folder cannot be written, or its disk has too little
-        free space.
+        If the file does not exist yet, and the folder cannot be written or its disk has too
+        little free space.
     StackError
         If a stack is missing.
     """
@@ -109,12 +109,12 @@ def check_scratch_images(
 
 
 def write_scratch_images(path: Path, batches: Iterable[ImageBatch]) -> None:
-    """Write images one after the other, as float32 without a header; the whole file or nothing.
+    """Write images as float32 without a header, completely or not at all.
 
     Raises
     ------
     RunFolderError
-        If it cannot be written.
+        If the file cannot be written.
     """
     _make_folder(path.parent)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -126,7 +126,9 @@ def _digest(particles: Particles, box_size: int, pixel_size: float) -> str:
     used = np.unique(particles.stack_index).tolist()
     grids = [(group.box_size, group.pixel_size) for group in particles.optics]
     stacks = [(stack, _state(particles.stack_paths[stack])) for stack in used]
-    digest = hashlib.sha256(repr((_WAY, box_size, pixel_size, grids, stacks)).encode())
+    digest = hashlib.sha256(
+        repr((_RESAMPLING_VERSION, box_size, pixel_size, grids, stacks)).encode()
+    )
     for column in (particles.stack_index, particles.image_index, particles.optics_index):
         digest.update(column.astype("<i8").tobytes())
     return digest.hexdigest()[:16]
@@ -138,7 +140,13 @@ def _state(stack: Path) -> tuple[str, int, int]:
 
 
 def _writable_part(folder: Path) -> Path:
-    """Return what exists of a folder that is to be made, and may be written."""
+    """Return the existing part of a folder's path.
+
+    Raises
+    ------
+    RunFolderError
+        If it is a file, or cannot be written.
+    """
     parent = nearest_folder(folder)
     if not parent.is_dir():
         raise RunFolderError(f"{parent} is a file; give a folder as scratch")

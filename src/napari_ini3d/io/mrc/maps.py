@@ -1,4 +1,4 @@
-"""Maps as MRC files, as RELION writes them."""
+"""Reading and writing of maps as MRC files, with RELION's header conventions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ANISOTROPY = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A map in memory.
+    """A map and its voxel size.
 
     Attributes
     ----------
@@ -28,8 +28,7 @@ class Map:
     voxel_size : float
         Å.
     origin : tuple of float
-        (x, y, z) of the header, Å. RELION ignores it and writes 0, with the rotation centre at
-        voxel n // 2; so do we.
+        (x, y, z) in the header, Å. As in RELION, it is ignored when reading and 0 when writing.
     """
 
     data: Float32
@@ -44,13 +43,13 @@ def read_map(path: Path | str, *, allow_odd: bool = False) -> Map:
     ----------
     path : Path or str
     allow_odd : bool
-        Accept a box of an odd number of voxels.
+        Accept an odd box size.
 
     Raises
     ------
     MapError
-        If the file cannot be read, or the map is not a cube, has no or an anisotropic voxel
-        size, is smaller than 16 voxels, not finite, or constant.
+        If the file cannot be read, or the map is not cubic, has no voxel size or an anisotropic
+        one, is smaller than 16 voxels, not finite, or constant.
     """
     map_path = Path(path)
     try:
@@ -64,16 +63,16 @@ def read_map(path: Path | str, *, allow_odd: bool = False) -> Map:
     _check_shape(map_path, data.shape, allow_odd=allow_odd)
     voxel_size = _check_voxel_size(map_path, voxel)
     if not np.isrealobj(data):
-        raise MapError(f"{map_path}: holds a transform (complex values); expected a real map")
+        raise MapError(f"{map_path}: has complex values (a transform); expected a real-space map")
     data = np.ascontiguousarray(data, dtype=np.float32)
     check_map_values(data, str(map_path))
     return Map(data, voxel_size, (origin[0], origin[1], origin[2]))
 
 
 def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
-    """Write a map in mode 2 (float32), whole or not at all.
+    """Write a map in mode 2 (float32), completely or not at all.
 
-    The header holds the voxel size, and origin and start 0, as RELION writes it.
+    As in RELION, origin and start in the header are 0.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
     Raises
     ------
     MapError
-        If `data` is not a finite cube or the voxel size is not positive.
+        If `data` is not cubic or not finite, or the voxel size is not positive.
     RunFolderError
         If the file cannot be written.
     """
@@ -95,12 +94,12 @@ def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
     if not (np.isfinite(voxel_size) and voxel_size > 0):
         raise MapError(f"{map_path}: voxel size {voxel_size:g} Å; expected more than 0")
     if not np.isfinite(data).all():
-        raise MapError(f"{map_path}: the map to write is not finite; this is an error of the run")
+        raise MapError(f"{map_path}: the map to write is not finite; please report this bug")
     with atomic_path(map_path) as temporary, mrcfile.new(temporary, overwrite=True) as file:
         file.set_data(np.ascontiguousarray(data, dtype=np.float32))
         file.voxel_size = float(voxel_size)
         file.set_volume()
-        file.header.label[0] = _LABEL  # mrcfile's holds the time: equal maps, equal files
+        file.header.label[0] = _LABEL  # instead of mrcfile's label with the time
 
 
 def _check_shape(path: Path, shape: tuple[int, ...], *, allow_odd: bool) -> None:

@@ -24,20 +24,20 @@ HEADER_BYTES = 1024
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _BYTE_ORDERS = {0x44: "<", 0x11: ">"}
 _NATIVE = "<" if sys.byteorder == "little" else ">"
-_CONVERTED_BYTES = 8 * 2**20  # samples of another type held while they become float32
+_CONVERTED_BYTES = 8 * 2**20  # buffer for samples that are converted to float32
 _MAX_SIDE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class StackHeader:
-    """What the header of an image stack says.
+    """Header of an image stack.
 
     Attributes
     ----------
     nx, ny, n_images : int
         Pixels along x and y; number of images.
     dtype : numpy dtype
-        Of the samples, with their byte order.
+        Type and byte order of the samples.
     offset : int
         Bytes before the first image (header and extended header).
     """
@@ -50,7 +50,7 @@ class StackHeader:
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of one image."""
+        """Size of an image, bytes."""
         return self.nx * self.ny * self.dtype.itemsize
 
 
@@ -60,8 +60,8 @@ def read_stack_header(path: Path) -> StackHeader:
     Raises
     ------
     StackError
-        If the file is missing, is not MRC, has a mode that holds no images, is not square, or is
-        shorter than its header says.
+        If the file is missing, is not an MRC file, has an unknown mode, has images that are not
+        square, or is truncated.
     """
     try:
         with open(path, "rb") as file:
@@ -96,7 +96,7 @@ def _parse_header(path: Path, raw: bytes) -> StackHeader:
 
 
 def _byte_order(raw: bytes) -> str:
-    """Tell the byte order by the machine stamp, or by which gives a plausible mode."""
+    """Return the byte order: that of the machine stamp, or the one with a plausible mode."""
     stamped = _BYTE_ORDERS.get(raw[212])
     candidates = [stamped] if stamped else []
     candidates += [order for order in (_NATIVE, "<", ">") if order not in candidates]
@@ -118,22 +118,22 @@ def _check_shape(path: Path, header: StackHeader, size: int) -> None:
     if size < needed:
         whole = max(0, size - header.offset) // header.image_bytes
         raise StackError(
-            f"{path}: truncated: {size} bytes, where the header asks for {needed} "
-            f"({header.n_images} images, {whole} are whole); copy or extract the stack again"
+            f"{path}: truncated: {size} bytes; expected {needed} ({header.n_images} images, "
+            f"{whole} are complete); copy or extract the stack again"
         )
 
 
 class ImageStack:
-    """An open stack that hands out images, read from the file as they are asked for.
+    """An open stack, from which images are read on demand.
 
-    Nothing is mapped into memory: a file that is cut short, or whose disk fails, while it is in
-    use gives an error that can be caught. Several threads may read at once.
+    The file is not mapped into memory, so that a file that is truncated while it is in use, or a
+    disk that fails, raises an error. Several threads may read at the same time.
 
     Parameters
     ----------
     path : Path
     header : StackHeader
-        Of the file.
+        Header of the file.
 
     Raises
     ------
@@ -144,25 +144,25 @@ class ImageStack:
     def __init__(self, path: Path, header: StackHeader) -> None:
         self._path = path
         self._header = header
-        self._turn = Lock()
+        self._lock = Lock()
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
 
     def read(self, image_index: IntArray, out: Float32) -> None:
-        """Copy images into `out`, as float32; images that follow each other in one go.
+        """Read images into `out` as float32; consecutive images are read in one call.
 
         Parameters
         ----------
         image_index : (B,) int
             From 0; sorted indices are read fastest.
         out : (B, n, n) float32
-            Real space, C-contiguous, filled in place.
+            Real space, filled in place.
 
         Raises
         ------
         StackError
-            If the file has become shorter, or its disk fails.
+            If the file has been truncated, or its disk fails.
         IndexError
-            If the stack has no such image.
+            If an index is out of range.
         """
         numbers = np.asarray(image_index, dtype=np.int64)
         header = self._header
@@ -181,7 +181,7 @@ class ImageStack:
                 out[start:stop] = raw
 
     def _fill(self, buffer: memoryview, first: int) -> None:
-        """Fill a buffer with the samples of the images from `first` on."""
+        """Read the samples of the images from `first` on into a buffer."""
         place, done = self._header.offset + first * self._header.image_bytes, 0
         try:
             while done < len(buffer):
@@ -191,23 +191,23 @@ class ImageStack:
                 done += count
         except OSError as error:
             raise StackError(
-                f"{self._path}: cannot be read any more ({error.strerror}); check the disk, then "
+                f"{self._path}: can no longer be read ({error.strerror}); check the disk, then "
                 "resume the run"
             ) from error
 
     def _read_at(self, buffer: memoryview, place: int) -> int:
         if sys.platform == "linux":
             return os.preadv(self._file.fileno(), [buffer], place)
-        with self._turn:
+        with self._lock:
             self._file.seek(place)
             return self._file.readinto(buffer) or 0
 
     def _truncated(self, image: int) -> StackError:
         needed = self._header.offset + (image + 1) * self._header.image_bytes
         return StackError(
-            f"{self._path}: has become shorter since it was opened: "
-            f"{os.fstat(self._file.fileno()).st_size} bytes, where image {image + 1} ends at "
-            f"{needed}; put the whole stack back, then resume the run"
+            f"{self._path}: truncated since it was opened: "
+            f"{os.fstat(self._file.fileno()).st_size} bytes, but image {image + 1} ends at "
+            f"{needed}; restore the stack, then resume the run"
         )
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class ImageStack:
 
 
 def _runs(numbers: IntArray, longest: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of the places whose images follow each other in the file."""
+    """Yield (start, stop) of runs of consecutive images, at most `longest` each."""
     breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
     for start, stop in pairwise([0, *breaks.tolist(), len(numbers)]):
         for low in range(start, stop, max(1, longest)):

@@ -1,4 +1,4 @@
-"""A table as a mapping from column names to arrays, and numbers taken from it with care."""
+"""Columns of a STAR table, and validated numbers from them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def read_numbers(
     Raises
     ------
     StarError
-        If the column is missing, or holds something that is not a finite number (the row is
-        named).
+        If the column is missing, or a value is not a finite number.
     """
     if name not in columns:
         raise StarError(

@@ -1,4 +1,4 @@
-"""Names like ``000001@Extract/job007/stack.mrcs``: parsed, and their stacks found."""
+"""Image names such as ``000001@Extract/job007/stack.mrcs``, and the stacks that they refer to."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def split_image_names(names: Sequence[str], path: Path) -> tuple[list[str], IntA
     Parameters
     ----------
     names : sequence of str
-        The column rlnImageName.
+        Column rlnImageName.
     path : Path
-        The STAR file, for messages.
+        STAR file, for error messages.
 
     Returns
     -------
     stack_names : list of str
         Every stack once, in the order of first use.
     stack_index, image_index : (N,) int32
-        Which stack, and which image in it, from 0.
+        Position in `stack_names`, and of the image in its stack (from 0).
 
     Raises
     ------
@@ -66,14 +66,14 @@ def _raise_bad_name(names: Sequence[str], path: Path) -> None:
 def find_stacks(stack_names: Sequence[str], star_path: Path) -> tuple[Path, ...]:
     """Find the stacks of a STAR file on disk.
 
-    Relative names are looked for under the RELION project directory (the nearest folder above the
-    STAR file that has its marker), the STAR file's folder, each folder above it, and the current
-    folder; what was used is logged.
+    Relative names are searched for in the RELION project directory (the nearest folder above the
+    STAR file with RELION's marker files), in the folder of the STAR file, in each folder above
+    it, and in the current folder. The folders that were used are logged.
 
     Raises
     ------
     StackError
-        If a stack is in none of them.
+        If a stack is not found.
     """
     bases = list(_base_folders(star_path))
     used: dict[Path, int] = {}
@@ -114,7 +114,7 @@ def _missing_error(
 ) -> StackError:
     shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
     return StackError(
-        f"{star_path}: {len(missing)} of {n_stacks} stacks not found: {shown}; looked under "
-        f"{bases[0]} and the folders above the STAR file and {Path.cwd()}; run from the RELION "
+        f"{star_path}: {len(missing)} of {n_stacks} stacks not found: {shown}; searched in "
+        f"{bases[0]}, the folders above the STAR file and {Path.cwd()}; run from the RELION "
         "project folder, or put the STAR file there"
     )

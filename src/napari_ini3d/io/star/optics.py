@@ -1,4 +1,4 @@
-"""Optics groups of a STAR file: read, made of RELION 3.0's columns, and checked."""
+"""Optics groups of a STAR file: reading, conversion from RELION 3.0, and checks."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ _SINGLE_TABLE = "the particle table (without data_optics, RELION 3.0)"
 def convert_single_table(
     path: Path, columns: Columns, *, ctf: bool
 ) -> tuple[dict[str, Column], dict[str, Column]]:
-    """Make optics groups of the distinct values in a table of RELION 3.0.
+    """Make one optics group of each set of values in a particle table of RELION 3.0.
 
     Returns
     -------
     optics, particles : dict
-        Tables in the layout of RELION 3.1: voltage, aberration and amplitude contrast are moved
-        to the optics, and the particles get rlnOpticsGroup.
+        Tables in the layout of RELION 3.1, with voltage, aberration and amplitude contrast in the
+        optics table and rlnOpticsGroup in the particle table.
 
     Raises
     ------
     StarError
-        If the pixel size, or a column that the CTF needs, is missing or not a number.
+        If the pixel size, or a column for the CTF, is missing or not a number.
     """
     values = {"rlnImagePixelSize": _pixel_sizes(path, columns)}
     for name in _CTF_DEFAULTS:
@@ -64,7 +64,7 @@ def convert_single_table(
         "rlnImageDimensionality": np.full(len(first), 2),
     }
     particles = {name: column for name, column in columns.items() if name not in _CTF_DEFAULTS}
-    logger.info("%s: table of RELION 3.0; %d optics group(s) made of it", path, len(first))
+    logger.info("%s: table of RELION 3.0, converted to %d optics group(s)", path, len(first))
     return optics, particles | {"rlnOpticsGroup": group + 1}
 
 
@@ -84,7 +84,7 @@ def _pixel_sizes(path: Path, columns: Columns) -> Float64:
 
 
 def _distinct_rows(columns: Sequence[Float64]) -> tuple[IntArray, IntArray]:
-    """Return where each distinct row stands first, and which of them each row is."""
+    """Return the index of the first of each set of equal rows, and the set of each row."""
     code = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         distinct, inverse = np.unique(column, return_inverse=True)
@@ -96,13 +96,13 @@ def _distinct_rows(columns: Sequence[Float64]) -> tuple[IntArray, IntArray]:
 def read_optics_groups(
     path: Path, optics: Columns, particles: Columns, *, ctf: bool
 ) -> tuple[tuple[OpticsGroup, ...], Int32]:
-    """Return the optics groups that particles use, and the position in them of each particle.
+    """Return the optics groups with particles, and the position of each particle's group in them.
 
     Raises
     ------
     StarError
-        If a particle names a group that is not listed, a group is listed twice, a column is
-        missing, or a value cannot be true.
+        If the group of a particle is not listed, a group is listed twice, a column is missing, or
+        a value is impossible.
     """
     wanted = read_numbers(path, particles, "rlnOpticsGroup").astype(np.int64)
     known = read_numbers(path, optics, "rlnOpticsGroup", table="data_optics").astype(np.int64)
@@ -174,7 +174,7 @@ def fill_box_sizes(
     stack_index: IntArray,
     stacks: Sequence[Path],
 ) -> tuple[OpticsGroup, ...]:
-    """Take the box of a group that does not state it from the header of its first stack."""
+    """Read missing box sizes of groups from the headers of their first stacks."""
     filled = []
     for position, group in enumerate(groups):
         box_size = group.box_size

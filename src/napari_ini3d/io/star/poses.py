@@ -1,7 +1,7 @@
-"""Poses in a particle STAR file, changed in place: every other byte of the file stays.
+"""Poses in a particle STAR file: rotation and mirroring that keep all other bytes of the file.
 
-The file is not parsed and written anew. Only the cells of the angles and origins are exchanged,
-so that blocks, columns, their order, comments and the format of all other values survive.
+Only the values of the angles and origins are replaced. Blocks, columns, their order, comments and
+the format of all other values stay the same.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _PIECE = re.compile(rb'\s+|"[^"]*"|\S+')
 
 
 def rotate_particles(source: Path | str, target: Path | str, transform: RigidTransform) -> None:
-    """Write particles with their poses rotated and shifted as their map was.
+    """Write particles with the poses that belong to an aligned map.
 
-    Angles and origins (in Å, or in pixels as RELION 3.0 has them) of all rows are changed, and
-    nothing else. Rows of all classes are changed: the maps of other classes, if moved in the same
-    way, still belong to their particles. Where the file has no origins, they are added.
+    Only the angles and origins (in Å, or in pixels as in RELION 3.0) are changed, in the rows of
+    all classes; the maps of other classes have to be rotated in the same way. Origins are added
+    if the file has none.
 
     Parameters
     ----------
     source : Path or str
         STAR file of particles with the poses of a 3D reconstruction.
     target : Path or str
-        STAR file to write, whole or not at all.
+        STAR file to write, completely or not at all.
     transform : RigidTransform
         Of the map, Å, such as that of a `SymmetryAlignment`.
 
@@ -66,14 +66,14 @@ def rotate_particles(source: Path | str, target: Path | str, transform: RigidTra
 
 
 def flip_particles(source: Path | str, target: Path | str) -> None:
-    """Write particles with the angles that belong to the mirrored map (`mirror_map`).
+    """Write particles with the poses that belong to the mirrored map (`mirror_map`).
 
     Parameters
     ----------
     source : Path or str
         STAR file of particles with the poses of a 3D reconstruction.
     target : Path or str
-        STAR file to write, whole or not at all.
+        STAR file to write, completely or not at all.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def flip_particles(source: Path | str, target: Path | str) -> None:
 
 
 class _Origins:
-    """The origins of a particle table in Å, and how they go back into its columns."""
+    """Origins of a particle table in Å, and their conversion to the units of its columns."""
 
     def __init__(self, angstrom: Float64, units: dict[str, Float64]) -> None:
         self.angstrom = angstrom  # (N, 2)
@@ -112,7 +112,7 @@ class _Origins:
         return cls(values * units[suffixes[0]][:, None], units)
 
     def columns(self, angstrom: Float64) -> dict[str, Float64]:
-        """Return new origins (N, 2) as columns, in the units that the table has."""
+        """Return new origins (N, 2) as columns, in the units of the table."""
         return {
             f"{name}{suffix}": values / unit
             for suffix, unit in self._units.items()
@@ -147,7 +147,7 @@ def _rewrite(
     target: Path,
     change: Callable[[Path, Columns | None, Columns], NewColumns],
 ) -> None:
-    """Copy a STAR file with the columns that `change` returns in place of those it has."""
+    """Copy a STAR file, and replace the columns that `change` returns."""
     optics, columns = read_tables(source)
     block = find_particle_loop(source, find_loops(source))
     new = change(source, optics, columns)
@@ -166,7 +166,7 @@ def _rewrite(
 def _warn_of_priors(source: Path, columns: Columns) -> None:
     stale = ", ".join(name for name in columns if _PRIOR.fullmatch(name))
     if stale:
-        logger.warning("%s: %s left as before; they belong to the unmoved map", source, stale)
+        logger.warning("%s: %s not changed; they belong to the map before", source, stale)
 
 
 def _changed_rows(source: Path, block: LoopBlock, new: NewColumns) -> Iterator[bytes]:
@@ -181,7 +181,7 @@ def _changed_rows(source: Path, block: LoopBlock, new: NewColumns) -> Iterator[b
 
 
 def _changed_row(line: bytes, where: list[int], cells: list[bytes]) -> bytes:
-    """Put the first cells in the place of values of a row, and the others at its end."""
+    """Replace the values of a row at `where` by the first cells, and append the other cells."""
     body = line.rstrip()
     pieces = _PIECE.findall(body)
     values = [i for i, piece in enumerate(pieces) if not piece.isspace()]
@@ -189,7 +189,7 @@ def _changed_row(line: bytes, where: list[int], cells: list[bytes]) -> bytes:
         at = values[place]
         spare = len(pieces[at]) - len(cell)
         pieces[at] = cell
-        if at and not pieces[at - 1].strip(b" "):  # what is right-aligned stays so
+        if at and not pieces[at - 1].strip(b" "):  # keeps the alignment to the right
             pieces[at - 1] = b" " * max(1, len(pieces[at - 1]) + spare)
     extra = b"".join(b" " + cell for cell in cells[len(where) :])
     return b"".join(pieces) + extra + line[len(body) :]
