@@ -1,4 +1,4 @@
-"""The layers of the package import downwards only, and some packages in one place only.
+"""Imports: from lower ranks only, some packages in one place only, heavy packages when needed.
 
 The ranks are read from docs/architecture.md, so that the page and the code cannot differ.
 """
@@ -12,8 +12,18 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import napari_ini3d
+from napari_ini3d.cli.app import app
+from napari_ini3d.jobs import start_run
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import (
+    SimulationSettings,
+    make_phantom,
+    simulate_particles,
+    write_dataset,
+)
 
 PACKAGE = Path(napari_ini3d.__file__).parent
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
@@ -216,13 +226,77 @@ def test_importing_every_module_loads_no_window_toolkit_and_no_cupy():
     assert loaded_after(code, (*WINDOW, "cupy")) == set()
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["run", "--help"], ["check", "none.star"]]
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with the particles and the map of a phantom, and a stopped run."""
+    folder = tmp_path_factory.mktemp("files")
+    settings = SimulationSettings(number=20, box_size=32, pixel_size=4.0, snr=1.0)
+    phantom = make_phantom("C2", diameter=80.0)
+    write_dataset(folder, simulate_particles(phantom, settings), phantom)
+    few = InitialModelSettings(mask_diameter=100.0, iterations=4, starts=1, threads=1)
+    next(iter(start_run(folder / "particles.star", folder / "stopped", few)))
+    return folder
+
+
+SMALL_DEMO = """\
+from napari_ini3d.cli import demo
+from napari_ini3d.simulation import SimulationSettings
+demo._PARTICLES = SimulationSettings(number=20, box_size=32, pixel_size=5.0, snr=1.0)
+demo._ITERATIONS = 4
+"""
+SMALL_BENCH = """\
+from napari_ini3d.cli import bench, benchmark
+from napari_ini3d.simulation import SimulationSettings
+small = SimulationSettings(number=20, box_size=32, pixel_size=5.0, snr=1.0)
+bench.QUICK = benchmark.BenchSet("quick", small, 4)
+benchmark._warm_up = lambda folder, settings: 0.0
+benchmark._PROBE_SIZES = (64,)
+"""
+DRAW_NOTHING = (
+    "--help",
+    "--version",
+    "run --help",
+    "check particles.star",
+    "simulate --output new --number 5 --box-size 32 --pixel-size 4 --diameter 80",
+    "compare truth.mrc truth.mrc",
+    "symmetry detect truth.mrc",
+    "symmetry align truth.mrc --symmetry C2 --output aligned.mrc",
+    "symmetry impose truth.mrc --symmetry C2 --output imposed.mrc",
+    "symmetry flip-hand truth.mrc --output flipped.mrc",
 )
-def test_a_command_that_draws_nothing_loads_neither_window_nor_plots(arguments):
+DRAW = {
+    "run particles.star --output run --iterations 4 --starts 1 --threads 1": "",
+    "resume stopped": "",
+    "demo --output demo --threads 1": SMALL_DEMO,
+    "bench --quick --threads 1": SMALL_BENCH,
+}
+
+
+def loaded_after_command(command: str, folder: Path, heavy: tuple[str, ...], first="") -> set[str]:
+    """Which packages are loaded in a fresh process after a command that succeeds."""
     code = (
-        "import sys\nfrom napari_ini3d.cli import main\n"
-        f"sys.argv = ['ini3d', *{arguments!r}]\n"
-        "try: main()\nexcept SystemExit: pass"
+        f"import os, sys\nos.chdir({str(folder)!r})\n{first}"
+        "from napari_ini3d.cli import main\n"
+        f"sys.argv = ['ini3d', *{command.split()!r}]\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code, end.code\nprint()"
     )
-    assert loaded_after(code, (*WINDOW, "cupy", "matplotlib")) == set()
+    return loaded_after(code, heavy)
+
+
+@pytest.mark.parametrize("command", DRAW_NOTHING)
+def test_a_command_that_draws_nothing_loads_neither_window_nor_plots(command, files):
+    assert loaded_after_command(command, files, (*WINDOW, "cupy", "matplotlib")) == set()
+
+
+@pytest.mark.parametrize("command", DRAW)
+def test_a_command_that_draws_loads_plots_but_no_window(command, files):
+    heavy = (*WINDOW, "cupy", "matplotlib", "matplotlib.pyplot")
+    assert loaded_after_command(command, files, heavy, DRAW[command]) == {"matplotlib"}
+
+
+def test_every_command_is_among_those_whose_imports_are_checked():
+    commands = get_command(app).commands
+    names = [*commands.keys() - {"symmetry"}]
+    names += [f"symmetry {name}" for name in commands["symmetry"].commands]
+    tested = [*DRAW_NOTHING, *DRAW]
+    assert [name for name in names if not any(c.startswith(f"{name} ") for c in tested)] == []

@@ -79,7 +79,7 @@ def test_the_stages_of_all_iterations_are_added_up(small_result):
     assert seconds["expectation"] == pytest.approx(1.125)
     assert seconds["expectation/fine_pass"] == pytest.approx(0.75)
     assert list(seconds) == [
-        "checks", "references", "expectation", "expectation/fine_pass", "initialisation",
+        "checks", "initialisation", "references", "expectation", "expectation/fine_pass",
         "iteration_files", "result_files",
     ]  # fmt: skip
 

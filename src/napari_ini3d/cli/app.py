@@ -138,7 +138,7 @@ def simulate(
 ) -> None:
     """Simulate noisy particles of a phantom; write them with the true map and poses."""
     with exit_codes(verbose=verbose):
-        from napari_ini3d.cli.demo import simulate_files
+        from napari_ini3d.cli.simulate import simulate_files
         from napari_ini3d.simulation import SimulationSettings, make_phantom
 
         settings = SimulationSettings(

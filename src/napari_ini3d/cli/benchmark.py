@@ -237,7 +237,7 @@ class _StageTimer:
         parts = math.fsum(value for key, value in stages.items() if "/" not in key)
         inside = stages.pop("total", parts)
         now = time.perf_counter()
-        for key, value in (stages | {name: now - self._last - inside}).items():
+        for key, value in ({name: now - self._last - inside} | stages).items():
             self.seconds[key] = self.seconds.get(key, 0.0) + value
         self._last = now
 

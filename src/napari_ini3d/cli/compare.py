@@ -10,7 +10,6 @@ from napari_ini3d.cli.display import emit, say
 from napari_ini3d.comparison import MapComparison, compare_maps
 from napari_ini3d.errors import MapError
 from napari_ini3d.io import Map, read_map
-from napari_ini3d.report import draw_comparison, save_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +60,8 @@ def compare_paths(
         align=align,
     )
     if picture is not None:
+        from napari_ini3d.report import draw_comparison, save_png
+
         save_png(draw_comparison(found), picture)
     return found
 

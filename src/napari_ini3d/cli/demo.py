@@ -1,4 +1,4 @@
-"""`ini3d simulate` and `ini3d demo`: simulated particles, and a run on them."""
+"""`ini3d demo`: a run on simulated particles."""
 
 from __future__ import annotations
 
@@ -24,25 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_ini3d.engine import IterationReport
-    from napari_ini3d.simulation import Phantom
 
 _PARTICLES = SimulationSettings(number=800, box_size=48, pixel_size=4.0, snr=0.4, seed=7)
 _DIAMETER = 120.0  # Å
 _ITERATIONS = 50
-
-
-def simulate_files(
-    output: Path, phantom: Phantom, settings: SimulationSettings, *, as_json: bool
-) -> None:
-    """Write simulated particles, and print their path."""
-    RunFolder.check_free(output)
-    star = write_dataset(output, simulate_particles(phantom, settings), phantom)
-    if as_json:
-        emit("simulated", {"particles": str(star), "diameter": phantom.diameter})
-        return
-    diameter = f"{phantom.diameter:.0f} Å"
-    say(f"{settings.number} particles of a phantom of {diameter} in diameter: {star}")
-    say(f"Truth: {output / 'truth.mrc'}, {output / 'truth.star'}")
 
 
 def run_demo(output: Path, threads: int, mode: Mode) -> None:

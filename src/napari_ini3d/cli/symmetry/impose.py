@@ -16,7 +16,6 @@ from napari_ini3d.cli.symmetry.files import (
 )
 from napari_ini3d.errors import MapError
 from napari_ini3d.io import Map, read_map, write_map
-from napari_ini3d.report import draw_validation, save_png
 from napari_ini3d.symmetry import (
     alignment_values,
     find_particle_extent,
@@ -55,6 +54,8 @@ def impose_file(
         imposed = judgement.imposed if mask_data is None else judgement.imposed * mask_data
         write_map(outputs.map_path, imposed, voxel_size)
         if outputs.picture is not None:
+            from napari_ini3d.report import draw_validation, save_png
+
             save_png(draw_validation(judgement, volume), outputs.picture)
     print_warnings(find_particle_extent(given.map_.data).warnings)
     if as_json:

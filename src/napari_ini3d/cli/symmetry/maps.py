@@ -25,7 +25,6 @@ from napari_ini3d.cli.symmetry.files import (
 from napari_ini3d.fourier import mirror_map
 from napari_ini3d.geometry import PointGroup
 from napari_ini3d.io import Map, flip_particles, rotate_particles, write_map
-from napari_ini3d.report import draw_alignment, draw_report, save_png
 from napari_ini3d.symmetry import SymmetryReport, alignment_values, detect_symmetry, report_values
 
 
@@ -47,6 +46,8 @@ def detect_file(
     refuse_overwriting([Path(path) for path in written.values()], [given.path])
     report = detect(given.map_)
     if picture is not None:
+        from napari_ini3d.report import draw_report, save_png
+
         save_png(draw_report(report, given.map_.data), picture)
     print_warnings(report.warnings)
     if as_json:
@@ -77,6 +78,8 @@ def align_file(
             rotate_particles(particles, outputs.particles_output, alignment.transform)
         write_map(outputs.map_path, aligned, given.map_.voxel_size)
         if outputs.picture is not None:
+            from napari_ini3d.report import draw_alignment, save_png
+
             save_png(draw_alignment(alignment, given.map_.data, aligned), outputs.picture)
     print_warnings(alignment.warnings)
     if as_json:
