@@ -215,14 +215,15 @@ def test_relion_reconstructs_the_changed_map_from_the_changed_particles(tmp_path
     phantom = make_phantom(diameter=70.0, seed=2)
     simulated = simulate_particles(phantom, settings)
     write_dataset(tmp_path, simulated, phantom, resolution=10.0)
-    shift = tuple(np.array(SHIFT) / 3)
-    alignment = replace(TRANSFORM, shift=shift)
+    transform = RigidTransform(ROTATION, np.array(SHIFT) / 3)  # Å
     if change == "rotated":
-        rotate_particles(tmp_path / "truth.star", tmp_path / "changed.star", alignment)
+        rotate_particles(tmp_path / "truth.star", tmp_path / "changed.star", transform)
     else:
         flip_particles(tmp_path / "truth.star", tmp_path / "changed.star")
     before, after = (reconstruct(tmp_path, name) for name in ("truth", "changed"))
-    expected = alignment.apply(before) if change == "rotated" else np.roll(before[::-1], 1, axis=0)
+    in_voxels = transform.in_voxels(4.0)
+    rotated = rotate_map(before, in_voxels.rotation, in_voxels.shift)
+    expected = rotated if change == "rotated" else np.roll(before[::-1], 1, axis=0)
     z, y, x = np.mgrid[:32, :32, :32] - 16
     inside = x**2 + y**2 + z**2 < 12**2
     assert np.corrcoef(after[inside], expected[inside])[0, 1] >= 0.99
