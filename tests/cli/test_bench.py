@@ -84,7 +84,7 @@ def test_the_stages_of_all_iterations_are_added_up(small_result):
     ]  # fmt: skip
 
 
-def test_the_stages_that_are_parts_of_no_other_fill_the_whole_time(small_result):
+def test_the_stages_without_their_parts_add_up_to_the_total_time(small_result):
     # the fake engine reports 0.5 s per iteration; its stages add up to 0.475 s
     whole = sum(value for name, value in small_result.seconds.items() if "/" not in name)
     assert whole + 3 * 0.025 == pytest.approx(small_result.total_seconds, abs=1e-6)
@@ -111,7 +111,7 @@ def test_the_efficiency_is_the_work_over_what_the_products_could_do(small_result
     assert small_result.matmul_efficiency == pytest.approx(efficiency)
 
 
-def test_operations_are_those_of_all_poses_counted_one_by_one():
+def test_operations_equal_the_sum_over_all_poses():
     settings = InitialModelSettings(mask_diameter=138, iterations=30)
     geometry = ImageGeometry(32, 4.0, 138.0, 500)
     resolved = resolve_settings(settings, pixel_size=geometry.pixel_size)
@@ -157,7 +157,7 @@ def test_the_table_names_the_machine_and_the_stages(monkeypatch, small_result):
         assert words in text
 
 
-def test_figures_are_written_as_json(tmp_path, monkeypatch, small_result):
+def test_results_are_written_as_json(tmp_path, monkeypatch, small_result):
     monkeypatch.setattr(bench, "run_benchmark", lambda *args, **kwargs: small_result)
     result = invoke("--quick", "--threads", 1, "--json", tmp_path / "bench.json")
     assert result.exit_code == 0, result.output
@@ -173,7 +173,7 @@ def test_figures_are_written_as_json(tmp_path, monkeypatch, small_result):
     )
 
 
-def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
+def test_a_path_that_cannot_be_written_is_refused_before_anything_is_measured(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(bench, "run_benchmark", lambda *args, **kwargs: pytest.fail("measured"))
@@ -182,7 +182,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
     assert "cannot be written; give a file in a folder that exists" in result.output
 
 
-def test_a_device_that_is_not_there_is_refused(monkeypatch):
+def test_a_missing_device_is_refused(monkeypatch):
     def missing(device):
         raise DeviceError("no GPU was found")
 

@@ -1,4 +1,4 @@
-"""Jobs with a stand-in for the engine: what is written, when, and how a run goes on."""
+"""Runs with a fake engine: files, order of writing, stopping and resuming."""
 
 import itertools
 
@@ -66,7 +66,7 @@ def stopping_after(count, folder):
     return lambda: len(RunFolder(folder).read_progress()) >= count
 
 
-def test_a_run_leaves_what_a_relion_job_leaves_and_what_people_read(dataset, tmp_path):
+def test_a_run_writes_the_files_of_a_relion_job_and_its_own(dataset, tmp_path):
     reports = list(start_run(dataset, tmp_path / "run", SETTINGS, command="ini3d run x"))
     assert [report.iteration for report in reports] == [1, 2, 3, 4, 5]
     written = {
@@ -94,7 +94,7 @@ def test_the_result_is_the_map_of_the_largest_class(dataset, tmp_path):
     assert (tmp_path / "run" / "run_it005_class003.mrc").is_file()
 
 
-def test_the_files_of_an_iteration_are_there_before_its_report_is_given(dataset, tmp_path):
+def test_the_files_of_an_iteration_are_written_before_its_report_is_yielded(dataset, tmp_path):
     folder = tmp_path / "run"
     for report in start_run(dataset, folder, SETTINGS):
         run = RunFolder.open(folder)
@@ -128,7 +128,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(dataset, tmp_path, stoppe
         assert (whole / name).read_bytes() == (parted / name).read_bytes()
 
 
-def test_a_run_that_is_stopped_writes_what_there_is_but_no_result(dataset, tmp_path):
+def test_a_stopped_run_writes_its_last_iteration_but_no_result(dataset, tmp_path):
     folder = tmp_path / "run"
     list(start_run(dataset, folder, SETTINGS, stop=stopping_after(3, folder)))
     assert {"run_it003_class001.mrc", "run_it003_data.star", "report.html"} <= names(folder)
@@ -136,7 +136,7 @@ def test_a_run_that_is_stopped_writes_what_there_is_but_no_result(dataset, tmp_p
     assert "ini3d resume" in (folder / "log.txt").read_text()
 
 
-def test_a_killed_run_loses_only_the_iteration_it_was_in(dataset, tmp_path, monkeypatch):
+def test_a_killed_run_loses_only_the_current_iteration(dataset, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     written = RunFolder.write_checkpoint
 
@@ -156,7 +156,7 @@ def test_a_killed_run_loses_only_the_iteration_it_was_in(dataset, tmp_path, monk
 
 
 @pytest.mark.parametrize("how", ["killed", "interrupted"])
-def test_a_run_that_ended_in_its_first_iteration_begins_anew(dataset, tmp_path, monkeypatch, how):
+def test_a_run_that_ended_in_its_first_iteration_starts_again(dataset, tmp_path, monkeypatch, how):
     whole, folder = tmp_path / "whole", tmp_path / "run"
     list(start_run(dataset, whole, SETTINGS))
 
@@ -172,7 +172,7 @@ def test_a_run_that_ended_in_its_first_iteration_begins_anew(dataset, tmp_path, 
         assert (whole / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_a_run_that_went_back_goes_on_from_there_even_if_killed_at_once(dataset, tmp_path):
+def test_a_run_resumed_from_an_earlier_iteration_and_killed_continues_from_there(dataset, tmp_path):
     folder = tmp_path / "run"
     list(start_run(dataset, folder, SETTINGS))
     resume_run(folder, from_iteration=2)  # not one iteration of it is done
@@ -181,7 +181,7 @@ def test_a_run_that_went_back_goes_on_from_there_even_if_killed_at_once(dataset,
     assert len(RunFolder.open(folder).read_progress()) == 5
 
 
-def test_a_run_of_another_version_is_not_resumed_and_stays_as_it_was(dataset, tmp_path):
+def test_a_run_of_another_version_is_not_resumed_and_not_changed(dataset, tmp_path):
     folder = tmp_path / "run"
     list(start_run(dataset, folder, SETTINGS))
     progress = folder / "progress.jsonl"
@@ -192,7 +192,7 @@ def test_a_run_of_another_version_is_not_resumed_and_stays_as_it_was(dataset, tm
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def test_a_run_can_go_back_to_a_written_iteration(dataset, tmp_path):
+def test_a_run_can_be_resumed_from_an_earlier_written_iteration(dataset, tmp_path):
     folder = tmp_path / "run"
     list(start_run(dataset, folder, SETTINGS))
     before = (folder / "progress.jsonl").read_bytes()
@@ -223,14 +223,14 @@ def test_fewer_iterations_than_are_done_are_refused(dataset, tmp_path):
 
 
 @pytest.mark.parametrize("looks", range(5))
-def test_a_run_that_is_stopped_during_the_checks_leaves_nothing(dataset, tmp_path, looks):
+def test_a_run_that_is_stopped_during_the_checks_writes_nothing(dataset, tmp_path, looks):
     calls = itertools.count()
     reports = start_run(dataset, tmp_path / "run", SETTINGS, stop=lambda: next(calls) >= looks)
     assert list(reports) == []
     assert not (tmp_path / "run").exists()
 
 
-def test_the_images_are_not_all_looked_at_once_a_run_is_stopped(dataset, tmp_path, monkeypatch):
+def test_checking_images_ends_when_a_run_is_stopped(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(selection, "_IMAGES_AT_ONCE", 2)
     seen = []
 
@@ -282,7 +282,7 @@ def test_an_interrupted_run_is_marked_aborted(dataset, tmp_path, how):
     assert RunFolder.open(tmp_path / "run").outcome() == "ABORTED"
 
 
-def test_bad_images_are_set_aside_and_listed(own_dataset, tmp_path):
+def test_bad_images_are_excluded_and_listed(own_dataset, tmp_path):
     spoil(own_dataset, 3, 7)
     settings = SETTINGS.with_changes(max_excluded=0.2)
     (*_, last) = start_run(own_dataset, tmp_path / "run", settings)
@@ -293,7 +293,7 @@ def test_bad_images_are_set_aside_and_listed(own_dataset, tmp_path):
     assert sorted(kept.image_index.tolist()) == [i for i in range(N_PARTICLES) if i not in (3, 7)]
 
 
-def test_a_resumed_run_leaves_out_the_same_images(own_dataset, tmp_path):
+def test_a_resumed_run_excludes_the_same_images(own_dataset, tmp_path):
     spoil(own_dataset, 3)
     settings = SETTINGS.with_changes(max_excluded=0.2)
     list(
@@ -341,18 +341,18 @@ def test_a_scratch_folder_that_cannot_be_used_is_refused_at_once(dataset, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("sign", "said"), [(1, False), (-1, True)])
-def test_inverted_contrast_is_warned_of(tmp_path, caplog, sign, said):
+@pytest.mark.parametrize(("sign", "message"), [(1, False), (-1, True)])
+def test_inverted_contrast_is_reported(tmp_path, caplog, sign, message):
     settings = SimulationSettings(number=40, box_size=32, pixel_size=4.0, snr=5.0)
     phantom = make_phantom(diameter=80.0)
     star = write_dataset(tmp_path / "data", simulate_particles(phantom, settings), phantom)
     with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
         file.data[:] *= sign
     start_run(star, tmp_path / "run", SETTINGS)
-    assert ("black on white" in caplog.text) == said
+    assert ("black on white" in caplog.text) == message
 
 
-def test_a_missing_star_file_leaves_nothing_behind(tmp_path):
+def test_with_a_missing_star_file_nothing_is_written(tmp_path):
     with pytest.raises((StarError, OSError), match=r"nowhere\.star"):
         start_run(tmp_path / "nowhere.star", tmp_path / "run", SETTINGS)
     assert not (tmp_path / "run").exists()
@@ -367,7 +367,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_the_first_stays(dataset,
     assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 
-def test_a_mask_that_was_left_out_is_estimated_and_kept_in_the_record(dataset, tmp_path):
+def test_a_mask_that_is_not_given_is_estimated_and_recorded(dataset, tmp_path):
     settings = SETTINGS.with_changes(mask_diameter=None)
     list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
     record = RunFolder.open(tmp_path / "run").read_record()
@@ -376,7 +376,7 @@ def test_a_mask_that_was_left_out_is_estimated_and_kept_in_the_record(dataset, t
     assert 40 <= record.settings.mask_diameter <= 128
 
 
-def test_a_finished_run_is_followed_by_its_symmetry(dataset, tmp_path, monkeypatch):
+def test_a_finished_run_is_searched_for_symmetry(dataset, tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(
         run_module,
@@ -392,7 +392,7 @@ def test_a_finished_run_is_followed_by_its_symmetry(dataset, tmp_path, monkeypat
     assert working_box == 32
 
 
-def test_a_stopped_run_is_not_looked_at_for_symmetry(dataset, tmp_path, monkeypatch):
+def test_a_stopped_run_is_not_searched_for_symmetry(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "apply_symmetry", lambda *args, **_: pytest.fail("called"))
     settings = SETTINGS.with_changes(symmetry="D2")
     list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
@@ -405,7 +405,9 @@ def test_a_symmetry_to_detect_cannot_be_imposed_during_the_run(dataset, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_killed_before_its_result_was_written_still_gets_it(dataset, tmp_path, monkeypatch):
+def test_a_run_killed_before_its_result_was_written_can_be_completed(
+    dataset, tmp_path, monkeypatch
+):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "_finish", lambda *args, **kwargs: None)
@@ -416,7 +418,7 @@ def test_a_run_killed_before_its_result_was_written_still_gets_it(dataset, tmp_p
     assert RunFolder.open(folder).outcome() == "SUCCESS"
 
 
-def test_a_stack_cut_short_during_a_run_marks_failure_and_the_run_can_be_resumed(
+def test_a_stack_truncated_during_a_run_marks_failure_and_the_run_can_be_resumed(
     own_dataset, tmp_path, monkeypatch
 ):
     stack, folder = own_dataset.with_name("particles.mrcs"), tmp_path / "run"

@@ -52,7 +52,7 @@ def stop_after_first(folder):
     return lambda: len(RunFolder(folder).read_progress()) >= 1
 
 
-def test_the_engine_works_in_a_smaller_box_and_the_result_has_the_particles_own(
+def test_the_engine_uses_a_smaller_box_and_the_result_that_of_the_particles(
     dataset, tmp_path, grids
 ):
     folder = tmp_path / "run"
@@ -68,7 +68,7 @@ def test_the_engine_works_in_a_smaller_box_and_the_result_has_the_particles_own(
     assert message in (folder / "log.txt").read_text()
 
 
-def test_a_resumed_run_works_in_the_same_box(dataset, tmp_path, grids):
+def test_a_resumed_run_uses_the_same_box(dataset, tmp_path, grids):
     list(start_run(dataset, tmp_path / "run", SETTINGS, stop=stop_after_first(tmp_path / "run")))
     list(resume_run(tmp_path / "run"))
     assert grids == [(40, 3.2), (40, 3.2)]
@@ -87,14 +87,14 @@ def test_a_run_without_a_recorded_pixel_size_continues_in_the_box_of_the_particl
     assert grids == [(40, 3.2), (OWN_BOX, OWN_PIXEL)]
 
 
-def test_detail_that_is_asked_for_is_kept(dataset, tmp_path, grids):
+def test_a_requested_resolution_is_kept(dataset, tmp_path, grids):
     list(start_run(dataset, tmp_path / "run", SETTINGS.with_changes(max_resolution=2.5)))
     assert grids == [(OWN_BOX, OWN_PIXEL)]
     record = json.loads((tmp_path / "run" / "settings.json").read_text())
     assert record["working_pixel_size"] is None
 
 
-def test_shifts_are_written_in_angstrom_whatever_the_box(dataset, tmp_path, monkeypatch):
+def test_shifts_are_written_in_angstrom_for_any_box(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "write_report", lambda folder: None)
     given = np.tile([[14.0, -9.0], [-14.0, 3.0], [0.0, 12.0]], (8, 1))
     text = dataset.read_text()
@@ -117,7 +117,7 @@ def test_shifts_are_written_in_angstrom_whatever_the_box(dataset, tmp_path, monk
     assert np.corrcoef(found.ravel(), given.ravel())[0, 1] > 0.97
 
 
-def test_symmetry_is_looked_at_in_the_smaller_box_and_written_in_the_larger(tmp_path):
+def test_symmetry_is_searched_for_in_the_smaller_box_and_written_in_the_larger(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
     small = known_map("C3", noise=0.5).volume
     large = 2 * small.shape[0]
@@ -136,7 +136,7 @@ def test_symmetry_is_looked_at_in_the_smaller_box_and_written_in_the_larger(tmp_
 
 
 @pytest.mark.parametrize("way", [{"scratch": "scratch"}, {"preread": True}])
-def test_a_run_can_be_stopped_while_its_images_are_brought_near(dataset, tmp_path, grids, way):
+def test_a_run_can_be_stopped_while_its_images_are_copied(dataset, tmp_path, grids, way):
     folder, looks = tmp_path / "run", []
 
     def stop():
@@ -152,9 +152,7 @@ def test_a_run_can_be_stopped_while_its_images_are_brought_near(dataset, tmp_pat
     assert [report.iteration for report in resume_run(folder)] == [1, 2, 3]
 
 
-def test_scratch_holds_the_images_as_they_are_worked_on_and_serves_a_resumed_run(
-    dataset, tmp_path, grids
-):
+def test_scratch_has_the_resampled_images_and_is_used_by_a_resumed_run(dataset, tmp_path, grids):
     folder, scratch = tmp_path / "run", tmp_path / "scratch"
     settings = SETTINGS.with_changes(scratch=str(scratch))
     list(start_run(dataset, folder, settings, stop=stop_after_first(folder)))

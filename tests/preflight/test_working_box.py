@@ -28,7 +28,7 @@ def _radius(grid, settings):
 
 @pytest.mark.parametrize("limit", [None, 4.0, 6.1, 12.0, 25.0])
 @pytest.mark.parametrize("diameter", DIAMETERS)
-def test_a_run_may_reach_the_same_resolution_as_in_the_particles_own_box(diameter, limit):
+def test_a_run_can_reach_the_same_resolution_as_in_the_box_of_the_particles(diameter, limit):
     settings = _settings(diameter, limit)
     for own in GRIDS:
         grid = choose_working_grid(own, settings)
@@ -37,15 +37,17 @@ def test_a_run_may_reach_the_same_resolution_as_in_the_particles_own_box(diamete
         assert _radius(grid, settings) == _radius(own, settings)
 
 
-def test_the_finest_detail_keeps_away_from_nyquist():
+def test_the_highest_resolution_stays_away_from_nyquist():
     for own in GRIDS:
         grid = choose_working_grid(own, _settings(150.0))
         if grid != own:
             assert grid.box_size >= 2.5 * _radius(grid, _settings(150.0))
-            assert grid.box_size < 3 * _radius(grid, _settings(150.0)) + 4  # no larger than it need
+            assert (
+                grid.box_size < 3 * _radius(grid, _settings(150.0)) + 4
+            )  # but not larger than needed
 
 
-def test_a_map_that_would_keep_more_than_half_of_its_voxels_stays():
+def test_particles_are_not_downsampled_if_the_map_keeps_more_than_half_of_its_voxels():
     assert choose_working_grid(PixelGrid(64, 3.4), _settings(130.0)) == PixelGrid(64, 3.4)
     assert choose_working_grid(PixelGrid(100, 2.6), _settings(130.0)) == PixelGrid(100, 2.6)
     for own in GRIDS:
@@ -54,7 +56,7 @@ def test_a_map_that_would_keep_more_than_half_of_its_voxels_stays():
 
 
 @pytest.mark.parametrize("diameter", DIAMETERS[1:])
-def test_before_the_mask_is_known_the_grid_is_no_coarser(diameter):
+def test_without_a_mask_diameter_the_grid_is_not_coarser(diameter):
     for own in GRIDS:
         assert (
             choose_working_grid(own, _settings()).box_size
@@ -62,13 +64,13 @@ def test_before_the_mask_is_known_the_grid_is_no_coarser(diameter):
         )
 
 
-def test_a_box_of_512_at_1_angstrom_is_worked_on_in_160_of_3_2():
+def test_a_box_of_512_at_1_angstrom_is_processed_in_160_of_3_2():
     grid = choose_working_grid(PixelGrid(512, 1.0), _settings(150.0))
     assert grid == PixelGrid(160, 3.2)
     assert str(grid) == "160 pixels of 3.2 Å"
 
 
-def test_a_reader_gives_images_on_the_working_grid(tmp_path):
+def test_a_reader_resamples_to_the_working_grid(tmp_path):
     write_stack(tmp_path / "stack.mrcs", np.random.default_rng(0).normal(size=(2, 144, 144)))
     text = star_text(particle_rows(2), optics=["1 a 300 2.7 0.1 1.31 144 2"])
     (tmp_path / "p.star").write_text(text)
@@ -79,7 +81,7 @@ def test_a_reader_gives_images_on_the_working_grid(tmp_path):
     assert PixelGrid(reader.box_size, reader.pixel_size) == grid
 
 
-def test_groups_that_differ_have_the_grid_that_a_reader_gives(tmp_path):
+def test_different_optics_groups_have_the_grid_of_the_reader(tmp_path):
     write_stack(tmp_path / "a.mrcs", np.zeros((1, 32, 32)))
     write_stack(tmp_path / "b.mrcs", np.zeros((1, 48, 48)))
     optics = ["1 a 300 2.7 0.1 2.0 32 2", "2 b 300 2.7 0.1 1.5 48 2"]

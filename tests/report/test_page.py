@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 import re
 from html.parser import HTMLParser
 
@@ -18,12 +17,10 @@ from napari_ini3d.report import run_figures as figures
 from napari_ini3d.report.page import choose_iterations, read_history, write_report
 from napari_ini3d.runs.folder import RunFolder, RunRecord
 from napari_ini3d.runs.summary import (
-    PICTURE_SIZE,
     IterationSummary,
     central_slices,
     make_pictures,
     projections,
-    shrink,
 )
 from napari_ini3d.settings import InitialModelSettings
 
@@ -96,27 +93,27 @@ def test_the_page_names_the_box_if_it_is_not_that_of_the_particles(page, tmp_pat
     assert "processed in a box of 32 pixels of 3.2 Å" in text
 
 
-def test_names_of_files_cannot_break_the_page(page):
+def test_names_of_files_are_escaped(page):
     assert "run&lt;1&gt;" in page
     assert "a&amp;b.star" in page
     assert "run<1>" not in page
 
 
-def test_settings_that_were_changed_are_marked(page):
+def test_changed_settings_are_marked(page):
     row = next(row for row in page.split("<tr>") if "tau2 fudge" in row)
     assert "changed" in row
     assert "changed" not in next(row for row in page.split("<tr>") if ">seed<" in row)
 
 
-def test_no_scratch_folder_is_not_called_an_automatic_one(page):
+def test_a_missing_scratch_folder_is_shown_as_none(page):
     assert "none" in next(row for row in page.split("<tr>") if ">scratch<" in row)
 
 
-def test_a_run_without_an_iteration_has_a_page_too(tmp_path):
+def test_a_run_without_an_iteration_has_a_page(tmp_path):
     assert "No iteration has been done" in write_report(make_run(tmp_path / "run", [])).read_text()
 
 
-def test_a_run_whose_numbers_are_not_finite_has_a_page_too(tmp_path):
+def test_a_run_with_values_that_are_not_finite_has_a_page(tmp_path):
     nothing = make_report(
         1,
         10,
@@ -129,7 +126,7 @@ def test_a_run_whose_numbers_are_not_finite_has_a_page_too(tmp_path):
     assert "none yet" in write_report(make_run(tmp_path / "run", [nothing])).read_text()
 
 
-def test_a_run_that_was_stopped_is_not_called_finished(tmp_path):
+def test_the_status_of_a_stopped_run_is_stopped(tmp_path):
     folder = make_run(tmp_path / "run", [make_report(1, 10)])
     folder.mark("ABORTED")
     history = read_history(folder)
@@ -138,7 +135,7 @@ def test_a_run_that_was_stopped_is_not_called_finished(tmp_path):
     assert "Status: stopped." in write_report(folder).read_text(encoding="utf-8")
 
 
-def test_the_written_map_is_shown_where_there_is_one(tmp_path, monkeypatch):
+def test_the_written_map_is_shown_if_there_is_one(tmp_path, monkeypatch):
     shown = []
     draw = figures.draw_views
     monkeypatch.setattr(figures, "draw_views", lambda *v: shown.append(v) or draw(*v))
@@ -148,44 +145,6 @@ def test_the_written_map_is_shown_where_there_is_one(tmp_path, monkeypatch):
     write_report(folder)
     np.testing.assert_array_equal(shown[0][0], central_slices(volume))
     np.testing.assert_array_equal(shown[0][1], projections(volume))
-
-
-def test_a_summary_goes_through_json_unchanged_and_infinity_becomes_nan():
-    report = make_report(2, classes=2, resolution=np.array([np.inf, 12.345678]))
-    summary = IterationSummary.from_report(report)
-    again = IterationSummary.from_json(summary.to_json())
-    assert summary.to_json()["resolution"] == [None, 12.3457]
-    assert math.isnan(again.resolution[0])
-    assert again.best_resolution == 12.3457
-    assert again.seconds == {"expectation": 0.5, "maximisation": 0.25}
-    assert again.total_seconds == 0.75
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_slices_and_projections_are_those_across_and_along_each_axis(axis):
-    volume = np.zeros((16, 16, 16), np.float32)
-    volume[3, 5, 8] = 1
-    volume[8, 8, 8] = 2
-    assert central_slices(volume)[axis].sum() == (3 if axis == 2 else 2)
-    expected = np.zeros((16, 16))
-    expected[tuple(p for i, p in enumerate((3, 5, 8)) if i != axis)] += 1
-    expected[8, 8] += 2
-    np.testing.assert_array_equal(projections(volume)[axis], expected)
-
-
-def test_shrinking_keeps_the_mean_and_the_place_of_a_blob():
-    n, m = 128, 64
-    y, x = np.mgrid[:n, :n] - n // 2
-    blob = np.exp(-((x - 20) ** 2 + (y + 10) ** 2) / 72)
-    small = shrink(blob, m)
-    y, x = np.mgrid[:m, :m] - m // 2
-    np.testing.assert_allclose(small, np.exp(-((x - 10) ** 2 + (y + 5) ** 2) / 18), atol=1e-6)
-    assert small.mean() == pytest.approx(blob.mean())
-
-
-def test_an_image_that_is_small_already_is_not_touched():
-    image = np.random.default_rng(0).normal(size=(PICTURE_SIZE, PICTURE_SIZE))
-    assert shrink(image, PICTURE_SIZE) is image
 
 
 @pytest.mark.parametrize("n", [1, 5, 8, 9, 200])
@@ -199,7 +158,7 @@ def test_the_strip_shows_the_first_and_the_last_iteration(n):
 
 
 @pytest.mark.parametrize("pixel", [15, 83, 100, 180])
-def test_a_direction_is_drawn_where_it_is_on_the_sphere(pixel):
+def test_a_direction_is_drawn_at_its_position_on_the_sphere(pixel):
     """Longitude runs from -180° at the left to 180°, latitude from the south up."""
     x, y, z = pixel_directions(4)[pixel]
     counts = np.zeros(192)
@@ -223,7 +182,7 @@ def test_classes_have_colours_of_their_own():
     assert len({figures.colour_of(k) for k in range(50)}) == 50
 
 
-def test_few_views_are_pooled_and_many_are_drawn_as_they_are():
+def test_low_view_counts_are_pooled_and_high_ones_are_not():
     few, many = np.zeros(768), np.full(768, 20.0)
     few[:4] = 1, 2, 3, 4  # the children of the first pixel of the next coarser grid
     assert figures._pool_directions(few).tolist() == [10.0] + [0.0] * 191

@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 
 def no_symmetry(_):
-    raise AssertionError("symmetry was asked for")
+    raise AssertionError("the symmetry was scored")
 
 
 @pytest.mark.parametrize(("choice", "index"), [("largest", 1), ("best-resolved", 2)])
@@ -42,24 +42,24 @@ def test_a_class_is_chosen_by_the_last_written_iteration(folder, choice, index):
     assert found.particles_path == folder.path / "run_it010_data.star"
 
 
-def test_the_most_symmetric_class_is_that_of_the_highest_score(folder):
+def test_the_most_symmetric_class_has_the_highest_score(folder):
     def score(map_):
         return np.array_equal(map_.data, make_volume(seed=2)), map_.voxel_size
 
     assert choose_class(folder, "most-symmetric", score).class_index == 2
 
 
-def test_of_equal_classes_the_first_is_taken(folder):
+def test_the_first_of_equal_classes_is_chosen(folder):
     assert choose_class(folder, "most-symmetric", lambda _: 1.0).class_index == 0
 
 
-def test_iterations_without_maps_are_passed_over(folder):
+def test_iterations_without_maps_are_skipped(folder):
     report = make_report(11, classes=3)
     folder.append_progress(IterationSummary.from_report(report).to_json())
     assert choose_class(folder, "largest", no_symmetry).map_path.name == "run_it010_class002.mrc"
 
 
-def test_a_run_that_has_written_nothing_is_refused(tmp_path):
+def test_a_run_without_written_iterations_is_refused(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
     with pytest.raises(RunFolderError, match="no written iteration yet"):
         choose_class(folder, "largest", no_symmetry)

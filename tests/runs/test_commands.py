@@ -1,4 +1,4 @@
-"""A recipe must give back the settings it was made from: parsed by the command line, or run."""
+"""Commands and scripts of a run, parsed or executed, have the settings they were made from."""
 
 import shlex
 
@@ -24,7 +24,7 @@ UNUSUAL = InitialModelSettings(
 
 
 @pytest.mark.parametrize("settings", [InitialModelSettings(), UNUSUAL])
-def test_the_command_is_parsed_into_the_same_run(settings, monkeypatch):
+def test_the_command_starts_the_same_run(settings, monkeypatch):
     called = []
     monkeypatch.setattr("napari_ini3d.cli.run.run_job", lambda *args: called.append(args))
     words = shlex.split(run_command("/a b/particles.star", "out put", settings))
@@ -47,5 +47,5 @@ def test_the_script_starts_the_same_run(settings, monkeypatch):
     assert (str(particles), str(output), parsed) == ("/a b/parti'cles.star", "out", settings)
 
 
-def test_defaults_are_not_written_out():
+def test_default_settings_are_omitted():
     assert run_command("a.star", "out", InitialModelSettings()) == ("ini3d run a.star --output out")

@@ -45,13 +45,13 @@ def test_a_new_folder_is_made_with_its_parents(tmp_path):
     assert RunFolder.create(tmp_path / "a" / "b").path.is_dir()
 
 
-def test_a_folder_with_other_files_is_taken(tmp_path):
+def test_a_folder_with_other_files_is_accepted(tmp_path):
     (tmp_path / "particles.star").touch()
     assert RunFolder.create(tmp_path).path == tmp_path
 
 
 @pytest.mark.parametrize("name", ["settings.json", "run_it010_class001.mrc", "initial_model.mrc"])
-def test_a_folder_that_holds_a_run_is_refused_and_the_ways_on_are_named(tmp_path, name):
+def test_a_folder_with_a_run_is_refused_with_the_alternatives(tmp_path, name):
     (tmp_path / name).touch()
     with pytest.raises(RunFolderError, match=r"already holds a run.*ini3d resume.*another folder"):
         RunFolder.create(tmp_path)
@@ -65,7 +65,7 @@ def test_a_file_as_output_is_refused(tmp_path):
         RunFolder.create(path)
 
 
-def test_a_file_on_the_way_to_the_output_is_refused(tmp_path):
+def test_a_file_in_the_path_of_the_output_is_refused(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(RunFolderError, match=r"no permission|part of the path is a file"):
         RunFolder.create(tmp_path / "out" / "run")
@@ -78,14 +78,14 @@ def test_an_output_without_permission_is_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_too_little_space_is_said_with_both_figures_before_the_folder_is_made(tmp_path):
+def test_too_little_space_is_reported_before_the_folder_is_created(tmp_path):
     output = tmp_path / "deep" / "run"
     with pytest.raises(RunFolderError, match=r"\d MB free; an iteration needs about 10{12}\.0 MB"):
         RunFolder.check_space(output, 10**18)
     assert not (tmp_path / "deep").exists()
 
 
-def test_the_command_to_resume_can_be_pasted_whatever_the_folder_is_called():
+def test_the_command_to_resume_is_quoted_for_the_shell():
     assert folder_module.resume_command(Path("a b")) == "ini3d resume 'a b'"
 
 
@@ -118,7 +118,7 @@ def test_settings_that_cannot_be_read_are_refused(folder, text):
         folder.read_record()
 
 
-def test_files_are_named_as_relion_names_them(folder):
+def test_files_are_named_as_in_relion(folder):
     assert folder.class_map_path(10, 0).name == "run_it010_class001.mrc"
     assert folder.iteration_path(10, "data.star").name == "run_it010_data.star"
     assert folder.class_map_path(1000, 11).name == "run_it1000_class012.mrc"
@@ -168,7 +168,7 @@ def test_without_hard_links_a_kept_checkpoint_is_a_copy(folder, monkeypatch):
     assert folder.read_checkpoint(5)[1]["x"] == 5
 
 
-def test_an_iteration_that_was_not_written_is_refused_and_the_written_ones_are_listed(folder):
+def test_an_iteration_that_was_not_written_is_refused_with_a_list_of_the_written_ones(folder):
     for iteration in (10, 20):
         folder.write_checkpoint({"x": np.array(0)}, iteration, keep=True)
     with pytest.raises(RunFolderError, match=r"no state of iteration 15; choose one of: 10, 20"):
@@ -181,7 +181,7 @@ def test_a_run_without_a_checkpoint_cannot_be_resumed(folder):
 
 
 @pytest.mark.parametrize("size", [0, 100])
-def test_a_checkpoint_that_is_cut_off_is_refused(folder, size):
+def test_a_truncated_checkpoint_is_refused(folder, size):
     folder.write_checkpoint({"x": np.arange(1000)}, 10, keep=True)
     folder.checkpoint_path.unlink()
     folder.checkpoint_path.write_bytes(folder.iteration_path(10, "state.npz").read_bytes()[:size])
@@ -230,7 +230,7 @@ def test_a_line_that_was_truncated_by_a_crash_is_skipped(folder, caplog):
     assert "progress.jsonl: skipped truncated line 2" in caplog.text
 
 
-def test_what_came_after_the_iteration_resumed_from_is_forgotten(folder):
+def test_iterations_after_the_one_resumed_from_are_deleted(folder):
     for iteration in (1, 2, 3):
         folder.append_progress({"iteration": iteration})
         folder.write_pictures(iteration, {"slices": np.zeros(3)})
@@ -242,12 +242,12 @@ def test_what_came_after_the_iteration_resumed_from_is_forgotten(folder):
     assert folder.read_pictures(3) is None
 
 
-def test_numbers_that_json_does_not_know_are_refused(folder):
+def test_numbers_that_json_cannot_represent_are_refused(folder):
     with pytest.raises(ValueError, match="not JSON compliant"):
         folder.append_progress({"resolution": float("nan")})
 
 
-def test_settings_are_json_that_people_can_read(folder):
+def test_settings_are_written_as_json(folder):
     folder.write_record(make_record())
     data = json.loads(folder.settings_path.read_text())
     assert data["settings"]["mask_diameter"] == 130.0
@@ -257,7 +257,7 @@ def test_settings_are_json_that_people_can_read(folder):
 def test_a_run_that_failed_before_its_first_iteration_does_not_block_the_folder(folder):
     folder.write_record(make_record())
     with pytest.raises(RunFolderError, match="already holds a run"):
-        RunFolder.create(folder.path)  # it may be going on
+        RunFolder.create(folder.path)  # it may be in progress
     folder.progress_path.write_text('{"iteration": 1}\n')  # of an older version
     folder.mark("FAILURE")
     again = RunFolder.create(folder.path)

@@ -19,7 +19,7 @@ def folder(tmp_path):
     return RunFolder(tmp_path)
 
 
-def test_a_map_comes_back_to_half_precision(folder):
+def test_a_map_is_read_with_half_precision(folder):
     volumes = np.stack([make_volume(seed=k) * 1e6 for k in range(2)])  # beyond float16
     write_history(folder, 7, volumes, 3.0)
     for k in range(2):
@@ -28,12 +28,12 @@ def test_a_map_comes_back_to_half_precision(folder):
         assert voxel == 3.0
 
 
-def test_a_map_of_zeros_is_kept(folder):
+def test_a_map_of_zeros_is_stored(folder):
     write_history(folder, 1, np.zeros((1, 16, 16, 16), np.float32), 3.0)
     assert not read_history(folder, 1, 0)[0].any()
 
 
-def test_large_maps_are_shrunk_and_keep_their_width(folder, monkeypatch):
+def test_large_maps_are_downsampled_over_the_same_width(folder, monkeypatch):
     monkeypatch.setattr(history, "HISTORY_SIZE", 24)
     write_history(folder, 2, make_volume()[None], 3.0)
     volume, voxel = read_history(folder, 2, 0)
@@ -41,7 +41,7 @@ def test_large_maps_are_shrunk_and_keep_their_width(folder, monkeypatch):
     assert voxel * 24 == pytest.approx(32 * 3.0)
 
 
-def test_written_maps_stand_in_where_nothing_was_kept(folder):
+def test_written_maps_are_used_for_iterations_without_small_maps(folder):
     write_history(folder, 3, make_volume()[None], 3.0)
     write_map(folder.class_map_path(10, 0), make_volume(seed=4), 3.0)
     write_map(folder.class_map_path(12, 1), make_volume(seed=5), 3.0)
@@ -50,14 +50,14 @@ def test_written_maps_stand_in_where_nothing_was_kept(folder):
     np.testing.assert_array_equal(read_history(folder, 10, 0)[0], make_volume(seed=4))
 
 
-def test_later_iterations_are_forgotten(folder):
+def test_later_iterations_are_deleted(folder):
     for iteration in (1, 2, 3):
         write_history(folder, iteration, make_volume()[None], 3.0)
     forget_history_after(folder, 1)
     assert history_iterations(folder) == [1]
 
 
-def test_what_is_missing_or_broken_is_said(folder):
+def test_missing_or_damaged_maps_are_refused(folder):
     with pytest.raises(RunFolderError, match="no map of class 2 at iteration 9"):
         read_history(folder, 9, 1)
     write_history(folder, 9, np.stack([make_volume(), make_volume()]), 3.0)
@@ -68,11 +68,11 @@ def test_what_is_missing_or_broken_is_said(folder):
         read_history(folder, 9, 0)
 
 
-def test_the_one_map_of_classes_that_have_not_parted_yet_is_that_of_each(folder):
+def test_a_map_shared_by_annealed_classes_is_returned_for_each(folder):
     write_history(folder, 1, make_volume()[None], 3.0)
     write_history(folder, 2, np.stack([make_volume(), make_volume(2.0)]), 3.0)
     first, second = (read_history(folder, 1, k)[0] for k in (0, 1))
     np.testing.assert_array_equal(first, second)
-    parted = [read_history(folder, 2, k)[0] for k in (0, 1)]
-    assert not np.array_equal(*parted)
+    separate = [read_history(folder, 2, k)[0] for k in (0, 1)]
+    assert not np.array_equal(*separate)
     assert history_iterations(folder, 1) == [1, 2]

@@ -4,7 +4,7 @@ import threading
 from napari_ini3d.runs.log_file import log_to_file
 
 
-def test_runs_in_two_threads_keep_their_logs_apart(tmp_path):
+def test_runs_in_two_threads_have_separate_logs(tmp_path):
     logger = logging.getLogger("napari_ini3d.engine")
     both_open = threading.Barrier(2, timeout=10)
 
@@ -23,12 +23,12 @@ def test_runs_in_two_threads_keep_their_logs_apart(tmp_path):
         assert [line.split()[-1] for line in (tmp_path / name).read_text().splitlines()] == [name]
 
 
-def test_the_log_holds_what_the_package_says_and_only_while_it_is_open(tmp_path):
+def test_only_messages_of_the_package_while_the_log_is_open_are_written(tmp_path):
     logger = logging.getLogger("napari_ini3d.engine")
     path = tmp_path / "log.txt"
     with log_to_file(path):
         logger.info("inside")
-        logging.getLogger("other").warning("stranger")
+        logging.getLogger("other").warning("other package")
     logger.warning("after")
     with log_to_file(path):
         logger.info("again")

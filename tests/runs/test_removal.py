@@ -31,13 +31,13 @@ def run(tmp_path, monkeypatch):
     return folder
 
 
-def test_nothing_of_a_run_is_left(run):
+def test_all_files_of_a_run_are_deleted(run):
     assert {path for path in run.path.rglob("*") if path.is_file()} == set(run_files(run))
     delete_run(run)
     assert not run.path.exists()
 
 
-def test_what_is_not_of_the_run_stays(run):
+def test_other_files_are_kept(run):
     kept = [run.path / name for name in ("notes.txt", "run_item.txt", "mine/run_it001_x.mrc")]
     (run.path / "mine").mkdir()
     for path in kept:
@@ -53,7 +53,7 @@ def test_a_folder_without_a_run_is_left_alone(tmp_path):
     assert (tmp_path / "log.txt").is_file()
 
 
-def test_a_run_that_cannot_be_deleted_whole_is_still_known_as_one(run, monkeypatch):
+def test_a_run_that_cannot_be_deleted_completely_is_still_recognised(run, monkeypatch):
     unlink = type(run.path).unlink
 
     def refuse(path, **options):

@@ -27,7 +27,7 @@ def test_the_written_particles_are_read_again(tmp_path):
     assert [p.name for p in particles.stack_paths] == [p.name for p in expected.stack_paths]
 
 
-def test_stacks_and_map_carry_their_pixel_size(tmp_path):
+def test_stacks_and_map_have_their_pixel_size_in_the_header(tmp_path):
     simulated = simulate_particles(PHANTOM, SETTINGS.with_changes(groups=1))
     write_dataset(tmp_path, simulated, PHANTOM, 10.0)
     with mrcfile.open(tmp_path / "particles.mrcs") as stack:
@@ -39,13 +39,13 @@ def test_stacks_and_map_carry_their_pixel_size(tmp_path):
         assert np.array_equal(truth.data, PHANTOM.density(48, 3.4, 10.0))
 
 
-def test_only_the_truth_tells_the_poses(tmp_path):
+def test_only_the_truth_has_poses(tmp_path):
     write_dataset(tmp_path, simulate_particles(PHANTOM, SETTINGS), PHANTOM)
     assert "rlnAngleRot" not in (tmp_path / "particles.star").read_text()
     assert "rlnAngleRot" in (tmp_path / "truth.star").read_text()
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_created_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match="file"):
         write_dataset(tmp_path / "file", simulate_particles(PHANTOM, SETTINGS), PHANTOM)

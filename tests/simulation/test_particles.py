@@ -36,7 +36,7 @@ def test_a_view_along_z_is_the_sum_of_the_map_along_z():
     assert np.allclose(image, expected, atol=1e-5 * expected.max())
 
 
-def test_a_bead_is_projected_to_its_place_on_the_image_axes():
+def test_a_bead_is_projected_to_its_position_on_the_image_axes():
     bead = Phantom(np.array([[9.0, 5.0, -14.0]]), np.array([3.0]), 4.0, "C1")
     image = project_phantom(bead, OPTICS, poses(20, 50, 70, x=3.0, y=-6.0))[0]
     x, y = (euler_to_matrix(*np.array([20.0, 50, 70])) @ bead.positions[0])[:2] - (3.0, -6.0)
@@ -45,7 +45,7 @@ def test_a_bead_is_projected_to_its_place_on_the_image_axes():
     assert np.allclose(image, expected, atol=1e-4 * expected.max())
 
 
-def test_the_origin_is_what_brings_the_particle_to_the_centre():
+def test_the_origin_is_the_shift_that_centres_the_particle():
     shifted = project_phantom(PHANTOM, OPTICS, poses(10, 20, 30, x=6.0, y=-4.0))[0]
     centred = project_phantom(PHANTOM, OPTICS, poses(10, 20, 30))[0]
     assert np.allclose(np.roll(shifted, (-2, 3), axis=(0, 1)), centred, atol=1e-5 * centred.max())
@@ -58,7 +58,7 @@ def test_equal_settings_give_equal_particles():
     assert not np.array_equal(first.images, other.images)
 
 
-def test_noise_has_variance_one_and_the_signal_the_ratio_asked_for():
+def test_noise_has_variance_one_and_the_signal_the_requested_snr():
     settings = SETTINGS.with_changes(number=200, offset_sigma=0.0, snr=0.5)
     noisy = simulate_particles(PHANTOM, settings).images
     line = (np.arange(32) - 16) * 5.0
@@ -74,14 +74,14 @@ def test_coloured_noise_is_stronger_at_low_frequency():
     assert power[1, 1] / power[16, 16] == pytest.approx(1.8 / 1.0, rel=0.2)
 
 
-def test_junk_holds_noise_only_and_is_marked():
+def test_junk_images_have_noise_only_and_are_marked():
     simulated = simulate_particles(PHANTOM, clean(number=60, junk=0.4))
     signal = simulated.images.std(axis=(1, 2))
     assert 0.2 < simulated.is_junk.mean() < 0.6
     assert signal[simulated.is_junk].max() < 0.01 * signal[~simulated.is_junk].min()
 
 
-def test_neighbours_reach_into_their_share_of_the_images():
+def test_neighbours_are_in_the_requested_fraction_of_the_images():
     settings = clean(number=60, junk=1.0, neighbours=0.5, ctf=False, resolution=15.0)
     touched = simulate_particles(PHANTOM, settings).images.std(axis=(1, 2)) > 10
     assert 0.3 < touched.mean() < 0.7
@@ -112,7 +112,7 @@ def test_optics_groups_may_differ_in_box_and_pixel_size():
     assert len({str(path) for path in particles.stack_paths}) == 2
 
 
-def test_defocus_lies_in_the_range_asked_for():
+def test_defocus_is_within_the_requested_range():
     settings = SETTINGS.with_changes(defocus_range=(10000.0, 11000.0), astigmatism=500.0)
     particles = simulate_particles(PHANTOM, settings).particles
     mean = (particles.defocus_u + particles.defocus_v) / 2
@@ -120,7 +120,7 @@ def test_defocus_lies_in_the_range_asked_for():
     assert (particles.defocus_u >= particles.defocus_v).all()
 
 
-def test_a_source_gives_the_images_of_each_batch_in_order():
+def test_a_source_yields_the_images_of_each_batch_in_order():
     simulated = simulate_particles(PHANTOM, SETTINGS.with_changes(groups=2))
     source = InMemorySource.of(simulated)
     wanted = [np.array([3, 1]), np.array([39])]
@@ -145,6 +145,6 @@ def test_a_source_gives_the_images_of_each_batch_in_order():
         ({"optics": (dataclasses.replace(OPTICS, ctf_premultiplied=True),)}, "premultiplied"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(change, message):
+def test_invalid_settings_are_refused(change, message):
     with pytest.raises(SettingsError, match=message):
         SETTINGS.with_changes(**change)

@@ -1,0 +1,56 @@
+import math
+from typing import get_args
+
+import pytest
+from fake_runs import make_report
+
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.runs.catalogue import describe_outcome, read_entry
+from napari_ini3d.runs.folder import Outcome, RunFolder, RunRecord
+from napari_ini3d.runs.summary import IterationSummary
+from napari_ini3d.settings import InitialModelSettings
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    record = RunRecord(
+        version="0.1.0",
+        command="",
+        started="2026-01-01T00:00:00+00:00",
+        particles="/data/particles.star",
+        particles_sha256="00",
+        n_particles=10,
+        settings=InitialModelSettings(mask_diameter=130.0),
+    )
+    folder.write_record(record)
+    return folder
+
+
+def test_an_entry_has_the_outcome_the_iterations_and_the_best_resolution(run):
+    for iteration, resolution in ((1, [30.0, 40.0]), (2, [math.nan, 12.5])):
+        report = make_report(iteration, classes=2, resolution=resolution)
+        run.append_progress(IterationSummary.from_report(report).to_json())
+    run.mark("ABORTED")
+    entry = read_entry(run.path)
+    assert (entry.outcome, entry.iterations, entry.resolution) == ("stopped", 2, 12.5)
+    assert entry.record == run.read_record()
+
+
+def test_a_run_before_its_first_iteration_has_no_resolution(run):
+    entry = read_entry(run.path)
+    assert (entry.outcome, entry.iterations) == ("not ended", 0)
+    assert math.isnan(entry.resolution)
+
+
+def test_every_outcome_has_its_own_description():
+    outcomes = [*get_args(Outcome), None]
+    assert len({describe_outcome(outcome) for outcome in outcomes}) == len(outcomes)
+
+
+def test_a_run_that_cannot_be_read_is_refused(run):
+    run.append_progress({"iteration": 1})
+    with pytest.raises(
+        RunFolderError, match=r"cannot be read \(.*it is not listed; check the files"
+    ):
+        read_entry(run.path)
