@@ -1,9 +1,9 @@
-"""The same particles, as they are and binned by 2: do they give the same model?
+"""Benchmark of binning: models of the same particles with full and with half the sampling.
 
 usage: binning.py OUTPUT.json FOLDER TRUTH.mrc MASK_DIAMETER MAX_RESOLUTION
 
 Both runs stop at MAX_RESOLUTION, which must be coarser than Nyquist of the binned images. Each
-map is laid upon the truth; what counts is the shell in which its FSC falls below 0.5.
+map is aligned to the truth, and the first shells with an FSC below 0.5 are compared.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Make the four benchmark sets and measure how good their true angles are.
+"""Make the four benchmark sets, and measure the resolution that their true angles give.
 
 usage: make_datasets.py OUTDIR --tools DIR [--only asym d7]
 
-DIR holds `simulate.py` and `score.py`. Needs RELION's relion_project and relion_reconstruct.
-Per set: truth.mrc, particles.mrcs, particles.star (no angles), truth.star, limit.mrc (what the
-true angles give) and set.json (how it was made, mask diameter, scores of limit.mrc).
+DIR contains `simulate.py` and `score.py`. Needs RELION's relion_project and relion_reconstruct.
+Each set has truth.mrc, particles.mrcs, particles.star (without angles), truth.star, limit.mrc (the
+reconstruction from the true angles) and set.json (parameters, mask diameter, scores of limit.mrc).
 """
 
 from __future__ import annotations
@@ -61,20 +61,20 @@ SETS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_set(folder: Path, tools: Path, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Write the true map and its particles; return what set.json says."""
+def make_set(folder: Path, tools: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Write the true map and its particles; return the contents of set.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    phantom = make_phantom(**recipe["phantom"])
+    phantom = make_phantom(**parameters["phantom"])
     density = phantom.density(BOX_SIZE, VOXEL_SIZE, RESOLUTION)
     density = density / np.float32(density.std())
     with mrcfile.new(folder / "truth.mrc", overwrite=True) as mrc:
         mrc.set_data(density)
         mrc.voxel_size = VOXEL_SIZE
-    options = [f"--{key}={value}" for key, value in recipe["simulate"].items()]
+    options = [f"--{key}={value}" for key, value in parameters["simulate"].items()]
     command = [sys.executable, tools / "simulate.py", folder / "truth.mrc", folder]
     subprocess.run([*map(str, command), f"--n={COUNT}", *options], check=True)
     return {
-        **recipe,
+        **parameters,
         "particles": COUNT,
         "box_size": BOX_SIZE,
         "pixel_size": VOXEL_SIZE,
@@ -97,7 +97,7 @@ def measure_limit(folder: Path, tools: Path, mask_diameter: float) -> dict[str, 
 
 
 def score_map(path: Path, truth: Path, tools: Path, mask_diameter: float) -> dict[str, Any]:
-    """Run score.py and return what it prints."""
+    """Run score.py and return its output."""
     command = [sys.executable, tools / "score.py", path, truth, "--mask-diameter", mask_diameter]
     done = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True)
     scores: dict[str, Any] = json.loads(done.stdout)

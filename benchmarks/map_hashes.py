@@ -1,9 +1,9 @@
-"""Hash the maps of run folders, so that a change of the code can be shown to change no bit.
+"""Hashes of the maps of run folders, to show that a change of the code changes no bit.
 
     python benchmarks/map_hashes.py RUN_FOLDER ... > before.txt
 
 Prints one line per map: the SHA-256 of its voxels, the run folder and the file. Headers, which
-hold labels and dates, do not count.
+contain labels and dates, are ignored.
 """
 
 import hashlib

@@ -2,8 +2,8 @@
 
 usage: memory.py OUTPUT.json WORK_FOLDER [--particles 200000] [--iterations 6]
 
-500 images are simulated; the STAR file names them through many hard links of one stack, so that
-the reader sees as many stacks and particles as a real set has, and the disk holds one.
+500 images are simulated. The STAR file refers to them through many hard links to one stack, so
+that the reader sees as many stacks and particles as in a real data set.
 """
 
 from __future__ import annotations

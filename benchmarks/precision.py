@@ -1,11 +1,11 @@
-"""What products of low precision cost in FSC, measured without a GPU.
+"""Effect of the precision of matrix products on the FSC, measured without a GPU.
 
 usage: precision.py OUTPUT.json FOLDER TRUTH.mrc MASK_DIAMETER [--seeds 3] [--threads 1]
 
-Runs on the particles in FOLDER with the CPU's kernels, whose matrix products round what they
-multiply as tensor cores do: to 10 bits of mantissa (tf32), to 10 bits and the range of half
-precision (fp16, factors scaled as on the card), to 7 bits (bf16). Sums stay float32. How fast the
-products are on a card is for gpu.py to say.
+Runs on the particles in FOLDER with the CPU kernels, whose matrix products round their factors as
+tensor cores do: to 10 bits of mantissa (tf32), to 10 bits and the range of half precision (fp16,
+factors scaled as on the GPU), or to 7 bits (bf16). Sums are float32. gpu.py measures the speed of
+these products on a GPU.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Float32 = npt.NDArray[np.float32]
 
 
 def round_mantissa(values: Float32, bits: int) -> Float32:
-    """Return float32 values rounded to the nearest with so many bits of mantissa, ties to even."""
+    """Return float32 values rounded to a number of bits of mantissa, ties to even."""
     drop = 23 - bits
     whole = np.ascontiguousarray(values).view(np.uint32)
     half_less_one = np.uint32((1 << (drop - 1)) - 1)

@@ -3,10 +3,10 @@
 usage: quality.py OUTPUT.json --tools DIR [--seeds 5] [--threads 2] [--run=OPTIONS] SET [SET ...]
 
 A SET is a folder with particles.star, truth.mrc and set.json (see make_datasets.py), or
-FOLDER,TRUTH.mrc,MASK_DIAMETER,LIMIT for a set laid out in another way (LIMIT: Å at FSC 0.5 that
-the true angles give). DIR holds score.py. Each run is a process of its own, so that wall time
-includes start-up, reading and writing, and the peak memory is that of one run. The share of the
-matrix-product rate is in e_step.py.
+FOLDER,TRUTH.mrc,MASK_DIAMETER,LIMIT for other folders (LIMIT: resolution in Å at FSC 0.5 with the
+true angles). DIR contains score.py. Each run is a separate process, so that the wall time includes
+start-up, reading and writing, and the peak memory is that of one run. e_step.py measures the
+efficiency of the matrix products.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Wall time of `ini3d run` and of RELION's own job on one set, in one run on one machine.
+"""Wall time of `ini3d run` and of RELION's de novo job on the same particles and machine.
 
 usage: relion_ratio.py OUTPUT.json FOLDER TRUTH.mrc MASK_DIAMETER --tools DIR [--until 190]
 
 RELION runs with the job of relion_reference.py and is stopped when iteration `--until` (of its 300)
-has been written. Both use the same number of threads, one after the other; ours runs before and
-after, so that a machine whose speed drifts is seen.
+has been written. Both use the same number of threads, one after the other. `ini3d run` runs before
+and after RELION, to show a drift in the speed of the machine.
 """
 
 from __future__ import annotations

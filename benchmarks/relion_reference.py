@@ -1,10 +1,10 @@
-"""Run RELION 3.1's own de novo job on the benchmark sets and score its maps.
+"""RELION 3.1's de novo job on the benchmark sets, and the scores of its maps.
 
 usage: relion_reference.py run SETS_DIR OUTDIR [--sets asym d7] [--until 190] [--threads 2]
        relion_reference.py collect SETS_DIR OUTDIR --tools DIR [--json FILE] [--shared-machine]
 
-`run` takes the sets one after another and stops each job as soon as iteration `--until` has been
-written. `collect` scores whatever maps are there by then, and may be called again at any time.
+`run` processes one set after another and stops each job when iteration `--until` has been written.
+`collect` scores the maps that exist, and can be called again at any time.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Large boxes: is a model worked on in a smaller box as good as one in the particles' own?
+"""Benchmark of large boxes: models from particles in their own and in a smaller box.
 
 usage: working_box.py OUTPUT.json FOLDER MASK_DIAMETER [--threads 1] [--iterations 200]
        [--symmetry C1] [--only working]
 
-FOLDER holds particles.star and truth.mrc, as `ini3d simulate` writes them. Each way runs in a
-process of its own, for its peak of memory. Both maps are brought to the smaller box and laid upon
-the truth there.
+FOLDER contains particles.star and truth.mrc, as written by `ini3d simulate`. Each run is a separate
+process, to measure its peak memory. Both maps are resampled to the smaller box and aligned to the
+truth there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KIBIBYTES_PER_GIB = 2**20
 
 
 def run(star: Path, folder: Path, settings: InitialModelSettings, *, own: bool) -> dict[str, Any]:
-    """Do a whole run, files included; return what it took."""
+    """Do a whole run with its files; return its time, memory and resolution."""
     started = time.perf_counter()
     choice = (lambda grid, _: grid) if own else choose_working_grid
     with mock.patch.object(run_module, "choose_working_grid", choice):
@@ -51,8 +51,10 @@ def run(star: Path, folder: Path, settings: InitialModelSettings, *, own: bool) 
     }
 
 
-def judge(result: Path, truth: Path, grid: PixelGrid, mask_diameter: float) -> dict[str, Any]:
-    """Compare the written result with the truth, both in the smaller box."""
+def compare_with_truth(
+    result: Path, truth: Path, grid: PixelGrid, mask_diameter: float
+) -> dict[str, Any]:
+    """Compare the result of a run with the truth, both in the smaller box."""
     maps = [read_map(path) for path in (truth, result)]
     first, second = (resize_map(each.data, grid.box_size) for each in maps)
     found = compare_maps(first, second, voxel_size=grid.pixel_size, mask_diameter=mask_diameter)
@@ -97,8 +99,12 @@ def main() -> None:
             folder = Path(scratch) / "run"
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 taken = pool.apply(run, (star, folder, settings), {"own": way == "own"})
-            found = judge(folder / "initial_model.mrc", options.folder / "truth.mrc", grid,
-                          options.mask_diameter)  # fmt: skip
+            found = compare_with_truth(
+                folder / "initial_model.mrc",
+                options.folder / "truth.mrc",
+                grid,
+                options.mask_diameter,
+            )
         result[way] = taken | found
         options.output.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""Write the table of options into README.md: `python docs/make_options.py`."""
+"""Table of options in README.md: `python docs/make_options.py` rewrites it."""
 
 import dataclasses
 from pathlib import Path

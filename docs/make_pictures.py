@@ -1,8 +1,8 @@
-"""Take the README's pictures from finished runs: `make_pictures.py RUN_FOLDER [--symmetric RUN]`.
+"""Pictures of the README from finished runs: `make_pictures.py RUN_FOLDER [--symmetric RUN]`.
 
-Writes ``docs/images/run.png`` (the map along the run) and ``docs/images/map.png`` (the last map);
-from a run of a symmetric particle ``docs/images/symmetry.png`` (what is detected in its map). The
-one in the README is of ``ini3d simulate --output DIR --symmetry D2 --number 1000``.
+Writes ``docs/images/run.png`` (the map during the run) and ``docs/images/map.png`` (the final map),
+and ``docs/images/symmetry.png`` (the detected symmetry) from a run of symmetric particles. Those of
+the README are from ``ini3d simulate --output DIR --symmetry D2 --number 1000``.
 """
 
 import argparse
@@ -19,7 +19,7 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def make_pictures(path: Path) -> None:
-    """Draw the largest class of a run."""
+    """Draw the map of the largest class of a run."""
     folder = RunFolder.open(path)
     summaries = [IterationSummary.from_json(line) for line in folder.read_progress()]
     largest = int(np.argmax(summaries[-1].class_shares))
@@ -35,7 +35,7 @@ def make_pictures(path: Path) -> None:
 
 
 def make_symmetry_picture(path: Path) -> None:
-    """Draw what is detected in the result of a run."""
+    """Draw the symmetry that is detected in the result of a run."""
     found = read_map(RunFolder.open(path).map_path)
     report = detect_symmetry(found.data, voxel_size=found.voxel_size)
     save_png(draw_report(report, found.data), IMAGES / "symmetry.png")

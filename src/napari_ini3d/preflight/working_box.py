@@ -20,7 +20,7 @@ from napari_ini3d.particles import Particles
 from napari_ini3d.settings import InitialModelSettings
 
 _SAMPLES_PER_SHELL = 2.5  # pixels per finest detail: Nyquist at 0.8 of the finest resolution
-_WORTH_IT = 0.5  # images are downsampled if the map keeps at most this fraction of its voxels
+_MAX_VOXEL_FRACTION = 0.5  # of a downsampled map; with more, particles are not downsampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def choose_working_grid(own: PixelGrid, settings: InitialModelSettings) -> Pixel
     while True:
         half = scipy.fft.next_fast_len(half)
         found = PixelGrid(2 * half, own.width / (2 * half))
-        if found.box_size**3 > _WORTH_IT * own.box_size**3:
+        if found.box_size**3 > _MAX_VOXEL_FRACTION * own.box_size**3:
             return own
         if _finest_radius(found, settings) == radius:
             return found

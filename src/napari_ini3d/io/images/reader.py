@@ -145,23 +145,23 @@ class StackReader:
         groups = particles.optics_index[index]
         order = np.lexsort((numbers, groups, stacks))
         changes = np.flatnonzero(np.diff(stacks[order]) | np.diff(groups[order])) + 1
-        for places in np.split(order, changes):
-            if len(places):
-                first = places[0]
+        for positions in np.split(order, changes):
+            if len(positions):
+                first = positions[0]
                 which = int(stacks[first]), int(groups[first])
-                self._read_places(which, numbers[places], places, images)
+                self._read_positions(which, numbers[positions], positions, images)
         return ImageBatch(index, images)
 
-    def _read_places(
+    def _read_positions(
         self,
         stack_and_group: tuple[int, int],
         numbers: IntArray,
-        places: IntArray,
+        positions: IntArray,
         images: Float32,
     ) -> None:
         """Read images of one stack and one optics group, resampled to the common grid."""
         group = self._particles.optics[stack_and_group[1]]
-        target = _as_slice(places)
+        target = _as_slice(positions)
         with self._in_use(stack_and_group[0]) as stack:
             if target is not None and self._is_common(group):
                 stack.read(numbers, images[target])
@@ -173,7 +173,7 @@ class StackReader:
                 some = raw[: len(numbers) - start]
                 part = slice(start, start + len(some))
                 stack.read(numbers[part], some)
-                images[places[part]] = resample_images(
+                images[positions[part]] = resample_images(
                     some, group.pixel_size, self._pixel_size, self._box_size
                 )
 
@@ -264,10 +264,10 @@ def reading_threads(threads: int, *, shared: bool = True) -> int:
     return min(_MAX_RESAMPLING_READERS, available)
 
 
-def _as_slice(places: IntArray) -> slice | None:
+def _as_slice(positions: IntArray) -> slice | None:
     """Return consecutive ascending indices as a slice; None if they are not."""
-    first, last = int(places[0]), int(places[-1])
-    ascending = last - first == len(places) - 1 and bool((np.diff(places) == 1).all())
+    first, last = int(positions[0]), int(positions[-1])
+    ascending = last - first == len(positions) - 1 and bool((np.diff(positions) == 1).all())
     return slice(first, last + 1) if ascending else None
 
 
