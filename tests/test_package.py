@@ -1,11 +1,13 @@
-"""What is installed: the public names, the manifest, the command, the wheel."""
+"""The package as installed: public names, manifest, command, wheel, dependencies."""
 
+import ast
 import re
 import runpy
 import subprocess
 import sys
+import tomllib
 import zipfile
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,12 @@ import napari_ini3d
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_version_is_the_one_that_is_installed():
+def test_the_version_is_that_of_the_installed_package():
     assert napari_ini3d.__version__ == version("napari-ini3d")
 
 
 @pytest.mark.parametrize("name", sorted({*napari_ini3d.__all__} - {"__version__"}))
-def test_every_public_name_can_be_had(name):
+def test_every_public_name_can_be_imported(name):
     assert getattr(napari_ini3d, name).__name__ == name
 
 
@@ -46,7 +48,7 @@ def test_the_command_is_installed():
     assert callable(script.load())
 
 
-def test_the_wheel_holds_every_file_of_the_package(tmp_path):
+def test_the_wheel_contains_every_file_of_the_package(tmp_path):
     pytest.importorskip("hatchling")
     code = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
@@ -63,13 +65,41 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path):
     assert expected <= names
 
 
+def imported_by(path: Path) -> set[str]:
+    """Return the names of the packages that a module imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"napari_ini3d"}
+
+
+def test_the_dependencies_are_what_is_imported_and_napari_brings_the_rest():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    dependencies = {re.split(r"[^\w-]", text)[0] for text in project["dependencies"]}
+    dependencies = {name.lower().replace("_", "-") for name in dependencies}
+    package = ROOT / "src" / "napari_ini3d"
+    distributions = packages_distributions()
+    headless, plugin = set(), set()
+    for path in package.rglob("*.py"):
+        names = {distributions.get(name, [name])[0] for name in imported_by(path)}
+        names = {name.lower().replace("_", "-") for name in names}
+        (plugin if package / "plugin" in path.parents else headless).update(names)
+    cupy = {name for name in headless if name.startswith("cupy")}  # an extra
+    assert headless - cupy <= dependencies
+    assert plugin - dependencies == {"napari", "qtpy"}
+    assert dependencies <= headless | plugin
+
+
 def test_the_options_in_the_readme_are_those_of_the_settings():
     script = runpy.run_path(str(ROOT / "docs" / "make_options.py"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme == script["insert_table"](readme), "run `python docs/make_options.py`"
 
 
-def test_every_file_the_readme_links_to_is_there():
+def test_every_file_that_the_readme_links_to_exists():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)\)", readme)
     assert links
