@@ -35,7 +35,7 @@ def test_hooks_run_the_tools_of_the_test_command():
     assert {"end-of-file-fixer", "trailing-whitespace"} <= hooks.keys()
 
 
-def test_editors_are_told_the_line_length_of_the_linter():
+def test_the_editor_settings_have_the_line_length_of_the_linter():
     text = (ROOT / ".editorconfig").read_text(encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert text.startswith("root = true\n")
