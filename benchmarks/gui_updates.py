@@ -4,7 +4,7 @@ usage: xvfb-run -a -s "-screen 0 1600x1200x24" gui_updates.py OUTPUT.json [--siz
            [--updates 30] [--seconds 90]
 
 A stand-in for the engine gives out maps as fast as they can be kept for the look back, from the
-worker thread, through the mailbox and the session, into a real window of 1366 x 768 with the docks
+worker thread, through the session, into a real window of 1366 x 768 with the docks
 *Initial model* and *Convergence* open. It computes nothing, so that far more iterations come than
 can be shown. Every event that Qt hands to the window's thread is timed:
 

@@ -161,15 +161,15 @@ def symmetry(tour: Tour) -> None:
     """The groups that were found, the self-rotation function, the axes, and the aligned map."""
     open_result(tour)
     dock = tour.open("Symmetry")
-    dock.find.detect.click()
-    tour.wait_for(lambda: not dock.desk.tasks.busy)
+    dock.detection.detect.click()
+    tour.wait_for(lambda: not dock.controller.tasks.busy)
     tour.look(zoom=ZOOM)
     tour.picture("8_axes_found")
-    dock.find.sphere.setChecked(True)
+    dock.detection.sphere.setChecked(True)
     tour.picture("9_self_rotation")
-    dock.find.sphere.setChecked(False)
+    dock.detection.sphere.setChecked(False)
     dock.align.align.click()
-    tour.wait_for(lambda: not dock.desk.tasks.busy)
+    tour.wait_for(lambda: not dock.controller.tasks.busy)
     tour.picture("10_aligned")
 
 
@@ -177,7 +177,7 @@ def compare(tour: Tour) -> None:
     """The map beside the imposed one."""
     dock = tour.open("Symmetry")
     dock.files.impose.click()
-    tour.wait_for(lambda: not dock.desk.tasks.busy)
+    tour.wait_for(lambda: not dock.controller.tasks.busy)
     tour.look()
     tour.picture("11_side_by_side")
 

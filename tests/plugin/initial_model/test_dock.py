@@ -20,6 +20,7 @@ from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.plugin.compare.side_by_side import SideBySide
+from napari_ini3d.plugin.initial_model import menus as menus_module
 from napari_ini3d.plugin.initial_model.dock import InitialModelWidget
 from napari_ini3d.plugin.initial_model.form import FOLDED
 from napari_ini3d.plugin.session.session import RunSession
@@ -301,7 +302,7 @@ def test_the_form_is_copied_as_a_command_saved_and_loaded(
     menus["Python"].trigger()
     assert "classes=2" in QApplication.clipboard().text()
     path = tmp_path / "saved.json"
-    dialogs = menus.QFileDialog
+    dialogs = menus_module.QFileDialog
     monkeypatch.setattr(dialogs, "getSaveFileName", lambda *_: (str(path), ""))
     monkeypatch.setattr(dialogs, "getOpenFileName", lambda *_: (str(path), ""))
     menus["Save …"].trigger()
@@ -331,7 +332,9 @@ def test_no_text_is_cut_off(widget, qtbot):
 def test_a_dock_that_is_opened_again_has_what_stood_in_the_form(viewer, widget, dataset, qtbot):
     choose(widget, qtbot, dataset)
     widget.form.fields["classes"].value = 3
-    until(qtbot, lambda: widget.session.choice and widget.session.choice.settings.classes == 3)
+    until(
+        qtbot, lambda: widget.session.form_state and widget.session.form_state.settings.classes == 3
+    )
     again = InitialModelWidget(viewer)
     viewer.window.add_dock_widget(again, name="Initial model again")
     assert again.form.particles.text == str(dataset)

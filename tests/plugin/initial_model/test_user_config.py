@@ -4,15 +4,15 @@ import pytest
 
 from napari_ini3d.errors import InputError, SettingsError
 from napari_ini3d.plugin.initial_model.user_config import (
-    Choice,
+    FormState,
     config_folder,
     forget_run,
     known_runs,
-    load_choice,
+    load_form_state,
     remember_run,
     remember_settings,
     remembered_settings,
-    save_choice,
+    save_form_state,
 )
 from napari_ini3d.settings import InitialModelSettings
 
@@ -32,29 +32,29 @@ def test_the_folder_is_the_plugins_own():
 
 
 def test_a_choice_comes_back_from_its_file(tmp_path):
-    choice = Choice("/a b/particles.star", "out", UNUSUAL)
-    save_choice(tmp_path / "x.json", choice)
-    assert load_choice(tmp_path / "x.json") == choice
+    choice = FormState("/a b/particles.star", "out", UNUSUAL)
+    save_form_state(tmp_path / "x.json", choice)
+    assert load_form_state(tmp_path / "x.json") == choice
 
 
 def test_the_settings_of_a_run_can_be_loaded_and_an_estimated_mask_is_estimated_again(tmp_path):
     record = {"particles": "/p.star", "mask_estimated": True, "settings": {"mask_diameter": 99.0}}
     (tmp_path / "settings.json").write_text(json.dumps(record))
-    found = load_choice(tmp_path / "settings.json")
-    assert found == Choice("/p.star", "", InitialModelSettings())
+    found = load_form_state(tmp_path / "settings.json")
+    assert found == FormState("/p.star", "", InitialModelSettings())
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 3}', "\x00"])
 def test_what_is_no_choice_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(InputError, match=r"x\.json holds no settings"):
-        load_choice(tmp_path / "x.json")
+        load_form_state(tmp_path / "x.json")
 
 
 def test_a_choice_out_of_range_is_refused(tmp_path):
     (tmp_path / "x.json").write_text('{"settings": {"classes": 0}}')
     with pytest.raises(SettingsError, match="classes is 0"):
-        load_choice(tmp_path / "x.json")
+        load_form_state(tmp_path / "x.json")
 
 
 def test_settings_are_remembered_but_not_the_mask_of_other_particles():

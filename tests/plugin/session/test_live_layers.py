@@ -10,7 +10,7 @@ from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.plugin.layers import LazyFrames, density_scale_of, particle_layer
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.worker import Progress
-from napari_ini3d.plugin.viewer.layer_combo import LayerChoice
+from napari_ini3d.plugin.viewer.layer_combo import LayerCombo
 from napari_ini3d.plugin.viewer.map_layers import add_layers
 from napari_ini3d.plugin.writer import write_layer
 from napari_ini3d.runs.folder import RunFolder
@@ -160,7 +160,7 @@ def test_what_is_selected_is_what_is_shown(model, tmp_path, qapp):
     assert model.layers.selection.active.name == "run, iterations"
     layers.look_at_newest()
     assert model.layers.selection.active.name == "run"
-    assert LayerChoice(ref(model)).layer is model.layers["run"], "the one that is visible"
+    assert LayerCombo(ref(model)).layer is model.layers["run"], "the one that is visible"
 
 
 def test_of_a_run_that_was_opened_again_the_newest_is_its_last_iteration(model, tmp_path):

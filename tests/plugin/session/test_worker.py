@@ -48,10 +48,10 @@ def test_a_run_tells_every_summary_and_the_newest_map(few_particles, tmp_path):
     run()
     assert run.error is None
     assert [s.iteration for s in run.take_summaries()] == [1, 2, 3, 4, 5]
-    delivery = run.mailbox.take()
-    assert (delivery.item.summary.iteration, delivery.dropped) == (5, 4)
+    progress, dropped = run.latest.take()
+    assert (progress.summary.iteration, dropped) == (5, 4)
     small, voxel = read_history(RunFolder.open(tmp_path / "run"), 5, 0)
-    np.testing.assert_allclose(small, delivery.item.volumes[0], atol=1e-3 * small.max())
+    np.testing.assert_allclose(small, progress.volumes[0], atol=1e-3 * small.max())
     assert voxel == 4.0
 
 

@@ -17,7 +17,8 @@ from napari_ini3d.plugin.layers import LazyFrames, run_layer
 from napari_ini3d.plugin.symmetry import controller, impose, tasks
 from napari_ini3d.plugin.symmetry.dock import SymmetryWidget
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
-from napari_ini3d.plugin.viewer.layer_transform import known, trial_of
+from napari_ini3d.plugin.viewer.layer_transform import trial_of
+from napari_ini3d.plugin.viewer.metadata import get_metadata
 
 VOXEL = 4.0
 ROTATION = Rotation.from_euler("xyz", [15, -20, 30], degrees=True).as_matrix()
@@ -68,7 +69,7 @@ def quick(monkeypatch):
 def press(widget, qtbot, button):
     assert button.isEnabled(), button.text()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not widget.desk.tasks.busy, timeout=120_000)
+    qtbot.waitUntil(lambda: not widget.controller.tasks.busy, timeout=120_000)
 
 
 def shown(viewer):
@@ -80,10 +81,10 @@ def shown(viewer):
 
 
 def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(viewer, widget, layer, qtbot, said):
-    press(widget, qtbot, widget.find.detect)
-    assert widget.find.table.item(0, 0).text() == "D2"
-    assert "yes" in widget.find.table.item(0, 3).text()
-    assert "D2 holds" in widget.find.verdict.text()
+    press(widget, qtbot, widget.detection.detect)
+    assert widget.detection.table.item(0, 0).text() == "D2"
+    assert "yes" in widget.detection.table.item(0, 3).text()
+    assert "D2 holds" in widget.detection.verdict.text()
     assert len(axes_layers.parts_of(viewer, layer)) == 4
     press(widget, qtbot, widget.align.align)
     assert not trial_of(layer).is_identity
@@ -97,9 +98,9 @@ def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(viewer, widget, laye
     assert np.corrcoef(aligned.ravel(), imposed.ravel())[0, 1] > 0.95
     assert SideBySide.of(viewer).active
     assert [m.name for m in SideBySide.of(viewer).maps] == ["map", "map aligned", "map D2 imposed"]
-    assert "✓ D2 holds" in widget.judge.verdict.text()
-    assert len(widget.judge.plot.curves) == 3
-    press(widget, qtbot, widget.judge.compare)
+    assert "✓ D2 holds" in widget.validation.verdict.text()
+    assert len(widget.validation.plot.curves) == 3
+    press(widget, qtbot, widget.validation.compare)
     assert not SideBySide.of(viewer).active
     assert not said
 
@@ -138,25 +139,25 @@ def test_a_change_in_place_is_taken_back(widget, layer, d2, qtbot, quick):
 
 def test_what_is_turned_by_hand_adds_to_what_was_found(widget, layer, qtbot, quick):
     press(widget, qtbot, widget.align.align)
-    widget.align.turns[2].setValue(10.0)
+    widget.align.rotations[2].setValue(10.0)
     expected = Rotation.from_euler("z", 10, degrees=True).as_matrix() @ ROTATION
     np.testing.assert_allclose(trial_of(layer).rotation, expected, atol=1e-9)
     press(widget, qtbot, widget.align.reset)
     assert trial_of(layer).is_identity
-    assert widget.align.turns[2].value() == 0
+    assert widget.align.rotations[2].value() == 0
 
 
 def test_the_score_follows_and_is_best_on_the_axes(widget, layer, d2, qtbot):
     motion = RigidTransform(d2.rotation.T, d2.centre)
-    widget.desk.place(layer, motion)
-    widget.aligning._take_up(layer)
+    widget.controller.place(layer, motion)
+    widget.align_control._take_up(layer)
     widget.align.choose_group("D2")
     scores = []
     for degrees in (8.0, 0.0):
-        widget.align.turns[0].setValue(degrees)
+        widget.align.rotations[0].setValue(degrees)
         qtbot.waitUntil(
-            lambda: "score" in widget.align.score.text() and not widget.aligning.scorer.busy
-            and not widget.aligning.score_timer.isActive(), timeout=60_000,
+            lambda: "score" in widget.align.score.text() and not widget.align_control.scorer.busy
+            and not widget.align_control.score_timer.isActive(), timeout=60_000,
         )  # fmt: skip
         scores.append(float(widget.align.score.text().split("score ")[1].split()[0]))
         widget.align.score.setText("")
@@ -167,12 +168,12 @@ def test_the_score_follows_and_is_best_on_the_axes(widget, layer, d2, qtbot):
 def test_axes_are_those_of_the_map_that_is_chosen(viewer, widget, layer, d2, qtbot):
     widget.axes.frame.setChecked(True)
     other = map_layers.show_map(viewer, d2.volume, VOXEL, "other").__wrapped__
-    widget.desk.choice.choose(other)
+    widget.controller.layer_combo.choose(other)
     assert axes_layers.parts_of(viewer, layer) == []
     assert len(axes_layers.parts_of(viewer, other)) == 2
     viewer.layers.remove(other)
     assert widget.layer is layer
-    assert [known(part, "of") for part in viewer.layers[1:]] == [layer.unique_id] * 2
+    assert [get_metadata(part, "of") for part in viewer.layers[1:]] == [layer.unique_id] * 2
 
 
 def test_axes_follow_when_the_user_moves_the_map(viewer, widget, layer):
@@ -192,15 +193,15 @@ def test_a_map_that_is_removed_while_it_is_worked_on_does_no_harm(
         return make_report("D2")
 
     monkeypatch.setattr(tasks, "detect_symmetry", slow)
-    qtbot.mouseClick(widget.find.detect, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(widget.detection.detect, Qt.MouseButton.LeftButton)
     assert widget.cancel.isEnabled()
-    assert not widget.find.detect.isEnabled()
+    assert not widget.detection.detect.isEnabled()
     viewer.layers.remove(layer)
     go.set()
-    qtbot.waitUntil(lambda: not widget.desk.tasks.busy)
+    qtbot.waitUntil(lambda: not widget.controller.tasks.busy)
     assert any("was removed while" in text for text in said)
     assert len(viewer.layers) == 0
-    assert not widget.find.detect.isEnabled()
+    assert not widget.detection.detect.isEnabled()
     assert "No map" in widget.status.text()
 
 
@@ -212,12 +213,12 @@ def test_work_that_is_cancelled_is_given_up_at_once(widget, qtbot, monkeypatch):
         return make_report("D2")
 
     monkeypatch.setattr(tasks, "detect_symmetry", slow)
-    qtbot.mouseClick(widget.find.detect, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(widget.detection.detect, Qt.MouseButton.LeftButton)
     press(widget, qtbot, widget.cancel)
-    assert widget.find.detect.isEnabled()
+    assert widget.detection.detect.isEnabled()
     go.set()
     qtbot.wait(200)
-    assert widget.find.table.rowCount() == 0
+    assert widget.detection.table.rowCount() == 0
 
 
 @pytest.mark.parametrize("error", [RuntimeError("cudaErrorIllegalAddress"), MemoryError()])
@@ -228,9 +229,9 @@ def test_an_error_in_the_work_is_told_and_the_dock_stays_usable(
         raise error
 
     monkeypatch.setattr(tasks, "detect_symmetry", broken)
-    press(widget, qtbot, widget.find.detect)
+    press(widget, qtbot, widget.detection.detect)
     assert any("Detecting symmetry failed" in text for text in said)
-    assert widget.find.detect.isEnabled()
+    assert widget.detection.detect.isEnabled()
 
 
 @pytest.mark.parametrize(("group", "message"), [("D2h", "mirror"), ("C1", "no axes"), ("x", "unk")])
@@ -244,8 +245,8 @@ def test_a_group_that_is_none_is_refused_in_words(widget, qtbot, said, group, me
 
 def test_a_map_that_cannot_be_used_is_told_in_words(viewer, widget, qtbot, said):
     broken = map_layers.show_map(viewer, np.full((16, 16, 16), np.nan, np.float32), VOXEL, "broken")
-    widget.desk.choice.choose(broken)
-    press(widget, qtbot, widget.find.detect)
+    widget.controller.layer_combo.choose(broken)
+    press(widget, qtbot, widget.detection.detect)
     assert "NaN" in said[-1]
 
 
@@ -254,7 +255,7 @@ def test_the_map_is_saved_as_it_is_shown(
 ):
     path = tmp_path / "shown.mrc"
     monkeypatch.setattr(impose, "ask_save", lambda *_: path)
-    map_layers.remember(layer, density_scale=4.0)  # it is shown with four times its densities
+    map_layers.set_metadata(layer, density_scale=4.0)  # it is shown with four times its densities
     press(widget, qtbot, widget.align.align)
     press(widget, qtbot, widget.files.save)
     found = read_map(path)
@@ -314,9 +315,9 @@ def test_the_dock_opens_again_where_it_was_left(viewer, widget, layer, qtbot, qu
 
 
 def test_keys_reach_the_controls(widget):
-    for button in (widget.find.detect, widget.align.align, widget.files.impose, widget.cancel):
+    for button in (widget.detection.detect, widget.align.align, widget.files.impose, widget.cancel):
         assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
-    for spin in (*widget.align.turns, *widget.align.shifts):
+    for spin in (*widget.align.rotations, *widget.align.shifts):
         assert spin.accessibleName()
 
 
@@ -328,7 +329,7 @@ def run_layer_shown(viewer, d2, widget):
     data = run_layer(frames, VOXEL, "run", colormap="gray", metadata=known_of_run)
     (layer,) = map_layers.add_layers(viewer, [data])
     map_layers.show_iteration(viewer, layer, 10)
-    widget.desk.choice.choose(layer)
+    widget.controller.layer_combo.choose(layer)
     return layer.__wrapped__
 
 
@@ -337,7 +338,7 @@ def test_of_a_run_the_iteration_that_is_shown_is_flipped_and_moved_and_the_run_s
 ):
     press(widget, qtbot, widget.files.flip)
     np.testing.assert_allclose(viewer.layers["run flipped"].data, mirror_map(d2.volume), atol=1e-6)
-    widget.desk.choice.choose(run_layer_shown)
+    widget.controller.layer_combo.choose(run_layer_shown)
     press(widget, qtbot, widget.align.align)
     assert not widget.align.apply_here.isEnabled()
     press(widget, qtbot, widget.align.apply_new)
@@ -362,7 +363,7 @@ def test_a_viewer_that_is_closed_during_the_work_does_no_harm(
         return make_report("D2")
 
     monkeypatch.setattr(tasks, "detect_symmetry", detect)
-    qtbot.mouseClick(widget.find.detect, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(widget.detection.detect, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(begun.is_set, timeout=20_000)
     threading.Timer(0.3, let_go.set).start()  # napari waits for the worker as it closes
     viewer.close()

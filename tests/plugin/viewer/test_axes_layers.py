@@ -8,11 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
-from napari_ini3d.plugin.viewer.layer_transform import (
-    MapAxes,
-    known,
-    try_motion,
-)
+from napari_ini3d.plugin.viewer.layer_transform import MapAxes, try_motion
+from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.symmetry.records import FoundAxis
 
 N, VOXEL, SIDE = 24, 3.0, 240
@@ -147,7 +144,7 @@ def test_axes_share_units_with_the_map_and_go_with_it(viewer, layer):
     assert len(parts) == 4
     for part in parts:
         assert [str(unit) for unit in part.units] == ["angstrom"] * 3
-    assert {known(part, "part") for part in parts} == {"frame", "letters", "axes", "marks"}
+    assert {get_metadata(part, "part") for part in parts} == {"frame", "letters", "axes", "marks"}
     viewer.layers.remove(layer)
     axes_layers.remove_orphans(viewer)
     assert len(viewer.layers) == 0

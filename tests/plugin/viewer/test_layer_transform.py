@@ -11,7 +11,7 @@ from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.plugin.layers import map_layer
 from napari_ini3d.plugin.viewer import layer_transform
 from napari_ini3d.plugin.viewer.layer_transform import MapAxes, Origin, transform_by_hand
-from napari_ini3d.plugin.viewer.map_layers import remember
+from napari_ini3d.plugin.viewer.metadata import set_metadata
 
 N, VOXEL = 24, 3.0
 MOTION = RigidTransform(
@@ -159,7 +159,7 @@ def test_an_origin_is_out_of_date_once_the_layer_has_other_values():
     layer = layer_of(lopsided())
     moved = Origin(layer.data, False, RigidTransform.identity(), layer.data).moved(MOTION)
     layer.data = moved.result
-    remember(layer, origin=moved)
+    set_metadata(layer, origin=moved)
     assert layer_transform.origin_of(None, layer) is moved
     layer.data = lopsided() * 2
     assert layer_transform.origin_of(None, layer).motion.is_identity

@@ -31,14 +31,15 @@ from napari_ini3d.plugin.compare.side_by_side import IMPOSED_COLOUR, SideBySide
 from napari_ini3d.plugin.compare.slices import SlicedMap, SlicesView
 from napari_ini3d.plugin.symmetry import add_beside, tip, words
 from napari_ini3d.plugin.viewer import (
-    LayerChoice,
+    LayerCombo,
     Origin,
     Task,
     TaskRunner,
+    connect_to_viewer,
     level_in_sigma,
     origin_of,
-    remember,
     set_level_in_sigma,
+    set_metadata,
     share_place,
     unwrap_proxy,
     voxel_size_of,
@@ -67,8 +68,8 @@ class CompareWidget(QWidget):
         self._viewer = ref(real)
         self.tasks = TaskRunner(self)
         self.comparison = SideBySide.of(napari_viewer)
-        self.first = LayerChoice(self._viewer)
-        self.second = LayerChoice(self._viewer)
+        self.first = LayerCombo(self._viewer)
+        self.second = LayerCombo(self._viewer)
         self.register = QCheckBox("Lay the second upon the first")
         self.diameter = QDoubleSpinBox()
         self.compare = QPushButton("Compare")
@@ -79,7 +80,7 @@ class CompareWidget(QWidget):
         self.plot = FscPlot()
         self.slices = SlicesView()
         self._shown: tuple[ReferenceType[Any], ReferenceType[Any]] | None = None
-        self._told = ""
+        self._result = ""
         self._choose_two()
         self._lay_out()
         self._connect(real)
@@ -108,7 +109,7 @@ class CompareWidget(QWidget):
         self.beside.setChecked(self.comparison.active)
         self.bar.setValue(round(100 * self.tasks.share))
         hint = "" if ready else "Open two maps, and choose them above."
-        self.numbers.setText(self.tasks.text or self._told or hint)
+        self.numbers.setText(self.tasks.text or self._result or hint)
 
     def _on_compare(self) -> None:
         first, second, viewer = self.first.layer, self.second.layer, self._viewer()
@@ -128,7 +129,7 @@ class CompareWidget(QWidget):
                 *volumes, voxel_size=voxel_size, mask_diameter=diameter, align=align
             )
 
-        self._shown, self._told = None, ""
+        self._shown, self._result = None, ""
         then = functools.partial(self._show, ref(first), ref(second))
         self.tasks.start(Task("Comparing the maps"), work, then)
 
@@ -142,7 +143,7 @@ class CompareWidget(QWidget):
             show_warning("A map was removed while it was compared; the result is not shown.")
             return
         self.comparison.leave()
-        self._told = "\n".join(describe(found))
+        self._result = "\n".join(describe(found))
         curves = {"laid upon each other": found.fsc, "as they stand": found.fsc_as_is}
         if found.registration is None:
             curves = {"as they stand": found.fsc_as_is}
@@ -170,7 +171,7 @@ class CompareWidget(QWidget):
         if self._shown is None or viewer is None:
             return
         if any(layer() not in viewer.layers for layer in self._shown):
-            self._shown, self._told = None, ""
+            self._shown, self._result = None, ""
             self.refresh()
 
     def _choose_two(self) -> None:
@@ -237,11 +238,12 @@ class CompareWidget(QWidget):
         self.second.offered.connect(self._on_list)  # the last of the two to be filled
         self.tasks.changed.connect(self.refresh)
         self.comparison.changed.connect(self.refresh)
-        viewer.layers.events.removed.connect(self._on_removed)
-        viewer.events.theme.connect(self._on_theme)
         self.plot.take_theme(viewer.theme)
-        callbacks = (self._on_removed, self._on_theme)
-        self.destroyed.connect(functools.partial(_let_go, self._viewer, *callbacks))
+        connect_to_viewer(
+            self,
+            viewer,
+            {"layers.events.removed": self._on_removed, "events.theme": self._on_theme},
+        )
 
     def _on_theme(self, event: Any) -> None:
         self.plot.take_theme(event.value)
@@ -290,18 +292,12 @@ def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparis
     key = f"{second.unique_id} on {first.unique_id}"
     name = f"{second.name} on {first.name}"
     layer = add_beside(viewer, first, origin, name, key=key, colormap=IMPOSED_COLOUR)
-    remember(layer, density_scale=density_scale_of(second.metadata))  # its values are the second's
+    set_metadata(
+        layer, density_scale=density_scale_of(second.metadata)
+    )  # its values are the second's
     set_level_in_sigma(layer, level_in_sigma(first))
     return layer
 
 
 def _sliced(name: str, volume: Any) -> SlicedMap:
     return SlicedMap(name, volume, (float(volume.min()), float(volume.max())))
-
-
-def _let_go(viewer: ReferenceType[Any], on_removed: Any, on_theme: Any, *_: object) -> None:
-    """Take a dock that is no more off the viewer's events."""
-    real = viewer()
-    if real is not None:
-        real.layers.events.removed.disconnect(on_removed)
-        real.events.theme.disconnect(on_theme)

@@ -19,10 +19,10 @@ from napari_ini3d.plugin.viewer import (
     LETTER_REACH,
     MapAxes,
     centre_camera,
-    known,
+    get_metadata,
     particle_radius,
     parts_of,
-    remember,
+    set_metadata,
     show_frame,
     show_map,
     show_symmetry_axes,
@@ -83,7 +83,7 @@ def pad_cells(viewer: Any, cells: list[list[Layer]], stride: int) -> None:
 
 def _empty(viewer: Any) -> Layer:
     layer = viewer.add_points(ndim=3, name="(empty)", units=("angstrom",) * 3, visible=False)
-    remember(layer, comparison=True)
+    set_metadata(layer, comparison=True)
     return layer
 
 
@@ -155,8 +155,8 @@ def grid_shape(count: int, size: tuple[int, int]) -> tuple[int, int]:
 def _takes_part(layer: Layer, cells: Sequence[Sequence[Layer]]) -> bool:
     return (
         any(layer is cell[0] for cell in cells)
-        or known(layer, "kind") == "axes"
-        or bool(known(layer, "comparison") and isinstance(layer, Image))
+        or get_metadata(layer, "kind") == "axes"
+        or bool(get_metadata(layer, "comparison") and isinstance(layer, Image))
     )
 
 

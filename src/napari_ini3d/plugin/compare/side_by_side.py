@@ -30,8 +30,8 @@ from napari_ini3d.plugin.compare.grid_view import (
 from napari_ini3d.plugin.viewer import (
     LINE_PARTS,
     MapAxes,
+    get_metadata,
     hide_parts,
-    known,
     level_in_sigma,
     set_level_in_sigma,
     show_map,
@@ -126,7 +126,7 @@ class SideBySide(QObject):
             if difference is not None:
                 cells.append(add_difference(viewer, difference, maps[0]))
             self._maps = [ref(layer) for layer in maps]
-            self._extra = [ref(x) for cell in cells for x in cell if known(x, "comparison")]
+            self._extra = [ref(x) for cell in cells for x in cell if get_metadata(x, "comparison")]
             arrange_cells(viewer, cells, stride)
         self._tie_levels(link)
         self._listen(viewer)
@@ -193,7 +193,7 @@ class SideBySide(QObject):
 
     def _on_removed(self, event: Any) -> None:
         gone = event.value
-        if not self._quiet and (gone in self.maps or known(gone, "of") is not None):
+        if not self._quiet and (gone in self.maps or get_metadata(gone, "of") is not None):
             self.leave()
 
     @contextmanager

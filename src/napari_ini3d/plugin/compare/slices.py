@@ -82,7 +82,7 @@ class SlicesView(QWidget):
             for image, values in zip(row, central_slices(sliced.volume, axis), strict=True):
                 image.setImage(values, levels=sliced.limits)
 
-    def turn(self, axis: Sequence[float]) -> None:
+    def show_axis(self, axis: Sequence[float]) -> None:
         """Show the same maps about another axis."""
         self.show_maps(self._maps, axis)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +44,7 @@ from napari_ini3d.plugin.session import (
     show_run_iteration,
     view_of_session,
 )
-from napari_ini3d.plugin.viewer import PlotStyle, share_place
+from napari_ini3d.plugin.viewer import PlotStyle, connect_to_viewer, share_place, unwrap_proxy
 
 if TYPE_CHECKING:
     import napari
@@ -70,7 +69,7 @@ class ConvergenceWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        real: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        real: Any = unwrap_proxy(napari_viewer)
         self._viewer: ReferenceType[Any] = ref(real)
         self.session = RunSession.of(napari_viewer)
         self.view = RunView()
@@ -133,7 +132,7 @@ class ConvergenceWidget(QWidget):
             show_error(str(error))
             return
         if found != wanted:
-            self._say(f"No map of iteration {wanted} was kept; the viewer shows {found}.")
+            self._show_reading(f"No map of iteration {wanted} was kept; the viewer shows {found}.")
         self._list_runs()
 
     def refresh(self) -> None:
@@ -160,7 +159,7 @@ class ConvergenceWidget(QWidget):
         self.sentence.setText(describe_run(view))
         self._show_slider()
         self._show_classes()
-        self._say("")
+        self._show_reading("")
         lines = 3 if view.n_classes < 2 else 4
         self.reading.setMinimumHeight(lines * self.reading.fontMetrics().lineSpacing())
         for panel in self.panels.values():
@@ -170,7 +169,7 @@ class ConvergenceWidget(QWidget):
         self.empty.setVisible(not view.summaries)
         self._poll_or_not()
 
-    def _say(self, text: str) -> None:
+    def _show_reading(self, text: str) -> None:
         """Say what is under the mouse, or else about the iteration that is looked at."""
         shown = self.view.shown
         if text:
@@ -359,18 +358,16 @@ class ConvergenceWidget(QWidget):
         self.slider.valueChanged.connect(self.choose_iteration)
         self.viewer_button.clicked.connect(lambda: self.show_in_viewer())
         for panel in self.panels.values():
-            panel.hovered.connect(self._say)
+            panel.hovered.connect(self._show_reading)
             panel.iteration_clicked.connect(self.show_in_viewer)
         self.session.progressed.connect(self._on_progress)
         self.session.state_changed.connect(self._on_state)
         callbacks = {
-            viewer.layers.events.inserted: self._on_layer,
-            viewer.dims.events.point: self._on_slider_of_viewer,
-            viewer.events.theme: self._on_theme,
+            "layers.events.inserted": self._on_layer,
+            "dims.events.point": self._on_slider_of_viewer,
+            "events.theme": self._on_theme,
         }
-        for emitter, callback in callbacks.items():
-            emitter.connect(callback)
-        self.destroyed.connect(functools.partial(_let_go, self._viewer, callbacks))
+        connect_to_viewer(self, viewer, callbacks)
 
     def _on_theme(self, event: Any) -> None:
         style = PlotStyle.of_theme(event.value)
@@ -392,10 +389,3 @@ class ConvergenceWidget(QWidget):
         ):  # fmt: skip
             widget.setAccessibleName(name)
             widget.setToolTip(f"<p>{text}</p>")
-
-
-def _let_go(viewer: ReferenceType[Any], callbacks: dict[Any, Any], *_: object) -> None:
-    """Take a dock that is no more off the viewer's events."""
-    if viewer() is not None:
-        for emitter, callback in callbacks.items():
-            emitter.disconnect(callback)

@@ -1,1 +1,1 @@
-from .user_config import Choice as Choice
+from .user_config import FormState as FormState

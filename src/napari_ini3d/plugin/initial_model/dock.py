@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, ref
+from weakref import ref
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
-from napari_ini3d.plugin import METADATA_KEY
 from napari_ini3d.plugin.compare import compare_runs
 from napari_ini3d.plugin.initial_model.fields import label_of
 from napari_ini3d.plugin.initial_model.form import SettingsForm
@@ -29,9 +27,9 @@ from napari_ini3d.plugin.initial_model.run_history import RunHistory
 from napari_ini3d.plugin.initial_model.run_panel import RunPanel
 from napari_ini3d.plugin.initial_model.symmetry_verdict import SymmetryVerdict
 from napari_ini3d.plugin.initial_model.user_config import (
-    Choice,
+    FormState,
     forget_run,
-    load_choice,
+    load_form_state,
     remember_run,
     remember_settings,
     remembered_settings,
@@ -44,7 +42,13 @@ from napari_ini3d.plugin.initial_model.validation import (
     is_resumable,
 )
 from napari_ini3d.plugin.session import RunSession
-from napari_ini3d.plugin.viewer import MaskCircle, share_place
+from napari_ini3d.plugin.viewer import (
+    MaskCircle,
+    connect_to_viewer,
+    get_metadata,
+    share_place,
+    unwrap_proxy,
+)
 from napari_ini3d.runs import RunFolder, delete_run
 
 if TYPE_CHECKING:
@@ -66,7 +70,7 @@ class InitialModelWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        real: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        real: Any = unwrap_proxy(napari_viewer)
         self._viewer = ref(real)
         self.session = RunSession.of(napari_viewer)
         self.form = SettingsForm(remembered_settings(preferred_settings()))
@@ -116,17 +120,17 @@ class InitialModelWidget(QWidget):
     def _on_changed(self) -> None:
         """React to a change once the user pauses."""
         problems = self.validate()
-        self._keep_choice()
+        self._keep_form_state()
         self._find_resumable()
         if not problems.keys() - {PARTICLES, OUTPUT}:
             self.summary.estimate_again(self.form.settings())
         if self.circle.shown:
             self.circle.resize(self._mask_diameter())
 
-    def _keep_choice(self) -> None:
+    def _keep_form_state(self) -> None:
         """Keep what stands in the form, for a dock that is opened after this one was closed."""
         with suppress(SettingsError):
-            self.session.choice = self.form.choice()
+            self.session.form_state = self.form.state()
 
     def _on_particles(self, text: str) -> None:
         path = Path(text) if text.endswith(".star") else None
@@ -136,7 +140,7 @@ class InitialModelWidget(QWidget):
             settings = preferred_settings()
         self.circle.hide()
         self.circle_button.setEnabled(False)
-        self.form.fields["mask_diameter"].say_automatic("auto")
+        self.form.fields["mask_diameter"].show_automatic("auto")
         self.summary.choose(path, settings)
         if path is not None and path.parent.is_dir():
             self._suggest_output(preferred_output(path))
@@ -151,7 +155,7 @@ class InitialModelWidget(QWidget):
         diameter = preview.report.mask_diameter
         if diameter is not None:
             field = self.form.fields["mask_diameter"]
-            field.say_automatic(f"auto: {diameter:.0f} Å")
+            field.show_automatic(f"auto: {diameter:.0f} Å")
         self.circle_button.setEnabled(preview.average is not None)
         self.validate()
 
@@ -183,10 +187,10 @@ class InitialModelWidget(QWidget):
             said = (f"{names.get(n) or label_of(n)}: {text}" for n, text in problems.items())
             show_error("The run was not started.\n" + "\n".join(said))
             return
-        choice = self.form.choice()
-        self._go(lambda: self.session.start(Path(choice.particles), Path(choice.output),
-                                            choice.settings), Path(choice.output))  # fmt: skip
-        remember_settings(choice.settings)
+        state = self.form.state()
+        self._go(lambda: self.session.start(Path(state.particles), Path(state.output),
+                                            state.settings), Path(state.output))  # fmt: skip
+        remember_settings(state.settings)
 
     def _on_resume(self, folder: Path | None = None) -> None:
         target = folder or self.panel.resumable
@@ -234,19 +238,19 @@ class InitialModelWidget(QWidget):
 
     # -- other runs --------------------------------------------------------------------------
 
-    def apply(self, choice: Choice) -> None:
-        """Fill the form with a choice."""
-        self.form.set_settings(choice.settings)
-        if choice.particles:
-            self.form.set_particles(choice.particles)
-        if choice.output:
-            self.form.output.text = choice.output
+    def apply(self, state: FormState) -> None:
+        """Fill the form with a state."""
+        self.form.set_settings(state.settings)
+        if state.particles:
+            self.form.set_particles(state.particles)
+        if state.output:
+            self.form.output.text = state.output
         self.tabs.setCurrentIndex(0)
 
     def _clone(self, folder: Path) -> None:
         def take() -> None:
-            found = load_choice(folder / "settings.json")
-            self.apply(Choice(found.particles, "", found.settings))
+            found = load_form_state(folder / "settings.json")
+            self.apply(FormState(found.particles, "", found.settings))
             self._suggested = self.form.output.text
             self._suggest_output(preferred_output(Path(found.particles)))
 
@@ -326,13 +330,12 @@ class InitialModelWidget(QWidget):
         self.session.failed.connect(self._on_failed)
         viewer = self._viewer()
         if viewer is not None:
-            viewer.layers.events.inserted.connect(self._on_layer)
-            self.destroyed.connect(functools.partial(_let_go, self._viewer, self._on_layer))
+            connect_to_viewer(self, viewer, {"layers.events.inserted": self._on_layer})
 
     def _take_up(self) -> None:
         """Begin with what stood in the form before, or with the particles that are open."""
-        if self.session.choice is not None:
-            self.apply(self.session.choice)
+        if self.session.form_state is not None:
+            self.apply(self.session.form_state)
         viewer = self._viewer()
         for layer in [] if viewer is None else viewer.layers:
             self._take_particles(layer)
@@ -343,15 +346,7 @@ class InitialModelWidget(QWidget):
         self._take_particles(event.value)
 
     def _take_particles(self, layer: Any) -> None:
-        known = layer.metadata.get(METADATA_KEY, {})
-        path = str(known.get("path", ""))
-        is_particles = known.get("kind") == "particles" and path.endswith(".star")
+        path = str(get_metadata(layer, "path") or "")
+        is_particles = get_metadata(layer, "kind") == "particles" and path.endswith(".star")
         if is_particles and not self.form.particles.text:
             self.form.set_particles(path)
-
-
-def _let_go(viewer: ReferenceType[Any], on_layer: Any, *_: object) -> None:
-    """Take a dock that is no more off the viewer's events."""
-    real = viewer()
-    if real is not None:
-        real.layers.events.inserted.disconnect(on_layer)

@@ -128,13 +128,13 @@ class SettingField(QObject):
         if self.name == "device" and value not in self.control.choices:
             self.control.choices = [*available_devices(), (value, value)]
 
-    def say_automatic(self, text: str) -> None:
+    def show_automatic(self, text: str) -> None:
         """Show what the program would take where the setting is left out."""
         self.editor.setSpecialValueText(text)
 
     def mark(self, problem: str) -> None:
         """Say a problem below the control; none takes it away."""
-        self.problem.say(problem)
+        self.problem.show_problem(problem)
         mark_widget(self.editor, bool(problem))
 
 
@@ -148,7 +148,7 @@ class ProblemLabel(QLabel):
         self.setStyleSheet(f"border-left: 3px solid {MARK_COLOUR}; padding-left: 4px;")
         self.hide()
 
-    def say(self, problem: str) -> None:
+    def show_problem(self, problem: str) -> None:
         """Show a problem, or hide."""
         self.setText(f"⚠ {problem}")
         self.setVisible(bool(problem))

@@ -24,7 +24,7 @@ from napari_ini3d.plugin.initial_model.fields import (
     make_path_control,
     mark_widget,
 )
-from napari_ini3d.plugin.initial_model.user_config import Choice
+from napari_ini3d.plugin.initial_model.user_config import FormState
 from napari_ini3d.plugin.initial_model.validation import OUTPUT, PARTICLES
 from napari_ini3d.settings import Group, InitialModelSettings
 
@@ -108,7 +108,7 @@ class PathField:
 
     def mark(self, problem: str) -> None:
         """Say a problem below the path; none takes it away."""
-        self.problem.say(problem)
+        self.problem.show_problem(problem)
         mark_widget(self.line, bool(problem))
 
 
@@ -159,9 +159,9 @@ class SettingsForm(QScrollArea):
         """
         return InitialModelSettings(**self.values)
 
-    def choice(self) -> Choice:
+    def state(self) -> FormState:
         """Return all that the form holds, as it is saved."""
-        return Choice(self.particles.text, self.output.text, self.settings())
+        return FormState(self.particles.text, self.output.text, self.settings())
 
     def set_settings(self, settings: InitialModelSettings) -> None:
         """Fill the form."""

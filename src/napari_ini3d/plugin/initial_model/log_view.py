@@ -40,7 +40,7 @@ class LogView(QWidget):
         self.level.setAccessibleName("Which messages are shown")
         self.copy = QPushButton("Copy all")
         self._lay_out()
-        self._say_why_empty()
+        self._update_placeholder()
         self.level.currentIndexChanged.connect(self._on_level)
         self.copy.clicked.connect(self._on_copy)
         self._timer = QTimer(self)
@@ -80,10 +80,10 @@ class LogView(QWidget):
             self.text.appendPlainText("\n".join(texts))
 
     def _on_level(self, _index: int) -> None:
-        self._say_why_empty()
+        self._update_placeholder()
         self._show_all()
 
-    def _say_why_empty(self) -> None:
+    def _update_placeholder(self) -> None:
         everything = _LEVELS[self.level.currentText()] == logging.NOTSET
         self.text.setPlaceholderText(
             "What the run says appears here." if everything else "No warnings and no errors."

@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QToolB
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.initial_model.form import SettingsForm
 from napari_ini3d.plugin.initial_model.preferences import preferred_settings
-from napari_ini3d.plugin.initial_model.user_config import load_choice, save_choice
+from napari_ini3d.plugin.initial_model.user_config import load_form_state, save_form_state
 from napari_ini3d.runs import run_command, run_python
 from napari_ini3d.settings import InitialModelSettings
 
-Recipe = Callable[[str, str, InitialModelSettings], str]
+MakeCommand = Callable[[str, str, InitialModelSettings], str]
 
 _JSON = "Settings (*.json)"
 
@@ -26,7 +26,7 @@ class SettingsMenus(QWidget):
 
     Signals
     -------
-    loaded : Choice
+    loaded : FormState
         Of a file; the form is to be filled with it.
     """
 
@@ -49,30 +49,30 @@ class SettingsMenus(QWidget):
         row.addWidget(self.settings)
         row.addStretch(1)
 
-    def _copy(self, make: Recipe) -> None:
+    def _copy(self, make: MakeCommand) -> None:
         try:
-            choice = self._form.choice()
+            state = self._form.state()
         except Ini3dError as error:
             show_error(str(error))
             return
-        QApplication.clipboard().setText(make(choice.particles, choice.output, choice.settings))
+        QApplication.clipboard().setText(make(state.particles, state.output, state.settings))
         show_info("Copied")
 
     def _save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save settings", "ini3d.json", _JSON)
         if name:
-            _tell_errors(lambda: save_choice(Path(name), self._form.choice()))
+            _show_errors(lambda: save_form_state(Path(name), self._form.state()))
 
     def _load(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Load settings", "", _JSON)
         if name:
-            _tell_errors(lambda: self.loaded.emit(load_choice(Path(name))))
+            _show_errors(lambda: self.loaded.emit(load_form_state(Path(name))))
 
     def _reset(self) -> None:
         self._form.set_settings(preferred_settings())
 
 
-def _tell_errors(action: Callable[[], object]) -> None:
+def _show_errors(action: Callable[[], object]) -> None:
     try:
         action()
     except Ini3dError as error:

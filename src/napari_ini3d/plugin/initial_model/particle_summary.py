@@ -26,11 +26,11 @@ from napari_ini3d.preflight import (
 )
 from napari_ini3d.settings import InitialModelSettings
 
-_WAIT_MS = 300  # of no typing, before the disk is looked at
+_WAIT_MS = 300  # of no typing, before files are read
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _Finding:
     """What a worker has found: a preview with its time, or an error as a value."""
 
     number: int
@@ -95,14 +95,14 @@ class ParticleSummary(QWidget):
         """Look at other particles; None for none."""
         self._number += 1
         self._path, self._settings, self.preview = path, settings, None
-        self._say("Looking at the particles …" if path else "")
+        self._set_text("Looking at the particles …" if path else "")
         if path is None:
             self._timer.stop()
         else:
             self._timer.start()
 
     def estimate_again(self, settings: InitialModelSettings) -> None:
-        """Say time and memory for other settings; what hangs on them is looked at again."""
+        """Say time and memory for other settings; what depends on them is checked again."""
         before, self._settings = self._settings, settings
         if self._path is None or settings == before:
             return
@@ -119,25 +119,25 @@ class ParticleSummary(QWidget):
         self._number += 1
         order = _Order(self._number, self._settings, lambda: self._number)
         worker = create_worker(function, what, order)
-        worker.yielded.connect(self._on_looked)
+        worker.yielded.connect(self._on_found)
         worker.start()
 
-    def _on_looked(self, looked: _Looked) -> None:
-        if looked.number == self._number:
-            self._show(looked)
+    def _on_found(self, finding: _Finding) -> None:
+        if finding.number == self._number:
+            self._show(finding)
 
-    def _show(self, looked: _Looked) -> None:
-        if looked.preview is None:
-            self._say(f"⚠ {looked.error}")
+    def _show(self, finding: _Finding) -> None:
+        if finding.preview is None:
+            self._set_text(f"⚠ {finding.error}")
             return
-        self.preview = looked.preview
-        self._say(summary_text(looked.preview, looked.seconds, self._settings))
-        rows = check_rows(looked.preview.report, looked.seconds)
+        self.preview = finding.preview
+        self._set_text(summary_text(finding.preview, finding.seconds, self._settings))
+        rows = check_rows(finding.preview.report, finding.seconds)
         cells = "".join(f"<tr><td>{name}</td><td>&nbsp;{value}</td></tr>" for name, value in rows)
         self._text.setToolTip(f"<table>{cells}</table>")
-        self.checked.emit(looked.preview)
+        self.checked.emit(finding.preview)
 
-    def _say(self, text: str) -> None:
+    def _set_text(self, text: str) -> None:
         self._text.setText(text)
         self.setVisible(bool(text))
 
@@ -178,10 +178,10 @@ def _lines_of_images(preview: Preview) -> Iterator[str]:
         yield f"Set aside: {describe_bad(report)}"
     else:
         done = preview.n_checked / report.n_particles
-        yield f"Set aside so far: {len(report.bad_images)} ({done:.0%} looked at)"
+        yield f"Set aside so far: {len(report.bad_images)} ({done:.0%} checked)"
 
 
-def _look_at(path: Path, order: _Order) -> Iterator[_Looked]:
+def _look_at(path: Path, order: _Order) -> Iterator[_Finding]:
     """Look at particles in a worker, as long as that is wanted; errors are values."""
     settings, number = order.settings, order.number
     try:
@@ -190,12 +190,12 @@ def _look_at(path: Path, order: _Order) -> Iterator[_Looked]:
                 if not order.is_wanted():
                     return
                 seconds = estimated_time(preview.report, settings) if preview.complete else None
-                yield _Looked(number, preview, seconds)
+                yield _Finding(number, preview, seconds)
     except Exception as error:
-        yield _Looked(number, None, None, explain(error))
+        yield _Finding(number, None, None, explain(error))
 
 
-def _estimate(preview: Preview, order: _Order) -> Iterator[_Looked]:
+def _estimate(preview: Preview, order: _Order) -> Iterator[_Finding]:
     """Work out time and memory for other settings in a worker; errors are values."""
     report, settings = preview.report, order.settings
     try:
@@ -203,6 +203,6 @@ def _estimate(preview: Preview, order: _Order) -> Iterator[_Looked]:
             report.n_particles, report.box_size, settings, pixel_size=report.pixel_size
         )
         again = replace(preview, report=replace(report, resources=resources))
-        yield _Looked(order.number, again, estimated_time(report, settings))
+        yield _Finding(order.number, again, estimated_time(report, settings))
     except Exception as error:
-        yield _Looked(order.number, None, None, explain(error))
+        yield _Finding(order.number, None, None, explain(error))

@@ -67,9 +67,9 @@ class RunPanel(QWidget):
         self.look_back.setEnabled(bool(self._session.summaries))
         self.look_back.setChecked(self._session.layers.looking_back)
         self._show_progress()
-        self._say_shown()
+        self._update_look_back()
 
-    def _say_shown(self) -> None:
+    def _update_look_back(self) -> None:
         """Say on the button which iteration is looked back at."""
         shown = self._session.layers.shown_iteration()
         if shown is None:
@@ -80,10 +80,6 @@ class RunPanel(QWidget):
         resolution = "" if known is None else f", {known.best_resolution:.1f} Å"
         self.look_back.setText(f"Iteration {shown}{resolution} (press for the newest)")
 
-    def say(self, text: str) -> None:
-        """Say something about the run."""
-        self.status.setText(text)
-
     def _show_progress(self) -> None:
         summaries = self._session.summaries
         if not summaries:
@@ -91,14 +87,16 @@ class RunPanel(QWidget):
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
             begun = self._session.run_folder is not None
-            self.say(self._failure() or beginning_text(self._session.state, begun=begun))
+            self.status.setText(self._failure() or beginning_text(self._session.state, begun=begun))
             return
         last = summaries[-1]
         settings = settings_of(self._session.run_folder)
         end = last.iteration if is_done(last) else expected_end(summaries, settings)
         self.bar.setRange(0, end)
         self.bar.setValue(last.iteration)
-        self.say(self._failure() or status_text(summaries, self._session.state, settings))
+        self.status.setText(
+            self._failure() or status_text(summaries, self._session.state, settings)
+        )
 
     def _failure(self) -> str:
         """Return why the last run failed; nothing where it did not."""
@@ -136,7 +134,7 @@ class RunPanel(QWidget):
 
     def _on_layers(self) -> None:
         self.look_back.setChecked(self._session.layers.looking_back)
-        self._say_shown()
+        self._update_look_back()
 
     def _on_session(self, _: object) -> None:
         self.refresh()

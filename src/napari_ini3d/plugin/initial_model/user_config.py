@@ -26,7 +26,7 @@ _MOST_RUNS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class FormState:
     """All that a form holds: which particles, where to, and how."""
 
     particles: str
@@ -39,22 +39,22 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("napari-ini3d", appauthor=False))
 
 
-def save_choice(path: Path, choice: Choice) -> None:
-    """Write a choice as JSON.
+def save_form_state(path: Path, state: FormState) -> None:
+    """Write a state as JSON.
 
     Raises
     ------
     RunFolderError
         If the file cannot be written.
     """
-    values = {"particles": choice.particles, "output": choice.output}
-    text = json.dumps({**values, "settings": asdict(choice.settings)}, indent=2)
+    values = {"particles": state.particles, "output": state.output}
+    text = json.dumps({**values, "settings": asdict(state.settings)}, indent=2)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def load_choice(path: Path) -> Choice:
-    """Read a choice; the `settings.json` of a run folder is one as well.
+def load_form_state(path: Path) -> FormState:
+    """Read a state; the `settings.json` of a run folder is one as well.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def load_choice(path: Path) -> Choice:
         ) from error
     if data.get("mask_estimated"):
         values["mask_diameter"] = None
-    return Choice(particles, output, InitialModelSettings(**values))
+    return FormState(particles, output, InitialModelSettings(**values))
 
 
 def remember_settings(settings: InitialModelSettings) -> None:

@@ -90,7 +90,7 @@ def _output_problem(output: str) -> str:
         return "there is a run that is not finished in it; resume it, or choose another folder"
     if RunFolder(folder).outcome() == "SUCCESS":
         return "there is a finished run in it; choose another folder"
-    return _said(lambda: RunFolder.check_free(folder))
+    return _error_text(lambda: RunFolder.check_free(folder))
 
 
 def is_resumable(folder: Path) -> bool:
@@ -108,9 +108,9 @@ def _setting_problems(values: dict[str, Any]) -> dict[str, str]:
         del tried[name]  # its default is taken, to see what else there is
     found["symmetry"] = _symmetry_problem(values)
     if values["device"] != "auto":
-        found["device"] = _said(lambda: check_device(values["device"]))
+        found["device"] = _error_text(lambda: check_device(values["device"]))
     if values.get("scratch"):
-        found["scratch"] = _said(lambda: check_scratch([], Path(values["scratch"])))
+        found["scratch"] = _error_text(lambda: check_scratch([], Path(values["scratch"])))
     return {name: text for name, text in found.items() if text}
 
 
@@ -137,10 +137,10 @@ def _first_problem(values: dict[str, Any]) -> tuple[str, str] | None:
 
 def _mask_problem(values: dict[str, Any], report: CheckReport) -> str:
     settings = InitialModelSettings(mask_diameter=values["mask_diameter"])
-    return _said(lambda: check_mask(settings, report.box_size, report.pixel_size))
+    return _error_text(lambda: check_mask(settings, report.box_size, report.pixel_size))
 
 
-def _said(check: Callable[[], object]) -> str:
+def _error_text(check: Callable[[], object]) -> str:
     """Return what a check says, nothing where it is content."""
     try:
         check()

@@ -1,37 +1,37 @@
-"""A mailbox for one item: what the worker computes faster than the window shows is dropped."""
+"""Hand the newest value from a worker to the window; older ones that were not taken are dropped."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Generic[T]):
-    """The newest item, and how many were put in before it and never taken."""
-
-    item: T
-    dropped: int
-
-
 class LatestValue(Generic[T]):
-    """Holds the newest item only; neither side waits for the other."""
+    """The newest value of a worker; neither side waits for the other."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._delivery: Delivery[T] | None = None
+        self._value: T | None = None
+        self._dropped = -1  # one less than the values put since the last `take`
 
-    def put(self, item: T) -> None:
-        """Put an item in; one that still lies there is dropped."""
+    def put(self, value: T) -> None:
+        """Replace the value by a newer one."""
         with self._lock:
-            before = self._delivery
-            self._delivery = Delivery(item, 0 if before is None else before.dropped + 1)
+            self._value = value
+            self._dropped += 1
 
-    def take(self) -> Delivery[T] | None:
-        """Take the newest item out; None where none has come since the last time."""
+    def take(self) -> tuple[T | None, int]:
+        """Remove and return the newest value, and how many before it were dropped.
+
+        Returns
+        -------
+        value : T or None
+            None if there was no new one since the last time.
+        dropped : int
+        """
         with self._lock:
-            delivery, self._delivery = self._delivery, None
-        return delivery
+            value, dropped = self._value, max(self._dropped, 0)
+            self._value, self._dropped = None, -1
+        return value, dropped

@@ -30,7 +30,8 @@ from napari_ini3d.plugin.viewer import (
     add_layers,
     caption_of,
     find_layer,
-    remember,
+    get_metadata,
+    set_metadata,
     show_iteration,
     show_map,
     shown_iteration,
@@ -92,7 +93,7 @@ class LiveLayers(QObject):
         self._newest_hidden = False
         self._newest_iteration = None
         self._resolution.clear()
-        self._tell()
+        self._update_caption()
 
     def show(self, progress: Progress) -> None:
         """Show the maps of an iteration in place of those before."""
@@ -109,7 +110,7 @@ class LiveLayers(QObject):
             self._bring_history_up_to_date(viewer)
         self._newest_iteration = progress.summary.iteration
         self._resolution[progress.summary.iteration] = progress.summary.best_resolution
-        self._tell()
+        self._update_caption()
 
     def look_back(self, folder: Path | None = None) -> None:
         """Show the iterations of a run, each a step of the slider, instead of its newest maps.
@@ -132,7 +133,7 @@ class LiveLayers(QObject):
         self._bring_history_up_to_date(viewer, make=True)
         self._swap(self._newest(), self._history())
         self._newest_hidden = True
-        self._tell()
+        self._update_caption()
 
     def look_at_newest(self) -> None:
         """Show the newest maps again; of a run that was opened again, its last iteration."""
@@ -142,7 +143,7 @@ class LiveLayers(QObject):
             self._newest_hidden = False
         elif viewer is not None and history:
             show_iteration(viewer, history[0], history[0].metadata[METADATA_KEY]["iterations"][-1])
-        self._tell()
+        self._update_caption()
 
     def forget(self, folder: Path) -> None:
         """Remove the layers that read the iterations of a run; its newest maps stay."""
@@ -150,8 +151,8 @@ class LiveLayers(QObject):
         if viewer is None:
             return
         for layer in list(viewer.layers):
-            known = layer.metadata.get(METADATA_KEY, {})
-            if known.get("kind") == "run" and Path(str(known.get("path"))) == folder:
+            path = str(get_metadata(layer, "path"))
+            if get_metadata(layer, "kind") == "run" and Path(path) == folder:
                 viewer.layers.remove(layer)
 
     def show_iteration(self, iteration: int) -> int:
@@ -188,9 +189,9 @@ class LiveLayers(QObject):
     def _on_view(self, _event: Any) -> None:
         """See what is shown after the user has moved the slider, or hidden or removed a layer."""
         if self._caption.written or self._history() or self._newest():
-            self._tell()
+            self._update_caption()
 
-    def _tell(self) -> None:
+    def _update_caption(self) -> None:
         """Write the caption, and tell the docks."""
         viewer = self._viewer()
         if viewer is None:
@@ -244,8 +245,7 @@ class LiveLayers(QObject):
         """Hide particles, which in 3D would cut through the map, and what lies in its place."""
         ours = {id(layer) for layer in (*self._newest(), *self._history())}
         for layer in viewer.layers:
-            kind = layer.metadata.get(METADATA_KEY, {}).get("kind")
-            if kind in _IN_THE_WAY and id(layer) not in ours:
+            if get_metadata(layer, "kind") in _IN_THE_WAY and id(layer) not in ours:
                 layer.visible = False
 
     def _bring_history_up_to_date(self, viewer: Any, *, make: bool = False) -> None:
@@ -315,7 +315,7 @@ def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]
         return
     follow = shown_iteration(viewer, layer) == before[-1]
     layer.data = frames
-    remember(layer, iterations=iterations)
+    set_metadata(layer, iterations=iterations)
     if follow:
         show_iteration(viewer, layer, iterations[-1])
 

@@ -10,16 +10,14 @@ from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin import METADATA_KEY, read_run_layers
 from napari_ini3d.plugin.session.run_view import RunView
 from napari_ini3d.plugin.session.session import RunSession
-from napari_ini3d.plugin.viewer import add_layers, show_iteration, shown_iteration
+from napari_ini3d.plugin.viewer import add_layers, get_metadata, show_iteration, shown_iteration
 from napari_ini3d.runs import IterationSummary, RunFolder
 
 
 def run_folder_of(layer: Any) -> Path | None:
     """Return the folder of the run whose iterations a layer shows; None for other layers."""
-    known = layer.metadata.get(METADATA_KEY, {})
-    if known.get("kind") != "run" or not known.get("path"):
-        return None
-    return Path(known["path"]).absolute()
+    path = get_metadata(layer, "path")
+    return Path(path).absolute() if path and get_metadata(layer, "kind") == "run" else None
 
 
 def run_folders(layers: Iterable[Any]) -> list[Path]:

@@ -28,12 +28,13 @@ from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.log_buffer import LogTail
 from napari_ini3d.plugin.session.status import expected_end, settings_of
 from napari_ini3d.plugin.session.worker import BackgroundRun, Progress, Start
+from napari_ini3d.plugin.viewer import unwrap_proxy
 from napari_ini3d.runs import IterationSummary, RunFolder, run_command
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_ini3d.plugin.initial_model import Choice
+    from napari_ini3d.plugin.initial_model import FormState
     from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class RunSession(QObject):
         Iterations whose maps were not shown because newer ones had come.
     log : LogTail
     layers : LiveLayers
-    choice : Choice or None
+    form_state : FormState or None
         What stood in the form, for a dock that is opened again.
     """
 
@@ -109,7 +110,7 @@ class RunSession(QObject):
         self.error: BaseException | None = None
         self.dropped = 0
         self.log = LogTail()
-        self.choice: Choice | None = None
+        self.form_state: FormState | None = None
         self.layers = LiveLayers(ref(viewer))
         self._viewer = ref(viewer)
         self._activity = Activity()
@@ -124,7 +125,7 @@ class RunSession(QObject):
     @classmethod
     def of(cls, viewer: napari.Viewer) -> Self:
         """Return the session of a viewer; the same one each time."""
-        real: Any = getattr(viewer, "__wrapped__", viewer)  # docks are given a new proxy each
+        real: Any = unwrap_proxy(viewer)  # docks are given a new proxy each
         if real not in _sessions:
             _sessions[real] = cls(real)
         session: Self = _sessions[real]
@@ -166,8 +167,8 @@ class RunSession(QObject):
         RunFolderError
             If a run of this viewer is going on.
         """
-        choice = {"from_iteration": from_iteration, "iterations": iterations}
-        self._begin(functools.partial(_resume, folder, choice), folder)
+        options = {"from_iteration": from_iteration, "iterations": iterations}
+        self._begin(functools.partial(_resume, folder, options), folder)
 
     def reopen(self, folder: Path) -> None:
         """Show a run that was done before: its numbers, and its iterations to look back at.
@@ -267,10 +268,10 @@ class RunSession(QObject):
         resting = self._is_resting()
         if new:
             self.counted.emit()
-        delivery = None if resting else run.mailbox.take()
-        if delivery is not None:
-            self.dropped += delivery.dropped
-            self._show(delivery.item.with_dropped(delivery.dropped))
+        progress, dropped = (None, 0) if resting else run.latest.take()
+        if progress is not None:
+            self.dropped += dropped
+            self._show(progress.with_dropped(dropped))
 
     def _is_resting(self) -> bool:
         """Tell whether the last map took so long to draw that the next one has to wait.
@@ -327,8 +328,8 @@ class RunSession(QObject):
 _sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
-def _resume(folder: Path, choice: dict[str, int | None], stop: Any) -> Any:
-    return resume_run(folder, stop=stop, **choice)
+def _resume(folder: Path, options: dict[str, int | None], stop: Any) -> Any:
+    return resume_run(folder, stop=stop, **options)
 
 
 def _advise(error: BaseException, folder: Path, *, underway: bool) -> str:

@@ -74,7 +74,7 @@ class BackgroundRun:
 
     def __init__(self, start: Start, folder: Path) -> None:
         self.folder = folder
-        self.mailbox: LatestValue[Progress] = LatestValue()
+        self.latest: LatestValue[Progress] = LatestValue()
         self.error: BaseException | None = None
         self._start = start
         self._n_classes = 1
@@ -118,13 +118,13 @@ class BackgroundRun:
             with closing(reports):
                 for number, report in enumerate(reports):
                     if number == 0:
-                        self._recall(report.iteration)
-                    self._tell(report)
+                        self._publish_earlier(report.iteration)
+                    self._publish(report)
                     self._going.wait()
         except BaseException as error:
             self.error = error
 
-    def _recall(self, iteration: int) -> None:
+    def _publish_earlier(self, iteration: int) -> None:
         """Tell what a resumed run had done before its first new iteration."""
         folder = RunFolder.open(self.folder)
         forget_history_after(folder, iteration - 1)
@@ -132,7 +132,7 @@ class BackgroundRun:
         lines = [line for line in folder.read_progress() if line["iteration"] < iteration]
         self._summaries.extend(IterationSummary.from_json(line) for line in lines)
 
-    def _tell(self, report: IterationReport) -> None:
+    def _publish(self, report: IterationReport) -> None:
         try:
             folder = RunFolder.open(self.folder)
             write_history(folder, report.iteration, report.volumes, report.voxel_size)
@@ -140,4 +140,4 @@ class BackgroundRun:
             logger.warning("iteration %d cannot be shown later: %s", report.iteration, error)
         summary = IterationSummary.from_report(report)
         self._summaries.append(summary)
-        self.mailbox.put(Progress(summary, report.volumes, report.view_counts, self._n_classes))
+        self.latest.put(Progress(summary, report.volumes, report.view_counts, self._n_classes))

@@ -21,9 +21,9 @@ from napari_ini3d.plugin.viewer import (
     Origin,
     Task,
     TaskRunner,
-    known,
+    get_metadata,
     origin_of,
-    remember,
+    set_metadata,
     trial_of,
     voxel_size_of,
 )
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 _SCORE_MS = 200
 
 
-class AligningControl(QObject):
+class AlignControl(QObject):
     """What the buttons of *Align to the axes*, and *Flip hand*, do.
 
     Parameters
     ----------
-    desk : SymmetryController
+    controller : SymmetryController
     panel, files : panels
     """
 
-    def __init__(self, desk: SymmetryController, panel: AlignPanel, files: FilePanel) -> None:
-        super().__init__(desk)
-        self._desk, self._panel = desk, panel
+    def __init__(self, controller: SymmetryController, panel: AlignPanel, files: FilePanel) -> None:
+        super().__init__(controller)
+        self._controller, self._panel = controller, panel
         self.scorer = TaskRunner(self, quiet=True)
         self._score = tasks.MotionScore()
         self._start = RigidTransform.identity()  # on top of which the user moves by hand
@@ -61,14 +61,14 @@ class AligningControl(QObject):
         panel.reset.clicked.connect(self._on_reset)
         panel.apply_new.clicked.connect(lambda: self._on_apply(in_place=False))
         panel.apply_here.clicked.connect(lambda: self._on_apply(in_place=True))
-        panel.undo.clicked.connect(desk.undo)
+        panel.undo.clicked.connect(controller.undo)
         files.flip.clicked.connect(self._on_flip)
-        desk.taken_up.connect(self._take_up)
+        controller.taken_up.connect(self._take_up)
 
     def _take_up(self, layer: Image | None) -> None:
         self._start = RigidTransform.identity() if layer is None else trial_of(layer)
         self._panel.clear()
-        self._panel.score.setText("" if layer is None else say_trial(layer))
+        self._panel.score.setText("" if layer is None else describe_trial(layer))
 
     # -- on trial -----------------------------------------------------------------------------
 
@@ -79,25 +79,25 @@ class AligningControl(QObject):
             tasks.check_group(group)
             return lambda task: tasks.find_alignment(task, origin.result, group, voxel_size)
 
-        self._desk.do(Task(f"Aligning to {group}"), prepare, self._show_alignment)
+        self._controller.run_task(Task(f"Aligning to {group}"), prepare, self._show_alignment)
 
     def _show_alignment(self, layer: Image, alignment: SymmetryAlignment) -> None:
         motion = alignment.transform.in_voxels(voxel_size_of(layer))
         x, y, z = (float(value) for value in motion.shift)
-        remember(layer, axes=MapAxes(alignment.group, alignment.axes, (x, y, z)))
-        self._desk.place(layer, motion)
-        if layer is not self._desk.layer:
+        set_metadata(layer, axes=MapAxes(alignment.group, alignment.axes, (x, y, z)))
+        self._controller.place(layer, motion)
+        if layer is not self._controller.layer:
             return
         self._panel.choose_group(alignment.group)
         self._start = motion
         self._panel.clear()
-        self._desk.axes_wanted.emit()
+        self._controller.axes_wanted.emit()
         mark = "✓" if alignment.holds else "✗"
         told = [f"{mark} {alignment.verdict}", *(f"⚠ {w}" for w in alignment.warnings)]
-        self._panel.score.setText("\n".join([*told, say_trial(layer)]))
+        self._panel.score.setText("\n".join([*told, describe_trial(layer)]))
 
     def _on_adjusted(self) -> None:
-        layer = self._desk.layer
+        layer = self._controller.layer
         if layer is None:
             return
         try:
@@ -105,24 +105,24 @@ class AligningControl(QObject):
         except Ini3dError as error:
             show_error(str(error))
             return
-        self._desk.place(layer, by_hand.after(self._start))
+        self._controller.place(layer, by_hand.after(self._start))
         self.score_timer.start()
 
     def _on_reset(self) -> None:
-        layer = self._desk.layer
+        layer = self._controller.layer
         if layer is not None:
-            self._desk.end_trial(layer)
-            self._desk.place(layer, RigidTransform.identity())
+            self._controller.end_trial(layer)
+            self._controller.place(layer, RigidTransform.identity())
             self._take_up(layer)
 
     def _on_group(self) -> None:
-        layer = self._desk.layer
+        layer = self._controller.layer
         if layer is not None and not trial_of(layer).is_identity:
             self.score_timer.start()
 
     def _ask_score(self) -> None:
         """Tell how well the group fits as the map is shown; only the last question counts."""
-        layer, viewer = self._desk.layer, self._desk.viewer
+        layer, viewer = self._controller.layer, self._controller.viewer
         if layer is None or viewer is None:
             return
         if self.scorer.busy:
@@ -134,7 +134,7 @@ class AligningControl(QObject):
         except Ini3dError as error:
             self._panel.score.setText(str(error))
             return
-        self._panel.score.setText(f"{group.name}: …\n{say_trial(layer)}")
+        self._panel.score.setText(f"{group.name}: …\n{describe_trial(layer)}")
         self.scorer.start(
             Task("Score"),
             lambda _: self._score.of(volume, group, motion),
@@ -143,9 +143,9 @@ class AligningControl(QObject):
 
     def _show_score(self, layer: ReferenceType[Image], group: PointGroup, score: float) -> None:
         shown = layer()
-        if shown is not None and shown is self._desk.layer:
+        if shown is not None and shown is self._controller.layer:
             told = f"{group.name}: score {score:.3f} (1 where it holds)"
-            self._panel.score.setText(f"{told}\n{say_trial(shown)}")
+            self._panel.score.setText(f"{told}\n{describe_trial(shown)}")
 
     def _on_scorer(self) -> None:
         if self.scorer.error is not None:
@@ -154,7 +154,7 @@ class AligningControl(QObject):
     # -- for good -----------------------------------------------------------------------------
 
     def _on_apply(self, *, in_place: bool) -> None:
-        layer = self._desk.layer
+        layer = self._controller.layer
         motion = RigidTransform.identity() if layer is None else trial_of(layer)
 
         def prepare(origin: Origin, _: float) -> Any:
@@ -162,54 +162,56 @@ class AligningControl(QObject):
 
         def then(layer: Image, moved: Origin) -> None:
             if not in_place:
-                self._desk.choice.choose(add_aligned(self._desk, layer, moved, motion))
+                self._controller.layer_combo.choose(
+                    add_aligned(self._controller, layer, moved, motion)
+                )
                 return
-            self._desk.end_trial(layer)
-            self._desk.replace(layer, moved, moved_axes(layer, motion))
+            self._controller.end_trial(layer)
+            self._controller.replace(layer, moved, moved_axes(layer, motion))
 
-        self._desk.do(Task("Moving the map"), prepare, then)
+        self._controller.run_task(Task("Moving the map"), prepare, then)
 
     def _on_flip(self) -> None:
         def prepare(origin: Origin, _: float) -> Any:
             return lambda task: tasks.flip_map(task, origin)
 
-        self._desk.do(Task("Flipping the hand"), prepare, self._show_flipped)
+        self._controller.run_task(Task("Flipping the hand"), prepare, self._show_flipped)
 
     def _show_flipped(self, layer: Image, flipped: Origin) -> None:
-        found: MapAxes | None = known(layer, "axes")
+        found: MapAxes | None = get_metadata(layer, "axes")
         axes = None if found is None else found.mirrored()
         motion = trial_of(layer).mirrored()
-        self._desk.end_trial(layer)
+        self._controller.end_trial(layer)
         if layer.ndim == 3:
-            self._desk.replace(layer, flipped, axes)
+            self._controller.replace(layer, flipped, axes)
         else:  # an iteration of a run: the others keep their hand
             name = f"{layer.name} flipped"
             layer.visible = False
-            layer = add_beside(self._desk.viewer, layer, flipped, name, axes=axes)
-            self._desk.choice.choose(layer)
-        self._desk.place(layer, motion)
-        if layer is self._desk.layer:
+            layer = add_beside(self._controller.viewer, layer, flipped, name, axes=axes)
+            self._controller.layer_combo.choose(layer)
+        self._controller.place(layer, motion)
+        if layer is self._controller.layer:
             self._take_up(layer)
         show_info(f"{layer.name}: the hand was flipped; z has become -z.")
 
 
 def add_aligned(
-    desk: SymmetryController, layer: Image, moved: Origin, motion: RigidTransform
+    controller: SymmetryController, layer: Image, moved: Origin, motion: RigidTransform
 ) -> Image:
     """Show a map that was moved as a layer of its own, in place of the one it comes from."""
     axes = moved_axes(layer, motion)
-    desk.end_trial(layer)
+    controller.end_trial(layer)
     layer.visible = False
-    return add_beside(desk.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
+    return add_beside(controller.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
 
 
 def moved_axes(layer: Image, motion: RigidTransform) -> MapAxes | None:
     """Return the axes that were found in a map, where they are after a motion."""
-    found: MapAxes | None = known(layer, "axes")
+    found: MapAxes | None = get_metadata(layer, "axes")
     return None if found is None else found.moved(motion)
 
 
-def say_trial(layer: Image) -> str:
+def describe_trial(layer: Image) -> str:
     """Say how a map is shown moved; nothing where it is not."""
     motion = trial_of(layer)
     if motion.is_identity:

@@ -16,14 +16,15 @@ from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin.compare import SideBySide
 from napari_ini3d.plugin.symmetry.undo import MapChanges
 from napari_ini3d.plugin.viewer import (
-    LayerChoice,
+    LayerCombo,
     MapAxes,
     Origin,
     Task,
     TaskRunner,
     axes_layers,
+    connect_to_viewer,
     end_trial,
-    known,
+    get_metadata,
     origin_of,
     place_trial,
     rebase_trial,
@@ -68,13 +69,12 @@ class SymmetryController(QObject):
         self.viewer_ref: ReferenceType[Any] = ref(real)
         self.tasks = TaskRunner(self)
         self.comparison = SideBySide.of(viewer)
-        self.choice = LayerChoice(self.viewer_ref)
+        self.layer_combo = LayerCombo(self.viewer_ref)
         self._changes = MapChanges()
         self._followed: ReferenceType[Image] | None = None
-        self._placing = False
-        self.choice.chosen.connect(self._on_chosen)
-        real.layers.events.removed.connect(self._on_removed)
-        self.destroyed.connect(functools.partial(_let_go, self.viewer_ref, self._on_removed))
+        self._changing = False
+        self.layer_combo.chosen.connect(self._on_chosen)
+        connect_to_viewer(self, real, {"layers.events.removed": self._on_removed})
 
     @property
     def viewer(self) -> Any:
@@ -84,18 +84,18 @@ class SymmetryController(QObject):
     @property
     def layer(self) -> Image | None:
         """The layer that is worked on."""
-        return self.choice.layer
+        return self.layer_combo.layer
 
     @property
     def can_undo(self) -> bool:
         """True where a change of the layer's values can be taken back."""
         return self._changes.can_undo(self.layer)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Take up the map that is chosen, once all parts listen."""
         self._on_chosen(self.layer)
 
-    def do(self, task: Task, prepare: Prepare, then: Callable[[Image, Any], None]) -> None:
+    def run_task(self, task: Task, prepare: Prepare, then: Callable[[Image, Any], None]) -> None:
         """Do work on the map in a thread; `then` gets the layer, if it is still there.
 
         Parameters
@@ -120,7 +120,7 @@ class SymmetryController(QObject):
 
     def place(self, layer: Image, motion: RigidTransform) -> None:
         """Show a map as if it had been moved, with its axes."""
-        with self._by_us():
+        with self._own_change():
             try_motion(layer, motion)
         if self.viewer is not None:
             axes_layers.follow_map(self.viewer, layer)
@@ -128,7 +128,7 @@ class SymmetryController(QObject):
 
     def end_trial(self, layer: Image) -> None:
         """Show a map where its values are."""
-        with self._by_us():
+        with self._own_change():
             end_trial(layer)
         self.trial_changed.emit()
 
@@ -179,9 +179,9 @@ class SymmetryController(QObject):
     def _on_placed(self, event: Any) -> None:
         """Let the axes follow a map that was scaled or moved, by whomever."""
         layer = event.source
-        if self._placing or self.viewer is None or layer is not self.layer:
+        if self._changing or self.viewer is None or layer is not self.layer:
             return
-        with self._by_us():
+        with self._own_change():
             if event.type == "affine":
                 rebase_trial(layer)
             else:
@@ -189,20 +189,13 @@ class SymmetryController(QObject):
         axes_layers.follow_map(self.viewer, layer)
 
     def _on_removed(self, event: Any) -> None:
-        if self.viewer is not None and known(event.value, "kind") != "axes":
+        if self.viewer is not None and get_metadata(event.value, "kind") != "axes":
             axes_layers.remove_orphans(self.viewer)
 
     @contextmanager
-    def _by_us(self) -> Iterator[None]:
-        self._placing = True
+    def _own_change(self) -> Iterator[None]:
+        self._changing = True
         try:
             yield
         finally:
-            self._placing = False
-
-
-def _let_go(viewer: ReferenceType[Any], on_removed: Any, *_: object) -> None:
-    """Take a dock that is no more off the viewer's events."""
-    real = viewer()
-    if real is not None:
-        real.layers.events.removed.disconnect(on_removed)
+            self._changing = False

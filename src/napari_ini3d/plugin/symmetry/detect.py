@@ -12,14 +12,14 @@ from napari_ini3d.errors import Ini3dError
 from napari_ini3d.geometry import PointGroup
 from napari_ini3d.plugin.symmetry import tasks
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
-from napari_ini3d.plugin.symmetry.panels import AlignPanel, AxesPanel, FindPanel
+from napari_ini3d.plugin.symmetry.panels import AlignPanel, AxesPanel, DetectPanel
 from napari_ini3d.plugin.viewer import (
     MapAxes,
     Task,
     axes_layers,
+    get_metadata,
     is_put_away,
-    known,
-    remember,
+    set_metadata,
     voxel_size_of,
 )
 from napari_ini3d.symmetry import GroupCandidate, SymmetryReport
@@ -28,36 +28,45 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
-class FindingControl(QObject):
+class DetectControl(QObject):
     """What the buttons of *Detect* and *Show axes* do.
 
     Parameters
     ----------
-    desk : SymmetryController
-    find, axes, align : panels
+    controller : SymmetryController
+    detection, axes, align : panels
         The group that is written in the last one is that whose axes are shown.
     """
 
     def __init__(
-        self, desk: SymmetryController, find: FindPanel, axes: AxesPanel, align: AlignPanel
+        self,
+        controller: SymmetryController,
+        detection: DetectPanel,
+        axes: AxesPanel,
+        align: AlignPanel,
     ) -> None:
-        super().__init__(desk)
-        self._desk, self._find, self._axes, self._align = desk, find, axes, align
+        super().__init__(controller)
+        self._controller, self._detection, self._axes, self._align = (
+            controller,
+            detection,
+            axes,
+            align,
+        )
         self._reports: WeakKeyDictionary[Any, SymmetryReport] = WeakKeyDictionary()
-        find.detect.clicked.connect(self._on_detect)
-        find.row_chosen.connect(self._on_row)
-        find.sphere_wanted.connect(self._on_sphere)
+        detection.detect.clicked.connect(self._on_detect)
+        detection.row_chosen.connect(self._on_row)
+        detection.sphere_wanted.connect(self._on_sphere)
         axes.changed.connect(self.redraw)
         align.group_changed.connect(self.redraw)
-        desk.axes_wanted.connect(self._on_wanted)
-        desk.values_changed.connect(self._forget)
-        desk.taken_up.connect(self._take_up)
-        desk.comparison.changed.connect(self.redraw)
+        controller.axes_wanted.connect(self._on_wanted)
+        controller.values_changed.connect(self._forget)
+        controller.taken_up.connect(self._take_up)
+        controller.comparison.changed.connect(self.redraw)
 
     def redraw(self) -> None:
         """Show the axes that are wanted at the map, and no others."""
-        layer, viewer = self._desk.layer, self._desk.viewer
-        if layer is None or viewer is None or self._desk.comparison.active:
+        layer, viewer = self._controller.layer, self._controller.viewer
+        if layer is None or viewer is None or self._controller.comparison.active:
             return
         if is_put_away(self._axes):  # nobody asked for axes of what is opened meanwhile
             return
@@ -77,26 +86,26 @@ class FindingControl(QObject):
         def prepare(origin: Any, voxel_size: float) -> Any:
             return lambda task: tasks.find_symmetry(task, origin.result, voxel_size)
 
-        self._desk.do(Task("Detecting symmetry"), prepare, self._show_report)
+        self._controller.run_task(Task("Detecting symmetry"), prepare, self._show_report)
 
     def _show_report(self, layer: Image, report: SymmetryReport) -> None:
         self._reports[layer] = report
-        if layer is not self._desk.layer:
+        if layer is not self._controller.layer:
             return
-        self._find.show_report(report)
+        self._detection.show_report(report)
         if report.group == "C1":
-            remember(layer, axes=None)
+            set_metadata(layer, axes=None)
             self.redraw()
         else:
-            self._find.table.selectRow(0)  # which shows its axes
+            self._detection.table.selectRow(0)  # which shows its axes
 
     def _on_row(self, candidate: GroupCandidate) -> None:
-        layer = self._desk.layer
+        layer = self._controller.layer
         if layer is None:
             return
         centre = np.array(candidate.centre) / voxel_size_of(layer)
         x, y, z = (float(value) for value in centre)
-        remember(layer, axes=MapAxes(candidate.group, candidate.axes, (x, y, z)))
+        set_metadata(layer, axes=MapAxes(candidate.group, candidate.axes, (x, y, z)))
         self._align.choose_group(candidate.group)
         self._on_wanted()
 
@@ -107,14 +116,14 @@ class FindingControl(QObject):
         self.redraw()
 
     def _on_sphere(self, order: int) -> None:
-        layer, viewer = self._desk.layer, self._desk.viewer
+        layer, viewer = self._controller.layer, self._controller.viewer
         if layer is None or viewer is None:
             return
         report = self._reports.get(layer)
         if report is None or not order:
             axes_layers.hide_parts(viewer, layer, ("sphere",))
             return
-        self._desk.comparison.leave()
+        self._controller.comparison.leave()
         axes_layers.show_self_rotation(
             viewer,
             layer,
@@ -128,18 +137,18 @@ class FindingControl(QObject):
         self._reports.pop(layer, None)
 
     def _take_up(self, layer: Image | None) -> None:
-        self._find.show_report(None if layer is None else self._reports.get(layer))
+        self._detection.show_report(None if layer is None else self._reports.get(layer))
         if layer is None:
             return
-        found: MapAxes | None = known(layer, "axes")
+        found: MapAxes | None = get_metadata(layer, "axes")
         if found is not None:
             self._align.choose_group(found.group)
         self.redraw()
-        self._on_sphere(self._find.wanted_order)
+        self._on_sphere(self._detection.wanted_order)
 
     def _axes_of(self, layer: Image) -> MapAxes | None:
         """Return the axes that were found, or those of the group that is written."""
-        found: MapAxes | None = known(layer, "axes")
+        found: MapAxes | None = get_metadata(layer, "axes")
         try:
             group = PointGroup.parse(self._align.chosen_group)
         except Ini3dError:

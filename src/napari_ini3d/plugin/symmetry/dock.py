@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType
 
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
@@ -19,19 +17,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ini3d.plugin.symmetry.align import AligningControl
+from napari_ini3d.plugin.symmetry.align import AlignControl
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
-from napari_ini3d.plugin.symmetry.detect import FindingControl
-from napari_ini3d.plugin.symmetry.impose import ImposingControl
+from napari_ini3d.plugin.symmetry.detect import DetectControl
+from napari_ini3d.plugin.symmetry.impose import ImposeControl
 from napari_ini3d.plugin.symmetry.panels import (
     AlignPanel,
     AxesPanel,
+    DetectPanel,
     FilePanel,
-    FindPanel,
     words,
 )
 from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
-from napari_ini3d.plugin.viewer import share_place, trial_of
+from napari_ini3d.plugin.viewer import connect_to_viewer, share_place, trial_of
 
 if TYPE_CHECKING:
     import napari
@@ -51,27 +49,29 @@ class SymmetryWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        self.desk = SymmetryController(napari_viewer)
-        self.desk.setParent(self)
-        self.find, self.axes, self.align = FindPanel(), AxesPanel(), AlignPanel()
-        self.files, self.judge = FilePanel(), ValidationPanel()
-        self.finding = FindingControl(self.desk, self.find, self.axes, self.align)
-        self.aligning = AligningControl(self.desk, self.align, self.files)
-        self.imposing = ImposingControl(self.desk, self.align, self.files, self.judge)
+        self.controller = SymmetryController(napari_viewer)
+        self.controller.setParent(self)
+        self.detection, self.axes, self.align = DetectPanel(), AxesPanel(), AlignPanel()
+        self.files, self.validation = FilePanel(), ValidationPanel()
+        self.detect_control = DetectControl(self.controller, self.detection, self.axes, self.align)
+        self.align_control = AlignControl(self.controller, self.align, self.files)
+        self.impose_control = ImposeControl(
+            self.controller, self.align, self.files, self.validation
+        )
         self._lay_out()
-        self._connect(self.desk.viewer)
-        self.desk.begin()
+        self._connect(self.controller.viewer)
+        self.controller.start()
 
     @property
     def layer(self) -> Image | None:
         """The layer that is worked on."""
-        return self.desk.layer
+        return self.controller.layer
 
     def showEvent(self, event: object) -> None:
         """Share the place of the plugin's docks, and show the axes again."""
         super().showEvent(event)
         share_place(self)
-        self.finding.redraw()
+        self.detect_control.redraw()
 
     def sizeHint(self) -> QSize:
         """Return a width that leaves the picture room on a small screen."""
@@ -83,20 +83,20 @@ class SymmetryWidget(QWidget):
 
     def refresh(self, *_: object) -> None:
         """Enable what can be done now, and say what is going on."""
-        layer, tasks, align = self.layer, self.desk.tasks, self.align
+        layer, tasks, align = self.layer, self.controller.tasks, self.align
         free = layer is not None and not tasks.busy
         moved = layer is not None and not trial_of(layer).is_identity
-        for button in (self.find.detect, align.align, self.files.impose, self.files.flip,
+        for button in (self.detection.detect, align.align, self.files.impose, self.files.flip,
                        self.files.particles, self.files.save):  # fmt: skip
             button.setEnabled(free)
-        self.axes.setEnabled(layer is not None and not self.desk.comparison.active)
+        self.axes.setEnabled(layer is not None and not self.controller.comparison.active)
         align.apply_new.setEnabled(free and moved)
         align.apply_here.setEnabled(free and moved and layer is not None and layer.ndim == 3)
         align.reset.setEnabled(free and moved)
-        align.undo.setEnabled(free and self.desk.can_undo)
-        for spin in (*align.turns, *align.shifts):
+        align.undo.setEnabled(free and self.controller.can_undo)
+        for spin in (*align.rotations, *align.shifts):
             spin.setEnabled(free)
-        self.judge.compare.setChecked(self.desk.comparison.active)
+        self.validation.compare.setChecked(self.controller.comparison.active)
         self.cancel.setEnabled(tasks.busy)
         self.bar.setValue(round(100 * tasks.share))
         self.status.setText(tasks.text or ("Ready" if layer is not None else _NO_MAP))
@@ -105,14 +105,14 @@ class SymmetryWidget(QWidget):
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(2, 2, 2, 2)
-        for panel in (self.find, self.axes, self.align, self.files):
+        for panel in (self.detection, self.axes, self.align, self.files):
             column.addWidget(panel)
         column.addStretch(1)
         self.tabs = QTabWidget()
         self.tabs.addTab(_scrolled(page), "Find and align")
-        self.tabs.addTab(_scrolled(self.judge), "Judge")
+        self.tabs.addTab(_scrolled(self.validation), "Judge")
         top = QFormLayout()
-        top.addRow("Map", self.desk.choice)
+        top.addRow("Map", self.controller.layer_combo)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(top)
@@ -134,22 +134,21 @@ class SymmetryWidget(QWidget):
         return bottom
 
     def _connect(self, viewer: Any) -> None:
-        desk = self.desk
-        self.cancel.clicked.connect(desk.tasks.cancel)
-        desk.tasks.changed.connect(self.refresh)
-        desk.taken_up.connect(self.refresh)
-        desk.trial_changed.connect(self.refresh)
-        desk.comparison.changed.connect(self.refresh)
-        self.imposing.judged.connect(self._on_judged)
-        viewer.events.theme.connect(self._on_theme)
-        self.judge.plot.take_theme(viewer.theme)
-        self.destroyed.connect(functools.partial(_let_go, desk.viewer_ref, self._on_theme))
+        controller = self.controller
+        self.cancel.clicked.connect(controller.tasks.cancel)
+        controller.tasks.changed.connect(self.refresh)
+        controller.taken_up.connect(self.refresh)
+        controller.trial_changed.connect(self.refresh)
+        controller.comparison.changed.connect(self.refresh)
+        self.impose_control.imposed_group.connect(self._on_imposed)
+        self.validation.plot.take_theme(viewer.theme)
+        connect_to_viewer(self, viewer, {"events.theme": self._on_theme})
 
-    def _on_judged(self) -> None:
+    def _on_imposed(self) -> None:
         self.tabs.setCurrentIndex(1)
 
     def _on_theme(self, event: Any) -> None:
-        self.judge.plot.take_theme(event.value)
+        self.validation.plot.take_theme(event.value)
 
 
 def _scrolled(widget: QWidget) -> QScrollArea:
@@ -158,10 +157,3 @@ def _scrolled(widget: QWidget) -> QScrollArea:
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidget(widget)
     return area
-
-
-def _let_go(viewer: ReferenceType[Any], on_theme: Any, *_: object) -> None:
-    """Take a dock that is no more off the viewer's events."""
-    real = viewer()
-    if real is not None:
-        real.events.theme.disconnect(on_theme)

@@ -25,7 +25,7 @@ from napari_ini3d.plugin.viewer import (
     MapAxes,
     Origin,
     Task,
-    known,
+    get_metadata,
     origin_of,
     trial_of,
     voxel_size_of,
@@ -59,52 +59,57 @@ class Imposition:
         return list(dict.fromkeys(there))
 
 
-class ImposingControl(QObject):
+class ImposeControl(QObject):
     """What the buttons of *Impose, hand, files* and of *Judge* do.
 
     Signals
     -------
-    judged
+    imposed_group
         A group was imposed.
     """
 
-    judged = Signal()
+    imposed_group = Signal()
 
     def __init__(
-        self, desk: SymmetryController, align: AlignPanel, files: FilePanel, judge: ValidationPanel
+        self,
+        controller: SymmetryController,
+        align: AlignPanel,
+        files: FilePanel,
+        validation: ValidationPanel,
     ) -> None:
-        super().__init__(desk)
-        self._desk, self._align, self._files, self._judge = desk, align, files, judge
+        super().__init__(controller)
+        self._controller, self._align = controller, align
+        self._validation = validation
         self._impositions: WeakKeyDictionary[Any, Imposition] = WeakKeyDictionary()
         files.impose.clicked.connect(self._on_impose)
         files.particles.clicked.connect(self._on_particles)
         files.save.clicked.connect(self._on_save)
-        judge.side_by_side.connect(self.compare)
-        desk.taken_up.connect(self._take_up)
-        desk.values_changed.connect(self._forget)
+        validation.side_by_side.connect(self.compare)
+        controller.taken_up.connect(self._take_up)
+        controller.values_changed.connect(self._forget)
 
     # -- imposing -----------------------------------------------------------------------------
 
     def compare(self, wanted: bool) -> None:
         """Show original, aligned and imposed side by side, or what was there before."""
-        desk = self._desk
-        desk.comparison.leave()
-        known_here = None if desk.layer is None else self._impositions.get(desk.layer)
-        if not wanted or known_here is None or desk.viewer is None:
+        controller = self._controller
+        controller.comparison.leave()
+        imposition = None if controller.layer is None else self._impositions.get(controller.layer)
+        if not wanted or imposition is None or controller.viewer is None:
             return
-        layers = known_here.layers(desk.viewer)
+        layers = imposition.layers(controller.viewer)
         if len(layers) < 2:
             show_error("The imposed map was removed; press Impose to make it again.")
             return
-        judgement = known_here.result.judgement
+        validation = imposition.result.validation
         difference = None
-        if self._judge.difference.isChecked():
-            difference = Difference(judgement.difference, judgement.voxel_size)
-        axes = [known(layer, "axes") for layer in layers]
-        desk.comparison.show(layers, axes, difference=difference)
+        if self._validation.difference.isChecked():
+            difference = Difference(validation.difference, validation.voxel_size)
+        axes = [get_metadata(layer, "axes") for layer in layers]
+        controller.comparison.show(layers, axes, difference=difference)
 
     def _on_impose(self) -> None:
-        layer, group = self._desk.layer, self._align.chosen_group
+        layer, group = self._controller.layer, self._align.chosen_group
         motion = RigidTransform.identity() if layer is None else trial_of(layer)
 
         def prepare(origin: Origin, voxel_size: float) -> Any:
@@ -114,43 +119,43 @@ class ImposingControl(QObject):
         def then(layer: Image, imposed: tasks.Imposed) -> None:
             self._show_imposed(layer, motion, imposed)
 
-        self._desk.do(Task(f"Imposing {group}", 2), prepare, then)
+        self._controller.run_task(Task(f"Imposing {group}", 2), prepare, then)
 
     def _show_imposed(self, layer: Image, motion: RigidTransform, imposed: tasks.Imposed) -> None:
-        desk, judgement = self._desk, imposed.judgement
+        controller, validation = self._controller, imposed.validation
         aligned = layer
         if not motion.is_identity:
-            aligned = add_aligned(desk, layer, imposed.aligned, motion)
+            aligned = add_aligned(controller, layer, imposed.aligned, motion)
         new = add_beside(
-            desk.viewer,
+            controller.viewer,
             aligned,
-            Origin(judgement.imposed, False, RigidTransform.identity(), judgement.imposed),
-            f"{layer.name} {judgement.group} imposed",
-            axes=MapAxes.of_setting(judgement.group).moved(RigidTransform.identity()),
-            key=f"{aligned.unique_id}: {judgement.group} imposed",
+            Origin(validation.imposed, False, RigidTransform.identity(), validation.imposed),
+            f"{layer.name} {validation.group} imposed",
+            axes=MapAxes.of_setting(validation.group).moved(RigidTransform.identity()),
+            key=f"{aligned.unique_id}: {validation.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
         new.visible, aligned.visible = True, False  # in one place they would be mistaken
-        original = _source_of(desk.viewer, aligned)
+        original = _source_of(controller.viewer, aligned)
         self._impositions[aligned] = Imposition(ref(original), ref(aligned), ref(new), imposed)
         self._impositions[new] = self._impositions[aligned]
-        desk.choice.choose(new)  # what is saved or flipped next
+        controller.layer_combo.choose(new)  # what is saved or flipped next
         self._take_up(new)
-        self.judged.emit()
+        self.imposed_group.emit()
         self.compare(True)
-        if not judgement.holds:
+        if not validation.holds:
             way_out = (
                 "" if not motion.is_identity else " If its axes are not on X, Y, Z: press Align."
             )
-            show_warning(f"{judgement.verdict}.{way_out}")
+            show_warning(f"{validation.verdict}.{way_out}")
 
     def _take_up(self, layer: Image | None) -> None:
-        known_here = None if layer is None else self._impositions.get(layer)
-        if known_here is None:
-            self._judge.clear()
+        imposition = None if layer is None else self._impositions.get(layer)
+        if imposition is None:
+            self._validation.clear()
         else:
-            result = known_here.result
-            self._judge.show_judgement(result.judgement, result.aligned.result)
+            result = imposition.result
+            self._validation.show_validation(result.validation, result.aligned.result)
 
     def _forget(self, layer: Image) -> None:
         self._impositions.pop(layer, None)
@@ -158,7 +163,7 @@ class ImposingControl(QObject):
     # -- files --------------------------------------------------------------------------------
 
     def _on_particles(self) -> None:
-        layer, viewer = self._desk.layer, self._desk.viewer
+        layer, viewer = self._controller.layer, self._controller.viewer
         if layer is None or viewer is None:
             return
         try:
@@ -178,29 +183,29 @@ class ImposingControl(QObject):
         target = ask_save("Write the turned particles",
                           source.with_name(f"{source.stem}_aligned.star"), _STAR)  # fmt: skip
         if target is not None:
-            self._desk.do(
+            self._controller.run_task(
                 Task("Taking the particles along"),
                 lambda _o, _v: lambda t: tasks.save_particles(t, source, target, moved, voxel_size),
-                _say_written,
+                _show_written,
             )
 
     def _on_save(self) -> None:
-        layer = self._desk.layer
+        layer = self._controller.layer
         if layer is None:
             return
         motion, scale = trial_of(layer), density_scale_of(layer.metadata)
-        folder = Path(str(known(layer, "path") or "")).parent
+        folder = Path(str(get_metadata(layer, "path") or "")).parent
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in layer.name)
         path = ask_save("Save the map as it is shown", folder / f"{name}.mrc", _MRC)
         if path is not None:
-            self._desk.do(
+            self._controller.run_task(
                 Task("Saving the map", 2),
                 lambda origin, voxel_size: (
                     lambda t: tasks.save_map(
                         t, origin, motion, path, voxel_size=voxel_size, density_scale=scale
                     )
                 ),
-                _say_written,
+                _show_written,
             )
 
 
@@ -218,7 +223,7 @@ def ask_save(title: str, start: Path, kinds: str) -> Path | None:
 
 def particles_of(layer: Image) -> Path | None:
     """Return the particles that belong to the map of a run, those of its last iteration."""
-    path = known(layer, "path")
+    path = get_metadata(layer, "path")
     if not path:
         return None
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
@@ -226,11 +231,11 @@ def particles_of(layer: Image) -> Path | None:
     return found[-1] if found else None
 
 
-def _say_written(_: Image, path: Path) -> None:
+def _show_written(_: Image, path: Path) -> None:
     show_info(f"Written: {path}")
 
 
 def _source_of(viewer: Any, layer: Image) -> Image:
     """Return the layer that a map was aligned from, if it is still there."""
-    source = known(layer, "source")
+    source = get_metadata(layer, "source")
     return next((other for other in viewer.layers if other.unique_id == source), layer)

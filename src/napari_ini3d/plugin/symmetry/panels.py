@@ -49,7 +49,7 @@ def words(text: str = "") -> QLabel:
     return label
 
 
-class FindPanel(QGroupBox):
+class DetectPanel(QGroupBox):
     """Which point groups were tried, how well they fit, and the self-rotation function.
 
     Signals
@@ -230,7 +230,7 @@ class AlignPanel(QGroupBox):
         self.group.setCurrentText("D2")
         self.align = QPushButton("Align")
         self.score = words()
-        self.turns = [self._spin(180.0) for _ in range(3)]
+        self.rotations = [self._spin(180.0) for _ in range(3)]
         self.shifts = [self._spin(999.0) for _ in range(3)]
         self.apply_new = QPushButton("Apply to a new layer")
         self.apply_here = QPushButton("Apply in place")
@@ -251,12 +251,12 @@ class AlignPanel(QGroupBox):
 
     def by_hand(self, voxel_size: float) -> RigidTransform:
         """Return what is turned and shifted by hand."""
-        degrees = np.array([spin.value() for spin in self.turns])
+        degrees = np.array([spin.value() for spin in self.rotations])
         return transform_by_hand(degrees, np.array([s.value() for s in self.shifts]) / voxel_size)
 
     def clear(self) -> None:
         """Set turns and shifts to 0, without a signal."""
-        for spin in (*self.turns, *self.shifts):
+        for spin in (*self.rotations, *self.shifts):
             with QSignalBlocker(spin):
                 spin.setValue(0.0)
 
@@ -283,9 +283,9 @@ class AlignPanel(QGroupBox):
             heading = QLabel(letter)
             heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
             grid.addWidget(heading, 0, column + 1)
-            grid.addWidget(self.turns[column], 1, column + 1)
+            grid.addWidget(self.rotations[column], 1, column + 1)
             grid.addWidget(self.shifts[column], 2, column + 1)
-            self.turns[column].setAccessibleName(f"turn about {letter}, degrees")
+            self.rotations[column].setAccessibleName(f"turn about {letter}, degrees")
             self.shifts[column].setAccessibleName(f"shift along {letter}, ångström")
         grid.addWidget(QLabel("Turn (°)"), 1, 0)
         grid.addWidget(QLabel("Shift (Å)"), 2, 0)
@@ -308,7 +308,7 @@ class AlignPanel(QGroupBox):
         tip(self.apply_here, "The same, into this layer.")
         tip(self.reset, "Show the map where its values are: nothing is turned or shifted.")
         tip(self.undo, "Take the last change of this layer's values back.")
-        for spin in (*self.turns, *self.shifts):
+        for spin in (*self.rotations, *self.shifts):
             tip(spin, "On top of what Align has found: turns about X, then Y, then Z, then "
                 "shifts. Arrow keys and the wheel change it; the score follows.")  # fmt: skip
 

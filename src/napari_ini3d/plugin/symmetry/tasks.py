@@ -35,11 +35,11 @@ class Imposed:
     ----------
     aligned : Origin
         What the group was imposed on.
-    judgement : SymmetryValidation
+    validation : SymmetryValidation
     """
 
     aligned: Origin
-    judgement: SymmetryValidation
+    validation: SymmetryValidation
 
 
 def check_group(name: str) -> PointGroup:

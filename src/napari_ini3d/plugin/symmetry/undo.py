@@ -9,13 +9,14 @@ from weakref import WeakKeyDictionary
 
 from napari.layers import Image
 
-from napari_ini3d.plugin import METADATA_KEY, map_statistics
+from napari_ini3d.plugin import map_statistics
 from napari_ini3d.plugin.viewer import (
     MapAxes,
     Origin,
     base_affine,
-    known,
-    remember,
+    get_metadata,
+    layer_metadata,
+    set_metadata,
     show_map,
     voxel_size_of,
 )
@@ -45,18 +46,18 @@ class MapChanges:
 
     def replace(self, layer: Image, origin: Origin, axes: MapAxes | None) -> None:
         """Give a layer other values, with what is known of them."""
-        entries = {name: known(layer, name) for name in _CHANGED}
+        entries = {name: get_metadata(layer, name) for name in _CHANGED}
         steps = self._steps.setdefault(layer, [])
         steps.append(_Step(layer.data, entries))
         del steps[:-_MOST_STEPS]
         layer.data = origin.result
-        remember(layer, origin=origin, axes=axes, **map_statistics(origin.result))
+        set_metadata(layer, origin=origin, axes=axes, **map_statistics(origin.result))
 
     def undo(self, layer: Image) -> None:
         """Take the last change of a layer back."""
         step = self._steps[layer].pop()
         layer.data = step.data
-        remember(layer, **step.entries)
+        set_metadata(layer, **step.entries)
 
 
 def add_beside(
@@ -85,7 +86,7 @@ def add_beside(
     key : str, optional
         A layer that was shown under this key is updated.
     """
-    own = layer.metadata.get(METADATA_KEY, {})
+    own = layer_metadata(layer)
     inherited = {entry: own[entry] for entry in _INHERITED if entry in own}
     new = show_map(
         viewer,

@@ -62,25 +62,25 @@ class ValidationPanel(QWidget):
         self._axes = ()
         self.setEnabled(False)
 
-    def show_judgement(self, judgement: SymmetryValidation, aligned: FloatArray) -> None:
+    def show_validation(self, validation: SymmetryValidation, aligned: FloatArray) -> None:
         """Show how a map (n, n, n) compares with itself imposed."""
         self.setEnabled(True)
-        mark = "✓" if judgement.holds else "✗"
-        self.verdict.setText(f"<b>{mark} {judgement.verdict}</b>")
-        self.numbers.setText(describe(judgement))
+        mark = "✓" if validation.holds else "✗"
+        self.verdict.setText(f"<b>{mark} {validation.verdict}</b>")
+        self.numbers.setText(describe(validation))
         curves = {
-            "map with its other copies": judgement.copies_fsc,
-            "same, were the symmetry true": judgement.expected_fsc,
-            "before with imposed": judgement.fsc,
+            "map with its other copies": validation.copies_fsc,
+            "same, were the symmetry true": validation.expected_fsc,
+            "before with imposed": validation.fsc,
         }
-        self.plot.show_curves(judgement.frequency, curves)
-        self._offer_axes(judgement.axes)
+        self.plot.show_curves(validation.frequency, curves)
+        self._offer_axes(validation.axes)
         low, high = float(aligned.min()), float(aligned.max())
         half = (high - low) / 2
         maps = [
             SlicedMap("before", aligned, (low, high)),
-            SlicedMap("imposed", judgement.imposed, (low, high)),
-            SlicedMap("difference", judgement.difference, (-half, half)),
+            SlicedMap("imposed", validation.imposed, (low, high)),
+            SlicedMap("difference", validation.difference, (-half, half)),
         ]
         self.slices.show_maps(maps, self._direction())
 
@@ -97,7 +97,7 @@ class ValidationPanel(QWidget):
         return self._axes[row].direction if 0 <= row < len(self._axes) else (0.0, 0.0, 1.0)
 
     def _on_axis(self, _: int) -> None:
-        self.slices.turn(self._direction())
+        self.slices.show_axis(self._direction())
 
     def _on_difference(self, _: bool) -> None:
         if self.compare.isChecked():
@@ -126,9 +126,9 @@ class ValidationPanel(QWidget):
             "number is the correlation of the map with itself turned about it.")  # fmt: skip
 
 
-def describe(judgement: SymmetryValidation) -> str:
-    """Return the numbers of a judgement in one line."""
-    worst = min((axis.score for axis in judgement.axes), default=float("nan"))
-    share = f"{max(judgement.agreement, 0):.0%} of what noise allows"
-    text = f"Correlation before and after {judgement.correlation:.3f} · copies reach {share}"
+def describe(validation: SymmetryValidation) -> str:
+    """Return the numbers of a validation in one line."""
+    worst = min((axis.score for axis in validation.axes), default=float("nan"))
+    share = f"{max(validation.agreement, 0):.0%} of what noise allows"
+    text = f"Correlation before and after {validation.correlation:.3f} · copies reach {share}"
     return text if np.isnan(worst) else f"{text} · worst axis {worst:.2f}"

@@ -10,21 +10,20 @@ from .axes_layers import (
     show_symmetry_axes as show_symmetry_axes,
 )
 from .caption import Caption as Caption, caption_of as caption_of
+from .connections import connect_to_viewer as connect_to_viewer, unwrap_proxy as unwrap_proxy
 from .docking import is_put_away as is_put_away, share_place as share_place
-from .layer_combo import LayerChoice as LayerChoice
+from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     MapAxes as MapAxes,
     Origin as Origin,
     base_affine as base_affine,
     end_trial as end_trial,
-    known as known,
     origin_of as origin_of,
     place_trial as place_trial,
     rebase_trial as rebase_trial,
     transform_by_hand as transform_by_hand,
     trial_of as trial_of,
     try_motion as try_motion,
-    unwrap_proxy as unwrap_proxy,
     voxel_size_of as voxel_size_of,
 )
 from .map_layers import (
@@ -33,13 +32,17 @@ from .map_layers import (
     find_layer as find_layer,
     level_in_sigma as level_in_sigma,
     prepare_empty_viewer as prepare_empty_viewer,
-    remember as remember,
     set_level_in_sigma as set_level_in_sigma,
     show_iteration as show_iteration,
     show_map as show_map,
     shown_iteration as shown_iteration,
 )
 from .mask_circle import MaskCircle as MaskCircle
+from .metadata import (
+    get_metadata as get_metadata,
+    layer_metadata as layer_metadata,
+    set_metadata as set_metadata,
+)
 from .plot_style import (
     RESOLUTIONS as RESOLUTIONS,
     ChosenTicks as ChosenTicks,

@@ -16,9 +16,10 @@ from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
-from napari_ini3d.plugin.viewer.layer_transform import MapAxes, known, scene_from_map
+from napari_ini3d.plugin.viewer.layer_transform import MapAxes, scene_from_map
 from napari_ini3d.plugin.viewer.map_layers import shown_volume
 from napari_ini3d.plugin.viewer.meshes import axis_mark, join_meshes, sphere_mesh
+from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.symmetry import SelfRotation, find_particle_extent
 
 Part = Literal["frame", "letters", "axes", "marks", "sphere"]
@@ -185,14 +186,14 @@ def show_self_rotation(
 def find_part(viewer: Any, layer: Layer, part: Part) -> Layer | None:
     """Return one of the layers that belong to a map; None where it is not shown."""
     for other in viewer.layers:
-        if known(other, "of") == layer.unique_id and known(other, "part") == part:
+        if get_metadata(other, "of") == layer.unique_id and get_metadata(other, "part") == part:
             return other
     return None
 
 
 def parts_of(viewer: Any, layer: Layer) -> list[Layer]:
     """Return all layers of axes that belong to a map."""
-    return [other for other in viewer.layers if known(other, "of") == layer.unique_id]
+    return [other for other in viewer.layers if get_metadata(other, "of") == layer.unique_id]
 
 
 def hide_parts(viewer: Any, layer: Layer, parts: tuple[Part, ...]) -> None:
@@ -206,14 +207,14 @@ def hide_parts(viewer: Any, layer: Layer, parts: tuple[Part, ...]) -> None:
 def follow_map(viewer: Any, layer: Layer) -> None:
     """Bring the axes of a map to where it is now."""
     for other in parts_of(viewer, layer):
-        other.affine = scene_from_map(layer, moved=not known(other, "fixed"))
+        other.affine = scene_from_map(layer, moved=not get_metadata(other, "fixed"))
 
 
 def remove_orphans(viewer: Any) -> None:
     """Take away axes whose map is no more in the viewer."""
     there = {layer.unique_id for layer in viewer.layers}
     for other in [*viewer.layers]:
-        owner = known(other, "of")
+        owner = get_metadata(other, "of")
         if owner is not None and owner not in there:
             viewer.layers.remove(other)
 
@@ -222,7 +223,7 @@ def _put(viewer: Any, layer: Layer, part: Part, new: Layer) -> Layer:
     hide_parts(viewer, layer, (part,))
     selected = {*viewer.layers.selection}
     viewer.add_layer(new)
-    new.affine = scene_from_map(layer, moved=not known(new, "fixed"))  # in 3D by now
+    new.affine = scene_from_map(layer, moved=not get_metadata(new, "fixed"))  # in 3D by now
     viewer.layers.selection = selected  # the map's controls stay in view
     return new
 

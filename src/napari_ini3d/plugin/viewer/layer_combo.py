@@ -10,14 +10,15 @@ from weakref import ReferenceType, ref
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
-from napari_ini3d.plugin.viewer.layer_transform import is_map_layer, unwrap_proxy
+from napari_ini3d.plugin.viewer.connections import connect_to_viewer, unwrap_proxy
+from napari_ini3d.plugin.viewer.layer_transform import is_map_layer
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
 
-class LayerChoice(QComboBox):
+class LayerCombo(QComboBox):
     """The map layers of a viewer, the newest first; it follows the viewer's list.
 
     Where nothing is chosen yet, the newest that is visible is.
@@ -41,20 +42,19 @@ class LayerChoice(QComboBox):
         super().__init__()
         self._viewer = viewer
         self._offered: list[ReferenceType[Image]] = []
-        self._told: ReferenceType[Image] | None = None
+        self._last_chosen: ReferenceType[Image] | None = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
-        self.currentIndexChanged.connect(self._tell)
+        self.currentIndexChanged.connect(self._emit_chosen)
         real = viewer()
         if real is not None:
             callbacks: dict[str, Callable[..., None]] = {
-                "inserted": self._on_inserted,
-                "removed": self._on_list,
-                "reordered": self._on_list,
+                "layers.events.inserted": self._on_inserted,
+                "layers.events.removed": self._on_list,
+                "layers.events.reordered": self._on_list,
             }
-            for name, callback in callbacks.items():
-                getattr(real.layers.events, name).connect(callback)
-            self.destroyed.connect(functools.partial(_let_go, viewer, callbacks))
+            connect_to_viewer(self, real, callbacks)
+            self.destroyed.connect(functools.partial(_disconnect_names, viewer, self._on_list))
             for layer in real.layers:
                 layer.events.name.connect(self._on_list)
         self.refresh()
@@ -87,7 +87,7 @@ class LayerChoice(QComboBox):
         index = next((i for i, layer in enumerate(layers) if layer is before), seen)
         self.setCurrentIndex(index if layers else -1)
         self.blockSignals(False)
-        self._tell()
+        self._emit_chosen()
         self.offered.emit()
 
     def _on_inserted(self, event: Any) -> None:
@@ -97,22 +97,17 @@ class LayerChoice(QComboBox):
     def _on_list(self, _event: Any = None) -> None:
         self.refresh()
 
-    def _tell(self, _index: int = 0) -> None:
+    def _emit_chosen(self, _index: int = 0) -> None:
         now = self.layer
-        before = None if self._told is None else self._told()
-        if now is not before or (now is None) != (self._told is None):
-            self._told = None if now is None else ref(now)
+        before = None if self._last_chosen is None else self._last_chosen()
+        if now is not before or (now is None) != (self._last_chosen is None):
+            self._last_chosen = None if now is None else ref(now)
             self.chosen.emit(now)
 
 
-def _let_go(
-    viewer: ReferenceType[Any], callbacks: dict[str, Callable[..., None]], *_: object
+def _disconnect_names(
+    viewer: ReferenceType[Any], callback: Callable[..., None], *_destroyed: object
 ) -> None:
-    """Take a list that is no more off the viewer's events."""
-    real = viewer()
-    if real is None:
-        return
-    for name, callback in callbacks.items():
-        getattr(real.layers.events, name).disconnect(callback)
-    for layer in real.layers:
-        layer.events.name.disconnect(callbacks["removed"])
+    """Disconnect a callback from the names of all layers."""
+    for layer in getattr(viewer(), "layers", ()):
+        layer.events.name.disconnect(callback)

@@ -22,8 +22,8 @@ from napari_ini3d._types import Float64, FloatArray, Vector
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import check_map_values, mirror_map, rotate_map
 from napari_ini3d.geometry import RigidTransform, symmetry_axes
-from napari_ini3d.plugin import METADATA_KEY
-from napari_ini3d.plugin.viewer.map_layers import remember, shown_volume
+from napari_ini3d.plugin.viewer.map_layers import shown_volume
+from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 from napari_ini3d.symmetry import FoundAxis
 
 _ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0, "pixel": 1.0}
@@ -124,21 +124,11 @@ class MapAxes:
         return MapAxes(self.group, axes, _flip(self.centre), self.found)
 
 
-def known(layer: Layer, entry: str) -> Any:
-    """Return an entry of the layer's ``metadata["ini3d"]``; None where there is none."""
-    return layer.metadata.get(METADATA_KEY, {}).get(entry)
-
-
-def unwrap_proxy(thing: Any) -> Any:
-    """Return a viewer or layer itself: plugins are given proxies, which die when let go."""
-    return getattr(thing, "__wrapped__", thing)
-
-
 def is_map_layer(layer: Layer) -> bool:
     """Tell whether a layer holds maps: an image with cubic volumes, not particles."""
     if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim not in (3, 4):
         return False
-    own = known(layer, "kind")
+    own = get_metadata(layer, "kind")
     return len(set(layer.data.shape[-3:])) == 1 and layer.data.shape[-1] > 1 and own != "particles"
 
 
@@ -174,7 +164,7 @@ def origin_of(viewer: Any, layer: Image) -> Origin:
     MapError
         Where the map is not finite, or constant.
     """
-    recorded = known(layer, "origin")
+    recorded = get_metadata(layer, "origin")
     if recorded is not None and recorded.result is layer.data:
         origin: Origin = recorded
         return origin
@@ -197,13 +187,13 @@ def transform_by_hand(degrees: FloatArray, voxels: FloatArray) -> RigidTransform
 
 def trial_of(layer: Layer) -> RigidTransform:
     """Return the motion that a layer is shown with; none where nothing is tried."""
-    trial = known(layer, "trial")
+    trial = get_metadata(layer, "trial")
     return RigidTransform.identity() if trial is None else trial.motion
 
 
 def base_affine(layer: Layer) -> Float64:
     """Return the affine (4, 4) of a layer without the motion that is tried."""
-    trial = known(layer, "trial")
+    trial = get_metadata(layer, "trial")
     if trial is None:
         return _last_axes(layer.affine.affine_matrix)
     return np.asarray(trial.base)
@@ -212,7 +202,7 @@ def base_affine(layer: Layer) -> Float64:
 def try_motion(layer: Layer, motion: RigidTransform) -> None:
     """Show a layer as if it had been moved; its values stay."""
     trial = Trial(motion, base_affine(layer))
-    remember(layer, trial=trial)
+    set_metadata(layer, trial=trial)
     place_trial(layer)
     if motion.is_identity:
         end_trial(layer)
@@ -220,7 +210,7 @@ def try_motion(layer: Layer, motion: RigidTransform) -> None:
 
 def place_trial(layer: Layer) -> None:
     """Show the motion that is tried again, after scale or translation have changed."""
-    trial = known(layer, "trial")
+    trial = get_metadata(layer, "trial")
     if trial is None:
         return
     physical = _physical_from_map(layer)
@@ -230,21 +220,21 @@ def place_trial(layer: Layer) -> None:
 
 def rebase_trial(layer: Layer) -> None:
     """Take an affine that someone else has set as the new base of the motion that is tried."""
-    trial = known(layer, "trial")
+    trial = get_metadata(layer, "trial")
     if trial is None:
         return
     physical = _physical_from_map(layer)
     moved = physical @ trial.motion.matrix @ np.linalg.inv(physical)
     base = _last_axes(layer.affine.affine_matrix) @ np.linalg.inv(moved)
-    remember(layer, trial=Trial(trial.motion, base))
+    set_metadata(layer, trial=Trial(trial.motion, base))
 
 
 def end_trial(layer: Layer) -> None:
     """Show a layer where its values are."""
-    trial = known(layer, "trial")
+    trial = get_metadata(layer, "trial")
     if trial is None:
         return
-    remember(layer, trial=None)
+    set_metadata(layer, trial=None)
     _set_affine(layer, trial.base)
 
 

@@ -32,6 +32,7 @@ from napari_ini3d.plugin import (
     map_statistics,
     surface_contrast,
 )
+from napari_ini3d.plugin.viewer.metadata import get_metadata, layer_metadata, set_metadata
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
 
@@ -134,7 +135,7 @@ def show_map(
     sigma = level_in_sigma(layer)
     layer.data = volume
     shown = {name: value * scale for name, value in statistics.items()}
-    remember(layer, **known, voxel_size=voxel_size, **shown)
+    set_metadata(layer, **known, voxel_size=voxel_size, **shown)
     set_level_in_sigma(layer, sigma)
     return layer
 
@@ -166,15 +167,9 @@ def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
 def find_layer(viewer: ViewerModel, key: str) -> Image | None:
     """Return the layer that was shown under a key; None where it was removed."""
     for layer in viewer.layers:
-        if layer.metadata.get(METADATA_KEY, {}).get("key") == key:
+        if get_metadata(layer, "key") == key:
             return layer
     return None
-
-
-def remember(layer: Layer, **entries: Any) -> None:
-    """Set entries of the layer's ``metadata["ini3d"]``."""
-    known = layer.metadata.get(METADATA_KEY, {})
-    layer.metadata = {**layer.metadata, METADATA_KEY: {**known, **entries}}
 
 
 def level_in_sigma(layer: Image) -> float:
@@ -199,7 +194,7 @@ def set_level_in_sigma(layer: Image, sigma: float) -> None:
 
 def _statistics(layer: Image) -> dict[str, float]:
     """Return mean and standard deviation of the map that the level belongs to."""
-    known = layer.metadata.get(METADATA_KEY, {})
+    known = layer_metadata(layer)
     if "mean" in known and "std" in known:
         return {"mean": known["mean"], "std": known["std"]}
     return map_statistics(np.asarray(layer.data))
@@ -236,7 +231,7 @@ def _look_at_new(viewer: ViewerModel, layer: Layer) -> None:
 
 
 def _is_run(layer: Layer) -> bool:
-    return bool(layer.metadata.get(METADATA_KEY, {}).get("kind") == "run")
+    return bool(get_metadata(layer, "kind") == "run")
 
 
 def _on_layer_inserted(event: Any) -> None:
@@ -269,7 +264,7 @@ def _keep_level(layer: Image) -> None:
     statistics = map_statistics(volume)
     if statistics != _statistics(layer):
         sigma, before = level_in_sigma(layer), float(layer.iso_threshold)
-        remember(layer, **statistics)
+        set_metadata(layer, **statistics)
         level = contour_level(statistics, sigma)
         if before > 0 and level > 0:
             limits = [limit * level / before for limit in layer.contrast_limits]

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ini3d._types import Float64
 from napari_ini3d.plugin import LENGTH_UNIT, METADATA_KEY
+from napari_ini3d.plugin.viewer.metadata import get_metadata
 
 if TYPE_CHECKING:
     import napari
@@ -137,10 +138,7 @@ class MaskCircle(QObject):
     def _find(self, kind: str) -> Any:
         viewer = self._viewer()
         layers = [] if viewer is None else viewer.layers
-        known = (
-            layer for layer in layers if layer.metadata.get(METADATA_KEY, {}).get("kind") == kind
-        )
-        return next(known, None)
+        return next((layer for layer in layers if get_metadata(layer, "kind") == kind), None)
 
 
 def circle_corners(diameter: float) -> Float64:

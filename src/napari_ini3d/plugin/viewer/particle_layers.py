@@ -23,7 +23,9 @@ from napari_ini3d.io import read_particles
 from napari_ini3d.optics import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, Particles
 from napari_ini3d.plugin import METADATA_KEY, LazyFrames
+from napari_ini3d.plugin.viewer.map_layers import find_layer
 from napari_ini3d.plugin.viewer.mask_circle import CIRCLE_COLOUR, circle_corners
+from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.preflight import estimate_mask_diameter
 
 _GAP = 0.05  # between image and CTF, as a share of the image's width
@@ -54,10 +56,10 @@ def show_ctf(viewer: ViewerModel, layer: Image) -> Image:
             f"{path.name} is a stack without its CTF; open the STAR file that lists its particles"
         )
     key = f"{path}, CTF"
-    known = _find(viewer, key)
-    if known is not None:
-        known.visible = True
-        return known
+    existing = find_layer(viewer, key)
+    if existing is not None:
+        existing.visible = True
+        return existing
     particles, _ = read_particles(path, ctf=True)
     if len(particles) != len(layer.data):
         raise InputError(
@@ -94,9 +96,9 @@ def show_mask_circle(viewer: ViewerModel, layer: Image, diameter: float | None =
     if not 0 < diameter < np.inf:
         raise SettingsError(f"mask diameter is {diameter:g}; it must be positive")
     key = f"{_path_of(layer)}, mask"
-    unit = "Å" if _known(layer).get("pixel_size") else "pixels"
+    unit = "Å" if get_metadata(layer, "pixel_size") else "pixels"
     viewer.dims.ndisplay = 2  # in 3D napari takes no new corners of flat shapes
-    circle = _find(viewer, key) or _add_circle(viewer, layer, key, diameter)
+    circle: Any = find_layer(viewer, key) or _add_circle(viewer, layer, key, diameter)
     circle.data = [circle_corners(diameter)]
     circle.name = f"mask of {diameter:.0f} {unit}"
     circle.visible = True
@@ -241,17 +243,8 @@ def _check_particles(layer: Layer) -> None:
 
 def _path_of(layer: Layer) -> Path:
     _check_particles(layer)
-    return Path(_known(layer)["path"])
+    return Path(get_metadata(layer, "path"))
 
 
 def _is_particles(layer: Layer) -> bool:
-    return bool(_known(layer).get("kind") == "particles")
-
-
-def _known(layer: Layer) -> dict[str, Any]:
-    known: dict[str, Any] = layer.metadata.get(METADATA_KEY, {})
-    return known
-
-
-def _find(viewer: ViewerModel, key: str) -> Any:
-    return next((layer for layer in viewer.layers if _known(layer).get("key") == key), None)
+    return bool(get_metadata(layer, "kind") == "particles")

@@ -93,11 +93,11 @@ class _Worker(FunctionWorker):
 
     def __init__(self, job: _Job) -> None:
         super().__init__(job)
-        self._ticket = job.task
+        self._task = job.task
 
     def quit(self) -> None:
         """End at the next step."""
-        self._ticket.cancel()
+        self._task.cancel()
 
 
 class TaskRunner(QObject):
@@ -115,7 +115,7 @@ class TaskRunner(QObject):
         super().__init__(parent)
         self._quiet = quiet  # errors are not told as notifications
         self.error: BaseException | None = None
-        self._ticket: Task | None = None
+        self._task: Task | None = None
         self._then: Callable[[Any], None] | None = None
         self._since = 0.0
         self._timer = QTimer(self)
@@ -125,21 +125,21 @@ class TaskRunner(QObject):
     @property
     def busy(self) -> bool:
         """True while something is done."""
-        return self._ticket is not None
+        return self._task is not None
 
     @property
     def text(self) -> str:
         """What is done, and for how long."""
-        if self._ticket is None:
+        if self._task is None:
             return ""
-        return f"{self._ticket.text} … {time.monotonic() - self._since:.0f} s"
+        return f"{self._task.text} … {time.monotonic() - self._since:.0f} s"
 
     @property
     def share(self) -> float:
         """How much of the steps is done."""
-        if self._ticket is None:
+        if self._task is None:
             return 0.0
-        return max(self._ticket.done - 0.5, 0.1) / max(self._ticket.steps, self._ticket.done, 1)
+        return max(self._task.done - 0.5, 0.1) / max(self._task.steps, self._task.done, 1)
 
     def start(self, task: Task, work: Callable[[Task], Any], then: Callable[[Any], None]) -> None:
         """Do `work` in a thread, and give what it returns to `then` in this one.
@@ -153,7 +153,7 @@ class TaskRunner(QObject):
             Not called where the work failed or was cancelled.
         """
         self.cancel()
-        self._ticket, self._then, self.error = task, then, None
+        self._task, self._then, self.error = task, then, None
         self._since = time.monotonic()
         worker: Any = create_worker(_Job(task, work), _worker_class=_Worker)
         worker.finished.connect(self._look)
@@ -163,13 +163,13 @@ class TaskRunner(QObject):
 
     def cancel(self) -> None:
         """Give up what is going on."""
-        if self._ticket is not None:
-            self._ticket.cancel()
+        if self._task is not None:
+            self._task.cancel()
             self._end()
 
     def _look(self) -> None:
         """See whether the work in hand has ended; what was cancelled is not in hand."""
-        task, then = self._ticket, self._then
+        task, then = self._task, self._then
         if task is None or not task.ended:
             return
         self._end()
@@ -178,10 +178,10 @@ class TaskRunner(QObject):
         if task.error is not None:
             self._fail(task, task.error)
         elif then is not None:
-            self._tell(task, then)
+            self._deliver(task, then)
         self.changed.emit()
 
-    def _tell(self, task: Task, then: Callable[[Any], None]) -> None:
+    def _deliver(self, task: Task, then: Callable[[Any], None]) -> None:
         try:
             then(task.result)
         except Ini3dError as error:
@@ -195,5 +195,5 @@ class TaskRunner(QObject):
 
     def _end(self) -> None:
         self._timer.stop()
-        self._ticket = self._then = None
+        self._task = self._then = None
         self.changed.emit()
