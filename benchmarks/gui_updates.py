@@ -187,7 +187,9 @@ class Stream:
         iteration = 0
         while not stop():
             iteration += 1
-            yield self._report(iteration)
+            report = self._report(iteration)
+            write_history(folder, iteration, report.volumes, report.voxel_size)  # as a run does
+            yield report
             with suppress(FileNotFoundError):
                 (folder.path / "history" / f"it{iteration - KEPT:03d}.npz").unlink()
 
@@ -215,8 +217,7 @@ def rate_without_window(stream: Stream, folder: Path) -> float:
     settings = InitialModelSettings(mask_diameter=DIAMETER)
     run = stream(Path("particles.star"), folder, settings)
     with closing(run):
-        for report in run:
-            write_history(RunFolder.open(folder), report.iteration, report.volumes, 1.0)
+        for _ in run:
             done += 1
             if time.perf_counter() - begun > BASELINE_SECONDS:
                 break

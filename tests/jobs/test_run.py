@@ -83,6 +83,7 @@ def test_a_run_writes_the_files_of_a_relion_job_and_its_own(dataset, tmp_path):
         "checkpoint.npz",
         "report.html",
         "pictures",
+        "history",
     }
 
 

@@ -38,10 +38,12 @@ from napari_ini3d.runs import (
     IterationSummary,
     RunFolder,
     RunRecord,
+    forget_history_after,
     format_line,
     log_to_file,
     make_pictures,
     resume_command,
+    write_history,
     write_results,
 )
 from napari_ini3d.settings import InitialModelSettings
@@ -162,6 +164,7 @@ def _check_and_create(
         check_scratch_for(used, record.working_pixel_size, Path(settings.scratch))
     halt()
     job = _Job(RunFolder.create(output), record, used, table)
+    forget_history_after(job.folder, 0)
     if record.excluded:
         rows, reasons = np.array(record.excluded), [image.reason for image in chosen.bad]
         write_particle_subset(job.folder.excluded_path, table, rows, reasons)
@@ -211,6 +214,7 @@ def resume_run(
     if state is not None:
         runs.write_checkpoint(state.to_arrays(), iteration, keep=False)
     runs.forget_after(iteration)
+    forget_history_after(runs, iteration)
     runs.write_record(record)
     return _walk(_Job(runs, record, particles, table), state, stop)
 
@@ -278,6 +282,7 @@ def _write_iteration(job: _Job, report: IterationReport) -> None:
     if due:
         write_results(folder, report, job.particles, job.table, job.settings)
     folder.write_pictures(report.iteration, make_pictures(report))
+    write_history(folder, report.iteration, report.volumes, report.voxel_size)
     folder.append_progress(summary.to_json())
     folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=due)
     logger.info("%s", format_line(summary))

@@ -8,6 +8,7 @@ from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid
 from napari_ini3d.settings import InitialModelSettings
 
 _MIB = 2**20
+_HISTORY_SIZE = 128  # as runs.history.HISTORY_SIZE, of a package of the same rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,13 @@ def estimate_resources(
 ) -> ResourceEstimate:
     """Estimate the memory and the disk space that a run needs.
 
-    n is the box of the run, N that of the particles, p the padding factor.
-    Memory: 300 MiB for the program, 700 bytes per particle for its table and records, 16 arrays of
-    p^3 n^3 complex64 / 2 per class (map, half-set sums, references, accumulators), four batches of
-    512 images, 512 MiB of tiles; all images with `preread`; three maps of N^3 for the symmetry of
-    the result.
-    Disk: per written iteration n^3 float32 and a checkpoint of six maps per class, and 300 bytes
-    per particle for data.star; three maps of N^3. Scratch copies are not counted.
+    Memory: 300 MiB for the programs, 700 bytes a particle for its table and records, 16 arrays of
+    p^3 n^3 complex64 / 2 for each class (map, gradient and moments of two halves, accumulators),
+    four batches of 512 images, 512 MiB of tiles; all images with `preread`; the result in the box
+    N of the particles, three times while its symmetry is looked at.
+    Disk: for each written iteration n^3 float32 for each class, 300 bytes a particle for
+    data.star, and a kept state of six maps for each class; for every iteration a small map of
+    half precision for each class; three maps of N^3; scratch copies are not counted.
 
     Parameters
     ----------
@@ -56,5 +57,6 @@ def estimate_resources(
     if settings.preread:
         memory += n_particles * image_bytes
     written = settings.iterations // settings.write_every + 2
-    disk = written * (7 * 4 * voxels + 300 * n_particles) + result + 10 * _MIB
+    history = settings.iterations * settings.classes * 2 * min(n, _HISTORY_SIZE) ** 3
+    disk = written * (7 * 4 * voxels + 300 * n_particles) + history + result + 10 * _MIB
     return ResourceEstimate(memory, disk)

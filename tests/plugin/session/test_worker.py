@@ -9,10 +9,10 @@ import pytest
 from fake_runs import use_fake_engine
 
 from napari_ini3d.errors import InputError
+from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.plugin.session.worker import BackgroundRun
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.history import history_iterations, read_history
 from napari_ini3d.settings import InitialModelSettings
 
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2, threads=1)
@@ -50,14 +50,8 @@ def test_a_run_tells_every_summary_and_the_newest_map(few_particles, tmp_path):
     assert [s.iteration for s in run.take_summaries()] == [1, 2, 3, 4, 5]
     progress, dropped = run.latest.take()
     assert (progress.summary.iteration, dropped) == (5, 4)
-    small, voxel = read_history(RunFolder.open(tmp_path / "run"), 5, 0)
-    np.testing.assert_allclose(small, progress.volumes[0], atol=1e-3 * small.max())
-    assert voxel == 4.0
-
-
-def test_every_iteration_can_be_looked_back_at(few_particles, tmp_path):
-    starting(few_particles, tmp_path / "run")()
-    assert history_iterations(RunFolder.open(tmp_path / "run")) == [1, 2, 3, 4, 5]
+    written = read_map(RunFolder.open(tmp_path / "run").class_map_path(5, 0)).data
+    np.testing.assert_array_equal(progress.volumes[0], written)
 
 
 def test_an_error_is_a_value(few_particles, tmp_path):
@@ -121,22 +115,15 @@ def test_a_resumed_run_tells_what_was_done_before(few_particles, tmp_path):
     assert [s.iteration for s in again.take_summaries()] == [1, 2, 3, 4, 5]
 
 
-def test_a_run_that_goes_back_forgets_the_maps_after(few_particles, tmp_path):
-    starting(few_particles, tmp_path / "run")()
-    back = BackgroundRun(
-        lambda stop: resume_run(tmp_path / "run", from_iteration=2, stop=stop), tmp_path / "run"
-    )
-    back.stop()  # after one iteration, the third
-    back()
-    small = {p.name for p in (tmp_path / "run" / "history").iterdir()}
-    assert small == {"it001.npz", "it002.npz", "it003.npz"}
-
-
-def test_a_history_that_cannot_be_written_does_not_end_the_run(few_particles, tmp_path, caplog):
-    run = starting(few_particles, tmp_path / "run")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "history").touch()  # a file where the folder should be
-    run()
-    assert run.error is None
-    assert "iteration 1 cannot be shown later" in caplog.text
-    assert history_iterations(RunFolder.open(tmp_path / "run")) == [2, 4, 5]
+def test_a_run_of_the_window_leaves_the_same_files_as_one_of_the_command_line(
+    few_particles, tmp_path
+):
+    starting(few_particles, tmp_path / "window")()
+    for _ in start_run(few_particles, tmp_path / "command", SETTINGS):
+        pass
+    names = [
+        {str(path.relative_to(tmp_path / run)) for path in (tmp_path / run).rglob("*")}
+        for run in ("window", "command")
+    ]
+    assert names[0] == names[1]
+    assert "history/it003.npz" in names[0]

@@ -7,7 +7,6 @@ it stops half-way.) The computation never waits for the window.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,16 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from napari_ini3d._types import FloatArray
-from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin.session.latest_value import LatestValue
-from napari_ini3d.runs import IterationSummary, RunFolder, forget_history_after, write_history
+from napari_ini3d.runs import IterationSummary, RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_ini3d.engine import IterationReport
-
-logger = logging.getLogger(__name__)
 
 Stop = Callable[[], bool]
 Start = Callable[[Stop], Iterator["IterationReport"]]
@@ -127,17 +123,11 @@ class BackgroundRun:
     def _publish_earlier(self, iteration: int) -> None:
         """Tell what a resumed run had done before its first new iteration."""
         folder = RunFolder.open(self.folder)
-        forget_history_after(folder, iteration - 1)
         self._n_classes = folder.read_record().settings.classes
         lines = [line for line in folder.read_progress() if line["iteration"] < iteration]
         self._summaries.extend(IterationSummary.from_json(line) for line in lines)
 
     def _publish(self, report: IterationReport) -> None:
-        try:
-            folder = RunFolder.open(self.folder)
-            write_history(folder, report.iteration, report.volumes, report.voxel_size)
-        except RunFolderError as error:  # only the look back is poorer for it
-            logger.warning("iteration %d cannot be shown later: %s", report.iteration, error)
         summary = IterationSummary.from_report(report)
         self._summaries.append(summary)
         self.latest.put(Progress(summary, report.volumes, report.view_counts, self._n_classes))
