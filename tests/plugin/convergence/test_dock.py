@@ -293,7 +293,7 @@ def test_hovering_reads_the_values_of_an_iteration(widget, tmp_path, qtbot):
     qtbot.wait(50)
     box = widget.course.plots[1].getViewBox()
     scene = box.mapViewToScene(QPointF(5.2, box.viewRect().center().y()))
-    widget.course._on_moved(scene)
+    widget.course.on_moved(scene)
     assert widget.reading.text().startswith("Iteration 5, search · 24.4 Å")
     widget.course._show_cursor(None)
     assert widget.reading.text().startswith("Iteration 8")
@@ -308,7 +308,7 @@ def test_hovering_reads_a_shell(widget, tmp_path, qtbot):
     width = summary.box_size * summary.voxel_size
     box = widget.shells.fsc.getViewBox()
     scene = box.mapViewToScene(QPointF(shell / width, summary.fsc[0][shell]))
-    widget.shells._on_moved(scene)
+    widget.shells.on_moved(scene)
     expected = f"{width / shell:.1f} Å: FSC {summary.fsc[0][shell]:.2f}"
     assert widget.reading.text().startswith(expected)
     assert widget.reading.text().endswith("at iteration 3")

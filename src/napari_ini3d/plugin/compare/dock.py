@@ -8,16 +8,12 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
-    QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -29,18 +25,21 @@ from napari_ini3d.plugin import density_scale_of
 from napari_ini3d.plugin.compare.fsc_plot import FscPlot
 from napari_ini3d.plugin.compare.side_by_side import IMPOSED_COLOUR, SideBySide
 from napari_ini3d.plugin.compare.slices import SlicedMap, SlicesView
-from napari_ini3d.plugin.symmetry import add_beside, tip, words
 from napari_ini3d.plugin.viewer import (
     LayerCombo,
     Origin,
     Task,
+    TaskDock,
     TaskRunner,
+    add_derived_map,
     connect_to_viewer,
     level_in_sigma,
+    make_scrollable,
+    make_text_label,
     origin_of,
     set_level_in_sigma,
     set_metadata,
-    share_place,
+    set_tooltip,
     unwrap_proxy,
     voxel_size_of,
 )
@@ -49,12 +48,12 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-_WIDTH, _HEIGHT = 400, 640
+_WIDTH = 400  # pixels
 _VOXEL_TOLERANCE = 0.01
 _AUTOMATIC = "auto (0.9 of the box)"
 
 
-class CompareWidget(QWidget):
+class CompareWidget(TaskDock):
     """Compares two maps of the viewer.
 
     Parameters
@@ -63,19 +62,17 @@ class CompareWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
+        super().__init__(TaskRunner(), _WIDTH)
+        self.tasks.setParent(self)
         real: Any = unwrap_proxy(napari_viewer)
         self._viewer = ref(real)
-        self.tasks = TaskRunner(self)
         self.comparison = SideBySide.of(napari_viewer)
         self.first = LayerCombo(self._viewer)
         self.second = LayerCombo(self._viewer)
         self.register = QCheckBox("Lay the second upon the first")
         self.diameter = QDoubleSpinBox()
         self.compare = QPushButton("Compare")
-        self.cancel = QPushButton("Cancel")
-        self.bar = QProgressBar()
-        self.numbers = words()
+        self.numbers = make_text_label()
         self.beside = QPushButton("Side by side")
         self.plot = FscPlot()
         self.slices = SlicesView()
@@ -86,28 +83,14 @@ class CompareWidget(QWidget):
         self._connect(real)
         self.refresh()
 
-    def showEvent(self, event: object) -> None:
-        """Share the place of the plugin's docks."""
-        super().showEvent(event)
-        share_place(self)
-
-    def sizeHint(self) -> QSize:
-        """Return a width that leaves the picture room on a small screen."""
-        return QSize(_WIDTH, _HEIGHT)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the width below which controls are cut off, whatever dock was there before."""
-        return QSize(_WIDTH, super().minimumSizeHint().height())
-
     def refresh(self, *_: object) -> None:
         """Enable what can be done now, and say what is going on."""
+        super().refresh()
         first, second = self.first.layer, self.second.layer
         ready = first is not None and second is not None and first is not second
         self.compare.setEnabled(ready and not self.tasks.busy)
-        self.cancel.setEnabled(self.tasks.busy)
         self.beside.setEnabled(self._shown is not None)
         self.beside.setChecked(self.comparison.active)
-        self.bar.setValue(round(100 * self.tasks.share))
         hint = "" if ready else "Open two maps, and choose them above."
         self.numbers.setText(self.tasks.text or self._result or hint)
 
@@ -193,9 +176,6 @@ class CompareWidget(QWidget):
         self.diameter.setSuffix(" Å")
         self.diameter.setSpecialValueText(_AUTOMATIC)
         self.beside.setCheckable(True)
-        self.bar.setRange(0, 100)
-        self.bar.setTextVisible(False)
-        self.bar.setMaximumHeight(10)
         form = QFormLayout()
         form.addRow("First map", self.first)
         form.addRow("Second map", self.second)
@@ -211,32 +191,25 @@ class CompareWidget(QWidget):
         for part in (self.bar, self.numbers, self.plot, self.slices):
             column.addWidget(part)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidget(page)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
-        layout.addWidget(area)
+        layout.addWidget(make_scrollable(page))
         self._explain()
 
     def _explain(self) -> None:
-        tip(self.register, "Find the rotation, shift and hand that lay the second map upon the "
+        set_tooltip(self.register, "Find the rotation, shift and hand that lay the second map upon the "
             "first, and show it so as a layer of its own. Without, they are compared as they "
             "stand.")  # fmt: skip
-        tip(self.diameter, "Of the sphere within which the maps are compared.")
-        tip(self.beside, "Show both in linked cells at the same level in standard deviations. "
+        set_tooltip(self.diameter, "Of the sphere within which the maps are compared.")
+        set_tooltip(self.beside, "Show both in linked cells at the same level in standard deviations. "
             "Press again to go back to what was shown before.")  # fmt: skip
-        tip(self.cancel, "Give up what is going on; its result is thrown away.")
 
     def _connect(self, viewer: Any) -> None:
         self.compare.clicked.connect(self._on_compare)
-        self.cancel.clicked.connect(self.tasks.cancel)
         self.beside.clicked.connect(self._compare)
         self.first.chosen.connect(self.refresh)
         self.second.chosen.connect(self.refresh)
         self.second.offered.connect(self._on_list)  # the last of the two to be filled
-        self.tasks.changed.connect(self.refresh)
         self.comparison.changed.connect(self.refresh)
         self.plot.take_theme(viewer.theme)
         connect_to_viewer(
@@ -291,7 +264,7 @@ def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparis
     origin = Origin(found.aligned, False, RigidTransform.identity(), found.aligned)
     key = f"{second.unique_id} on {first.unique_id}"
     name = f"{second.name} on {first.name}"
-    layer = add_beside(viewer, first, origin, name, key=key, colormap=IMPOSED_COLOUR)
+    layer = add_derived_map(viewer, first, origin, name, key=key, colormap=IMPOSED_COLOUR)
     set_metadata(
         layer, density_scale=density_scale_of(second.metadata)
     )  # its values are the second's

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QVBoxLayout
+from qtpy.QtCore import QTimer
 
 from napari_ini3d._types import FloatArray
-from napari_ini3d.plugin.convergence.panel import Panel
+from napari_ini3d.plugin.convergence.panel import PlotPanel
 from napari_ini3d.plugin.session import describe_iteration, phase_spans
 from napari_ini3d.plugin.viewer import (
     RESOLUTIONS,
@@ -90,13 +89,11 @@ CURVES = (
 )
 
 
-class ConvergencePlots(Panel):
+class ConvergencePlots(PlotPanel):
     """Six plots over the iterations; hovering reads values, a click chooses an iteration."""
 
     def __init__(self, style: PlotStyle) -> None:
         super().__init__(style)
-        self.graphics = pg.GraphicsLayoutWidget()
-        self.graphics.ci.layout.setContentsMargins(2, 2, 6, 2)
         self.graphics.ci.layout.setSpacing(2)
         for column in range(2):
             self.graphics.ci.layout.setColumnStretchFactor(column, 1)
@@ -110,12 +107,6 @@ class ConvergencePlots(Panel):
         self._resized.timeout.connect(self._draw_phases)
         self.marks = [_add_line(plot, 2) for plot in self.plots]
         self._cursors = [_add_line(plot, 1) for plot in self.plots]
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.graphics)
-        self.graphics.scene().sigMouseMoved.connect(self._on_moved)
-        self.graphics.scene().sigMouseClicked.connect(self._on_clicked)
-        self.graphics.viewport().installEventFilter(self)
         self.apply_style()
 
     def apply_style(self) -> None:
@@ -148,12 +139,6 @@ class ConvergencePlots(Panel):
                 summary = self.view.find(round(box.mapSceneToView(scene_position).x()))
                 return None if summary is None else summary.iteration
         return None
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take the cursor away when the mouse leaves the plots."""
-        if event.type() == QEvent.Type.Leave:
-            self._show_cursor(None)
-        return bool(super().eventFilter(watched, event))
 
     def resizeEvent(self, event: object) -> None:
         """Write names of phases where there is room for them now."""
@@ -215,10 +200,16 @@ class ConvergencePlots(Panel):
         low, high = box.viewRange()[0]
         return float(box.width() * (end - begin) / max(high - low, 1e-9))
 
-    def _on_moved(self, scene_position: Any) -> None:
+    def on_moved(self, scene_position: Any) -> None:
+        """Show the cursor at the iteration under the mouse."""
         self._show_cursor(self.iteration_at(scene_position))
 
-    def _on_clicked(self, event: Any) -> None:
+    def on_left(self) -> None:
+        """Hide the cursor after the mouse has left the plots."""
+        self._show_cursor(None)
+
+    def on_clicked(self, event: Any) -> None:
+        """Choose the iteration under the mouse."""
         iteration = self.iteration_at(event.scenePos())
         if iteration is not None:
             self.iteration_clicked.emit(iteration)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QPoint, QRectF, QSize, Qt, Signal
+from typing import Any
+
+import pyqtgraph as pg
+from qtpy.QtCore import QEvent, QObject, QPoint, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QRegion, QTextOption
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_ini3d.plugin.session import RunView
 from napari_ini3d.plugin.viewer import PlotStyle
@@ -85,6 +88,48 @@ class Panel(QWidget):
             self._is_stale = False
             self.draws += 1
             self.draw()
+
+
+class PlotPanel(Panel):
+    """A panel of pyqtgraph plots that follow the mouse.
+
+    Attributes
+    ----------
+    graphics : pyqtgraph.GraphicsLayoutWidget
+        Holds the plots.
+    column : QVBoxLayout
+        The plots and what is below them.
+    """
+
+    def __init__(self, style: PlotStyle) -> None:
+        super().__init__(style)
+        self.graphics = pg.GraphicsLayoutWidget()
+        self.graphics.ci.layout.setContentsMargins(2, 2, 6, 2)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.setSpacing(0)
+        self.column.addWidget(self.graphics, 1)
+        self.graphics.scene().sigMouseMoved.connect(self.on_moved)
+        self.graphics.scene().sigMouseClicked.connect(self.on_clicked)
+        self.graphics.viewport().installEventFilter(self)
+
+    def on_moved(self, scene_position: Any) -> None:
+        """Read the values under the mouse."""
+        raise NotImplementedError
+
+    def on_clicked(self, event: Any) -> None:
+        """Choose the iteration under the mouse."""
+        raise NotImplementedError
+
+    def on_left(self) -> None:
+        """Clear the reading after the mouse has left the plots."""
+        self.hovered.emit("")
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Notice that the mouse leaves the plots."""
+        if event.type() == QEvent.Type.Leave:
+            self.on_left()
+        return bool(super().eventFilter(watched, event))
 
 
 def write(

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, QObject, QRectF, QSize, Qt
+from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QLinearGradient, QPainter
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_ini3d.plugin.convergence.panel import Panel, write
+from napari_ini3d.plugin.convergence.panel import PlotPanel, write
 from napari_ini3d.plugin.viewer import (
     RESOLUTIONS,
     ChosenTicks,
@@ -35,13 +35,11 @@ _CORRELATIONS = (0, *_THRESHOLDS, 1)
 _MIDDLE = Qt.AlignmentFlag.AlignVCenter
 
 
-class ShellPanel(Panel):
+class ShellPanel(PlotPanel):
     """FSC above, SSNR below; hovering reads a curve, a click chooses its iteration."""
 
     def __init__(self, style: PlotStyle) -> None:
         super().__init__(style)
-        self.graphics = pg.GraphicsLayoutWidget()
-        self.graphics.ci.layout.setContentsMargins(2, 2, 6, 2)
         self.fsc = self._make_plot(0, {"left": ChosenTicks("left", _CORRELATIONS, float)})
         self.ssnr = self._make_plot(1, {"left": ChosenTicks("left", _RATIOS, log_place)})
         self.key = IterationKey(style)
@@ -51,14 +49,7 @@ class ShellPanel(Panel):
         for line in self._levels:
             self.fsc.addItem(line, ignoreBounds=True)
         self.fsc.setYRange(-0.1, 1.08, padding=0)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.graphics, 1)
-        layout.addWidget(self.key)
-        self.graphics.scene().sigMouseMoved.connect(self._on_moved)
-        self.graphics.scene().sigMouseClicked.connect(self._on_clicked)
-        self.graphics.viewport().installEventFilter(self)
+        self.column.addWidget(self.key)
         self.apply_style()
 
     def apply_style(self) -> None:
@@ -98,12 +89,6 @@ class ShellPanel(Panel):
                 point = box.mapSceneToView(scene_position)
                 return self._nearest(plot is self.fsc, point.x(), point.y())
         return None
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take the text away when the mouse leaves the plots."""
-        if event.type() == QEvent.Type.Leave:
-            self.hovered.emit("")
-        return bool(super().eventFilter(watched, event))
 
     def _make_plot(self, row: int, axes: dict[str, Any]) -> Any:
         ticks = ChosenTicks("bottom", RESOLUTIONS, frequency_place)
@@ -156,11 +141,13 @@ class ShellPanel(Panel):
         summary, k, _ = min(reversed(self.curves), key=distance)
         return summary, k, shell
 
-    def _on_moved(self, scene_position: Any) -> None:
+    def on_moved(self, scene_position: Any) -> None:
+        """Read the curve under the mouse."""
         found = self.curve_at(scene_position)
         self.hovered.emit("" if found is None else _describe(*found, self.view.n_classes))
 
-    def _on_clicked(self, event: Any) -> None:
+    def on_clicked(self, event: Any) -> None:
+        """Choose the iteration of the curve under the mouse."""
         found = self.curve_at(event.scenePos())
         if found is not None:
             self.iteration_clicked.emit(found[0].iteration)

@@ -15,12 +15,12 @@ from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.plugin.symmetry import tasks
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
-from napari_ini3d.plugin.symmetry.undo import add_beside
 from napari_ini3d.plugin.viewer import (
     MapAxes,
     Origin,
     Task,
     TaskRunner,
+    add_derived_map,
     get_metadata,
     origin_of,
     set_metadata,
@@ -187,7 +187,7 @@ class AlignControl(QObject):
         else:  # an iteration of a run: the others keep their hand
             name = f"{layer.name} flipped"
             layer.visible = False
-            layer = add_beside(self._controller.viewer, layer, flipped, name, axes=axes)
+            layer = add_derived_map(self._controller.viewer, layer, flipped, name, axes=axes)
             self._controller.layer_combo.choose(layer)
         self._controller.place(layer, motion)
         if layer is self._controller.layer:
@@ -202,7 +202,7 @@ def add_aligned(
     axes = moved_axes(layer, motion)
     controller.end_trial(layer)
     layer.visible = False
-    return add_beside(controller.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
+    return add_derived_map(controller.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
 
 
 def moved_axes(layer: Image, motion: RigidTransform) -> MapAxes | None:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
     QFormLayout,
-    QFrame,
     QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -26,20 +21,25 @@ from napari_ini3d.plugin.symmetry.panels import (
     AxesPanel,
     DetectPanel,
     FilePanel,
-    words,
 )
 from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
-from napari_ini3d.plugin.viewer import connect_to_viewer, share_place, trial_of
+from napari_ini3d.plugin.viewer import (
+    TaskDock,
+    connect_to_viewer,
+    make_scrollable,
+    make_text_label,
+    trial_of,
+)
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-_WIDTH, _HEIGHT = 410, 640
+_WIDTH = 410  # pixels
 _NO_MAP = "No map: open one from napari's File menu."
 
 
-class SymmetryWidget(QWidget):
+class SymmetryWidget(TaskDock):
     """Works on the map that is chosen at its top.
 
     Parameters
@@ -48,8 +48,9 @@ class SymmetryWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self.controller = SymmetryController(napari_viewer)
+        controller = SymmetryController(napari_viewer)
+        super().__init__(controller.tasks, _WIDTH)
+        self.controller = controller
         self.controller.setParent(self)
         self.detection, self.axes, self.align = DetectPanel(), AxesPanel(), AlignPanel()
         self.files, self.validation = FilePanel(), ValidationPanel()
@@ -68,23 +69,15 @@ class SymmetryWidget(QWidget):
         return self.controller.layer
 
     def showEvent(self, event: object) -> None:
-        """Share the place of the plugin's docks, and show the axes again."""
+        """Share a place with the other docks, and show the axes again."""
         super().showEvent(event)
-        share_place(self)
         self.detect_control.redraw()
-
-    def sizeHint(self) -> QSize:
-        """Return a width that leaves the picture room on a small screen."""
-        return QSize(_WIDTH, _HEIGHT)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the width below which controls are cut off, whatever dock was there before."""
-        return QSize(_WIDTH, super().minimumSizeHint().height())
 
     def refresh(self, *_: object) -> None:
         """Enable what can be done now, and say what is going on."""
-        layer, tasks, align = self.layer, self.controller.tasks, self.align
-        free = layer is not None and not tasks.busy
+        super().refresh()
+        layer, align = self.layer, self.align
+        free = layer is not None and not self.tasks.busy
         moved = layer is not None and not trial_of(layer).is_identity
         for button in (self.detection.detect, align.align, self.files.impose, self.files.flip,
                        self.files.particles, self.files.save):  # fmt: skip
@@ -97,9 +90,7 @@ class SymmetryWidget(QWidget):
         for spin in (*align.rotations, *align.shifts):
             spin.setEnabled(free)
         self.validation.compare.setChecked(self.controller.comparison.active)
-        self.cancel.setEnabled(tasks.busy)
-        self.bar.setValue(round(100 * tasks.share))
-        self.status.setText(tasks.text or ("Ready" if layer is not None else _NO_MAP))
+        self.status.setText(self.tasks.text or ("Ready" if layer is not None else _NO_MAP))
 
     def _lay_out(self) -> None:
         page = QWidget()
@@ -109,8 +100,8 @@ class SymmetryWidget(QWidget):
             column.addWidget(panel)
         column.addStretch(1)
         self.tabs = QTabWidget()
-        self.tabs.addTab(_scrolled(page), "Find and align")
-        self.tabs.addTab(_scrolled(self.validation), "Judge")
+        self.tabs.addTab(make_scrollable(page), "Find and align")
+        self.tabs.addTab(make_scrollable(self.validation), "Judge")
         top = QFormLayout()
         top.addRow("Map", self.controller.layer_combo)
         layout = QVBoxLayout(self)
@@ -120,13 +111,7 @@ class SymmetryWidget(QWidget):
         layout.addLayout(self._make_bottom())
 
     def _make_bottom(self) -> QHBoxLayout:
-        self.status = words()
-        self.bar = QProgressBar()
-        self.bar.setRange(0, 100)
-        self.bar.setTextVisible(False)
-        self.bar.setMaximumHeight(10)
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("<p>Give up what is going on; its result is thrown away.</p>")
+        self.status = make_text_label()
         bottom = QHBoxLayout()
         bottom.addWidget(self.status, 2)
         bottom.addWidget(self.bar, 1)
@@ -135,8 +120,6 @@ class SymmetryWidget(QWidget):
 
     def _connect(self, viewer: Any) -> None:
         controller = self.controller
-        self.cancel.clicked.connect(controller.tasks.cancel)
-        controller.tasks.changed.connect(self.refresh)
         controller.taken_up.connect(self.refresh)
         controller.trial_changed.connect(self.refresh)
         controller.comparison.changed.connect(self.refresh)
@@ -149,11 +132,3 @@ class SymmetryWidget(QWidget):
 
     def _on_theme(self, event: Any) -> None:
         self.validation.plot.take_theme(event.value)
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setWidget(widget)
-    return area

@@ -19,12 +19,12 @@ from napari_ini3d.plugin.symmetry import tasks
 from napari_ini3d.plugin.symmetry.align import add_aligned
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
-from napari_ini3d.plugin.symmetry.undo import add_beside
 from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
 from napari_ini3d.plugin.viewer import (
     MapAxes,
     Origin,
     Task,
+    add_derived_map,
     get_metadata,
     origin_of,
     trial_of,
@@ -126,7 +126,7 @@ class ImposeControl(QObject):
         aligned = layer
         if not motion.is_identity:
             aligned = add_aligned(controller, layer, imposed.aligned, motion)
-        new = add_beside(
+        new = add_derived_map(
             controller.viewer,
             aligned,
             Origin(validation.imposed, False, RigidTransform.identity(), validation.imposed),

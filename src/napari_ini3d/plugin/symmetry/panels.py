@@ -21,11 +21,16 @@ from qtpy.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_ini3d.geometry import RigidTransform
-from napari_ini3d.plugin.viewer import FRAME_COLOURS, order_colour, transform_by_hand
+from napari_ini3d.plugin.viewer import (
+    FRAME_COLOURS,
+    make_text_label,
+    order_colour,
+    set_tooltip,
+    transform_by_hand,
+)
 from napari_ini3d.symmetry import FoundAxis, GroupCandidate, SymmetryReport
 
 _MARKS = {2: "◆", 3: "▲", 4: "■", 5: "⬟", 6: "⬢"}
@@ -33,20 +38,6 @@ _COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D
 _ROWS = 6
 _STEP = 0.5  # degrees, Å
 _COLUMNS = ("Group", "Score", "FSC 0.5", "Holds", "Axes")
-
-
-def tip(widget: QWidget, text: str) -> None:
-    """Explain a control; the text is wrapped."""
-    widget.setToolTip(f"<p>{text}</p>")
-    widget.setAccessibleDescription(text)
-
-
-def words(text: str = "") -> QLabel:
-    """Return a label that wraps, and can be read with a mouse or a reader."""
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
 
 
 class DetectPanel(QGroupBox):
@@ -66,7 +57,7 @@ class DetectPanel(QGroupBox):
     def __init__(self) -> None:
         super().__init__("1  Detect")
         self.detect = QPushButton("Detect")
-        self.verdict = words("Which symmetry does the map have?")
+        self.verdict = make_text_label("Which symmetry does the map have?")
         self.table = QTableWidget(0, len(_COLUMNS))
         self.sphere = QCheckBox("Self-rotation function")
         self.order = QComboBox()
@@ -154,12 +145,12 @@ class DetectPanel(QGroupBox):
         grid.addWidget(self.sphere, 3, 0)
         grid.addWidget(self.order, 3, 1)
         grid.setColumnStretch(1, 1)
-        tip(self.detect, "Look for symmetry axes in all directions, and for the largest point "
+        set_tooltip(self.detect, "Look for symmetry axes in all directions, and for the largest point "
             "group that they make up. The map stays as it is.")  # fmt: skip
-        tip(table, "Choose a row to see the axes of that group in the map, and to align to it. "
+        set_tooltip(table, "Choose a row to see the axes of that group in the map, and to align to it. "
             "Score: agreement of the map with its copies, 1 where the group holds. FSC 0.5: "
             "to which resolution the copies agree.")  # fmt: skip
-        tip(self.sphere, "A sphere around the map: bright where an axis of this order would leave "
+        set_tooltip(self.sphere, "A sphere around the map: bright where an axis of this order would leave "
             "the map as it is.")  # fmt: skip
 
 
@@ -186,11 +177,11 @@ class AxesPanel(QGroupBox):
             grid.addWidget(box, 0, column)
             box.toggled.connect(self._on_toggled)
         grid.addWidget(self.legend, 1, 0, 1, 3)
-        tip(self.frame, "X to the right, Y up and Z towards you, where RELION's symmetry expects "
+        set_tooltip(self.frame, "X to the right, Y up and Z towards you, where RELION's symmetry expects "
             "them, through the rotation centre of the map.")  # fmt: skip
-        tip(self.symmetry, "The axes that were found, or those of the group below where RELION "
+        set_tooltip(self.symmetry, "The axes that were found, or those of the group below where RELION "
             "puts them.")  # fmt: skip
-        tip(self.through, "See the axes through the map, too.")
+        set_tooltip(self.through, "See the axes through the map, too.")
         self.explain(())
 
     def explain(self, axes: Sequence[FoundAxis]) -> None:
@@ -229,7 +220,7 @@ class AlignPanel(QGroupBox):
         self.group.addItems(_COMMON_GROUPS)
         self.group.setCurrentText("D2")
         self.align = QPushButton("Align")
-        self.score = words()
+        self.score = make_text_label()
         self.rotations = [self._spin(180.0) for _ in range(3)]
         self.shifts = [self._spin(999.0) for _ in range(3)]
         self.apply_new = QPushButton("Apply to a new layer")
@@ -300,16 +291,16 @@ class AlignPanel(QGroupBox):
         self._explain()
 
     def _explain(self) -> None:
-        tip(self.group, "Cn, Dn, T, O, I, or I1 to I4, in RELION's setting of the axes.")
-        tip(self.align, "Find how the map has to be turned and shifted, and show it so. Its "
+        set_tooltip(self.group, "Cn, Dn, T, O, I, or I1 to I4, in RELION's setting of the axes.")
+        set_tooltip(self.align, "Find how the map has to be turned and shifted, and show it so. Its "
             "values change when you press Apply.")  # fmt: skip
-        tip(self.apply_new, "Resample the map as it is shown, once, from what it was before all "
+        set_tooltip(self.apply_new, "Resample the map as it is shown, once, from what it was before all "
             "moves, into a layer of its own.")  # fmt: skip
-        tip(self.apply_here, "The same, into this layer.")
-        tip(self.reset, "Show the map where its values are: nothing is turned or shifted.")
-        tip(self.undo, "Take the last change of this layer's values back.")
+        set_tooltip(self.apply_here, "The same, into this layer.")
+        set_tooltip(self.reset, "Show the map where its values are: nothing is turned or shifted.")
+        set_tooltip(self.undo, "Take the last change of this layer's values back.")
         for spin in (*self.rotations, *self.shifts):
-            tip(spin, "On top of what Align has found: turns about X, then Y, then Z, then "
+            set_tooltip(spin, "On top of what Align has found: turns about X, then Y, then Z, then "
                 "shifts. Arrow keys and the wheel change it; the score follows.")  # fmt: skip
 
 
@@ -325,12 +316,12 @@ class FilePanel(QGroupBox):
         grid = QGridLayout(self)
         for place, button in enumerate((self.impose, self.flip, self.particles, self.save)):
             grid.addWidget(button, place // 2, place % 2)
-        tip(self.impose, "Average the map, as it is shown, over the point group, into a new layer; "
+        set_tooltip(self.impose, "Average the map, as it is shown, over the point group, into a new layer; "
             "show both side by side, and judge whether the group holds.")  # fmt: skip
-        tip(self.flip, "Show the mirror image of the map: z becomes -z. Can be undone.")
-        tip(self.particles, "Write a STAR file whose angles and shifts belong to the map as it is "
+        set_tooltip(self.flip, "Show the mirror image of the map: z becomes -z. Can be undone.")
+        set_tooltip(self.particles, "Write a STAR file whose angles and shifts belong to the map as it is "
             "shown: flipped, turned and shifted.")  # fmt: skip
-        tip(self.save, "Write the map as it is shown to an MRC file.")
+        set_tooltip(self.save, "Write the map as it is shown to an MRC file.")
 
 
 def describe_axes(axes: Sequence[FoundAxis]) -> str:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.plugin.compare import FscPlot, SlicedMap, SlicesView
-from napari_ini3d.plugin.symmetry.panels import tip, words
+from napari_ini3d.plugin.viewer import make_text_label, set_tooltip
 from napari_ini3d.symmetry import FoundAxis, SymmetryValidation
 
 _MOST_AXES = 12
@@ -37,8 +37,8 @@ class ValidationPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.verdict = words()
-        self.numbers = words()
+        self.verdict = make_text_label()
+        self.numbers = make_text_label()
         self.compare = QPushButton("Side by side")
         self.compare.setCheckable(True)
         self.difference = QCheckBox("with difference map")
@@ -118,11 +118,11 @@ class ValidationPanel(QWidget):
         layout.addWidget(self.plot, 1)
         layout.addLayout(choice)
         layout.addWidget(self.slices, 1)
-        tip(self.compare, "Show the original, the aligned and the imposed map in linked cells at "
+        set_tooltip(self.compare, "Show the original, the aligned and the imposed map in linked cells at "
             "one level. Press again to go back to what was shown before.")  # fmt: skip
-        tip(self.difference, "One more cell: orange where the map is denser than the imposed one, "
+        set_tooltip(self.difference, "One more cell: orange where the map is denser than the imposed one, "
             "blue where it is less dense.")  # fmt: skip
-        tip(self.axis, "Slices through the rotation centre, across and along this axis; the "
+        set_tooltip(self.axis, "Slices through the rotation centre, across and along this axis; the "
             "number is the correlation of the map with itself turned about it.")  # fmt: skip
 
 

@@ -11,12 +11,12 @@ from .axes_layers import (
 )
 from .caption import Caption as Caption, caption_of as caption_of
 from .connections import connect_to_viewer as connect_to_viewer, unwrap_proxy as unwrap_proxy
+from .derived_maps import add_derived_map as add_derived_map
 from .docking import is_put_away as is_put_away, share_place as share_place
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     MapAxes as MapAxes,
     Origin as Origin,
-    base_affine as base_affine,
     end_trial as end_trial,
     origin_of as origin_of,
     place_trial as place_trial,
@@ -38,11 +38,7 @@ from .map_layers import (
     shown_iteration as shown_iteration,
 )
 from .mask_circle import MaskCircle as MaskCircle
-from .metadata import (
-    get_metadata as get_metadata,
-    layer_metadata as layer_metadata,
-    set_metadata as set_metadata,
-)
+from .metadata import get_metadata as get_metadata, set_metadata as set_metadata
 from .plot_style import (
     RESOLUTIONS as RESOLUTIONS,
     ChosenTicks as ChosenTicks,
@@ -53,5 +49,11 @@ from .plot_style import (
     readable as readable,
     small_font as small_font,
     style_plot as style_plot,
+)
+from .task_dock import (
+    TaskDock as TaskDock,
+    make_scrollable as make_scrollable,
+    make_text_label as make_text_label,
+    set_tooltip as set_tooltip,
 )
 from .task_runner import Task as Task, TaskRunner as TaskRunner

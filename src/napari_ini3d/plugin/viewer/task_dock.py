@@ -1,0 +1,81 @@
+"""Parts that docks with tasks share: size, place among the docks, progress and *Cancel*."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QScrollArea, QWidget
+
+from napari_ini3d.plugin.viewer.docking import share_place
+from napari_ini3d.plugin.viewer.task_runner import TaskRunner
+
+_HEIGHT = 640  # pixels
+
+
+class TaskDock(QWidget):
+    """A dock whose tasks run in a thread, one at a time.
+
+    Parameters
+    ----------
+    tasks : TaskRunner
+    width : int
+        Pixels below which controls would be cut off.
+
+    Attributes
+    ----------
+    bar, cancel : QProgressBar, QPushButton
+        Of the current task; the dock places them.
+    """
+
+    def __init__(self, tasks: TaskRunner, width: int) -> None:
+        super().__init__()
+        self.tasks = tasks
+        self._width = width
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 100)
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(10)
+        self.cancel = QPushButton("Cancel")
+        set_tooltip(self.cancel, "Cancel the current task and discard its result.")
+        self.cancel.clicked.connect(tasks.cancel)
+        tasks.changed.connect(self.refresh)
+
+    def refresh(self, *_: object) -> None:
+        """Show the progress of the current task."""
+        self.cancel.setEnabled(self.tasks.busy)
+        self.bar.setValue(round(100 * self.tasks.share))
+
+    def showEvent(self, event: object) -> None:
+        """Share a place with the other docks of the plugin."""
+        super().showEvent(event)
+        share_place(self)
+
+    def sizeHint(self) -> QSize:
+        """Return a width that leaves room for the canvas on a small screen."""
+        return QSize(self._width, _HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the width below which controls are cut off, and the least height."""
+        return QSize(self._width, super().minimumSizeHint().height())
+
+
+def make_scrollable(widget: QWidget) -> QScrollArea:
+    """Return a scroll area around a widget."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidget(widget)
+    return area
+
+
+def set_tooltip(widget: QWidget, text: str) -> None:
+    """Set the tooltip of a control, which wraps, and its description for screen readers."""
+    widget.setToolTip(f"<p>{text}</p>")
+    widget.setAccessibleDescription(text)
+
+
+def make_text_label(text: str = "") -> QLabel:
+    """Return a label whose text wraps and can be selected."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
