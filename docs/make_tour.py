@@ -148,7 +148,7 @@ def converged(tour: Tour) -> None:
     dock.tabs.setCurrentIndex(0)
     dock.show_in_viewer(30)
     tour.picture("7_iteration")
-    dock.session.layers.look_at_newest()
+    dock.session.layers.show_newest()
 
 
 def open_result(tour: Tour) -> None:

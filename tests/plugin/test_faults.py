@@ -200,17 +200,17 @@ def test_layers_are_deleted_during_the_run(
     fill_in(widget, qtbot, dataset, tmp_path / "run", iterations=100)
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: len(widget.session.summaries) > 1)
-    press(qtbot, widget.panel.look_back)
+    press(qtbot, widget.panel.iterations)
     newest, history = viewer.layers
     assert not newest.visible
     viewer.layers.remove(history)
     until(qtbot, lambda: newest.visible)  # the run is seen again
-    assert widget.panel.look_back.text() == "Show iterations"
+    assert widget.panel.iterations.text() == "Show iterations"
     viewer.layers.clear()
     done = len(widget.session.summaries)
     until(qtbot, lambda: len(widget.session.summaries) > done + 1)
     assert len(viewer.layers) == 0
-    press(qtbot, widget.panel.look_back)
+    press(qtbot, widget.panel.iterations)
     assert [layer.name for layer in viewer.layers] == ["run, iterations"]
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)
@@ -252,9 +252,9 @@ def test_a_second_run_is_refused_whichever_way_it_is_asked_for(
     widget.tabs.setCurrentWidget(widget.history)
     widget.history.choose(tmp_path / "first")
     press(qtbot, widget.history.resume)
-    assert "a run is going on" in said[0]
+    assert "a run is in progress" in said[0]
     press(qtbot, widget.history.open)
-    assert "A run is going on" in said[1]
+    assert "A run is in progress" in said[1]
     assert widget.session.run_folder == tmp_path / "second"
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)

@@ -66,7 +66,7 @@ def test_what_is_shown_can_be_saved_and_opened_again(viewer, tmp_path):
 def test_a_turned_layer_is_not_saved_as_if_it_were_not(viewer, tmp_path):
     layer = map_layers.show_map(viewer, blob(), 3.4, "map")
     layer.rotate = (10, 0, 0)
-    with pytest.raises(Exception, match="the layer is turned"):
+    with pytest.raises(Exception, match="the layer is rotated"):
         layer.save(str(tmp_path / "saved.mrc"), plugin=PLUGIN)
     assert not list(tmp_path.iterdir())
 

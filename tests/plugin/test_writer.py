@@ -52,9 +52,9 @@ REFUSED_PLACE = {
     "anisotropic": ({"scale": [2.0, 2.0, 3.0]}, "2 x 2 x 3 differs"),
     "odd unit": ({"units": ["meter"] * 3}, "units meter"),
     "mixed units": ({"units": ["pixel", "angstrom", "angstrom"]}, "units angstrom, pixel"),
-    "affine": ({"affine": turned()}, "turned, sheared or has an affine"),
-    "rotated": ({"rotate": turned()[:3, :3]}, "turned, sheared or has an affine"),
-    "sheared": ({"shear": [0.1, 0, 0]}, "turned, sheared or has an affine"),
+    "affine": ({"affine": turned()}, "rotated, sheared or has an affine"),
+    "rotated": ({"rotate": turned()[:3, :3]}, "rotated, sheared or has an affine"),
+    "sheared": ({"shear": [0.1, 0, 0]}, "rotated, sheared or has an affine"),
     "moved": ({"translate": [-16.0, -16.0, -10.0]}, r"moved \(translate -16, -16, -10\)"),
 }
 

@@ -1,4 +1,4 @@
-"""The napari plugin; everything that knows Qt, magicgui and napari."""
+"""Napari plugin; the only package that uses Qt, magicgui and napari."""
 
 import lazy_loader as lazy
 

@@ -1,9 +1,9 @@
-"""What napari shows of maps, particles and runs, as layer data, without napari.
+"""Layer data of maps, particles and runs, without napari.
 
 Layer data are (array, keywords, layer type). All layers share one world: (z, y, x) in ångström,
-the rotation centre (voxel n // 2) at its origin, before these the iteration, and before that the
-particle, so that each has a slider of its own. What the plugin has to know about a layer later
-stands in ``metadata["ini3d"]``, whose entries are named by the functions below.
+with the rotation centre (voxel n // 2) at the origin, preceded by the iteration, and that by the
+particle, so that each has its own slider. The plugin keeps its own entries in
+``metadata["ini3d"]``; the functions below name them.
 """
 
 from __future__ import annotations
@@ -26,30 +26,28 @@ ReadFrames = Callable[[IntArray], FloatArray]
 METADATA_KEY = "ini3d"
 DEFAULT_SIGMA = 4.0
 LENGTH_UNIT = "angstrom"
-COUNT_UNIT = "pixel"  # napari's word for a number without unit
+COUNT_UNIT = "pixel"  # napari's unit of a pure number
 MAP_AXES = ("z", "y", "x")
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; classes take them in turn.
+# Okabe and Ito's colours, distinguishable by the colour-blind; classes use them in this order.
 CLASS_COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
 
-_TOP_OVER_LEVEL = (
-    4.0  # an isosurface has the colour of its level; a quarter of the range shades well
-)
-_SCALED_WELL = (0.5, 4.0)  # standard deviations of a shown map, between which it may drift
-_ALL_ITERATIONS = 1e6  # what reaches further than any run along the axis of iterations
+_TOP_OVER_LEVEL = 4.0  # contrast limit over level at which an isosurface is shaded well
+_SCALED_WELL = (0.5, 4.0)  # range of the standard deviation of a displayed map
+_ALL_ITERATIONS = 1e6  # longer than any run along the axis of iterations
 _CACHE_BYTES = 256 * 2**20
 
 
 class LazyFrames:
-    """A stack whose frames are read when they are asked for, and kept for a while.
+    """A stack whose frames are read on demand, and cached.
 
-    It has as much of an array as napari needs: shape, type, indexing, and conversion.
+    It has the parts of an array that napari needs: shape, type, indexing and conversion.
 
     Parameters
     ----------
     n_frames : int
     frame_shape : tuple of int
-        Of one frame, for instance (n, n, n) for maps.
+        Of one frame, for example (n, n, n) for maps.
     read : callable
         Takes (B,) frame numbers, returns (B, *frame_shape); called by one thread at a time.
     """
@@ -74,12 +72,12 @@ class LazyFrames:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all frames, had they been read."""
+        """Size of all frames in bytes."""
         return self.size * self.dtype.itemsize
 
     @property
     def latest(self) -> Float32 | None:
-        """The frame that was asked for last; None before the first."""
+        """The frame that was read last; None before the first."""
         with self._lock:
             return next(reversed(self._kept.values()), None)
 
@@ -121,7 +119,7 @@ def map_layer(
     colormap: str = "gray",
     metadata: Mapping[str, Any] | None = None,
 ) -> LayerData:
-    """Return a map as an isosurface in ångström, its rotation centre at the origin.
+    """Return a map as an isosurface in ångström, with the rotation centre at the origin.
 
     Parameters
     ----------
@@ -132,7 +130,7 @@ def map_layer(
     name : str
         Of the layer.
     colormap : str
-        Napari's name of it, or a colour such as ``#56b4e9``.
+        Name in napari, or a colour such as ``#56b4e9``.
     metadata : mapping, optional
         More entries for ``metadata["ini3d"]``.
     """
@@ -155,7 +153,7 @@ def run_layer(
     Parameters
     ----------
     frames : LazyFrames
-        (M, n, n, n), one frame for each written iteration. The last sets level and contrast.
+        (M, n, n, n), one frame per iteration. The last one sets level and contrast.
     voxel_size : float
         Å.
     name, colormap : str
@@ -177,16 +175,16 @@ def particle_layer(
     Parameters
     ----------
     frames : LazyFrames
-        (N, 1, 1, n, n). The axes of length 1 are the iteration and z: so a stack can lie in one
-        viewer with the maps of a run, is seen at all of its iterations, and in 3D one image is
-        drawn in the plane z = 0 rather than all of them as a volume.
+        (N, 1, 1, n, n). The axes of length 1 are the iteration and z: so a stack can be shown with
+        the maps of a run, at all iterations, and in 3D one image is drawn in the plane z = 0
+        instead of all images as a volume.
     pixel_size : float
-        Å; 0 where it is not known.
+        Å; 0 if unknown.
     name : str
         Of the layer.
     metadata : mapping
-        ``path``, and what else is known: ``features``, one array of length N for each column of
-        the STAR file, and ``particles``, their `Particles` record.
+        ``path``, and optionally ``features``, one array of length N for each column of the STAR
+        file, and ``particles``, the `Particles` record.
     """
     shown = frames[np.unique(np.linspace(0, len(frames) - 1, 20).astype(int))]
     low, high = (float(value) for value in np.percentile(shown, (0.5, 99.5)))
@@ -216,10 +214,10 @@ def map_placement(shape: Sequence[int], voxel_size: float) -> dict[str, Any]:
 
 
 def surface_keywords(volume: FloatArray) -> dict[str, Any]:
-    """Return the keywords by which a map is drawn as an isosurface.
+    """Return the keywords that draw a map as an isosurface.
 
-    Its level is 4 standard deviations above the mean, or half way to the top of the map where
-    that is less: in a body that fills the box nothing may lie above 4.
+    The level is 4 standard deviations above the mean, or half-way to the maximum of the map if
+    that is less: in a particle that fills the box no density may reach 4.
     """
     statistics = map_statistics(volume)
     highest = float(np.max(volume)) if volume.size else 0.0
@@ -233,12 +231,12 @@ def surface_keywords(volume: FloatArray) -> dict[str, Any]:
 
 
 def surface_contrast(level: float) -> tuple[float, float]:
-    """Return the contrast limits with which an isosurface at `level` is shaded well."""
+    """Return the contrast limits at which an isosurface at `level` is shaded well."""
     return (0.0, _TOP_OVER_LEVEL * level) if level > 0 else (0.0, 1.0)
 
 
 def map_statistics(volume: FloatArray) -> dict[str, float]:
-    """Return ``mean`` and ``std`` of a map over its whole box; 0 and 1 where they are of no use."""
+    """Return ``mean`` and ``std`` of a map over its box; 0 and 1 if not finite, or constant."""
     if not volume.size:
         return {"mean": 0.0, "std": 1.0}
     exact = volume.astype(np.result_type(volume, np.float32), copy=False)
@@ -251,24 +249,24 @@ def map_statistics(volume: FloatArray) -> dict[str, float]:
 
 
 def density_scale(std: float, present: float | None = None) -> float:
-    """Return what the densities of a map are multiplied by where they are drawn.
+    """Return the factor by which the densities of a map are multiplied for display.
 
-    Napari's isosurface looks for the surface wherever a value is less than 0.2 below its level,
-    and adds a highlight of 1 to its colour, whatever the values are like. Maps of a run, with
-    values of some hundredths, would be drawn several times more slowly, and too white. A power
-    of two leaves every bit of the values, and `present` is kept where it does.
+    Napari searches for the isosurface wherever a value is less than 0.2 below its level, and adds
+    a highlight of 1 to its colour, whatever the range of the values. Maps of a run, with values
+    of some hundredths, would be drawn several times more slowly, and too bright. A power of two
+    changes no bit of the mantissa. `present` is kept if it is good enough.
 
     Parameters
     ----------
     std : float
         Standard deviation of the densities.
     present : float, optional
-        The factor by which the map before was shown.
+        Factor of the previous map.
 
     Returns
     -------
     float
-        The power of two that brings `std` to between 1 and 2.
+        Power of two that scales `std` to between 1 and 2.
     """
     low, high = _SCALED_WELL
     if present is not None and low <= std * present <= high:
@@ -282,7 +280,7 @@ def density_scale_of(metadata: Mapping[str, Any]) -> float:
 
 
 def _squares(section: FloatArray) -> float:
-    """Return the sum of squares; section by section it costs a sixth of `numpy.std`."""
+    """Return the sum of squares; by sections this is six times as fast as `numpy.std`."""
     values = section.ravel()
     return float(np.dot(values, values))
 
@@ -293,17 +291,17 @@ def contour_level(statistics: Mapping[str, float], sigma: float) -> float:
 
 
 def class_colour(class_index: int, n_classes: int) -> str:
-    """Return the colour map of a class: grey where there is only one."""
+    """Return the colour map of a class; grey if there is only one."""
     return "gray" if n_classes == 1 else CLASS_COLOURS[class_index % len(CLASS_COLOURS)]
 
 
 def layer_name(path: Path) -> str:
-    """Return the name of the layer of a file: its name without the ending."""
+    """Return the layer name of a file: the file name without its suffix."""
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
 
 
 def _counted(keywords: Mapping[str, Any], axis: str, step: float = 1.0) -> dict[str, Any]:
-    """Return the placement with one more axis at the front, which counts from 0."""
+    """Return the placement with one more axis at the front, counted from 0."""
     return {
         "scale": (step, *keywords["scale"]),
         "translate": (0.0, *keywords["translate"]),

@@ -1,4 +1,4 @@
-"""Opens maps, particles and run folders in napari; napari looks for `get_reader`."""
+"""Reader for maps, particles and run folders; napari calls `get_reader`."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ _CLASS_MAP = re.compile(r"run_(?:ct\d+_)?it(\d+)_class(\d+)\.mrc")
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
-    """Return the function that reads `path`, or None where it is not ours.
+    """Return the function that reads `path`, or None if the plugin does not read such files.
 
-    Ours are cubic MRC maps, MRC stacks of images (``.mrcs``), STAR files with particle images,
-    and run folders; the look into a file is short. A file that cannot be looked into is ours, so
-    that reading it says why.
+    It reads cubic MRC maps, MRC stacks of images (``.mrcs``), STAR files with particle images, and
+    run folders. Only headers are checked here. A file that cannot be opened is accepted, so that
+    reading it reports the error.
     """
     kinds = {_kind_of(Path(p)) for p in _as_list(path)}
     return read_layers if kinds and None not in kinds else None
 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
-    """Read files and run folders, each as layers of its own.
+    """Read files and run folders as layers.
 
     Raises
     ------
     InputError
-        If one cannot be used; the message says what is wrong with it.
+        If one cannot be used.
     """
     layers = [layer for p in _as_list(path) for layer in _read_one(Path(p))]
     if any(keywords.get("rendering") for _, keywords, _ in layers):
-        _show_the_right_hand()
+        _make_viewer_right_handed()
     return layers
 
 
@@ -79,7 +79,7 @@ def read_map_layer(path: Path) -> LayerData:
 
 
 def read_particle_layer(path: Path) -> LayerData:
-    """Read the particles of a STAR file; the images are read when they are shown.
+    """Read the particles of a STAR file; images are read when they are shown.
 
     Raises
     ------
@@ -97,12 +97,12 @@ def read_particle_layer(path: Path) -> LayerData:
 
 
 def read_stack_layer(path: Path) -> LayerData:
-    """Read a stack of images (MRC) that no STAR file describes.
+    """Read a stack of images (MRC) without a STAR file.
 
     Raises
     ------
     StackError
-        If it is not a whole stack of square images.
+        If it is not a complete stack of square images.
     """
     header = read_stack_header(path)
     stack = ImageStack(path, header)
@@ -117,21 +117,21 @@ def read_stack_layer(path: Path) -> LayerData:
 
 
 def read_run_layers(folder: Path) -> list[LayerData]:
-    """Read the maps of a run, one layer for each class, one frame for each iteration kept.
+    """Read the maps of a run: one layer per class, one frame per iteration.
 
-    Those are the written ones, and the others where the run's history has them in full size.
-    The maps are read when they are shown. Runs of RELION are read as well.
+    Written maps are used, and those of `history/` if they have the full size. Maps are read when
+    they are shown. Runs of RELION can be read, too.
 
     Raises
     ------
     MapError
-        If there are no maps, or one is not a cube of the size of the others.
+        If there are no maps, or they differ in size.
     """
     found = find_class_maps(folder)
     if not found:
         raise MapError(
-            f"{folder}: no map run_itNNN_classMMM.mrc in it; expected the output folder of a run "
-            "that has written maps"
+            f"{folder} has no map run_itNNN_classMMM.mrc; expected the output folder of a run that "
+            "has written maps"
         )
     return [_read_class(folder, k, maps, len(found)) for k, maps in sorted(found.items())]
 
@@ -172,7 +172,7 @@ def _read_frame(
 
 
 def _kept_iterations(folder: Path, class_index: int, side: int) -> list[int]:
-    """Return the iterations that are kept in the run's history, if at full size."""
+    """Return the iterations in the history of a run, if its maps have the full size."""
     run = RunFolder(folder)
     kept = history_iterations(run, class_index)
     if not kept or read_history(run, kept[0], class_index)[0].shape[0] != side:
@@ -186,8 +186,8 @@ def _common_side(paths: Sequence[Path]) -> int:
     for path, header in zip(paths, headers, strict=True):
         if not header.nx == header.ny == header.n_images == side:
             raise MapError(
-                f"{path}: {_sides(header)} voxels; expected a cube of {side}, as {paths[-1].name} "
-                "is; move the maps of other runs to another folder"
+                f"{path}: {_sides(header)} voxels; expected a cube of {side} as {paths[-1].name}; "
+                "move the maps of other runs to another folder"
             )
     return side
 
@@ -226,7 +226,7 @@ def _has_images(path: Path) -> bool:
 
 
 def _may_be_a_cube(path: Path) -> bool:
-    """Tell movies, micrographs and tomograms from maps, by their header."""
+    """Tell whether a file may be a cubic map rather than a movie or tomogram, by its header."""
     if path.name.lower().endswith(".gz"):
         return True
     try:
@@ -241,7 +241,7 @@ def _may_be_a_cube(path: Path) -> bool:
 
 
 def _pixel_size(path: Path) -> float:
-    """Return the pixel size of a header (Å), 0 where it has none."""
+    """Return the pixel size of a header (Å), 0 if it has none."""
     with mrcfile.open(path, mode="r", header_only=True, permissive=True) as file:
         size = float(file.voxel_size.x)
     return round(size, 6) if np.isfinite(size) and size > 0 else 0.0
@@ -251,8 +251,8 @@ def _as_list(path: str | Sequence[str]) -> list[str]:
     return [path] if isinstance(path, str) else list(path)
 
 
-def _show_the_right_hand() -> None:
-    """Turn an empty viewer to the right hand: napari shows maps mirrored unless it is told."""
+def _make_viewer_right_handed() -> None:
+    """Make an empty viewer right-handed; by default napari shows maps mirrored."""
     if "napari" in sys.modules:
         from napari_ini3d.plugin.viewer import prepare_empty_viewer
 

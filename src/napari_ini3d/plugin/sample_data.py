@@ -23,7 +23,7 @@ from napari_ini3d.simulation import (
 
 logger = logging.getLogger(__name__)
 
-_RECIPE_VERSION = 1  # raise it when a recipe changes, so that no older sample is taken
+_RECIPE_VERSION = 1  # increase it when a recipe changes, so that no old sample is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ _RECIPES = {
 def sample_folder(symmetry: str) -> Path:
     """Return the folder of a sample (``D2``, ``C1`` or ``I``); simulate it the first time.
 
-    It holds ``particles.star`` with its stack, and ``truth.star`` and ``truth.mrc``.
+    It contains ``particles.star`` with its stack, and ``truth.star`` and ``truth.mrc``.
 
     Raises
     ------
     RunFolderError
-        If it can be written neither to the user's cache nor to the folder for temporary files.
+        If neither the user's cache nor the temporary folder can be written.
     """
     name = f"{symmetry}-{_RECIPE_VERSION}"
     cache, temporary = _bases()
@@ -76,12 +76,12 @@ def sample_folder(symmetry: str) -> Path:
     try:
         return _make_sample(cache, name, _RECIPES[symmetry])
     except (OSError, RunFolderError) as error:
-        logger.info("%s cannot be used (%s); samples go to %s", cache, error, temporary)
+        logger.info("%s cannot be used (%s); samples are written to %s", cache, error, temporary)
         return _make_sample(temporary, name, _RECIPES[symmetry])
 
 
 def is_sample(path: Path) -> bool:
-    """Tell whether a file is of a sample."""
+    """Tell whether a file belongs to a sample."""
     return any(path.absolute().is_relative_to(base) for base in _bases())
 
 
@@ -116,7 +116,7 @@ def open_icosahedral_map() -> list[LayerData]:
 
 
 def _bases() -> tuple[Path, Path]:
-    """Return where samples lie: in the user's cache, or else in the folder for temporary files."""
+    """Return the folders of samples: in the user's cache, and in the temporary folder."""
     cache = Path(platformdirs.user_cache_dir("napari-ini3d", appauthor=False)) / "samples"
     return cache, Path(tempfile.gettempdir()) / "napari-ini3d" / "samples"
 
@@ -129,7 +129,7 @@ def _open(symmetry: str, file_name: str) -> list[LayerData]:
 
 
 def _make_sample(base: Path, name: str, recipe: _Recipe) -> Path:
-    """Simulate a sample in a folder that appears whole or not at all."""
+    """Simulate a sample; its folder appears only when it is complete."""
     phantom = make_phantom(recipe.symmetry, **recipe.phantom)
     simulated = simulate_particles(phantom, recipe.particles)
     base.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Saves image layers as MRC maps."""
+"""Writer of image layers as MRC maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOLERANCE = 1e-3
 
 
 def write_layer(path: str, data: Any, keywords: Mapping[str, Any]) -> list[str]:
-    """Write the map of an image layer, with its scale as voxel size.
+    """Write an image layer as an MRC map, with its scale as voxel size.
 
     Parameters
     ----------
@@ -27,19 +27,19 @@ def write_layer(path: str, data: Any, keywords: Mapping[str, Any]) -> list[str]:
     data : (n, n, n)
         Real space (z, y, x).
     keywords : mapping
-        Of the layer, as napari gives them: scale, units, rotate, shear, affine, translate, and
-        its metadata, for the factor by which its densities are shown.
+        Of the layer, from napari: scale, units, rotate, shear, affine, translate, and metadata
+        with the factor of the displayed densities.
 
     Returns
     -------
     list of str
-        What was written.
+        Path of the file.
 
     Raises
     ------
     MapError
-        If the layer is not a cubic map with one voxel size, or was turned, sheared or moved:
-        such a file would not hold what the screen shows.
+        If the layer is not a cubic map with one voxel size, or was rotated, sheared or moved: the
+        file would differ from what is shown.
     RunFolderError
         If the file cannot be written.
     """
@@ -58,8 +58,8 @@ def _check_shape(name: str, data: Any, *, rgb: bool) -> None:
         raise MapError(f"{name}: a colour image; expected a map of densities")
     if data.ndim == 4:
         raise MapError(
-            f"{name}: {sides} values, a stack of maps; expected one map; save the one of an "
-            "iteration (run_itNNN_classMMM.mrc in the run folder holds it as well)"
+            f"{name}: {sides} values, a stack of maps; expected one map; save the map of one "
+            "iteration (also available as run_itNNN_classMMM.mrc in the run folder)"
         )
     if data.ndim != 3 or len(set(data.shape)) != 1:
         raise MapError(f"{name}: {sides} values; expected a cubic map; crop or pad it")
@@ -83,13 +83,13 @@ def _voxel_size(name: str, keywords: Mapping[str, Any]) -> float:
 
 
 def _check_place(name: str, keywords: Mapping[str, Any], side: int) -> None:
-    """Refuse what the scale and the box of a file cannot say."""
+    """Refuse transforms that an MRC file cannot express."""
     rotate, shear, affine = (keywords.get(key) for key in ("rotate", "shear", "affine"))
     if not (_is(rotate, np.eye(3)) and _is(shear, np.zeros(3)) and _is(affine, np.eye(4))):
         raise MapError(
-            f"{name}: the layer is turned, sheared or has an affine, which its values do not "
-            "know of; resample the map first (Align in the Symmetry widget), or reset the "
-            "transform of the layer"
+            f"{name}: the layer is rotated, sheared or has an affine; expected a map without; "
+            "resample the map first (Apply in the dock Symmetry), or reset the transform of the "
+            "layer"
         )
     scale = np.asarray(keywords.get("scale", (1.0,) * 3), dtype=float)
     translate = np.asarray(keywords.get("translate", (0.0,) * 3), dtype=float)
@@ -97,7 +97,7 @@ def _check_place(name: str, keywords: Mapping[str, Any], side: int) -> None:
         text = ", ".join(f"{shift:g}" for shift in translate)
         raise MapError(
             f"{name}: the layer was moved (translate {text}); expected voxel {side // 2} or "
-            "voxel 0 at the origin; resample the map, or set translate back"
+            "voxel 0 at the origin; resample the map, or reset translate"
         )
 
 
@@ -115,5 +115,7 @@ def _finite(name: str, data: FloatArray) -> FloatArray:
         raise MapError(f"{name}: complex values; expected a real map")
     bad = int((~np.isfinite(data)).sum())
     if bad:
-        raise MapError(f"{name}: {bad} voxels are NaN or infinite; expected numbers; mend the map")
+        raise MapError(
+            f"{name}: {bad} voxels are NaN or infinite; expected finite values; repair the map"
+        )
     return data

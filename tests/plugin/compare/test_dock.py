@@ -43,13 +43,13 @@ def test_a_turned_mirrored_map_is_laid_upon_the_other(viewer, qtbot, body, said)
     assert (widget.first.layer.name, widget.second.layer.name) == ("first", "second")
     press(widget, qtbot, widget.compare)
     assert "hands differ" in widget.numbers.text()
-    laid = viewer.layers["second on first"].data
-    assert np.corrcoef(laid.ravel(), body.ravel())[0, 1] > 0.97
+    aligned = viewer.layers["second on first"].data
+    assert np.corrcoef(aligned.ravel(), body.ravel())[0, 1] > 0.97
     shown = SideBySide.of(viewer)
     assert [layer.name for layer in shown.maps] == ["first", "second on first"]
     sigmas = [map_layers.level_in_sigma(layer) for layer in shown.maps]
     assert sigmas[0] == pytest.approx(sigmas[1], abs=0.05)
-    assert list(widget.plot.curves) == ["laid upon each other", "as they stand"]
+    assert list(widget.plot.curves) == ["aligned", "not aligned"]
     press(widget, qtbot, widget.beside)
     assert not shown.active
     assert not said

@@ -11,7 +11,7 @@ from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.plugin.convergence.angular_distribution import (
     AngularDistribution,
     mollweide_direction,
-    mollweide_place,
+    mollweide_position,
     pool_directions,
     relative_coverage,
     sphere_pixels,
@@ -27,14 +27,14 @@ def direction_of(rot, tilt):
 
 def test_places_and_directions_are_each_others_inverse():
     longitude, latitude = np.meshgrid(np.arange(-170, 171, 20), np.arange(-80, 81, 20))
-    directions = mollweide_direction(*mollweide_place(longitude, latitude))
+    directions = mollweide_direction(*mollweide_position(longitude, latitude))
     found = np.rad2deg(np.arctan2(directions[..., 1], directions[..., 0]))
     np.testing.assert_allclose(found, longitude, atol=1e-6)
     np.testing.assert_allclose(np.rad2deg(np.arcsin(directions[..., 2])), latitude, atol=1e-6)
 
 
 def test_the_equator_is_twice_as_long_as_the_middle_meridian():
-    x, y = mollweide_place(np.array([180.0, 0.0]), np.array([0.0, 90.0]))
+    x, y = mollweide_position(np.array([180.0, 0.0]), np.array([0.0, 90.0]))
     np.testing.assert_allclose([x[0], y[0], x[1], y[1]], [1, 0, 0, 1], atol=1e-6)
 
 
@@ -85,12 +85,12 @@ def test_a_preferred_view_is_bright_and_read_where_it_is(sphere):
     hot = int(np.argmax(pixel_directions(8) @ direction_of(75, 50)))
     counts[hot] = 100
     sphere.show_counts(counts)
-    (x,), (y,) = mollweide_place(np.array([75.0]), np.array([40.0]))
+    (x,), (y,) = mollweide_position(np.array([75.0]), np.array([40.0]))
     place = sphere._sphere_place()
     point = QPointF(
         place.center().x() + x * place.width() / 2, place.center().y() - y * place.height() / 2
     )
-    assert sphere.text_at(point) == "rot 75°, tilt 50°: 9.9 times even coverage"
+    assert sphere.text_at(point) == "rot 75°, tilt 50°: 9.9 times uniform coverage"
     image = sphere.grab().toImage()
     ratio = sphere.devicePixelRatio()
     bright = image.pixelColor(int(point.x() * ratio), int(point.y() * ratio)).lightness()

@@ -117,11 +117,11 @@ def test_a_live_run_is_followed_to_its_end(dock, few_particles, tmp_path, qtbot,
     dock.session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: len(dock.view.summaries) > 1)
     assert dock.folder == tmp_path / "run"
-    assert dock.course.draws > 0
+    assert dock.iterations.draws > 0
     until(qtbot, lambda: dock.session.state == "idle")
     assert shown_numbers(dock) == [1, 2, 3, 4, 5, 6]
     assert dock.sentence.text().startswith("Converged at iteration 6: ")
-    (line,) = dock.course.lines[0]
+    (line,) = dock.iterations.lines[0]
     x, y = line.getData()
     assert list(x) == [1, 2, 3, 4, 5, 6]
     resolution = [s.resolution[0] for s in dock.session.summaries]
@@ -144,11 +144,11 @@ def test_a_click_shows_the_iteration_of_a_live_run(
     dock.session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: dock.session.state == "idle" and dock.view.summaries)
     qtbot.wait(50)
-    click_on(dock.course, dock.course.plots[3], 3)
+    click_on(dock.iterations, dock.iterations.plots[3], 3)
     until(qtbot, lambda: dock.session.layers.shown_iteration() == 3)
     assert dock.view.chosen == 3
-    assert dock.course.marks[0].isVisible()
-    assert dock.course.marks[0].value() == 3
+    assert dock.iterations.marks[0].isVisible()
+    assert dock.iterations.marks[0].value() == 3
     assert dock.number.text() == "Iteration 3"
 
 
@@ -175,25 +175,25 @@ def test_another_iteration_is_looked_at_while_the_newest_map_is_shown(widget, mo
 
 
 def test_what_is_hidden_is_not_drawn(widget, tmp_path, qtbot):
-    widget.look_at(write_run(tmp_path / "run"))
-    assert widget.course.draws == 1
+    widget.show_folder(write_run(tmp_path / "run"))
+    assert widget.iterations.draws == 1
     assert (widget.shells.draws, widget.sphere.draws, widget.pictures.draws) == (0, 0, 0)
     widget.refresh()
     widget.refresh()
     assert widget.shells.draws == 0
     widget.tabs.setCurrentWidget(widget.shells)
     assert widget.shells.draws == 1
-    before = widget.course.draws
+    before = widget.iterations.draws
     widget.refresh()
-    assert (widget.course.draws, widget.shells.draws) == (before, 2)
+    assert (widget.iterations.draws, widget.shells.draws) == (before, 2)
 
 
 def test_a_finished_run_is_opened_from_its_folder_and_clicked(dock, viewer, tmp_path, qtbot):
-    dock.look_at(write_run(tmp_path / "run"))
+    dock.show_folder(write_run(tmp_path / "run"))
     assert dock.sentence.text() == "All 8 iterations done: 15.0 Å."
     qtbot.wait(50)
     assert len(viewer.layers) == 0
-    click_on(dock.course, dock.course.plots[0], 4)
+    click_on(dock.iterations, dock.iterations.plots[0], 4)
     until(qtbot, lambda: len(viewer.layers) == 1)
     layer = viewer.layers[0]
     assert layer.metadata["ini3d"]["iterations"] == [2, 4, 6, 8]
@@ -201,7 +201,7 @@ def test_a_finished_run_is_opened_from_its_folder_and_clicked(dock, viewer, tmp_
     dock.show_in_viewer(7)
     assert viewer.dims.point[0] == 2
     assert len(viewer.layers) == 1
-    assert dock.reading.text() == "No map of iteration 7 was kept; the viewer shows 6."
+    assert dock.reading.text() == "Iteration 7 has no map; the viewer shows iteration 6."
     assert dock.view.chosen == 6
 
 
@@ -215,7 +215,7 @@ def test_a_run_opened_as_layers_is_taken_up(widget, model, tmp_path):
 
 def test_runs_are_chosen_from_the_list(widget, tmp_path):
     for name, iterations in (("one", 3), ("two", 5)):
-        widget.look_at(write_run(tmp_path / name, iterations))
+        widget.show_folder(write_run(tmp_path / name, iterations))
     assert len(widget.view.summaries) == 5
     widget.choose_iteration(4)
     widget.runs.setCurrentIndex(0)
@@ -224,28 +224,28 @@ def test_runs_are_chosen_from_the_list(widget, tmp_path):
 
 
 def test_a_run_without_maps_is_told(widget, said, tmp_path):
-    widget.look_at(write_run(tmp_path / "run", maps=False))
+    widget.show_folder(write_run(tmp_path / "run", maps=False))
     widget.show_in_viewer(3)
     assert len(said) == 1
     assert "no map" in said[0]
 
 
 def test_a_folder_without_a_run_is_told_in_words(widget, tmp_path):
-    widget.look_at(tmp_path)
+    widget.show_folder(tmp_path)
     assert "has no progress.jsonl" in widget.sentence.text()
     assert widget.empty.isVisible()
 
 
 def test_a_record_of_another_version_is_told(widget, tmp_path):
     (tmp_path / "progress.jsonl").write_text('{"iteration": 1}\n')
-    widget.look_at(tmp_path)
+    widget.show_folder(tmp_path)
     assert "progress.jsonl cannot be used" in widget.sentence.text()
 
 
 def test_a_run_of_another_program_is_followed(widget, tmp_path, qtbot, monkeypatch):
     folder = RunFolder(write_run(tmp_path / "run", 3, n_iterations=20, outcome=None))
-    widget.look_at(folder.path)
-    assert "Going on elsewhere" in widget.sentence.text()
+    widget.show_folder(folder.path)
+    assert "Running elsewhere" in widget.sentence.text()
     widget._poll_timer.setInterval(20)
     append(folder, make_report(4, 20), maps=False)
     until(qtbot, lambda: len(widget.view.summaries) == 4)
@@ -255,9 +255,9 @@ def test_a_run_of_another_program_is_followed(widget, tmp_path, qtbot, monkeypat
 
 
 def test_classes_are_looked_at_together_or_alone(widget, tmp_path):
-    widget.look_at(write_run(tmp_path / "run", classes=3))
+    widget.show_folder(write_run(tmp_path / "run", classes=3))
     assert widget.classes.isVisible()
-    assert len(widget.course.lines[0]) == 3
+    assert len(widget.iterations.lines[0]) == 3
     widget.tabs.setCurrentWidget(widget.shells)
     assert [k for _, k, _ in widget.shells.curves] == [0, 1, 2]
     widget.classes.setCurrentIndex(2)
@@ -271,15 +271,15 @@ def test_classes_are_looked_at_together_or_alone(widget, tmp_path):
 
 
 def test_one_class_has_no_list_of_classes_and_no_shares(widget, tmp_path):
-    widget.look_at(write_run(tmp_path / "run"))
+    widget.show_folder(write_run(tmp_path / "run"))
     assert not widget.classes.isVisible()
-    assert widget.course.plots[3].titleLabel.text == "Angular step / °"
-    widget.look_at(write_run(tmp_path / "more", classes=2))
-    assert widget.course.plots[3].titleLabel.text == "Class shares"
+    assert widget.iterations.plots[3].titleLabel.text == "Angular step / °"
+    widget.show_folder(write_run(tmp_path / "more", classes=2))
+    assert widget.iterations.plots[3].titleLabel.text == "Class shares"
 
 
 def test_many_iterations_are_spread_over_few_curves(widget, tmp_path):
-    widget.look_at(write_run(tmp_path / "run", 40, maps=False))
+    widget.show_folder(write_run(tmp_path / "run", 40, maps=False))
     widget.tabs.setCurrentWidget(widget.shells)
     drawn = [s.iteration for s, _, _ in widget.shells.curves]
     assert len(set(drawn)) == MOST_CURVES
@@ -289,18 +289,18 @@ def test_many_iterations_are_spread_over_few_curves(widget, tmp_path):
 
 
 def test_hovering_reads_the_values_of_an_iteration(widget, tmp_path, qtbot):
-    widget.look_at(write_run(tmp_path / "run"))
+    widget.show_folder(write_run(tmp_path / "run"))
     qtbot.wait(50)
-    box = widget.course.plots[1].getViewBox()
+    box = widget.iterations.plots[1].getViewBox()
     scene = box.mapViewToScene(QPointF(5.2, box.viewRect().center().y()))
-    widget.course.on_moved(scene)
+    widget.iterations.on_moved(scene)
     assert widget.reading.text().startswith("Iteration 5, search · 24.4 Å")
-    widget.course._show_cursor(None)
+    widget.iterations._show_cursor(None)
     assert widget.reading.text().startswith("Iteration 8")
 
 
 def test_hovering_reads_a_shell(widget, tmp_path, qtbot):
-    widget.look_at(write_run(tmp_path / "run"))
+    widget.show_folder(write_run(tmp_path / "run"))
     widget.tabs.setCurrentWidget(widget.shells)
     qtbot.wait(50)
     summary = widget.view.summaries[2]
@@ -315,7 +315,7 @@ def test_hovering_reads_a_shell(widget, tmp_path, qtbot):
 
 
 def test_the_keyboard_walks_through_the_iterations(widget, tmp_path, qtbot):
-    widget.look_at(write_run(tmp_path / "run"))
+    widget.show_folder(write_run(tmp_path / "run"))
     widget.slider.setFocus()
     qtbot.keyClick(widget.slider, Qt.Key.Key_Left)
     assert widget.view.chosen == 7
@@ -333,14 +333,14 @@ def test_slices_are_drawn_with_y_upwards(widget, tmp_path):
     slices = np.zeros((1, 3, 8, 8))
     slices[0, 0, 6, 1] = 1  # y = 6, x = 1
     RunFolder(path).write_pictures(2, {"slices": slices, "projections": slices})
-    widget.look_at(path)
+    widget.show_folder(path)
     widget.tabs.setCurrentWidget(widget.pictures)
     image = widget.pictures._images[0, "slice", "z"]
     bright = [(x, y) for x in range(8) for y in range(8) if image.pixelColor(x, y).lightness()]
     assert bright == [(1, 1)]
     (_, place), *_ = widget.pictures.arrange().pictures
     text = widget.pictures.text_at(place.center())
-    assert text == "Central slice across z: x to the right, y upwards; 128 Å wide"
+    assert text == "Central slice perpendicular to z: x to the right, y upwards; 128 Å wide"
 
 
 @pytest.mark.parametrize("tab", range(4))
@@ -349,7 +349,7 @@ def test_each_tab_is_saved_as_a_picture_in_the_colours_of_the_theme(
     widget, model, tmp_path, tab, theme
 ):
     model.theme = theme
-    widget.look_at(write_run(tmp_path / "run"))
+    widget.show_folder(write_run(tmp_path / "run"))
     widget.tabs.setCurrentIndex(tab)
     widget.export.save_picture(tmp_path / "tab.png")
     image = QImage(str(tmp_path / "tab.png"))
@@ -361,7 +361,7 @@ def test_each_tab_is_saved_as_a_picture_in_the_colours_of_the_theme(
 
 
 def test_numbers_are_saved(widget, tmp_path, monkeypatch):
-    widget.look_at(write_run(tmp_path / "run"))
+    widget.show_folder(write_run(tmp_path / "run"))
     asked = tmp_path / "numbers"
     monkeypatch.setattr(
         "napari_ini3d.plugin.convergence.export.QFileDialog.getSaveFileName",
@@ -381,7 +381,7 @@ def test_a_folder_that_cannot_be_written_is_told(widget, tmp_path, monkeypatch):
         "napari_ini3d.plugin.convergence.export.QFileDialog.getSaveFileName",
         lambda *_: (str(tmp_path / "no" / "a.png"), ""),
     )
-    widget.look_at(write_run(tmp_path / "run"))
+    widget.show_folder(write_run(tmp_path / "run"))
     widget.export.menu().actions()[0].trigger()
     assert len(messages) == 1
     assert "the folder does not exist" in messages[0]
@@ -391,7 +391,7 @@ def test_a_run_kept_in_full_is_clicked_at_any_iteration(widget, model, tmp_path)
     path = write_run(tmp_path / "run", 4)
     for i in range(1, 5):
         write_history(RunFolder(path), i, make_report(i, 4).volumes, VOXEL)
-    widget.look_at(path)
+    widget.show_folder(path)
     widget.show_in_viewer(3)
     assert model.dims.point[0] == 2
     assert widget.view.chosen == 3

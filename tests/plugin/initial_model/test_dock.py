@@ -93,7 +93,7 @@ def test_the_summary_says_what_is_known_of_the_particles(widget, dataset, qtbot)
     assert "300 particles" in text
     assert "32 pixels of 5 Å (160 Å)" in text
     assert "white on black" in text
-    assert "Set aside: none" in text
+    assert "Excluded: none" in text
     assert "A run takes about" in text
     assert "GB of memory" in text
     assert widget.form.fields["mask_diameter"].value is None
@@ -232,13 +232,13 @@ def test_hold_stop_and_resume_from_the_buttons(
 
     monkeypatch.setattr(run_module, "reconstruct", slow)
     choose(widget, qtbot, dataset)
-    widget.form.fields["iterations"].value = 8
+    widget.form.fields["iterations"].value = 60  # so that it is still running when it is stopped
     widget.form.output.text = str(tmp_path / "run")
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: widget.session.summaries)
     press(qtbot, widget.panel.pause)
     assert widget.panel.pause.text() == "Continue"
-    assert "held" in widget.panel.status.text()
+    assert "paused" in widget.panel.status.text()
     press(qtbot, widget.panel.pause)
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)
@@ -247,7 +247,7 @@ def test_hold_stop_and_resume_from_the_buttons(
     press(qtbot, widget.panel.resume)
     until(qtbot, lambda: not widget.session.busy)
     assert RunFolder(tmp_path / "run").outcome() == "SUCCESS"
-    assert len(widget.session.summaries) == 8
+    assert len(widget.session.summaries) == 60
     assert not widget.panel.resume.isEnabled()
 
 
@@ -279,12 +279,12 @@ def test_iterations_are_shown_and_named(widget, viewer, dataset, tmp_path, qtbot
     widget.form.fields["iterations"].value = 5
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: not widget.session.busy)
-    press(qtbot, widget.panel.look_back)
-    assert "Iteration 5" in widget.panel.look_back.text()
+    press(qtbot, widget.panel.iterations)
+    assert "Iteration 5" in widget.panel.iterations.text()
     viewer.dims.set_point(0, 1)
-    assert "Iteration 2" in widget.panel.look_back.text()
-    press(qtbot, widget.panel.look_back)
-    assert widget.panel.look_back.text() == "Show iterations"
+    assert "Iteration 2" in widget.panel.iterations.text()
+    press(qtbot, widget.panel.iterations)
+    assert widget.panel.iterations.text() == "Show iterations"
 
 
 def test_the_form_is_copied_as_a_command_saved_and_loaded(
@@ -307,7 +307,7 @@ def test_the_form_is_copied_as_a_command_saved_and_loaded(
     monkeypatch.setattr(dialogs, "getOpenFileName", lambda *_: (str(path), ""))
     menus["Save …"].trigger()
     assert json.loads(path.read_text())["settings"]["classes"] == 2
-    menus["Back to defaults"].trigger()
+    menus["Reset to defaults"].trigger()
     assert widget.form.fields["classes"].value == 1
     menus["Load …"].trigger()
     assert widget.form.fields["classes"].value == 2

@@ -8,7 +8,7 @@ from napari_ini3d.kernels.types import GpuInfo
 from napari_ini3d.plugin.initial_model import fields
 from napari_ini3d.settings import InitialModelSettings, setting_types
 
-CARDS = [GpuInfo(0, "NVIDIA A", 70 * 10**9, 80 * 10**9), GpuInfo(1, "NVIDIA B", 10**9, 8 * 10**9)]
+GPUS = [GpuInfo(0, "NVIDIA A", 70 * 10**9, 80 * 10**9), GpuInfo(1, "NVIDIA B", 10**9, 8 * 10**9)]
 
 
 def field_of(name):
@@ -16,23 +16,23 @@ def field_of(name):
     return fields.SettingField(field, setting_types()[name])
 
 
-def offered(monkeypatch, cards):
-    monkeypatch.setattr(fields, "list_gpus", lambda: cards)
+def offered(monkeypatch, gpus):
+    monkeypatch.setattr(fields, "list_gpus", lambda: gpus)
     return fields.available_devices()
 
 
-def test_cards_are_offered_by_name_with_their_free_memory(monkeypatch):
-    assert offered(monkeypatch, CARDS) == [
+def test_gpus_are_offered_by_name_with_their_free_memory(monkeypatch):
+    assert offered(monkeypatch, GPUS) == [
         ("auto: all GPUs", "auto"),
         ("cpu", "cpu"),
-        ("gpu: all cards", "gpu"),
+        ("gpu: all GPUs", "gpu"),
         ("gpu:0 NVIDIA A, 70 of 80 GB free", "gpu:0"),
         ("gpu:1 NVIDIA B, 1 of 8 GB free", "gpu:1"),
     ]
-    assert offered(monkeypatch, CARDS[:1])[0] == ("auto: NVIDIA A", "auto")
+    assert offered(monkeypatch, GPUS[:1])[0] == ("auto: NVIDIA A", "auto")
 
 
-def test_without_a_card_only_the_cpu_is_offered(monkeypatch):
+def test_without_a_gpu_only_the_cpu_is_offered(monkeypatch):
     assert offered(monkeypatch, []) == [("auto: CPU", "auto"), ("cpu", "cpu")]
 
 

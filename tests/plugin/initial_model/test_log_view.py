@@ -56,7 +56,7 @@ def test_another_runs_log_takes_the_place_of_the_one_before(view, tail, tmp_path
     assert shown(view) == ["old"]
     path = tmp_path / "log.txt"
     path.write_text("2026-11-22 10:00:00 INFO    x\n" * 3)
-    tail.begin_anew(path)
+    tail.reset(path)
     assert shown(view) == ["INFO    x"] * 3
     package.info("new")
     assert shown(view) == ["INFO    x"] * 3 + ["new"]

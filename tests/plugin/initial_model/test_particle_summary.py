@@ -26,9 +26,9 @@ def said_of(working_grid):
 
 def test_a_smaller_box_that_is_worked_in_is_named():
     assert "256 pixels of 1.2 Å (307 Å)" in said_of(PixelGrid(96, 3.2))
-    assert "Worked on in 96 pixels of 3.2 Å" in said_of(PixelGrid(96, 3.2))
+    assert "Processed in a box of 96 pixels of 3.2 Å" in said_of(PixelGrid(96, 3.2))
 
 
 @pytest.mark.parametrize("grid", [None, PixelGrid(256, 1.2)])
 def test_nothing_is_said_where_the_box_is_that_of_the_particles(grid):
-    assert "Worked on" not in said_of(grid)
+    assert "Processed" not in said_of(grid)

@@ -55,7 +55,7 @@ def test_two_runs_are_compared_in_the_dock_for_it(
     history = widget.history
     assert not history.compare.isEnabled()
     history.choose(*folders)
-    assert [entry.folder.name for entry in history.all_chosen] == ["second", "first"]
+    assert [entry.folder.name for entry in history.selected_runs] == ["second", "first"]
     assert not history.open.isEnabled()
     press(qtbot, history.compare)
     _, dock = viewer.window.add_plugin_dock_widget("napari-ini3d", "Compare maps")
@@ -89,7 +89,7 @@ def test_a_run_is_deleted_after_a_question(
     folder = tmp_path / "run"
     do_runs(widget, qtbot, dataset, folder)
     (folder / "notes.txt").write_text("mine")
-    widget.session.layers.look_back()
+    widget.session.layers.show_history()
     press(qtbot, widget.history.delete)
     assert "Delete the run run" in asked[0]
     assert str(folder) in asked[0]
@@ -115,7 +115,7 @@ def test_a_run_that_goes_on_is_not_deleted(
     press(qtbot, widget.panel.pause)
     widget.tabs.setCurrentWidget(widget.history)
     press(qtbot, widget.history.delete)
-    assert "is going on; stop it first" in said[0]
+    assert "is in progress; stop it first" in said[0]
     assert (tmp_path / "run" / "settings.json").is_file()
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)

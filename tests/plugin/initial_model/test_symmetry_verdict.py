@@ -72,7 +72,7 @@ def test_a_run_without_a_group_says_nothing(verdict, tmp_path):
 def test_a_group_that_could_not_be_looked_at_is_said_once_the_run_has_ended(folder):
     assert describe_symmetry(folder) == ""
     folder.mark("SUCCESS")
-    assert describe_symmetry(folder) == "⚠ Symmetry D2 could not be looked at; the log says why"
+    assert describe_symmetry(folder) == "⚠ Symmetry D2 was not tested; see the log for the reason"
 
 
 def test_facts_that_cannot_be_read_are_as_none(folder):

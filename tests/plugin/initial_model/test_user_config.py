@@ -47,7 +47,7 @@ def test_the_settings_of_a_run_can_be_loaded_and_an_estimated_mask_is_estimated_
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 3}', "\x00"])
 def test_what_is_no_choice_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(InputError, match=r"x\.json holds no settings"):
+    with pytest.raises(InputError, match=r"x\.json has no settings"):
         load_form_state(tmp_path / "x.json")
 
 
@@ -83,5 +83,5 @@ def test_runs_are_listed_once_the_newest_first(tmp_path):
 def test_a_config_folder_that_cannot_be_written_is_said_in_the_log(tmp_path, caplog):
     (tmp_path / "config").touch()
     remember_run(tmp_path / "a")
-    assert "not remembered" in caplog.text
+    assert "are not saved" in caplog.text
     assert known_runs() == []

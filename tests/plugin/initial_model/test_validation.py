@@ -45,7 +45,7 @@ def test_what_was_not_filled_in_is_a_problem_of_its_field():
         ({"mask_diameter": 400.0}, "128 Å wide"),
         ({"mask_diameter": 3.0}, "at least 10"),
         ({"symmetry": "Q7"}, "unknown point group 'Q7'"),
-        ({"symmetry": "Q8"}, "or auto to have it detected"),
+        ({"symmetry": "Q8"}, "or auto to detect the symmetry"),
         ({"symmetry": "D2h"}, "mirror"),
         ({"symmetry": ""}, "point group"),
         ({"symmetry": "auto", "symmetry_during_run": True}, "detected in the finished map"),

@@ -130,7 +130,7 @@ def test_particles_and_iterations_have_sliders_of_their_own(model, tmp_path):
         write_history(folder, iteration, volume[None], 2.0)
         layers.show(progress_of(iteration, volume))
     assert not model.layers["particles"].visible, "they would cut through the map"
-    layers.look_back()
+    layers.show_history()
     assert model.dims.nsteps[:2] == (40, 3)
     model.dims.set_point(0, 17)
     assert layers.shown_iteration() == 3
@@ -144,7 +144,7 @@ def test_a_viewer_that_is_gone_is_left_alone(tmp_path):
     layers = LiveLayers(lambda: None)
     layers.begin(tmp_path / "run")
     layers.show(progress_of(1, make_volume()))
-    layers.look_at_newest()
+    layers.show_newest()
     assert layers.shown_iteration() is None
 
 
@@ -156,9 +156,9 @@ def test_what_is_selected_is_what_is_shown(model, tmp_path, qapp):
     write_history(folder, 1, make_volume()[None], 2.0)
     layers.show(progress_of(1, make_volume()))
     model.layers.selection.active = model.layers["run"]
-    layers.look_back()
+    layers.show_history()
     assert model.layers.selection.active.name == "run, iterations"
-    layers.look_at_newest()
+    layers.show_newest()
     assert model.layers.selection.active.name == "run"
     assert LayerCombo(ref(model)).layer is model.layers["run"], "the one that is visible"
 
@@ -169,8 +169,8 @@ def test_of_a_run_that_was_opened_again_the_newest_is_its_last_iteration(model, 
     for iteration in (1, 2, 3):
         write_history(folder, iteration, make_volume()[None], 2.0)
     layers = LiveLayers(ref(model))
-    layers.look_back(folder.path)
+    layers.show_history(folder.path)
     layers.show_iteration(1)
-    layers.look_at_newest()
+    layers.show_newest()
     assert layers.shown_iteration() == 3
     assert model.layers["run, iterations"].visible

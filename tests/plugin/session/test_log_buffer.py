@@ -89,9 +89,9 @@ def test_a_log_that_begins_anew_has_the_lines_of_the_file_alone(tmp_path, tail):
     before = tail.count
     path = tmp_path / "log.txt"
     path.write_text("2026-11-22 10:00:00 ERROR   x\n")
-    tail.begin_anew(path)
+    tail.reset(path)
     assert [line.text for line in tail.lines_after(0)] == ["2026-11-22 10:00:00 ERROR   x"]
     assert tail.lines_after(before) == tail.lines_after(0)
-    assert tail.beginnings == 1
-    tail.begin_anew()
+    assert tail.resets == 1
+    tail.reset()
     assert tail.lines_after(0) == []

@@ -54,7 +54,7 @@ def test_a_run_that_improves_is_told_with_its_gain():
         ([18.0, 18.0, 18.1], "Steady: 18.1 Å, no change in the last 2 iterations."),
         ([18.0, 20.0], "Coarser: 20.0 Å, 2.0 Å worse in the last iteration."),
         ([math.nan, 20.0], "20.0 Å at iteration 2."),
-        ([20.0, math.nan], "No resolution yet at iteration 2: the halves do not agree."),
+        ([20.0, math.nan], "No resolution yet at iteration 2: the half-maps do not agree."),
     ],
 )
 def test_the_trend_is_told_in_words(values, expected):
@@ -70,12 +70,12 @@ def test_the_random_starts_are_not_compared_with_the_search():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"state": "paused"}, "Held at iteration 2: 9.0 Å."),
-        ({"state": "stopping"}, "Ending after the iteration in hand: 9.0 Å at iteration 2."),
-        ({"outcome": "ABORTED"}, "Stopped at iteration 2: 9.0 Å. It can be resumed."),
-        ({"outcome": "FAILURE"}, "⚠ Failed after iteration 2: 9.0 Å; log.txt says why. "
-                                 "It can be resumed."),
-        ({"outcome": None}, "Going on elsewhere, or killed. Improving: 9.0 Å, 3.0 Å better in the "
+        ({"state": "paused"}, "Paused at iteration 2: 9.0 Å."),
+        ({"state": "stopping"}, "Stopping after the current iteration: 9.0 Å at iteration 2."),
+        ({"outcome": "ABORTED"}, "Stopped at iteration 2: 9.0 Å. The run can be resumed."),
+        ({"outcome": "FAILURE"}, "⚠ Failed after iteration 2: 9.0 Å; see log.txt. "
+                                 "The run can be resumed."),
+        ({"outcome": None}, "Running elsewhere, or killed. Improving: 9.0 Å, 3.0 Å better in the "
                             "last iteration."),
         ({"error": MemoryError()}, "⚠ Failed after iteration 2: out of memory; use a smaller "
                                    "tile size, fewer classes, or a smaller box"),
@@ -101,7 +101,10 @@ def test_classes_are_told_by_size_and_resolution():
         class_shares=np.array([0.3, 0.695, 0.005]),
     )  # fmt: skip
     text = describe_run(view_of([IterationSummary.from_report(report)], state="running"))
-    assert "Class 1 is the finest; class 2 the largest, with 70 % of the subset." in text
+    assert (
+        "Class 1 has the highest resolution; class 2 is the largest, with 70 % of the subset."
+        in text
+    )
     assert text.endswith("Nearly empty: class 3.")
 
 

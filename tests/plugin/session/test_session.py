@@ -243,7 +243,7 @@ def test_a_file_that_is_not_there_is_told_in_plain_words(session, tmp_path, qtbo
 
 def test_a_second_run_is_refused_and_the_first_goes_on(session, few_particles, tmp_path, qtbot):
     session.start(few_particles, tmp_path / "run", SETTINGS)
-    with pytest.raises(RunFolderError, match="a run is going on in"):
+    with pytest.raises(RunFolderError, match="a run is in progress in"):
         session.start(few_particles, tmp_path / "other", SETTINGS)
     assert session.run_folder == tmp_path / "run"
     until_idle(qtbot, session)
@@ -368,7 +368,7 @@ def test_iterations_are_looked_back_at_and_the_newest_is_followed(
 ):
     session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=12))
     until(qtbot, lambda: len(session.summaries) >= 2)
-    session.layers.look_back()
+    session.layers.show_history()
     newest, history = viewer.layers
     assert (newest.visible, history.visible) == (False, True)
     before = history.data.shape[0]
@@ -380,13 +380,13 @@ def test_iterations_are_looked_back_at_and_the_newest_is_followed(
     assert session.layers.shown_iteration() == 1  # who looks back is left alone
     assert history.data.shape == (12, 32, 32, 32)
     assert newest.metadata["ini3d"]["iteration"] == 12
-    session.layers.look_at_newest()
+    session.layers.show_newest()
     assert (newest.visible, history.visible) == (True, False)
 
 
 def test_looking_back_at_nothing_is_refused(session, tmp_path):
-    with pytest.raises(RunFolderError, match="holds no map yet"):
-        session.layers.look_back(tmp_path)
+    with pytest.raises(RunFolderError, match="has no maps yet"):
+        session.layers.show_history(tmp_path)
 
 
 def test_iterations_are_counted_while_a_map_is_being_drawn(

@@ -41,10 +41,12 @@ def test_the_time_left_is_that_of_the_last_five_iterations():
 
 def test_the_stage_the_resolution_and_the_end_are_said():
     text = status_text(iterations(10), "running", SETTINGS)
-    assert text.startswith("Iteration 10 of 200 at most · search · 38.8 Å · about ")
-    assert re.search(r"left \(until \d\d:\d\d\)$", text)
-    assert status_text(iterations(10), "paused", SETTINGS).endswith(" · held")
-    assert status_text(iterations(10), "stopping", SETTINGS).endswith("the iteration in hand")
+    assert text.startswith("Iteration 10 of max. 200 · search · 38.8 Å · about ")
+    assert re.search(r"left \(ends \d\d:\d\d\)$", text)
+    assert status_text(iterations(10), "paused", SETTINGS).endswith(" · paused")
+    assert status_text(iterations(10), "stopping", SETTINGS).endswith(
+        "stopping after the current iteration"
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,12 +56,12 @@ def test_the_stage_the_resolution_and_the_end_are_said():
 def test_after_the_last_iteration_it_is_said_what_follows(symmetry, during, looks):
     settings = InitialModelSettings(symmetry=symmetry, symmetry_during_run=during)
     text = status_text(iterations(3, converged=True), "running", settings)
-    assert "was the last" in text
+    assert "Last iteration (3) done" in text
     assert ("symmetry" in text) == looks
 
 
 def test_the_end_of_a_run_is_said():
-    assert "it can be resumed" in status_text(iterations(3), "idle", SETTINGS)
+    assert "the run can be resumed" in status_text(iterations(3), "idle", SETTINGS)
     done = iterations(3, converged=True, message="settled")
     assert status_text(done, "idle", SETTINGS) == "Finished after 3 iterations: settled"
 

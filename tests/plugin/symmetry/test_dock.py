@@ -150,7 +150,7 @@ def test_what_is_turned_by_hand_adds_to_what_was_found(widget, layer, qtbot, qui
 def test_the_score_follows_and_is_best_on_the_axes(widget, layer, d2, qtbot):
     motion = RigidTransform(d2.rotation.T, d2.centre)
     widget.controller.place(layer, motion)
-    widget.align_control._take_up(layer)
+    widget.align_control._on_map_changed(layer)
     widget.align.choose_group("D2")
     scores = []
     for degrees in (8.0, 0.0):
@@ -262,7 +262,7 @@ def test_the_map_is_saved_as_it_is_shown(
     expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL) / 4
     np.testing.assert_allclose(found.data, expected, atol=1e-5)
     assert found.voxel_size == pytest.approx(VOXEL)
-    assert "Written" in said[-1]
+    assert "Saved" in said[-1]
 
 
 STAR = """data_particles
@@ -302,7 +302,7 @@ def test_the_particles_go_along_flipped_and_turned(
         np.testing.assert_allclose([float(v) for v in row[4:6]], moved, atol=1e-4)
     monkeypatch.setattr(impose, "ask_save", lambda *_: source)
     press(widget, qtbot, widget.files.particles)
-    assert "give another file" in said[-1]
+    assert "choose another file" in said[-1]
     assert source.read_text() == STAR
 
 

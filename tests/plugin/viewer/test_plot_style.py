@@ -10,8 +10,8 @@ from napari_ini3d.plugin.viewer.plot_style import (
     ChosenTicks,
     PlotStyle,
     contrast,
-    frequency_place,
-    log_place,
+    frequency_position,
+    log_position,
     readable,
 )
 
@@ -58,7 +58,7 @@ def test_neighbouring_classes_differ_without_colour():
 
 
 def test_labels_stand_where_their_values_are(qapp):
-    axis = ChosenTicks("bottom", RESOLUTIONS, frequency_place)
+    axis = ChosenTicks("bottom", RESOLUTIONS, frequency_position)
     ((_, places),) = axis.tickValues(0, 0.125, 400)
     labels = axis.tickStrings(places, 1, 1)
     assert "10" in labels
@@ -67,5 +67,5 @@ def test_labels_stand_where_their_values_are(qapp):
 
 
 def test_a_value_that_has_no_logarithm_has_no_place():
-    assert log_place(0.0) != log_place(0.0)
-    assert log_place(100.0) == 2
+    assert log_position(0.0) != log_position(0.0)
+    assert log_position(100.0) == 2

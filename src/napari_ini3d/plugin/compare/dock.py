@@ -1,4 +1,4 @@
-"""The dock *Compare maps*: one map laid upon another, side by side, as a curve and in numbers."""
+"""Dock *Compare maps*: align two maps, show them side by side, with FSC and correlation."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _AUTOMATIC = "auto (0.9 of the box)"
 
 
 class CompareWidget(TaskDock):
-    """Compares two maps of the viewer.
+    """The dock *Compare maps*, for two maps of the viewer.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class CompareWidget(TaskDock):
         self.comparison = SideBySide.of(napari_viewer)
         self.first = LayerCombo(self._viewer)
         self.second = LayerCombo(self._viewer)
-        self.register = QCheckBox("Lay the second upon the first")
+        self.register = QCheckBox("Align the second map to the first")
         self.diameter = QDoubleSpinBox()
         self.compare = QPushButton("Compare")
         self.numbers = make_text_label()
@@ -84,14 +84,14 @@ class CompareWidget(TaskDock):
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Enable what can be done now, and say what is going on."""
+        """Enable the available actions, and show the status."""
         super().refresh()
         first, second = self.first.layer, self.second.layer
         ready = first is not None and second is not None and first is not second
         self.compare.setEnabled(ready and not self.tasks.busy)
         self.beside.setEnabled(self._shown is not None)
         self.beside.setChecked(self.comparison.active)
-        hint = "" if ready else "Open two maps, and choose them above."
+        hint = "" if ready else "Open two maps and choose them above."
         self.numbers.setText(self.tasks.text or self._result or hint)
 
     def _on_compare(self) -> None:
@@ -107,7 +107,7 @@ class CompareWidget(TaskDock):
         align, diameter = self.register.isChecked(), self.diameter.value() or None
 
         def work(task: Task) -> MapComparison:
-            task.step("Laying one upon the other" if align else "Comparing")
+            task.step("Aligning the maps" if align else "Comparing")
             return compare_maps(
                 *volumes, voxel_size=voxel_size, mask_diameter=diameter, align=align
             )
@@ -123,13 +123,13 @@ class CompareWidget(TaskDock):
         if viewer is None:
             return
         if a is None or b is None or a not in viewer.layers or b not in viewer.layers:
-            show_warning("A map was removed while it was compared; the result is not shown.")
+            show_warning("A map was removed during the comparison; the result is discarded.")
             return
         self.comparison.leave()
         self._result = "\n".join(describe(found))
-        curves = {"laid upon each other": found.fsc, "as they stand": found.fsc_as_is}
+        curves = {"aligned": found.fsc, "not aligned": found.fsc_as_is}
         if found.registration is None:
-            curves = {"as they stand": found.fsc_as_is}
+            curves = {"not aligned": found.fsc_as_is}
         self.plot.show_curves(found.frequency, curves)
         volume = origin_of(viewer, a).result
         self.slices.show_maps([_sliced(a.name, volume), _sliced(b.name, found.aligned)], (0, 0, 1))
@@ -138,7 +138,7 @@ class CompareWidget(TaskDock):
         self._compare(wanted=True)
 
     def _compare(self, wanted: bool) -> None:
-        """Show the two maps side by side, or what was there before."""
+        """Show the two maps side by side, or end the comparison."""
         self.comparison.leave()
         viewer = self._viewer()
         if not wanted or self._shown is None or viewer is None:
@@ -158,12 +158,12 @@ class CompareWidget(TaskDock):
             self.refresh()
 
     def _choose_two(self) -> None:
-        """Begin with the two newest maps, the older one as reference."""
+        """Choose the two newest maps, the older one as reference."""
         if self.first.count() > 1:
             self.first.setCurrentIndex(1)
 
     def _on_list(self) -> None:
-        """Take a second map as soon as there is one."""
+        """Choose a second map as soon as there is one."""
         if self.first.layer is self.second.layer and self.first.count() > 1:
             self.first.setCurrentIndex(1 if self.second.currentIndex() == 0 else 0)
         self.refresh()
@@ -197,21 +197,26 @@ class CompareWidget(TaskDock):
         self._explain()
 
     def _explain(self) -> None:
-        set_tooltip(self.register, "Find the rotation, shift and hand that lay the second map upon the "
-            "first, and show it so as a layer of its own. Without, they are compared as they "
-            "stand.")  # fmt: skip
-        set_tooltip(self.diameter, "Of the sphere within which the maps are compared.")
-        set_tooltip(self.beside, "Show both in linked cells at the same level in standard deviations. "
-            "Press again to go back to what was shown before.")  # fmt: skip
+        set_tooltip(
+            self.register,
+            "Find the rotation, shift and hand that align the second map to the first, and show it "
+            "in a new layer. If off, the maps are compared without alignment.",
+        )
+        set_tooltip(self.diameter, "Diameter of the spherical mask for the comparison.")
+        set_tooltip(
+            self.beside,
+            "Show both maps side by side, at the same level in standard deviations. Click again to "
+            "end the comparison.",
+        )
 
     def _connect(self, viewer: Any) -> None:
         self.compare.clicked.connect(self._on_compare)
         self.beside.clicked.connect(self._compare)
         self.first.chosen.connect(self.refresh)
         self.second.chosen.connect(self.refresh)
-        self.second.offered.connect(self._on_list)  # the last of the two to be filled
+        self.second.offered.connect(self._on_list)  # filled after the first
         self.comparison.changed.connect(self.refresh)
-        self.plot.take_theme(viewer.theme)
+        self.plot.apply_theme(viewer.theme)
         connect_to_viewer(
             self,
             viewer,
@@ -219,22 +224,30 @@ class CompareWidget(TaskDock):
         )
 
     def _on_theme(self, event: Any) -> None:
-        self.plot.take_theme(event.value)
+        self.plot.apply_theme(event.value)
 
 
 def describe(found: MapComparison) -> list[str]:
-    """Return what a comparison says, line by line."""
+    """Return the result of a comparison, line by line."""
     lines = [
         f"FSC 0.5 at {found.resolution_half:.1f} Å, 0.143 at {found.resolution_0143:.1f} Å",
         f"Correlation inside the mask: {found.correlation:.3f}",
     ]
-    laid = found.registration
-    if laid is None:
+    registration = found.registration
+    if registration is None:
         return lines
-    angle = laid.transform.angle
-    shift = float(np.linalg.norm(laid.transform.shift)) * found.voxel_size
-    hand = "⚠ The hands differ: the second was mirrored." if laid.mirrored else "Same hand."
-    return [*lines, f"The second was turned by {angle:.1f}° and shifted by {shift:.1f} Å.", hand]
+    angle = np.rad2deg(Rotation.from_matrix(registration.rotation).magnitude())
+    shift = float(np.linalg.norm(registration.shift)) * found.voxel_size
+    hand = (
+        "⚠ The hands differ: the second map was mirrored."
+        if registration.mirrored
+        else "The hands agree."
+    )
+    return [
+        *lines,
+        f"The second map was rotated by {angle:.1f}° and shifted by {shift:.1f} Å.",
+        hand,
+    ]
 
 
 def _common_voxel_size(first: Image, second: Image) -> float:
@@ -243,7 +256,7 @@ def _common_voxel_size(first: Image, second: Image) -> float:
     Raises
     ------
     MapError
-        Where their boxes or voxel sizes differ.
+        If their boxes or voxel sizes differ.
     """
     sizes = [voxel_size_of(layer) for layer in (first, second)]
     sides = [layer.data.shape[-1] for layer in (first, second)]
@@ -254,13 +267,13 @@ def _common_voxel_size(first: Image, second: Image) -> float:
         for layer, side, size in zip((first, second), sides, sizes, strict=True)
     )
     raise MapError(
-        f"the maps differ in box or voxel size ({boxes}); expected the same; bring one to the "
-        "other's first, for instance with relion_image_handler --rescale_angpix and --new_box"
+        f"the maps differ in box or voxel size ({boxes}); expected the same; resample one of them, "
+        "for instance with relion_image_handler --rescale_angpix and --new_box"
     )
 
 
 def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparison) -> Image:
-    """Show the second map where it lies upon the first, at its level in standard deviations."""
+    """Show the second map aligned to the first, at the same level in standard deviations."""
     origin = Origin(found.aligned, False, RigidTransform.identity(), found.aligned)
     key = f"{second.unique_id} on {first.unique_id}"
     name = f"{second.name} on {first.name}"

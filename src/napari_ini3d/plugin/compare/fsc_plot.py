@@ -1,4 +1,4 @@
-"""Curves of FSC against resolution."""
+"""FSC curves against resolution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_ini3d._types import FloatArray
 from napari_ini3d.plugin.viewer import RESOLUTIONS, ChosenTicks, PlotStyle, readable, small_font
 
-# Okabe and Ito's colours, with dashes besides, so that curves are told apart without colour.
+# Okabe and Ito's colours, and dashes, so that curves differ without colour.
 _STYLES = (
     ("#56b4e9", Qt.PenStyle.SolidLine),
     ("#e69f00", Qt.PenStyle.DashLine),
@@ -46,7 +46,7 @@ class FscPlot(QWidget):
         self._shown: tuple[FloatArray, dict[str, FloatArray]] | None = None
 
     def show_curves(self, frequency: FloatArray, curves: Mapping[str, FloatArray]) -> None:
-        """Draw curves (S,) against their frequency (S,), 1/Å, in place of those before."""
+        """Draw curves (S,) against frequency (S,), 1/Å, in place of the previous ones."""
         self.clear()
         self._shown = (frequency, dict(curves))
         for (name, values), (colour, dashes) in zip(curves.items(), _STYLES, strict=False):
@@ -59,13 +59,13 @@ class FscPlot(QWidget):
         self.plot.setYRange(-0.1, 1.05, padding=0)
 
     def clear(self) -> None:
-        """Take the curves away."""
+        """Remove the curves."""
         self.plot.clear()
         self._legend.clear()
         self.curves, self._shown = {}, None
 
-    def take_theme(self, name: str) -> None:
-        """Draw everything in colours that are read in a theme of napari."""
+    def apply_theme(self, name: str) -> None:
+        """Use the colours of a theme of napari."""
         self._style = style = PlotStyle.of_theme(name)
         for side in ("bottom", "left"):
             axis = self.plot.getAxis(side)

@@ -1,7 +1,7 @@
-"""Cells of napari's grid: which layers are in each, and how the viewer was before.
+"""Grid of napari with one map per cell, and the state of the viewer before.
 
-Napari gives every cell as many layers, in the order of its list, and draws no cell in which all
-layers are hidden.
+Napari gives every cell the same number of layers, in the order of its list, and draws no cell
+whose layers are all hidden.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from napari_ini3d.plugin.viewer import (
     show_symmetry_axes,
 )
 
-_DIFFERENCE_COLOURS = {"+": "#e69f00", "−": "#0072b2"}  # of the map from the imposed one
-_ROOM = 2.2  # of a cell, for what reaches 1 to either side
+_DIFFERENCE_COLOURS = {"+": "#e69f00", "−": "#0072b2"}  # map minus imposed map
+_ROOM = 2.2  # width of a cell, in units of the reach of the axes
 _DIFFERENCE_LEVEL = 0.4  # of the level of the maps
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A map of differences to be shown in a cell of its own.
+    """A difference map, shown in a cell of its own.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Difference:
 
 @dataclass
 class ViewerState:
-    """How a viewer was."""
+    """State of a viewer that a comparison changes."""
 
     order: list[ReferenceType[Layer]]
     visible: list[tuple[ReferenceType[Layer], bool]]
@@ -62,7 +62,7 @@ class ViewerState:
 
 
 def draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
-    """Show X, Y and Z, and symmetry axes, at a map; in place of those that were shown there."""
+    """Show X, Y, Z and symmetry axes of a map, in place of those shown before."""
     for other in parts_of(viewer, layer):
         viewer.layers.remove(other)
     radius = particle_radius(viewer, layer)
@@ -73,7 +73,7 @@ def draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
 
 
 def pad_cells(viewer: Any, cells: list[list[Layer]], stride: int) -> None:
-    """Fill cells up with hidden layers, since napari gives every cell as many layers."""
+    """Fill cells up with hidden layers to the same number of layers."""
     taken = {id(layer) for cell in cells for layer in cell}
     spare = [layer for layer in viewer.layers if id(layer) not in taken]
     for cell in cells:
@@ -88,7 +88,7 @@ def _empty(viewer: Any) -> Layer:
 
 
 def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Layer]:
-    """Show where one map is denser, and where the other is, as two surfaces."""
+    """Show positive and negative differences as two surfaces."""
     shown = []
     level = abs(float(like.iso_threshold)) * _DIFFERENCE_LEVEL
     for sign, (word, colour) in zip((1, -1), _DIFFERENCE_COLOURS.items(), strict=True):
@@ -108,7 +108,7 @@ def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Lay
 
 
 def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) -> None:
-    """Put the cells first in the list, as napari's grid counts, and hide all else."""
+    """Move the layers of the cells to the front of the list, and hide all others."""
     wanted = [layer for cell in cells for layer in cell]
     shown = {id(layer) for layer in wanted}
     padding = {id(layer) for layer in wanted if not _takes_part(layer, cells)}
@@ -118,7 +118,7 @@ def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) ->
         layer.visible = id(layer) in shown and id(layer) not in padding
     for cell in cells:
         cell[0].name_overlay.visible = True
-    viewer.layers.selection = [cells[0][0]]  # whose level is that of all
+    viewer.layers.selection = [cells[0][0]]  # its level is that of all maps
     grid = viewer.canvas.grid
     grid.stride = stride
     grid.shape = grid_shape(len(cells), viewer.canvas.size)
@@ -129,7 +129,7 @@ def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) ->
 
 
 def _fit(viewer: Any, cells: Sequence[Sequence[Layer]]) -> None:
-    """Let the axes of the largest particle fill a cell; the view keeps its direction."""
+    """Zoom so that the axes of the largest particle fill a cell."""
     rows, columns = viewer.canvas.grid.actual_shape(viewer.layers)
     height, width = viewer.canvas.size
     maps = [cell[0] for cell in cells if parts_of(viewer, cell[0])]
@@ -139,12 +139,12 @@ def _fit(viewer: Any, cells: Sequence[Sequence[Layer]]) -> None:
 
 
 def grid_shape(count: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of the grid whose cells are largest.
+    """Return rows and columns of the grid with the largest cells.
 
     Parameters
     ----------
     count : int
-        Of cells.
+        Number of cells.
     size : (int, int)
         Height and width of the canvas.
     """
@@ -160,8 +160,8 @@ def _takes_part(layer: Layer, cells: Sequence[Sequence[Layer]]) -> bool:
     )
 
 
-def remember_viewer(viewer: Any) -> ViewerState:
-    """Return how a viewer is."""
+def save_viewer_state(viewer: Any) -> ViewerState:
+    """Return the state of a viewer."""
     grid, camera = viewer.canvas.grid, viewer.scene.camera
     return ViewerState(
         order=[ref(layer) for layer in viewer.layers],
@@ -174,8 +174,8 @@ def remember_viewer(viewer: Any) -> ViewerState:
     )
 
 
-def restore_viewer(viewer: Any, before: ViewerState) -> None:
-    """Make a viewer as it was, with the layers of then that are still there."""
+def restore_viewer_state(viewer: Any, before: ViewerState) -> None:
+    """Restore the state of a viewer, for the layers that still exist."""
     for name, value in before.grid.items():
         setattr(viewer.canvas.grid, name, value)
     layers = [layer for layer in (r() for r in before.order) if layer in viewer.layers]

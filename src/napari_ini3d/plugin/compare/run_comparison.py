@@ -19,18 +19,18 @@ _PLUGIN, _DOCK = "napari-ini3d", "Compare maps"
 
 
 def compare_runs(viewer: napari.Viewer, first: Path, second: Path) -> CompareWidget:
-    """Show the maps of two runs, and compare them in the dock, which is opened where it is not.
+    """Show the maps of two runs, and compare them in the dock *Compare maps*.
 
     Parameters
     ----------
     viewer : napari viewer
     first, second : Path
-        Folders of the runs; the map of the second is laid upon that of the first.
+        Folders of the runs; the second map is aligned to the first.
 
     Raises
     ------
     RunFolderError
-        If a folder holds no run, or a run without a map.
+        If a folder has no run, or the run has no map.
     MapError
         If a map cannot be read.
     """
@@ -47,7 +47,7 @@ def compare_runs(viewer: napari.Viewer, first: Path, second: Path) -> CompareWid
 
 
 def result_path(folder: RunFolder) -> Path:
-    """Return the map of a run: its result, or that of the largest class so far.
+    """Return the map of a run: the result, or else that of the largest class so far.
 
     Parameters
     ----------

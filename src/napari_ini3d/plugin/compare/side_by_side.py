@@ -1,6 +1,6 @@
-"""Maps side by side: napari's grid with linked cameras, one level, and axes in every cell.
+"""Maps side by side: napari's grid with linked cameras, a common level, and axes in every cell.
 
-Layers that have no part in it are hidden, and come back with everything else as it was.
+Other layers are hidden. At the end everything is restored.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from napari_ini3d.plugin.compare.grid_view import (
     arrange_cells,
     draw_axes,
     pad_cells,
-    remember_viewer,
-    restore_viewer,
+    restore_viewer_state,
+    save_viewer_state,
 )
 from napari_ini3d.plugin.viewer import (
     LINE_PARTS,
@@ -48,15 +48,15 @@ IMPOSED_COLOUR = "#56b4e9"
 
 
 class SideBySide(QObject):
-    """What a viewer shows side by side; one for each viewer.
+    """The comparison of a viewer.
 
-    A layer that comes or a compared one that goes ends it, so that nothing is hidden or mixed up
-    behind the user's back.
+    It ends when a layer is added or a compared map is removed, so that no layer stays hidden
+    without the user noticing.
 
     Signals
     -------
     changed
-        The comparison began or ended.
+        The comparison has started or ended.
     """
 
     changed = Signal()
@@ -72,7 +72,7 @@ class SideBySide(QObject):
 
     @classmethod
     def of(cls, viewer: napari.Viewer) -> Self:
-        """Return that of a viewer; the same one each time."""
+        """Return the comparison of a viewer; the same one each time."""
         real = unwrap_proxy(viewer)
         if real not in _shown:
             _shown[real] = cls(real)
@@ -86,7 +86,7 @@ class SideBySide(QObject):
 
     @property
     def maps(self) -> list[Image]:
-        """The maps that are compared, from the left."""
+        """The maps, from left to right."""
         return [layer for layer in (r() for r in self._maps) if layer is not None]
 
     def show(
@@ -102,21 +102,21 @@ class SideBySide(QObject):
         Parameters
         ----------
         maps : sequence of Image
-            Layers of the viewer, from the left.
+            Layers of the viewer, from left to right.
         axes : sequence of MapAxes or None
-            Symmetry axes of each; X, Y and Z are shown in all cells.
+            Symmetry axes of each map; X, Y and Z are shown in all cells.
         difference : Difference, optional
             Shown in a last cell.
         link : {"density", "sigma"}
-            In what the levels of the isosurfaces are kept the same.
+            Unit in which the levels of the isosurfaces are linked.
         """
         viewer = self._viewer()
         if viewer is None:
             return
         self.leave()
         maps = [unwrap_proxy(layer) for layer in maps]
-        self._before = remember_viewer(viewer)
-        with self._undisturbed():
+        self._before = save_viewer_state(viewer)
+        with self._ignore_events():
             cells = [
                 [layer, *draw_axes(viewer, layer, found)]
                 for layer, found in zip(maps, axes, strict=True)
@@ -128,25 +128,25 @@ class SideBySide(QObject):
             self._maps = [ref(layer) for layer in maps]
             self._extra = [ref(x) for cell in cells for x in cell if get_metadata(x, "comparison")]
             arrange_cells(viewer, cells, stride)
-        self._tie_levels(link)
+        self._link_levels(link)
         self._listen(viewer)
         self.changed.emit()
 
     def leave(self) -> None:
-        """Show everything as it was before."""
+        """End the comparison and restore the viewer."""
         viewer, before = self._viewer(), self._before
         if viewer is None or before is None:
             return
         self._before = None
-        self._untie(viewer)
-        with self._undisturbed():
+        self._unlink(viewer)
+        with self._ignore_events():
             for layer in self.maps:
                 hide_parts(viewer, layer, LINE_PARTS)
             for extra in self._extra:
                 layer = extra()
                 if layer is not None and layer in viewer.layers:
                     viewer.layers.remove(layer)
-            restore_viewer(viewer, before)
+            restore_viewer_state(viewer, before)
         self._maps, self._extra = [], []
         self.changed.emit()
 
@@ -154,18 +154,18 @@ class SideBySide(QObject):
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
 
-    def _tie_levels(self, link: LevelLink) -> None:
+    def _link_levels(self, link: LevelLink) -> None:
         self._link = link
         layers = self.maps
         if not layers:
             return
         for layer in layers:
             layer.rendering = "iso"
-        self._pass_on(layers[0])
+        self._copy_level(layers[0])
         for layer in layers:
             layer.events.iso_threshold.connect(self._on_level)
 
-    def _untie(self, viewer: Any) -> None:
+    def _unlink(self, viewer: Any) -> None:
         viewer.layers.events.inserted.disconnect(self._on_inserted)
         viewer.layers.events.removed.disconnect(self._on_removed)
         for layer in self.maps:
@@ -173,11 +173,11 @@ class SideBySide(QObject):
 
     def _on_level(self, event: Any) -> None:
         if not self._quiet:
-            self._pass_on(event.source)
+            self._copy_level(event.source)
 
-    def _pass_on(self, source: Image) -> None:
-        """Give the level of one map to the others."""
-        with self._undisturbed():
+    def _copy_level(self, source: Image) -> None:
+        """Copy the level of one map to the others."""
+        with self._ignore_events():
             sigma = level_in_sigma(source)
             for layer in self.maps:
                 if layer is source:
@@ -185,7 +185,7 @@ class SideBySide(QObject):
                 if self._link == "sigma":
                     set_level_in_sigma(layer, sigma)
                     continue
-                _take_level(layer, source)
+                _copy_density_level(layer, source)
 
     def _on_inserted(self, _event: Any) -> None:
         if not self._quiet:
@@ -197,7 +197,7 @@ class SideBySide(QObject):
             self.leave()
 
     @contextmanager
-    def _undisturbed(self) -> Iterator[None]:
+    def _ignore_events(self) -> Iterator[None]:
         before, self._quiet = self._quiet, True
         try:
             yield
@@ -208,8 +208,8 @@ class SideBySide(QObject):
 _shown: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
-def _take_level(layer: Image, source: Image) -> None:
-    """Put the isosurface of a layer at the same density as that of another."""
+def _copy_density_level(layer: Image, source: Image) -> None:
+    """Set the isosurface of a layer to the density of another."""
     factor = density_scale_of(layer.metadata) / density_scale_of(source.metadata)
     layer.contrast_limits_range = [limit * factor for limit in source.contrast_limits_range]
     layer.contrast_limits = [limit * factor for limit in source.contrast_limits]
@@ -217,18 +217,18 @@ def _take_level(layer: Image, source: Image) -> None:
 
 
 def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
-    """Show the map of a finished run, aligned, and with its point group imposed, side by side.
+    """Show the map of a finished run, the aligned map and the imposed map side by side.
 
     Parameters
     ----------
     viewer : napari viewer
     run_folder : Path or str
-        Of a run that has found, or was given, a point group.
+        Of a run with a point group.
 
     Raises
     ------
     RunFolderError
-        If there is no run, or no map with a group imposed.
+        If there is no run, or it has no imposed map.
     MapError
         If a map cannot be read.
     """
@@ -242,7 +242,7 @@ def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
         " imposed": files.symmetrised_path,
     }
     if facts is None or not all(path.is_file() for path in paths.values()):
-        found = "no symmetry was looked for" if facts is None else str(facts.get("verdict", ""))
+        found = "no symmetry was searched for" if facts is None else str(facts.get("verdict", ""))
         raise RunFolderError(
             f"{folder.path}: no map with a point group imposed ({found}); open the map and use "
             "Detect, Align and Impose in the dock Symmetry"

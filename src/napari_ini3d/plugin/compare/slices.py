@@ -1,4 +1,4 @@
-"""Central slices of maps, along and across an axis, side by side."""
+"""Central slices of maps, perpendicular and parallel to an axis."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scipy.ndimage import map_coordinates
 from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.symmetry import shortest_rotation
 
-_HEADINGS = ("across the axis", "along it", "along it, turned 90°")
+_HEADINGS = ("perpendicular", "parallel", "parallel, rotated 90°")
 _SIDE = 108  # pixels
 
 
 @dataclass(frozen=True, eq=False)
 class SlicedMap:
-    """A map to be sliced.
+    """A map with the densities of black and white.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class SlicedMap:
 
 
 def central_slices(volume: FloatArray, axis: Sequence[float]) -> Float64:
-    """Return three slices through voxel n // 2: one across an axis, two that hold it.
+    """Return three slices through voxel n // 2: one perpendicular to an axis, two that contain it.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def central_slices(volume: FloatArray, axis: Sequence[float]) -> Float64:
         Row 0 is the lowest; in the last two the axis points up.
     """
     n = volume.shape[0]
-    turn = shortest_rotation(np.array([0.0, 0.0, 1.0]), np.asarray(axis, dtype=np.float64))
-    right, up, along = turn.T
+    rotation = shortest_rotation(np.array([0.0, 0.0, 1.0]), np.asarray(axis, dtype=np.float64))
+    right, up, along = rotation.T
     line = np.arange(n) - n // 2
     slices = []
     for horizontal, vertical in ((right, up), (right, along), (up, along)):
@@ -63,7 +63,7 @@ def central_slices(volume: FloatArray, axis: Sequence[float]) -> Float64:
 
 
 class SlicesView(QWidget):
-    """A row of slices for each map; the columns lie across and along the axis chosen."""
+    """A row of slices for each map, perpendicular and parallel to an axis."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class SlicesView(QWidget):
         self._maps: Sequence[SlicedMap] = ()
 
     def show_maps(self, maps: Sequence[SlicedMap], axis: Sequence[float]) -> None:
-        """Show slices of maps about an axis (x, y, z)."""
+        """Show slices of maps for an axis (x, y, z)."""
         if [m.name for m in maps] != [m.name for m in self._maps]:
             self._lay_out(maps)
         self._maps = maps
@@ -83,7 +83,7 @@ class SlicesView(QWidget):
                 image.setImage(values, levels=sliced.limits)
 
     def show_axis(self, axis: Sequence[float]) -> None:
-        """Show the same maps about another axis."""
+        """Show slices of the same maps for another axis."""
         self.show_maps(self._maps, axis)
 
     def clear(self) -> None:

@@ -1,1 +1,1 @@
-"""The dock *Convergence*: plots of a run, live and afterwards."""
+"""Dock *Convergence*: plots of a run, live or finished."""

@@ -1,8 +1,8 @@
-"""Where the particles were seen from, on the sphere in Mollweide's equal-area projection.
+"""Angular distribution of the particles on the sphere, in Mollweide's equal-area projection.
 
-Directions are those of RELION: rot is the longitude, 0 in the middle and positive to the right;
-tilt is counted from the pole at the top. Equal areas are equal solid angles, so that preferred
-views are judged rightly by eye.
+Directions follow RELION: rot is the longitude, 0 in the middle and positive to the right; tilt is
+measured from the pole at the top. Equal areas are equal solid angles, so that preferred views
+appear in proportion.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from napari_ini3d.plugin.convergence.panel import Panel, write, write_instead
 from napari_ini3d.plugin.session import ALL_CLASSES
 from napari_ini3d.plugin.viewer import PlotStyle, small_font
 
-COLOURS = "cividis"  # made for the colour-blind: lightness tells it all
+COLOURS = "cividis"  # readable by the colour-blind: lightness is monotonic
 
-_HEIGHT = 200  # pixels of the picture that is scaled to the panel
-_LEAST_SIDE = 4  # of the HEALPix grid that is drawn
-_LEAST_MEAN = 10.0  # particles per pixel, below which pixels are joined
+_HEIGHT = 200  # pixels of the image, which is scaled to the panel
+_LEAST_SIDE = 4  # of the HEALPix grid
+_LEAST_MEAN = 10.0  # particles per pixel, below which pixels are merged
 _LEGEND = 40  # pixels
-_EMPTY = "No viewing directions are known of this iteration."
+_EMPTY = "This iteration has no viewing directions."
 
 
 class AngularDistribution(Panel):
-    """The viewing directions of a class, or of all, relative to even coverage."""
+    """Viewing directions of one class or all, relative to uniform coverage."""
 
     def __init__(self, style: PlotStyle) -> None:
         super().__init__(style)
@@ -43,7 +43,7 @@ class AngularDistribution(Panel):
         self.setAccessibleName("Viewing directions on the sphere")
 
     def draw(self) -> None:
-        """Colour the sphere by the weight of the shown iteration."""
+        """Draw the distribution of the shown iteration."""
         counts = self.view.read_pictures().get("view_counts")
         if counts is None:
             self.relative, self._image = np.zeros(0), None
@@ -52,7 +52,7 @@ class AngularDistribution(Panel):
         self.update()
 
     def show_counts(self, counts: FloatArray) -> None:
-        """Colour the sphere by the weight per HEALPix pixel (M,)."""
+        """Draw the distribution from the weight per HEALPix pixel (M,)."""
         self._weight = float(np.sum(counts))
         self.relative = relative_coverage(pool_directions(counts))
         side = math.isqrt(len(self.relative) // 12)
@@ -68,7 +68,7 @@ class AngularDistribution(Panel):
         self.update()
 
     def text_at(self, position: QPointF) -> str:
-        """Return direction and weight under a place of the panel."""
+        """Return direction and weight at a position of the panel."""
         place = self._sphere_place()
         x = 2 * (position.x() - place.center().x()) / max(place.width(), 1)
         y = -2 * (position.y() - place.center().y()) / max(place.height(), 1)
@@ -80,10 +80,10 @@ class AngularDistribution(Panel):
         rot = math.degrees(math.atan2(direction[1], direction[0]))
         tilt = math.degrees(math.acos(np.clip(direction[2], -1, 1)))
         weight = self.relative[int(pixel)]
-        return f"rot {rot:.0f}°, tilt {tilt:.0f}°: {weight:.1f} times even coverage"
+        return f"rot {rot:.0f}°, tilt {tilt:.0f}°: {weight:.1f} times uniform coverage"
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Say what is under the mouse."""
+        """Show the values under the mouse."""
         self.hovered.emit(self.text_at(event.position()))
 
     def paintEvent(self, _event: object) -> None:
@@ -106,7 +106,7 @@ class AngularDistribution(Panel):
         return np.asarray(counts[self.view.class_index])
 
     def _sphere_place(self) -> QRectF:
-        """Return where the ellipse, twice as wide as high, stands in the panel."""
+        """Return the rectangle around the ellipse, twice as wide as high."""
         box = QRectF(self.rect()).adjusted(10, 24, -10, -_LEGEND - 30)
         width = min(box.width(), 2 * box.height())
         place = QRectF(0, 0, width, width / 2)
@@ -132,7 +132,7 @@ class AngularDistribution(Panel):
     def _paint_line(
         painter: QPainter, place: QRectF, longitude: FloatArray, latitude: FloatArray
     ) -> None:
-        x, y = mollweide_place(longitude, latitude)
+        x, y = mollweide_position(longitude, latitude)
         points = [
             QPointF(
                 place.center().x() + a * place.width() / 2,
@@ -155,9 +155,9 @@ class AngularDistribution(Panel):
         self._paint_tick(painter, bar, 0.0, "0")
         if highest > 2:
             self._paint_tick(painter, bar, 1 / highest, "1")
-        self._paint_tick(painter, bar, 1.0, f"{highest:.1f} × even")
+        self._paint_tick(painter, bar, 1.0, f"{highest:.1f} × uniform")
         unseen = 100 * float(np.mean(self.relative == 0))
-        text = f"{self._weight:.0f} particles · {unseen:.0f} % of directions unseen"
+        text = f"{self._weight:.0f} particles · {unseen:.0f} % of directions empty"
         below = QRectF(0, bar.bottom() + 18, self.width(), 18)
         write(painter, below, text)
 
@@ -176,12 +176,12 @@ def relative_coverage(counts: FloatArray) -> FloatArray:
 
 
 def pool_directions(counts: FloatArray) -> FloatArray:
-    """Join neighbouring pixels by fours until each holds some particles on the average.
+    """Merge groups of four neighbouring pixels until each has enough particles on average.
 
     Parameters
     ----------
     counts : (12 n²,)
-        In nested order, in which the four children of a pixel follow each other.
+        In nested order: the four children of a pixel follow each other.
     """
     pooled = np.asarray(counts, dtype=np.float64)
     while len(pooled) > 12 * _LEAST_SIDE**2 and pooled.mean() < _LEAST_MEAN:
@@ -191,14 +191,14 @@ def pool_directions(counts: FloatArray) -> FloatArray:
 
 @functools.lru_cache(maxsize=4)
 def sphere_pixels(side: int, height: int) -> IntArray:
-    """Return the HEALPix pixel (nested) under each place of a picture; -1 outside of the sphere.
+    """Return the HEALPix pixel (nested) at each position of an image; -1 outside the sphere.
 
     Parameters
     ----------
     side : int
         Of the HEALPix grid.
     height : int
-        Of the picture, which is twice as wide.
+        Of the image, which is twice as wide.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def sphere_pixels(side: int, height: int) -> IntArray:
 
 
 def mollweide_direction(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the unit vectors (..., 3) at places of the projection; NaN outside of its ellipse.
+    """Return the unit vectors (..., 3) at positions of the projection; NaN outside its ellipse.
 
     With sin θ = y: latitude asin((2θ + sin 2θ)/π), longitude π x / cos θ (Snyder, Map
     Projections, USGS 1395, p. 251).
@@ -235,11 +235,11 @@ def mollweide_direction(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.where(inside[..., None], np.stack(vectors, axis=-1), np.nan)
 
 
-def mollweide_place(longitude: FloatArray, latitude: FloatArray) -> tuple[Float64, Float64]:
-    """Return the places (x, y), -1 to 1, of directions in degrees: the inverse of the above."""
+def mollweide_position(longitude: FloatArray, latitude: FloatArray) -> tuple[Float64, Float64]:
+    """Return the positions (x, y), -1 to 1, of directions in degrees; the inverse of the above."""
     target = np.pi * np.sin(np.deg2rad(latitude))
     theta = np.deg2rad(np.asarray(latitude, dtype=np.float64))
-    for _ in range(30):  # Newton's steps; they slow down only at the poles
+    for _ in range(30):  # Newton's method; it converges slowly only at the poles
         slope = 2 + 2 * np.cos(2 * theta)
         step = (2 * theta + np.sin(2 * theta) - target) / np.maximum(slope, 1e-9)
         theta = np.clip(theta - step, -np.pi / 2, np.pi / 2)

@@ -1,4 +1,4 @@
-"""The dock *Convergence*: how a run goes, while it goes on and afterwards."""
+"""Dock *Convergence*: plots of a run while it is running and afterwards."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from napari_ini3d.plugin.session import (
     RunView,
     describe_iteration,
     describe_run,
+    iteration_on_slider,
     layer_of_run,
-    newest_or,
     read_run,
     run_folder_of,
     run_folders,
@@ -44,27 +44,27 @@ from napari_ini3d.plugin.session import (
     show_run_iteration,
     view_of_session,
 )
-from napari_ini3d.plugin.viewer import PlotStyle, connect_to_viewer, share_place, unwrap_proxy
+from napari_ini3d.plugin.viewer import PlotStyle, connect_to_viewer, tabify_dock, unwrap_proxy
 
 if TYPE_CHECKING:
     import napari
 
-_UPDATE_MS = 250  # at most so often the plots follow a run
-_POLL_MS = 2000  # and so often a run that was started elsewhere is looked at
+_UPDATE_MS = 250  # shortest interval between updates of the plots
+_POLL_MS = 2000  # interval at which a run that was started elsewhere is read
 _EMPTY = (
-    "Here appear, as soon as the first iteration is done: resolution, change and certainty of the "
-    "maps, FSC and SSNR by shell, viewing directions, slices and projections.<br><br>Point at a "
-    "plot to read it; click into it to show that iteration in the viewer."
+    "After the first iteration, this dock shows resolution, map change and other values per "
+    "iteration, FSC and SSNR, the angular distribution, slices and projections.<br><br>Hover over "
+    "a plot to read values. Click to show that iteration in the viewer."
 )
 
 
 class ConvergenceWidget(QWidget):
-    """Curves, Fourier shells, viewing directions and pictures of a run, in tabs.
+    """The dock *Convergence*: values per iteration, FSC, orientations and slices, in tabs.
 
     Parameters
     ----------
     napari_viewer : napari viewer
-        Whose run is followed; other runs are chosen from a list, or opened from their folders.
+        Its run is followed; other runs are chosen from a list, or opened from their folders.
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
@@ -74,15 +74,15 @@ class ConvergenceWidget(QWidget):
         self.session = RunSession.of(napari_viewer)
         self.view = RunView()
         self._opened: list[Path] = []
-        self._known: tuple[Path | None, bool] = (None, False)
+        self._last_session: tuple[Path | None, bool] = (None, False)
         style = PlotStyle.of_theme(real.theme)
-        self.course, self.shells = ConvergencePlots(style), ShellPanel(style)
+        self.iterations, self.shells = ConvergencePlots(style), ShellPanel(style)
         self.sphere, self.pictures = AngularDistribution(style), MapPictures(style)
         self.panels: dict[str, Panel] = {
-            "Course": self.course,
-            "Shells": self.shells,
-            "Views": self.sphere,
-            "Maps": self.pictures,
+            "Iterations": self.iterations,
+            "FSC": self.shells,
+            "Orientations": self.sphere,
+            "Slices": self.pictures,
         }
         self._make_controls()
         self._update_timer = self._make_timer(_UPDATE_MS, self.refresh, single=True)
@@ -91,36 +91,36 @@ class ConvergenceWidget(QWidget):
         self._explain()
         self._connect(real)
         self._list_runs()
-        self._take_up_session()
+        self._show_session_run()
 
     # -- what is shown ----------------------------------------------------------------------
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the run that is looked at."""
+        """Folder of the run that is shown."""
         chosen = self.runs.currentData()
         return None if chosen is None else Path(chosen)
 
     def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the viewer on a small screen."""
+        """Return a size that leaves room for the canvas on a small screen."""
         return QSize(400, 600)
 
-    def look_at(self, folder: Path) -> None:
-        """Look at the run in a folder; the list knows it from then on."""
+    def show_folder(self, folder: Path) -> None:
+        """Show the run in a folder, and add it to the list."""
         folder = folder.absolute()
         if folder not in self._opened:
             self._opened.append(folder)
         self._list_runs(choose=folder)
 
     def choose_iteration(self, iteration: int | None) -> None:
-        """Look at an iteration; None for the newest, which is followed."""
+        """Show an iteration in the plots; None for the newest."""
         newest = self.view.summaries[-1].iteration if self.view.summaries else None
         chosen = None if iteration is None or iteration == newest else iteration
         if chosen != self.view.chosen:
             self._show(self.view.with_changes(chosen=chosen))
 
     def show_in_viewer(self, iteration: int | None = None) -> None:
-        """Show an iteration in the viewer; the chosen one where none is given."""
+        """Show an iteration in the viewer; by default the chosen one."""
         viewer, folder, shown = self._viewer(), self.view.folder, self.view.shown
         if viewer is None or folder is None or shown is None:
             return
@@ -132,11 +132,13 @@ class ConvergenceWidget(QWidget):
             show_error(str(error))
             return
         if found != wanted:
-            self._show_reading(f"No map of iteration {wanted} was kept; the viewer shows {found}.")
+            self._show_reading(
+                f"Iteration {wanted} has no map; the viewer shows iteration {found}."
+            )
         self._list_runs()
 
     def refresh(self) -> None:
-        """Take what is new of the run, and show it."""
+        """Read the run again, and show it."""
         chosen, class_index = self.view.chosen, self.view.class_index
         self._show(self._read().with_changes(chosen=chosen, class_index=class_index))
 
@@ -152,7 +154,7 @@ class ConvergenceWidget(QWidget):
             return RunView(folder=folder, error=error)
 
     def _show(self, view: RunView) -> None:
-        """Show a run in the sentence and the controls, and in the panel that is seen."""
+        """Show a run in the status line, the controls and the panels."""
         if view.class_index >= view.n_classes:
             view = view.with_changes(class_index=ALL_CLASSES)
         self.view = view
@@ -167,10 +169,10 @@ class ConvergenceWidget(QWidget):
         for widget in (self.tabs, self.reading, self.below):
             widget.setVisible(bool(view.summaries))
         self.empty.setVisible(not view.summaries)
-        self._poll_or_not()
+        self._update_polling()
 
     def _show_reading(self, text: str) -> None:
-        """Say what is under the mouse, or else about the iteration that is looked at."""
+        """Show the values under the mouse, or else those of the shown iteration."""
         shown = self.view.shown
         if text:
             self.reading.setText(text)
@@ -204,7 +206,7 @@ class ConvergenceWidget(QWidget):
     # -- which run --------------------------------------------------------------------------
 
     def _list_runs(self, choose: Path | None = None) -> None:
-        """List the viewer's run, those among the layers, and those that were opened."""
+        """List the run of the viewer, those among its layers, and those opened here."""
         viewer = self._viewer()
         own = [] if self.session.run_folder is None else [self.session.run_folder]
         layers = [] if viewer is None else run_folders(viewer.layers)
@@ -214,7 +216,7 @@ class ConvergenceWidget(QWidget):
             self.runs.clear()
             for folder in folders:
                 is_own = self.session.busy and folder in own
-                self.runs.addItem(f"{short_name(folder)}{' (going on)' if is_own else ''}")
+                self.runs.addItem(f"{short_name(folder)}{' (running)' if is_own else ''}")
                 self.runs.setItemData(self.runs.count() - 1, str(folder))
                 tip = Qt.ItemDataRole.ToolTipRole
                 self.runs.setItemData(self.runs.count() - 1, str(folder), tip)
@@ -225,15 +227,16 @@ class ConvergenceWidget(QWidget):
             self._change_run()
 
     def _change_run(self) -> None:
-        """Look at the newest iteration of the run that was chosen in the list."""
+        """Show the newest iteration of the run chosen in the list."""
         class_index = self.view.class_index
         self._show(self._read().with_changes(class_index=class_index))
 
-    def _take_up_session(self) -> None:
-        """Turn to the viewer's run when it begins, and where it is another than before."""
-        folder, known = self.session.run_folder, (self.session.run_folder, self.session.busy)
-        is_new = folder != self._known[0] or (self.session.busy and not self._known[1])
-        self._known = known
+    def _show_session_run(self) -> None:
+        """Show the run of the viewer when it starts, or when another one was opened."""
+        folder, busy = self.session.run_folder, self.session.busy
+        last_folder, was_busy = self._last_session
+        is_new = folder != last_folder or (busy and not was_busy)
+        self._last_session = (folder, busy)
         if folder is not None and is_new:
             self._list_runs(choose=folder)
         else:
@@ -241,7 +244,7 @@ class ConvergenceWidget(QWidget):
         self.refresh()
 
     def _on_state(self, _state: str) -> None:
-        self._take_up_session()
+        self._show_session_run()
 
     def _on_progress(self, _progress: object) -> None:
         if self.folder == self.session.run_folder and not self._update_timer.isActive():
@@ -258,7 +261,7 @@ class ConvergenceWidget(QWidget):
             return
         layer = layer_of_run(viewer, folder)
         if layer is not None and layer.visible:
-            self.choose_iteration(newest_or(viewer, layer))
+            self.choose_iteration(iteration_on_slider(viewer, layer))
 
     def _on_class(self, _index: int) -> None:
         self._show(self.view.with_changes(class_index=self.classes.currentData()))
@@ -266,30 +269,30 @@ class ConvergenceWidget(QWidget):
     def _on_open(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Open a run folder")
         if name:
-            self.look_at(Path(name))
+            self.show_folder(Path(name))
 
     # -- a run that was started elsewhere ---------------------------------------------------
 
     def _poll(self) -> None:
-        """Look whether a run that was started elsewhere has gone on."""
+        """Read a run that was started elsewhere, and refresh if it has new iterations."""
         view = self._read()
         if len(view.summaries) != len(self.view.summaries) or view.outcome != self.view.outcome:
             self.refresh()
 
-    def _poll_or_not(self) -> None:
+    def _update_polling(self) -> None:
         foreign = self.view.folder is not None and self.view.folder != self.session.run_folder
         wanted = foreign and self.view.outcome is None and self.isVisible()
         if wanted != self._poll_timer.isActive():
             (self._poll_timer.start if wanted else self._poll_timer.stop)()
 
     def showEvent(self, event: object) -> None:
-        """Follow runs that were started elsewhere, from now on."""
+        """Start following runs that were started elsewhere."""
         super().showEvent(event)
-        share_place(self)
-        self._poll_or_not()
+        tabify_dock(self)
+        self._update_polling()
 
     def hideEvent(self, event: object) -> None:
-        """Follow them no more."""
+        """Stop following them."""
         super().hideEvent(event)
         self._poll_timer.stop()
 
@@ -376,16 +379,17 @@ class ConvergenceWidget(QWidget):
 
     def _explain(self) -> None:
         for widget, name, text in (
-            (self.runs, "Run", "The run that is looked at: the viewer's own, or an opened one."),
-            (self.open, "Open a run folder", "Look at a run that was done before, or that goes "
-             "on in another program: choose its output folder."),
-            (self.classes, "Class", "All classes, or one. For one, the tab Shells shows its "
-             "iterations; for all, the classes of the iteration."),
-            (self.slider, "Iteration", "Look at an earlier iteration; at the right end, the "
-             "newest is followed."),
+            (self.runs, "Run", "The run that is shown: that of this window, or one "
+             "opened from its folder."),
+            (self.open, "Open a run folder", "Show a finished run, or one that is running "
+             "elsewhere: choose its output folder."),
+            (self.classes, "Class", "All classes, or one. The tab FSC shows all iterations "
+             "of one class, or all classes of one iteration."),
+            (self.slider, "Iteration", "Show an earlier iteration. At the right end, the slider "
+             "follows the newest."),
             (self.viewer_button, "Show in viewer", "Show the maps of this iteration in the "
-             "viewer. A click into a plot does the same."),
-            (self.export, "Export", "Save the tab as a picture, or the numbers as a table."),
+             "viewer. Clicking in a plot does the same."),
+            (self.export, "Export", "Save this tab as an image, or the values as a table."),
         ):  # fmt: skip
             widget.setAccessibleName(name)
             widget.setToolTip(f"<p>{text}</p>")

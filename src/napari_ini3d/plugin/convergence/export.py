@@ -1,4 +1,4 @@
-"""The button by which plots and numbers of a run are saved."""
+"""Export of plots and tables of a run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from napari_ini3d.plugin.convergence.run_tables import write_iterations, write_s
 
 
 class ExportButton(QToolButton):
-    """Saves a panel as PNG, or the numbers of its run as CSV.
+    """Button to save a panel as PNG, or the values of its run as CSV.
 
     Parameters
     ----------
     seen : callable
-        Returns the panel that is seen.
+        Returns the visible panel.
     """
 
     def __init__(self, seen: Callable[[], Panel]) -> None:
@@ -39,7 +39,7 @@ class ExportButton(QToolButton):
         self.setMenu(menu)
 
     def save_picture(self, path: Path) -> None:
-        """Write the panel that is seen as a PNG file.
+        """Write the visible panel as a PNG file.
 
         Raises
         ------
@@ -49,10 +49,12 @@ class ExportButton(QToolButton):
         picture = self._seen().render_picture()
         with atomic_path(path) as temporary:
             if not picture.save(str(temporary), "PNG"):
-                raise RunFolderError(f"cannot write {path}; free some space, or choose another")
+                raise RunFolderError(
+                    f"cannot write {path}; free some space, or choose another folder"
+                )
 
     def save_iterations(self, path: Path) -> None:
-        """Write the numbers of all iterations as CSV."""
+        """Write the values of all iterations as CSV."""
         write_iterations(path, self._seen().view.summaries)
 
     def save_shells(self, path: Path) -> None:
@@ -60,7 +62,7 @@ class ExportButton(QToolButton):
         write_shells(path, self._seen().view.summaries)
 
     def _ask(self, name: str, save: Callable[[Path], None]) -> None:
-        """Ask where to, and save."""
+        """Ask for a file, and save."""
         folder = self._seen().view.folder
         suggested = name if folder is None else str(folder / name)
         ending = Path(name).suffix

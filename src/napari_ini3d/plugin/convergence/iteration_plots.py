@@ -1,4 +1,4 @@
-"""The numbers of a run over its iterations, as small plots that share a cursor."""
+"""Plots of resolution, map change and other values over the iterations, with a shared cursor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_ini3d.plugin.viewer import (
     ChosenTicks,
     PlotStyle,
     fix_plot,
-    log_place,
+    log_position,
     small_font,
     style_plot,
 )
@@ -27,26 +27,26 @@ from napari_ini3d.runs import IterationSummary
 _CHANGES = tuple(m * 10.0**e for e in range(-5, 2) for m in (1, 2, 5))
 _SHADES = {"starts": 0.14, "search": 0.0, "refine": 0.08, "final": 0.22}
 _PHASE_LABELS = {"starts": "starts", "search": "search", "refine": "refine", "final": "last"}
-_LABEL_WIDTH = 38  # pixels a phase must be wide for its name
-_LABELLED = 2  # plots in the first row, with the names of the phases
-_HEAD_ROOM, _FOOT_ROOM = 0.2, 0.05  # shares of an axis; those names stand in the first
+_LABEL_WIDTH = 38  # pixels that the name of a phase needs
+_LABELLED = 2  # plots of the first row, which show the names of the phases
+_HEAD_ROOM, _FOOT_ROOM = 0.2, 0.05  # fractions of an axis; the names are in the head room
 _RESIZE_MS = 50
-_POINTS_UP_TO = 3  # iterations that are drawn as points
+_POINTS_UP_TO = 3  # iterations, drawn as points
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A plot of the course.
+    """A value that is plotted over the iterations.
 
     Attributes
     ----------
     title : str
     values : callable
-        From a summary to one value, or one per class.
+        Takes a summary; returns one value, or one per class.
     ticks : tuple of float
-        Labels of a logarithmic axis; none for a linear one.
+        Labels of a logarithmic axis; empty for a linear one.
     limits : tuple of float or None
-        Of a linear axis; None where the data decide.
+        Of a linear axis; None: from the data.
     """
 
     title: str
@@ -55,20 +55,20 @@ class Curve:
     limits: tuple[float | None, float | None] = (None, None)
 
     def of_run(self, n_classes: int) -> Curve:
-        """Return what is drawn in its place: shares tell nothing of one class."""
+        """Return the curve to plot: with one class, the angular step instead of class shares."""
         return ANGULAR_STEP if self is SHARES and n_classes == 1 else self
 
     def places(self, summaries: Sequence[IterationSummary]) -> FloatArray:
-        """Return where values stand on the axis, (classes, iterations); NaN where unknown."""
+        """Return the positions on the axis, (classes, iterations); NaN if unknown."""
         rows = [self.values(summary) for summary in summaries]
         count = max(map(len, rows), default=0)
         values = np.full((count, len(rows)), np.nan)
         for column, row in enumerate(rows):
-            values[: len(row), column] = [log_place(v) if self.ticks else v for v in row]
+            values[: len(row), column] = [log_position(v) if self.ticks else v for v in row]
         return values
 
     def range_of(self, places: FloatArray) -> tuple[float, float]:
-        """Return the ends of an axis that has all places on it."""
+        """Return the ends of an axis that contains all positions."""
         finite = places[np.isfinite(places)]
         found = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         low, high = (
@@ -90,7 +90,7 @@ CURVES = (
 
 
 class ConvergencePlots(PlotPanel):
-    """Six plots over the iterations; hovering reads values, a click chooses an iteration."""
+    """Six plots over the iterations; hover to read values, click to choose an iteration."""
 
     def __init__(self, style: PlotStyle) -> None:
         super().__init__(style)
@@ -119,7 +119,7 @@ class ConvergencePlots(PlotPanel):
             cursor.setPen(pg.mkPen(self.plot_style.faint, width=1))
 
     def draw(self) -> None:
-        """Draw the curves, the phases behind them and the chosen iteration."""
+        """Draw the curves, the phases and the chosen iteration."""
         iterations = np.array([s.iteration for s in self.view.summaries], dtype=float)
         for number, plot in enumerate(self.plots):
             plot.setXRange(
@@ -132,7 +132,7 @@ class ConvergencePlots(PlotPanel):
             mark.setPos(self.view.chosen or 0)
 
     def iteration_at(self, scene_position: Any) -> int | None:
-        """Return the iteration under a place of the scene; None outside of the plots."""
+        """Return the iteration at a position of the scene; None outside the plots."""
         for plot in self.plots:
             box = plot.getViewBox()
             if box.sceneBoundingRect().contains(scene_position):
@@ -141,12 +141,12 @@ class ConvergencePlots(PlotPanel):
         return None
 
     def resizeEvent(self, event: object) -> None:
-        """Write names of phases where there is room for them now."""
+        """Redraw the names of the phases, which need room."""
         super().resizeEvent(event)
         self._resized.start()
 
     def _make_plot(self, number: int, curve: Curve) -> Any:
-        ticks = {"left": ChosenTicks("left", curve.ticks, log_place)} if curve.ticks else {}
+        ticks = {"left": ChosenTicks("left", curve.ticks, log_position)} if curve.ticks else {}
         plot = self.graphics.addPlot(row=number // 2, col=number % 2, axisItems=ticks)
         fix_plot(plot)
         plot.showAxis("bottom", number // 2 == (len(CURVES) - 1) // 2)
@@ -157,7 +157,7 @@ class ConvergencePlots(PlotPanel):
         plot, lines = self.plots[number], self.lines[number]
         if plot.titleLabel.text != curve.title:
             plot.setTitle(curve.title)
-        plot.titleLabel.setMinimumWidth(0)  # else a long title makes its column wider
+        plot.titleLabel.setMinimumWidth(0)  # otherwise a long title widens its column
         places = curve.places(self.view.summaries)
         while len(lines) < len(places):
             lines.append(plot.plot([], [], connect="finite", antialias=True))
@@ -195,7 +195,7 @@ class ConvergencePlots(PlotPanel):
 
     @staticmethod
     def _width_of(plot: Any, begin: float, end: float) -> float:
-        """Return the pixels between two iterations."""
+        """Return the distance of two iterations in pixels."""
         box = plot.getViewBox()
         low, high = box.viewRange()[0]
         return float(box.width() * (end - begin) / max(high - low, 1e-9))
@@ -223,7 +223,7 @@ class ConvergencePlots(PlotPanel):
 
 
 class PhaseBand:
-    """A shaded part of a plot, with its name at the top where there is room."""
+    """A shaded phase in a plot, with its name at the top if there is room."""
 
     def __init__(self, plot: Any) -> None:
         self.region = pg.LinearRegionItem(movable=False, pen=pg.mkPen(None))
@@ -246,7 +246,7 @@ class PhaseBand:
             self.line.label.setFormat(_PHASE_LABELS.get(phase, phase))
 
     def hide(self) -> None:
-        """Show nothing."""
+        """Hide the band."""
         self.region.setVisible(False)
         self.line.setVisible(False)
 

@@ -14,7 +14,7 @@ from napari_ini3d.plugin.viewer import PlotStyle, small_font
 
 _AXES = ("z", "y", "x")
 _ACROSS = {"z": ("x", "y"), "y": ("x", "z"), "x": ("y", "z")}  # right and up in the picture
-_EMPTY = "There are no pictures of this iteration."
+_EMPTY = "This iteration has no slices."
 _GAP, _LABEL = 3, 16  # pixels
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
@@ -26,7 +26,7 @@ Row = tuple[str, list[Picture]]
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """Where titles and pictures stand, and how long the side of a picture is."""
+    """Positions of titles and images, and the side of an image."""
 
     side: float
     titles: list[tuple[str, QRectF]]
@@ -34,9 +34,9 @@ class Arrangement:
 
 
 class MapPictures(Panel):
-    """Slices across, and projections along, z, y and x; a class in large, or all as rows.
+    """Central slices and projections along z, y and x, of one class or all.
 
-    Each picture goes from its own black to its own white.
+    Each image has its own grey scale.
     """
 
     def __init__(self, style: PlotStyle) -> None:
@@ -46,7 +46,7 @@ class MapPictures(Panel):
         self.setAccessibleName("Central slices and projections")
 
     def draw(self) -> None:
-        """Take the pictures of the shown iteration."""
+        """Read the images of the shown iteration."""
         found = self.view.read_pictures()
         slices, sums = found.get("slices"), found.get("projections")
         self._images = {}
@@ -59,18 +59,18 @@ class MapPictures(Panel):
         self.update()
 
     def text_at(self, position: QPointF) -> str:
-        """Return what the picture under a place of the panel is."""
+        """Return a description of the image at a position of the panel."""
         for picture, place in self.arrange().pictures:
             if place.contains(position):
                 return self._describe(*picture)
         return ""
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Say what is under the mouse."""
+        """Show what is under the mouse."""
         self.hovered.emit(self.text_at(event.position()))
 
     def paintEvent(self, _event: object) -> None:
-        """Paint the pictures with their labels."""
+        """Paint the images with their labels."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         if not self._images:
@@ -84,7 +84,7 @@ class MapPictures(Panel):
         painter.end()
 
     def arrange(self) -> Arrangement:
-        """Return the arrangement in which the pictures are the largest."""
+        """Return the arrangement with the largest images."""
         classes = list(dict.fromkeys(k for k, _, _ in self._images))
         choices = [_by_kind(classes), _in_lines(classes)]
         if len(classes) == 1:
@@ -94,7 +94,11 @@ class MapPictures(Panel):
 
     def _describe(self, k: int, kind: str, axis: str) -> str:
         right, up = _ACROSS[axis]
-        what = f"central slice across {axis}" if kind == "slice" else f"projection along {axis}"
+        what = (
+            f"central slice perpendicular to {axis}"
+            if kind == "slice"
+            else f"projection along {axis}"
+        )
         of = f"Class {k + 1}, {what}" if self.view.n_classes > 1 else what.capitalize()
         return f"{of}: {right} to the right, {up} upwards{self._width_text()}"
 
@@ -108,20 +112,26 @@ def _by_kind(classes: list[int]) -> list[Row]:
     return [
         (f"{_class(k, classes)}{title} z, y, x", [(k, kind, axis) for axis in _AXES])
         for k in classes
-        for kind, title in (("slice", "slices across"), ("projection", "projections along"))
+        for kind, title in (
+            ("slice", "slices perpendicular to"),
+            ("projection", "projections along"),
+        )
     ]
 
 
 def _by_axis(k: int) -> list[Row]:
-    """Slice and projection beside each other, a row for each axis."""
+    """Slice and projection side by side, one row per axis."""
     return [
-        (f"slice across, projection along {axis}", [(k, "slice", axis), (k, "projection", axis)])
+        (
+            f"slice perpendicular to {axis}, projection along it",
+            [(k, "slice", axis), (k, "projection", axis)],
+        )
         for axis in _AXES
     ]
 
 
 def _in_lines(classes: list[int]) -> list[Row]:
-    """All pictures of a class in one row."""
+    """All images of a class in one row."""
     return [
         (
             f"{_class(k, classes)}slices and projections, z, y, x",
@@ -136,7 +146,7 @@ def _class(k: int, classes: list[int]) -> str:
 
 
 def _place(rows: list[Row], box: QRectF) -> Arrangement:
-    """Place rows of squares into a box, each under its title, as large as they can be."""
+    """Place rows of squares with titles into a box, as large as possible."""
     if not rows:
         return Arrangement(0.0, [], [])
     columns = max(len(row) for _, row in rows)
@@ -157,7 +167,7 @@ def _place(rows: list[Row], box: QRectF) -> Arrangement:
 
 
 def _to_image(picture: AnyArray) -> QImage:
-    """Return a picture (m, m) as a grey image, its first row at the bottom."""
+    """Return an array (m, m) as a grey image, with the first row at the bottom."""
     values = np.nan_to_num(picture[::-1].astype(np.float32))
     low, high = float(values.min()), float(values.max())
     grey = (255 * (values - low) / (high - low if high > low else 1)).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What the tabs of the dock *Convergence* share: they draw when they are seen, and only then."""
+"""Base of the tabs in the dock *Convergence*, which are drawn only while visible."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _PRINT_SCALE = 3  # pixels of an exported picture per pixel of the screen
 
 
 class Panel(QWidget):
-    """A view of a run; what comes while it is hidden is drawn once it is shown.
+    """A view of a run; if it is hidden, it is drawn when it is shown.
 
     Signals
     -------
     hovered : str
-        What is under the mouse; empty where there is nothing.
+        Description of what is under the mouse, or empty.
     iteration_clicked : int
-        An iteration that is to be shown.
+        An iteration to show.
     """
 
     hovered = Signal(str)
@@ -39,26 +39,26 @@ class Panel(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def show_run(self, view: RunView) -> None:
-        """Show a run: at once, or when the panel is seen."""
+        """Show a run: at once, or when the panel becomes visible."""
         self.view = view
         self._is_stale = True
-        self._draw_if_seen()
+        self._draw_if_visible()
 
     def set_style(self, style: PlotStyle) -> None:
         """Change the colours."""
         self.plot_style = style
         self.apply_style()
         self._is_stale = True
-        self._draw_if_seen()
+        self._draw_if_visible()
 
     def apply_style(self) -> None:
-        """Colour what is not drawn anew each time."""
+        """Apply the colours to parts that `draw` does not draw."""
 
     def draw(self) -> None:
-        """Draw `view`, where that takes more than to paint what is there."""
+        """Draw `view`, if that takes more than painting."""
 
     def render_picture(self) -> QImage:
-        """Return the panel as a picture for print."""
+        """Return the panel as an image for print."""
         image = QImage(self.size() * _PRINT_SCALE, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(_PRINT_SCALE)
         image.fill(QColor(self.plot_style.background))
@@ -66,24 +66,24 @@ class Panel(QWidget):
         return image
 
     def minimumSizeHint(self) -> QSize:
-        """Return the least size in which it can be read."""
+        """Return the least readable size."""
         return QSize(260, 240)
 
     def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the viewer."""
+        """Return a size that leaves room for the canvas."""
         return QSize(360, 420)
 
     def showEvent(self, event: object) -> None:
-        """Draw what has come while the panel was hidden."""
+        """Draw the panel if the run has changed."""
         super().showEvent(event)
-        self._draw_if_seen()
+        self._draw_if_visible()
 
     def leaveEvent(self, event: object) -> None:
-        """Say that nothing is under the mouse."""
+        """Clear the description."""
         super().leaveEvent(event)
         self.hovered.emit("")
 
-    def _draw_if_seen(self) -> None:
+    def _draw_if_visible(self) -> None:
         if self._is_stale and self.isVisible():
             self._is_stale = False
             self.draws += 1
@@ -140,7 +140,7 @@ def write(
     *,
     wrap: bool = False,
 ) -> None:
-    """Write text into a place, in the colour of the pen."""
+    """Write text into a rectangle, in the colour of the pen."""
     option = QTextOption(alignment)
     mode = QTextOption.WrapMode
     option.setWrapMode(mode.WordWrap if wrap else mode.NoWrap)
@@ -148,6 +148,6 @@ def write(
 
 
 def write_instead(painter: QPainter, panel: Panel, text: str) -> None:
-    """Write into the middle of a panel that there is nothing to show."""
+    """Write a text into the middle of an empty panel."""
     painter.setPen(QColor(panel.plot_style.text))
     write(painter, QRectF(panel.rect()).adjusted(20, 0, -20, 0), text, wrap=True)

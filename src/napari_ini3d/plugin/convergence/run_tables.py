@@ -1,4 +1,4 @@
-"""The numbers of a run as CSV files, for other programs."""
+"""Tables of a run as CSV files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHELL_COLUMNS = ("iteration", "class", "shell", "frequency_per_A", "resolution_A
 
 
 def write_iterations(path: Path, summaries: Sequence[IterationSummary]) -> None:
-    """Write one row for each iteration and class; what is not known stays empty.
+    """Write one row for each iteration and class; unknown values are empty.
 
     Raises
     ------

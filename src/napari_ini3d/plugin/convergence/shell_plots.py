@@ -18,15 +18,15 @@ from napari_ini3d.plugin.viewer import (
     ChosenTicks,
     PlotStyle,
     fix_plot,
-    frequency_place,
-    log_place,
+    frequency_position,
+    log_position,
     small_font,
     style_plot,
 )
 from napari_ini3d.runs import IterationSummary
 
 MOST_CURVES = 24
-"""Iterations drawn side by side."""
+"""Largest number of iterations that are drawn."""
 
 _RATIOS = tuple(10.0**e for e in range(-3, 5))
 _LEAST_RATIO = 1e-3
@@ -36,12 +36,12 @@ _MIDDLE = Qt.AlignmentFlag.AlignVCenter
 
 
 class ShellPanel(PlotPanel):
-    """FSC above, SSNR below; hovering reads a curve, a click chooses its iteration."""
+    """FSC and SSNR; hover to read a curve, click to choose its iteration."""
 
     def __init__(self, style: PlotStyle) -> None:
         super().__init__(style)
         self.fsc = self._make_plot(0, {"left": ChosenTicks("left", _CORRELATIONS, float)})
-        self.ssnr = self._make_plot(1, {"left": ChosenTicks("left", _RATIOS, log_place)})
+        self.ssnr = self._make_plot(1, {"left": ChosenTicks("left", _RATIOS, log_position)})
         self.key = IterationKey(style)
         self.curves: list[tuple[IterationSummary, int, Any]] = []
         self._items: list[tuple[Any, Any]] = []
@@ -55,7 +55,7 @@ class ShellPanel(PlotPanel):
     def apply_style(self) -> None:
         """Colour background, axes and levels."""
         self.graphics.setBackground(self.plot_style.background)
-        style_plot(self.fsc, "FSC between the halves", self.plot_style)
+        style_plot(self.fsc, "FSC between half-maps", self.plot_style)
         style_plot(self.ssnr, "SSNR", self.plot_style)
         for plot in (self.fsc, self.ssnr):
             plot.setLabel("bottom", "resolution / Å", color=self.plot_style.text, size="8pt")
@@ -65,7 +65,7 @@ class ShellPanel(PlotPanel):
         self.key.set_style(self.plot_style)
 
     def draw(self) -> None:
-        """Draw the curves of the class that is looked at, or of all at the shown iteration."""
+        """Draw all iterations of one class, or all classes of the shown iteration."""
         for item, plot in self._items:
             plot.removeItem(item)
         self._items, self.curves = [], []
@@ -82,7 +82,7 @@ class ShellPanel(PlotPanel):
             self._draw_iterations(shown, single)
 
     def curve_at(self, scene_position: Any) -> tuple[IterationSummary, int, int] | None:
-        """Return iteration, class and shell of the FSC or SSNR nearest to a place of the scene."""
+        """Return iteration, class and shell of the curve nearest to a position of the scene."""
         for plot in (self.fsc, self.ssnr):
             box = plot.getViewBox()
             if box.sceneBoundingRect().contains(scene_position) and self.curves:
@@ -91,7 +91,7 @@ class ShellPanel(PlotPanel):
         return None
 
     def _make_plot(self, row: int, axes: dict[str, Any]) -> Any:
-        ticks = ChosenTicks("bottom", RESOLUTIONS, frequency_place)
+        ticks = ChosenTicks("bottom", RESOLUTIONS, frequency_position)
         plot = self.graphics.addPlot(row=row, col=0, axisItems={**axes, "bottom": ticks})
         fix_plot(plot)
         return plot
@@ -154,7 +154,7 @@ class ShellPanel(PlotPanel):
 
 
 class IterationKey(QWidget):
-    """Tells which colour is which iteration, or which line is which class."""
+    """Legend: colours of the iterations, or lines of the classes."""
 
     def __init__(self, style: PlotStyle) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class IterationKey(QWidget):
         self.setFont(small_font())
 
     def sizeHint(self) -> QSize:
-        """Return a width that asks for nothing."""
+        """Return a small width."""
         return QSize(200, 22)
 
     def set_style(self, style: PlotStyle) -> None:
@@ -175,22 +175,22 @@ class IterationKey(QWidget):
         self.update()
 
     def show_nothing(self) -> None:
-        """Show no key."""
+        """Hide the legend."""
         self._ends, self._n_classes = None, 0
         self.update()
 
     def show_iterations(self, first: int, last: int, marked: int | None) -> None:
-        """Show the colours from the first to the last iteration, and the one that is marked."""
+        """Show the colours of the first to the last iteration, and the marked one."""
         self._ends, self._marked, self._n_classes = (first, last), marked, 0
         self.update()
 
     def show_classes(self, n_classes: int, iteration: int) -> None:
-        """Show the lines of the classes at an iteration."""
+        """Show the lines of the classes."""
         self._ends, self._marked, self._n_classes = None, iteration, n_classes
         self.update()
 
     def paintEvent(self, _event: object) -> None:
-        """Paint the key."""
+        """Paint the legend."""
         painter = QPainter(self)
         painter.setPen(QColor(self._style.text))
         if self._n_classes:
@@ -203,7 +203,7 @@ class IterationKey(QWidget):
         box = QRectF(self.rect()).adjusted(8, 0, -8, 0)
         left, right = f"iteration {first} ", f" {last}"
         if self._marked is not None:
-            right += f"   thick: {self._marked}"
+            right += f"   thick line: {self._marked}"
         metrics = painter.fontMetrics()
         begin = box.left() + metrics.horizontalAdvance(left)
         end = box.right() - metrics.horizontalAdvance(right)
@@ -230,7 +230,7 @@ class IterationKey(QWidget):
 
 
 def spread(summaries: Sequence[IterationSummary], most: int) -> list[IterationSummary]:
-    """Return at most so many summaries, evenly spread, with the first and the last."""
+    """Return at most `most` evenly spaced summaries, including the first and the last."""
     if len(summaries) <= most:
         return list(summaries)
     places = np.linspace(0, len(summaries) - 1, most).round().astype(int)
@@ -246,11 +246,11 @@ def _describe(summary: IterationSummary, k: int, shell: int, n_classes: int) -> 
 
 
 def _width(summary: IterationSummary) -> float:
-    """Return the side of the box in Å."""
+    """Return the width of the box in Å."""
     return summary.box_size * summary.voxel_size
 
 
 def _log_ratios(values: Sequence[float]) -> Any:
-    """Return the logarithm of ratios; NaN where there is none."""
+    """Return the logarithm of ratios; NaN if they are too small."""
     ratios = np.array(values, float)
     return np.log10(ratios, out=np.full(ratios.shape, np.nan), where=ratios >= _LEAST_RATIO)

@@ -46,7 +46,7 @@ from napari_ini3d.plugin.viewer import (
     MaskCircle,
     connect_to_viewer,
     get_metadata,
-    share_place,
+    tabify_dock,
     unwrap_proxy,
 )
 from napari_ini3d.runs import RunFolder, delete_run
@@ -60,12 +60,12 @@ _VALIDATE_MS = 150
 
 
 class InitialModelWidget(QWidget):
-    """Form, log and list of runs, with the buttons and the progress of the run below them.
+    """The dock *Initial model*: form, log and list of runs, with the buttons of the run below.
 
     Parameters
     ----------
     napari_viewer : napari viewer
-        The run belongs to it, not to this dock: a dock that is opened again finds it.
+        The viewer owns the run: a dock that is closed and opened again shows it.
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
@@ -76,7 +76,7 @@ class InitialModelWidget(QWidget):
         self.form = SettingsForm(remembered_settings(preferred_settings()))
         self.summary = ParticleSummary()
         self.circle = MaskCircle(self._viewer)
-        self.circle_button = QPushButton("Mask circle on the average")
+        self.circle_button = QPushButton("Show mask on average")
         self.menus = SettingsMenus(self.form)
         self.verdict = SymmetryVerdict(self._viewer)
         self.panel = RunPanel(self.session)
@@ -88,22 +88,22 @@ class InitialModelWidget(QWidget):
         self._validation.setInterval(_VALIDATE_MS)
         self._lay_out()
         self._connect()
-        self._take_up()
+        self._restore()
 
     def showEvent(self, event: object) -> None:
-        """Share the place of the plugin's docks."""
+        """Share a place with the other docks of the plugin."""
         super().showEvent(event)
-        share_place(self)
+        tabify_dock(self)
 
-    # -- what is shown ----------------------------------------------------------------------
+    # -- form -------------------------------------------------------------------------------
 
     def validate(self, *, strict: bool = False) -> dict[str, str]:
-        """Say problems beside their fields, and return them.
+        """Check the form, show each problem beside its field, and return the problems.
 
         Parameters
         ----------
         strict : bool
-            Say also what has not been filled in yet.
+            Report empty fields, too.
         """
         form = self.form
         problems = find_problems(
@@ -118,7 +118,7 @@ class InitialModelWidget(QWidget):
         return problems
 
     def _on_changed(self) -> None:
-        """React to a change once the user pauses."""
+        """Check the form and update the estimates, once the user has stopped typing."""
         problems = self.validate()
         self._keep_form_state()
         self._find_resumable()
@@ -128,7 +128,7 @@ class InitialModelWidget(QWidget):
             self.circle.resize(self._mask_diameter())
 
     def _keep_form_state(self) -> None:
-        """Keep what stands in the form, for a dock that is opened after this one was closed."""
+        """Save the form in the session, for a dock that is opened after this one is closed."""
         with suppress(SettingsError):
             self.session.form_state = self.form.state()
 
@@ -146,7 +146,7 @@ class InitialModelWidget(QWidget):
             self._suggest_output(preferred_output(path))
 
     def _suggest_output(self, folder: Path) -> None:
-        """Name a free folder, unless the user has named one."""
+        """Suggest a free output folder, unless the user has chosen one."""
         if self.form.output.text in ("", self._suggested):
             self._suggested = str(folder)
             self.form.output.text = self._suggested
@@ -184,22 +184,22 @@ class InitialModelWidget(QWidget):
             self.tabs.setCurrentIndex(0)
             self.form.focus(first)
             names = {PARTICLES: "Particles", OUTPUT: "Output folder"}
-            said = (f"{names.get(n) or label_of(n)}: {text}" for n, text in problems.items())
-            show_error("The run was not started.\n" + "\n".join(said))
+            lines = (f"{names.get(n) or label_of(n)}: {text}" for n, text in problems.items())
+            show_error("The run was not started.\n" + "\n".join(lines))
             return
         state = self.form.state()
-        self._go(lambda: self.session.start(Path(state.particles), Path(state.output),
+        self._start(lambda: self.session.start(Path(state.particles), Path(state.output),
                                             state.settings), Path(state.output))  # fmt: skip
         remember_settings(state.settings)
 
     def _on_resume(self, folder: Path | None = None) -> None:
         target = folder or self.panel.resumable
         if target is not None:
-            self._go(lambda: self.session.resume(target), target)
+            self._start(lambda: self.session.resume(target), target)
 
-    def _go(self, begin: Any, folder: Path) -> None:
+    def _start(self, start: Any, folder: Path) -> None:
         try:
-            begin()
+            start()
         except Ini3dError as error:
             show_error(str(error))
             return
@@ -209,7 +209,7 @@ class InitialModelWidget(QWidget):
         self.validate()
 
     def _on_state(self, state: str) -> None:
-        """Show the verdict on the run that has ended, or was opened again, not of one before."""
+        """Show the symmetry of a run that has ended or was opened; nothing while a run goes on."""
         self.verdict.show_run(self.session.run_folder if state == "idle" else None)
 
     def _on_finished(self, folder: Path) -> None:
@@ -230,7 +230,7 @@ class InitialModelWidget(QWidget):
         self.validate()
 
     def _find_resumable(self) -> None:
-        """Let *Resume* go on with the run in the output folder, or with the last one."""
+        """Find the run for *Resume*: the one in the output folder, or else the last one."""
         typed = Path(self.form.output.text) if self.form.output.text else None
         candidates = [folder for folder in (typed, self.session.run_folder) if folder is not None]
         self.panel.resumable = next((f for f in candidates if is_resumable(f)), None)
@@ -239,7 +239,7 @@ class InitialModelWidget(QWidget):
     # -- other runs --------------------------------------------------------------------------
 
     def apply(self, state: FormState) -> None:
-        """Fill the form with a state."""
+        """Fill in the form."""
         self.form.set_settings(state.settings)
         if state.particles:
             self.form.set_particles(state.particles)
@@ -248,18 +248,18 @@ class InitialModelWidget(QWidget):
         self.tabs.setCurrentIndex(0)
 
     def _clone(self, folder: Path) -> None:
-        def take() -> None:
+        def apply_settings() -> None:
             found = load_form_state(folder / "settings.json")
             self.apply(FormState(found.particles, "", found.settings))
             self._suggested = self.form.output.text
             self._suggest_output(preferred_output(Path(found.particles)))
 
-        self._try(take)
+        self._try(apply_settings)
 
     def _open_run(self, folder: Path) -> None:
         if self.session.busy:
-            show_error("A run is going on here; its iterations can be looked back at. Stop it, or "
-                       "open the other run's folder from napari's File menu.")  # fmt: skip
+            show_error("A run is in progress in this window. Stop it first, or open the folder of "
+                       "the other run from napari's File menu.")  # fmt: skip
             return
         self._try(lambda: self.session.reopen(folder))
 
@@ -292,8 +292,8 @@ class InitialModelWidget(QWidget):
         self.circle_button.setCheckable(True)
         self.circle_button.setEnabled(False)
         self.circle_button.setToolTip(
-            "<p>Show the average of the particles with the mask as a circle, which can be "
-            "dragged to another size by its handles.</p>"
+            "<p>Show the average of the particles with the mask as a circle. Drag its handles to "
+            "change the mask diameter.</p>"
         )
         settings_page = QWidget()
         page = QVBoxLayout(settings_page)
@@ -332,20 +332,20 @@ class InitialModelWidget(QWidget):
         if viewer is not None:
             connect_to_viewer(self, viewer, {"layers.events.inserted": self._on_layer})
 
-    def _take_up(self) -> None:
-        """Begin with what stood in the form before, or with the particles that are open."""
+    def _restore(self) -> None:
+        """Fill in the form as it was before, or with the particles that are open."""
         if self.session.form_state is not None:
             self.apply(self.session.form_state)
         viewer = self._viewer()
         for layer in [] if viewer is None else viewer.layers:
-            self._take_particles(layer)
+            self._use_particles(layer)
         self._find_resumable()
         self._on_state(self.session.state)
 
     def _on_layer(self, event: Any) -> None:
-        self._take_particles(event.value)
+        self._use_particles(event.value)
 
-    def _take_particles(self, layer: Any) -> None:
+    def _use_particles(self, layer: Any) -> None:
         path = str(get_metadata(layer, "path") or "")
         is_particles = get_metadata(layer, "kind") == "particles" and path.endswith(".star")
         if is_particles and not self.form.particles.text:

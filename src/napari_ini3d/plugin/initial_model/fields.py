@@ -1,4 +1,4 @@
-"""One control for each setting, made from what the setting says about itself."""
+"""Controls of the settings, made from the type, range and help text of each setting."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from napari_ini3d.runs import flag_of
 from napari_ini3d.settings import FieldInfo, InitialModelSettings, SettingType
 
 MARK_COLOUR = "#d55e00"
-"""Of a field with a problem: vermilion of Okabe and Ito, seen on dark and on light."""
+"""Colour of a field with a problem: vermilion of Okabe and Ito, visible on dark and light."""
 
 _LABELS = {
-    "ctf": "Correct for the CTF",
-    "ctf_ignore_first_peak": "Ignore the CTF until its first peak",
-    "tau2_fudge": "Regularisation T",
-    "max_excluded": "Bad images, largest share",
-    "write_every": "Iterations between files",
-    "preread": "Hold all images in memory",
-    "non_negative": "No negative density",
-    "gridding_correction": "Correct for gridding",
-    "scratch": "Scratch folder",
-    "iterations": "Iterations, at most",
+    "ctf": "CTF correction",
+    "ctf_ignore_first_peak": "Ignore CTF until first peak",
+    "tau2_fudge": "Regularisation parameter T",
+    "max_excluded": "Max. fraction of bad images",
+    "write_every": "Write maps every (iterations)",
+    "preread": "Pre-read all images into memory",
+    "non_negative": "Enforce non-negative density",
+    "gridding_correction": "Gridding correction",
+    "scratch": "Scratch directory",
+    "iterations": "Max. iterations",
     "starts": "Random starts",
-    "anneal_classes": "Keep classes alike at first",
+    "anneal_classes": "Anneal classes",
     "symmetry_during_run": "Impose symmetry during the run",
-    "max_resolution": "Finest resolution",
+    "max_resolution": "Max. resolution",
 }
 _LARGEST = 999_999
 
 
 def label_of(name: str) -> str:
-    """Return what a form calls a setting."""
+    """Return the label of a setting."""
     return _LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def tooltip_of(name: str, info: FieldInfo) -> str:
-    """Return help, range and the names that RELION and the command line have for a setting."""
+    """Return help text, range and the options of RELION and the command line for a setting."""
     lines = [html.escape(info.help)]
     if info.minimum is not None or info.maximum is not None:
         lines.append(f"Range: {_range(info)}")
     if info.relion:
         lines.append(f"RELION: <code>{info.relion}</code>")
-    lines.append(f"Command line: <code>{flag_of(name)}</code>")
+    lines.append(f"ini3d: <code>{flag_of(name)}</code>")
     return f"<p>{'<br>'.join(lines)}</p>"  # a paragraph is wrapped, plain text is not
 
 
@@ -60,10 +60,9 @@ def _range(info: FieldInfo) -> str:
 
 
 class SettingField(QObject):
-    """The control of one setting, its label, and the problem that is said below it.
+    """The control of one setting, with its label and the problem shown below it.
 
-    A setting that may be left out has a number whose lowest value means "left out" and is shown
-    as a word.
+    An optional setting is automatic at the lowest value of its control, which shows a word there.
 
     Parameters
     ----------
@@ -91,7 +90,7 @@ class SettingField(QObject):
 
     @property
     def has_own_label(self) -> bool:
-        """True where the control says itself what it is."""
+        """True if the control shows its label itself."""
         return self._kind.plain is bool
 
     @property
@@ -101,7 +100,7 @@ class SettingField(QObject):
 
     @property
     def value(self) -> Any:
-        """What is chosen; None where it is left to the program."""
+        """The chosen value; None for automatic."""
         if isinstance(self.control, FileEdit):
             return self.control.line_edit.native.text().strip() or None
         value = self.control.value
@@ -118,28 +117,28 @@ class SettingField(QObject):
         elif value is None:
             self.control.value = self.control.min
         else:
-            if isinstance(self.control, FloatSpinBox):  # what was saved is shown to its last digit
+            if isinstance(self.control, FloatSpinBox):  # show every digit of a saved value
                 self.control.native.setDecimals(max(_decimals(self.info), _digits(value)))
-            self._offer(value)
+            self._add_device(value)
             self.control.value = value
 
-    def _offer(self, value: Any) -> None:
-        """Let a device be chosen that is not here: its problem is said, and it is not lost."""
+    def _add_device(self, value: Any) -> None:
+        """Add a device of another machine to the list, so that a loaded choice is not lost."""
         if self.name == "device" and value not in self.control.choices:
             self.control.choices = [*available_devices(), (value, value)]
 
     def show_automatic(self, text: str) -> None:
-        """Show what the program would take where the setting is left out."""
+        """Set the text that is shown for automatic."""
         self.editor.setSpecialValueText(text)
 
     def mark(self, problem: str) -> None:
-        """Say a problem below the control; none takes it away."""
+        """Show a problem below the control; an empty text removes it."""
         self.problem.show_problem(problem)
         mark_widget(self.editor, bool(problem))
 
 
 class ProblemLabel(QLabel):
-    """A line below a control that says what is wrong with it; takes no room when there is none."""
+    """A problem below a control; hidden if there is none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,29 +148,29 @@ class ProblemLabel(QLabel):
         self.hide()
 
     def show_problem(self, problem: str) -> None:
-        """Show a problem, or hide."""
+        """Show a problem; an empty text hides the label."""
         self.setText(f"⚠ {problem}")
         self.setVisible(bool(problem))
 
 
 def mark_widget(widget: QWidget, marked: bool) -> None:
-    """Draw a frame around a control that has a problem."""
+    """Frame a control that has a problem."""
     name = type(widget).__name__
     widget.setStyleSheet(f"{name} {{ border: 1px solid {MARK_COLOUR}; }}" if marked else "")
 
 
 class WheelGuard(QObject):
-    """Lets the wheel scroll the form: a number changes by it only once it has been clicked."""
+    """Lets the mouse wheel scroll the form: it changes a number only if the control has focus."""
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keep the wheel from controls that have no focus."""
+        """Ignore the wheel on controls without focus."""
         if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
             event.ignore()
             return True
         return False
 
     def watch(self, widget: QWidget) -> None:
-        """Guard a widget and what is in it."""
+        """Watch a widget and its children."""
         kinds = (QAbstractSpinBox, QComboBox)
         for each in [widget, *(w for kind in kinds for w in widget.findChildren(kind))]:
             if isinstance(each, kinds):
@@ -180,7 +179,7 @@ class WheelGuard(QObject):
 
 
 def make_path_control(mode: str, pattern: str | None = None) -> FileEdit:
-    """Return a line for a path with a button that opens a dialog."""
+    """Return a text field for a path, with a button that opens a file dialog."""
     control = FileEdit(mode=mode, filter=pattern, nullable=True)
     control.choose_btn.text = "…"
     control.choose_btn.native.setFixedWidth(32)
@@ -190,20 +189,20 @@ def make_path_control(mode: str, pattern: str | None = None) -> FileEdit:
 
 
 def available_devices() -> list[tuple[str, str]]:
-    """Return the devices that a run can be given here, as (what is shown, value)."""
-    cards = list_gpus()
-    everything = "CPU" if not cards else cards[0].name if len(cards) == 1 else "all GPUs"
+    """Return the devices of this machine as (text, value)."""
+    gpus = list_gpus()
+    everything = "CPU" if not gpus else gpus[0].name if len(gpus) == 1 else "all GPUs"
     return [
         (f"auto: {everything}", "auto"),
         ("cpu", "cpu"),
-        *([("gpu: all cards", "gpu")] if len(cards) > 1 else []),
-        *((_describe_gpu(card), f"gpu:{card.index}") for card in cards),
+        *([("gpu: all GPUs", "gpu")] if len(gpus) > 1 else []),
+        *((_describe_gpu(gpu), f"gpu:{gpu.index}") for gpu in gpus),
     ]
 
 
-def _describe_gpu(card: GpuInfo) -> str:
-    free, total = (n_bytes / 1e9 for n_bytes in (card.free_bytes, card.total_bytes))
-    return f"gpu:{card.index} {card.name}, {free:.0f} of {total:.0f} GB free"
+def _describe_gpu(gpu: GpuInfo) -> str:
+    free, total = (n_bytes / 1e9 for n_bytes in (gpu.free_bytes, gpu.total_bytes))
+    return f"gpu:{gpu.index} {gpu.name}, {free:.0f} of {total:.0f} GB free"
 
 
 def _make_control(name: str, info: FieldInfo, kind: SettingType) -> Any:
@@ -216,7 +215,7 @@ def _make_control(name: str, info: FieldInfo, kind: SettingType) -> Any:
     if info.words:
         return ComboBox(choices=info.words)
     if info.choices:
-        return ComboBox(choices=[(_shown(choice, info), choice) for choice in info.choices])
+        return ComboBox(choices=[(_format_choice(choice, info), choice) for choice in info.choices])
     if kind.plain is str:
         return LineEdit()
     return _make_number(info, kind)
@@ -247,12 +246,12 @@ def _decimals(info: FieldInfo) -> int:
 
 
 def _digits(value: float) -> int:
-    """Return the digits after the point of a number, as it is written."""
+    """Return the number of digits after the decimal point."""
     _, _, fraction = f"{value:.6f}".rstrip("0").partition(".")
     return len(fraction)
 
 
-def _shown(choice: float, info: FieldInfo) -> str:
+def _format_choice(choice: float, info: FieldInfo) -> str:
     return f"{choice:g}{' ' if info.unit and info.unit != '°' else ''}{info.unit}"
 
 

@@ -1,4 +1,4 @@
-"""The form of a run: particles, folder, and all settings in the groups of RELION's tabs."""
+"""Form of a run: particles, output folder and all settings, grouped as in RELION's tabs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from napari_ini3d.settings import Group, InitialModelSettings
 FOLDED: tuple[Group, ...] = ("Sampling", "Compute")
 
 _HELP = {
-    PARTICLES: "STAR file of the particles that 2D classification selected (RELION 3.0 to 5, or "
+    PARTICLES: "STAR file of the particles selected by 2D classification (RELION 3.0 to 5, or "
     "exported from cryoSPARC).",
-    OUTPUT: "Folder of the run; it is made. RELION's file names are used in it.",
+    OUTPUT: "Output folder of the run; it is created. The file names are those of RELION.",
 }
 
 
 class Section(QWidget):
-    """A titled group that can be folded away, by mouse and by keyboard."""
+    """A group of controls that can be collapsed, by mouse or keyboard."""
 
     def __init__(self, title: str, *, folded: bool) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class Section(QWidget):
         self._on_toggled(not folded)
 
     def add_row(self, label: QWidget, editor: QWidget, problem: QWidget) -> None:
-        """Add a control below those that are there, with its label on the left."""
+        """Add a row with a label and a control."""
         row = self.grid.rowCount()
         self.grid.addWidget(label, row, 0)
         self.grid.addWidget(editor, row, 1)
         self.add_wide(problem)
 
     def add_wide(self, *widgets: QWidget) -> None:
-        """Add widgets as wide as the group, each below the one before."""
+        """Add widgets of the full width, one per row."""
         for widget in widgets:
             self.grid.addWidget(widget, self.grid.rowCount(), 0, 1, 2)
 
@@ -81,7 +81,7 @@ class Section(QWidget):
 
 
 class PathField:
-    """A file or folder with its label and the problem that is said below it."""
+    """Text field of a file or folder, with its label and the problem shown below it."""
 
     def __init__(self, name: str, label: str, mode: str, pattern: str | None = None) -> None:
         self.control = make_path_control(mode, pattern)
@@ -93,12 +93,12 @@ class PathField:
 
     @property
     def line(self) -> Any:
-        """The Qt line in which the path stands."""
+        """The Qt text field."""
         return self.control.line_edit.native
 
     @property
     def text(self) -> str:
-        """The path as it was typed, without spaces around it."""
+        """The path as typed, without spaces around it."""
         text: str = self.line.text()
         return text.strip()
 
@@ -107,25 +107,25 @@ class PathField:
         self.line.setText(text)
 
     def mark(self, problem: str) -> None:
-        """Say a problem below the path; none takes it away."""
+        """Show a problem below the path; an empty text removes it."""
         self.problem.show_problem(problem)
         mark_widget(self.line, bool(problem))
 
 
 class SettingsForm(QScrollArea):
-    """All that is chosen about a run.
+    """Form with the particles, the output folder and the settings of a run.
 
     Signals
     -------
     particles_changed : str
-        The path of other particles.
+        The path of the particles has changed.
     changed
-        Anything, the particles included.
+        Anything has changed, including the particles.
 
     Attributes
     ----------
     below_particles : QVBoxLayout
-        Room for what is known of the particles.
+        Place for the summary of the particles.
     """
 
     particles_changed = Signal(str)
@@ -146,35 +146,35 @@ class SettingsForm(QScrollArea):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What is chosen, by the names of the settings; not checked."""
+        """Values of the settings by name, not checked."""
         return {name: field.value for name, field in self.fields.items()}
 
     def settings(self) -> InitialModelSettings:
-        """Return what is chosen.
+        """Return the settings.
 
         Raises
         ------
         SettingsError
-            If it contradicts itself.
+            If a value is out of range, or values contradict each other.
         """
         return InitialModelSettings(**self.values)
 
     def state(self) -> FormState:
-        """Return all that the form holds, as it is saved."""
+        """Return the content of the form."""
         return FormState(self.particles.text, self.output.text, self.settings())
 
     def set_settings(self, settings: InitialModelSettings) -> None:
-        """Fill the form."""
+        """Fill in the settings."""
         for name, field in self.fields.items():
             if field.value != getattr(settings, name):
                 field.value = getattr(settings, name)
 
     def set_particles(self, path: Path | str) -> None:
-        """Choose particles."""
+        """Fill in the particles."""
         self.particles.text = str(path)
 
     def mark(self, problems: dict[str, str]) -> None:
-        """Say each problem beside its field, and no others; a folded field is unfolded."""
+        """Show each problem beside its field, and expand the groups that have one."""
         self.particles.mark(problems.get(PARTICLES, ""))
         self.output.mark(problems.get(OUTPUT, ""))
         for name, field in self.fields.items():
@@ -183,7 +183,7 @@ class SettingsForm(QScrollArea):
                 self.sections[field.info.group].button.setChecked(True)
 
     def focus(self, name: str) -> None:
-        """Go to a field."""
+        """Give a field the focus, and scroll to it."""
         paths = {PARTICLES: self.particles, OUTPUT: self.output}
         field = paths.get(name) or self.fields[name]
         editor = field.line if isinstance(field, PathField) else field.editor
@@ -192,7 +192,7 @@ class SettingsForm(QScrollArea):
         self.ensureWidgetVisible(editor)
 
     def sizeHint(self) -> QSize:
-        """Return a width that holds the controls, and a height that leaves room on any screen."""
+        """Return the width of the controls and a height that fits small screens."""
         return QSize(self.widget().minimumSizeHint().width() + 24, 300)
 
     def _lay_out(self) -> None:

@@ -1,4 +1,4 @@
-"""The log of a run as it grows."""
+"""Log of a run, updated while the run goes on."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LEVELS = {"All messages": logging.NOTSET, "Warnings and errors": logging.WARNIN
 
 
 class LogView(QWidget):
-    """Shows the last lines of a log; it scrolls along where the reader is at its end."""
+    """The last lines of a log; it scrolls along if its end is visible."""
 
     def __init__(self, tail: LogTail) -> None:
         super().__init__()
         self._tail = tail
-        self._seen = self._beginning = 0
+        self._seen = self._resets = 0
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setMaximumBlockCount(LINES)
@@ -37,7 +37,7 @@ class LogView(QWidget):
         self.text.setAccessibleName("Log of the run")
         self.level = QComboBox()
         self.level.addItems(list(_LEVELS))
-        self.level.setAccessibleName("Which messages are shown")
+        self.level.setAccessibleName("Messages to show")
         self.copy = QPushButton("Copy all")
         self._lay_out()
         self._update_placeholder()
@@ -48,9 +48,9 @@ class LogView(QWidget):
         self._timer.timeout.connect(self.refresh)
 
     def refresh(self) -> None:
-        """Add the lines that have come."""
-        if self._tail.beginnings != self._beginning:
-            self._beginning = self._tail.beginnings
+        """Append new lines."""
+        if self._tail.resets != self._resets:
+            self._resets = self._tail.resets
             self._show_all()
             return
         count = self._tail.count
@@ -58,13 +58,13 @@ class LogView(QWidget):
         self._seen = count
 
     def showEvent(self, event: object) -> None:
-        """Look for lines while the log is seen, and only then."""
+        """Update the log while it is visible."""
         self.refresh()
         self._timer.start()
         super().showEvent(event)
 
     def hideEvent(self, event: object) -> None:
-        """Rest while nobody looks."""
+        """Stop updating the log."""
         self._timer.stop()
         super().hideEvent(event)
 
@@ -86,7 +86,7 @@ class LogView(QWidget):
     def _update_placeholder(self) -> None:
         everything = _LEVELS[self.level.currentText()] == logging.NOTSET
         self.text.setPlaceholderText(
-            "What the run says appears here." if everything else "No warnings and no errors."
+            "The log of the run appears here." if everything else "No warnings or errors."
         )
 
     def _on_copy(self) -> None:

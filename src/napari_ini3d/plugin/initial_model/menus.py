@@ -1,4 +1,4 @@
-"""The menus below the form: settings copied as text, saved, loaded, and put back."""
+"""Menus below the form: copy the run as text; save, load and reset the settings."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _JSON = "Settings (*.json)"
 
 
 class SettingsMenus(QWidget):
-    """Buttons with menus for what is done with a filled form.
+    """Buttons with menus for a form.
 
     Signals
     -------
     loaded : FormState
-        Of a file; the form is to be filled with it.
+        Content of a file, for the form.
     """
 
     loaded = Signal(object)
@@ -41,7 +41,7 @@ class SettingsMenus(QWidget):
         )
         self.settings = _menu_button(
             "Settings",
-            {"Save …": self._save, "Load …": self._load, "Back to defaults": self._reset},
+            {"Save …": self._save, "Load …": self._load, "Reset to defaults": self._reset},
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(4, 0, 4, 0)

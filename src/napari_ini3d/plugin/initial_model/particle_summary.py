@@ -1,4 +1,4 @@
-"""What is known of the chosen particles, shown as it is found out."""
+"""Summary of the chosen particles, updated while they are checked."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from napari_ini3d.preflight import (
 )
 from napari_ini3d.settings import InitialModelSettings
 
-_WAIT_MS = 300  # of no typing, before files are read
+_WAIT_MS = 300  # without typing, before files are read
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What a worker has found: a preview with its time, or an error as a value."""
+    """Result of a worker: a preview with the estimated run time, or the text of an error."""
 
     number: int
     preview: Preview | None
@@ -40,24 +40,24 @@ class _Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """What a worker is to look at, and whether that is still wanted."""
+class _Request:
+    """Request to a worker, and whether its result is still needed."""
 
     number: int
     settings: InitialModelSettings
     newest: Callable[[], int]
 
-    def is_wanted(self) -> bool:
+    def is_current(self) -> bool:
         return self.number == self.newest()
 
 
 class ParticleSummary(QWidget):
-    """Checks particles in a worker and says what was found.
+    """Checks particles in a worker and shows the result.
 
     Signals
     -------
     checked : Preview
-        Something new is known about the particles chosen last.
+        A new result on the chosen particles.
     """
 
     checked = Signal(object)
@@ -67,42 +67,42 @@ class ParticleSummary(QWidget):
         self.preview: Preview | None = None
         self._text = QLabel()
         self._text.setWordWrap(True)
-        self._text.setAccessibleName("What is known of the particles")
+        self._text.setAccessibleName("Summary of the particles")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._text)
         self._path: Path | None = None
         self._settings = InitialModelSettings()
-        self._number = 0  # of the newest worker; what older ones find is not shown
+        self._number = 0  # of the newest request; results of older ones are not shown
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_WAIT_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._check)
         self.hide()
 
     @property
     def report(self) -> CheckReport | None:
-        """What is known of the particles chosen last."""
+        """Report on the chosen particles; None before the first result."""
         return None if self.preview is None else self.preview.report
 
     @property
     def text(self) -> str:
-        """What is said."""
+        """The text that is shown."""
         text: str = self._text.text()
         return text
 
     def choose(self, path: Path | None, settings: InitialModelSettings) -> None:
-        """Look at other particles; None for none."""
+        """Check other particles; None clears the summary."""
         self._number += 1
         self._path, self._settings, self.preview = path, settings, None
-        self._set_text("Looking at the particles …" if path else "")
+        self._set_text("Checking the particles …" if path else "")
         if path is None:
             self._timer.stop()
         else:
             self._timer.start()
 
     def estimate_again(self, settings: InitialModelSettings) -> None:
-        """Say time and memory for other settings; what depends on them is checked again."""
+        """Estimate time and memory for other settings; check the images again if needed."""
         before, self._settings = self._settings, settings
         if self._path is None or settings == before:
             return
@@ -111,14 +111,14 @@ class ParticleSummary(QWidget):
         elif self.preview is not None and self.preview.complete:
             self._work(_estimate, self.preview)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._path is not None:
-            self._work(_look_at, self._path)
+            self._work(_check_particles, self._path)
 
-    def _work(self, function: Any, what: Any) -> None:
+    def _work(self, function: Any, subject: Any) -> None:
         self._number += 1
-        order = _Order(self._number, self._settings, lambda: self._number)
-        worker = create_worker(function, what, order)
+        request = _Request(self._number, self._settings, lambda: self._number)
+        worker = create_worker(function, subject, request)
         worker.yielded.connect(self._on_found)
         worker.start()
 
@@ -143,7 +143,7 @@ class ParticleSummary(QWidget):
 
 
 def summary_text(preview: Preview, seconds: float | None, settings: InitialModelSettings) -> str:
-    """Return what is known in a few lines."""
+    """Return the summary of the particles, a few lines."""
     report = preview.report
     if not report.box_size:
         return ""
@@ -155,7 +155,7 @@ def summary_text(preview: Preview, seconds: float | None, settings: InitialModel
     ]
     working = report.working_grid
     if working is not None and working.box_size < report.box_size:
-        lines.append(f"Worked on in {working}; the result has the particles' own box")
+        lines.append(f"Processed in a box of {working}; the result has the box of the particles")
     lines += _lines_of_images(preview)
     if seconds is not None:
         threads = available_threads(settings.threads)
@@ -171,23 +171,23 @@ def summary_text(preview: Preview, seconds: float | None, settings: InitialModel
 def _lines_of_images(preview: Preview) -> Iterator[str]:
     report = preview.report
     if not preview.n_checked:
-        yield "Looking at the images …"
+        yield "Checking the images …"
         return
     yield f"Contrast: {report.contrast}"
     if preview.complete:
-        yield f"Set aside: {describe_bad(report)}"
+        yield f"Excluded: {describe_bad(report)}"
     else:
         done = preview.n_checked / report.n_particles
-        yield f"Set aside so far: {len(report.bad_images)} ({done:.0%} checked)"
+        yield f"Excluded so far: {len(report.bad_images)} ({done:.0%} checked)"
 
 
-def _look_at(path: Path, order: _Order) -> Iterator[_Finding]:
-    """Look at particles in a worker, as long as that is wanted; errors are values."""
-    settings, number = order.settings, order.number
+def _check_particles(path: Path, request: _Request) -> Iterator[_Finding]:
+    """Check particles in a worker, until the request is out of date; errors are values."""
+    settings, number = request.settings, request.number
     try:
         with closing(preview_particles(path, settings)) as previews:
             for preview in previews:
-                if not order.is_wanted():
+                if not request.is_current():
                     return
                 seconds = estimated_time(preview.report, settings) if preview.complete else None
                 yield _Finding(number, preview, seconds)
@@ -195,14 +195,14 @@ def _look_at(path: Path, order: _Order) -> Iterator[_Finding]:
         yield _Finding(number, None, None, explain(error))
 
 
-def _estimate(preview: Preview, order: _Order) -> Iterator[_Finding]:
-    """Work out time and memory for other settings in a worker; errors are values."""
-    report, settings = preview.report, order.settings
+def _estimate(preview: Preview, request: _Request) -> Iterator[_Finding]:
+    """Estimate time and memory for other settings in a worker; errors are values."""
+    report, settings = preview.report, request.settings
     try:
         resources = estimate_resources(
             report.n_particles, report.box_size, settings, pixel_size=report.pixel_size
         )
         again = replace(preview, report=replace(report, resources=resources))
-        yield _Finding(order.number, again, estimated_time(report, settings))
+        yield _Finding(request.number, again, estimated_time(report, settings))
     except Exception as error:
-        yield _Finding(order.number, None, None, explain(error))
+        yield _Finding(request.number, None, None, explain(error))

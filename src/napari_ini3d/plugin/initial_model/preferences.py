@@ -1,4 +1,4 @@
-"""Defaults that the user set in napari's Preferences."""
+"""Defaults for new runs from napari's Preferences."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def preferred_settings() -> InitialModelSettings:
     try:
         return InitialModelSettings(**known)
     except (SettingsError, TypeError) as error:
-        logger.warning("the preferences of %s are not used: %s", _PLUGIN, error)
+        logger.warning("the preferences of %s are ignored: %s", _PLUGIN, error)
         return InitialModelSettings()
 
 
 def preferred_output(star: Path) -> Path:
-    """Return a folder that is free, for a run on particles.
+    """Return a free output folder for a run on particles.
 
-    It is beside them, unless Preferences say where; that of a sample, which lies in a folder that
-    nobody looks into, is in the user's home.
+    It is in the folder of Preferences, or else beside the particles. For a sample, which is kept
+    in the cache, it is in the user's home.
     """
     chosen = _preference("runs", "output")
     beside = Path.home() / "ini3d-samples" / star.parent.name if is_sample(star) else star.parent
@@ -49,9 +49,9 @@ def preferred_output(star: Path) -> Path:
 
 
 def next_folder(folder: Path) -> Path:
-    """Return the folder of the next number that is free: ``run`` or ``run_001`` gives ``run_002``.
+    """Return the next free folder: ``run`` or ``run_001`` gives ``run_002``.
 
-    A name without number counts as the first.
+    A name without a number counts as the first.
     """
     match = _NUMBERED.fullmatch(folder.name)
     stem, number = (match[1], int(match[2])) if match else (folder.name, 1)
@@ -61,7 +61,7 @@ def next_folder(folder: Path) -> Path:
 
 
 def _preference(section: str, name: str) -> Any:
-    """Return a value from Preferences; None where napari does not know this plugin's."""
+    """Return a value from Preferences; None if the plugin is not registered with napari."""
     try:
         settings = get_plugin_settings(_PLUGIN)
     except KeyError:

@@ -1,4 +1,4 @@
-"""The runs that were started before: opened again, resumed, or taken as a start for others."""
+"""List of earlier runs: show, resume, compare, reuse settings, or delete."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ COLUMNS = ("Run", "State", "Resolution", "Started", "Particles")
 
 
 class RunHistory(QWidget):
-    """A table of runs, the newest first, and what can be done with those that are chosen.
+    """Table of runs, newest first, with actions on the selected ones.
 
     Signals
     -------
     open_clicked, clone_clicked, resume_clicked : Path
-        The folder of the run whose maps are to be shown, whose settings are to be taken, or that
-        is to go on.
+        Folder of the run: show its maps, reuse its settings, resume it.
     compare_clicked : tuple of Path
-        The folders of two runs, the older one first.
+        Folders of two runs, the older one first.
     delete_confirmed : Path
-        The folder of the run that is to be deleted; the user was asked.
+        Folder of the run to delete; the user has confirmed.
     """
 
     open_clicked = Signal(object)
@@ -50,7 +49,7 @@ class RunHistory(QWidget):
         super().__init__()
         self.table = QTableWidget(0, len(COLUMNS))
         self.open = QPushButton("Show maps")
-        self.clone = QPushButton("Use its settings")
+        self.clone = QPushButton("Use settings")
         self.resume = QPushButton("Resume")
         self.compare = QPushButton("Compare")
         self.report = QPushButton("Report")
@@ -63,20 +62,20 @@ class RunHistory(QWidget):
         self._on_selection()
 
     @property
-    def chosen(self) -> RunEntry | None:
-        """The run that is chosen; None where there are several."""
-        entries = self.all_chosen
+    def selected(self) -> RunEntry | None:
+        """The selected run; None if there are several."""
+        entries = self.selected_runs
         return entries[0] if len(entries) == 1 else None
 
     @property
-    def all_chosen(self) -> list[RunEntry]:
-        """The runs that are chosen, the newest first."""
+    def selected_runs(self) -> list[RunEntry]:
+        """The selected runs, newest first."""
         rows = {index.row() for index in self.table.selectedIndexes()}
         return [self._entries[row] for row in sorted(rows)]
 
     def refresh(self) -> None:
-        """Read the list again; runs whose folders are gone are left out."""
-        chosen = {entry.folder for entry in self.all_chosen}
+        """Read the list again, without runs whose folders are gone."""
+        chosen = {entry.folder for entry in self.selected_runs}
         self._entries = []
         for folder in known_runs():
             try:
@@ -92,7 +91,7 @@ class RunHistory(QWidget):
         self._on_selection()
 
     def choose(self, *folders: Path) -> None:
-        """Choose runs, and no others."""
+        """Select these runs only."""
         self.table.clearSelection()
         mode = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row, entry in enumerate(self._entries):
@@ -100,7 +99,7 @@ class RunHistory(QWidget):
                 self.table.selectionModel().select(self.table.model().index(row, 0), mode)
 
     def showEvent(self, event: object) -> None:
-        """Look at the folders when the list is seen."""
+        """Update the list when it is shown."""
         self.refresh()
         super().showEvent(event)
 
@@ -122,44 +121,44 @@ class RunHistory(QWidget):
             self.table.setItem(row, column, item)
 
     def _on_selection(self) -> None:
-        entry = self.chosen
+        entry = self.selected
         for button in (self.open, self.clone, self.browse, self.remove, self.delete):
             button.setEnabled(entry is not None)
-        self.compare.setEnabled(len(self.all_chosen) == 2)
+        self.compare.setEnabled(len(self.selected_runs) == 2)
         self.resume.setEnabled(entry is not None and is_resumable(entry.folder))
         has_report = entry is not None and RunFolder(entry.folder).report_path.is_file()
         self.report.setEnabled(has_report)
 
     def _on_report(self) -> None:
-        if self.chosen is not None:
-            path = RunFolder(self.chosen.folder).report_path
+        if self.selected is not None:
+            path = RunFolder(self.selected.folder).report_path
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
     def _on_browse(self) -> None:
-        if self.chosen is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.chosen.folder)))
+        if self.selected is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.selected.folder)))
 
     def _on_compare(self) -> None:
-        newer, older = (entry.folder for entry in self.all_chosen)
+        newer, older = (entry.folder for entry in self.selected_runs)
         self.compare_clicked.emit((older, newer))
 
     def _on_delete(self) -> None:
-        entry = self.chosen
+        entry = self.selected
         if entry is None:
             return
         yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
         question = deletion_question(entry)
-        if QMessageBox.question(self, "Delete a run", question, yes | no, no) == yes:
+        if QMessageBox.question(self, "Delete run", question, yes | no, no) == yes:
             self.delete_confirmed.emit(entry.folder)
 
     def _on_remove(self) -> None:
-        if self.chosen is not None:
-            forget_run(self.chosen.folder)
+        if self.selected is not None:
+            forget_run(self.selected.folder)
             self.refresh()
 
     def _emit(self, signal: object) -> None:
-        if self.chosen is not None:
-            signal.emit(self.chosen.folder)  # type: ignore[attr-defined]
+        if self.selected is not None:
+            signal.emit(self.selected.folder)  # type: ignore[attr-defined]
 
     def _connect(self) -> None:
         self.table.itemSelectionChanged.connect(self._on_selection)
@@ -198,14 +197,14 @@ class RunHistory(QWidget):
         layout.addWidget(self.table, 1)
         layout.addLayout(buttons)
         self.compare.setToolTip(
-            "<p>Lay the maps of two runs upon each other; choose them with Ctrl held down.</p>"
+            "<p>Align and compare the maps of two runs. Select both with Ctrl.</p>"
         )
-        self.remove.setToolTip("<p>The folder and its files stay.</p>")
-        self.delete.setToolTip("<p>Delete the files of the run, after a question.</p>")
+        self.remove.setToolTip("<p>Remove the run from this list. Its files stay.</p>")
+        self.delete.setToolTip("<p>Delete the files of the run, after confirmation.</p>")
 
 
 def deletion_question(entry: RunEntry) -> str:
-    """Return what a user is asked before a run is deleted."""
+    """Return the question before a run is deleted."""
     files = run_files(RunFolder(entry.folder))
     size = sum(path.stat().st_size for path in files) / 1e6
     lines = [
@@ -214,5 +213,5 @@ def deletion_question(entry: RunEntry) -> str:
         "This cannot be undone. Other files in the folder stay.",
     ]
     if entry.outcome == "not ended":
-        lines.append("It has not ended: make sure that it does not go on somewhere else.")
+        lines.append("It has not ended. Make sure that it is not still running elsewhere.")
     return "\n\n".join(lines)

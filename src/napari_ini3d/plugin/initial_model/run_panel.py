@@ -1,4 +1,4 @@
-"""Buttons, progress and words about the run of a viewer."""
+"""Buttons, progress bar and status of a run."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from napari_ini3d.plugin.session import (
     status_text,
 )
 
-_PAUSE = "Hold after the iteration in hand. Memory stays taken."
-_CONTINUE = "Let the run go on from where it is held."
+_PAUSE = "Pause after the current iteration. Memory is not released."
+_CONTINUE = "Continue the paused run."
 
 
 class RunPanel(QWidget):
-    """Starts, holds, stops and resumes a run, and says how it stands.
+    """Starts, pauses, stops and resumes a run, and shows its progress.
 
     Signals
     -------
     run_clicked
-        A run of what the form holds is wanted.
+        Start a run with the settings of the form.
     resume_clicked
-        The run that was stopped is to go on.
+        Resume the run that was stopped.
     """
 
     run_clicked = Signal()
@@ -42,10 +42,10 @@ class RunPanel(QWidget):
         self.resumable: Path | None = None
         self.run = QPushButton("Run")
         self.pause = QPushButton("Pause")
-        self.stop = QPushButton("Stop and keep")
+        self.stop = QPushButton("Stop")
         self.resume = QPushButton("Resume")
-        self.look_back = QPushButton("Show iterations")
-        self.look_back.setCheckable(True)
+        self.iterations = QPushButton("Show iterations")
+        self.iterations.setCheckable(True)
         self.bar = QProgressBar()
         self.status = QLabel("No run yet")
         self.status.setWordWrap(True)
@@ -55,7 +55,7 @@ class RunPanel(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the state of the session: after a change, or when the dock was opened again."""
+        """Show the state of the session."""
         state = self._session.state
         busy = self._session.busy
         self.run.setEnabled(not busy)
@@ -64,26 +64,26 @@ class RunPanel(QWidget):
         self.pause.setText("Continue" if state == "paused" else "Pause")
         self.pause.setToolTip(f"<p>{_CONTINUE if state == 'paused' else _PAUSE}</p>")
         self.stop.setEnabled(state in ("running", "paused"))
-        self.look_back.setEnabled(bool(self._session.summaries))
-        self.look_back.setChecked(self._session.layers.looking_back)
+        self.iterations.setEnabled(bool(self._session.summaries))
+        self.iterations.setChecked(self._session.layers.history_visible)
         self._show_progress()
-        self._update_look_back()
+        self._update_iterations()
 
-    def _update_look_back(self) -> None:
-        """Say on the button which iteration is looked back at."""
+    def _update_iterations(self) -> None:
+        """Show the iteration that is displayed on the button."""
         shown = self._session.layers.shown_iteration()
         if shown is None:
-            self.look_back.setText("Show iterations")
+            self.iterations.setText("Show iterations")
             return
-        of = {summary.iteration: summary for summary in self._session.summaries}
-        known = of.get(shown)
-        resolution = "" if known is None else f", {known.best_resolution:.1f} Å"
-        self.look_back.setText(f"Iteration {shown}{resolution} (press for the newest)")
+        summaries = {summary.iteration: summary for summary in self._session.summaries}
+        summary = summaries.get(shown)
+        resolution = "" if summary is None else f", {summary.best_resolution:.1f} Å"
+        self.iterations.setText(f"Iteration {shown}{resolution} (click for the newest)")
 
     def _show_progress(self) -> None:
         summaries = self._session.summaries
         if not summaries:
-            # no moving bar: without a graphics card it alone takes a quarter of a core
+            # no animated bar: drawn in software it would take a quarter of a core
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
             begun = self._session.run_folder is not None
@@ -99,7 +99,7 @@ class RunPanel(QWidget):
         )
 
     def _failure(self) -> str:
-        """Return why the last run failed; nothing where it did not."""
+        """Return the error of the last run; empty if it did not fail."""
         if self._session.error is None:
             return ""
         done = len(self._session.summaries)
@@ -112,12 +112,12 @@ class RunPanel(QWidget):
         else:
             self._session.pause()
 
-    def _on_look_back(self, wanted: bool) -> None:
+    def _on_iterations(self, wanted: bool) -> None:
         try:
             if wanted:
-                self._session.layers.look_back()
+                self._session.layers.show_history()
             else:
-                self._session.layers.look_at_newest()
+                self._session.layers.show_newest()
         except Ini3dError as error:
             show_error(str(error))
         self.refresh()
@@ -127,14 +127,14 @@ class RunPanel(QWidget):
         self.resume.clicked.connect(lambda: self.resume_clicked.emit())
         self.pause.clicked.connect(self._on_pause)
         self.stop.clicked.connect(self._session.stop)
-        self.look_back.clicked.connect(self._on_look_back)
+        self.iterations.clicked.connect(self._on_iterations)
         self._session.state_changed.connect(self._on_session)
         self._session.counted.connect(self.refresh)
         self._session.layers.changed.connect(self._on_layers)
 
     def _on_layers(self) -> None:
-        self.look_back.setChecked(self._session.layers.looking_back)
-        self._update_look_back()
+        self.iterations.setChecked(self._session.layers.history_visible)
+        self._update_iterations()
 
     def _on_session(self, _: object) -> None:
         self.refresh()
@@ -147,19 +147,25 @@ class RunPanel(QWidget):
         buttons = (self.run, self.pause, self.stop, self.resume)
         for column, button in enumerate(buttons):
             grid.addWidget(button, 2, column)
-        grid.addWidget(self.look_back, 3, 0, 1, 4)
+        grid.addWidget(self.iterations, 3, 0, 1, 4)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.bar.setFormat("%p %")
 
     def _explain(self) -> None:
         for widget, text in (
-            (self.run, "Start a run with these settings; its files are written to the folder."),
-            (self.stop, "End after the iteration in hand and write its maps; can be resumed."),
-            (self.resume, "Go on with the run in the output folder, from its last iteration."),
             (
-                self.look_back,
-                "Show every iteration as a step of the slider below the picture; the slider's "
-                "button ▶ plays them. At the last step, new iterations are followed.",
+                self.run,
+                "Start a run with these settings. Its files are written to the output folder.",
+            ),
+            (
+                self.stop,
+                "Stop after the current iteration and write its maps. The run can be resumed.",
+            ),
+            (self.resume, "Resume the run in the output folder from its last iteration."),
+            (
+                self.iterations,
+                "Show all iterations on the slider below the canvas; its button ▶ plays them. At "
+                "the last step, the slider follows new iterations.",
             ),
         ):
             widget.setToolTip(f"<p>{text}</p>")

@@ -1,4 +1,4 @@
-"""What was found about the symmetry of a finished run, in words, with a way to see it."""
+"""Verdict on the symmetry of a finished run, with a button to compare the maps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 
 class SymmetryVerdict(QWidget):
-    """The verdict on the symmetry of a run; takes no room where none was looked for.
+    """Verdict on the symmetry of a run; hidden if no symmetry was searched for.
 
     Parameters
     ----------
     viewer : weak reference to a napari viewer
-        In which the maps are compared.
+        Shows the maps.
     """
 
     def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
@@ -42,8 +42,8 @@ class SymmetryVerdict(QWidget):
         self.text.setAccessibleName("Verdict on the symmetry of the map")
         self.compare = QPushButton("Compare with symmetry")
         self.compare.setToolTip(
-            "<p>Show the map, the map turned onto the axes of the point group, and the map with "
-            "the group imposed side by side, with their axes and cameras that turn together.</p>"
+            "<p>Show the map, the aligned map and the map with the point group imposed side by "
+            "side, with their symmetry axes and linked cameras.</p>"
         )
         self.compare.clicked.connect(self._on_compare)
         layout = QVBoxLayout(self)
@@ -53,7 +53,7 @@ class SymmetryVerdict(QWidget):
         self.hide()
 
     def show_run(self, folder: Path | None) -> None:
-        """Say what was found in a run; nothing for None, or where nothing was looked for."""
+        """Show the verdict on a run; hide it for None, or if no symmetry was searched for."""
         text = "" if folder is None else describe_symmetry(RunFolder(folder))
         self._folder = folder
         self.text.setText(text)
@@ -73,7 +73,7 @@ class SymmetryVerdict(QWidget):
 
 
 def describe_symmetry(folder: RunFolder) -> str:
-    """Return what was found about the symmetry of a run; nothing where none was looked for.
+    """Return the verdict on the symmetry of a run; empty if none was searched for.
 
     Parameters
     ----------
@@ -85,30 +85,30 @@ def describe_symmetry(folder: RunFolder) -> str:
             return verdict_text(facts)
         return _describe_failure(folder)
     except (OSError, ValueError, Ini3dError) as error:
-        logger.info("%s: nothing is known about its symmetry: %s", folder.path, error)
+        logger.info("%s: the symmetry of the run cannot be read: %s", folder.path, error)
         return ""
 
 
 def verdict_text(facts: Mapping[str, Any]) -> str:
-    """Return what was found, after a mark that tells whether the group holds.
+    """Return the verdict, with a mark that shows whether the group holds.
 
     Parameters
     ----------
     facts : mapping
-        As `SymmetryFiles.read_facts` gives them.
+        From `SymmetryFiles.read_facts`.
     """
     mark = "✓" if facts.get("holds") else "⚠"
     if facts.get("group") == "C1":
-        mark = "–"  # to have no symmetry is a finding, not a fault
+        mark = "–"  # no symmetry is a result, not a fault
     detected = str(facts.get("asked", "")).lower() == AUTO_SYMMETRY
     return f"{mark} Symmetry{' (detected)' if detected else ''}: {facts.get('verdict', '')}"
 
 
 def _describe_failure(folder: RunFolder) -> str:
-    """Say so where a symmetry was asked for, and a finished run has nothing about it."""
+    """Return a warning if a finished run has no result for the symmetry that was asked for."""
     if folder.outcome() != "SUCCESS":
         return ""
     settings = folder.read_record().settings
     if settings.symmetry_during_run or settings.symmetry.upper() == "C1":
         return ""
-    return f"⚠ Symmetry {settings.symmetry} could not be looked at; the log says why"
+    return f"⚠ Symmetry {settings.symmetry} was not tested; see the log for the reason"

@@ -1,7 +1,6 @@
-"""What the plugin remembers from one day to the next: last settings, and where runs are; no Qt.
+"""User configuration: the last settings and the list of runs; no Qt.
 
-Two small JSON files in the user's configuration folder. What cannot be read is as if it had
-never been written: the plugin works without.
+Two small JSON files in the user's configuration folder. A file that cannot be read is ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _MOST_RUNS = 200
 
 @dataclass(frozen=True, slots=True)
 class FormState:
-    """All that a form holds: which particles, where to, and how."""
+    """Content of the form: particles, output folder and settings."""
 
     particles: str
     output: str
@@ -35,12 +34,12 @@ class FormState:
 
 
 def config_folder() -> Path:
-    """Return the folder of the plugin's own files."""
+    """Return the configuration folder of the plugin."""
     return Path(platformdirs.user_config_dir("napari-ini3d", appauthor=False))
 
 
 def save_form_state(path: Path, state: FormState) -> None:
-    """Write a state as JSON.
+    """Write the content of a form as JSON.
 
     Raises
     ------
@@ -54,12 +53,12 @@ def save_form_state(path: Path, state: FormState) -> None:
 
 
 def load_form_state(path: Path) -> FormState:
-    """Read a state; the `settings.json` of a run folder is one as well.
+    """Read the content of a form, from a saved file or from `settings.json` of a run folder.
 
     Raises
     ------
     InputError
-        If the file is not one.
+        If the file has no settings.
     SettingsError
         If a setting in it is out of range.
     """
@@ -70,7 +69,7 @@ def load_form_state(path: Path) -> FormState:
         particles, output = str(data.get("particles", "")), str(data.get("output", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path} holds no settings ({error}); choose a file that was saved here, or the "
+            f"{path} has no settings ({error}); choose a file saved by this dock, or the "
             "settings.json of a run folder"
         ) from error
     if data.get("mask_estimated"):
@@ -79,35 +78,35 @@ def load_form_state(path: Path) -> FormState:
 
 
 def remember_settings(settings: InitialModelSettings) -> None:
-    """Keep what differs from the defaults for the next form; the particles are not kept."""
+    """Save the settings that differ from the defaults, without the particles."""
     kept = changed_settings(settings)
-    kept.pop("mask_diameter", None)  # it belongs to the particles
+    kept.pop("mask_diameter", None)  # depends on the particles
     _write("settings.json", kept)
 
 
 def remembered_settings(defaults: InitialModelSettings) -> InitialModelSettings:
-    """Return the defaults with what was remembered."""
+    """Return the defaults with the saved settings applied."""
     found = _read("settings.json", {})
     try:
         return defaults.with_changes(**found)
     except (SettingsError, TypeError) as error:
-        logger.info("the remembered settings are of no use any more: %s", error)
+        logger.info("the saved settings are ignored: %s", error)
         return defaults
 
 
 def remember_run(folder: Path) -> None:
-    """Put a run at the top of the list."""
+    """Add a run at the top of the list."""
     others = [run for run in known_runs() if run != folder]
     _write("runs.json", [str(run) for run in [folder, *others][:_MOST_RUNS]])
 
 
 def forget_run(folder: Path) -> None:
-    """Take a run off the list; its folder stays."""
+    """Remove a run from the list; its folder stays."""
     _write("runs.json", [str(run) for run in known_runs() if run != folder])
 
 
 def known_runs() -> list[Path]:
-    """Return the folders of the runs, the newest first."""
+    """Return the folders of the runs, newest first."""
     return [Path(text) for text in _read("runs.json", []) if isinstance(text, str)]
 
 
@@ -127,4 +126,4 @@ def _write(name: str, values: Any) -> None:
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     except Ini3dError as error:
-        logger.warning("what you chose is not remembered: %s", error)
+        logger.warning("the settings and the list of runs are not saved: %s", error)

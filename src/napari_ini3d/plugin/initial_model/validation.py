@@ -1,4 +1,4 @@
-"""What keeps a run from starting, each beside the field that causes it; no Qt."""
+"""Problems that keep a run from starting, by the field that causes them; no Qt."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from napari_ini3d.runs import RunFolder
 from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
 
 PARTICLES, OUTPUT = "particles", "output"
-"""Names of the two fields that are no settings."""
+"""Names of the two fields that are not settings."""
 
 
 def find_problems(
     particles: str, output: str, values: dict[str, Any], report: CheckReport | None
 ) -> dict[str, str]:
-    """Return a problem by the name of the field that causes it; empty where a run can start.
+    """Return the problems by the name of the field; empty if a run can start.
 
     Parameters
     ----------
     particles, output : str
         As typed.
     values : dict
-        Of the settings, by name.
+        Settings by name.
     report : CheckReport or None
-        Of the particles, as far as they have been checked.
+        Report on the particles; None if they have not been checked.
     """
     found = {
         PARTICLES: _first_line(_particle_problem(particles, report)),
@@ -51,7 +51,7 @@ def find_problems(
 
 
 def field_of(error: BaseException) -> str | None:
-    """Return the setting that an error is about: its message begins with the name."""
+    """Return the setting that an error message begins with; None if it is not one."""
     if not isinstance(error, SettingsError):
         return None
     first = str(error).partition(" ")[0]
@@ -60,7 +60,7 @@ def field_of(error: BaseException) -> str | None:
 
 
 def field_of_failure(error: BaseException) -> str | None:
-    """Return the field that an error of a run is about; None where it is about none."""
+    """Return the field that caused the error of a run; None if unknown."""
     if isinstance(error, SymmetryError):
         return "symmetry"
     if isinstance(error, DeviceError):
@@ -74,38 +74,38 @@ def field_of_failure(error: BaseException) -> str | None:
 
 def _particle_problem(particles: str, report: CheckReport | None) -> str:
     if not particles:
-        return "choose the STAR file of your particles"
+        return "choose the STAR file of the particles"
     if report is not None and report.path == Path(particles) and report.problems:
         return report.problems[0]
     if not Path(particles).is_file():
-        return f"{particles} is not a file; choose the STAR file of your particles"
+        return f"{particles} is not a file; choose the STAR file of the particles"
     return ""
 
 
 def _output_problem(output: str) -> str:
     if not output:
-        return "choose a folder for the run; it is made where there is none"
+        return "choose an output folder; it is created if it does not exist"
     folder = Path(output)
     if is_resumable(folder):
-        return "there is a run that is not finished in it; resume it, or choose another folder"
+        return "the folder has an unfinished run; resume it, or choose another folder"
     if RunFolder(folder).outcome() == "SUCCESS":
-        return "there is a finished run in it; choose another folder"
+        return "the folder has a finished run; choose another folder"
     return _error_text(lambda: RunFolder.check_free(folder))
 
 
 def is_resumable(folder: Path) -> bool:
-    """Tell whether a folder holds a run that has not come to its end."""
+    """Tell whether a folder has an unfinished run."""
     run = RunFolder(folder)
     return run.settings_path.is_file() and run.has_begun and run.outcome() != "SUCCESS"
 
 
 def _setting_problems(values: dict[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
-    tried = dict(values)
-    while (problem := _first_problem(tried)) is not None:
+    remaining = dict(values)
+    while (problem := _first_problem(remaining)) is not None:
         name, text = problem
         found[name] = text
-        del tried[name]  # its default is taken, to see what else there is
+        del remaining[name]  # use its default, to find further problems
     found["symmetry"] = _symmetry_problem(values)
     if values["device"] != "auto":
         found["device"] = _error_text(lambda: check_device(values["device"]))
@@ -120,7 +120,7 @@ def _symmetry_problem(values: dict[str, Any]) -> str:
     try:
         check_symmetry(settings)
     except SymmetryError as error:
-        return f"{error}, or {AUTO_SYMMETRY} to have it detected"
+        return f"{error}, or {AUTO_SYMMETRY} to detect the symmetry"
     except SettingsError as error:
         return str(error)
     return ""
@@ -141,7 +141,7 @@ def _mask_problem(values: dict[str, Any], report: CheckReport) -> str:
 
 
 def _error_text(check: Callable[[], object]) -> str:
-    """Return what a check says, nothing where it is content."""
+    """Return the error message of a check; empty if it passes."""
     try:
         check()
     except Ini3dError as error:

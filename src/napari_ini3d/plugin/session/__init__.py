@@ -1,4 +1,4 @@
-"""The run of a viewer: its worker, its live layers, its status and log."""
+"""Run of a viewer: worker, live layers, status and log."""
 
 import lazy_loader as lazy
 

@@ -1,7 +1,7 @@
 from .log_buffer import LINES as LINES, LogLine as LogLine, LogTail as LogTail
 from .run_choice import (
+    iteration_on_slider as iteration_on_slider,
     layer_of_run as layer_of_run,
-    newest_or as newest_or,
     read_run as read_run,
     run_folder_of as run_folder_of,
     run_folders as run_folders,

@@ -1,4 +1,4 @@
-"""The progress of a run in napari's Activity dock, with the time that is left."""
+"""Progress bar of a run in napari's Activity dock, with the remaining time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from napari.utils import progress
 
 
 class Activity:
-    """A bar in the Activity dock from the start of a run to its end.
+    """A progress bar in the Activity dock, from the start of a run to its end.
 
-    Napari works through waiting events while it draws a bar, so that a run can move on or end
-    within a call; what comes meanwhile is told with the next iteration.
+    Napari processes waiting events while it draws a bar, so that iterations, and the end of the
+    run, can arrive within a call. They are shown with the next iteration.
     """
 
     def __init__(self) -> None:
@@ -22,22 +22,22 @@ class Activity:
 
     @property
     def shown(self) -> bool:
-        """True while there is a bar."""
+        """True while the bar exists."""
         return self._bar is not None
 
     def begin(self, name: str) -> None:
-        """Show a bar that does not know yet how much there is to do."""
+        """Show a bar without a known end."""
         self.end()
         self._name, self._wanted = name, True
         self._replace(total=0, done=0)
 
     def move(self, done: int, expected: int) -> None:
-        """Show how much is done.
+        """Update the progress.
 
         Parameters
         ----------
         done, expected : int
-            Iterations so far, and until the run is expected to end.
+            Number of iterations so far, and at the expected end of the run.
         """
         if not self._wanted or self._moving:
             return
@@ -48,7 +48,7 @@ class Activity:
             self._moving = False
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._wanted = False
         bar, self._bar = self._bar, None
         if bar is not None:
@@ -56,13 +56,13 @@ class Activity:
 
     def _move(self, done: int, expected: int) -> None:
         bar = self._bar
-        if bar is None or bar.disable or bar.total == 0:  # with another window napari closes all
+        if bar is None or bar.disable or bar.total == 0:  # napari closes all bars with any window
             bar = self._replace(total=expected, done=done)
         bar.total = expected
         bar.update(done - bar.n)
 
     def _replace(self, total: int, done: int) -> progress:
-        """Show another bar; it is closed at once where the run has ended while it was drawn."""
+        """Replace the bar; close it at once if the run has ended meanwhile."""
         before, self._bar = self._bar, None
         if before is not None:
             before.close()
@@ -75,5 +75,5 @@ class Activity:
 
 
 def _make_bar(name: str, total: int, done: int = 0) -> progress:
-    """Return a bar; where no window is open any more, it is drawn nowhere."""
+    """Return a bar that prints nothing if no window is open."""
     return progress(total=total, desc=name, initial=done, file=io.StringIO())

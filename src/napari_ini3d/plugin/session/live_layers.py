@@ -1,7 +1,7 @@
-"""The layers of a run: one map per class, updated in place, and the iterations to look back at.
+"""Layers of a run: the newest map of each class, updated in place, and the history of iterations.
 
-The newest maps are 3D layers. The iterations are 4D layers beside them, read from the run folder
-when they are shown; only one of the two kinds is visible at a time.
+The newest maps are 3D layers. The iterations are 4D layers, read from the run folder when they
+are shown. Only one of the two kinds is visible at a time.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
     from napari_ini3d.plugin.session.worker import Progress
 
-_IN_THE_WAY = ("particles", "ctf", "particle mask", "map", "run", "axes")  # kinds of layers
+_HIDDEN_KINDS = ("particles", "ctf", "particle mask", "map", "run", "axes")
 
 
 class LiveLayers(QObject):
-    """Shows a run in a viewer, and its iterations on demand; a caption says which.
+    """Shows a run in a viewer, and its iterations on demand, with a caption.
 
-    A layer that the user removes while the run goes on stays away; the next run makes its own.
+    A layer that the user removes during the run is not added again until the next run.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class LiveLayers(QObject):
     Signals
     -------
     changed
-        Another iteration is shown, or the newest again.
+        Another iteration is shown.
     """
 
     changed = Signal()
@@ -80,12 +80,12 @@ class LiveLayers(QObject):
             real.layers.events.removed.connect(self._on_view)
 
     @property
-    def looking_back(self) -> bool:
-        """True where the iterations of the run are shown instead of its newest maps."""
+    def history_visible(self) -> bool:
+        """True if the iterations of the run are shown instead of its newest maps."""
         return any(layer.visible for layer in self._history())
 
     def begin(self, folder: Path) -> None:
-        """Get ready for a run; once it has a map, those of others are hidden."""
+        """Prepare for a run, and hide the layers of the previous one."""
         if folder != self._folder:
             _set_visible([*self._newest(), *self._history()], visible=False)
         self._folder, self._n_classes = folder, 1
@@ -96,29 +96,29 @@ class LiveLayers(QObject):
         self._update_caption()
 
     def show(self, progress: Progress) -> None:
-        """Show the maps of an iteration in place of those before."""
+        """Show the maps of an iteration in place of the previous ones."""
         viewer = self._viewer()
         if viewer is None:
             return
         self._n_classes = progress.n_classes
         if self._newest_hidden and not self._history():  # the user has removed the iterations
-            self.look_at_newest()
-        hidden = self.looking_back
+            self.show_newest()
+        hidden = self.history_visible
         for k, volume in enumerate(progress.volumes):
             self._show_class(viewer, progress, k, volume, visible=not hidden)
         if self._history():
-            self._bring_history_up_to_date(viewer)
+            self._update_history(viewer)
         self._newest_iteration = progress.summary.iteration
         self._resolution[progress.summary.iteration] = progress.summary.best_resolution
         self._update_caption()
 
-    def look_back(self, folder: Path | None = None) -> None:
-        """Show the iterations of a run, each a step of the slider, instead of its newest maps.
+    def show_history(self, folder: Path | None = None) -> None:
+        """Show all iterations of a run on the slider, instead of its newest maps.
 
         Raises
         ------
         RunFolderError
-            If nothing has been kept of any iteration.
+            If the folder has no maps.
         """
         viewer = self._viewer()
         if viewer is None:
@@ -127,16 +127,16 @@ class LiveLayers(QObject):
             self.begin(folder)
         if not history_iterations(RunFolder(self._folder)):
             raise RunFolderError(
-                f"{self._folder} holds no map yet; wait for the first iteration to be done"
+                f"{self._folder} has no maps yet; wait for the end of the first iteration"
             )
         self._n_classes = max(self._n_classes, _count_classes(self._folder))
-        self._bring_history_up_to_date(viewer, make=True)
+        self._update_history(viewer, create=True)
         self._swap(self._newest(), self._history())
         self._newest_hidden = True
         self._update_caption()
 
-    def look_at_newest(self) -> None:
-        """Show the newest maps again; of a run that was opened again, its last iteration."""
+    def show_newest(self) -> None:
+        """Show the newest maps; of a run that was opened from its folder, the last iteration."""
         viewer, history = self._viewer(), self._history()
         if self._newest():
             self._swap(history, self._newest())
@@ -146,7 +146,7 @@ class LiveLayers(QObject):
         self._update_caption()
 
     def forget(self, folder: Path) -> None:
-        """Remove the layers that read the iterations of a run; its newest maps stay."""
+        """Remove the layers with the iterations of a run; its newest maps stay."""
         viewer = self._viewer()
         if viewer is None:
             return
@@ -156,14 +156,14 @@ class LiveLayers(QObject):
                 viewer.layers.remove(layer)
 
     def show_iteration(self, iteration: int) -> int:
-        """Look back at an iteration, or the last kept one before it; return which it is.
+        """Show an iteration, or the last one before it that has a map; return the one shown.
 
         Raises
         ------
         RunFolderError
-            If nothing has been kept of any iteration.
+            If the folder has no maps.
         """
-        self.look_back()
+        self.show_history()
         viewer = self._viewer()
         layers = self._history()
         if viewer is None or not layers:
@@ -171,14 +171,14 @@ class LiveLayers(QObject):
         return show_iteration(viewer, layers[0], iteration)
 
     def shown_iteration(self) -> int | None:
-        """Return the iteration that is looked back at; None where the newest maps are shown."""
+        """Return the iteration on the slider; None if the newest maps are shown."""
         viewer, layers = self._viewer(), self._history()
-        if viewer is None or not self.looking_back:
+        if viewer is None or not self.history_visible:
             return None
         return shown_iteration(viewer, layers[0])
 
     def _swap(self, hidden: list[Image], shown: list[Image]) -> None:
-        """Show some layers instead of others; what was selected of these is of those then."""
+        """Show some layers instead of others, and move the selection to them."""
         viewer = self._viewer()
         was_active = viewer is not None and viewer.layers.selection.active in hidden
         _set_visible(hidden, visible=False)
@@ -187,12 +187,12 @@ class LiveLayers(QObject):
             viewer.layers.selection.active = shown[0]
 
     def _on_view(self, _event: Any) -> None:
-        """See what is shown after the user has moved the slider, or hidden or removed a layer."""
+        """Update the caption after the slider was moved, or a layer hidden or removed."""
         if self._caption.written or self._history() or self._newest():
             self._update_caption()
 
     def _update_caption(self) -> None:
-        """Write the caption, and tell the docks."""
+        """Update the caption, and notify the docks."""
         viewer = self._viewer()
         if viewer is None:
             return
@@ -206,7 +206,7 @@ class LiveLayers(QObject):
         self.changed.emit()
 
     def _resolution_at(self, iteration: int) -> float | None:
-        """Return the resolution of an iteration (Å); of one that was not shown, from its file."""
+        """Return the resolution of an iteration (Å), from the run folder if it was not shown."""
         if iteration not in self._resolution:
             summaries = map(IterationSummary.from_json, RunFolder(self._folder).read_progress())
             self._resolution = {found.iteration: found.best_resolution for found in summaries}
@@ -216,8 +216,8 @@ class LiveLayers(QObject):
         self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool
     ) -> None:
         key = self._key(k)
-        known = find_layer(viewer, key) is not None
-        if key in self._made and not known:  # removed by the user
+        existed = find_layer(viewer, key) is not None
+        if key in self._made and not existed:  # removed by the user
             return
         self._made.add(key)
         summary = progress.summary
@@ -236,29 +236,29 @@ class LiveLayers(QObject):
             },
             scale=None,
         )
-        if not known:
+        if not existed:
             self._hide_others(viewer)
             layer.visible = visible
             layer.events.visible.connect(self._on_view)
 
     def _hide_others(self, viewer: Any) -> None:
-        """Hide particles, which in 3D would cut through the map, and what lies in its place."""
+        """Hide particles, which would cut through the map in 3D, and other maps."""
         ours = {id(layer) for layer in (*self._newest(), *self._history())}
         for layer in viewer.layers:
-            if get_metadata(layer, "kind") in _IN_THE_WAY and id(layer) not in ours:
+            if get_metadata(layer, "kind") in _HIDDEN_KINDS and id(layer) not in ours:
                 layer.visible = False
 
-    def _bring_history_up_to_date(self, viewer: Any, *, make: bool = False) -> None:
+    def _update_history(self, viewer: Any, *, create: bool = False) -> None:
         for k in range(self._n_classes):
             iterations = history_iterations(RunFolder(self._folder), k)
             layer = find_layer(viewer, self._key(k, "iterations"))
             if layer is not None:
                 scale = density_scale_of(layer.metadata)
                 _extend(viewer, layer, self._frames(k, iterations, scale), iterations)
-            elif make and iterations:
-                self._make_history(viewer, k, iterations)
+            elif create and iterations:
+                self._add_history(viewer, k, iterations)
 
-    def _make_history(self, viewer: Any, k: int, iterations: list[int]) -> None:
+    def _add_history(self, viewer: Any, k: int, iterations: list[int]) -> None:
         newest, voxel_size = read_history(RunFolder(self._folder), iterations[-1], k)
         scale = density_scale(map_statistics(newest)["std"])
         data = run_layer(
@@ -278,15 +278,15 @@ class LiveLayers(QObject):
         show_iteration(viewer, layer, iterations[-1])
 
     def _frames(self, k: int, iterations: list[int], scale: float) -> LazyFrames:
-        folder, kept = RunFolder(self._folder), tuple(iterations)
+        folder, available = RunFolder(self._folder), tuple(iterations)
         factor = np.float32(scale)
 
         def read(numbers: IntArray) -> FloatArray:
-            maps = (read_history(folder, kept[int(i)], k)[0] for i in numbers)
+            maps = (read_history(folder, available[int(i)], k)[0] for i in numbers)
             return np.stack([densities * factor for densities in maps])
 
-        shape = read_history(folder, kept[-1], k)[0].shape
-        return LazyFrames(len(kept), shape, read)
+        shape = read_history(folder, available[-1], k)[0].shape
+        return LazyFrames(len(available), shape, read)
 
     def _key(self, k: int, what: str = "newest") -> str:
         return f"{self._folder}, class {k + 1}, {what}"
@@ -309,7 +309,7 @@ class LiveLayers(QObject):
 
 
 def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]) -> None:
-    """Give a layer more iterations; the slider follows where it stood at the last one."""
+    """Add iterations to a layer; the slider follows if it was at the last one."""
     before = layer.metadata[METADATA_KEY]["iterations"]
     if before == iterations:
         return

@@ -1,4 +1,4 @@
-"""The last lines of what the package logs, kept for a window; no Qt here."""
+"""Buffer of the last log lines of the package; no Qt here."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _LEVEL = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 
 
 class LogLine(NamedTuple):
-    """A line, and how serious the message is that it belongs to (a level of `logging`)."""
+    """A line, with the level of its message in `logging`."""
 
     level: int
     text: str
 
 
 class LogTail(logging.Handler):
-    """Keeps the last `LINES` lines; threads log into it, the window reads them.
+    """Keeps the last `LINES` log lines; filled by all threads, read by the window.
 
     Attributes
     ----------
     count : int
-        Grows by one with each line, so that a reader knows how many are new to it.
-    beginnings : int
-        Grows by one each time the log begins anew, with the lines of another run or with none.
+        Number of lines so far, so that a reader knows how many are new.
+    resets : int
+        Number of times that the log was reset, for instance to that of another run.
     """
 
     def __init__(self) -> None:
@@ -38,16 +38,16 @@ class LogTail(logging.Handler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
         self._lines: deque[LogLine] = deque(maxlen=LINES)
         self.count = 0
-        self.beginnings = 0
+        self.resets = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record, one line for each of its lines."""
+        """Add the lines of a record."""
         for text in self.format(record).splitlines():
             self._lines.append(LogLine(record.levelno, text))
             self.count += 1
 
     def lines_after(self, count: int) -> list[LogLine]:
-        """Return the lines since `count` was read, those that are still kept."""
+        """Return the lines since `count`, as far as they are still in the buffer."""
         self.acquire()
         try:
             new = min(self.count - count, len(self._lines))
@@ -55,13 +55,13 @@ class LogTail(logging.Handler):
         finally:
             self.release()
 
-    def begin_anew(self, path: Path | None = None) -> None:
-        """Forget all lines, and take the last ones of a run's log file.
+    def reset(self, path: Path | None = None) -> None:
+        """Replace all lines by the last ones of a run's log file.
 
         Parameters
         ----------
         path : Path, optional
-            A file that `io.logs` wrote; one that cannot be read counts as empty.
+            Written by `runs.log_file`; a file that cannot be read counts as empty.
         """
         lines = [] if path is None else read_log(path)
         self.acquire()
@@ -69,12 +69,12 @@ class LogTail(logging.Handler):
             self._lines.clear()
             self._lines.extend(lines)
             self.count += len(lines)
-            self.beginnings += 1
+            self.resets += 1
         finally:
             self.release()
 
     def listen(self, path: Path) -> None:
-        """Take part in the package's logging, but for what runs with other log files say."""
+        """Receive the log messages of the package, except those of runs with other log files."""
         self.filters.clear()
         self.addFilter(belongs_to(path))
         package = logging.getLogger(__name__.partition(".")[0])
@@ -82,14 +82,14 @@ class LogTail(logging.Handler):
         package.setLevel(min(logging.INFO, package.getEffectiveLevel()))
 
     def leave(self) -> None:
-        """Take no part any more."""
+        """Stop receiving log messages."""
         logging.getLogger(__name__.partition(".")[0]).removeHandler(self)
 
 
 def read_log(path: Path) -> list[LogLine]:
     """Return the last `LINES` lines of a run's log file.
 
-    Lines below a message, such as those of a traceback, are as serious as the message.
+    Further lines of a message, such as a traceback, have its level.
     """
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""Which run the dock *Convergence* looks at: the viewer's own, or one in a folder."""
+"""Runs that the dock *Convergence* can show: that of the viewer, or one in a folder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from napari_ini3d.runs import IterationSummary, RunFolder
 
 
 def run_folder_of(layer: Any) -> Path | None:
-    """Return the folder of the run whose iterations a layer shows; None for other layers."""
+    """Return the folder of the run that a layer shows; None for other layers."""
     path = get_metadata(layer, "path")
     return Path(path).absolute() if path and get_metadata(layer, "kind") == "run" else None
 
 
 def run_folders(layers: Iterable[Any]) -> list[Path]:
-    """Return the folders of the runs whose iterations are among the layers, each once."""
+    """Return the folders of the runs among the layers, without duplicates."""
     found = (run_folder_of(layer) for layer in layers)
     return list(dict.fromkeys(folder for folder in found if folder is not None))
 
 
 def read_run(folder: Path) -> RunView:
-    """Read what a run has written about itself; there may be nothing yet.
+    """Read the progress of a run; it may be empty.
 
     Raises
     ------
@@ -39,14 +39,14 @@ def read_run(folder: Path) -> RunView:
         summaries = tuple(IterationSummary.from_json(line) for line in run.read_progress())
     except (OSError, KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(
-            f"{run.progress_path} cannot be used ({error!r}); expected the file that ini3d of "
-            "this version writes; run it again to see its curves"
+            f"{run.progress_path} cannot be used ({error!r}); expected a file of this version of "
+            "ini3d; run it again to see its curves"
         ) from error
     return RunView(folder=run.path, summaries=summaries, outcome=run.outcome())
 
 
 def view_of_session(session: RunSession) -> RunView:
-    """Return the run of a viewer, from what is in memory."""
+    """Return the run of a viewer, from memory."""
     folder = session.run_folder
     outcome = None if folder is None or session.busy else RunFolder(folder).outcome()
     return RunView(
@@ -59,20 +59,25 @@ def view_of_session(session: RunSession) -> RunView:
 
 
 def layer_of_run(viewer: Any, folder: Path) -> Any:
-    """Return a layer that shows the iterations of a run, a visible one first; or None."""
+    """Return a layer with the iterations of a run, preferably visible; None if there is none."""
     layers = [layer for layer in viewer.layers if run_folder_of(layer) == folder]
     return max(layers, key=lambda layer: bool(layer.visible), default=None)
 
 
 def show_run_iteration(viewer: Any, session: RunSession, folder: Path, iteration: int) -> int:
-    """Show an iteration of a run in the viewer; return which one was kept and is shown.
+    """Show an iteration of a run in the viewer, or the last one before it that has a map.
 
-    The viewer's own run is looked back at; others are opened as layers where they are not yet.
+    A run that is not that of the viewer is opened as layers.
+
+    Returns
+    -------
+    int
+        The iteration that is shown.
 
     Raises
     ------
     RunFolderError
-        If no map has been kept.
+        If the run has no maps.
     MapError
         If a map cannot be read.
     """
@@ -85,13 +90,13 @@ def show_run_iteration(viewer: Any, session: RunSession, folder: Path, iteration
     return show_iteration(viewer, layer, iteration)
 
 
-def newest_or(viewer: Any, layer: Any) -> int | None:
-    """Return the iteration at which the slider of a viewer is; None for the newest."""
+def iteration_on_slider(viewer: Any, layer: Any) -> int | None:
+    """Return the iteration on the slider of a viewer; None for the newest."""
     shown = shown_iteration(viewer, layer)
     last = int(layer.metadata[METADATA_KEY]["iterations"][-1])
     return None if shown == last else shown
 
 
 def short_name(folder: Path) -> str:
-    """Return the name of a run with that of the folder it is in, by which runs are told apart."""
+    """Return the name of a run with that of its parent folder, as in ``Class3D/job012``."""
     return f"{folder.parent.name}/{folder.name}" if folder.parent.name else folder.name

@@ -1,4 +1,4 @@
-"""What is known of a run, as the dock *Convergence* shows it; no Qt here."""
+"""State of a run as the dock *Convergence* shows it; no Qt here."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ PHASES = {
 
 ALL_CLASSES = -1
 
-_SPAN = 10  # iterations over which progress is told
+_SPAN = 10  # iterations over which the trend is measured
 _NOTICEABLE = 0.01  # relative change of the resolution
 _EMPTY_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """A run and what of it is looked at.
+    """A run, with the iteration and the class that are shown.
 
     Attributes
     ----------
     folder : Path or None
-        None where there is no run.
+        None if there is no run.
     summaries : tuple of IterationSummary
         In order.
     state : str
-        Of the viewer's own run, "running", "paused" or "stopping"; "idle" for one that is over
-        or was started elsewhere.
+        "running", "paused" or "stopping" for the run of the viewer; "idle" if it has ended, or
+        was started elsewhere.
     outcome : str or None
-        How it ended; None while it goes on, or after it was killed.
+        How it ended; None while it is running, or after it was killed.
     error : BaseException or None
-        By which it ended, where that is known.
+        That ended it, if known.
     chosen : int or None
-        The iteration that is looked at; None for the newest.
+        The iteration that is shown; None for the newest.
     class_index : int
-        The class that is looked at, from 0; `ALL_CLASSES` for all.
+        The class that is shown, from 0; `ALL_CLASSES` for all.
     """
 
     folder: Path | None = None
@@ -64,19 +64,19 @@ class RunView:
 
     @property
     def shown(self) -> IterationSummary | None:
-        """The iteration that is looked at."""
+        """The iteration that is shown."""
         if self.chosen is None:
             return self.summaries[-1] if self.summaries else None
         return self.find(self.chosen)
 
     @property
     def n_classes(self) -> int:
-        """Classes of the run so far; they begin as one."""
+        """Number of classes so far; annealed classes start as one."""
         return max((len(summary.resolution) for summary in self.summaries), default=0)
 
     @property
     def single_class(self) -> int | None:
-        """The class that is looked at alone; None where there are several."""
+        """The only class that is shown; None if there are several."""
         if self.n_classes == 1:
             return 0
         return None if self.class_index == ALL_CLASSES else self.class_index
@@ -90,7 +90,7 @@ class RunView:
         return replace(self, **changes)
 
     def read_pictures(self) -> dict[str, AnyArray]:
-        """Return slices, projections and view counts of the shown iteration, or nothing."""
+        """Return slices, projections and view counts of the shown iteration; empty if missing."""
         summary = self.shown
         if self.folder is None or summary is None:
             return {}
@@ -102,7 +102,7 @@ class RunView:
 
 
 def phase_spans(summaries: Sequence[IterationSummary]) -> list[tuple[str, float, float]]:
-    """Return each phase with where it begins and ends, half-way between iterations."""
+    """Return each phase with its first and last iteration, widened by one half."""
     spans: list[tuple[str, float, float]] = []
     for summary in summaries:
         begin, end = summary.iteration - 0.5, summary.iteration + 0.5
@@ -114,49 +114,49 @@ def phase_spans(summaries: Sequence[IterationSummary]) -> list[tuple[str, float,
 
 
 def describe_run(view: RunView) -> str:
-    """Say how a run stands, in one or two sentences."""
+    """Return the state of a run in one or two sentences."""
     if view.folder is None:
         return NO_RUN
     if view.error is not None:
         return f"⚠ Failed{_after(view)}: {explain(view.error)}"
     if not view.summaries:
-        return _describe_beginning(view)
-    return " ".join(filter(None, (_describe_course(view), _describe_classes(view))))
+        return _describe_start(view)
+    return " ".join(filter(None, (_describe_progress(view), _describe_classes(view))))
 
 
-def _describe_beginning(view: RunView) -> str:
+def _describe_start(view: RunView) -> str:
     if view.state != "idle":
-        return "Started: the first iteration is on its way."
+        return "Started; waiting for the first iteration."
     if view.outcome is not None:
-        return "Ended before its first iteration was done; see log.txt in the run folder."
+        return "Ended before the first iteration; see log.txt in the run folder."
     return (
-        f"{view.folder} has no progress.jsonl, the record that ini3d keeps of its runs; there are "
-        "no curves to show."
+        f"{view.folder} has no progress.jsonl, in which ini3d records its runs; there are no "
+        "curves to show."
     )
 
 
-def _describe_course(view: RunView) -> str:
+def _describe_progress(view: RunView) -> str:
     last = view.summaries[-1]
     at = f"iteration {last.iteration}"
     value = _angstrom(last.best_resolution)
     if view.state == "stopping":
-        return f"Ending after the iteration in hand: {value} at {at}."
+        return f"Stopping after the current iteration: {value} at {at}."
     if view.state == "paused":
-        return f"Held at {at}: {value}."
+        return f"Paused at {at}: {value}."
     if view.state == "idle" and view.outcome == "FAILURE":
-        return f"⚠ Failed after {at}: {value}; log.txt says why. It can be resumed."
+        return f"⚠ Failed after {at}: {value}; see log.txt. The run can be resumed."
     if view.state == "idle" and view.outcome == "ABORTED":
-        return f"Stopped at {at}: {value}. It can be resumed."
+        return f"Stopped at {at}: {value}. The run can be resumed."
     if last.converged:
         return f"Converged at {at}: {value}."
     if last.iteration >= last.n_iterations:
         return f"All {last.n_iterations} iterations done: {value}."
-    elsewhere = "Going on elsewhere, or killed. " if view.state == "idle" else ""
+    elsewhere = "Running elsewhere, or killed. " if view.state == "idle" else ""
     return elsewhere + describe_trend(view.summaries)
 
 
 def describe_trend(summaries: Sequence[IterationSummary]) -> str:
-    """Say whether the resolution of the best class has improved of late.
+    """Return whether the resolution of the best class has improved recently, as a sentence.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def describe_trend(summaries: Sequence[IterationSummary]) -> str:
     before, now = recent[0].best_resolution, last.best_resolution
     count = len(recent) - 1
     if not math.isfinite(now):
-        return f"No resolution yet at iteration {last.iteration}: the halves do not agree."
+        return f"No resolution yet at iteration {last.iteration}: the half-maps do not agree."
     if count < 1 or not math.isfinite(before):
         return f"{_angstrom(now)} at iteration {last.iteration}."
     span = "in the last iteration" if count == 1 else f"in the last {count} iterations"
@@ -182,7 +182,7 @@ def describe_trend(summaries: Sequence[IterationSummary]) -> str:
 
 
 def describe_iteration(summary: IterationSummary) -> str:
-    """Return the numbers of an iteration in one line."""
+    """Return the values of an iteration in one line."""
     resolution = " / ".join(_number(value, ".1f") for value in summary.resolution)
     change = " / ".join(_number(value, ".2g") for value in summary.map_change)
     words = [
@@ -204,7 +204,7 @@ def describe_iteration(summary: IterationSummary) -> str:
 
 
 def _describe_classes(view: RunView) -> str:
-    """Say which class is the finest, and which hold next to nothing."""
+    """Return which class has the highest resolution, and which are nearly empty."""
     last = view.summaries[-1]
     shares = last.class_shares
     if len(shares) < 2:
@@ -213,9 +213,10 @@ def _describe_classes(view: RunView) -> str:
     share = f"the largest, with {100 * shares[largest]:.0f} % of the subset."
     finite = [k for k, value in enumerate(last.resolution) if math.isfinite(value)]
     finest = min(finite, key=last.resolution.__getitem__, default=largest)
-    text = f"Class {finest + 1} is the finest and {share}"
+    text = f"Class {finest + 1} has the highest resolution and is {share}"
     if finest != largest:
-        text = f"Class {finest + 1} is the finest; class {largest + 1} {share}"
+        of_largest = f"class {largest + 1} is {share}"
+        text = f"Class {finest + 1} has the highest resolution; {of_largest}"
     empty = [str(k + 1) for k, share in enumerate(shares) if share < _EMPTY_SHARE]
     return text + (f" Nearly empty: class {', '.join(empty)}." if empty else "")
 

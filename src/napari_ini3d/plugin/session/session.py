@@ -1,10 +1,9 @@
-"""The run of a viewer: started, followed and ended here, whichever docks are open.
+"""Session of a viewer: starts, follows and stops its run, whichever docks are open.
 
-A session belongs to the viewer. The computation is in a worker thread (`background`); a timer
-in the window's thread takes the newest of what it has found, at most ten times a second, and
-what was not taken by then is dropped. Where drawing is slow (without a graphics card it takes
-seconds, in which Python's other threads stand still), maps are shown more seldom, so that the
-run keeps most of the time.
+A session belongs to the viewer. The run computes in a worker thread (`session.worker`). A timer in
+the thread of the window takes the newest maps at most ten times a second; older ones are dropped.
+Drawing in software (without a GPU) takes seconds, during which Python's other threads wait. Then
+maps are shown less often, so that the run keeps most of the time.
 """
 
 from __future__ import annotations
@@ -42,57 +41,57 @@ logger = logging.getLogger(__name__)
 State = Literal["idle", "running", "paused", "stopping"]
 
 UPDATE_MS = 100
-"""Time between two looks into the mailbox, in milliseconds."""
+"""Interval at which new maps are taken from the worker, in milliseconds."""
 
-_REST = 4.0  # times as long as drawing took, until the next map is drawn ...
-_LATE = 1.5  # times the interval of the timer, from which on it was held up by drawing
-_LONGEST_REST = 10.0  # ... but no more seconds
+_REST = 4.0  # pause before the next map, in units of the time that drawing took
+_LATE = 1.5  # intervals of the timer after which drawing counts as slow
+_LONGEST_REST = 10.0  # seconds
 
 
 class _RunWorker(FunctionWorker):
-    """A worker whose `quit`, by which napari ends it when a window closes, stops the run."""
+    """A worker whose `quit`, which napari calls when a window closes, stops the run."""
 
     def __init__(self, run: BackgroundRun) -> None:
         super().__init__(run)
         self._run_to_stop = run
 
     def quit(self) -> None:
-        """End the run after the iteration in hand."""
+        """Stop the run after the current iteration."""
         self._run_to_stop.stop()
 
 
 class RunSession(QObject):
-    """What one viewer's docks share about its run.
+    """The run of a viewer, shared by its docks.
 
     Signals
     -------
     state_changed : str
         "idle", "running", "paused" or "stopping".
     progressed : Progress
-        The newest iteration; those before it since the last one are in `summaries`.
+        The newest iteration is shown; earlier ones are in `summaries`.
     counted
-        Iterations have been added to `summaries`, drawn or not.
+        Iterations have been added to `summaries`, whether shown or not.
     failed : BaseException
-        What went wrong; the run is over.
+        The error that ended the run.
     finished : Path
-        The folder of a run that has come to its end, or was stopped with its results kept.
+        Folder of a run that has finished or was stopped.
 
     Attributes
     ----------
     run_folder : Path or None
-        Of the run that goes on, or went on last.
+        Folder of the current or the last run.
     summaries : list of IterationSummary
-        Of all its iterations so far.
+        All its iterations so far.
     latest : Progress or None
-        Of its newest iteration; None before the first.
+        Its newest iteration; None before the first.
     error : BaseException or None
-        By which the last run ended.
+        That ended the last run.
     dropped : int
-        Iterations whose maps were not shown because newer ones had come.
+        Number of iterations whose maps were not shown, because newer ones had arrived.
     log : LogTail
     layers : LiveLayers
     form_state : FormState or None
-        What stood in the form, for a dock that is opened again.
+        Content of the form, for a dock that is opened again.
     """
 
     state_changed = Signal(str)
@@ -120,12 +119,12 @@ class RunSession(QObject):
         self._rest_until = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(UPDATE_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._update)
 
     @classmethod
     def of(cls, viewer: napari.Viewer) -> Self:
         """Return the session of a viewer; the same one each time."""
-        real: Any = unwrap_proxy(viewer)  # docks are given a new proxy each
+        real: Any = unwrap_proxy(viewer)  # each dock has a proxy of its own
         if real not in _sessions:
             _sessions[real] = cls(real)
         session: Self = _sessions[real]
@@ -133,24 +132,24 @@ class RunSession(QObject):
 
     @property
     def busy(self) -> bool:
-        """True while a run goes on, or is held."""
+        """True while a run is in progress or paused."""
         return self.state != "idle"
 
     def start(self, star: Path, output: Path, settings: InitialModelSettings) -> None:
-        """Start a run; what is wrong with it comes as `failed`.
+        """Start a run; errors are emitted as `failed`.
 
         Parameters
         ----------
         star : Path
             STAR file of the particles.
         output : Path
-            Folder of the run.
+            Output folder.
         settings : InitialModelSettings
 
         Raises
         ------
         RunFolderError
-            If a run of this viewer is going on.
+            If a run of this viewer is in progress.
         """
         command = run_command(star, output, settings)
         self._begin(
@@ -160,63 +159,63 @@ class RunSession(QObject):
     def resume(
         self, folder: Path, *, from_iteration: int | None = None, iterations: int | None = None
     ) -> None:
-        """Go on with a run, as `jobs.resume_run` does.
+        """Resume a run, as `jobs.resume_run` does.
 
         Raises
         ------
         RunFolderError
-            If a run of this viewer is going on.
+            If a run of this viewer is in progress.
         """
         options = {"from_iteration": from_iteration, "iterations": iterations}
         self._begin(functools.partial(_resume, folder, options), folder)
 
     def reopen(self, folder: Path) -> None:
-        """Show a run that was done before: its numbers, and its iterations to look back at.
+        """Show a finished or stopped run: its numbers and its iterations.
 
         Raises
         ------
         RunFolderError
-            If a run of this viewer is going on, or there is none in the folder.
+            If a run of this viewer is in progress, or the folder has no run.
         """
         self._refuse_while_busy()
         run = RunFolder.open(Path(folder))
         self.summaries = [IterationSummary.from_json(line) for line in run.read_progress()]
         self.run_folder, self.latest, self.error, self.dropped = run.path, None, None, 0
-        self.layers.look_back(run.path)
-        self.log.begin_anew(run.log_path)
+        self.layers.show_history(run.path)
+        self.log.reset(run.log_path)
         self._change_state("idle")
 
     def forget(self, folder: Path) -> None:
-        """Show nothing of a run any more that would be read from its folder.
+        """Remove everything that would be read from the folder of a run.
 
         Raises
         ------
         RunFolderError
-            If the run is going on, in this viewer or in another.
+            If the run is in progress, in this viewer or another.
         """
         for session in _sessions.values():
             if session.busy and session.run_folder == folder:
-                raise RunFolderError(f"the run in {folder} is going on; stop it first")
+                raise RunFolderError(f"the run in {folder} is in progress; stop it first")
         self.layers.forget(folder)
         if self.run_folder == folder and not self.busy:
             self.run_folder, self.summaries, self.latest, self.error = None, [], None, None
-            self.log.begin_anew()
+            self.log.reset()
             self._change_state("idle")
 
     def pause(self) -> None:
-        """Hold the run after the iteration in hand; its memory stays taken."""
+        """Pause the run after the current iteration; its memory is not released."""
         if self._run is not None and self.state == "running":
             self._run.pause()
             self._change_state("paused")
 
     def unpause(self) -> None:
-        """Let a held run go on."""
+        """Continue a paused run."""
         if self._run is not None and self.state == "paused":
             self._run.unpause()
             self._change_state("running")
 
     def stop(self) -> None:
-        """End the run after the iteration in hand; its results are written."""
+        """Stop the run after the current iteration; its results are written."""
         if self._run is not None and self.busy:
             self._run.stop()
             self._change_state("stopping")
@@ -229,7 +228,7 @@ class RunSession(QObject):
         self._run = BackgroundRun(start, self.run_folder)
         self.layers.begin(self.run_folder)
         log_path = RunFolder(self.run_folder).log_path
-        self.log.begin_anew(log_path)  # of a run that is resumed
+        self.log.reset(log_path)  # old lines of a run that is resumed
         self.log.listen(log_path)
         worker = self._make_worker(self._run)
         self._change_state("running")
@@ -238,9 +237,9 @@ class RunSession(QObject):
         worker.start()
 
     def _make_worker(self, run: BackgroundRun) -> Any:
-        """Return a worker that this viewer's window stops when it closes, and no other.
+        """Return a worker that napari stops when the window of this viewer closes.
 
-        Napari has the window that is in front look after a worker that is made.
+        Napari assigns a new worker to the active window.
         """
         viewer = self._viewer()
         if viewer is not None and viewer is not current_viewer():
@@ -252,12 +251,12 @@ class RunSession(QObject):
     def _refuse_while_busy(self) -> None:
         if self.busy:
             raise RunFolderError(
-                f"a run is going on in {self.run_folder}; stop it or wait for its end, then start "
-                "the next one"
+                f"a run is in progress in {self.run_folder}; stop it, or wait until it ends, then "
+                "start the next one"
             )
 
-    def _look(self) -> None:
-        """Take what has come from the worker, and show it."""
+    def _update(self) -> None:
+        """Take new results from the worker and show them."""
         run = self._run
         if run is None:
             return
@@ -274,9 +273,9 @@ class RunSession(QObject):
             self._show(progress.with_dropped(dropped))
 
     def _is_resting(self) -> bool:
-        """Tell whether the last map took so long to draw that the next one has to wait.
+        """Tell whether the next map has to wait, because drawing the last one took long.
 
-        A map is drawn before this timer comes again, so that it comes late by the time of drawing.
+        A map is drawn before the timer fires again, which is late by the time of drawing.
         """
         now = time.monotonic()
         if self._shown_at is not None:
@@ -294,13 +293,13 @@ class RunSession(QObject):
         self._activity.move(progress.summary.iteration, expected)
 
     def _draw(self, progress: Progress) -> None:
-        """Show the maps; where that fails, the run goes on, and it is said once."""
+        """Show the maps; if that fails, report it once and let the run go on."""
         try:
             self.layers.show(progress)
         except Exception as error:
             logger.exception("iteration %d is not shown", progress.summary.iteration)
             if not self._undrawn:
-                show_error(f"The map is not shown, the run goes on. {explain(error)}")
+                show_error(f"The map cannot be shown. The run continues. {explain(error)}")
             self._undrawn = True
 
     def _end(self) -> None:
@@ -309,7 +308,7 @@ class RunSession(QObject):
             return
         self._timer.stop()
         self._rest_until, self._shown_at = 0.0, None
-        self._look()
+        self._update()
         self._activity.end()
         self.log.leave()
         self._run, self.error = None, run.error
@@ -333,10 +332,10 @@ def _resume(folder: Path, options: dict[str, int | None], stop: Any) -> Any:
 
 
 def _advise(error: BaseException, folder: Path, *, underway: bool) -> str:
-    """Say what went wrong, and how to go on where the run can be resumed.
+    """Return the error message, with advice if the run can be resumed.
 
-    A folder that was refused before the first iteration is no run of this session.
+    If the folder was refused before the first iteration, its run is not one of this session.
     """
     resumable = RunFolder(folder).has_begun and (underway or not isinstance(error, RunFolderError))
-    way_out = f"\nOnce that is mended, resume the run in {folder}." if resumable else ""
-    return explain(error) + way_out
+    advice = f"\nAfter fixing the problem, resume the run in {folder}." if resumable else ""
+    return explain(error) + advice

@@ -1,4 +1,4 @@
-"""How a run stands, in numbers and in words; no Qt here."""
+"""Status of a run: expected end, remaining time and a line of text; no Qt here."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STAGES = {
     "starts": "random starts",
     "search": "search",
     "refine": "refinement",
-    "final": "last pass over all particles",
+    "final": "last iteration, all particles",
 }
-_RECENT = 5  # iterations whose time is taken for those to come
-_TELLING = 3  # before that, the first one, in which loops are compiled, tells nothing of others
+_RECENT = 5  # iterations from which the remaining time is estimated
+_ENOUGH = 3  # iterations needed for that; in the first one kernels are compiled
 
 
 def expected_end(summaries: list[IterationSummary], settings: InitialModelSettings | None) -> int:
-    """Return the iteration at which a run is expected to have settled."""
+    """Return the iteration at which a run is expected to converge."""
     last = summaries[-1]
     if last.phase == "final" or settings is None:
         return last.n_iterations if settings is None else last.iteration
@@ -30,7 +30,7 @@ def expected_end(summaries: list[IterationSummary], settings: InitialModelSettin
 
 
 def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float:
-    """Return the time to the expected end, as long as iterations take what the last few took."""
+    """Return the time to the expected end, from the mean time of the last iterations."""
     recent = [summary.total_seconds for summary in summaries[1:][-_RECENT:] or summaries]
     return (expected - summaries[-1].iteration) * sum(recent) / len(recent)
 
@@ -38,7 +38,7 @@ def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float
 def status_text(
     summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
 ) -> str:
-    """Return how a run stands: iteration, stage, resolution, and the time that is left.
+    """Return the status of a run: iteration, stage, resolution and remaining time.
 
     Parameters
     ----------
@@ -47,31 +47,31 @@ def status_text(
     state : str
         Of the session.
     settings : InitialModelSettings or None
-        None where they are not known.
+        None if unknown.
     """
     last, expected = summaries[-1], expected_end(summaries, settings)
     if state == "idle":
         return _end_text(last)
     if is_done(last):
-        follows = " and looking at its symmetry" if _has_symmetry_to_find(settings) else ""
-        return f"Iteration {last.iteration} was the last · writing the result{follows}"
+        follows = " and testing its symmetry" if _has_symmetry_to_find(settings) else ""
+        return f"Last iteration ({last.iteration}) done · writing the result{follows}"
     resolution = last.best_resolution
-    words = [f"Iteration {last.iteration} of {last.n_iterations} at most"]
+    words = [f"Iteration {last.iteration} of max. {last.n_iterations}"]
     words.append(STAGES.get(last.phase, last.phase))
     if math.isfinite(resolution):
         words.append(f"{resolution:.1f} Å")
-    if state == "running" and expected > last.iteration and len(summaries) >= _TELLING:
+    if state == "running" and expected > last.iteration and len(summaries) >= _ENOUGH:
         left = remaining_seconds(summaries, expected)
         end = time.strftime("%H:%M", time.localtime(time.time() + left))
-        words.append(f"about {describe_time(left)} left (until {end})")
-    ends = {"paused": "held", "stopping": "ending after the iteration in hand"}
+        words.append(f"about {describe_time(left)} left (ends {end})")
+    ends = {"paused": "paused", "stopping": "stopping after the current iteration"}
     if ends.get(state):
         words.append(ends[state])
     return " · ".join(words)
 
 
 def beginning_text(state: str, *, begun: bool) -> str:
-    """Return how a run stands that has done no iteration."""
+    """Return the status of a run before its first iteration."""
     if state == "stopping":
         return "Stopping …"
     if state != "idle":
@@ -82,11 +82,11 @@ def beginning_text(state: str, *, begun: bool) -> str:
 def _end_text(last: IterationSummary) -> str:
     if is_done(last):
         return f"Finished after {last.iteration} iterations: {last.message}{_result_text(last)}"
-    return f"Stopped after iteration {last.iteration} ({last.message}); it can be resumed"
+    return f"Stopped after iteration {last.iteration} ({last.message}); the run can be resumed"
 
 
 def _result_text(last: IterationSummary) -> str:
-    """Say which of several classes is the result."""
+    """Return which of several classes is the result."""
     if len(last.class_shares) < 2:
         return ""
     share = max(last.class_shares)
@@ -106,7 +106,7 @@ def is_done(last: IterationSummary) -> bool:
 
 
 def settings_of(folder: Path | None) -> InitialModelSettings | None:
-    """Return the settings of a run; None where there is none, or they cannot be read."""
+    """Return the settings of a run; None if there is no run, or they cannot be read."""
     try:
         return None if folder is None else RunFolder.open(folder).read_record().settings
     except Ini3dError:

@@ -1,8 +1,8 @@
-"""A run in a worker thread, as the window sees it; no Qt here.
+"""Run in a worker thread; no Qt here.
 
-It is asked by flags and heard through a mailbox, and it never raises: what went wrong is a
-value. (A worker of napari swallows some errors in silence, and does not close a generator that
-it stops half-way.) The computation never waits for the window.
+The window controls it by flags and takes its newest maps; the run never waits for the window. It
+never raises: an error is stored. (Workers of napari swallow some errors silently, and do not close
+a generator that is stopped half-way.)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Start = Callable[[Stop], Iterator["IterationReport"]]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the window is told about an iteration.
+    """An iteration as the window shows it.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class Progress:
     view_counts : (K, M) float32
         Particles per viewing direction, as in `IterationReport`.
     n_classes : int
-        Of the whole run; at first there may be fewer maps.
+        Of the whole run; annealed classes start with fewer maps.
     dropped : int
-        Iterations since the last one told, whose maps were not shown.
+        Iterations before this one whose maps were not shown.
     """
 
     summary: IterationSummary
@@ -52,20 +52,20 @@ class Progress:
     dropped: int = 0
 
     def with_dropped(self, dropped: int) -> Self:
-        """Return a copy that knows how many were dropped before it."""
+        """Return a copy with the number of iterations dropped before it."""
         return replace(self, dropped=dropped)
 
 
 class BackgroundRun:
-    """Walks through a run in a thread of its own.
+    """Runs through the iterations of a run in its own thread.
 
     Parameters
     ----------
     start : callable
-        Takes the function by which the engine is stopped, and returns the iterations, as
-        `jobs.start_run` and `jobs.resume_run` do; called in the thread.
+        Called in the thread with a function that tells the engine to stop; returns the
+        iterations, as `jobs.start_run` and `jobs.resume_run` do.
     folder : Path
-        Of the run.
+        Output folder.
     """
 
     def __init__(self, start: Start, folder: Path) -> None:
@@ -80,35 +80,35 @@ class BackgroundRun:
         self._going.set()
 
     def __repr__(self) -> str:
-        return f"the initial model in {self.folder}"  # as napari asks before it closes
+        return f"the initial model in {self.folder}"  # shown by napari before it closes
 
     @property
     def stopping(self) -> bool:
-        """True once a stop was asked for."""
+        """True after `stop`."""
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """End the run after the iteration in hand, with its results written."""
+        """Stop the run after the current iteration; its results are written."""
         self._stop.set()
         self._going.set()
 
     def pause(self) -> None:
-        """Hold the run after the iteration in hand; its memory stays taken."""
+        """Pause the run after the current iteration; its memory is not released."""
         self._going.clear()
 
     def unpause(self) -> None:
-        """Let a held run go on."""
+        """Continue a paused run."""
         self._going.set()
 
     def take_summaries(self) -> list[IterationSummary]:
-        """Return the summaries that have come since the last time; none is ever dropped."""
+        """Return the summaries since the last call; none is dropped."""
         taken = []
         while self._summaries:
             taken.append(self._summaries.popleft())
         return taken
 
     def __call__(self) -> None:
-        """Do the run; called in the thread."""
+        """Run; called in the thread."""
         try:
             reports = cast("Generator[IterationReport]", self._start(self._stop.is_set))
             with closing(reports):
@@ -121,7 +121,7 @@ class BackgroundRun:
             self.error = error
 
     def _publish_earlier(self, iteration: int) -> None:
-        """Tell what a resumed run had done before its first new iteration."""
+        """Publish the iterations of a resumed run before its first new one."""
         folder = RunFolder.open(self.folder)
         self._n_classes = folder.read_record().settings.classes
         lines = [line for line in folder.read_progress() if line["iteration"] < iteration]

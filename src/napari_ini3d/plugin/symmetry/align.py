@@ -1,4 +1,4 @@
-"""Moves a map onto its symmetry axes: by itself, by hand, on trial, for good, and back."""
+"""Align a map to its symmetry axes, automatically or by hand: preview, apply, undo."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SCORE_MS = 200
 
 
 class AlignControl(QObject):
-    """What the buttons of *Align to the axes*, and *Flip hand*, do.
+    """Actions of the buttons in *Align to the axes*, and of *Flip hand*.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class AlignControl(QObject):
         self._controller, self._panel = controller, panel
         self.scorer = TaskRunner(self, quiet=True)
         self._score = tasks.MotionScore()
-        self._start = RigidTransform.identity()  # on top of which the user moves by hand
+        self._start = RigidTransform.identity()  # before the adjustment by hand
         self.score_timer = QTimer(self)
         self.score_timer.setSingleShot(True)
         self.score_timer.setInterval(_SCORE_MS)
@@ -63,14 +63,14 @@ class AlignControl(QObject):
         panel.apply_here.clicked.connect(lambda: self._on_apply(in_place=True))
         panel.undo.clicked.connect(controller.undo)
         files.flip.clicked.connect(self._on_flip)
-        controller.taken_up.connect(self._take_up)
+        controller.map_changed.connect(self._on_map_changed)
 
-    def _take_up(self, layer: Image | None) -> None:
+    def _on_map_changed(self, layer: Image | None) -> None:
         self._start = RigidTransform.identity() if layer is None else trial_of(layer)
         self._panel.clear()
         self._panel.score.setText("" if layer is None else describe_trial(layer))
 
-    # -- on trial -----------------------------------------------------------------------------
+    # -- preview ------------------------------------------------------------------------------
 
     def _on_align(self) -> None:
         group = self._panel.chosen_group
@@ -93,8 +93,8 @@ class AlignControl(QObject):
         self._panel.clear()
         self._controller.axes_wanted.emit()
         mark = "✓" if alignment.holds else "✗"
-        told = [f"{mark} {alignment.verdict}", *(f"⚠ {w}" for w in alignment.warnings)]
-        self._panel.score.setText("\n".join([*told, describe_trial(layer)]))
+        lines = [f"{mark} {alignment.verdict}", *(f"⚠ {w}" for w in alignment.warnings)]
+        self._panel.score.setText("\n".join([*lines, describe_trial(layer)]))
 
     def _on_adjusted(self) -> None:
         layer = self._controller.layer
@@ -113,7 +113,7 @@ class AlignControl(QObject):
         if layer is not None:
             self._controller.end_trial(layer)
             self._controller.place(layer, RigidTransform.identity())
-            self._take_up(layer)
+            self._on_map_changed(layer)
 
     def _on_group(self) -> None:
         layer = self._controller.layer
@@ -121,7 +121,7 @@ class AlignControl(QObject):
             self.score_timer.start()
 
     def _ask_score(self) -> None:
-        """Tell how well the group fits as the map is shown; only the last question counts."""
+        """Compute the score of the group for the map as shown; only the last request counts."""
         layer, viewer = self._controller.layer, self._controller.viewer
         if layer is None or viewer is None:
             return
@@ -144,14 +144,14 @@ class AlignControl(QObject):
     def _show_score(self, layer: ReferenceType[Image], group: PointGroup, score: float) -> None:
         shown = layer()
         if shown is not None and shown is self._controller.layer:
-            told = f"{group.name}: score {score:.3f} (1 where it holds)"
-            self._panel.score.setText(f"{told}\n{describe_trial(shown)}")
+            text = f"{group.name}: score {score:.3f} (1: the group holds)"
+            self._panel.score.setText(f"{text}\n{describe_trial(shown)}")
 
     def _on_scorer(self) -> None:
         if self.scorer.error is not None:
             self._panel.score.setText(explain(self.scorer.error))
 
-    # -- for good -----------------------------------------------------------------------------
+    # -- apply --------------------------------------------------------------------------------
 
     def _on_apply(self, *, in_place: bool) -> None:
         layer = self._controller.layer
@@ -184,21 +184,21 @@ class AlignControl(QObject):
         self._controller.end_trial(layer)
         if layer.ndim == 3:
             self._controller.replace(layer, flipped, axes)
-        else:  # an iteration of a run: the others keep their hand
+        else:  # one iteration of a run; the others keep their hand
             name = f"{layer.name} flipped"
             layer.visible = False
             layer = add_derived_map(self._controller.viewer, layer, flipped, name, axes=axes)
             self._controller.layer_combo.choose(layer)
         self._controller.place(layer, motion)
         if layer is self._controller.layer:
-            self._take_up(layer)
-        show_info(f"{layer.name}: the hand was flipped; z has become -z.")
+            self._on_map_changed(layer)
+        show_info(f"{layer.name}: hand flipped (z to -z).")
 
 
 def add_aligned(
     controller: SymmetryController, layer: Image, moved: Origin, motion: RigidTransform
 ) -> Image:
-    """Show a map that was moved as a layer of its own, in place of the one it comes from."""
+    """Show a moved map in a new layer, and hide the original."""
     axes = moved_axes(layer, motion)
     controller.end_trial(layer)
     layer.visible = False
@@ -206,15 +206,15 @@ def add_aligned(
 
 
 def moved_axes(layer: Image, motion: RigidTransform) -> MapAxes | None:
-    """Return the axes that were found in a map, where they are after a motion."""
+    """Return the axes that were found in a map, after a motion of the map."""
     found: MapAxes | None = get_metadata(layer, "axes")
     return None if found is None else found.moved(motion)
 
 
 def describe_trial(layer: Image) -> str:
-    """Say how a map is shown moved; nothing where it is not."""
+    """Return the motion of the preview in words; empty without one."""
     motion = trial_of(layer)
     if motion.is_identity:
         return ""
     shift = float(np.linalg.norm(motion.shift)) * voxel_size_of(layer)
-    return f"Shown turned by {motion.angle:.1f}° and shifted by {shift:.1f} Å; not applied yet."
+    return f"Preview: rotated by {motion.angle:.1f}°, shifted by {shift:.1f} Å; not applied yet."

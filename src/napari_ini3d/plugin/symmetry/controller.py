@@ -1,4 +1,4 @@
-"""What the parts of the dock *Symmetry* share: the map that is worked on, and the work itself."""
+"""Controller of the dock *Symmetry*: the chosen map, its changes and the tasks on it."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ Prepare = Callable[[Origin, float], Work]
 
 
 class SymmetryController(QObject):
-    """The map that is worked on, and what is done with it.
+    """The chosen map, and the tasks on it.
 
     Signals
     -------
-    taken_up : Image or None
-        Another map, or one that has other values now.
+    map_changed : Image or None
+        Another map was chosen, or the map has new values.
     trial_changed
-        The map is shown moved, or no longer.
+        The preview of a motion was changed or removed.
     values_changed : Image
-        What was found in the former values of a layer is out of date.
+        Results for the previous values of a layer are out of date.
     axes_wanted
-        The axes of the map have been found and should be seen.
+        The axes of the map have been found and are to be shown.
     """
 
-    taken_up = Signal(object)
+    map_changed = Signal(object)
     trial_changed = Signal()
     values_changed = Signal(object)
     axes_wanted = Signal()
@@ -78,37 +78,37 @@ class SymmetryController(QObject):
 
     @property
     def viewer(self) -> Any:
-        """The viewer; None where it was closed."""
+        """The viewer; None after it was closed."""
         return self.viewer_ref()
 
     @property
     def layer(self) -> Image | None:
-        """The layer that is worked on."""
+        """The chosen layer."""
         return self.layer_combo.layer
 
     @property
     def can_undo(self) -> bool:
-        """True where a change of the layer's values can be taken back."""
+        """True if a change of the layer's values can be undone."""
         return self._changes.can_undo(self.layer)
 
     def start(self) -> None:
-        """Take up the map that is chosen, once all parts listen."""
+        """Use the chosen map, once all panels are connected."""
         self._on_chosen(self.layer)
 
     def run_task(self, task: Task, prepare: Prepare, then: Callable[[Image, Any], None]) -> None:
-        """Do work on the map in a thread; `then` gets the layer, if it is still there.
+        """Run a task on the map in a thread.
 
         Parameters
         ----------
         task : Task
         prepare : callable
-            Takes the map and its voxel size (Å), and returns what is done in the thread.
+            Takes the map and its voxel size (Å), and returns the function to run in the thread.
         then : callable
-            Takes the layer and what the work has returned.
+            Takes the layer and the result; not called if the layer was removed.
         """
         layer = self.layer
         if layer is None or self.viewer is None:
-            show_error("There is no map. Open one from napari's File menu, or take a sample from "
+            show_error("There is no map. Open one from napari's File menu, or a sample from "
                        "File > Open Sample.")  # fmt: skip
             return
         try:
@@ -116,10 +116,10 @@ class SymmetryController(QObject):
         except Ini3dError as error:
             show_error(str(error))
             return
-        self.tasks.start(task, work, functools.partial(self._done, ref(layer), then))
+        self.tasks.start(task, work, functools.partial(self._on_result, ref(layer), then))
 
     def place(self, layer: Image, motion: RigidTransform) -> None:
-        """Show a map as if it had been moved, with its axes."""
+        """Preview a motion of a map and its axes."""
         with self._own_change():
             try_motion(layer, motion)
         if self.viewer is not None:
@@ -127,18 +127,18 @@ class SymmetryController(QObject):
         self.trial_changed.emit()
 
     def end_trial(self, layer: Image) -> None:
-        """Show a map where its values are."""
+        """End the preview of a motion."""
         with self._own_change():
             end_trial(layer)
         self.trial_changed.emit()
 
     def replace(self, layer: Image, origin: Origin, axes: MapAxes | None) -> None:
-        """Give a layer other values; can be undone."""
+        """Replace the values of a layer; can be undone."""
         self._changes.replace(layer, origin, axes)
         self._after_values(layer)
 
     def undo(self) -> None:
-        """Take the last change of the layer's values back."""
+        """Undo the last change of the layer's values."""
         layer = self.layer
         if layer is not None and self._changes.can_undo(layer):
             self.end_trial(layer)
@@ -148,16 +148,16 @@ class SymmetryController(QObject):
     def _after_values(self, layer: Image) -> None:
         self.values_changed.emit(layer)
         if layer is self.layer:
-            self.taken_up.emit(layer)
+            self.map_changed.emit(layer)
 
-    def _done(
+    def _on_result(
         self, layer: ReferenceType[Image], then: Callable[[Image, Any], None], result: Any
     ) -> None:
         found = layer()
         if self.viewer is None:
             return
         if found is None or found not in self.viewer.layers:
-            show_warning("The map was removed while it was worked on; the result is not shown.")
+            show_warning("The map was removed while the task was running; the result is discarded.")
             return
         self.comparison.leave()
         then(found, result)
@@ -167,17 +167,17 @@ class SymmetryController(QObject):
         if before is not None:
             for name in (*_PLACES, "affine"):
                 getattr(before.events, name).disconnect(self._on_placed)
-            there = self.viewer is not None and before in self.viewer.layers
-            if there and not self.comparison.active:
+            exists = self.viewer is not None and before in self.viewer.layers
+            if exists and not self.comparison.active:
                 axes_layers.hide_parts(self.viewer, before, axes_layers.ALL_PARTS)
         self._followed = None if layer is None else ref(layer)
         if layer is not None:
             for name in (*_PLACES, "affine"):
                 getattr(layer.events, name).connect(self._on_placed)
-        self.taken_up.emit(layer)
+        self.map_changed.emit(layer)
 
     def _on_placed(self, event: Any) -> None:
-        """Let the axes follow a map that was scaled or moved, by whomever."""
+        """Let the axes follow a map that the user has scaled or moved."""
         layer = event.source
         if self._changing or self.viewer is None or layer is not self.layer:
             return
@@ -194,6 +194,7 @@ class SymmetryController(QObject):
 
     @contextmanager
     def _own_change(self) -> Iterator[None]:
+        """Ignore events of the layer while the controller itself changes it."""
         self._changing = True
         try:
             yield

@@ -1,4 +1,4 @@
-"""Detects the symmetry of a map, and shows its axes."""
+"""Detect the symmetry of a map, and show its axes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_ini3d.plugin.viewer import (
     Task,
     axes_layers,
     get_metadata,
-    is_put_away,
+    is_dock_hidden,
     set_metadata,
     voxel_size_of,
 )
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 class DetectControl(QObject):
-    """What the buttons of *Detect* and *Show axes* do.
+    """Actions of the buttons in *Detect* and *Show axes*.
 
     Parameters
     ----------
     controller : SymmetryController
     detection, axes, align : panels
-        The group that is written in the last one is that whose axes are shown.
+        The axes of the group chosen in `align` are shown.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class DetectControl(QObject):
         align.group_changed.connect(self.redraw)
         controller.axes_wanted.connect(self._on_wanted)
         controller.values_changed.connect(self._forget)
-        controller.taken_up.connect(self._take_up)
+        controller.map_changed.connect(self._on_map_changed)
         controller.comparison.changed.connect(self.redraw)
 
     def redraw(self) -> None:
-        """Show the axes that are wanted at the map, and no others."""
+        """Show the chosen axes at the map, and no others."""
         layer, viewer = self._controller.layer, self._controller.viewer
         if layer is None or viewer is None or self._controller.comparison.active:
             return
-        if is_put_away(self._axes):  # nobody asked for axes of what is opened meanwhile
+        if is_dock_hidden(self._axes):  # no axes on maps that are opened meanwhile
             return
         found = self._axes_of(layer) if self._axes.symmetry.isChecked() else None
         self._axes.explain(found.axes if found is not None else ())
@@ -97,7 +97,7 @@ class DetectControl(QObject):
             set_metadata(layer, axes=None)
             self.redraw()
         else:
-            self._detection.table.selectRow(0)  # which shows its axes
+            self._detection.table.selectRow(0)  # shows its axes
 
     def _on_row(self, candidate: GroupCandidate) -> None:
         layer = self._controller.layer
@@ -136,7 +136,7 @@ class DetectControl(QObject):
     def _forget(self, layer: Image) -> None:
         self._reports.pop(layer, None)
 
-    def _take_up(self, layer: Image | None) -> None:
+    def _on_map_changed(self, layer: Image | None) -> None:
         self._detection.show_report(None if layer is None else self._reports.get(layer))
         if layer is None:
             return
@@ -147,7 +147,7 @@ class DetectControl(QObject):
         self._on_sphere(self._detection.wanted_order)
 
     def _axes_of(self, layer: Image) -> MapAxes | None:
-        """Return the axes that were found, or those of the group that is written."""
+        """Return the axes that were found in the map, or those of the chosen group."""
         found: MapAxes | None = get_metadata(layer, "axes")
         try:
             group = PointGroup.parse(self._align.chosen_group)

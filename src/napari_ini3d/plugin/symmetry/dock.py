@@ -1,4 +1,4 @@
-"""The dock *Symmetry*: find the symmetry of a map, bring it onto its axes, impose it, judge."""
+"""Dock *Symmetry*: detect the symmetry of a map, align, impose and validate it."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _WIDTH = 410  # pixels
-_NO_MAP = "No map: open one from napari's File menu."
+_NO_MAP = "No map. Open one from napari's File menu."
 
 
 class SymmetryWidget(TaskDock):
-    """Works on the map that is chosen at its top.
+    """The dock *Symmetry*, for the map that is chosen at its top.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class SymmetryWidget(TaskDock):
 
     @property
     def layer(self) -> Image | None:
-        """The layer that is worked on."""
+        """The chosen layer."""
         return self.controller.layer
 
     def showEvent(self, event: object) -> None:
@@ -74,7 +74,7 @@ class SymmetryWidget(TaskDock):
         self.detect_control.redraw()
 
     def refresh(self, *_: object) -> None:
-        """Enable what can be done now, and say what is going on."""
+        """Enable the available actions, and show the status."""
         super().refresh()
         layer, align = self.layer, self.align
         free = layer is not None and not self.tasks.busy
@@ -100,8 +100,8 @@ class SymmetryWidget(TaskDock):
             column.addWidget(panel)
         column.addStretch(1)
         self.tabs = QTabWidget()
-        self.tabs.addTab(make_scrollable(page), "Find and align")
-        self.tabs.addTab(make_scrollable(self.validation), "Judge")
+        self.tabs.addTab(make_scrollable(page), "Detect and align")
+        self.tabs.addTab(make_scrollable(self.validation), "Validate")
         top = QFormLayout()
         top.addRow("Map", self.controller.layer_combo)
         layout = QVBoxLayout(self)
@@ -120,15 +120,15 @@ class SymmetryWidget(TaskDock):
 
     def _connect(self, viewer: Any) -> None:
         controller = self.controller
-        controller.taken_up.connect(self.refresh)
+        controller.map_changed.connect(self.refresh)
         controller.trial_changed.connect(self.refresh)
         controller.comparison.changed.connect(self.refresh)
-        self.impose_control.imposed_group.connect(self._on_imposed)
-        self.validation.plot.take_theme(viewer.theme)
+        self.impose_control.group_imposed.connect(self._on_imposed)
+        self.validation.plot.apply_theme(viewer.theme)
         connect_to_viewer(self, viewer, {"events.theme": self._on_theme})
 
     def _on_imposed(self) -> None:
         self.tabs.setCurrentIndex(1)
 
     def _on_theme(self, event: Any) -> None:
-        self.validation.plot.take_theme(event.value)
+        self.validation.plot.apply_theme(event.value)

@@ -1,4 +1,4 @@
-"""Imposes a point group, shows what it does to the map, and writes maps and particles."""
+"""Impose a point group, compare the maps, and save maps and particles."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MRC, _STAR = "MRC map (*.mrc)", "Particles (*.star)"
 
 @dataclass(frozen=True, eq=False)
 class Imposition:
-    """What a group was imposed on, and with what result.
+    """The maps before and after a group was imposed.
 
     Attributes
     ----------
@@ -53,22 +53,22 @@ class Imposition:
     result: tasks.Imposed
 
     def layers(self, viewer: Any) -> list[Any]:
-        """Return the maps that are still in the viewer, each once."""
+        """Return the maps that are still in the viewer, without duplicates."""
         found = (self.original(), self.aligned(), self.imposed())
         there = [layer for layer in found if layer is not None and layer in viewer.layers]
         return list(dict.fromkeys(there))
 
 
 class ImposeControl(QObject):
-    """What the buttons of *Impose, hand, files* and of *Judge* do.
+    """Actions of the buttons in *Impose, hand, files* and *Validate*.
 
     Signals
     -------
-    imposed_group
+    group_imposed
         A group was imposed.
     """
 
-    imposed_group = Signal()
+    group_imposed = Signal()
 
     def __init__(
         self,
@@ -85,13 +85,13 @@ class ImposeControl(QObject):
         files.particles.clicked.connect(self._on_particles)
         files.save.clicked.connect(self._on_save)
         validation.side_by_side.connect(self.compare)
-        controller.taken_up.connect(self._take_up)
+        controller.map_changed.connect(self._on_map_changed)
         controller.values_changed.connect(self._forget)
 
     # -- imposing -----------------------------------------------------------------------------
 
     def compare(self, wanted: bool) -> None:
-        """Show original, aligned and imposed side by side, or what was there before."""
+        """Show the original, aligned and imposed map side by side, or end the comparison."""
         controller = self._controller
         controller.comparison.leave()
         imposition = None if controller.layer is None else self._impositions.get(controller.layer)
@@ -99,7 +99,7 @@ class ImposeControl(QObject):
             return
         layers = imposition.layers(controller.viewer)
         if len(layers) < 2:
-            show_error("The imposed map was removed; press Impose to make it again.")
+            show_error("The imposed map was removed; press Impose to compute it again.")
             return
         validation = imposition.result.validation
         difference = None
@@ -135,21 +135,21 @@ class ImposeControl(QObject):
             key=f"{aligned.unique_id}: {validation.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
-        new.visible, aligned.visible = True, False  # in one place they would be mistaken
+        new.visible, aligned.visible = True, False  # they overlap
         original = _source_of(controller.viewer, aligned)
         self._impositions[aligned] = Imposition(ref(original), ref(aligned), ref(new), imposed)
         self._impositions[new] = self._impositions[aligned]
-        controller.layer_combo.choose(new)  # what is saved or flipped next
-        self._take_up(new)
-        self.imposed_group.emit()
+        controller.layer_combo.choose(new)  # to save or flip it next
+        self._on_map_changed(new)
+        self.group_imposed.emit()
         self.compare(True)
         if not validation.holds:
-            way_out = (
-                "" if not motion.is_identity else " If its axes are not on X, Y, Z: press Align."
+            advice = (
+                "" if not motion.is_identity else " Is the map aligned to the axes? Press Align."
             )
-            show_warning(f"{validation.verdict}.{way_out}")
+            show_warning(f"{validation.verdict}.{advice}")
 
-    def _take_up(self, layer: Image | None) -> None:
+    def _on_map_changed(self, layer: Image | None) -> None:
         imposition = None if layer is None else self._impositions.get(layer)
         if imposition is None:
             self._validation.clear()
@@ -173,18 +173,17 @@ class ImposeControl(QObject):
             return
         whole = trial_of(layer).after(origin.motion)
         if whole.is_identity and not origin.flipped:
-            show_info(f"{layer.name} was neither flipped nor moved: its particles are right as "
-                      "they are.")  # fmt: skip
+            show_info(f"{layer.name} was neither flipped nor moved; its particles need no change.")
             return
         moved = Origin(origin.volume, origin.flipped, whole, origin.result)
-        source = ask_open("Particles that the map was made of", particles_of(layer), _STAR)
+        source = ask_open("Particles of the map", particles_of(layer), _STAR)
         if source is None:
             return
-        target = ask_save("Write the turned particles",
+        target = ask_save("Save the rotated particles",
                           source.with_name(f"{source.stem}_aligned.star"), _STAR)  # fmt: skip
         if target is not None:
             self._controller.run_task(
-                Task("Taking the particles along"),
+                Task("Rotating the particles"),
                 lambda _o, _v: lambda t: tasks.save_particles(t, source, target, moved, voxel_size),
                 _show_written,
             )
@@ -196,7 +195,7 @@ class ImposeControl(QObject):
         motion, scale = trial_of(layer), density_scale_of(layer.metadata)
         folder = Path(str(get_metadata(layer, "path") or "")).parent
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in layer.name)
-        path = ask_save("Save the map as it is shown", folder / f"{name}.mrc", _MRC)
+        path = ask_save("Save the map as shown", folder / f"{name}.mrc", _MRC)
         if path is not None:
             self._controller.run_task(
                 Task("Saving the map", 2),
@@ -210,19 +209,19 @@ class ImposeControl(QObject):
 
 
 def ask_open(title: str, start: Path | None, kinds: str) -> Path | None:
-    """Ask for a file to read; None where the user changed their mind."""
+    """Ask for a file to open; None if the user cancels."""
     name, _ = QFileDialog.getOpenFileName(None, title, str(start or ""), kinds)
     return Path(name) if name else None
 
 
 def ask_save(title: str, start: Path, kinds: str) -> Path | None:
-    """Ask for a file to write; None where the user changed their mind."""
+    """Ask for a file to save; None if the user cancels."""
     name, _ = QFileDialog.getSaveFileName(None, title, str(start), kinds)
     return Path(name) if name else None
 
 
 def particles_of(layer: Image) -> Path | None:
-    """Return the particles that belong to the map of a run, those of its last iteration."""
+    """Return the particles of the run of a map, from its last written iteration."""
     path = get_metadata(layer, "path")
     if not path:
         return None
@@ -232,10 +231,10 @@ def particles_of(layer: Image) -> Path | None:
 
 
 def _show_written(_: Image, path: Path) -> None:
-    show_info(f"Written: {path}")
+    show_info(f"Saved {path}")
 
 
 def _source_of(viewer: Any, layer: Image) -> Image:
-    """Return the layer that a map was aligned from, if it is still there."""
+    """Return the layer from which a map was aligned, or the map itself if it is gone."""
     source = get_metadata(layer, "source")
     return next((other for other in viewer.layers if other.unique_id == source), layer)

@@ -1,4 +1,4 @@
-"""The parts of the dock *Symmetry*: what they show, and the buttons they have."""
+"""Panels of the dock *Symmetry*: buttons, table and spin boxes."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _COLUMNS = ("Group", "Score", "FSC 0.5", "Holds", "Axes")
 
 
 class DetectPanel(QGroupBox):
-    """Which point groups were tried, how well they fit, and the self-rotation function.
+    """Table of the point groups that were tried, and the self-rotation function.
 
     Signals
     -------
     row_chosen : GroupCandidate
-        The user looks at a group of the table.
+        A group of the table was selected.
     sphere_wanted : int
-        The order whose self-rotation function is to be shown; 0 for none.
+        The order of the self-rotation function to show; 0 for none.
     """
 
     row_chosen = Signal(object)
@@ -57,7 +57,7 @@ class DetectPanel(QGroupBox):
     def __init__(self) -> None:
         super().__init__("1  Detect")
         self.detect = QPushButton("Detect")
-        self.verdict = make_text_label("Which symmetry does the map have?")
+        self.verdict = make_text_label("Press Detect to find the symmetry of the map.")
         self.table = QTableWidget(0, len(_COLUMNS))
         self.sphere = QCheckBox("Self-rotation function")
         self.order = QComboBox()
@@ -70,12 +70,12 @@ class DetectPanel(QGroupBox):
 
     @property
     def wanted_order(self) -> int:
-        """The order whose self-rotation function is to be shown; 0 for none."""
+        """The order of the self-rotation function to show; 0 for none."""
         chosen = self.order.currentData()
         return int(chosen) if self.sphere.isChecked() and chosen is not None else 0
 
     def show_report(self, report: SymmetryReport | None) -> None:
-        """Show what was found; nothing where nothing was looked for."""
+        """Show the result of a detection; None clears the panel."""
         self._candidates = () if report is None else report.candidates
         with QSignalBlocker(self.table), QSignalBlocker(self.order), QSignalBlocker(self.sphere):
             self.table.setRowCount(len(self._candidates))
@@ -87,7 +87,7 @@ class DetectPanel(QGroupBox):
         if report is not None:
             self.verdict.setText("\n".join([report.verdict, *(f"⚠ {w}" for w in report.warnings)]))
         else:
-            self.verdict.setText("Which symmetry does the map have?")
+            self.verdict.setText("Press Detect to find the symmetry of the map.")
 
     def _offer_orders(self, report: SymmetryReport | None) -> None:
         self.order.clear()
@@ -99,7 +99,7 @@ class DetectPanel(QGroupBox):
         found = report.self_rotation
         best = found.values.max(axis=1)
         for order, peak in zip(found.orders, best, strict=True):
-            self.order.addItem(f"{order}-fold, at most {peak:.2f}", order)
+            self.order.addItem(f"{order}-fold, max. {peak:.2f}", order)
         main = max((a.order for c in self._candidates[:1] for a in c.axes), default=2)
         self.order.setCurrentIndex(max(self.order.findData(main), 0))
 
@@ -145,17 +145,26 @@ class DetectPanel(QGroupBox):
         grid.addWidget(self.sphere, 3, 0)
         grid.addWidget(self.order, 3, 1)
         grid.setColumnStretch(1, 1)
-        set_tooltip(self.detect, "Look for symmetry axes in all directions, and for the largest point "
-            "group that they make up. The map stays as it is.")  # fmt: skip
-        set_tooltip(table, "Choose a row to see the axes of that group in the map, and to align to it. "
-            "Score: agreement of the map with its copies, 1 where the group holds. FSC 0.5: "
-            "to which resolution the copies agree.")  # fmt: skip
-        set_tooltip(self.sphere, "A sphere around the map: bright where an axis of this order would leave "
-            "the map as it is.")  # fmt: skip
+        set_tooltip(
+            self.detect,
+            "Search all directions for symmetry axes, and find the largest point group that they "
+            "form. The map is not changed.",
+        )
+        set_tooltip(
+            table,
+            "Select a row to show the axes of that group in the map, and to align to it. Score: "
+            "agreement of the map with its rotated copies, 1 if the group holds. FSC 0.5: the "
+            "resolution to which the copies agree.",
+        )
+        set_tooltip(
+            self.sphere,
+            "Show the self-rotation function on a sphere around the map: bright in the directions "
+            "of symmetry axes of this order.",
+        )
 
 
 class AxesPanel(QGroupBox):
-    """Which axes are shown, and what their marks mean.
+    """Choice of the axes to show, with a legend.
 
     Signals
     -------
@@ -177,15 +186,21 @@ class AxesPanel(QGroupBox):
             grid.addWidget(box, 0, column)
             box.toggled.connect(self._on_toggled)
         grid.addWidget(self.legend, 1, 0, 1, 3)
-        set_tooltip(self.frame, "X to the right, Y up and Z towards you, where RELION's symmetry expects "
-            "them, through the rotation centre of the map.")  # fmt: skip
-        set_tooltip(self.symmetry, "The axes that were found, or those of the group below where RELION "
-            "puts them.")  # fmt: skip
-        set_tooltip(self.through, "See the axes through the map, too.")
+        set_tooltip(
+            self.frame,
+            "Show X, Y and Z through the rotation centre of the map, as in RELION's convention for "
+            "symmetry axes.",
+        )
+        set_tooltip(
+            self.symmetry,
+            "Show the axes that were found, or those of the point group below in RELION's "
+            "convention.",
+        )
+        set_tooltip(self.through, "Show the axes inside the map, too.")
         self.explain(())
 
     def explain(self, axes: Sequence[FoundAxis]) -> None:
-        """Say what colours and marks mean."""
+        """Update the legend of colours and marks."""
         letters = [f'<span style="color:{c}"><b>{name}</b></span>' for name, c in
                    FRAME_COLOURS.items()]  # fmt: skip
         orders = sorted({axis.order for axis in axes}, reverse=True)
@@ -200,12 +215,12 @@ class AxesPanel(QGroupBox):
 
 
 class AlignPanel(QGroupBox):
-    """Brings a map onto the axes of a group: by itself, then by hand.
+    """Controls to align a map to the axes of a group, automatically and by hand.
 
     Signals
     -------
     adjusted
-        The user has turned or shifted by hand.
+        A rotation or shift by hand was changed.
     group_changed
     """
 
@@ -225,28 +240,28 @@ class AlignPanel(QGroupBox):
         self.shifts = [self._spin(999.0) for _ in range(3)]
         self.apply_new = QPushButton("Apply to a new layer")
         self.apply_here = QPushButton("Apply in place")
-        self.reset = QPushButton("Back")
+        self.reset = QPushButton("Reset")
         self.undo = QPushButton("Undo")
         self._lay_out()
         self.group.currentTextChanged.connect(lambda _: self.group_changed.emit())
 
     @property
     def chosen_group(self) -> str:
-        """The group as it is written."""
+        """The name of the chosen group, as typed."""
         return str(self.group.currentText()).strip()
 
     def choose_group(self, group: str) -> None:
-        """Write a group, without a signal."""
+        """Choose a group, without a signal."""
         with QSignalBlocker(self.group):
             self.group.setCurrentText(group)
 
     def by_hand(self, voxel_size: float) -> RigidTransform:
-        """Return what is turned and shifted by hand."""
+        """Return the motion by hand."""
         degrees = np.array([spin.value() for spin in self.rotations])
         return transform_by_hand(degrees, np.array([s.value() for s in self.shifts]) / voxel_size)
 
     def clear(self) -> None:
-        """Set turns and shifts to 0, without a signal."""
+        """Set rotations and shifts to 0, without a signal."""
         for spin in (*self.rotations, *self.shifts):
             with QSignalBlocker(spin):
                 spin.setValue(0.0)
@@ -276,9 +291,9 @@ class AlignPanel(QGroupBox):
             grid.addWidget(heading, 0, column + 1)
             grid.addWidget(self.rotations[column], 1, column + 1)
             grid.addWidget(self.shifts[column], 2, column + 1)
-            self.rotations[column].setAccessibleName(f"turn about {letter}, degrees")
+            self.rotations[column].setAccessibleName(f"rotation about {letter}, degrees")
             self.shifts[column].setAccessibleName(f"shift along {letter}, ångström")
-        grid.addWidget(QLabel("Turn (°)"), 1, 0)
+        grid.addWidget(QLabel("Rotation (°)"), 1, 0)
         grid.addWidget(QLabel("Shift (Å)"), 2, 0)
         buttons = QGridLayout()
         for place, button in enumerate((self.apply_new, self.apply_here, self.reset, self.undo)):
@@ -291,40 +306,55 @@ class AlignPanel(QGroupBox):
         self._explain()
 
     def _explain(self) -> None:
-        set_tooltip(self.group, "Cn, Dn, T, O, I, or I1 to I4, in RELION's setting of the axes.")
-        set_tooltip(self.align, "Find how the map has to be turned and shifted, and show it so. Its "
-            "values change when you press Apply.")  # fmt: skip
-        set_tooltip(self.apply_new, "Resample the map as it is shown, once, from what it was before all "
-            "moves, into a layer of its own.")  # fmt: skip
-        set_tooltip(self.apply_here, "The same, into this layer.")
-        set_tooltip(self.reset, "Show the map where its values are: nothing is turned or shifted.")
-        set_tooltip(self.undo, "Take the last change of this layer's values back.")
+        set_tooltip(self.group, "Cn, Dn, T, O, I, or I1 to I4, in RELION's convention.")
+        set_tooltip(
+            self.align,
+            "Find the rotation and shift that align the map to the axes, and show a preview. The "
+            "map is resampled when you press Apply.",
+        )
+        set_tooltip(
+            self.apply_new,
+            "Resample the map as shown into a new layer. The original map is interpolated only "
+            "once, also after several changes.",
+        )
+        set_tooltip(self.apply_here, "Resample the map as shown into this layer. Can be undone.")
+        set_tooltip(self.reset, "Remove the preview of rotation and shift.")
+        set_tooltip(self.undo, "Undo the last change of this layer.")
         for spin in (*self.rotations, *self.shifts):
-            set_tooltip(spin, "On top of what Align has found: turns about X, then Y, then Z, then "
-                "shifts. Arrow keys and the wheel change it; the score follows.")  # fmt: skip
+            set_tooltip(
+                spin,
+                "Rotate about X, then Y, then Z, then shift, in addition to the result of Align. "
+                "The score is updated.",
+            )
 
 
 class FilePanel(QGroupBox):
-    """Hand, imposing, particles and saving."""
+    """Buttons to impose a group, flip the hand, and save map and particles."""
 
     def __init__(self) -> None:
         super().__init__("4  Impose, hand, files")
         self.impose = QPushButton("Impose")
         self.flip = QPushButton("Flip hand")
-        self.particles = QPushButton("Take the particles along …")
+        self.particles = QPushButton("Rotate the particles too …")
         self.save = QPushButton("Save map …")
         grid = QGridLayout(self)
         for place, button in enumerate((self.impose, self.flip, self.particles, self.save)):
             grid.addWidget(button, place // 2, place % 2)
-        set_tooltip(self.impose, "Average the map, as it is shown, over the point group, into a new layer; "
-            "show both side by side, and judge whether the group holds.")  # fmt: skip
-        set_tooltip(self.flip, "Show the mirror image of the map: z becomes -z. Can be undone.")
-        set_tooltip(self.particles, "Write a STAR file whose angles and shifts belong to the map as it is "
-            "shown: flipped, turned and shifted.")  # fmt: skip
-        set_tooltip(self.save, "Write the map as it is shown to an MRC file.")
+        set_tooltip(
+            self.impose,
+            "Impose the point group on the map as shown, in a new layer. Show both side by side, "
+            "and validate whether the group holds.",
+        )
+        set_tooltip(self.flip, "Mirror the map (z to -z). Can be undone.")
+        set_tooltip(
+            self.particles,
+            "Write a STAR file with the angles and shifts of the particles for the map as shown: "
+            "flipped, rotated and shifted.",
+        )
+        set_tooltip(self.save, "Write the map as shown to an MRC file.")
 
 
 def describe_axes(axes: Sequence[FoundAxis]) -> str:
-    """Return how many axes there are of each order."""
+    """Return the number of axes of each order as text."""
     counts = Counter(axis.order for axis in axes)
     return "  ".join(f"{counts[n]} × {n}{_MARKS.get(n, '')}" for n in sorted(counts, reverse=True))

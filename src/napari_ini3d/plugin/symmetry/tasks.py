@@ -1,4 +1,4 @@
-"""The work behind the dock *Symmetry*, done in a thread: arrays in, records out, no Qt."""
+"""Tasks of the dock *Symmetry*, run in a thread: arrays in, records out, no Qt."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from napari_ini3d.symmetry import (
 
 @dataclass(frozen=True, eq=False)
 class Imposed:
-    """A map on its axes, and what became of it.
+    """An aligned map, and the validation of the group imposed on it.
 
     Attributes
     ----------
     aligned : Origin
-        What the group was imposed on.
+        The map before the group was imposed.
     validation : SymmetryValidation
     """
 
@@ -48,7 +48,7 @@ def check_group(name: str) -> PointGroup:
     Raises
     ------
     SymmetryError
-        Where the name is unknown.
+        If the name is unknown.
     SettingsError
         For C1.
     """
@@ -60,20 +60,20 @@ def check_group(name: str) -> PointGroup:
 
 def find_symmetry(task: Task, volume: FloatArray, voxel_size: float) -> SymmetryReport:
     """Find the point group of a map."""
-    task.step("Looking for axes")
+    task.step("Searching for symmetry axes")
     return detect_symmetry(volume, voxel_size=voxel_size)
 
 
 def find_alignment(
     task: Task, volume: FloatArray, group: str, voxel_size: float
 ) -> SymmetryAlignment:
-    """Find how a map is brought onto RELION's setting of a group."""
+    """Find the rotation and shift that align a map to RELION's convention for a group."""
     task.step(f"Aligning to {group}")
     return align_symmetry(volume, group, voxel_size=voxel_size)
 
 
 def apply_motion(task: Task, origin: Origin, motion: RigidTransform) -> Origin:
-    """Move a map: resampled once, from what it was before all moves."""
+    """Move a map: resample the original once, with all motions combined."""
     task.step("Resampling")
     return origin if motion.is_identity else origin.moved(motion)
 
@@ -81,14 +81,14 @@ def apply_motion(task: Task, origin: Origin, motion: RigidTransform) -> Origin:
 def impose_group(
     task: Task, origin: Origin, motion: RigidTransform, group: PointGroup, voxel_size: float
 ) -> Imposed:
-    """Impose a group on a map that is first moved, and judge."""
+    """Move a map, impose a group on it, and validate the group."""
     aligned = apply_motion(task, origin, motion)
     task.step(f"Imposing {group.name}")
     return Imposed(aligned, validate_symmetry(aligned.result, group, voxel_size=voxel_size))
 
 
 def flip_map(task: Task, origin: Origin) -> Origin:
-    """Return a map in the other hand."""
+    """Return the mirror image of a map."""
     task.step("Flipping the hand")
     return origin.mirrored()
 
@@ -102,7 +102,7 @@ def save_map(
     voxel_size: float,
     density_scale: float,
 ) -> Path:
-    """Write a map where it is shown, with its densities."""
+    """Write a map as shown, with its original densities."""
     moved = apply_motion(task, origin, motion)
     task.step(f"Writing {path.name}")
     write_map(path, moved.result / density_scale, voxel_size)
@@ -112,19 +112,20 @@ def save_map(
 def save_particles(
     task: Task, source: Path, target: Path, origin: Origin, voxel_size: float
 ) -> Path:
-    """Write particles with poses that belong to the map as it was flipped and moved.
+    """Write particles with the poses of the flipped and moved map.
 
     Raises
     ------
     SettingsError
-        Where the source would be overwritten.
+        If the source would be overwritten.
     StarError
-        Where the particles have no poses.
+        If the particles have no poses.
     """
     if source.resolve() == target.resolve():
-        raise SettingsError(f"{target} holds the particles as they were; give another file")
-    task.step(f"Turning the particles of {source.name}")
-    motion = origin.motion.in_angstrom(voxel_size)
+        raise SettingsError(f"{target} is the file of the original particles; choose another file")
+    task.step(f"Rotating the particles of {source.name}")
+    x, y, z = (float(value) for value in origin.motion.shift * voxel_size)
+    motion = _Turn(origin.motion.rotation, (x, y, z))
     if not origin.flipped:
         rotate_particles(source, target, motion)
         return target
@@ -139,9 +140,9 @@ def save_particles(
 
 
 class MotionScore:
-    """How well a map shows a group where it is moved to; quick once the map is known.
+    """Score of a group for a map under a motion; the transform of the map is kept for speed.
 
-    Used by one thread at a time. The score is that of `GroupCandidate`.
+    For one thread at a time. The score is that of `GroupCandidate`.
     """
 
     def __init__(self) -> None:
@@ -149,7 +150,7 @@ class MotionScore:
         self._search: Search | None = None
 
     def of(self, volume: FloatArray, group: PointGroup, motion: RigidTransform) -> float:
-        """Return the agreement of the map with its copies about the axes of the setting.
+        """Return the agreement of the moved map with its rotated copies.
 
         Parameters
         ----------
@@ -157,12 +158,12 @@ class MotionScore:
             Real space (z, y, x).
         group : PointGroup
         motion : RigidTransform
-            That the map is shown with.
+            RigidTransform of the preview.
 
         Returns
         -------
         float
-            1 where the group holds.
+            1 if the group holds.
         """
         if self._search is None or self._volume is not volume:
             check_volume(volume, 1.0)

@@ -1,4 +1,4 @@
-"""Changes of the values of map layers, and the way back."""
+"""Undo for changes of the values of map layers."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _CHANGED = ("origin", "axes", "mean", "std", "density_scale")
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What a layer was before a change."""
+    """A layer before a change."""
 
     data: Any
     entries: dict[str, Any]
 
 
 class MapChanges:
-    """Changes layers in place, and takes the changes back."""
+    """Changes layers in place, with undo."""
 
     def __init__(self) -> None:
         self._steps: WeakKeyDictionary[Image, list[_Step]] = WeakKeyDictionary()
 
     def can_undo(self, layer: Image | None) -> bool:
-        """Tell whether there is a change of a layer to be taken back."""
+        """Tell whether a change of a layer can be undone."""
         return layer is not None and bool(self._steps.get(layer))
 
     def replace(self, layer: Image, origin: Origin, axes: MapAxes | None) -> None:
-        """Give a layer other values, with what is known of them."""
+        """Replace the values of a layer, and their metadata."""
         entries = {name: get_metadata(layer, name) for name in _CHANGED}
         steps = self._steps.setdefault(layer, [])
         steps.append(_Step(layer.data, entries))
@@ -48,7 +48,7 @@ class MapChanges:
         set_metadata(layer, origin=origin, axes=axes, **map_statistics(origin.result))
 
     def undo(self, layer: Image) -> None:
-        """Take the last change of a layer back."""
+        """Undo the last change of a layer."""
         step = self._steps[layer].pop()
         layer.data = step.data
         set_metadata(layer, **step.entries)

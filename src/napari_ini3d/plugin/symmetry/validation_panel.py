@@ -1,4 +1,4 @@
-"""Whether a point group holds: in words, as curves, as slices, and side by side."""
+"""Validation of a point group: verdict, FSC curves, slices and maps side by side."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MOST_AXES = 12
 
 
 class ValidationPanel(QWidget):
-    """What is said and drawn about a map beside the imposed one.
+    """Panel *Validate*: the map before and after a group was imposed.
 
     Signals
     -------
     side_by_side : bool
-        The comparison in the viewer is wanted, or not.
+        Show the comparison in the viewer, or end it.
     """
 
     side_by_side = Signal(bool)
@@ -41,7 +41,7 @@ class ValidationPanel(QWidget):
         self.numbers = make_text_label()
         self.compare = QPushButton("Side by side")
         self.compare.setCheckable(True)
-        self.difference = QCheckBox("with difference map")
+        self.difference = QCheckBox("Difference map")
         self.plot = FscPlot()
         self.axis = QComboBox()
         self.slices = SlicesView()
@@ -53,9 +53,9 @@ class ValidationPanel(QWidget):
         self.clear()
 
     def clear(self) -> None:
-        """Say that nothing was imposed yet."""
-        self.verdict.setText("Press Impose: the map is averaged over its point group, and shown "
-                             "beside what it was.")  # fmt: skip
+        """Clear the panel, before a group is imposed."""
+        self.verdict.setText("Press Impose to average the map over its point group and to compare "
+                             "it with the original.")  # fmt: skip
         self.numbers.setText("")
         self.plot.clear()
         self.slices.clear()
@@ -63,23 +63,23 @@ class ValidationPanel(QWidget):
         self.setEnabled(False)
 
     def show_validation(self, validation: SymmetryValidation, aligned: FloatArray) -> None:
-        """Show how a map (n, n, n) compares with itself imposed."""
+        """Show the validation of a group imposed on a map (n, n, n)."""
         self.setEnabled(True)
         mark = "✓" if validation.holds else "✗"
         self.verdict.setText(f"<b>{mark} {validation.verdict}</b>")
         self.numbers.setText(describe(validation))
         curves = {
-            "map with its other copies": validation.copies_fsc,
-            "same, were the symmetry true": validation.expected_fsc,
-            "before with imposed": validation.fsc,
+            "map vs. rotated copies": validation.copies_fsc,
+            "expected if symmetric": validation.expected_fsc,
+            "map vs. imposed map": validation.fsc,
         }
         self.plot.show_curves(validation.frequency, curves)
         self._offer_axes(validation.axes)
         low, high = float(aligned.min()), float(aligned.max())
         half = (high - low) / 2
         maps = [
-            SlicedMap("before", aligned, (low, high)),
-            SlicedMap("imposed", validation.imposed, (low, high)),
+            SlicedMap("map", aligned, (low, high)),
+            SlicedMap("imposed map", validation.imposed, (low, high)),
             SlicedMap("difference", validation.difference, (-half, half)),
         ]
         self.slices.show_maps(maps, self._direction())
@@ -109,7 +109,7 @@ class ValidationPanel(QWidget):
         row.addWidget(self.difference)
         row.addStretch(1)
         choice = QHBoxLayout()
-        choice.addWidget(QLabel("Slices about"))
+        choice.addWidget(QLabel("Slices for axis"))
         choice.addWidget(self.axis, 1)
         layout = QVBoxLayout(self)
         layout.addWidget(self.verdict)
@@ -118,17 +118,26 @@ class ValidationPanel(QWidget):
         layout.addWidget(self.plot, 1)
         layout.addLayout(choice)
         layout.addWidget(self.slices, 1)
-        set_tooltip(self.compare, "Show the original, the aligned and the imposed map in linked cells at "
-            "one level. Press again to go back to what was shown before.")  # fmt: skip
-        set_tooltip(self.difference, "One more cell: orange where the map is denser than the imposed one, "
-            "blue where it is less dense.")  # fmt: skip
-        set_tooltip(self.axis, "Slices through the rotation centre, across and along this axis; the "
-            "number is the correlation of the map with itself turned about it.")  # fmt: skip
+        set_tooltip(
+            self.compare,
+            "Show the original, aligned and imposed map side by side, with linked cameras and "
+            "levels. Click again to end the comparison.",
+        )
+        set_tooltip(
+            self.difference,
+            "Add the difference map: orange where the map is denser than the imposed map, blue "
+            "where it is less dense.",
+        )
+        set_tooltip(
+            self.axis,
+            "Axis of the slices through the rotation centre. The number is the correlation of the "
+            "map with itself rotated about this axis.",
+        )
 
 
 def describe(validation: SymmetryValidation) -> str:
     """Return the numbers of a validation in one line."""
     worst = min((axis.score for axis in validation.axes), default=float("nan"))
-    share = f"{max(validation.agreement, 0):.0%} of what noise allows"
-    text = f"Correlation before and after {validation.correlation:.3f} · copies reach {share}"
+    agreement = f"agreement of the rotated copies {max(validation.agreement, 0):.2f}"
+    text = f"Correlation of map and imposed map {validation.correlation:.3f} · {agreement}"
     return text if np.isnan(worst) else f"{text} · worst axis {worst:.2f}"

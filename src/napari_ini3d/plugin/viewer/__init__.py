@@ -1,4 +1,4 @@
-"""Maps, axes and particles as layers of a viewer, and tasks in a thread beside it."""
+"""Layers of maps, axes and particles, and parts that the docks share."""
 
 import lazy_loader as lazy
 

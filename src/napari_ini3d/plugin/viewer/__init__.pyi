@@ -12,7 +12,7 @@ from .axes_layers import (
 from .caption import Caption as Caption, caption_of as caption_of
 from .connections import connect_to_viewer as connect_to_viewer, unwrap_proxy as unwrap_proxy
 from .derived_maps import add_derived_map as add_derived_map
-from .docking import is_put_away as is_put_away, share_place as share_place
+from .docking import is_dock_hidden as is_dock_hidden, tabify_dock as tabify_dock
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     MapAxes as MapAxes,
@@ -21,7 +21,6 @@ from .layer_transform import (
     origin_of as origin_of,
     place_trial as place_trial,
     rebase_trial as rebase_trial,
-    transform_by_hand as transform_by_hand,
     trial_of as trial_of,
     try_motion as try_motion,
     voxel_size_of as voxel_size_of,
@@ -44,8 +43,8 @@ from .plot_style import (
     ChosenTicks as ChosenTicks,
     PlotStyle as PlotStyle,
     fix_plot as fix_plot,
-    frequency_place as frequency_place,
-    log_place as log_place,
+    frequency_position as frequency_position,
+    log_position as log_position,
     readable as readable,
     small_font as small_font,
     style_plot as style_plot,

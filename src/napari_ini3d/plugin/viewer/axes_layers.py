@@ -1,7 +1,7 @@
-"""Axes of a map as layers: X, Y and Z, its symmetry axes, and the self-rotation function.
+"""Layers of axes: X, Y and Z, the symmetry axes of a map, and its self-rotation function.
 
-They are drawn in the map's own voxels; an affine takes them to where the map is. X, Y and Z stay
-where RELION's setting has them when a map is moved on trial; the symmetry axes move with the map.
+They are drawn in voxels of the map and placed by an affine. In the preview of a motion, X, Y and Z
+stay as in RELION's convention, and the symmetry axes move with the map.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from napari_ini3d.symmetry import SelfRotation, find_particle_extent
 
 Part = Literal["frame", "letters", "axes", "marks", "sphere"]
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; the letters say it as well.
+# Okabe and Ito's colours, distinguishable by the colour-blind; the axes have letters, too.
 FRAME_COLOURS = {"X": "#d55e00", "Y": "#009e73", "Z": "#56b4e9"}
 ORDER_COLOURS = {2: "#e0b000", 3: "#cc79a7", 4: "#3b82c4", 5: "#7a6ad8", 6: "#e08a2e"}
 OTHER_COLOUR = "#8c8c8c"
@@ -34,7 +34,7 @@ SYMMETRY_PARTS: tuple[Part, ...] = ("axes", "marks")
 LINE_PARTS: tuple[Part, ...] = FRAME_PARTS + SYMMETRY_PARTS
 ALL_PARTS: tuple[Part, ...] = (*LINE_PARTS, "sphere")
 
-_FIXED: tuple[Part, ...] = FRAME_PARTS  # stay where they are when the map is moved on trial
+_FIXED: tuple[Part, ...] = FRAME_PARTS  # do not move in a preview
 _FRAME_REACH, _AXES_REACH, _SPHERE_REACH = 1.4, 1.2, 1.12  # of the radius of the particle
 LETTER_REACH = 1.5
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
@@ -52,7 +52,7 @@ def order_colour(order: int) -> str:
 
 
 def particle_radius(viewer: Any, layer: Layer) -> float:
-    """Return the radius about voxel n // 2 that holds the particle of a map, in voxels."""
+    """Return the radius of the particle of a map about voxel n // 2, in voxels."""
     volume = shown_volume(viewer, layer)
     n = volume.shape[0]
     if not np.isfinite(volume).all() or volume.min() == volume.max():
@@ -63,7 +63,7 @@ def particle_radius(viewer: Any, layer: Layer) -> float:
 
 
 def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True) -> list[Layer]:
-    """Show X, Y and Z with their letters at the map of a layer.
+    """Show X, Y and Z with their letters at a map.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True
     layer : Image
         The map.
     radius : float
-        Voxels, of the particle.
+        Of the particle, voxels.
     through : bool
-        Seen through the map.
+        Visible through the map.
     """
     reach = _FRAME_REACH * radius
     lines = np.zeros((3, 2, 3))
@@ -105,7 +105,7 @@ def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True
 def show_symmetry_axes(
     viewer: Any, layer: Layer, found: MapAxes, radius: float, *, through: bool = True
 ) -> list[Layer]:
-    """Show symmetry axes at the map of a layer, with the mark of their order at both ends."""
+    """Show the symmetry axes of a map, with the symbol of their order at both ends."""
     hide_parts(viewer, layer, SYMMETRY_PARTS)
     if not found.axes:
         return []
@@ -147,9 +147,9 @@ def show_self_rotation(
     radius: float,
     centre: FloatArray,
 ) -> Layer:
-    """Show how well the map fits itself turned by 1 / order, for axes all over a sphere.
+    """Show the self-rotation function on a sphere: the fit of the map to its rotated copy.
 
-    Low values are seen through; an axis of that order is a bright spot.
+    Low values are transparent; a symmetry axis of that order is a bright spot.
 
     Parameters
     ----------
@@ -160,9 +160,9 @@ def show_self_rotation(
     order : int
         One of ``found.orders``.
     radius : float
-        Voxels, of the particle.
+        Of the particle, voxels.
     centre : (3,)
-        Where the axes meet, voxels (x, y, z).
+        Intersection of the axes, voxels (x, y, z).
     """
     corners, faces, source = sphere_mesh(found.directions)
     values = found.values[found.orders.index(order)][source]
@@ -184,7 +184,7 @@ def show_self_rotation(
 
 
 def find_part(viewer: Any, layer: Layer, part: Part) -> Layer | None:
-    """Return one of the layers that belong to a map; None where it is not shown."""
+    """Return one of the axes layers of a map; None if it is not shown."""
     for other in viewer.layers:
         if get_metadata(other, "of") == layer.unique_id and get_metadata(other, "part") == part:
             return other
@@ -192,12 +192,12 @@ def find_part(viewer: Any, layer: Layer, part: Part) -> Layer | None:
 
 
 def parts_of(viewer: Any, layer: Layer) -> list[Layer]:
-    """Return all layers of axes that belong to a map."""
+    """Return all axes layers of a map."""
     return [other for other in viewer.layers if get_metadata(other, "of") == layer.unique_id]
 
 
 def hide_parts(viewer: Any, layer: Layer, parts: tuple[Part, ...]) -> None:
-    """Take layers of axes out of the viewer."""
+    """Remove axes layers of a map."""
     for part in parts:
         found = find_part(viewer, layer, part)
         if found is not None:
@@ -205,13 +205,13 @@ def hide_parts(viewer: Any, layer: Layer, parts: tuple[Part, ...]) -> None:
 
 
 def follow_map(viewer: Any, layer: Layer) -> None:
-    """Bring the axes of a map to where it is now."""
+    """Move the axes of a map to its current position."""
     for other in parts_of(viewer, layer):
         other.affine = scene_from_map(layer, moved=not get_metadata(other, "fixed"))
 
 
 def remove_orphans(viewer: Any) -> None:
-    """Take away axes whose map is no more in the viewer."""
+    """Remove axes whose map is not in the viewer any more."""
     there = {layer.unique_id for layer in viewer.layers}
     for other in [*viewer.layers]:
         owner = get_metadata(other, "of")
@@ -223,8 +223,8 @@ def _put(viewer: Any, layer: Layer, part: Part, new: Layer) -> Layer:
     hide_parts(viewer, layer, (part,))
     selected = {*viewer.layers.selection}
     viewer.add_layer(new)
-    new.affine = scene_from_map(layer, moved=not get_metadata(new, "fixed"))  # in 3D by now
-    viewer.layers.selection = selected  # the map's controls stay in view
+    new.affine = scene_from_map(layer, moved=not get_metadata(new, "fixed"))  # now in 3D
+    viewer.layers.selection = selected  # keep the controls of the map
     return new
 
 

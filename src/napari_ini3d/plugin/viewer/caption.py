@@ -1,4 +1,4 @@
-"""A line of text in the picture that says which iteration it shows."""
+"""Caption on the canvas with the iteration that is shown."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 
 class Caption:
-    """Writes on the canvas of a viewer, unless the user has text of their own there.
+    """A text on the canvas of a viewer, unless the user has set one.
 
     Attributes
     ----------
     written : str
-        What stands there.
+        The current text.
     """
 
     def __init__(self) -> None:
         self.written = ""
 
     def write(self, viewer: Any, text: str) -> None:
-        """Show a text; nothing, where it is empty."""
+        """Show a text; an empty one hides the caption."""
         overlay = viewer.canvas.overlays.text
         if overlay.text not in ("", self.written):  # the user's
             return
         if text and not self.written:
-            overlay.position = "bottom_left"  # notifications come at the right
+            overlay.position = "bottom_left"  # notifications appear at the right
         if overlay.text != text:
             overlay.text = text
         overlay.visible = bool(text)
@@ -32,6 +32,6 @@ class Caption:
 
 
 def caption_of(name: str, iteration: int, resolution: float | None) -> str:
-    """Return what stands under a map of a run, such as ``ini3d_001 · iteration 40 · 12.3 Å``."""
-    known = f" · {resolution:.1f} Å" if resolution and math.isfinite(resolution) else ""
-    return f"{name} · iteration {iteration}{known}"
+    """Return the caption for a map of a run, such as ``ini3d_001 · iteration 40 · 12.3 Å``."""
+    suffix = f" · {resolution:.1f} Å" if resolution and math.isfinite(resolution) else ""
+    return f"{name} · iteration {iteration}{suffix}"

@@ -1,4 +1,4 @@
-"""Connections between a widget and the events of its viewer, which outlives it."""
+"""Connections of a widget to events of the viewer, which outlives the widget."""
 
 from __future__ import annotations
 

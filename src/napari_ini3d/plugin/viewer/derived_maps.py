@@ -24,21 +24,21 @@ def add_derived_map(
     key: str | None = None,
     colormap: str = "gray",
 ) -> Image:
-    """Show a map that was made from a layer's, in the same place and at the same level.
+    """Show a map that was computed from another layer, at the same place and level.
 
     Parameters
     ----------
     viewer : napari viewer
     layer : Image
-        Where it comes from.
+        The other layer.
     origin : Origin
-        The map to be shown is its result, in the layer's values.
+        Its result is the map to show, scaled as the layer.
     name, colormap : str
-        Of the layer, where it is new.
+        Of the new layer.
     axes : MapAxes, optional
         Its symmetry axes.
     key : str, optional
-        A layer that was shown under this key is updated.
+        A layer with this key is updated.
     """
     own = layer_metadata(layer)
     inherited = {entry: own[entry] for entry in _INHERITED if entry in own}

@@ -1,4 +1,4 @@
-"""The docks of the plugin among the others of a window."""
+"""Docking of the plugin's widgets: they share one place, as tabs."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from weakref import ref
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-_OURS = "ini3d dock"
+_MARK = "ini3d dock"
 
 
-def share_place(widget: QWidget) -> None:
-    """Let a dock share its place with the plugin's others, as tabs; call it when it is first shown.
+def tabify_dock(widget: QWidget) -> None:
+    """Tabify a dock with the other docks of the plugin; for use when it is first shown.
 
-    One above the other they would not fit on a small screen.
+    Stacked, they would not fit on a small screen.
     """
-    if widget.property(_OURS):
+    if widget.property(_MARK):
         return
-    widget.setProperty(_OURS, True)
-    later = ref(widget)  # napari has not placed it yet
-    QTimer.singleShot(0, lambda: _stand_with_ours(later()))
+    widget.setProperty(_MARK, True)
+    later = ref(widget)  # after napari has placed it
+    QTimer.singleShot(0, lambda: _tabify(later()))
 
 
-def is_put_away(widget: QWidget) -> bool:
-    """Tell whether the dock of a widget was hidden."""
+def is_dock_hidden(widget: QWidget) -> bool:
+    """Tell whether the dock of a widget is hidden."""
     dock = _dock_of(widget)
     return dock is not None and dock.isHidden()
 
 
-def _stand_with_ours(widget: QWidget | None) -> None:
+def _tabify(widget: QWidget | None) -> None:
     dock = None if widget is None else _dock_of(widget)
     window = None if dock is None else dock.parentWidget()
     if dock is None or dock.isFloating() or not isinstance(window, QMainWindow):
@@ -45,7 +45,7 @@ def _stand_with_ours(widget: QWidget | None) -> None:
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:
     above: QWidget | None = widget
-    with suppress(RuntimeError):  # it was deleted meanwhile
+    with suppress(RuntimeError):  # deleted meanwhile
         while above is not None and not isinstance(above, QDockWidget):
             above = above.parentWidget()
         return above
@@ -53,4 +53,4 @@ def _dock_of(widget: QWidget) -> QDockWidget | None:
 
 
 def _is_ours(dock: QDockWidget) -> bool:
-    return any(bool(child.property(_OURS)) for child in dock.findChildren(QWidget))
+    return any(bool(child.property(_MARK)) for child in dock.findChildren(QWidget))

@@ -1,4 +1,4 @@
-"""A list of the maps in a viewer to choose one from."""
+"""Combo box of the maps in a viewer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class LayerCombo(QComboBox):
-    """The map layers of a viewer, the newest first; it follows the viewer's list.
+    """Combo box of the map layers of a viewer, newest first; it follows the layer list.
 
-    Where nothing is chosen yet, the newest that is visible is.
+    At first, the newest visible map is chosen.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class LayerCombo(QComboBox):
     Signals
     -------
     chosen : Image or None
-        Another layer than before; None where there is none any more.
+        Another layer was chosen; None if there is none left.
     offered
-        The list has changed.
+        The list of layers has changed.
     """
 
     chosen = Signal(object)
@@ -61,19 +61,19 @@ class LayerCombo(QComboBox):
 
     @property
     def layer(self) -> Image | None:
-        """The layer that is chosen; None where there is no map."""
+        """The chosen layer; None if there is no map."""
         index = self.currentIndex()
         return self._offered[index]() if 0 <= index < len(self._offered) else None
 
     def choose(self, layer: Image) -> None:
-        """Choose a layer of the list."""
+        """Choose a layer."""
         layer = unwrap_proxy(layer)
         for index, offered in enumerate(self._offered):
             if offered() is layer:
                 self.setCurrentIndex(index)
 
     def refresh(self) -> None:
-        """Offer what there is now; what was chosen stays chosen."""
+        """Update the list; the chosen layer stays chosen."""
         viewer, before = self._viewer(), self.layer
         layers = [] if viewer is None else [*viewer.layers][::-1]
         layers = [layer for layer in layers if is_map_layer(layer)]
@@ -82,7 +82,7 @@ class LayerCombo(QComboBox):
         self._offered = [ref(layer) for layer in layers]
         for index, layer in enumerate(layers):
             self.addItem(layer.name)
-            self.setItemData(index, layer.name, 3)  # the whole name as tooltip
+            self.setItemData(index, layer.name, 3)  # the full name as tooltip
         seen = next((i for i, layer in enumerate(layers) if layer.visible), 0)
         index = next((i for i, layer in enumerate(layers) if layer is before), seen)
         self.setCurrentIndex(index if layers else -1)

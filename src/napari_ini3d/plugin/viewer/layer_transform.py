@@ -1,12 +1,12 @@
-"""Where the map of a layer lies in the scene, and how it is moved there without resampling.
+"""Transform of a map layer in the scene, and previews of motions without resampling.
 
 Points of a map are (x, y, z) in voxels from its rotation centre, voxel n // 2. A layer takes them
-to the scene by its scale, translation and affine. A map that is moved on trial keeps its values:
-its affine is changed so that the point x of the map is seen where ``rotation @ (x - shift)`` was.
-Around all that stands the *base*, the affine as the user has set it, which stays.
+to the scene by its scale, translation and affine. A trial previews a motion without resampling:
+its affine is changed so that the point x of the map appears where ``rotation @ (x - shift)`` was.
+The *base*, the affine set by the user, is kept and applied afterwards.
 
-What is known of a layer stands in its ``metadata["ini3d"]``: ``trial`` (`Trial`), ``origin``
-(`Origin`) and ``axes`` (`MapAxes`).
+The metadata of a layer have the entries ``trial`` (`Trial`), ``origin`` (`Origin`) and ``axes``
+(`MapAxes`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import numpy as np
 from napari.layers import Image, Layer
-from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float64, FloatArray, Vector
 from napari_ini3d.errors import MapError
@@ -32,18 +31,18 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """From what the values of a layer were resampled.
+    """Origin of the values of a layer: the original map, and the motion applied to it.
 
     Attributes
     ----------
     volume : (n, n, n)
-        The map as it came, or its mirror image.
+        The original map, or its mirror image.
     flipped : bool
-        True where `volume` is the mirror image.
+        True if `volume` is the mirror image.
     motion : RigidTransform
-        That took `volume` to `result`.
+        From `volume` to `result`.
     result : (n, n, n)
-        The values of the layer; where it has others by now, all this is out of date.
+        The values of the layer; if it has others by now, the record is out of date.
     """
 
     volume: FloatArray
@@ -52,13 +51,13 @@ class Origin:
     result: FloatArray
 
     def moved(self, motion: RigidTransform) -> Origin:
-        """Return the map after one more motion, resampled once."""
+        """Return the map after one more motion; the original is resampled once."""
         whole = motion.after(self.motion)
         result = rotate_map(self.volume, whole.rotation, whole.shift)
         return Origin(self.volume, self.flipped, whole, result)
 
     def mirrored(self) -> Origin:
-        """Return the map in the other hand; no value is interpolated."""
+        """Return the mirror image, without interpolation."""
         return Origin(
             mirror_map(self.volume),
             not self.flipped,
@@ -69,13 +68,13 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A motion that is shown, not applied.
+    """A motion that is shown, but not applied.
 
     Attributes
     ----------
     motion : RigidTransform
     base : (4, 4) float64
-        The layer's affine without it.
+        The affine of the layer without the motion.
     """
 
     motion: RigidTransform
@@ -84,17 +83,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class MapAxes:
-    """Symmetry axes as they lie in a map.
+    """Symmetry axes of a map.
 
     Attributes
     ----------
     group : str
     axes : tuple of FoundAxis
     centre : tuple of float
-        Where they meet, voxels (x, y, z) from voxel n // 2.
+        Their intersection, voxels (x, y, z) from voxel n // 2.
     found : bool
-        False for axes that are where RELION puts them, whatever the map is like: they stay when
-        the map is moved on trial.
+        False for axes of RELION's convention, which do not depend on the map and do not move in
+        a preview.
     """
 
     group: str
@@ -104,13 +103,13 @@ class MapAxes:
 
     @classmethod
     def of_setting(cls, group: str) -> Self:
-        """Return the axes of a group where RELION puts them."""
+        """Return the axes of a group in RELION's convention."""
         axes = symmetry_axes(group)
         known = tuple(FoundAxis(a.order, a.direction, float("nan")) for a in axes)
         return cls(group, known, found=False)
 
     def moved(self, motion: RigidTransform) -> MapAxes:
-        """Return the axes of the map after a motion; they are those of the map by now."""
+        """Return the axes of the map after a motion."""
         turned = [motion.rotation @ np.array(axis.direction) for axis in self.axes]
         axes = tuple(
             FoundAxis(axis.order, _vector(direction), axis.score)
@@ -119,13 +118,13 @@ class MapAxes:
         return MapAxes(self.group, axes, _vector(motion.apply(np.array(self.centre))))
 
     def mirrored(self) -> MapAxes:
-        """Return the axes of the map in the other hand."""
+        """Return the axes of the mirror image of the map."""
         axes = tuple(FoundAxis(a.order, _flip(a.direction), a.score) for a in self.axes)
         return MapAxes(self.group, axes, _flip(self.centre), self.found)
 
 
 def is_map_layer(layer: Layer) -> bool:
-    """Tell whether a layer holds maps: an image with cubic volumes, not particles."""
+    """Tell whether a layer shows maps: an image with cubic volumes, not particles."""
     if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim not in (3, 4):
         return False
     own = get_metadata(layer, "kind")
@@ -138,7 +137,7 @@ def voxel_size_of(layer: Layer) -> float:
     Raises
     ------
     MapError
-        Where it differs between the axes, or the units are no lengths.
+        If it differs between the axes, or the units are not lengths.
     """
     scale = np.asarray(layer.scale, dtype=float)[-3:]
     units = {str(unit) for unit in layer.units[-3:]}
@@ -157,12 +156,12 @@ def voxel_size_of(layer: Layer) -> float:
 
 
 def origin_of(viewer: Any, layer: Image) -> Origin:
-    """Return from what the map that a layer shows was resampled; itself where it was not.
+    """Return the origin of the map that a layer shows.
 
     Raises
     ------
     MapError
-        Where the map is not finite, or constant.
+        If the map is not finite, or constant.
     """
     recorded = get_metadata(layer, "origin")
     if recorded is not None and recorded.result is layer.data:
@@ -173,26 +172,14 @@ def origin_of(viewer: Any, layer: Image) -> Origin:
     return Origin(volume, False, RigidTransform.identity(), volume)
 
 
-def transform_by_hand(degrees: FloatArray, voxels: FloatArray) -> RigidTransform:
-    """Return a rotation about X, then Y, then Z, followed by a shift along them.
-
-    Parameters
-    ----------
-    degrees, voxels : (3,)
-        x, y, z.
-    """
-    rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-    return RigidTransform.rotate_then_shift(rotation, voxels)
-
-
 def trial_of(layer: Layer) -> RigidTransform:
-    """Return the motion that a layer is shown with; none where nothing is tried."""
+    """Return the motion of the trial of a layer; the identity if there is none."""
     trial = get_metadata(layer, "trial")
     return RigidTransform.identity() if trial is None else trial.motion
 
 
 def base_affine(layer: Layer) -> Float64:
-    """Return the affine (4, 4) of a layer without the motion that is tried."""
+    """Return the affine (4, 4) of a layer without its trial."""
     trial = get_metadata(layer, "trial")
     if trial is None:
         return _last_axes(layer.affine.affine_matrix)
@@ -200,7 +187,7 @@ def base_affine(layer: Layer) -> Float64:
 
 
 def try_motion(layer: Layer, motion: RigidTransform) -> None:
-    """Show a layer as if it had been moved; its values stay."""
+    """Show a layer as if it had been moved; its values are not changed."""
     trial = Trial(motion, base_affine(layer))
     set_metadata(layer, trial=trial)
     place_trial(layer)
@@ -209,7 +196,7 @@ def try_motion(layer: Layer, motion: RigidTransform) -> None:
 
 
 def place_trial(layer: Layer) -> None:
-    """Show the motion that is tried again, after scale or translation have changed."""
+    """Update the affine of a trial after scale or translation have changed."""
     trial = get_metadata(layer, "trial")
     if trial is None:
         return
@@ -219,7 +206,7 @@ def place_trial(layer: Layer) -> None:
 
 
 def rebase_trial(layer: Layer) -> None:
-    """Take an affine that someone else has set as the new base of the motion that is tried."""
+    """Use an affine that the user has set as the new base of a trial."""
     trial = get_metadata(layer, "trial")
     if trial is None:
         return
@@ -230,7 +217,7 @@ def rebase_trial(layer: Layer) -> None:
 
 
 def end_trial(layer: Layer) -> None:
-    """Show a layer where its values are."""
+    """End the trial of a layer."""
     trial = get_metadata(layer, "trial")
     if trial is None:
         return
@@ -239,20 +226,20 @@ def end_trial(layer: Layer) -> None:
 
 
 def scene_from_map(layer: Layer, *, moved: bool = True) -> Float64:
-    """Return the matrix (4, 4) that takes (z, y, x, 1) of the map to the scene.
+    """Return the matrix (4, 4) from (z, y, x, 1) of the map to the scene.
 
     Parameters
     ----------
     layer : napari layer
     moved : bool
-        With the motion that is tried; without, where a map that is on its axes would be.
+        Include the trial.
     """
     base = base_affine(layer) @ _physical_from_map(layer)
     return base @ trial_of(layer).matrix if moved else base
 
 
 def _physical_from_map(layer: Layer) -> Float64:
-    """Return what scale, translation, rotation and shear do to (z, y, x, 1) of the map."""
+    """Return the matrix of scale, translation, rotation and shear for (z, y, x, 1) of the map."""
     corners = np.zeros((4, layer.ndim))
     corners[1:, -3:] = np.eye(3)
     scene = np.array([layer.data_to_world(corner) for corner in corners])[:, -3:]
@@ -266,7 +253,7 @@ def _physical_from_map(layer: Layer) -> Float64:
 
 
 def _last_axes(affine: FloatArray) -> Float64:
-    """Return the part (4, 4) of an affine for the last three axes."""
+    """Return the block (4, 4) of an affine for the last three axes."""
     keep = [*range(len(affine) - 4, len(affine) - 1), len(affine) - 1]
     return np.array(affine, dtype=np.float64)[np.ix_(keep, keep)]
 

@@ -1,12 +1,10 @@
-"""What the plugin does with a viewer: the hand of the scene, maps updated in place, levels.
+"""Layers of maps: handedness of the scene, updates in place, levels of isosurfaces.
 
-Napari's own default looks at data[z, y, x] so that the scene is left-handed in (x, y, z), and a
-map appears as its mirror image. Here x points right, y up and z towards the viewer, as in
-ChimeraX and Coot. (Napari's button calls this left-handed: it thinks of the axes as z, y, x.)
+By default napari shows data[z, y, x] left-handed in (x, y, z), so that a map appears as its mirror
+image. Here x points right, y up and z towards the viewer, as in ChimeraX and Coot. (Napari's
+button calls this left-handed, because it orders the axes z, y, x.)
 
-Nothing here keeps a state of its own: what must be remembered of a layer stands in its
-``metadata["ini3d"]``, so that layers that were renamed, moved in the list or duplicated are
-still known.
+The state of a layer is kept in its metadata, see `viewer.metadata`.
 """
 
 from __future__ import annotations
@@ -36,14 +34,13 @@ from napari_ini3d.plugin.viewer.metadata import get_metadata, layer_metadata, se
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
 
-_SHADED_WELL = (0.15, 0.6)  # level as a share of the contrast range
+_SHADED_WELL = (0.15, 0.6)  # level as a fraction of the contrast range
 
 
 def prepare_viewer(viewer: ViewerModel) -> None:
-    """Make a viewer ready for maps: in 3D, in the right hand, centred on the rotation centre.
+    """Prepare a viewer for maps: 3D, right-handed, centred on the rotation centre.
 
-    The camera is touched only the first time: where the scene has the right hand already, the
-    view is the user's.
+    The camera is changed only once: if the scene is right-handed already, the view is the user's.
     """
     viewer.layers.events.inserted.connect(_on_layer_inserted)
     if tuple(str(direction) for direction in viewer.scene.camera.orientation) == MAP_ORIENTATION:
@@ -54,30 +51,27 @@ def prepare_viewer(viewer: ViewerModel) -> None:
 
 
 def prepare_empty_viewer() -> None:
-    """Do what `prepare_viewer` does with the current viewer, where it shows nothing yet."""
+    """Call `prepare_viewer` for the current viewer, if it has no layers yet."""
     viewer = current_viewer()
     if viewer is not None and len(viewer.layers) == 0:
         prepare_viewer(viewer)
 
 
 def centre_camera(viewer: ViewerModel) -> None:
-    """Turn the camera about the rotation centre of the maps, the origin of the world.
+    """Centre the camera on the rotation centre of the maps, the origin of the world.
 
-    Napari's own centre, that of the extent, lies half a voxel away.
+    Napari would centre it on the extent, half a voxel away.
     """
     viewer.scene.camera.center = (0.0, 0.0, 0.0)
 
 
 def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
-    """Add layer data to a viewer that is prepared for maps; a first layer sets the zoom.
-
-    Runs are shown at their last iteration.
-    """
+    """Prepare a viewer for maps and add layers; runs are shown at their last iteration."""
     prepare_viewer(viewer)
     added = []
     for layer in layers:
         added.append(viewer.add_layer(Layer.create(*layer)))
-        _look_at_new(viewer, added[-1])
+        _show_new(viewer, added[-1])
     return added
 
 
@@ -92,11 +86,11 @@ def show_map(
     metadata: Mapping[str, Any] | None = None,
     scale: float | None = 1.0,
 ) -> Image:
-    """Show a map, in place of the one that has the same key.
+    """Show a map, in place of the one with the same key.
 
-    An update leaves camera, visibility, colour, name and whatever the user has set. The
-    isosurface stays at the level it has in standard deviations, and the contrast limits stay,
-    unless the level has left the part of their range in which a surface is shaded well.
+    An update keeps camera, visibility, colour, name and whatever the user has set. The isosurface
+    keeps its level in standard deviations. The contrast limits change only if the level has left
+    the part of their range in which a surface is shaded well.
 
     Parameters
     ----------
@@ -106,14 +100,14 @@ def show_map(
     voxel_size : float
         Å.
     name, colormap : str
-        Of the layer, where it is new.
+        Of a new layer.
     key : str, optional
-        By which the layer is known, such as ``run 3, class 1``; the name where left out.
+        Identifies the layer, such as ``run 3, class 1``. Default: the name.
     metadata : mapping, optional
-        More entries for ``metadata["ini3d"]``, such as the iteration; they replace older ones.
+        More entries for ``metadata["ini3d"]``, such as the iteration.
     scale : float, optional
-        By which the values are multiplied as they are shown; None for one that lets them be
-        drawn well. See `layers.density_scale`.
+        Factor of the displayed values; None: chosen so that they are drawn well, see
+        `layers.density_scale`.
 
     Returns
     -------
@@ -124,27 +118,24 @@ def show_map(
     if scale is None:
         present = None if layer is None else density_scale_of(layer.metadata)
         scale = density_scale(statistics["std"], present)
-    known = {"density_scale": scale, **(metadata or {}), "key": key or name}
+    entries = {"density_scale": scale, **(metadata or {}), "key": key or name}
     if scale != 1:
         volume = volume * np.float32(scale)
     if layer is None:
-        new = map_layer(volume, voxel_size, name, colormap=colormap, metadata=known)
+        new = map_layer(volume, voxel_size, name, colormap=colormap, metadata=entries)
         (added,) = add_layers(viewer, [new])
         return added
-    _place_again(layer, volume.shape, voxel_size)
+    _update_placement(layer, volume.shape, voxel_size)
     sigma = level_in_sigma(layer)
     layer.data = volume
     shown = {name: value * scale for name, value in statistics.items()}
-    set_metadata(layer, **known, voxel_size=voxel_size, **shown)
+    set_metadata(layer, **entries, voxel_size=voxel_size, **shown)
     set_level_in_sigma(layer, sigma)
     return layer
 
 
 def show_iteration(viewer: ViewerModel, layer: Image, iteration: int) -> int:
-    """Go to the last map of a run that was written by `iteration`; return that map's iteration.
-
-    Before the first written map that is the first.
-    """
+    """Show the last map of a run up to `iteration`, or else the first; return its iteration."""
     iterations = layer.metadata[METADATA_KEY]["iterations"]
     frame = max(int(np.searchsorted(iterations, iteration, side="right")) - 1, 0)
     _show_frame(viewer, layer, frame)
@@ -152,20 +143,20 @@ def show_iteration(viewer: ViewerModel, layer: Image, iteration: int) -> int:
 
 
 def shown_iteration(viewer: ViewerModel, layer: Image) -> int:
-    """Return the iteration whose map a layer of a run shows."""
+    """Return the iteration that a layer of a run shows."""
     iterations = layer.metadata[METADATA_KEY]["iterations"]
     return int(iterations[_frame_number(viewer, layer)])
 
 
 def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
-    """Return the (n, n, n) map that a layer shows: itself, or the iteration the slider is at."""
+    """Return the map (n, n, n) that a layer shows; of a run, the one at the slider."""
     if layer.ndim <= 3:
         return np.asarray(layer.data)
     return np.asarray(layer.data[_frame_number(viewer, layer)])
 
 
 def find_layer(viewer: ViewerModel, key: str) -> Image | None:
-    """Return the layer that was shown under a key; None where it was removed."""
+    """Return the layer with a key; None if it was removed."""
     for layer in viewer.layers:
         if get_metadata(layer, "key") == key:
             return layer
@@ -175,14 +166,14 @@ def find_layer(viewer: ViewerModel, key: str) -> Image | None:
 def level_in_sigma(layer: Image) -> float:
     """Return the level of the isosurface in standard deviations above the mean of the map.
 
-    It is also right after the user has moved napari's own slider.
+    Also valid after the user has moved napari's own slider.
     """
     statistics = _statistics(layer)
     return (float(layer.iso_threshold) - statistics["mean"]) / statistics["std"]
 
 
 def set_level_in_sigma(layer: Image, sigma: float) -> None:
-    """Put the isosurface at `sigma` standard deviations above the mean of the map."""
+    """Set the isosurface to `sigma` standard deviations above the mean of the map."""
     level = contour_level(_statistics(layer), sigma)
     layer.iso_threshold = level
     low, high = layer.contrast_limits
@@ -193,15 +184,15 @@ def set_level_in_sigma(layer: Image, sigma: float) -> None:
 
 
 def _statistics(layer: Image) -> dict[str, float]:
-    """Return mean and standard deviation of the map that the level belongs to."""
-    known = layer_metadata(layer)
-    if "mean" in known and "std" in known:
-        return {"mean": known["mean"], "std": known["std"]}
+    """Return mean and standard deviation of the displayed map."""
+    entries = layer_metadata(layer)
+    if "mean" in entries and "std" in entries:
+        return {"mean": entries["mean"], "std": entries["std"]}
     return map_statistics(np.asarray(layer.data))
 
 
-def _place_again(layer: Image, shape: Sequence[int], voxel_size: float) -> None:
-    """Place a layer whose map has another box or voxel size now; one that has not stays."""
+def _update_placement(layer: Image, shape: Sequence[int], voxel_size: float) -> None:
+    """Update the placement of a layer if the box or voxel size has changed."""
     placement = map_placement(shape, voxel_size)
     if layer.data.shape != tuple(shape) or not np.allclose(layer.scale, placement["scale"]):
         layer.scale = placement["scale"]
@@ -218,12 +209,12 @@ def _frame_number(viewer: ViewerModel, layer: Image) -> int:
 
 
 def _frame_axis(viewer: ViewerModel, layer: Image) -> int:
-    """Return which of the viewer's axes is the first of the layer: axes are counted from behind."""
+    """Return the axis of the viewer for the first axis of a layer; axes are aligned at the end."""
     return int(viewer.dims.ndim - layer.ndim)
 
 
-def _look_at_new(viewer: ViewerModel, layer: Layer) -> None:
-    """Show a run at its last iteration; centre on a first layer, which napari has zoomed to."""
+def _show_new(viewer: ViewerModel, layer: Layer) -> None:
+    """Show a run at its last iteration; centre the camera if the layer is the first."""
     if len(viewer.layers) == 1:
         centre_camera(viewer)
     if _is_run(layer):
@@ -237,7 +228,7 @@ def _is_run(layer: Layer) -> bool:
 def _on_layer_inserted(event: Any) -> None:
     """Let the level of a run follow the iteration that is shown.
 
-    Layers from napari's File menu come this way alone, so they are looked at from here.
+    Layers opened from napari's File menu are handled only here.
     """
     layer = event.value
     if not _is_run(layer):
@@ -246,7 +237,7 @@ def _on_layer_inserted(event: Any) -> None:
     _keep_level(layer)
     viewer = current_viewer()
     if viewer is not None and viewer.layers is event.source:
-        _look_at_new(viewer, layer)
+        _show_new(viewer, layer)
 
 
 def _on_frame_shown(event: Any) -> None:
@@ -256,7 +247,7 @@ def _on_frame_shown(event: Any) -> None:
 def _keep_level(layer: Image) -> None:
     """Keep the level of a run in standard deviations when another iteration is shown.
 
-    The contrast limits go with it, so that all iterations are shaded alike.
+    The contrast limits are scaled, too, so that all iterations are shaded alike.
     """
     volume = layer.data.latest if isinstance(layer.data, LazyFrames) else None
     if volume is None:

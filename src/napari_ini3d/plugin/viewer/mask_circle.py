@@ -1,4 +1,4 @@
-"""The mask as a circle on the average of the particles, to be dragged to the right size."""
+"""Mask circle on the average of the particles, resized by dragging."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _AXES = ("y", "x")
 
 
 class MaskCircle(QObject):
-    """Two layers in a viewer: the average of the particles, and a circle of the mask's size.
+    """Two layers of a viewer: the average of the particles, and the mask as a circle.
 
     Signals
     -------
     dragged : float
-        The diameter (Å) to which the circle was dragged.
+        New diameter, Å.
     """
 
     dragged = Signal(float)
@@ -41,11 +41,11 @@ class MaskCircle(QObject):
 
     @property
     def shown(self) -> bool:
-        """True where the circle is in the viewer."""
+        """True if the circle is in the viewer."""
         return self._circle() is not None
 
     def show(self, preview: Preview, diameter: float) -> None:
-        """Show the average of particles with a circle on it, in 2D, ready to be dragged."""
+        """Show the average of the particles with the circle, in 2D, ready for dragging."""
         viewer = self._viewer()
         if viewer is None or preview.average is None:
             return
@@ -61,7 +61,7 @@ class MaskCircle(QObject):
         self._circle().selected_data = {0}
 
     def hide(self) -> None:
-        """Take both layers out of the viewer, and go back to 3D."""
+        """Remove both layers, and return to 3D."""
         viewer = self._viewer()
         if viewer is None or not self.shown:
             return
@@ -71,7 +71,7 @@ class MaskCircle(QObject):
         viewer.dims.ndisplay = 3
 
     def resize(self, diameter: float) -> None:
-        """Draw the circle anew, about the rotation centre."""
+        """Change the diameter of the circle (Å)."""
         circle = self._circle()
         if circle is None:
             return
@@ -98,7 +98,7 @@ class MaskCircle(QObject):
         circle.events.data.connect(self._on_data)
 
     def _on_data(self, event: Any) -> None:
-        """Take the size over when a drag has ended: the side that has changed most counts."""
+        """Use the new diameter when a drag has ended."""
         if self._drawing or str(getattr(event, "action", "")) != "changed":
             return
         diameter = dragged_diameter(np.asarray(event.source.data[0]), self._diameter)
@@ -148,14 +148,14 @@ def circle_corners(diameter: float) -> Float64:
 
 
 def dragged_diameter(corners: Float64, before: float) -> float:
-    """Return the diameter that is meant by a square that was dragged out of shape.
+    """Return the diameter of a circle whose square was dragged: the side that changed most.
 
     Parameters
     ----------
     corners : (4, 2)
         (y, x), Å.
     before : float
-        Å, the side of the square before.
+        Diameter before, Å.
     """
     sides = np.ptp(corners, axis=0)
     return float(round(sides[int(np.argmax(np.abs(sides - before)))]))

@@ -1,6 +1,7 @@
-"""The marks of symmetry axes as surfaces: a prism with as many corners as the axis has turns.
+"""Meshes of the symbols of symmetry axes (prisms), and of spheres.
 
-Crystallographers mark axes so: a lens (here a rhombus) for 2, a triangle for 3, a square for 4.
+The symbols are those of crystallography: a lens (here a rhombus) for 2-fold axes, a triangle for
+3-fold, a square for 4-fold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from napari_ini3d._types import Float32, Float64, FloatArray, Int64
 
 Faces = Int64
 
-_MOST_CORNERS = 8  # of a polygon: with more it can hardly be told from a disc
+_MOST_CORNERS = 8  # of a polygon; with more it looks like a disc
 _DISC_CORNERS = 24
 _RHOMBUS = (1.35, 0.75)  # long and short half diagonal of the mark of a 2-fold axis
 _THICKNESS = 0.45  # of the radius
@@ -22,7 +23,7 @@ _SIDE_SHADE = 0.6
 
 
 def polygon_corners(order: int) -> Float64:
-    """Return the corners (C, 2) of the mark of an axis, of about unit radius."""
+    """Return the corners (C, 2) of the symbol of an axis, of about unit radius."""
     count = {2: 4}.get(order, order if order <= _MOST_CORNERS else _DISC_CORNERS)
     angles = 2 * np.pi * np.arange(count) / count
     corners = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -32,7 +33,7 @@ def polygon_corners(order: int) -> Float64:
 def axis_mark(
     order: int, direction: Sequence[float], place: FloatArray, radius: float
 ) -> tuple[Float32, Faces, Float32]:
-    """Return the mark of an axis: a flat prism that the axis passes through the middle of.
+    """Return the symbol of an axis: a flat prism centred on the axis.
 
     Parameters
     ----------
@@ -41,16 +42,16 @@ def axis_mark(
     direction : (3,)
         Unit vector (x, y, z).
     place : (3,)
-        Of the middle, (x, y, z).
+        Centre, (x, y, z).
     radius : float
 
     Returns
     -------
     vertices : (4 C, 3) float32
-        (z, y, x); those of the two ends, then those of the sides.
+        (z, y, x); first of the two ends, then of the sides.
     faces : (4 C - 4, 3) int64
     shade : (4 C,) float32
-        1 at the ends, less at the sides.
+        Brightness: 1 at the ends, less at the sides.
     """
     along = np.asarray(direction, dtype=np.float64)
     across = np.cross(along, np.eye(3)[int(np.abs(along).argmin())])
@@ -79,7 +80,7 @@ def _prism_faces(count: int) -> Faces:
 
 
 def join_meshes(meshes: Sequence[tuple[Float32, Faces]]) -> tuple[Float32, Faces]:
-    """Return several meshes as one."""
+    """Join meshes into one."""
     starts = np.cumsum([0, *(len(vertices) for vertices, _ in meshes)])
     vertices = np.concatenate([vertices for vertices, _ in meshes])
     faces = np.concatenate([f + start for (_, f), start in zip(meshes, starts, strict=False)])
@@ -87,7 +88,7 @@ def join_meshes(meshes: Sequence[tuple[Float32, Faces]]) -> tuple[Float32, Faces
 
 
 def sphere_mesh(half: FloatArray) -> tuple[Float64, Faces, Faces]:
-    """Return a sphere whose corners are axes of a half sphere and their opposites.
+    """Return the mesh of a sphere, with corners at the axes of a half sphere and their opposites.
 
     Parameters
     ----------
@@ -97,10 +98,10 @@ def sphere_mesh(half: FloatArray) -> tuple[Float64, Faces, Faces]:
     Returns
     -------
     corners : (M, 3) float64
-        Unit vectors (x, y, z), no two the same.
+        Unit vectors (x, y, z), without duplicates.
     faces : (F, 3) int64
     source : (M,) int64
-        Which of `half` each corner is, or is opposite to.
+        Index into `half` of each corner or of its opposite.
     """
     both = np.concatenate([half, -np.asarray(half)])
     _, first = np.unique(np.round(both, 6) + 0.0, axis=0, return_index=True)

@@ -1,7 +1,7 @@
-"""What is shown beside particle images on demand: their CTF, and the mask as a circle.
+"""CTF and mask circle of particle images.
 
-The CTF is a layer with the particle as first axis, as the images are, so that both follow the
-same slider.
+The CTF layer has the particle as its first axis, like the images, so that both follow the same
+slider.
 """
 
 from __future__ import annotations
@@ -28,33 +28,31 @@ from napari_ini3d.plugin.viewer.mask_circle import CIRCLE_COLOUR, circle_corners
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.preflight import estimate_mask_diameter
 
-_GAP = 0.05  # between image and CTF, as a share of the image's width
-_SAMPLE = 200  # images from which the mask diameter is estimated, while the window waits
+_GAP = 0.05  # between image and CTF, as a fraction of the image width
+_SAMPLE = 200  # images from which the mask diameter is estimated; the window waits
 _AXES = ("y", "x")
 
 
 def show_ctf(viewer: ViewerModel, layer: Image) -> Image:
     """Show the CTF of each particle to the right of its image, from Nyquist to Nyquist.
 
-    White is +1, black is -1, the zero frequency is in the middle. Called again, it shows the
-    layer that is there.
+    White is +1, black is -1, the zero frequency is in the middle. An existing layer is shown
+    again.
 
     Parameters
     ----------
     viewer : napari viewer
     layer : napari.layers.Image
-        Particles of a STAR file, as the plugin's reader opens them.
+        Particles of a STAR file, from the plugin's reader.
 
     Raises
     ------
     InputError
-        If the layer is none of these, or its STAR file says nothing of the CTF.
+        If the layer has no STAR file, or the file has no CTF parameters.
     """
     path = _path_of(layer)
     if path.suffix != ".star":
-        raise InputError(
-            f"{path.name} is a stack without its CTF; open the STAR file that lists its particles"
-        )
+        raise InputError(f"{path.name} is a stack without CTF; open the STAR file of its particles")
     key = f"{path}, CTF"
     existing = find_layer(viewer, key)
     if existing is not None:
@@ -63,8 +61,8 @@ def show_ctf(viewer: ViewerModel, layer: Image) -> Image:
     particles, _ = read_particles(path, ctf=True)
     if len(particles) != len(layer.data):
         raise InputError(
-            f"{path} has {len(particles)} particles, its layer {len(layer.data)}; the "
-            "file has changed: open it again"
+            f"{path} has {len(particles)} particles, but its layer has {len(layer.data)}; the file "
+            "has changed; open it again"
         )
     viewer.dims.ndisplay = 2
     return _add_ctf(viewer, layer, particles, key)
@@ -73,15 +71,15 @@ def show_ctf(viewer: ViewerModel, layer: Image) -> Image:
 def show_mask_circle(viewer: ViewerModel, layer: Image, diameter: float | None = None) -> Shapes:
     """Draw the mask as a circle about the centre of each particle image.
 
-    Called again, it changes the circle that is there.
+    An existing circle is resized.
 
     Parameters
     ----------
     viewer : napari viewer
     layer : napari.layers.Image
-        Particle images, as the plugin's reader opens them.
+        Particle images, from the plugin's reader.
     diameter : float, optional
-        Å (pixels where the pixel size is not known); estimated from the images where left out.
+        Å (pixels if the pixel size is unknown). Default: estimated from the images.
 
     Raises
     ------
@@ -97,7 +95,7 @@ def show_mask_circle(viewer: ViewerModel, layer: Image, diameter: float | None =
         raise SettingsError(f"mask diameter is {diameter:g}; it must be positive")
     key = f"{_path_of(layer)}, mask"
     unit = "Å" if get_metadata(layer, "pixel_size") else "pixels"
-    viewer.dims.ndisplay = 2  # in 3D napari takes no new corners of flat shapes
+    viewer.dims.ndisplay = 2  # napari cannot change flat shapes in 3D
     circle: Any = find_layer(viewer, key) or _add_circle(viewer, layer, key, diameter)
     circle.data = [circle_corners(diameter)]
     circle.name = f"mask of {diameter:.0f} {unit}"
@@ -106,22 +104,22 @@ def show_mask_circle(viewer: ViewerModel, layer: Image, diameter: float | None =
 
 
 def show_ctf_of_selected(viewer: napari.Viewer) -> None:
-    """Show the CTF beside the particles that are selected; for napari's Layers menu."""
+    """Show the CTF of the selected particles; for napari's Layers menu."""
     _do(viewer, show_ctf)
 
 
 def show_mask_circle_on_selected(viewer: napari.Viewer) -> None:
-    """Show the mask circle on the particles that are selected; for napari's Layers menu."""
+    """Show the mask circle on the selected particles; for napari's Layers menu."""
     _do(viewer, show_mask_circle)
 
 
 def particles_to_show(viewer: ViewerModel) -> Image:
-    """Return the selected layer of particles, or the only one there is.
+    """Return the selected layer of particles, or the only one.
 
     Raises
     ------
     InputError
-        If there is none, or there are several and none is selected.
+        If there is none, or several and none is selected.
     """
     active = viewer.layers.selection.active
     if active is not None and _is_particles(active):
@@ -132,8 +130,8 @@ def particles_to_show(viewer: ViewerModel) -> Image:
     if found:
         raise InputError(f"{len(found)} layers show particles; select one of them")
     raise InputError(
-        "no layer shows particles; open a particles.star first (File > Open File(s)…), or take "
-        "one from File > Open Sample"
+        "no layer shows particles; open a particles.star first (File > Open File(s)…), or a sample "
+        "from File > Open Sample"
     )
 
 
@@ -180,7 +178,7 @@ def _add_ctf(viewer: ViewerModel, layer: Image, particles: Particles, key: str) 
 def ctf_reader(
     particles: Particles, side: int, pixel_size: float
 ) -> Callable[[IntArray], FloatArray]:
-    """Return the function that computes the CTF images (B, 1, side, side) of some particles.
+    """Return a function that computes CTF images (B, 1, side, side).
 
     Parameters
     ----------
@@ -188,7 +186,7 @@ def ctf_reader(
     side : int
         Pixels; the zero frequency is at pixel side // 2.
     pixel_size : float
-        Å of the images; the frequency at the border is that of Nyquist.
+        Of the images, Å; the border is at the Nyquist frequency.
     """
     frequency = (np.arange(side) - side // 2) / (side * pixel_size)
     fx, fy = frequency[None, :], frequency[:, None]
@@ -213,7 +211,7 @@ def _add_circle(viewer: ViewerModel, layer: Image, key: str, diameter: float) ->
         axis_labels=_AXES,
         metadata={METADATA_KEY: {"kind": "particle mask", "key": key}},
     )
-    viewer.layers.selection.active = active  # the images stay at hand
+    viewer.layers.selection.active = active  # keep the images selected
     return circle
 
 

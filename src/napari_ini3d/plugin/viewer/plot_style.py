@@ -1,7 +1,7 @@
-"""Colours and axes of the plots, for napari's dark and light themes.
+"""Style of the plots: colours and axes for napari's dark and light themes.
 
-Classes and iterations are told apart by lightness and by dashes as well as by hue, so that the
-colour-blind can read them.
+Classes and iterations differ in lightness and dashes as well as in hue, so that the colour-blind
+can read the plots.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from napari_ini3d.plugin import CLASS_COLOURS
 
 FONT_POINTS = 8
 RESOLUTIONS = (2, 2.5, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 60, 100, 200)
-"""Å, that an axis may be labelled with."""
+"""Possible labels of an axis of resolution, Å."""
 
-_LEAST_CONTRAST = 3.0  # of lines against their background, as WCAG 2.1 asks for graphics
+_LEAST_CONTRAST = 3.0  # of lines to their background, by WCAG 2.1 for graphics
 _TICK_PIXELS = {"left": 14, "bottom": 28}  # between labels
 _EDGE = 0.4
 _DASHES = (
@@ -46,7 +46,7 @@ class PlotStyle:
 
     @classmethod
     def of_theme(cls, name: str) -> Self:
-        """Return the colours that go with a theme of napari."""
+        """Return the style for a theme of napari."""
         theme = get_theme(name)
         background, text = (QColor(c.as_hex(format="long")) for c in (theme.background, theme.text))
         dark = _luminance(background) < _luminance(text)
@@ -59,7 +59,7 @@ class PlotStyle:
 
     @property
     def mark(self) -> str:
-        """The colour of what was chosen."""
+        """The colour of the chosen iteration."""
         return readable("#e69f00", self.background)
 
     def shade(self, share: float) -> QColor:
@@ -69,18 +69,18 @@ class PlotStyle:
         return colour
 
     def class_colour(self, class_index: int, n_classes: int) -> str:
-        """Return the colour of a class: that of its layer, if need be lighter or darker."""
+        """Return the colour of a class: that of its layer, adjusted for contrast."""
         if n_classes == 1:
             return readable(CLASS_COLOURS[0], self.background)
         return readable(CLASS_COLOURS[class_index % len(CLASS_COLOURS)], self.background)
 
     def class_pen(self, class_index: int, n_classes: int, width: float = 2.0) -> Any:
-        """Return the pen of a class: its colour, and dashes of its own."""
+        """Return the pen of a class, with its colour and dashes."""
         style = _DASHES[class_index % len(_DASHES)]
         return pg.mkPen(self.class_colour(class_index, n_classes), width=width, style=style)
 
     def iteration_colours(self, n: int) -> npt.NDArray[np.uint8]:
-        """Return colours (n, 3) of iterations; the last stand out most from the background."""
+        """Return colours (n, 3) of iterations; the last ones have the highest contrast."""
         first, last = _ITERATION_RANGE[self.dark]
         places = np.linspace(first, last, n) if n > 1 else np.array([last])
         colours = pg.colormap.get("viridis").map(places, mode="byte")
@@ -88,7 +88,7 @@ class PlotStyle:
 
 
 def readable(colour: str, background: str) -> str:
-    """Lighten or darken a colour until it stands out from a background."""
+    """Lighten or darken a colour until its contrast to a background is sufficient."""
     towards = "#ffffff" if _luminance(QColor(background)) < 0.2 else "#000000"
     for share in np.linspace(0, 1, 21):
         mixed = _mix(colour, towards, float(share))
@@ -98,7 +98,7 @@ def readable(colour: str, background: str) -> str:
 
 
 def contrast(first: str, second: str) -> float:
-    """Return the contrast of two colours by WCAG 2.1, 1 to 21."""
+    """Return the contrast ratio of two colours by WCAG 2.1, 1 to 21."""
     low, high = sorted(_luminance(QColor(colour)) for colour in (first, second))
     return (high + 0.05) / (low + 0.05)
 
@@ -111,16 +111,16 @@ def small_font() -> QFont:
 
 
 class ChosenTicks(pg.AxisItem):
-    """An axis labelled at chosen values, for plots whose data were transformed.
+    """An axis with chosen labels, for transformed data.
 
     Parameters
     ----------
     orientation : str
         As for `pyqtgraph.AxisItem`.
     values : sequence of float
-        That may be labelled, those to be left out last first.
+        Possible labels.
     transform : callable
-        From a value to its place on the axis.
+        From a value to its position on the axis.
     """
 
     def __init__(
@@ -131,10 +131,10 @@ class ChosenTicks(pg.AxisItem):
         self._places = [(transform(value), f"{value:g}") for value in values]
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
-        """Return the places that are labelled, none too near to another."""
+        """Return the positions of the labels, with enough distance between them."""
         pixels = _TICK_PIXELS[self.orientation]
         least = (high - low) * pixels / max(size, pixels)
-        edge = least * _EDGE  # there pyqtgraph leaves labels out
+        edge = least * _EDGE  # pyqtgraph draws no labels there
         kept: list[float] = []
         for place, _ in sorted(self._places):
             if low + edge <= place <= high - edge and (not kept or place - kept[-1] >= least):
@@ -142,23 +142,23 @@ class ChosenTicks(pg.AxisItem):
         return [(1.0, kept)]
 
     def tickStrings(self, values: Sequence[float], _scale: float, _spacing: float) -> list[str]:
-        """Return the labels of places."""
+        """Return the labels at some positions."""
         labels = dict(self._places)
         return [labels.get(value, "") for value in values]
 
 
-def log_place(value: float) -> float:
-    """Return the place of a value on a logarithmic axis."""
+def log_position(value: float) -> float:
+    """Return the position of a value on a logarithmic axis."""
     return math.log10(value) if value > 0 else math.nan
 
 
-def frequency_place(resolution: float) -> float:
-    """Return the place of a resolution (Å) on an axis of spatial frequency (1/Å)."""
+def frequency_position(resolution: float) -> float:
+    """Return the position of a resolution (Å) on an axis of spatial frequency (1/Å)."""
     return 1 / resolution
 
 
 def style_plot(plot: Any, title: str, style: PlotStyle) -> None:
-    """Give a pyqtgraph plot the look that all share."""
+    """Set title, axes and fonts of a pyqtgraph plot."""
     plot.setTitle(title, size=f"{FONT_POINTS}pt", color=style.text, justify="left")
     for side in ("left", "bottom"):
         axis = plot.getAxis(side)
@@ -170,7 +170,7 @@ def style_plot(plot: Any, title: str, style: PlotStyle) -> None:
 
 
 def fix_plot(plot: Any) -> None:
-    """Take zooming and menus off a plot: clicks choose iterations."""
+    """Disable zoom and menus of a plot, because clicks choose iterations."""
     plot.setMouseEnabled(x=False, y=False)
     plot.hideButtons()
     plot.setMenuEnabled(False)
@@ -178,7 +178,7 @@ def fix_plot(plot: Any) -> None:
 
 
 def _mix(first: str, second: str, share: float) -> str:
-    """Return the first colour with a share of the second in it."""
+    """Return a mixture of two colours."""
     a, b = QColor(first), QColor(second)
     mixed = (
         round((1 - share) * x + share * y)

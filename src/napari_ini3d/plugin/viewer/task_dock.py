@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QScrollArea, QWidget
 
-from napari_ini3d.plugin.viewer.docking import share_place
+from napari_ini3d.plugin.viewer.docking import tabify_dock
 from napari_ini3d.plugin.viewer.task_runner import TaskRunner
 
 _HEIGHT = 640  # pixels
@@ -47,7 +47,7 @@ class TaskDock(QWidget):
     def showEvent(self, event: object) -> None:
         """Share a place with the other docks of the plugin."""
         super().showEvent(event)
-        share_place(self)
+        tabify_dock(self)
 
     def sizeHint(self) -> QSize:
         """Return a width that leaves room for the canvas on a small screen."""

@@ -1,8 +1,7 @@
-"""Work that takes seconds, in a thread of its own, one piece at a time.
+"""Tasks that take seconds, run in a thread, one at a time.
 
-What goes wrong is a value, told as a notification. The computations cannot be broken off in the
-middle of a step: a piece of work that is cancelled is given up at once, and its result is thrown
-away when it comes.
+Errors are shown as notifications. A computation cannot be interrupted within a step: a cancelled
+task is abandoned at once, and its result is discarded.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ _TICK_MS = 500
 
 
 class Cancelled(Ini3dError):
-    """The user has cancelled what was going on."""
+    """The user has cancelled the task."""
 
 
 class Task:
-    """A piece of work as seen from its thread.
+    """A task, with its progress and result.
 
     Parameters
     ----------
     title : str
-        What is done.
+        Shown to the user.
     steps : int
-        How many steps it announces.
+        Number of steps.
     """
 
     def __init__(self, title: str, steps: int = 1) -> None:
@@ -48,15 +47,15 @@ class Task:
 
     @property
     def cancelled(self) -> bool:
-        """True once the user has cancelled it."""
+        """True after `cancel`."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Let the work end at its next step."""
+        """End the task at its next step."""
         self._cancelled.set()
 
     def step(self, text: str) -> None:
-        """Begin a step, unless the work was cancelled.
+        """Start a step, unless the task was cancelled.
 
         Raises
         ------
@@ -69,14 +68,14 @@ class Task:
 
 
 class _Job:
-    """Does the work; called in the thread. It never raises."""
+    """Runs a task in the thread; it never raises."""
 
     def __init__(self, task: Task, work: Callable[[Task], Any]) -> None:
         self.task = task
         self._work: Callable[[Task], Any] | None = work
 
     def __repr__(self) -> str:
-        return self.task.title  # as napari asks before it closes
+        return self.task.title  # shown by napari before it closes
 
     def __call__(self) -> None:
         work, self._work = self._work, None
@@ -89,31 +88,31 @@ class _Job:
 
 
 class _Worker(FunctionWorker):
-    """A worker whose `quit`, by which napari ends it when a window closes, cancels the work."""
+    """A worker whose `quit`, which napari calls when a window closes, cancels the task."""
 
     def __init__(self, job: _Job) -> None:
         super().__init__(job)
         self._task = job.task
 
     def quit(self) -> None:
-        """End at the next step."""
+        """Cancel the task."""
         self._task.cancel()
 
 
 class TaskRunner(QObject):
-    """Does one piece of work at a time, and says how it stands.
+    """Runs one task at a time, and reports its progress.
 
     Signals
     -------
     changed
-        Work has begun, gone on, or ended; see `busy`, `text` and `share`.
+        A task has started, progressed or ended; see `busy`, `text` and `share`.
     """
 
     changed = Signal()
 
     def __init__(self, parent: QObject | None = None, *, quiet: bool = False) -> None:
         super().__init__(parent)
-        self._quiet = quiet  # errors are not told as notifications
+        self._quiet = quiet  # errors are not shown as notifications
         self.error: BaseException | None = None
         self._task: Task | None = None
         self._then: Callable[[Any], None] | None = None
@@ -124,25 +123,25 @@ class TaskRunner(QObject):
 
     @property
     def busy(self) -> bool:
-        """True while something is done."""
+        """True while a task is running."""
         return self._task is not None
 
     @property
     def text(self) -> str:
-        """What is done, and for how long."""
+        """The current step, and the elapsed time."""
         if self._task is None:
             return ""
         return f"{self._task.text} … {time.monotonic() - self._since:.0f} s"
 
     @property
     def share(self) -> float:
-        """How much of the steps is done."""
+        """Fraction of the steps that are done."""
         if self._task is None:
             return 0.0
         return max(self._task.done - 0.5, 0.1) / max(self._task.steps, self._task.done, 1)
 
     def start(self, task: Task, work: Callable[[Task], Any], then: Callable[[Any], None]) -> None:
-        """Do `work` in a thread, and give what it returns to `then` in this one.
+        """Run `work` in a thread, and pass its result to `then` in this one.
 
         Parameters
         ----------
@@ -150,25 +149,25 @@ class TaskRunner(QObject):
         work : callable
             Takes the task; must not touch layers, the viewer or Qt.
         then : callable
-            Not called where the work failed or was cancelled.
+            Not called if the task failed or was cancelled.
         """
         self.cancel()
         self._task, self._then, self.error = task, then, None
         self._since = time.monotonic()
         worker: Any = create_worker(_Job(task, work), _worker_class=_Worker)
-        worker.finished.connect(self._look)
+        worker.finished.connect(self._check)
         self._timer.start()
         worker.start()
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Give up what is going on."""
+        """Cancel the current task."""
         if self._task is not None:
             self._task.cancel()
             self._end()
 
-    def _look(self) -> None:
-        """See whether the work in hand has ended; what was cancelled is not in hand."""
+    def _check(self) -> None:
+        """Finish the current task if it has ended."""
         task, then = self._task, self._then
         if task is None or not task.ended:
             return
