@@ -1,4 +1,4 @@
-"""What a user does in the dock *Initial model*."""
+"""Actions of a user in the dock *Initial model*."""
 
 from qtpy.QtCore import Qt
 
@@ -6,7 +6,7 @@ from napari_ini3d.plugin.layers import density_scale_of
 
 
 def densities(layer):
-    """The densities of a layer, whatever they are multiplied by where they are shown."""
+    """Return the densities of a layer, without the factor for display."""
     return layer.data / density_scale_of(layer.metadata)
 
 
@@ -26,7 +26,7 @@ def choose(dock, qtbot, star):
 
 
 def fill_in(dock, qtbot, star, folder, **settings):
-    """Fill in all that a run needs."""
+    """Fill in the form of a run."""
     choose(dock, qtbot, star)
     dock.form.output.text = str(folder)
     for name, value in settings.items():

@@ -1,4 +1,4 @@
-"""Reports as the engine would give them, without the engine."""
+"""Fake reports of iterations, and a fake engine."""
 
 import time
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class FakeState:
 
 
 def make_volume(sharpness=1.0, seed=0, box_size=BOX):
-    """Two unlike blobs, so that slices differ along x, y and z."""
+    """Return a map of two different blobs, so that slices differ along x, y and z."""
     rng = np.random.default_rng(seed)
     z, y, x = np.mgrid[:box_size, :box_size, :box_size] - box_size // 2
     scale = box_size / 32
@@ -93,7 +93,7 @@ def make_report(iteration=1, n_iterations=20, *, classes=1, n_particles=12, stat
 
 
 def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
-    """Yield reports whose maps depend on the state alone; look at `stop` after each."""
+    """Yield reports whose maps depend only on the state; check `stop` after each."""
     done = 0 if state is None else state.iteration
     volume = np.zeros((32, 32, 32), np.float32) if state is None else state.volume
     end = done if state is not None and state.finished else settings.iterations
@@ -115,7 +115,7 @@ def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: Fa
 
 
 def use_fake_engine(monkeypatch, seconds=0.0):
-    """Put a stand-in in place of the engine, whose iterations take so many seconds each."""
+    """Replace the engine by a fake whose iterations take `seconds` each."""
 
     def reconstruct(*args, **kwargs):
         for report in fake_reconstruct(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""Viewers for the tests of the window, and reasons why there can be none here."""
+"""Viewers and data for the tests of the plugin; tests are skipped if there is no display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW_FIXTURES = {"qapp", "qtbot", "viewer", "make_napari_viewer", "make_napari
 
 
 def missing_package() -> str | None:
-    """Why modules here cannot even be imported."""
+    """Return why the modules here cannot be imported; None if they can."""
     if importlib.util.find_spec("napari") is None:
         return "napari is not installed: pip install 'napari-ini3d[napari]'"
     if all(importlib.util.find_spec(name) is None for name in ("PyQt6", "PySide6")):
@@ -23,7 +23,7 @@ def missing_package() -> str | None:
 
 
 def missing_display() -> str | None:
-    """Why no window can be opened: Qt would end the whole process."""
+    """Return why no window can be opened (Qt would abort the process); None if it can."""
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         return "there is no display: run the tests under xvfb-run, as scripts/test.sh does"
     if os.environ.get("QT_QPA_PLATFORM", "xcb") in ("offscreen", "minimal"):
@@ -32,7 +32,7 @@ def missing_display() -> str | None:
 
 
 class SkippedModule(pytest.Module):
-    """A module whose imports cannot be had."""
+    """A module that is skipped, because it cannot be imported."""
 
     def collect(self):
         pytest.skip(str(missing_package()), allow_module_level=True)
@@ -55,21 +55,21 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path_factory):
-    """Keep samples and settings of the tests out of the user's folders."""
+    """Keep samples of the tests out of the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture
 def viewer(make_napari_viewer_proxy):
-    """A viewer in a real window, as plugins get it; napari checks that nothing is left behind."""
+    """A viewer in a real window, as plugins get it; napari checks for leaks."""
     viewer = make_napari_viewer_proxy(show=True)
-    viewer.window.resize(500, 400)  # the fewer pixels, the quicker
+    viewer.window.resize(500, 400)  # few pixels are drawn faster
     return viewer
 
 
 @pytest.fixture
 def own_config(monkeypatch, tmp_path):
-    """Keep what the plugin remembers out of the user's folders, and from test to test apart."""
+    """Give each test its own user configuration."""
     from napari_ini3d.plugin.initial_model import user_config
 
     monkeypatch.setattr(user_config, "config_folder", lambda: tmp_path / "config")
@@ -77,7 +77,7 @@ def own_config(monkeypatch, tmp_path):
 
 @pytest.fixture
 def quick_engine(monkeypatch):
-    """A stand-in for the engine, whose iterations take no time."""
+    """A fake engine whose iterations take no time."""
     from fake_runs import use_fake_engine
 
     use_fake_engine(monkeypatch)
@@ -85,7 +85,7 @@ def quick_engine(monkeypatch):
 
 @pytest.fixture
 def said(monkeypatch):
-    """The errors of the dock *Initial model* that napari was asked to show."""
+    """Error notifications of the dock *Initial model*."""
     messages = []
     for module in (
         "initial_model.dock",
@@ -111,7 +111,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def few_particles(tmp_path_factory):
-    """Particles for runs with the stand-in for the engine, which does not look at them."""
+    """Particles for runs with the fake engine, which does not read them."""
     from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
     from napari_ini3d.simulation.dataset import write_dataset
 

@@ -1,4 +1,4 @@
-"""What goes wrong during a run: it is said, the dock can be used again, napari lives on."""
+"""Faults during a run: they are reported, and the dock can be used again."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("quick_engine")
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
-    """Every map is shown at once, however slowly it is drawn here."""
+    """Show every map at once, even if drawing is slow here."""
     monkeypatch.setattr(session, "_REST", 0.0)
 
 
@@ -49,7 +49,7 @@ def own_dataset(tmp_path):
 
 
 def assert_usable(widget, viewer, qtbot, dataset, folder):
-    """Another run can be done, and its map is shown."""
+    """Another run finishes, and its map is shown."""
     fill_in(widget, qtbot, dataset, folder, iterations=3)
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: not widget.session.busy)
@@ -66,8 +66,8 @@ def assert_usable(widget, viewer, qtbot, dataset, folder):
         (MemoryError(), "out of memory"),
     ],
 )
-def test_a_failing_engine(
-    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, said, error, words, before
+def test_a_failing_engine_is_reported_and_the_next_run_succeeds(
+    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, notifications, error, words, before
 ):
     def broken(*args, **kwargs):
         reports = fake_reconstruct(*args, **kwargs)
@@ -78,7 +78,7 @@ def test_a_failing_engine(
     fill_in(widget, qtbot, dataset, tmp_path / "run")
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: not widget.session.busy)
-    assert words in said[0]
+    assert words in notifications[0]
     assert words in widget.panel.status.text()
     assert "failed" in widget.panel.status.text()
     assert widget.panel.resume.isEnabled() == bool(before)
@@ -87,8 +87,10 @@ def test_a_failing_engine(
     assert_usable(widget, viewer, qtbot, dataset, tmp_path / "next")
 
 
-def test_a_full_disk(widget, viewer, dataset, tmp_path, qtbot, monkeypatch, said):
-    """From the third iteration on nothing can be flushed; once there is space, it is resumed."""
+def test_after_a_full_disk_the_run_is_resumed(
+    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, notifications
+):
+    """The disk is full from the third iteration on; the run is resumed when there is space."""
     folder, flush = tmp_path / "run", os.fsync
 
     def fail(descriptor):
@@ -100,8 +102,8 @@ def test_a_full_disk(widget, viewer, dataset, tmp_path, qtbot, monkeypatch, said
     fill_in(widget, qtbot, dataset, folder, iterations=5)
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: not widget.session.busy)
-    assert "no space is left on the disk; free some" in said[0]
-    assert f"resume the run in {folder}" in said[0]
+    assert "no space is left on the disk; free some" in notifications[0]
+    assert f"resume the run in {folder}" in notifications[0]
     assert "no space is left" in widget.panel.status.text()
     assert "no space is left" in widget.form.output.problem.text()
     assert widget.panel.run.isEnabled()
@@ -112,8 +114,8 @@ def test_a_full_disk(widget, viewer, dataset, tmp_path, qtbot, monkeypatch, said
     assert [summary.iteration for summary in widget.session.summaries] == [1, 2, 3, 4, 5]
 
 
-def test_a_full_disk_before_the_first_iteration(
-    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, said
+def test_a_full_disk_before_the_first_iteration_is_reported(
+    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, notifications
 ):
     def fail(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -123,15 +125,15 @@ def test_a_full_disk_before_the_first_iteration(
         full.setattr(os, "fsync", fail)
         press(qtbot, widget.panel.run)
         until(qtbot, lambda: not widget.session.busy)
-    assert "no space is left on the disk" in said[0]
-    assert "resume" not in said[0]
+    assert "no space is left on the disk" in notifications[0]
+    assert "resume" not in notifications[0]
     assert_usable(widget, viewer, qtbot, dataset, tmp_path / "next")
 
 
-def test_stacks_that_are_deleted_during_the_run(
-    widget, viewer, dataset, own_dataset, tmp_path, qtbot, monkeypatch, said
+def test_deleted_stacks_are_reported(
+    widget, viewer, dataset, own_dataset, tmp_path, qtbot, monkeypatch, notifications
 ):
-    """Of many stacks few are open at a time: one that is gone is missed when it is its turn."""
+    """Few of many stacks are open at a time: a deleted one is noticed when it is read."""
 
     def reading(source, *args, **kwargs):
         for report in fake_reconstruct(source, *args, **kwargs):
@@ -145,37 +147,37 @@ def test_stacks_that_are_deleted_during_the_run(
     fill_in(widget, qtbot, own_dataset, tmp_path / "run")
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: not widget.session.busy)
-    assert "was it moved during the run?" in said[0]
+    assert "was it moved during the run?" in notifications[0]
     assert "particles.mrcs" in widget.panel.status.text()
     assert "particles.mrcs" in widget.form.particles.problem.text()
     monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
     press(qtbot, widget.panel.resume)
     until(qtbot, lambda: not widget.session.busy)
-    assert "particles.mrcs" in said[-1]  # still not there
+    assert "particles.mrcs" in notifications[-1]  # still missing
     assert_usable(widget, viewer, qtbot, dataset, tmp_path / "next")
 
 
-def test_a_star_file_that_is_deleted_during_the_run_is_missed_when_it_is_resumed(
-    widget, own_dataset, tmp_path, qtbot, said, slow_engine
+def test_a_deleted_star_file_is_reported_when_the_run_is_resumed(
+    widget, own_dataset, tmp_path, qtbot, notifications, slow_engine
 ):
     fill_in(widget, qtbot, own_dataset, tmp_path / "run", iterations=50)
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: widget.session.summaries)
     own_dataset.unlink()
     qtbot.wait(300)
-    assert widget.session.busy  # all that is needed of it is in memory
+    assert widget.session.busy  # the particles are in memory
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)
-    assert said == []
+    assert notifications == []
     press(qtbot, widget.panel.resume)
     until(qtbot, lambda: not widget.session.busy)
-    assert "particles.star" in said[0]
+    assert "particles.star" in notifications[0]
     assert widget.panel.run.isEnabled()
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_the_viewer_is_closed_during_the_run(
-    make_napari_viewer, own_config, dataset, tmp_path, qtbot, slow_engine, held
+@pytest.mark.parametrize("paused", [False, True])
+def test_closing_the_viewer_stops_the_run(
+    make_napari_viewer, own_config, dataset, tmp_path, qtbot, slow_engine, paused
 ):
     viewer = make_napari_viewer(show=True)
     widget = InitialModelWidget(viewer)
@@ -184,7 +186,7 @@ def test_the_viewer_is_closed_during_the_run(
     fill_in(widget, qtbot, dataset, tmp_path / "run", iterations=100)
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: run.summaries)
-    if held:
+    if paused:
         press(qtbot, widget.panel.pause)
     viewer.close()
     until(qtbot, lambda: RunFolder(tmp_path / "run").outcome() is not None)
@@ -194,8 +196,8 @@ def test_the_viewer_is_closed_during_the_run(
     assert run.error is None
 
 
-def test_layers_are_deleted_during_the_run(
-    widget, viewer, dataset, tmp_path, qtbot, said, slow_engine
+def test_deleting_layers_does_not_end_the_run(
+    widget, viewer, dataset, tmp_path, qtbot, notifications, slow_engine
 ):
     fill_in(widget, qtbot, dataset, tmp_path / "run", iterations=100)
     press(qtbot, widget.panel.run)
@@ -204,7 +206,7 @@ def test_layers_are_deleted_during_the_run(
     newest, history = viewer.layers
     assert not newest.visible
     viewer.layers.remove(history)
-    until(qtbot, lambda: newest.visible)  # the run is seen again
+    until(qtbot, lambda: newest.visible)  # the newest map is shown again
     assert widget.panel.iterations.text() == "Show iterations"
     viewer.layers.clear()
     done = len(widget.session.summaries)
@@ -214,12 +216,12 @@ def test_layers_are_deleted_during_the_run(
     assert [layer.name for layer in viewer.layers] == ["run, iterations"]
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)
-    assert said == []
+    assert notifications == []
     assert_usable(widget, viewer, qtbot, dataset, tmp_path / "next")
 
 
 def test_a_map_that_cannot_be_drawn_does_not_end_the_run(
-    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, said
+    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, notifications
 ):
     def fail(_):
         raise ValueError("no texture")
@@ -229,15 +231,15 @@ def test_a_map_that_cannot_be_drawn_does_not_end_the_run(
         fill_in(widget, qtbot, dataset, tmp_path / "run", iterations=5)
         press(qtbot, widget.panel.run)
         until(qtbot, lambda: not widget.session.busy)
-    assert len(said) == 1
-    assert "no texture" in said[0]
+    assert len(notifications) == 1
+    assert "no texture" in notifications[0]
     assert RunFolder(tmp_path / "run").outcome() == "SUCCESS"
     assert "Finished after 5" in widget.panel.status.text()
     assert_usable(widget, viewer, qtbot, dataset, tmp_path / "next")
 
 
-def test_a_second_run_is_refused_whichever_way_it_is_asked_for(
-    widget, viewer, dataset, tmp_path, qtbot, said, slow_engine
+def test_a_second_run_is_refused_by_every_button(
+    widget, viewer, dataset, tmp_path, qtbot, notifications, slow_engine
 ):
     fill_in(widget, qtbot, dataset, tmp_path / "first", iterations=100)
     press(qtbot, widget.panel.run)
@@ -252,9 +254,9 @@ def test_a_second_run_is_refused_whichever_way_it_is_asked_for(
     widget.tabs.setCurrentWidget(widget.history)
     widget.history.choose(tmp_path / "first")
     press(qtbot, widget.history.resume)
-    assert "a run is in progress" in said[0]
+    assert "a run is in progress" in notifications[0]
     press(qtbot, widget.history.open)
-    assert "A run is in progress" in said[1]
+    assert "A run is in progress" in notifications[1]
     assert widget.session.run_folder == tmp_path / "second"
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)
@@ -262,8 +264,8 @@ def test_a_second_run_is_refused_whichever_way_it_is_asked_for(
     assert_usable(widget, viewer, qtbot, dataset, tmp_path / "next")
 
 
-def test_the_folder_of_a_run_in_another_window_is_refused(
-    widget, make_napari_viewer_proxy, dataset, tmp_path, qtbot, said, slow_engine
+def test_the_output_folder_of_another_window_is_refused(
+    widget, make_napari_viewer_proxy, dataset, tmp_path, qtbot, notifications, slow_engine
 ):
     fill_in(widget, qtbot, dataset, tmp_path / "run", iterations=100)
     press(qtbot, widget.panel.run)
@@ -275,7 +277,7 @@ def test_the_folder_of_a_run_in_another_window_is_refused(
     other.form.output.text = str(tmp_path / "run")
     press(qtbot, other.panel.run)
     assert not other.session.busy
-    assert "Output folder" in said[0]
+    assert "Output folder" in notifications[0]
     assert widget.session.state == "running"
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)

@@ -53,7 +53,7 @@ def test_lazy_frames_are_indexed_as_an_array_is(index):
 
 
 @pytest.mark.parametrize("index", [7, -8])
-def test_a_frame_that_is_not_there_is_an_index_error(index):
+def test_a_missing_frame_is_an_index_error(index):
     frames, _ = counting_frames()
     with pytest.raises(IndexError):
         frames[index]
@@ -67,14 +67,14 @@ def test_lazy_frames_have_the_properties_of_an_array():
     np.testing.assert_array_equal(np.asarray(frames, dtype=np.float64), FRAMES)
 
 
-def test_a_frame_is_read_once_and_only_when_it_is_asked_for():
+def test_a_frame_is_read_once_and_on_demand():
     frames, read = counting_frames()
     for _ in range(3):
         frames[4]
     assert read == [4]
 
 
-def test_frames_that_were_not_used_for_long_are_let_go(monkeypatch):
+def test_the_least_recently_used_frames_are_dropped(monkeypatch):
     monkeypatch.setattr("napari_ini3d.plugin.layers._CACHE_BYTES", 2 * FRAMES[0].nbytes)
     frames, read = counting_frames()
     for number in (0, 1, 0, 2, 0, 1):
@@ -82,7 +82,7 @@ def test_frames_that_were_not_used_for_long_are_let_go(monkeypatch):
     assert read == [0, 1, 2, 1]
 
 
-def test_the_latest_frame_is_the_one_asked_for_last():
+def test_the_latest_frame_is_the_one_read_last():
     frames, _ = counting_frames()
     assert frames.latest is None
     frames[2], frames[5], frames[2, 0]
@@ -109,14 +109,14 @@ def test_two_threads_never_read_at_once():
     assert worst == 1
 
 
-def test_a_surface_is_at_four_sigma_where_the_map_reaches_so_high():
+def test_the_level_is_four_sigma_if_the_map_reaches_it():
     volume = np.zeros((20, 20, 20), np.float32)
     volume[8:12, 8:12, 8:12] = 1
     _, keywords, _ = map_layer(volume, 1.0, "map")
     assert keywords["iso_threshold"] == pytest.approx(volume.mean() + 4 * volume.std())
 
 
-def test_a_surface_lies_within_a_body_that_fills_the_box():
+def test_the_level_is_within_a_particle_that_fills_the_box():
     volume = np.zeros((20, 20, 20), np.float32)
     volume[2:18, 2:18, 2:18] = 1
     _, keywords, _ = map_layer(volume, 1.0, "map")
@@ -131,7 +131,7 @@ def test_a_map_without_density_has_finite_limits(fill):
     assert np.isfinite(keywords["iso_threshold"])
 
 
-def test_a_map_remembers_mean_and_deviation():
+def test_a_map_layer_has_mean_and_standard_deviation():
     volume = np.random.default_rng(1).normal(3, 2, (16, 16, 16))
     _, keywords, _ = map_layer(volume, 1.0, "map", metadata={"key": "run 1"})
     known = keywords["metadata"][METADATA_KEY]
@@ -141,14 +141,14 @@ def test_a_map_remembers_mean_and_deviation():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8, np.bool_])
-def test_mean_and_deviation_are_those_of_numpy_for_every_type(dtype):
+def test_mean_and_standard_deviation_are_those_of_numpy_for_every_type(dtype):
     volume = np.random.default_rng(4).integers(0, 250, (16, 16, 16)).astype(dtype)
     found = map_statistics(volume)
     assert found["mean"] == pytest.approx(volume.astype(np.float64).mean(), rel=1e-5)
     assert found["std"] == pytest.approx(volume.astype(np.float64).std(), rel=1e-5)
 
 
-def test_a_large_mean_does_not_spoil_the_deviation():
+def test_a_large_mean_does_not_affect_the_standard_deviation():
     volume = (1e5 + np.random.default_rng(4).normal(size=(16, 16, 16))).astype(np.float32)
     assert map_statistics(volume)["std"] == pytest.approx(volume.astype(np.float64).std(), rel=1e-2)
 

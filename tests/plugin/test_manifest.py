@@ -1,4 +1,4 @@
-"""Every widget of the manifest is built by its command, and leaves nothing behind."""
+"""Widgets and commands of the manifest."""
 
 import pytest
 from npe2 import PluginManifest
@@ -20,14 +20,14 @@ def test_a_widget_is_built_by_its_command_and_fits_a_small_screen(viewer, qtbot,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_widget_stands_in_the_viewer_twice_without_complaint(viewer, qtbot, name):
+def test_a_widget_can_be_closed_and_opened_again(viewer, qtbot, name):
     first, _ = viewer.window.add_plugin_dock_widget("napari-ini3d", name)
     viewer.window.remove_dock_widget(first)
     second, _ = viewer.window.add_plugin_dock_widget("napari-ini3d", name)
     qtbot.waitUntil(second.isVisible)
 
 
-def test_every_widget_is_found_in_a_menu_beside_plugins():
+def test_every_widget_is_in_a_menu_besides_plugins():
     in_menus = {item.command for items in MANIFEST.contributions.menus.values() for item in items}
     assert {widget.command for widget in WIDGETS} <= in_menus
 

@@ -5,7 +5,9 @@ import pytest
 from napari.settings import get_plugin_settings
 
 from napari_ini3d.io.mrc.maps import read_map, write_map
+from napari_ini3d.plugin.initial_model.preferences import preferred_settings
 from napari_ini3d.plugin.viewer import map_layers
+from napari_ini3d.settings import InitialModelSettings
 
 PLUGIN = "napari-ini3d"
 
@@ -21,7 +23,7 @@ def lit(viewer):
     return float((picture[..., :3].max(axis=-1) > 40).mean())
 
 
-def test_a_map_is_opened_in_3d_in_the_right_hand_and_drawn(viewer, tmp_path):
+def test_a_map_is_opened_in_3d_right_handed_and_drawn(viewer, tmp_path):
     write_map(tmp_path / "map.mrc", blob(), 2.0)
     (layer,) = viewer.open(tmp_path / "map.mrc", plugin=PLUGIN)
     assert viewer.dims.ndisplay == 3
@@ -44,7 +46,7 @@ def test_a_run_folder_gets_a_slider_at_its_last_iteration(viewer, tmp_path):
     assert lit(viewer) == pytest.approx(before, rel=0.01), "the same map, ten times as dense"
 
 
-def test_a_viewer_that_shows_something_already_is_not_turned(viewer, tmp_path):
+def test_a_viewer_with_layers_keeps_its_orientation(viewer, tmp_path):
     viewer.add_image(np.zeros((8, 8)))
     before = viewer.scene.camera.orientation
     write_map(tmp_path / "map.mrc", blob(), 2.0)
@@ -53,7 +55,7 @@ def test_a_viewer_that_shows_something_already_is_not_turned(viewer, tmp_path):
     assert viewer.dims.ndisplay == 2
 
 
-def test_what_is_shown_can_be_saved_and_opened_again(viewer, tmp_path):
+def test_a_saved_map_opens_unchanged(viewer, tmp_path):
     layer = map_layers.show_map(viewer, blob(), 3.4, "map")
     (path,) = layer.save(str(tmp_path / "saved.mrc"), plugin=PLUGIN)
     found = read_map(path)
@@ -63,7 +65,7 @@ def test_what_is_shown_can_be_saved_and_opened_again(viewer, tmp_path):
     np.testing.assert_array_equal(again.extent.world, layer.extent.world)
 
 
-def test_a_turned_layer_is_not_saved_as_if_it_were_not(viewer, tmp_path):
+def test_a_rotated_layer_is_not_saved(viewer, tmp_path):
     layer = map_layers.show_map(viewer, blob(), 3.4, "map")
     layer.rotate = (10, 0, 0)
     with pytest.raises(Exception, match="the layer is rotated"):
@@ -87,18 +89,15 @@ def test_sample_maps_are_surfaces(viewer, key):
     assert 0.05 < lit(viewer) < 0.7
 
 
-def test_device_and_defaults_are_in_naparis_preferences(qapp):
+def test_the_defaults_in_naparis_preferences_are_those_of_the_settings(qapp):
+    assert preferred_settings() == InitialModelSettings()
     settings = get_plugin_settings(PLUGIN)
-    assert settings.compute.device == "auto"
-    assert settings.compute.threads == 0
-    assert (settings.runs.iterations, settings.runs.starts, settings.runs.write_every) == (
-        200,
-        4,
-        10,
-    )
+    defaults = (settings.runs.iterations, settings.runs.starts, settings.runs.write_every)
+    expected = InitialModelSettings()
+    assert defaults == (expected.iterations, expected.starts, expected.write_every)
 
 
-def test_after_a_map_of_a_run_vanished_the_others_can_still_be_shown(viewer, tmp_path):
+def test_the_other_maps_of_a_run_are_shown_after_one_was_deleted(viewer, tmp_path):
     for iteration in (10, 20, 30, 40, 50):
         write_map(tmp_path / f"run_it{iteration:03d}_class001.mrc", iteration * blob(), 2.0)
     (layer,) = viewer.open(tmp_path, plugin=PLUGIN)

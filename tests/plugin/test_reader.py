@@ -123,7 +123,7 @@ def test_iterations_between_the_written_ones_come_from_the_history(tmp_path):
     np.testing.assert_array_equal(data[1], VOLUME * 10)  # as written, in full precision
 
 
-def test_a_history_of_smaller_maps_is_left_out(tmp_path):
+def test_a_history_of_smaller_maps_is_ignored(tmp_path):
     folder = write_run(tmp_path / "job1", iterations=(10, 20))
     write_history(RunFolder(folder), 9, VOLUME[None, :8, :8, :8], 6.0)
     ((data, _, _),) = read(folder)
@@ -144,7 +144,7 @@ def test_maps_of_a_run_that_differ_in_box_are_named(tmp_path):
         read(folder)
 
 
-def test_a_map_that_vanished_says_so_when_it_is_shown(tmp_path):
+def test_a_deleted_map_is_reported_when_it_is_shown(tmp_path):
     folder = write_run(tmp_path / "job1")
     ((data, _, _),) = read(folder)
     (folder / "run_it010_class001.mrc").unlink()
@@ -153,7 +153,7 @@ def test_a_map_that_vanished_says_so_when_it_is_shown(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["image.tif", [], ["a.mrc", "b.tif"], "notes.txt", "/nowhere/"])
-def test_what_is_not_ours_is_left_to_other_readers(path):
+def test_other_files_are_left_to_other_readers(path):
     assert get_reader(path) is None
 
 
@@ -176,7 +176,7 @@ def test_micrographs_movies_and_tomograms_are_left_to_other_readers(tmp_path, sh
     assert get_reader(str(path)) is None
 
 
-def test_a_file_that_cannot_be_read_is_ours_and_says_why(tmp_path):
+def test_an_unreadable_file_is_accepted_and_reported(tmp_path):
     (tmp_path / "short.mrc").write_bytes(b"nothing")
     (tmp_path / "empty.star").touch()
     (tmp_path / "short.mrcs").write_bytes(b"nothing")

@@ -84,7 +84,7 @@ def test_a_sample_is_made_once(monkeypatch):
     assert sample_data.sample_folder("D2") == first
 
 
-def test_half_a_sample_is_never_taken_for_one(small, monkeypatch, tmp_path):
+def test_an_incomplete_sample_is_never_used(small, monkeypatch, tmp_path):
     monkeypatch.setattr(sample_data.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path))
     real = sample_data.write_dataset
 
@@ -98,9 +98,7 @@ def test_half_a_sample_is_never_taken_for_one(small, monkeypatch, tmp_path):
     assert not list((tmp_path / "samples").iterdir())
 
 
-def test_without_a_cache_that_can_be_written_the_temporary_folder_is_taken(
-    small, monkeypatch, tmp_path
-):
+def test_without_a_writable_cache_the_temporary_folder_is_used(small, monkeypatch, tmp_path):
     blocked = tmp_path / "file"
     blocked.touch()
     monkeypatch.setattr(sample_data.platformdirs, "user_cache_dir", lambda *a, **k: str(blocked))

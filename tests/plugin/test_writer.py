@@ -60,7 +60,7 @@ REFUSED_PLACE = {
 
 
 @pytest.mark.parametrize("case", REFUSED_DATA)
-def test_what_is_no_cubic_map_of_numbers_is_refused(tmp_path, case):
+def test_data_other_than_a_real_cubic_map_is_refused(tmp_path, case):
     data, changes, message = REFUSED_DATA[case]
     with pytest.raises(MapError, match=f"map: .*{message}"):
         write_layer(str(tmp_path / "map.mrc"), data, PLAIN | changes)
@@ -68,7 +68,7 @@ def test_what_is_no_cubic_map_of_numbers_is_refused(tmp_path, case):
 
 
 @pytest.mark.parametrize("case", REFUSED_PLACE)
-def test_what_a_file_cannot_say_is_refused(tmp_path, case):
+def test_a_transform_that_a_file_cannot_express_is_refused(tmp_path, case):
     changes, message = REFUSED_PLACE[case]
     with pytest.raises(MapError, match=message):
         write_layer(str(tmp_path / "map.mrc"), VOLUME, PLAIN | changes)

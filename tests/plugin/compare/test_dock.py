@@ -34,10 +34,12 @@ def press(widget, qtbot, button):
     qtbot.waitUntil(lambda: not widget.tasks.busy, timeout=120_000)
 
 
-def test_a_turned_mirrored_map_is_laid_upon_the_other(viewer, qtbot, body, said):
-    turn = Rotation.from_euler("xyz", [30, 50, -20], degrees=True).as_matrix()
+def test_a_rotated_and_mirrored_map_is_aligned_to_the_other(viewer, qtbot, body, notifications):
+    rotation = Rotation.from_euler("xyz", [30, 50, -20], degrees=True).as_matrix()
     map_layers.show_map(viewer, body, VOXEL, "first")
-    map_layers.show_map(viewer, 7 * rotate_map(mirror_map(body), turn, (1, 0, -2)), VOXEL, "second")
+    map_layers.show_map(
+        viewer, 7 * rotate_map(mirror_map(body), rotation, (1, 0, -2)), VOXEL, "second"
+    )
     widget = CompareWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Compare maps")
     assert (widget.first.layer.name, widget.second.layer.name) == ("first", "second")
@@ -52,10 +54,10 @@ def test_a_turned_mirrored_map_is_laid_upon_the_other(viewer, qtbot, body, said)
     assert list(widget.plot.curves) == ["aligned", "not aligned"]
     press(widget, qtbot, widget.beside)
     assert not shown.active
-    assert not said
+    assert not notifications
 
 
-def test_without_registration_maps_are_compared_as_they_stand(viewer, qtbot, body):
+def test_without_alignment_maps_are_compared_where_they_are(viewer, qtbot, body):
     map_layers.show_map(viewer, body, VOXEL, "first")
     map_layers.show_map(viewer, 2 * body, VOXEL, "second")
     widget = CompareWidget(viewer)
@@ -69,13 +71,13 @@ def test_without_registration_maps_are_compared_as_they_stand(viewer, qtbot, bod
     assert not widget.compare.isEnabled()
 
 
-def test_maps_of_other_voxel_sizes_are_refused_in_words(viewer, qtbot, body, said):
+def test_maps_with_different_voxel_sizes_are_refused(viewer, qtbot, body, notifications):
     map_layers.show_map(viewer, body, VOXEL, "first")
     map_layers.show_map(viewer, body, 2 * VOXEL, "second")
     widget = CompareWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Compare maps")
     press(widget, qtbot, widget.compare)
-    assert "first: 32 voxels of 4 Å and second: 32 voxels of 8 Å" in said[0]
+    assert "first: 32 voxels of 4 Å and second: 32 voxels of 8 Å" in notifications[0]
 
 
 def test_one_map_is_not_enough(viewer, body):

@@ -1,4 +1,4 @@
-"""Maps side by side: both are drawn, turn together, share a level; all comes back afterwards."""
+"""Maps side by side: both are drawn, rotate together and share a level, until the end."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ N, VOXEL = 24, 3.0
 
 
 def bent_body(scale=1.0):
-    """A body that looks different from every side."""
+    """A map without symmetry."""
     z, y, x = np.mgrid[:N, :N, :N] - N // 2
     body = np.exp(-(x**2 / 40 + y**2 / 8 + z**2 / 8))
     return (scale * (body + np.exp(-((x - 4) ** 2 + (y - 5) ** 2 + z**2) / 6))).astype(np.float32)
@@ -56,7 +56,7 @@ def state(viewer):
     )
 
 
-def test_the_levels_are_the_same_density_whatever_the_maps_are_multiplied_by(viewer):
+def test_levels_are_linked_in_density_for_any_display_factor(viewer):
     layers = [
         map_layers.show_map(viewer, bent_body(), VOXEL, name, scale=scale).__wrapped__
         for name, scale in (("one", 8.0), ("two", 0.5))
@@ -69,7 +69,7 @@ def test_the_levels_are_the_same_density_whatever_the_maps_are_multiplied_by(vie
     comparison.leave()
 
 
-def test_both_cells_are_drawn_alike_and_turn_together(viewer, maps):
+def test_both_cells_show_the_same_view_and_rotate_together(viewer, maps):
     viewer.window.resize(800, 400)
     SideBySide.of(viewer).show(maps, [None, None])
     viewer.canvas.grid.shape = (1, 2)
@@ -78,12 +78,12 @@ def test_both_cells_are_drawn_alike_and_turn_together(viewer, maps):
     assert 0.01 < right.mean() < 0.6
     assert overlap(left, right) > 0.75
     viewer.scene.camera.angles = (30, 60, 40)
-    turned_left, turned_right = cells(viewer)
-    assert overlap(turned_left, turned_right) > 0.75
-    assert overlap(left, turned_left) < 0.7
+    rotated_left, rotated_right = cells(viewer)
+    assert overlap(rotated_left, rotated_right) > 0.75
+    assert overlap(left, rotated_left) < 0.7
 
 
-def test_everything_comes_back(viewer, maps):
+def test_the_viewer_is_restored_when_the_comparison_ends(viewer, maps):
     viewer.canvas.grid.stride = 3
     viewer.scene.camera.zoom = 1.7
     before = state(viewer)
@@ -110,7 +110,7 @@ def test_axes_are_in_both_cells_and_each_cell_has_one_map(viewer, maps):
     assert [len(names) for names in occupied] == [3, 5]
 
 
-def test_the_level_of_one_is_the_level_of_all(viewer, maps):
+def test_changing_one_level_changes_all(viewer, maps):
     shown = SideBySide.of(viewer)
     shown.show(maps, [None, None])
     maps[1].iso_threshold = 0.77
@@ -120,14 +120,14 @@ def test_the_level_of_one_is_the_level_of_all(viewer, maps):
     assert maps[0].iso_threshold == pytest.approx(0.77)
 
 
-def test_maps_of_other_scales_share_a_level_in_sigma(viewer, maps):
+def test_maps_of_different_scale_share_a_level_in_sigma(viewer, maps):
     map_layers.show_map(viewer, bent_body(10.0), VOXEL, "two")
     SideBySide.of(viewer).show(maps, [None, None], link="sigma")
     map_layers.set_level_in_sigma(maps[0], 2.5)
     assert map_layers.level_in_sigma(maps[1]) == pytest.approx(2.5, abs=1e-3)
 
 
-def test_a_layer_that_comes_ends_it_and_stays_visible(viewer, maps):
+def test_adding_a_layer_ends_the_comparison_and_the_layer_is_visible(viewer, maps):
     shown = SideBySide.of(viewer)
     shown.show(maps, [None, None])
     viewer.add_points([[0, 0, 0]], name="new", units=("angstrom",) * 3)
@@ -137,7 +137,7 @@ def test_a_layer_that_comes_ends_it_and_stays_visible(viewer, maps):
     assert viewer.layers["not in it"].visible
 
 
-def test_a_compared_map_that_goes_ends_it(viewer, maps):
+def test_removing_a_compared_map_ends_the_comparison(viewer, maps):
     shown = SideBySide.of(viewer)
     shown.show(maps, [None, None])
     viewer.layers.remove(maps[1])
@@ -164,7 +164,7 @@ def finished_run(folder):
     return files
 
 
-def test_a_finished_run_is_shown_before_aligned_and_imposed(viewer, tmp_path, monkeypatch):
+def test_map_aligned_map_and_imposed_map_of_a_run_are_shown(viewer, tmp_path, monkeypatch):
     files = finished_run(tmp_path / "run")
     monkeypatch.setattr(RunFolder, "open", classmethod(lambda cls, path: cls(path)))
     show_symmetry_of_run(viewer, tmp_path / "run")

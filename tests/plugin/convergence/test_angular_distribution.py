@@ -25,7 +25,7 @@ def direction_of(rot, tilt):
     return np.array([x, y, math.cos(tilt)])
 
 
-def test_places_and_directions_are_each_others_inverse():
+def test_positions_and_directions_are_inverse_to_each_other():
     longitude, latitude = np.meshgrid(np.arange(-170, 171, 20), np.arange(-80, 81, 20))
     directions = mollweide_direction(*mollweide_position(longitude, latitude))
     found = np.rad2deg(np.arctan2(directions[..., 1], directions[..., 0]))
@@ -38,7 +38,7 @@ def test_the_equator_is_twice_as_long_as_the_middle_meridian():
     np.testing.assert_allclose([x[0], y[0], x[1], y[1]], [1, 0, 0, 1], atol=1e-6)
 
 
-def test_outside_of_the_ellipse_there_is_no_direction():
+def test_outside_the_ellipse_there_is_no_direction():
     assert np.isnan(mollweide_direction(np.array([0.9]), np.array([0.9]))).all()
 
 
@@ -56,9 +56,7 @@ def test_the_pole_is_at_the_top_and_longitude_grows_to_the_right():
     assert centres[pixels[50, 150]] @ direction_of(90, 90) > 0.95
 
 
-def test_joined_pixels_keep_their_weight():
-    counts = np.arange(768.0)
-    assert pool_directions(counts) is not None
+def test_merged_pixels_keep_their_weight():
     sparse = np.zeros(768)
     sparse[100:104] = 1
     pooled = pool_directions(sparse)
@@ -67,7 +65,7 @@ def test_joined_pixels_keep_their_weight():
     assert pool_directions(np.full(768, 10.0)).shape == (768,)
 
 
-def test_even_coverage_is_one_everywhere():
+def test_uniform_coverage_is_one_everywhere():
     np.testing.assert_array_equal(relative_coverage(np.full(48, 3.0)), np.ones(48))
     np.testing.assert_array_equal(relative_coverage(np.zeros(48)), np.zeros(48))
 
@@ -80,7 +78,7 @@ def sphere(qtbot):
     return sphere
 
 
-def test_a_preferred_view_is_bright_and_read_where_it_is(sphere):
+def test_a_preferred_orientation_is_bright_at_its_position(sphere):
     counts = np.full(768, 10.0)
     hot = int(np.argmax(pixel_directions(8) @ direction_of(75, 50)))
     counts[hot] = 100
@@ -100,6 +98,11 @@ def test_a_preferred_view_is_bright_and_read_where_it_is(sphere):
     assert sphere.text_at(QPointF(1, 1)) == ""
 
 
-def test_without_directions_there_are_words(sphere):
+def test_without_directions_a_message_is_painted(sphere):
     assert sphere.text_at(QPointF(200, 200)) == ""
-    assert not sphere.grab().toImage().isNull()
+    image = sphere.grab().toImage()
+    middle = [image.pixelColor(x, image.height() // 2).name() for x in range(image.width())]
+    rows = range(image.height() // 2 - 10, image.height() // 2 + 10)
+    colours = {image.pixelColor(x, y).name() for x in range(image.width()) for y in rows}
+    assert len(colours) > 1, "a text is painted in the middle"
+    assert {image.pixelColor(x, 5).name() for x in range(image.width())} == {middle[0]}

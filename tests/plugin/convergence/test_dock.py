@@ -32,7 +32,7 @@ SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2
 
 @pytest.fixture
 def engine(monkeypatch):
-    """A stand-in for the engine."""
+    """A fake engine."""
     use_fake_engine(monkeypatch, seconds=0.05)
 
 
@@ -58,7 +58,7 @@ def dock(viewer, qtbot):
 
 @pytest.fixture
 def widget(model, qtbot):
-    """The same in a window of its own, beside a viewer that draws nothing: quicker."""
+    """The dock in its own window, with a viewer model that draws nothing (faster)."""
     widget = ConvergenceWidget(model)
     qtbot.addWidget(widget)
     widget.resize(400, 700)
@@ -68,7 +68,7 @@ def widget(model, qtbot):
 
 
 def write_run(path, iterations=8, *, n_iterations=None, classes=1, outcome="SUCCESS", maps=True):
-    """A run folder as it lies on disk, with maps of every other iteration."""
+    """Write a run folder with maps of every other iteration."""
     path.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(path)
     folder.pictures_path.mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ def until(qtbot, condition):
 
 
 def click_on(panel, plot, iteration):
-    """Press into a plot where an iteration is."""
+    """Click in a plot at an iteration."""
     box = plot.getViewBox()
     middle = box.viewRect().center().y()
     scene = box.mapViewToScene(QPointF(iteration, middle))
@@ -106,7 +106,7 @@ def shown_numbers(widget):
     return [s.iteration for s in widget.view.summaries]
 
 
-def test_without_a_run_there_are_words_and_no_empty_plots(widget):
+def test_without_a_run_there_is_a_message_instead_of_empty_plots(widget):
     assert widget.sentence.text() == NO_RUN
     assert widget.empty.isVisible()
     assert not widget.tabs.isVisible()
@@ -164,7 +164,7 @@ def test_the_slider_of_the_viewer_moves_the_mark(widget, tmp_path):
     assert widget.view.chosen is None  # the newest is followed
 
 
-def test_another_iteration_is_looked_at_while_the_newest_map_is_shown(widget, model, tmp_path):
+def test_the_plots_show_another_iteration_than_the_viewer(widget, model, tmp_path):
     path = write_run(tmp_path / "run")
     RunFolder(path).settings_path.write_text("{}")
     widget.session.reopen(path)
@@ -174,7 +174,7 @@ def test_another_iteration_is_looked_at_while_the_newest_map_is_shown(widget, mo
     assert widget.view.chosen == 3
 
 
-def test_what_is_hidden_is_not_drawn(widget, tmp_path, qtbot):
+def test_hidden_tabs_are_not_drawn(widget, tmp_path, qtbot):
     widget.show_folder(write_run(tmp_path / "run"))
     assert widget.iterations.draws == 1
     assert (widget.shells.draws, widget.sphere.draws, widget.pictures.draws) == (0, 0, 0)
@@ -205,7 +205,7 @@ def test_a_finished_run_is_opened_from_its_folder_and_clicked(dock, viewer, tmp_
     assert dock.view.chosen == 6
 
 
-def test_a_run_opened_as_layers_is_taken_up(widget, model, tmp_path):
+def test_a_run_opened_as_layers_is_shown(widget, model, tmp_path):
     model.open(str(write_run(tmp_path / "run", classes=2)), plugin="napari-ini3d")
     assert widget.folder == tmp_path / "run"
     assert widget.view.n_classes == 2
@@ -223,26 +223,26 @@ def test_runs_are_chosen_from_the_list(widget, tmp_path):
     assert (len(widget.view.summaries), widget.view.chosen) == (3, None)
 
 
-def test_a_run_without_maps_is_told(widget, said, tmp_path):
+def test_a_run_without_maps_is_reported(widget, notifications, tmp_path):
     widget.show_folder(write_run(tmp_path / "run", maps=False))
     widget.show_in_viewer(3)
-    assert len(said) == 1
-    assert "no map" in said[0]
+    assert len(notifications) == 1
+    assert "no map" in notifications[0]
 
 
-def test_a_folder_without_a_run_is_told_in_words(widget, tmp_path):
+def test_a_folder_without_a_run_is_reported(widget, tmp_path):
     widget.show_folder(tmp_path)
     assert "has no progress.jsonl" in widget.sentence.text()
     assert widget.empty.isVisible()
 
 
-def test_a_record_of_another_version_is_told(widget, tmp_path):
+def test_a_progress_file_of_another_version_is_reported(widget, tmp_path):
     (tmp_path / "progress.jsonl").write_text('{"iteration": 1}\n')
     widget.show_folder(tmp_path)
     assert "progress.jsonl cannot be used" in widget.sentence.text()
 
 
-def test_a_run_of_another_program_is_followed(widget, tmp_path, qtbot, monkeypatch):
+def test_a_run_started_elsewhere_is_followed(widget, tmp_path, qtbot, monkeypatch):
     folder = RunFolder(write_run(tmp_path / "run", 3, n_iterations=20, outcome=None))
     widget.show_folder(folder.path)
     assert "Running elsewhere" in widget.sentence.text()
@@ -254,7 +254,7 @@ def test_a_run_of_another_program_is_followed(widget, tmp_path, qtbot, monkeypat
     assert not widget._poll_timer.isActive()
 
 
-def test_classes_are_looked_at_together_or_alone(widget, tmp_path):
+def test_all_classes_or_one_class_are_shown(widget, tmp_path):
     widget.show_folder(write_run(tmp_path / "run", classes=3))
     assert widget.classes.isVisible()
     assert len(widget.iterations.lines[0]) == 3
@@ -278,7 +278,7 @@ def test_one_class_has_no_list_of_classes_and_no_shares(widget, tmp_path):
     assert widget.iterations.plots[3].titleLabel.text == "Class shares"
 
 
-def test_many_iterations_are_spread_over_few_curves(widget, tmp_path):
+def test_of_many_iterations_a_few_curves_are_drawn(widget, tmp_path):
     widget.show_folder(write_run(tmp_path / "run", 40, maps=False))
     widget.tabs.setCurrentWidget(widget.shells)
     drawn = [s.iteration for s, _, _ in widget.shells.curves]
@@ -299,7 +299,7 @@ def test_hovering_reads_the_values_of_an_iteration(widget, tmp_path, qtbot):
     assert widget.reading.text().startswith("Iteration 8")
 
 
-def test_hovering_reads_a_shell(widget, tmp_path, qtbot):
+def test_hovering_reads_fsc_and_resolution_of_a_shell(widget, tmp_path, qtbot):
     widget.show_folder(write_run(tmp_path / "run"))
     widget.tabs.setCurrentWidget(widget.shells)
     qtbot.wait(50)
@@ -314,7 +314,7 @@ def test_hovering_reads_a_shell(widget, tmp_path, qtbot):
     assert widget.reading.text().endswith("at iteration 3")
 
 
-def test_the_keyboard_walks_through_the_iterations(widget, tmp_path, qtbot):
+def test_the_keyboard_moves_through_the_iterations(widget, tmp_path, qtbot):
     widget.show_folder(write_run(tmp_path / "run"))
     widget.slider.setFocus()
     qtbot.keyClick(widget.slider, Qt.Key.Key_Left)
@@ -345,7 +345,7 @@ def test_slices_are_drawn_with_y_upwards(widget, tmp_path):
 
 @pytest.mark.parametrize("tab", range(4))
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_each_tab_is_saved_as_a_picture_in_the_colours_of_the_theme(
+def test_each_tab_is_saved_as_an_image_in_the_colours_of_the_theme(
     widget, model, tmp_path, tab, theme
 ):
     model.theme = theme
@@ -360,7 +360,7 @@ def test_each_tab_is_saved_as_a_picture_in_the_colours_of_the_theme(
     assert len(colours) > 20, "something is drawn"
 
 
-def test_numbers_are_saved(widget, tmp_path, monkeypatch):
+def test_tables_are_saved(widget, tmp_path, monkeypatch):
     widget.show_folder(write_run(tmp_path / "run"))
     asked = tmp_path / "numbers"
     monkeypatch.setattr(
@@ -374,7 +374,7 @@ def test_numbers_are_saved(widget, tmp_path, monkeypatch):
     assert (tmp_path / "shells.csv").stat().st_size > 1000
 
 
-def test_a_folder_that_cannot_be_written_is_told(widget, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_reported(widget, tmp_path, monkeypatch):
     messages = []
     monkeypatch.setattr("napari_ini3d.plugin.convergence.export.show_error", messages.append)
     monkeypatch.setattr(
@@ -387,7 +387,7 @@ def test_a_folder_that_cannot_be_written_is_told(widget, tmp_path, monkeypatch):
     assert "the folder does not exist" in messages[0]
 
 
-def test_a_run_kept_in_full_is_clicked_at_any_iteration(widget, model, tmp_path):
+def test_every_iteration_in_the_history_can_be_shown(widget, model, tmp_path):
     path = write_run(tmp_path / "run", 4)
     for i in range(1, 5):
         write_history(RunFolder(path), i, make_report(i, 4).volumes, VOXEL)
@@ -397,7 +397,7 @@ def test_a_run_kept_in_full_is_clicked_at_any_iteration(widget, model, tmp_path)
     assert widget.view.chosen == 3
 
 
-def test_a_long_run_is_redrawn_quickly(widget):
+def test_a_long_run_is_redrawn_in_less_than_50_ms(widget):
     first = IterationSummary.from_report(make_report(1, 200, classes=3))
     summaries = tuple(replace(first, iteration=i) for i in range(1, 201))
     took = []

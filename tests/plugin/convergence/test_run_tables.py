@@ -43,6 +43,6 @@ def test_there_is_a_row_for_each_shell_with_its_resolution(tmp_path):
     assert float(rows[3 * (BOX // 2 + 1) + 7]["fsc"]) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(RunFolderError, match="the folder does not exist"):
         write_iterations(tmp_path / "no" / "a.csv", summaries())

@@ -14,7 +14,7 @@ from fake_runs import fake_reconstruct
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QScrollArea
 
 from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.io.mrc.maps import read_map
@@ -29,7 +29,9 @@ from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
 
 
-def test_a_run_from_the_buttons_finds_the_truth(widget, viewer, dataset, tmp_path, qtbot):
+def test_a_run_started_from_the_form_reconstructs_the_true_map(
+    widget, viewer, dataset, tmp_path, qtbot
+):
     choose(widget, qtbot, dataset)
     few = {"iterations": 16, "starts": 2, "threads": 1, "write_every": 50}
     for name, value in {**few, "symmetry": "D2"}.items():
@@ -61,7 +63,7 @@ def test_a_run_from_the_buttons_finds_the_truth(widget, viewer, dataset, tmp_pat
 
 
 def assert_compared_with_symmetry(widget, viewer, folder, qtbot):
-    """The verdict is the one in the files, and its button shows the three maps of the files."""
+    """The verdict is that of the files, and its button shows their three maps."""
     files = SymmetryFiles(RunFolder(folder))
     assert files.read_facts()["verdict"] in widget.verdict.text.text()
     press(qtbot, widget.verdict.compare)
@@ -72,8 +74,8 @@ def assert_compared_with_symmetry(widget, viewer, folder, qtbot):
     assert viewer.canvas.grid.enabled
 
 
-def test_a_symmetry_that_is_none_is_said_beside_its_field_before_the_run(
-    widget, dataset, qtbot, said
+def test_an_unknown_symmetry_is_shown_beside_its_field_before_the_run(
+    widget, dataset, qtbot, notifications
 ):
     choose(widget, qtbot, dataset)
     field = widget.form.fields["symmetry"]
@@ -87,7 +89,7 @@ def test_a_symmetry_that_is_none_is_said_beside_its_field_before_the_run(
     assert field.value == "auto"
 
 
-def test_the_summary_says_what_is_known_of_the_particles(widget, dataset, qtbot):
+def test_the_summary_has_number_size_contrast_and_estimates(widget, dataset, qtbot):
     choose(widget, qtbot, dataset)
     text = widget.summary.text
     assert "300 particles" in text
@@ -109,7 +111,7 @@ def test_other_settings_are_estimated_again(widget, dataset, qtbot):
     assert "300 particles" in widget.summary.text
 
 
-def test_a_star_file_that_cannot_be_read_is_marked_beside_its_field(widget, tmp_path, qtbot, said):
+def test_an_unreadable_star_file_is_marked_beside_its_field(widget, tmp_path, qtbot, notifications):
     star = tmp_path / "broken.star"
     star.write_text("data_particles\n\nloop_\n_rlnMicrographName #1\na.mrc\n")
     choose(widget, qtbot, star)
@@ -117,18 +119,18 @@ def test_a_star_file_that_cannot_be_read_is_marked_beside_its_field(widget, tmp_
     assert "rlnImageName" in widget.form.particles.problem.text()
     press(qtbot, widget.panel.run)
     assert not widget.session.busy
-    assert "Particles:" in said[0]
+    assert "Particles:" in notifications[0]
 
 
-def test_nothing_is_complained_of_before_run_is_pressed(widget, qtbot, said):
+def test_empty_fields_are_reported_only_after_run_is_pressed(widget, qtbot, notifications):
     assert widget.validate() == {}
     press(qtbot, widget.panel.run)
     assert "choose the STAR file" in widget.form.particles.problem.text()
-    assert len(said) == 1
+    assert len(notifications) == 1
     assert not widget.session.busy
 
 
-def test_a_mask_wider_than_the_box_is_said_before_the_run(widget, dataset, qtbot):
+def test_a_mask_wider_than_the_box_is_reported_before_the_run(widget, dataset, qtbot):
     choose(widget, qtbot, dataset)
     field = widget.form.fields["mask_diameter"]
     field.value = 400.0
@@ -138,7 +140,7 @@ def test_a_mask_wider_than_the_box_is_said_before_the_run(widget, dataset, qtbot
     until(qtbot, lambda: not field.problem.isVisibleTo(widget))
 
 
-def test_a_problem_in_a_folded_group_unfolds_it(widget, dataset, qtbot):
+def test_a_problem_in_a_collapsed_group_expands_it(widget, dataset, qtbot):
     choose(widget, qtbot, dataset)
     section = widget.form.sections["Compute"]
     assert not section.button.isChecked()
@@ -146,9 +148,7 @@ def test_a_problem_in_a_folded_group_unfolds_it(widget, dataset, qtbot):
     until(qtbot, section.button.isChecked)
 
 
-def test_the_mask_circle_is_drawn_on_the_average_and_its_size_is_taken_over(
-    widget, viewer, dataset, qtbot
-):
+def test_dragging_the_mask_circle_sets_the_mask_diameter(widget, viewer, dataset, qtbot):
     choose(widget, qtbot, dataset)
     press(qtbot, widget.circle_button)
     average, circle = viewer.layers
@@ -158,7 +158,7 @@ def test_the_mask_circle_is_drawn_on_the_average_and_its_size_is_taken_over(
     sides = np.ptp(np.asarray(circle.data[0]), axis=0)
     np.testing.assert_allclose(sides, report.mask_diameter, rtol=1e-6)
     np.testing.assert_allclose(np.mean(circle.data[0], axis=0), 0, atol=1e-6)
-    # one side dragged out, as napari tells it when the mouse is let go
+    # drag one side; napari emits this event when the mouse is released
     corners = np.array(circle.data[0])
     corners[corners[:, 1] > 0, 1] += 15
     circle.data = [corners]
@@ -200,7 +200,7 @@ def test_every_setting_has_a_control_with_a_tooltip_in_its_group(widget):
     assert [group for group, is_shown in shown.items() if not is_shown] == list(FOLDED)
 
 
-def test_the_wheel_scrolls_the_form_and_changes_no_number(widget):
+def test_the_mouse_wheel_changes_no_number(widget):
     field = widget.form.fields["classes"]
     event = QWheelEvent(
         QPointF(5, 5), QPointF(5, 5), QPoint(0, 120), QPoint(0, 120),
@@ -222,7 +222,7 @@ def test_the_dock_fits_a_small_screen_and_is_reached_by_keyboard(widget):
     assert area.widget().minimumSizeHint().width() <= widget.sizeHint().width()
 
 
-def test_hold_stop_and_resume_from_the_buttons(
+def test_pause_stop_and_resume_from_the_buttons(
     widget, dataset, tmp_path, qtbot, monkeypatch, quick_engine
 ):
     def slow(*args, **kwargs):
@@ -251,7 +251,7 @@ def test_hold_stop_and_resume_from_the_buttons(
     assert not widget.panel.resume.isEnabled()
 
 
-def test_a_dock_opened_again_shows_the_run_that_went_on(
+def test_a_reopened_dock_shows_the_current_run(
     widget, viewer, dataset, tmp_path, qtbot, quick_engine
 ):
     choose(widget, qtbot, dataset)
@@ -267,13 +267,15 @@ def test_a_dock_opened_again_shows_the_run_that_went_on(
     assert "teration" in again.panel.status.text()
     until(qtbot, lambda: not again.session.busy)
     assert "Finished after 12" in again.panel.status.text()
-    viewer.dims.set_point(0, 0)  # of which the dock that is no more must not hear
+    viewer.dims.set_point(0, 0)  # must not reach the closed dock
     viewer.add_points(np.zeros((1, 3)), metadata={"ini3d": {"kind": "particles", "path": "a.star"}})
     again.log.refresh()
     assert "12/12" in again.log.text.toPlainText()
 
 
-def test_iterations_are_shown_and_named(widget, viewer, dataset, tmp_path, qtbot, quick_engine):
+def test_the_button_names_the_iteration_that_is_shown(
+    widget, viewer, dataset, tmp_path, qtbot, quick_engine
+):
     choose(widget, qtbot, dataset)
     widget.form.output.text = str(tmp_path / "run")
     widget.form.fields["iterations"].value = 5
@@ -313,7 +315,7 @@ def test_the_form_is_copied_as_a_command_saved_and_loaded(
     assert widget.form.fields["classes"].value == 2
 
 
-def test_particles_that_are_open_are_taken(viewer, dataset, qtbot, own_config):
+def test_particles_that_are_open_fill_the_form(viewer, dataset, qtbot, own_config):
     viewer.open(str(dataset), plugin="napari-ini3d")
     widget = InitialModelWidget(viewer)
     qtbot.addWidget(widget)
@@ -324,12 +326,13 @@ def test_no_text_is_cut_off(widget, qtbot):
     for section in widget.form.sections.values():
         section.button.setChecked(True)
     qtbot.wait(50)
-    for label in widget.form.findChildren(QWidget):
-        if type(label).__name__ == "QLabel" and label.isVisible():
-            assert label.width() >= label.minimumSizeHint().width(), label.text()
+    labels = [label for label in widget.form.findChildren(QLabel) if label.isVisible()]
+    assert {"Classes", "Max. iterations", "Scratch directory"} <= {x.text() for x in labels}
+    for label in labels:
+        assert label.width() >= label.minimumSizeHint().width(), label.text()
 
 
-def test_a_dock_that_is_opened_again_has_what_stood_in_the_form(viewer, widget, dataset, qtbot):
+def test_a_reopened_dock_keeps_the_content_of_the_form(viewer, widget, dataset, qtbot):
     choose(widget, qtbot, dataset)
     widget.form.fields["classes"].value = 3
     until(

@@ -1,4 +1,4 @@
-"""The choices that a form offers depend on the machine; the settings it shows do not."""
+"""Controls of the settings; the list of devices depends on the machine."""
 
 import dataclasses
 
@@ -46,7 +46,7 @@ def test_a_device_of_another_machine_is_shown_and_kept(qapp, monkeypatch):
 
 
 @pytest.mark.parametrize("word", ["float32", "tf32", "fp16", "bf16"])
-def test_words_are_chosen_from_a_list(qapp, word):
+def test_every_precision_can_be_chosen(qapp, word):
     field = field_of("precision")
     field.value = word
     assert field.value == word

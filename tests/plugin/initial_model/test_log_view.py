@@ -1,4 +1,4 @@
-"""The log in the dock: filtered, and shown anew where another run's log is looked at."""
+"""The log in the dock: filter, and change to the log of another run."""
 
 import logging
 from pathlib import Path
@@ -33,7 +33,7 @@ def shown(view):
     return [line.split(maxsplit=2)[2] for line in view.text.toPlainText().splitlines()]
 
 
-def test_warnings_and_errors_alone_can_be_shown(view):
+def test_the_log_can_be_filtered_for_warnings_and_errors(view):
     package.info("started")
     package.warning("dark particles")
     assert shown(view) == ["started", "dark particles"]
@@ -46,12 +46,12 @@ def test_warnings_and_errors_alone_can_be_shown(view):
     assert shown(view) == ["started", "dark particles", "iteration 1", "no space"]
 
 
-def test_an_empty_log_says_why(view):
+def test_an_empty_log_has_a_message(view):
     view.level.setCurrentText("Warnings and errors")
     assert view.text.placeholderText() == "No warnings and no errors."
 
 
-def test_another_runs_log_takes_the_place_of_the_one_before(view, tail, tmp_path):
+def test_the_log_of_another_run_replaces_the_previous_one(view, tail, tmp_path):
     package.info("old")
     assert shown(view) == ["old"]
     path = tmp_path / "log.txt"

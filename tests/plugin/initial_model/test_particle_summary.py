@@ -1,4 +1,4 @@
-"""What the form says of particles once they were looked at; no window needed."""
+"""The summary of checked particles, without a window."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from napari_ini3d.preflight.working_box import PixelGrid
 from napari_ini3d.settings import InitialModelSettings
 
 
-def said_of(working_grid):
+def summary_of(working_grid):
     report = CheckReport(
         path=Path("particles.star"),
         n_particles=9,
@@ -24,11 +24,11 @@ def said_of(working_grid):
     return summary_text(Preview(report), None, InitialModelSettings())
 
 
-def test_a_smaller_box_that_is_worked_in_is_named():
-    assert "256 pixels of 1.2 Å (307 Å)" in said_of(PixelGrid(96, 3.2))
-    assert "Processed in a box of 96 pixels of 3.2 Å" in said_of(PixelGrid(96, 3.2))
+def test_a_smaller_processing_box_is_shown():
+    assert "256 pixels of 1.2 Å (307 Å)" in summary_of(PixelGrid(96, 3.2))
+    assert "Processed in a box of 96 pixels of 3.2 Å" in summary_of(PixelGrid(96, 3.2))
 
 
 @pytest.mark.parametrize("grid", [None, PixelGrid(256, 1.2)])
-def test_nothing_is_said_where_the_box_is_that_of_the_particles(grid):
-    assert "Processed" not in said_of(grid)
+def test_the_box_is_not_shown_if_it_is_that_of_the_particles(grid):
+    assert "Processed" not in summary_of(grid)

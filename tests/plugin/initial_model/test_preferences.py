@@ -1,4 +1,4 @@
-"""Where runs are written unless the user says so; no window needed."""
+"""Default output folders, without a window."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_a_run_is_written_beside_its_particles(tmp_path):
     assert preferences.preferred_output(tmp_path / "particles.star") == tmp_path / "ini3d_001"
 
 
-def test_a_run_on_a_sample_is_written_where_the_user_finds_it(monkeypatch, tmp_path):
+def test_a_run_on_a_sample_is_written_to_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(sample_data, "_bases", lambda: (tmp_path / "cache", tmp_path / "tmp"))
     star = tmp_path / "cache" / "D2-1" / "particles.star"

@@ -1,4 +1,4 @@
-"""The list of runs in the dock: opened again, cloned, compared, deleted."""
+"""The list of runs in the dock: show, reuse settings, compare, delete."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from napari_ini3d.plugin.initial_model import run_history
 from napari_ini3d.settings import InitialModelSettings
 
 
-def test_runs_are_listed_opened_again_and_cloned(
+def test_runs_are_listed_shown_and_their_settings_reused(
     widget, viewer, dataset, tmp_path, qtbot, quick_engine
 ):
     choose(widget, qtbot, dataset)
@@ -42,14 +42,14 @@ def test_runs_are_listed_opened_again_and_cloned(
     assert (tmp_path / "run").is_dir()
 
 
-def test_two_runs_are_compared_in_the_dock_for_it(
+def test_two_runs_are_compared_in_the_dock_compare_maps(
     widget, viewer, dataset, tmp_path, qtbot, quick_engine, monkeypatch
 ):
-    def compare_as_they_stand(*volumes, align, **options):
+    def compare_without_alignment(*volumes, align, **options):
         assert align
-        return compare_maps(*volumes, **options)  # to lay one upon the other takes long
+        return compare_maps(*volumes, **options)  # without the slow alignment
 
-    monkeypatch.setattr(dock_module, "compare_maps", compare_as_they_stand)
+    monkeypatch.setattr(dock_module, "compare_maps", compare_without_alignment)
     folders = (tmp_path / "first", tmp_path / "second")
     do_runs(widget, qtbot, dataset, *folders)
     history = widget.history
@@ -67,7 +67,7 @@ def test_two_runs_are_compared_in_the_dock_for_it(
 
 
 def test_a_run_without_a_map_cannot_be_compared(
-    widget, dataset, tmp_path, qtbot, quick_engine, said
+    widget, dataset, tmp_path, qtbot, quick_engine, notifications
 ):
     folders = (tmp_path / "first", tmp_path / "second")
     do_runs(widget, qtbot, dataset, *folders)
@@ -76,10 +76,10 @@ def test_a_run_without_a_map_cannot_be_compared(
     (folders[0] / "initial_model.mrc").unlink()
     widget.history.choose(*folders)
     press(qtbot, widget.history.compare)
-    assert "no written iteration" in said[0]
+    assert "no written iteration" in notifications[0]
 
 
-def test_a_run_is_deleted_after_a_question(
+def test_a_run_is_deleted_after_confirmation(
     widget, viewer, dataset, tmp_path, qtbot, quick_engine, monkeypatch
 ):
     asked, answer = [], QMessageBox.StandardButton.No
@@ -98,13 +98,13 @@ def test_a_run_is_deleted_after_a_question(
     press(qtbot, widget.history.delete)
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
     assert widget.history.table.rowCount() == 0
-    assert [layer.name for layer in viewer.layers] == ["run"]  # none that reads what is gone
+    assert [layer.name for layer in viewer.layers] == ["run"]  # no layer that reads deleted files
     assert widget.panel.status.text() == "No run yet"
     assert widget.panel.run.isEnabled()
 
 
-def test_a_run_that_goes_on_is_not_deleted(
-    widget, dataset, tmp_path, qtbot, quick_engine, monkeypatch, said
+def test_a_run_in_progress_is_not_deleted(
+    widget, dataset, tmp_path, qtbot, quick_engine, monkeypatch, notifications
 ):
     yes = QMessageBox.StandardButton.Yes
     monkeypatch.setattr(run_history.QMessageBox, "question", lambda *_: yes)
@@ -115,7 +115,7 @@ def test_a_run_that_goes_on_is_not_deleted(
     press(qtbot, widget.panel.pause)
     widget.tabs.setCurrentWidget(widget.history)
     press(qtbot, widget.history.delete)
-    assert "is in progress; stop it first" in said[0]
+    assert "is in progress; stop it first" in notifications[0]
     assert (tmp_path / "run" / "settings.json").is_file()
     press(qtbot, widget.panel.stop)
     until(qtbot, lambda: not widget.session.busy)

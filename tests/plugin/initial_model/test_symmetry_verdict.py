@@ -1,4 +1,4 @@
-"""What the dock says about the symmetry of a run that has ended."""
+"""Verdict on the symmetry of a run that has ended."""
 
 import json
 from dataclasses import asdict
@@ -56,11 +56,11 @@ def verdict(model, qtbot):
         ),
     ],
 )
-def test_a_mark_tells_whether_the_group_holds(changes, text):
+def test_a_mark_shows_whether_the_group_holds(changes, text):
     assert verdict_text(HOLDS | changes) == text
 
 
-def test_a_run_without_a_group_says_nothing(verdict, tmp_path):
+def test_without_a_group_there_is_no_verdict(verdict, tmp_path):
     folder = RunFolder.create(tmp_path / "c1")
     folder.mark("SUCCESS")
     verdict.show_run(folder.path)
@@ -69,18 +69,18 @@ def test_a_run_without_a_group_says_nothing(verdict, tmp_path):
     assert verdict.isHidden()
 
 
-def test_a_group_that_could_not_be_looked_at_is_said_once_the_run_has_ended(folder):
+def test_an_untested_symmetry_is_reported_after_the_run(folder):
     assert describe_symmetry(folder) == ""
     folder.mark("SUCCESS")
     assert describe_symmetry(folder) == "⚠ Symmetry D2 was not tested; see the log for the reason"
 
 
-def test_facts_that_cannot_be_read_are_as_none(folder):
+def test_an_unreadable_symmetry_file_is_ignored(folder):
     SymmetryFiles(folder).facts_path.write_text("{")
     assert describe_symmetry(folder) == ""
 
 
-def test_maps_are_compared_where_there_are_some(verdict, folder):
+def test_the_compare_button_is_shown_if_there_is_an_imposed_map(verdict, folder):
     files = SymmetryFiles(folder)
     files.write_facts(HOLDS)
     verdict.show_run(folder.path)
@@ -91,12 +91,12 @@ def test_maps_are_compared_where_there_are_some(verdict, folder):
     assert not verdict.compare.isHidden()
 
 
-def test_maps_that_are_gone_are_told(verdict, folder, monkeypatch):
-    said = []
-    monkeypatch.setattr(symmetry_verdict, "show_error", said.append)
+def test_missing_maps_are_reported(verdict, folder, monkeypatch):
+    notifications = []
+    monkeypatch.setattr(symmetry_verdict, "show_error", notifications.append)
     files = SymmetryFiles(folder)
     files.write_facts(HOLDS)
     files.symmetrised_path.touch()  # while the other two are missing
     verdict.show_run(folder.path)
     verdict.compare.click()
-    assert "no map with a point group imposed" in said[0]
+    assert "no map with a point group imposed" in notifications[0]

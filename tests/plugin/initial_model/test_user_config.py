@@ -27,11 +27,11 @@ def own_config(monkeypatch, tmp_path):
     )
 
 
-def test_the_folder_is_the_plugins_own():
+def test_the_config_folder_is_named_after_the_plugin():
     assert config_folder().name == "napari-ini3d"
 
 
-def test_a_choice_comes_back_from_its_file(tmp_path):
+def test_a_saved_form_is_loaded_unchanged(tmp_path):
     choice = FormState("/a b/particles.star", "out", UNUSUAL)
     save_form_state(tmp_path / "x.json", choice)
     assert load_form_state(tmp_path / "x.json") == choice
@@ -45,13 +45,13 @@ def test_the_settings_of_a_run_can_be_loaded_and_an_estimated_mask_is_estimated_
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 3}', "\x00"])
-def test_what_is_no_choice_is_refused(tmp_path, text):
+def test_a_file_without_settings_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(InputError, match=r"x\.json has no settings"):
         load_form_state(tmp_path / "x.json")
 
 
-def test_a_choice_out_of_range_is_refused(tmp_path):
+def test_a_setting_out_of_range_is_refused(tmp_path):
     (tmp_path / "x.json").write_text('{"settings": {"classes": 0}}')
     with pytest.raises(SettingsError, match="classes is 0"):
         load_form_state(tmp_path / "x.json")
@@ -66,7 +66,7 @@ def test_settings_are_remembered_but_not_the_mask_of_other_particles():
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"classes": 0}', '{"no_such_setting": 1}'])
-def test_what_was_remembered_and_is_of_no_use_is_as_if_it_were_not_there(tmp_path, text):
+def test_unusable_saved_settings_are_ignored(tmp_path, text):
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "settings.json").write_text(text)
     assert remembered_settings(InitialModelSettings()) == InitialModelSettings()
@@ -80,7 +80,7 @@ def test_runs_are_listed_once_the_newest_first(tmp_path):
     assert known_runs() == [tmp_path / "b"]
 
 
-def test_a_config_folder_that_cannot_be_written_is_said_in_the_log(tmp_path, caplog):
+def test_a_config_folder_that_cannot_be_written_is_logged(tmp_path, caplog):
     (tmp_path / "config").touch()
     remember_run(tmp_path / "a")
     assert "are not saved" in caplog.text

@@ -35,7 +35,7 @@ def test_a_run_that_can_start_has_no_problems(star, tmp_path):
     assert problems(star, tmp_path / "run") == {}
 
 
-def test_what_was_not_filled_in_is_a_problem_of_its_field():
+def test_an_empty_field_is_a_problem_of_that_field():
     assert set(find_problems("", "", DEFAULTS, None)) == {"particles", "output"}
 
 
@@ -55,34 +55,34 @@ def test_what_was_not_filled_in_is_a_problem_of_its_field():
         ({"scratch": "/dev/null/x"}, "give a folder as scratch"),
     ],
 )
-def test_a_problem_is_said_of_the_field_that_causes_it(star, tmp_path, changes, words):
+def test_a_problem_belongs_to_the_field_that_causes_it(star, tmp_path, changes, words):
     found = problems(star, tmp_path / "run", **changes)
     assert list(found) == list(changes)[:1]
     assert words in found[next(iter(changes))]
 
 
 @pytest.mark.parametrize("group", ["C1", "c4", "D2", "T", "O", "I", "I3", "auto", "AUTO"])
-def test_point_groups_and_auto_are_taken(star, tmp_path, group):
+def test_point_groups_and_auto_are_accepted(star, tmp_path, group):
     assert problems(star, tmp_path / "run", symmetry=group) == {}
 
 
-def test_several_problems_are_said_at_once(star, tmp_path):
+def test_several_problems_are_reported_at_once(star, tmp_path):
     found = problems(star, tmp_path / "run", classes=0, iterations=1, symmetry="Q7")
     assert set(found) == {"classes", "iterations", "symmetry"}
 
 
-def test_the_first_problem_of_the_particles_is_said(star, tmp_path):
+def test_the_first_problem_of_the_particles_is_reported(star, tmp_path):
     report = CheckReport(path=star, problems=("stack.mrcs: truncated", "other.mrcs: missing"))
     found = find_problems(str(star), str(tmp_path / "run"), DEFAULTS, report)
     assert found == {"particles": "stack.mrcs: truncated"}
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     found = find_problems(str(tmp_path / "no.star"), str(tmp_path / "run"), DEFAULTS, None)
     assert "is not a file" in found["particles"]
 
 
-def test_a_folder_with_a_run_says_how_to_go_on(star, tmp_path):
+def test_the_problem_of_a_folder_with_a_run_says_how_to_continue(star, tmp_path):
     run = RunFolder.create(tmp_path / "run")
     run.settings_path.touch()
     run.checkpoint_path.touch()

@@ -28,7 +28,7 @@ def bars(monkeypatch):
         assert bar.disable, "not closed"
 
 
-def test_a_bar_does_not_know_its_end_before_the_first_iteration(bars):
+def test_a_bar_has_no_end_before_the_first_iteration(bars):
     activity = Activity()
     activity.begin("run")
     assert [bar.total for bar in bars] == [0]
@@ -37,7 +37,7 @@ def test_a_bar_does_not_know_its_end_before_the_first_iteration(bars):
     assert not activity.shown
 
 
-def test_a_bar_moves_to_the_iteration_and_its_end_moves_with_what_is_expected(bars):
+def test_value_and_end_of_a_bar_are_the_iteration_and_the_expected_end(bars):
     activity = Activity()
     activity.begin("run")
     for done, expected in ((1, 20), (4, 20), (5, 12)):
@@ -47,8 +47,8 @@ def test_a_bar_moves_to_the_iteration_and_its_end_moves_with_what_is_expected(ba
     activity.end()
 
 
-def test_the_time_left_counts_what_this_run_has_done(bars):
-    """A resumed run starts at its iteration 40; those before took no time of it."""
+def test_the_remaining_time_ignores_iterations_before_a_resume(bars):
+    """The run was resumed at iteration 40."""
     activity = Activity()
     activity.begin("run")
     activity.move(40, 50)
@@ -59,7 +59,7 @@ def test_the_time_left_counts_what_this_run_has_done(bars):
     activity.end()
 
 
-def test_a_bar_that_napari_has_closed_comes_back(bars):
+def test_a_bar_that_napari_has_closed_is_replaced(bars):
     activity = Activity()
     activity.begin("run")
     activity.move(1, 20)

@@ -1,4 +1,4 @@
-"""What an update of the layers costs the window's thread, without the drawing."""
+"""Layers of a run in a viewer model, without drawing."""
 
 import time
 from weakref import ref
@@ -83,7 +83,7 @@ def test_a_live_map_is_saved_with_its_densities(model, tmp_path):
     np.testing.assert_array_equal(read_map(tmp_path / "saved.mrc").data, volume)
 
 
-def test_the_picture_says_which_iteration_it_shows(model, tmp_path):
+def test_the_caption_shows_the_iteration(model, tmp_path):
     text = model.canvas.overlays.text
     layers = LiveLayers(ref(model))
     layers.begin(tmp_path / "run")
@@ -99,7 +99,7 @@ def test_the_picture_says_which_iteration_it_shows(model, tmp_path):
     assert not text.visible
 
 
-def test_text_that_the_user_has_written_stays(model, tmp_path):
+def test_a_text_set_by_the_user_is_kept(model, tmp_path):
     model.canvas.overlays.text.text = "mine"
     layers = LiveLayers(ref(model))
     layers.begin(tmp_path / "run")
@@ -107,7 +107,7 @@ def test_text_that_the_user_has_written_stays(model, tmp_path):
     assert model.canvas.overlays.text.text == "mine"
 
 
-def test_the_map_of_the_run_before_is_hidden_when_the_next_one_begins(model, tmp_path):
+def test_the_map_of_the_previous_run_is_hidden(model, tmp_path):
     layers = LiveLayers(ref(model))
     for name in ("one", "two"):
         layers.begin(tmp_path / name)
@@ -118,7 +118,7 @@ def test_the_map_of_the_run_before_is_hidden_when_the_next_one_begins(model, tmp
     ]
 
 
-def test_particles_and_iterations_have_sliders_of_their_own(model, tmp_path):
+def test_particles_and_iterations_have_separate_sliders(model, tmp_path):
     frames = LazyFrames(40, (1, 1, 8, 8), lambda index: np.zeros((len(index), 1, 1, 8, 8)))
     add_layers(model, [particle_layer(frames, 2.0, "particles", {"path": "particles.star"})])
     folder = RunFolder(tmp_path / "run")
@@ -140,7 +140,7 @@ def test_particles_and_iterations_have_sliders_of_their_own(model, tmp_path):
     assert model.dims.point[0] == 17
 
 
-def test_a_viewer_that_is_gone_is_left_alone(tmp_path):
+def test_a_closed_viewer_is_ignored(tmp_path):
     layers = LiveLayers(lambda: None)
     layers.begin(tmp_path / "run")
     layers.show(progress_of(1, make_volume()))
@@ -148,7 +148,7 @@ def test_a_viewer_that_is_gone_is_left_alone(tmp_path):
     assert layers.shown_iteration() is None
 
 
-def test_what_is_selected_is_what_is_shown(model, tmp_path, qapp):
+def test_the_selection_moves_to_the_visible_layer(model, tmp_path, qapp):
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     layers = LiveLayers(ref(model))
@@ -163,7 +163,7 @@ def test_what_is_selected_is_what_is_shown(model, tmp_path, qapp):
     assert LayerCombo(ref(model)).layer is model.layers["run"], "the one that is visible"
 
 
-def test_of_a_run_that_was_opened_again_the_newest_is_its_last_iteration(model, tmp_path):
+def test_the_newest_map_of_a_reopened_run_is_its_last_iteration(model, tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     for iteration in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""The lines that are kept for the window; no window needed."""
+"""The buffer of log lines, without a window."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ def test_lines_are_kept_with_their_level(tail):
     assert texts(tail.lines_after(1)) == ["WARNING two", ""]
 
 
-def test_what_another_run_says_is_left_out(tail, tmp_path):
+def test_messages_of_another_run_are_left_out(tail, tmp_path):
     def other_run():
         with log_to_file(tmp_path / "other.txt"):
             package.info("of the other")
@@ -53,7 +53,7 @@ def test_no_more_than_the_last_lines_are_kept(tail):
     assert tail.lines_after(tail.count) == []
 
 
-def test_a_log_file_is_read_as_it_was_said(tmp_path, tail):
+def test_a_log_file_is_read_with_the_same_lines_and_levels(tmp_path, tail):
     path = tmp_path / "log.txt"
     with log_to_file(path):
         package.info("one")
@@ -62,11 +62,11 @@ def test_a_log_file_is_read_as_it_was_said(tmp_path, tail):
             raise ValueError("three")
         except ValueError:
             package.exception("four")
-    said, read = tail.lines_after(0), read_log(path)
-    assert [line.level for line in read] == [line.level for line in said]
+    logged, read = tail.lines_after(0), read_log(path)
+    assert [line.level for line in read] == [line.level for line in logged]
     assert {line.level for line in read} == {20, 30, 40}
     undated = [re.sub(r"^\d{4}-\d\d-\d\d ", "", line.text) for line in read]
-    assert undated == [line.text for line in said]
+    assert undated == [line.text for line in logged]
 
 
 def test_only_the_end_of_a_long_file_is_read(tmp_path):
@@ -77,14 +77,14 @@ def test_only_the_end_of_a_long_file_is_read(tmp_path):
     assert lines[-1].text == f"2026-11-22 10:00:00 INFO    {2 * LINES - 1}"
 
 
-def test_a_file_that_is_not_there_or_no_text_is_no_error(tmp_path):
+def test_a_missing_or_binary_log_file_is_no_error(tmp_path):
     assert read_log(tmp_path / "none") == []
     path = tmp_path / "log.txt"
     path.write_bytes(b"\xff\xfe\n")
     assert len(read_log(path)) == 1
 
 
-def test_a_log_that_begins_anew_has_the_lines_of_the_file_alone(tmp_path, tail):
+def test_after_a_reset_the_log_has_only_the_lines_of_the_file(tmp_path, tail):
     package.info("old")
     before = tail.count
     path = tmp_path / "log.txt"

@@ -38,7 +38,7 @@ def test_without_a_run_the_sentence_says_how_to_get_one():
     assert describe_run(RunView()) == NO_RUN
 
 
-def test_a_run_that_improves_is_told_with_its_gain():
+def test_an_improving_run_is_described_with_its_gain():
     values = [30.0] * 5 + list(np.linspace(19.0, 18.4, 11))
     assert (
         describe_run(view_of(summaries_of(values), state="running"))
@@ -57,7 +57,7 @@ def test_a_run_that_improves_is_told_with_its_gain():
         ([20.0, math.nan], "No resolution yet at iteration 2: the half-maps do not agree."),
     ],
 )
-def test_the_trend_is_told_in_words(values, expected):
+def test_the_trend_is_described(values, expected):
     assert describe_trend(summaries_of(values)) == expected
 
 
@@ -81,11 +81,11 @@ def test_the_random_starts_are_not_compared_with_the_search():
                                    "tile size, fewer classes, or a smaller box"),
     ],
 )  # fmt: skip
-def test_how_a_run_was_left_is_told(changes, expected):
+def test_the_state_of_a_run_is_described(changes, expected):
     assert describe_run(view_of(summaries_of([12.0, 9.0]), **changes)) == expected
 
 
-def test_a_run_that_has_converged_is_told_with_iteration_and_resolution():
+def test_a_converged_run_is_described_with_iteration_and_resolution():
     summaries = summaries_of([12.0, 8.2], converged=True)
     assert describe_run(view_of(summaries, outcome="SUCCESS")) == "Converged at iteration 2: 8.2 Å."
 
@@ -95,7 +95,7 @@ def test_a_run_that_used_up_its_iterations_is_not_called_converged():
     assert describe_run(view_of([last], outcome="SUCCESS")) == "All 20 iterations done: 9.0 Å."
 
 
-def test_classes_are_told_by_size_and_resolution():
+def test_classes_are_described_by_size_and_resolution():
     report = make_report(
         5, classes=3, resolution=np.array([9.0, 12.0, math.nan]),
         class_shares=np.array([0.3, 0.695, 0.005]),
@@ -108,11 +108,11 @@ def test_classes_are_told_by_size_and_resolution():
     assert text.endswith("Nearly empty: class 3.")
 
 
-def test_a_folder_without_a_record_says_so(tmp_path):
+def test_a_folder_without_progress_is_reported(tmp_path):
     assert "has no progress.jsonl" in describe_run(RunView(folder=tmp_path))
 
 
-def test_a_run_that_begins_is_not_called_without_record(tmp_path):
+def test_a_run_before_its_first_iteration_is_described_as_started(tmp_path):
     assert describe_run(RunView(folder=tmp_path, state="running")).startswith("Started")
 
 
@@ -124,7 +124,7 @@ def test_phases_follow_each_other_without_gap():
     assert phase_spans(summaries) == [("starts", 0.5, 3.5), ("search", 3.5, 5.5)]
 
 
-def test_an_iteration_is_told_in_numbers():
+def test_an_iteration_is_described_by_its_values():
     report = make_report(5, classes=2, resolution=np.array([9.04, math.nan]))
     text = describe_iteration(IterationSummary.from_report(report))
     assert text.startswith("Iteration 5, search · 9.0 / – Å · change 0.1 / 0.1 · Pmax 0.33")
@@ -139,7 +139,7 @@ def test_the_shown_iteration_is_the_nearest_to_the_chosen_one():
     assert RunView().shown is None
 
 
-def test_pictures_that_are_cut_off_are_as_good_as_none(tmp_path):
+def test_truncated_pictures_are_ignored(tmp_path):
     folder = RunFolder(tmp_path)
     folder.pictures_path.mkdir()
     view = RunView(folder=tmp_path, summaries=summaries_of([9.0]))

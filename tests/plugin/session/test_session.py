@@ -1,4 +1,4 @@
-"""Runs of a real viewer, with a stand-in for the engine: followed, held, stopped, broken off."""
+"""Runs of a real viewer with a fake engine: followed, paused, stopped and failed."""
 
 import re
 import time
@@ -24,18 +24,18 @@ from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2, threads=1)
-LONG = SETTINGS.with_changes(iterations=100, write_every=50)  # what is done to it comes in time
+LONG = SETTINGS.with_changes(iterations=100, write_every=50)  # long enough to be paused or stopped
 
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
     use_fake_engine(monkeypatch, seconds=0.05)
-    monkeypatch.setattr(session_module, "_REST", 0.0)  # this machine draws slowly
+    monkeypatch.setattr(session_module, "_REST", 0.0)  # drawing may be slow here
 
 
 @pytest.fixture
 def said(monkeypatch):
-    """The errors that napari was asked to show."""
+    """Error notifications of the session."""
     messages = []
     monkeypatch.setattr(session_module, "show_error", messages.append)
     return messages
@@ -85,7 +85,7 @@ def test_a_run_shows_its_map_and_ends_with_its_folder(
     assert "ini3d run" in RunFolder.open(tmp_path / "run").read_record().command
 
 
-def test_each_class_has_one_layer_all_through_the_run(
+def test_each_class_has_one_layer_throughout_the_run(
     session, viewer, few_particles, tmp_path, qtbot
 ):
     made = []
@@ -95,7 +95,7 @@ def test_each_class_has_one_layer_all_through_the_run(
     assert made == ["run class 1", "run class 2", "run class 3"]
 
 
-def test_an_update_leaves_camera_and_contrast(session, viewer, few_particles, tmp_path, qtbot):
+def test_an_update_keeps_camera_and_contrast(session, viewer, few_particles, tmp_path, qtbot):
     session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: len(viewer.layers) == 1)
     viewer.scene.camera.angles = (10, 20, 30)
@@ -107,7 +107,7 @@ def test_an_update_leaves_camera_and_contrast(session, viewer, few_particles, tm
     np.testing.assert_allclose(viewer.layers[0].contrast_limits, before)
 
 
-def test_a_window_too_slow_drops_maps_but_no_numbers(
+def test_a_slow_window_drops_maps_but_no_summaries(
     session, viewer, few_particles, tmp_path, qtbot, monkeypatch
 ):
     shown = []
@@ -123,7 +123,7 @@ def test_a_window_too_slow_drops_maps_but_no_numbers(
     assert len(session.summaries) == 15
 
 
-def test_a_run_has_most_of_the_time_where_drawing_is_slow(
+def test_a_run_keeps_most_of_the_time_if_drawing_is_slow(
     session, few_particles, tmp_path, qtbot, monkeypatch
 ):
     monkeypatch.setattr(session_module, "_REST", 4.0)
@@ -139,18 +139,18 @@ def test_a_run_has_most_of_the_time_where_drawing_is_slow(
     until(qtbot, lambda: len(shown) >= 3)
     session.stop()
     until_idle(qtbot, session)
-    between = np.diff(shown[:3])  # the last map is shown at once
+    between = np.diff(shown[:3])  # the last map is shown without delay
     assert (between > 0.2 * 4).all(), between
     assert len(session.summaries) == session.latest.summary.iteration
 
 
-def test_a_held_run_waits_and_goes_on(session, few_particles, tmp_path, qtbot):
+def test_a_paused_run_waits_and_continues(session, few_particles, tmp_path, qtbot):
     session.start(few_particles, tmp_path / "run", LONG)
     until(qtbot, lambda: session.summaries)
     session.pause()
     assert session.state == "paused"
     counts = [0]
-    while counts[-1] != len(session.summaries):  # the iteration in hand is finished first
+    while counts[-1] != len(session.summaries):  # the current iteration is finished first
         counts.append(len(session.summaries))
         qtbot.wait(1000)
     assert counts[-1] < 100
@@ -181,7 +181,7 @@ def test_a_stopped_run_keeps_its_results_and_is_resumed(session, few_particles, 
 def test_a_run_that_is_stopped_during_the_checks_ends_at_once(
     session, few_particles, tmp_path, qtbot, monkeypatch
 ):
-    """With 12 images at 50 ms each the checks would take 0.6 s, and then the run would begin."""
+    """Without the stop, the checks of 12 images at 50 ms would be completed."""
     looked = []
 
     def look_slowly(source, images):
@@ -203,7 +203,7 @@ def test_a_run_that_is_stopped_during_the_checks_ends_at_once(
     until_idle(qtbot, session)
 
 
-def test_a_resumed_run_goes_on_in_the_same_layer(session, viewer, few_particles, tmp_path, qtbot):
+def test_a_resumed_run_updates_the_same_layer(session, viewer, few_particles, tmp_path, qtbot):
     session.start(few_particles, tmp_path / "run", SETTINGS)
     until(qtbot, lambda: session.summaries)
     session.stop()
@@ -214,8 +214,8 @@ def test_a_resumed_run_goes_on_in_the_same_layer(session, viewer, few_particles,
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA error 700"), MemoryError(), OSError(28, "x")])
-def test_an_engine_that_fails_is_told_and_leaves_the_session_usable(
-    session, few_particles, tmp_path, qtbot, monkeypatch, said, error
+def test_a_failing_engine_is_reported_and_the_run_can_be_resumed(
+    session, few_particles, tmp_path, qtbot, monkeypatch, notifications, error
 ):
     def broken(*args, **kwargs):
         yield next(fake_reconstruct(*args, **kwargs))
@@ -226,7 +226,7 @@ def test_an_engine_that_fails_is_told_and_leaves_the_session_usable(
         session.start(few_particles, tmp_path / "run", SETTINGS)
     assert failed.args == [error]
     assert session.state == "idle"
-    assert f"resume the run in {tmp_path / 'run'}" in said[0]
+    assert f"resume the run in {tmp_path / 'run'}" in notifications[0]
     assert RunFolder.open(tmp_path / "run").outcome() == "FAILURE"
     monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
     session.resume(tmp_path / "run")
@@ -234,14 +234,14 @@ def test_an_engine_that_fails_is_told_and_leaves_the_session_usable(
     assert len(session.summaries) == 6
 
 
-def test_a_file_that_is_not_there_is_told_in_plain_words(session, tmp_path, qtbot, said):
+def test_a_missing_star_file_is_reported(session, tmp_path, qtbot, notifications):
     with qtbot.waitSignal(session.failed, timeout=10_000):
         session.start(tmp_path / "nowhere.star", tmp_path / "run", SETTINGS)
-    assert "nowhere.star" in said[0]
-    assert "resume" not in said[0]
+    assert "nowhere.star" in notifications[0]
+    assert "resume" not in notifications[0]
 
 
-def test_a_second_run_is_refused_and_the_first_goes_on(session, few_particles, tmp_path, qtbot):
+def test_a_second_run_is_refused_and_the_first_continues(session, few_particles, tmp_path, qtbot):
     session.start(few_particles, tmp_path / "run", SETTINGS)
     with pytest.raises(RunFolderError, match="a run is in progress in"):
         session.start(few_particles, tmp_path / "other", SETTINGS)
@@ -251,7 +251,9 @@ def test_a_second_run_is_refused_and_the_first_goes_on(session, few_particles, t
     assert len(session.summaries) == 6
 
 
-def test_a_layer_removed_during_the_run_stays_away(session, viewer, few_particles, tmp_path, qtbot):
+def test_a_layer_removed_during_the_run_is_not_added_again(
+    session, viewer, few_particles, tmp_path, qtbot
+):
     session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(classes=2))
     until(qtbot, lambda: len(viewer.layers) == 2)
     viewer.layers.remove("run class 1")
@@ -292,7 +294,7 @@ def activity_bars():
     ]
 
 
-def test_the_activity_dock_shows_how_much_is_done_and_the_time_left(
+def test_the_activity_dock_shows_progress_and_remaining_time(
     session, few_particles, tmp_path, qtbot
 ):
     session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=30))
@@ -308,14 +310,14 @@ def test_the_activity_dock_shows_how_much_is_done_and_the_time_left(
     until(qtbot, lambda: not activity_bars())
 
 
-def test_a_run_that_fails_leaves_no_bar(session, tmp_path, qtbot, said):
+def test_a_run_that_fails_leaves_no_bar(session, tmp_path, qtbot, notifications):
     session.start(tmp_path / "nowhere.star", tmp_path / "run", SETTINGS)
     assert len(activity_bars()) == 1
     until_idle(qtbot, session)
     until(qtbot, lambda: not activity_bars())
 
 
-def test_closing_another_window_leaves_the_run_alone(
+def test_closing_another_window_does_not_stop_the_run(
     session, viewer, make_napari_viewer, few_particles, tmp_path, qtbot
 ):
     other = make_napari_viewer(show=False)
@@ -340,9 +342,7 @@ def test_the_log_is_kept_for_the_window(session, few_particles, tmp_path, qtbot)
     assert "6/6" in text
 
 
-def test_the_log_of_a_run_that_is_opened_again_is_that_of_its_file(
-    session, few_particles, tmp_path, qtbot
-):
+def test_the_log_of_a_reopened_run_is_that_of_its_file(session, few_particles, tmp_path, qtbot):
     for name in ("first", "second"):
         session.start(few_particles, tmp_path / name, SETTINGS)
         until_idle(qtbot, session)
@@ -351,7 +351,7 @@ def test_the_log_of_a_run_that_is_opened_again_is_that_of_its_file(
     assert text + "\n" == (tmp_path / "first" / "log.txt").read_text()
 
 
-def test_a_resumed_run_goes_on_below_its_log(session, few_particles, tmp_path, qtbot):
+def test_a_resumed_run_appends_to_its_log(session, few_particles, tmp_path, qtbot):
     session.start(few_particles, tmp_path / "run", LONG)
     until(qtbot, lambda: session.summaries)
     session.stop()
@@ -363,7 +363,7 @@ def test_a_resumed_run_goes_on_below_its_log(session, few_particles, tmp_path, q
     assert text.index("stopped; continue with") < text.index(", resumed")
 
 
-def test_iterations_are_looked_back_at_and_the_newest_is_followed(
+def test_the_history_follows_the_newest_iteration_unless_an_earlier_one_is_shown(
     session, viewer, few_particles, tmp_path, qtbot
 ):
     session.start(few_particles, tmp_path / "run", SETTINGS.with_changes(iterations=12))
@@ -377,14 +377,14 @@ def test_iterations_are_looked_back_at_and_the_newest_is_followed(
     assert session.layers.shown_iteration() == history.metadata["ini3d"]["iterations"][-1]
     assert session.layers.show_iteration(1) == 1
     until_idle(qtbot, session)
-    assert session.layers.shown_iteration() == 1  # who looks back is left alone
+    assert session.layers.shown_iteration() == 1  # an earlier iteration stays
     assert history.data.shape == (12, 32, 32, 32)
     assert newest.metadata["ini3d"]["iteration"] == 12
     session.layers.show_newest()
     assert (newest.visible, history.visible) == (True, False)
 
 
-def test_looking_back_at_nothing_is_refused(session, tmp_path):
+def test_a_history_without_maps_is_refused(session, tmp_path):
     with pytest.raises(RunFolderError, match="has no maps yet"):
         session.layers.show_history(tmp_path)
 

@@ -24,7 +24,7 @@ def iterations(count, seconds=2.0, **changes):
     return [IterationSummary.from_report(report) for report in reports]
 
 
-def test_a_run_is_expected_to_settle_before_its_limit_unless_it_goes_on_longer():
+def test_the_expected_end_is_before_the_maximum_unless_the_run_takes_longer():
     expected = expected_iterations(SETTINGS)
     assert expected < 200
     assert expected_end(iterations(3), SETTINGS) == expected
@@ -32,14 +32,14 @@ def test_a_run_is_expected_to_settle_before_its_limit_unless_it_goes_on_longer()
     assert expected_end(iterations(3), None) == 200
 
 
-def test_the_time_left_is_that_of_the_last_five_iterations():
+def test_the_remaining_time_is_estimated_from_the_last_five_iterations():
     slow_then_quick = iterations(5, seconds=100.0) + [
         replace(summary, iteration=summary.iteration + 5) for summary in iterations(5, seconds=2.0)
     ]
     assert remaining_seconds(slow_then_quick, 40) == pytest.approx(30 * 2.0)
 
 
-def test_the_stage_the_resolution_and_the_end_are_said():
+def test_the_status_has_stage_resolution_and_remaining_time():
     text = status_text(iterations(10), "running", SETTINGS)
     assert text.startswith("Iteration 10 of max. 200 · search · 38.8 Å · about ")
     assert re.search(r"left \(ends \d\d:\d\d\)$", text)
@@ -53,14 +53,14 @@ def test_the_stage_the_resolution_and_the_end_are_said():
     ("symmetry", "during", "looks"),
     [("C1", False, False), ("D2", False, True), ("auto", False, True), ("D2", True, False)],
 )
-def test_after_the_last_iteration_it_is_said_what_follows(symmetry, during, looks):
+def test_after_the_last_iteration_the_status_says_what_follows(symmetry, during, looks):
     settings = InitialModelSettings(symmetry=symmetry, symmetry_during_run=during)
     text = status_text(iterations(3, converged=True), "running", settings)
     assert "Last iteration (3) done" in text
     assert ("symmetry" in text) == looks
 
 
-def test_the_end_of_a_run_is_said():
+def test_the_status_of_an_ended_run_says_whether_it_finished():
     assert "the run can be resumed" in status_text(iterations(3), "idle", SETTINGS)
     done = iterations(3, converged=True, message="settled")
     assert status_text(done, "idle", SETTINGS) == "Finished after 3 iterations: settled"
@@ -75,7 +75,7 @@ def test_the_end_of_a_run_is_said():
         ("idle", True, "Stopped before the first iteration"),
     ],
 )
-def test_the_beginning_of_a_run_is_said(state, begun, text):
+def test_the_status_before_the_first_iteration_depends_on_the_state(state, begun, text):
     assert beginning_text(state, begun=begun) == text
 
 
@@ -86,7 +86,7 @@ def test_of_several_classes_the_result_is_named():
     assert text.endswith("settled · the result is class 2, with 66% of the particles")
 
 
-def test_nothing_is_said_of_the_time_left_before_it_can_be_told():
+def test_the_remaining_time_is_shown_after_three_iterations():
     compiling = iterations(1, seconds=20.0)
     assert "left" not in status_text(compiling, "running", SETTINGS)
     later = compiling + [replace(s, iteration=s.iteration + 1) for s in iterations(2, seconds=1.0)]

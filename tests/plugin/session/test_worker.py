@@ -1,4 +1,4 @@
-"""The worker's side of a run, walked in a plain thread: no window needed."""
+"""The worker of a run in a plain thread, without a window."""
 
 import threading
 import time
@@ -43,7 +43,7 @@ def wait_until(condition):
         time.sleep(0.005)
 
 
-def test_a_run_tells_every_summary_and_the_newest_map(few_particles, tmp_path):
+def test_a_run_publishes_every_summary_and_the_newest_map(few_particles, tmp_path):
     run = starting(few_particles, tmp_path / "run")
     run()
     assert run.error is None
@@ -54,7 +54,7 @@ def test_a_run_tells_every_summary_and_the_newest_map(few_particles, tmp_path):
     np.testing.assert_array_equal(progress.volumes[0], written)
 
 
-def test_an_error_is_a_value(few_particles, tmp_path):
+def test_an_error_is_stored(few_particles, tmp_path):
     def broken(stop):
         yield from ()
         raise RuntimeError("cudaErrorIllegalAddress")
@@ -64,14 +64,14 @@ def test_an_error_is_a_value(few_particles, tmp_path):
     assert isinstance(run.error, RuntimeError)
 
 
-def test_an_error_of_the_checks_is_a_value_too(tmp_path):
+def test_an_error_of_the_checks_is_stored(tmp_path):
     run = starting(tmp_path / "nowhere.star", tmp_path / "run")
     run()
     assert isinstance(run.error, InputError)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_held_run_does_nothing_until_it_is_let_go(few_particles, tmp_path):
+def test_a_paused_run_does_nothing_until_it_is_continued(few_particles, tmp_path):
     run = starting(few_particles, tmp_path / "run")
     run.pause()
     with in_a_thread(run):
@@ -83,7 +83,7 @@ def test_a_held_run_does_nothing_until_it_is_let_go(few_particles, tmp_path):
     assert RunFolder.open(tmp_path / "run").outcome() == "SUCCESS"
 
 
-def test_a_held_run_that_is_stopped_ends_with_its_results(few_particles, tmp_path):
+def test_a_paused_run_that_is_stopped_writes_its_results(few_particles, tmp_path):
     run = starting(few_particles, tmp_path / "run")
     run.pause()
     with in_a_thread(run):
@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_during_the_checks_ends_without_a_folder(few_parti
     assert not (tmp_path / "run").exists()
 
 
-def test_a_resumed_run_tells_what_was_done_before(few_particles, tmp_path):
+def test_a_resumed_run_publishes_the_earlier_iterations(few_particles, tmp_path):
     run = starting(few_particles, tmp_path / "run")
     run.pause()
     with in_a_thread(run):
@@ -115,7 +115,7 @@ def test_a_resumed_run_tells_what_was_done_before(few_particles, tmp_path):
     assert [s.iteration for s in again.take_summaries()] == [1, 2, 3, 4, 5]
 
 
-def test_a_run_of_the_window_leaves_the_same_files_as_one_of_the_command_line(
+def test_a_run_of_the_window_writes_the_same_files_as_one_of_the_command_line(
     few_particles, tmp_path
 ):
     starting(few_particles, tmp_path / "window")()

@@ -31,7 +31,7 @@ def d2():
 
 @pytest.fixture
 def said(monkeypatch):
-    """What napari was asked to tell."""
+    """Notifications of the dock."""
     messages = []
     for module in (controller, impose):
         for name in ("show_error", "show_warning", "show_info"):
@@ -56,7 +56,7 @@ def widget(viewer, layer, qtbot):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Stand-ins for the engine, whose answers are known."""
+    """Fake results of detection and alignment."""
     monkeypatch.setattr(tasks, "detect_symmetry", lambda *_, **__: make_report("D2"))
     shift = (4.0, -8.0, 2.0)
     monkeypatch.setattr(
@@ -80,7 +80,9 @@ def shown(viewer):
     return picture[..., :3].max(axis=-1) > 40
 
 
-def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(viewer, widget, layer, qtbot, said):
+def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(
+    viewer, widget, layer, qtbot, notifications
+):
     press(widget, qtbot, widget.detection.detect)
     assert widget.detection.table.item(0, 0).text() == "D2"
     assert "yes" in widget.detection.table.item(0, 3).text()
@@ -91,9 +93,9 @@ def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(viewer, widget, laye
     np.testing.assert_array_equal(layer.data, viewer.layers["map"].data)
     press(widget, qtbot, widget.files.impose)
     imposed = viewer.layers["map D2 imposed"].data
-    half_turns = [np.diag(signs) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
-    for turn in half_turns:
-        assert np.corrcoef(rotate_map(imposed, turn).ravel(), imposed.ravel())[0, 1] > 0.99
+    half_rotations = [np.diag(signs) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
+    for rotation in half_rotations:
+        assert np.corrcoef(rotate_map(imposed, rotation).ravel(), imposed.ravel())[0, 1] > 0.99
     aligned = viewer.layers["map aligned"].data
     assert np.corrcoef(aligned.ravel(), imposed.ravel())[0, 1] > 0.95
     assert SideBySide.of(viewer).active
@@ -102,7 +104,7 @@ def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(viewer, widget, laye
     assert len(widget.validation.plot.curves) == 3
     press(widget, qtbot, widget.validation.compare)
     assert not SideBySide.of(viewer).active
-    assert not said
+    assert not notifications
 
 
 def test_the_trial_is_drawn_where_the_applied_map_is(viewer, widget, layer, qtbot, quick):
@@ -122,7 +124,7 @@ def test_the_trial_is_drawn_where_the_applied_map_is(viewer, widget, layer, qtbo
     assert (before & applied).sum() / (before | applied).sum() < 0.9
 
 
-def test_a_change_in_place_is_taken_back(widget, layer, d2, qtbot, quick):
+def test_a_change_in_place_is_undone(widget, layer, d2, qtbot, quick):
     press(widget, qtbot, widget.align.align)
     press(widget, qtbot, widget.align.apply_here)
     expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL)
@@ -137,7 +139,7 @@ def test_a_change_in_place_is_taken_back(widget, layer, d2, qtbot, quick):
     assert not widget.align.apply_here.isEnabled()
 
 
-def test_what_is_turned_by_hand_adds_to_what_was_found(widget, layer, qtbot, quick):
+def test_a_rotation_by_hand_is_added_to_the_alignment(widget, layer, qtbot, quick):
     press(widget, qtbot, widget.align.align)
     widget.align.rotations[2].setValue(10.0)
     expected = Rotation.from_euler("z", 10, degrees=True).as_matrix() @ ROTATION
@@ -165,7 +167,7 @@ def test_the_score_follows_and_is_best_on_the_axes(widget, layer, d2, qtbot):
     assert scores[0] < scores[1] - 0.1
 
 
-def test_axes_are_those_of_the_map_that_is_chosen(viewer, widget, layer, d2, qtbot):
+def test_axes_are_those_of_the_chosen_map(viewer, widget, layer, d2, qtbot):
     widget.axes.frame.setChecked(True)
     other = map_layers.show_map(viewer, d2.volume, VOXEL, "other").__wrapped__
     widget.controller.layer_combo.choose(other)
@@ -183,8 +185,8 @@ def test_axes_follow_when_the_user_moves_the_map(viewer, widget, layer):
         np.testing.assert_allclose(part.data_to_world((0, 0, 0)), (10, 10, 10), atol=1e-6)
 
 
-def test_a_map_that_is_removed_while_it_is_worked_on_does_no_harm(
-    viewer, widget, layer, qtbot, monkeypatch, said
+def test_removing_the_map_during_a_task_discards_the_result(
+    viewer, widget, layer, qtbot, monkeypatch, notifications
 ):
     go = threading.Event()
 
@@ -199,13 +201,13 @@ def test_a_map_that_is_removed_while_it_is_worked_on_does_no_harm(
     viewer.layers.remove(layer)
     go.set()
     qtbot.waitUntil(lambda: not widget.controller.tasks.busy)
-    assert any("was removed while" in text for text in said)
+    assert any("was removed while" in text for text in notifications)
     assert len(viewer.layers) == 0
     assert not widget.detection.detect.isEnabled()
     assert "No map" in widget.status.text()
 
 
-def test_work_that_is_cancelled_is_given_up_at_once(widget, qtbot, monkeypatch):
+def test_a_cancelled_task_ends_at_once_and_its_result_is_discarded(widget, qtbot, monkeypatch):
     go = threading.Event()
 
     def slow(*_, **__):
@@ -222,36 +224,36 @@ def test_work_that_is_cancelled_is_given_up_at_once(widget, qtbot, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("cudaErrorIllegalAddress"), MemoryError()])
-def test_an_error_in_the_work_is_told_and_the_dock_stays_usable(
-    widget, qtbot, monkeypatch, said, error
+def test_an_error_in_a_task_is_reported_and_the_dock_stays_usable(
+    widget, qtbot, monkeypatch, notifications, error
 ):
     def broken(*_, **__):
         raise error
 
     monkeypatch.setattr(tasks, "detect_symmetry", broken)
     press(widget, qtbot, widget.detection.detect)
-    assert any("Detecting symmetry failed" in text for text in said)
+    assert any("Detecting symmetry failed" in text for text in notifications)
     assert widget.detection.detect.isEnabled()
 
 
 @pytest.mark.parametrize(("group", "message"), [("D2h", "mirror"), ("C1", "no axes"), ("x", "unk")])
-def test_a_group_that_is_none_is_refused_in_words(widget, qtbot, said, group, message):
+def test_an_unusable_group_is_refused(widget, qtbot, notifications, group, message):
     widget.align.group.setCurrentText(group)
     for button in (widget.align.align, widget.files.impose):
         press(widget, qtbot, button)
-        assert message in said[-1]
-    assert len(said) == 2
+        assert message in notifications[-1]
+    assert len(notifications) == 2
 
 
-def test_a_map_that_cannot_be_used_is_told_in_words(viewer, widget, qtbot, said):
+def test_a_map_with_nan_is_reported(viewer, widget, qtbot, notifications):
     broken = map_layers.show_map(viewer, np.full((16, 16, 16), np.nan, np.float32), VOXEL, "broken")
     widget.controller.layer_combo.choose(broken)
     press(widget, qtbot, widget.detection.detect)
-    assert "NaN" in said[-1]
+    assert "NaN" in notifications[-1]
 
 
 def test_the_map_is_saved_as_it_is_shown(
-    widget, layer, d2, qtbot, quick, tmp_path, monkeypatch, said
+    widget, layer, d2, qtbot, quick, tmp_path, monkeypatch, notifications
 ):
     path = tmp_path / "shown.mrc"
     monkeypatch.setattr(impose, "ask_save", lambda *_: path)
@@ -262,7 +264,7 @@ def test_the_map_is_saved_as_it_is_shown(
     expected = rotate_map(d2.volume, ROTATION, np.array([4.0, -8.0, 2.0]) / VOXEL) / 4
     np.testing.assert_allclose(found.data, expected, atol=1e-5)
     assert found.voxel_size == pytest.approx(VOXEL)
-    assert "Saved" in said[-1]
+    assert "Saved" in notifications[-1]
 
 
 STAR = """data_particles
@@ -279,15 +281,15 @@ _rlnOriginYAngst #6
 """
 
 
-def test_the_particles_go_along_flipped_and_turned(
-    widget, layer, qtbot, quick, tmp_path, monkeypatch, said
+def test_the_particles_are_flipped_and_rotated_with_the_map(
+    widget, layer, qtbot, quick, tmp_path, monkeypatch, notifications
 ):
     source, target = tmp_path / "in.star", tmp_path / "out.star"
     source.write_text(STAR)
     monkeypatch.setattr(impose, "ask_open", lambda *_: source)
     monkeypatch.setattr(impose, "ask_save", lambda *_: target)
     press(widget, qtbot, widget.files.particles)
-    assert "neither flipped nor moved" in said[-1]
+    assert "neither flipped nor moved" in notifications[-1]
     press(widget, qtbot, widget.files.flip)
     press(widget, qtbot, widget.align.align)
     press(widget, qtbot, widget.files.particles)
@@ -302,11 +304,11 @@ def test_the_particles_go_along_flipped_and_turned(
         np.testing.assert_allclose([float(v) for v in row[4:6]], moved, atol=1e-4)
     monkeypatch.setattr(impose, "ask_save", lambda *_: source)
     press(widget, qtbot, widget.files.particles)
-    assert "choose another file" in said[-1]
+    assert "choose another file" in notifications[-1]
     assert source.read_text() == STAR
 
 
-def test_the_dock_opens_again_where_it_was_left(viewer, widget, layer, qtbot, quick):
+def test_a_reopened_dock_keeps_the_preview(viewer, widget, layer, qtbot, quick):
     press(widget, qtbot, widget.align.align)
     again = SymmetryWidget(viewer)
     qtbot.addWidget(again)
@@ -314,7 +316,7 @@ def test_the_dock_opens_again_where_it_was_left(viewer, widget, layer, qtbot, qu
     assert "not applied yet" in again.align.score.text()
 
 
-def test_keys_reach_the_controls(widget):
+def test_the_controls_are_reached_by_keyboard(widget):
     for button in (widget.detection.detect, widget.align.align, widget.files.impose, widget.cancel):
         assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
     for spin in (*widget.align.rotations, *widget.align.shifts):
@@ -333,8 +335,8 @@ def run_layer_shown(viewer, d2, widget):
     return layer.__wrapped__
 
 
-def test_of_a_run_the_iteration_that_is_shown_is_flipped_and_moved_and_the_run_stays(
-    viewer, widget, run_layer_shown, d2, qtbot, quick, said
+def test_flipping_and_moving_an_iteration_does_not_change_the_run(
+    viewer, widget, run_layer_shown, d2, qtbot, quick, notifications
 ):
     press(widget, qtbot, widget.files.flip)
     np.testing.assert_allclose(viewer.layers["run flipped"].data, mirror_map(d2.volume), atol=1e-6)
@@ -347,7 +349,7 @@ def test_of_a_run_the_iteration_that_is_shown_is_flipped_and_moved_and_the_run_s
     np.testing.assert_array_equal(run_layer_shown.data[1], d2.volume / 2)
 
 
-def test_a_viewer_that_is_closed_during_the_work_does_no_harm(
+def test_closing_the_viewer_during_a_task_raises_no_error(
     make_napari_viewer, d2, qtbot, monkeypatch
 ):
     viewer = make_napari_viewer(show=False)

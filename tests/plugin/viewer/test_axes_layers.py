@@ -1,4 +1,4 @@
-"""Axes are drawn where they project to, for maps that are scaled, moved and tried."""
+"""Axes are drawn where they project to, for maps that are scaled, moved and previewed."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_symmetry_axes_move_with_a_trial_and_x_y_z_stay(viewer, layer):
     assert share_in_colour(picture, points, axes_layers.FRAME_COLOURS["X"]) == 1
 
 
-def test_the_marks_are_at_both_ends(viewer, layer):
+def test_the_symbols_are_at_both_ends(viewer, layer):
     found = MapAxes("C3", (FoundAxis(3, (0.0, 1.0, 0.0), 1.0),))
     axes_layers.show_symmetry_axes(viewer, layer, found, RADIUS)
     picture = photograph(viewer)
@@ -137,7 +137,7 @@ def test_the_self_rotation_function_is_bright_at_its_axis(viewer, layer):
     assert photograph(viewer).max(axis=-1)[SIDE // 2, SIDE // 2] < 0.5 * middle
 
 
-def test_axes_share_units_with_the_map_and_go_with_it(viewer, layer):
+def test_axes_share_units_with_the_map_and_are_removed_with_it(viewer, layer):
     axes_layers.show_frame(viewer, layer, RADIUS)
     axes_layers.show_symmetry_axes(viewer, layer, MapAxes.of_setting("O"), RADIUS)
     parts = axes_layers.parts_of(viewer, layer)

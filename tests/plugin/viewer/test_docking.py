@@ -1,4 +1,4 @@
-"""Docks of the plugin in one window: they share a place, and do nothing while they are hidden."""
+"""Docks of the plugin in one window: they share one place, and do nothing while hidden."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ def docks(viewer, own_config, qtbot):
     return opened
 
 
-def test_docks_that_are_opened_one_after_the_other_are_tabs_of_one_place(docks, qtbot):
+def test_the_docks_are_tabs_of_one_place(docks, qtbot):
     window = docks[0][0].parentWidget()
     tabs = window.tabifiedDockWidgets(docks[0][0])
     assert {id(dock) for dock in tabs} == {id(dock) for dock, _ in docks[1:]}
     assert not docks[-1][1].visibleRegion().isEmpty(), "the last one opened is in front"
 
 
-def test_a_hidden_dock_draws_no_axes_on_what_is_opened_meanwhile(viewer, docks, qtbot):
+def test_a_hidden_dock_draws_no_axes(viewer, docks, qtbot):
     dock, widget = docks[2]
     dock.show()
     dock.raise_()

@@ -1,4 +1,4 @@
-"""Maps that are moved on trial, resampled, mirrored; no drawing."""
+"""Maps that are previewed, resampled and mirrored; no drawing."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def overlap(first, second):
 
 
 def bent():
-    """An affine that someone has set: turned, scaled and shifted."""
+    """An affine of the user: rotated, scaled and shifted."""
     matrix = np.eye(4)
     matrix[:3, :3] = 1.2 * Rotation.from_euler("x", 30, degrees=True).as_matrix()
     matrix[:3, 3] = (5, -7, 9)
@@ -46,7 +46,7 @@ PLACES = [{}, {"scale": (2.0,) * 3}, {"translate": (3.0, -40.0, 8.0)}, {"affine"
 
 
 @pytest.mark.parametrize("changes", PLACES)
-def test_what_is_at_x_is_shown_where_the_moved_point_was(changes):
+def test_a_trial_shows_each_point_at_its_moved_position(changes):
     layer = layer_of(lopsided(), **changes)
     x = np.array([2.0, -3.0, 4.0])
     target = MOTION.rotation @ (x - MOTION.shift)
@@ -97,7 +97,7 @@ def test_the_trial_agrees_with_the_resampled_map():
     assert unmoved < 0.7
 
 
-def test_a_trial_survives_another_scale_and_an_affine_of_the_users():
+def test_a_trial_is_kept_when_scale_or_affine_change():
     layer = layer_of(lopsided())
     layer_transform.try_motion(layer, MOTION)
     layer.scale = (5.0,) * 3
@@ -126,7 +126,7 @@ def test_motions_are_chained_and_mirrored():
     )
 
 
-def test_two_moves_are_one_resampling_of_the_map_as_it_came():
+def test_two_motions_resample_the_original_once():
     volume = lopsided()
     start = Origin(volume, False, RigidTransform.identity(), volume)
     second = transform_by_hand(np.array([10, 0, 5]), np.array([0, 1.0, 0]))
@@ -135,7 +135,7 @@ def test_two_moves_are_one_resampling_of_the_map_as_it_came():
     np.testing.assert_array_equal(step_by_step.result, at_once.result)
 
 
-def test_flipping_twice_gives_the_map_back_and_once_commutes_with_moving():
+def test_flipping_twice_restores_the_map_and_once_commutes_with_moving():
     volume = lopsided()
     moved = Origin(volume, False, RigidTransform.identity(), volume).moved(MOTION)
     flipped = moved.mirrored()
@@ -177,7 +177,7 @@ def test_a_layer_without_a_voxel_size_is_refused(changes, message):
         layer_transform.voxel_size_of(layer_of(lopsided(), **changes))
 
 
-def test_nanometres_are_understood():
+def test_nanometres_are_converted():
     assert layer_transform.voxel_size_of(layer_of(lopsided(), units=("nm",) * 3)) == 10 * VOXEL
 
 
@@ -188,7 +188,7 @@ def test_a_map_that_is_not_finite_is_refused():
         layer_transform.origin_of(None, layer_of(volume))
 
 
-def test_maps_are_told_from_other_layers():
+def test_only_cubic_images_are_map_layers():
     assert layer_transform.is_map_layer(layer_of(lopsided()))
     assert not layer_transform.is_map_layer(Image(np.zeros((8, 8))))
     assert not layer_transform.is_map_layer(Image(np.zeros((4, 8, 9))))

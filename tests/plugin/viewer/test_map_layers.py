@@ -75,7 +75,7 @@ def test_a_map_is_drawn_about_the_middle_of_the_canvas(viewer):
     assert np.argwhere(seen).mean(axis=0) == pytest.approx([150, 150], abs=3)
 
 
-def test_a_viewer_is_prepared_once_and_then_left_to_the_user(model):
+def test_a_viewer_is_prepared_once(model):
     map_layers.prepare_viewer(model)
     assert model.dims.ndisplay == 3
     assert model.scene.camera.center == (0, 0, 0)
@@ -121,13 +121,13 @@ def test_the_level_the_user_set_with_naparis_slider_is_kept_in_sigma(model):
     assert map_layers.level_in_sigma(layer) == pytest.approx(1.7, abs=1e-4)
 
 
-def test_a_layer_that_is_not_ours_has_a_level_in_sigma_as_well(model):
+def test_a_foreign_layer_has_a_level_in_sigma(model):
     volume = blob()
     layer = model.add_image(volume, iso_threshold=float(volume.mean() + 2 * volume.std()))
     assert map_layers.level_in_sigma(layer) == pytest.approx(2, abs=1e-4)
 
 
-def test_a_map_with_another_box_and_voxel_size_is_placed_anew(model):
+def test_a_map_with_another_box_and_voxel_size_gets_a_new_placement(model):
     layer = map_layers.show_map(model, blob(), VOXEL, "map")
     map_layers.show_map(model, blob(n=24), 2 * VOXEL, "map")
     assert tuple(layer.scale) == (2 * VOXEL,) * 3
@@ -150,7 +150,7 @@ def test_a_layer_that_was_removed_is_made_again(model):
 
 
 @pytest.mark.parametrize("volume", [np.zeros((N, N, N)), np.full((N, N, N), np.nan)])
-def test_a_map_without_density_is_shown_without_complaint(model, volume):
+def test_a_map_without_density_has_a_finite_level(model, volume):
     layer = map_layers.show_map(model, volume.astype(np.float32), VOXEL, "map")
     map_layers.show_map(model, blob(), VOXEL, "map")
     map_layers.show_map(model, volume.astype(np.float32), VOXEL, "map")
@@ -223,7 +223,7 @@ def test_a_run_and_a_map_share_units(model, tmp_path):
     assert {str(unit) for layer in model.layers for unit in layer.units[-3:]} == {"angstrom"}
 
 
-def test_a_lone_map_is_what_its_layer_shows():
+def test_the_volume_of_a_map_layer_is_the_map():
     model = ViewerModel()
     data, keywords, _ = map_layer(blob(), VOXEL, "map")
     layer = model.add_image(data, **keywords)

@@ -1,4 +1,4 @@
-"""Marks of axes, spheres and slices: geometry without a window."""
+"""Meshes of axis symbols and spheres, without a window."""
 
 from collections import Counter
 
@@ -7,7 +7,6 @@ import pytest
 from fake_symmetry import make_self_rotation
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d.plugin.compare.slices import central_slices
 from napari_ini3d.plugin.viewer.meshes import (
     axis_mark,
     join_meshes,
@@ -20,11 +19,11 @@ ALONG = np.array([1.0, 2.0, 2.0]) / 3
 
 
 @pytest.mark.parametrize("order", [2, 3, 4, 5, 6, 7])
-def test_the_mark_of_an_axis_has_its_symmetry_and_no_higher(order):
+def test_the_symbol_of_an_axis_has_its_symmetry_and_no_higher(order):
     corners = polygon_corners(order)
 
-    def fits(turn):
-        moved = corners @ Rotation.from_euler("z", turn, degrees=True).as_matrix()[:2, :2].T
+    def fits(angle):
+        moved = corners @ Rotation.from_euler("z", angle, degrees=True).as_matrix()[:2, :2].T
         return all(np.linalg.norm(corners - corner, axis=1).min() < 1e-9 for corner in moved)
 
     assert fits(360 / order)
@@ -32,7 +31,7 @@ def test_the_mark_of_an_axis_has_its_symmetry_and_no_higher(order):
 
 
 @pytest.mark.parametrize("order", [2, 3, 4, 5, 6, 12])
-def test_a_mark_is_a_closed_surface_across_its_axis(order):
+def test_a_symbol_is_a_closed_surface_perpendicular_to_its_axis(order):
     vertices, faces, shade = axis_mark(order, ALONG, np.array([1.0, 2.0, 3.0]), 2.0)
     _, same = np.unique(np.round(vertices, 4), axis=0, return_inverse=True)
     corners = same.ravel()[faces]
@@ -64,27 +63,3 @@ def test_the_sphere_is_whole_and_an_axis_shows_at_both_its_ends():
         assert values[(corners @ end).argmax()] > 0.9
     away = np.abs(corners @ ALONG) < 0.5
     assert values[away].max() < 0.2
-
-
-def test_slices_across_an_axis_show_what_lies_there():
-    n = 24
-    volume = np.zeros((n, n, n))
-    volume[:, n // 2 + 5, n // 2] = 1  # a rod along z, 5 voxels up y
-    across, _, along = central_slices(volume, (0, 0, 1))
-    assert np.argwhere(across > 0.5).tolist() == [[n // 2 + 5, n // 2]]
-    assert (along[:, n // 2 + 5] > 0.5).all()
-
-
-def test_slices_along_a_tilted_axis_have_it_upright():
-    n = 32
-    z, y, x = np.mgrid[:n, :n, :n] - n // 2
-    points = np.stack([x, y, z], axis=-1)
-    rod = np.exp(-(np.linalg.norm(np.cross(points, ALONG), axis=-1) ** 2) / 4)
-    across, first, second = central_slices(rod, ALONG)
-    weight = across / across.sum()
-    line = np.arange(n) - n // 2
-    assert abs((weight.sum(0) * line).sum()) < 0.1
-    assert abs((weight.sum(1) * line).sum()) < 0.1
-    for upright in (first, second):
-        middle = upright[6:-6]
-        np.testing.assert_allclose(middle.argmax(axis=1), n // 2)

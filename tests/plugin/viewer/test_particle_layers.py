@@ -57,7 +57,7 @@ def test_the_ctf_is_that_of_the_particle_at_the_slider(model, layer, star):
             assert found == pytest.approx(ctf_at(particles, number, column, row), abs=1e-3)
 
 
-def test_the_ctf_stands_beside_the_image_in_the_same_units(model, layer):
+def test_the_ctf_is_beside_the_image_in_the_same_units(model, layer):
     ctf = shown.show_ctf(model, layer)
     (_, right), (left, _) = layer.extent.world[:, -1], ctf.extent.world[:, -1]
     assert 0 < left - right < 0.1 * BOX * PIXEL
@@ -77,7 +77,7 @@ def test_the_ctf_is_shown_once(model, layer):
     assert len(model.layers) == 2
 
 
-def test_the_circle_is_the_mask_a_run_would_take_about_the_rotation_centre(model, layer, star):
+def test_the_circle_is_the_estimated_mask_about_the_rotation_centre(model, layer, star):
     circle = shown.show_mask_circle(model, layer)
     corners = circle.data[0]
     np.testing.assert_allclose(corners.mean(axis=0), 0, atol=1e-9)
@@ -89,7 +89,7 @@ def test_the_circle_is_the_mask_a_run_would_take_about_the_rotation_centre(model
     assert circle.name == f"mask of {np.ptp(corners[:, 0]):.0f} Å"
 
 
-def test_the_circle_takes_another_size_in_place(model, layer):
+def test_the_circle_is_resized_in_place(model, layer):
     first = shown.show_mask_circle(model, layer, 100.0)
     again = shown.show_mask_circle(model, layer, 60.0)
     assert again is first
@@ -128,7 +128,7 @@ def test_a_star_file_without_defocus_says_what_is_missing(model, star, tmp_path)
         shown.show_ctf(model, layer)
 
 
-def test_a_file_that_has_changed_since_is_told(model, star, tmp_path):
+def test_a_changed_star_file_is_reported(model, star, tmp_path):
     path = tmp_path / "particles.star"
     path.write_text(star.read_text())
     (tmp_path / "particles.mrcs").symlink_to(star.with_name("particles.mrcs"))
@@ -139,7 +139,7 @@ def test_a_file_that_has_changed_since_is_told(model, star, tmp_path):
         shown.show_ctf(model, layer)
 
 
-def test_the_selected_particles_are_taken_or_the_only_ones(model, layer, star):
+def test_the_selected_particles_or_the_only_ones_are_used(model, layer, star):
     assert shown.particles_to_show(model) is layer
     model.layers.selection.clear()
     assert shown.particles_to_show(model) is layer
@@ -162,9 +162,9 @@ def test_the_commands_of_the_menu_show_both(viewer, star):
 
 
 def test_without_particles_the_commands_say_what_to_do(model, monkeypatch):
-    said = []
-    monkeypatch.setattr(shown, "show_error", said.append)
+    notifications = []
+    monkeypatch.setattr(shown, "show_error", notifications.append)
     shown.show_ctf_of_selected(model)
     shown.show_mask_circle_on_selected(model)
-    assert len(said) == 2
-    assert all("open a particles.star first" in text for text in said)
+    assert len(notifications) == 2
+    assert all("open a particles.star first" in text for text in notifications)

@@ -24,7 +24,7 @@ def test_contrast_is_that_of_wcag():
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_every_line_stands_out_from_the_background(theme):
+def test_every_line_has_contrast_to_the_background(theme):
     style = PlotStyle.of_theme(theme)
     for k in range(len(CLASS_COLOURS)):
         assert contrast(style.class_colour(k, 7), style.background) >= 3
@@ -33,13 +33,13 @@ def test_every_line_stands_out_from_the_background(theme):
     assert contrast(style.text, style.background) >= 7
 
 
-def test_themes_are_told_apart():
+def test_dark_and_light_themes_are_distinguished():
     assert PlotStyle.of_theme("dark").dark
     assert not PlotStyle.of_theme("light").dark
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_later_iterations_stand_out_more(theme):
+def test_later_iterations_have_more_contrast(theme):
     style = PlotStyle.of_theme(theme)
     colours = ["#{:02x}{:02x}{:02x}".format(*c) for c in style.iteration_colours(8)]
     contrasts = [contrast(colour, style.background) for colour in colours]
@@ -47,7 +47,7 @@ def test_later_iterations_stand_out_more(theme):
     assert contrasts[-1] >= 7
 
 
-def test_a_colour_that_is_readable_stays():
+def test_a_readable_colour_is_kept():
     assert readable("#56b4e9", "#23242b") == "#56b4e9"
 
 
@@ -57,7 +57,7 @@ def test_neighbouring_classes_differ_without_colour():
     assert len(set(dashes)) == 4
 
 
-def test_labels_stand_where_their_values_are(qapp):
+def test_labels_are_at_the_positions_of_their_values(qapp):
     axis = ChosenTicks("bottom", RESOLUTIONS, frequency_position)
     ((_, places),) = axis.tickValues(0, 0.125, 400)
     labels = axis.tickStrings(places, 1, 1)
@@ -66,6 +66,6 @@ def test_labels_stand_where_their_values_are(qapp):
     assert min(b - a for a, b in itertools.pairwise(places)) * 400 / 0.125 >= 28
 
 
-def test_a_value_that_has_no_logarithm_has_no_place():
+def test_a_value_without_logarithm_has_no_position():
     assert log_position(0.0) != log_position(0.0)
     assert log_position(100.0) == 2
