@@ -1,13 +1,13 @@
-"""Take the pictures of docs/tour.md, and the README's animation, from real runs in a real window.
+"""Make the pictures of docs/tour.md and the animation of the README, from real runs in a window.
 
 usage: xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_tour.py [--work FOLDER]
            [--part tour|animation|all] [--scenes NAME ...] [--threads 2]
 
-It does what a user does: opens a sample, presses the docks' buttons, waits, and takes a picture
-of the window (1366 x 768, the smallest screen that the docks are made for). Napari's settings and
-the samples are kept in the work folder, apart from the user's. Needs napari, a display with
-OpenGL, and Pillow, which napari brings. The last scenes (symmetry, compare) can be taken alone, and
-the animation drawn again, from the runs that are in the work folder.
+It opens a sample, clicks the buttons of the docks, waits, and takes screenshots of the window
+(1366 x 768, the smallest supported screen). Napari's settings and the samples are kept in the work
+folder, apart from the user's. Needs napari, a display with OpenGL, and Pillow, which comes with
+napari. The last scenes (symmetry, compare) and the animation can be made again from the runs in the
+work folder.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ PICTURES = Path(__file__).parent / "images" / "tour"
 ANIMATION = Path(__file__).parent / "images" / "taking_shape.gif"
 WINDOW = (1366, 768)
 PLUGIN = "napari-ini3d"
-LONGEST = 1200.0  # seconds that are waited for anything
-SIDE, WIDTH = 320, 140  # pixels and Å that a frame of the animation is wide
-AFTER = 24  # frames of its finished map
+LONGEST = 1200.0  # seconds to wait for anything
+SIDE, WIDTH = 320, 140  # width of a frame of the animation in pixels and Å
+AFTER = 24  # frames of the finished map
 COLOUR = "#9bd8ff"
 ZOOM = 3.2  # pixels of the window per Å
 VIEW = (-20.0, 30.0, 0.0)  # angles of the camera, degrees
 
 
 class Tour:
-    """A window, and what a user does in it."""
+    """A window, with the actions of a user."""
 
     def __init__(self, work: Path, threads: int) -> None:
         import napari
@@ -62,7 +62,7 @@ class Tour:
         self.viewer.window.resize(*WINDOW)
 
     def open(self, name: str) -> Any:
-        """Open a dock from the Plugins menu, in place of the one before; return its widget."""
+        """Open a dock from the Plugins menu, hide the others, and return its widget."""
         for dock, _ in self.docks.values():
             dock.hide()
         if name not in self.docks:
@@ -73,24 +73,26 @@ class Tour:
         return widget
 
     def wait(self, seconds: float) -> None:
-        """Let the window live for a while."""
+        """Process events for a while."""
         end = time.monotonic() + seconds
         self.wait_for(lambda: time.monotonic() > end)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        """Let the window live until something has happened."""
+        """Process events until a condition holds."""
         from qtpy.QtCore import QEvent
 
         end = time.monotonic() + LONGEST
         while not condition():
             self.app.processEvents()
-            self.app.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # as a running loop does
+            self.app.sendPostedEvents(
+                None, QEvent.Type.DeferredDelete
+            )  # as an event loop
             time.sleep(0.01)
             if time.monotonic() > end:
-                raise SystemExit(f"waited for {LONGEST:.0f} s in vain")
+                raise SystemExit(f"nothing happened for {LONGEST:.0f} s")
 
     def look(self, zoom: float | None = None) -> None:
-        """Turn the camera to where all pictures are taken from."""
+        """Set the camera to the view of all pictures."""
         camera = self.viewer.scene.camera
         camera.center = (0.0, 0.0, 0.0)
         camera.angles = VIEW
@@ -98,7 +100,7 @@ class Tour:
             camera.zoom = zoom
 
     def picture(self, name: str) -> None:
-        """Take a picture of the whole window."""
+        """Save a screenshot of the window."""
         self.wait(0.8)
         shot = self.viewer.screenshot(canvas_only=False, flash=False)
         PICTURES.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,7 @@ def start(tour: Tour) -> None:
 
 
 def run(tour: Tour) -> None:
-    """A map taking shape, then the finished run."""
+    """A map during the run, then the finished run."""
     form = tour.open("Initial model")
     form.panel.run.click()
     tour.wait_for(lambda: form.session.latest is not None)
@@ -133,12 +135,12 @@ def run(tour: Tour) -> None:
 
 
 def reached(session: Any, resolution: float) -> bool:
-    """Tell whether the map that is shown has got to a resolution (Å)."""
+    """Tell whether the displayed map has reached a resolution (Å)."""
     return session.latest is not None and session.latest.summary.best_resolution < resolution
 
 
 def converged(tour: Tour) -> None:
-    """The Convergence dock, page by page, and an iteration looked back at."""
+    """The tabs of the dock Convergence, and the map of an earlier iteration."""
     dock = tour.open("Convergence")
     tour.wait(1.0)
     for number in range(dock.tabs.count()):
@@ -158,7 +160,7 @@ def open_result(tour: Tour) -> None:
 
 
 def symmetry(tour: Tour) -> None:
-    """The groups that were found, the self-rotation function, the axes, and the aligned map."""
+    """The point groups that were found, the self-rotation function and the aligned map."""
     open_result(tour)
     dock = tour.open("Symmetry")
     dock.detection.detect.click()
@@ -174,7 +176,7 @@ def symmetry(tour: Tour) -> None:
 
 
 def compare(tour: Tour) -> None:
-    """The map beside the imposed one."""
+    """The map and the imposed map side by side."""
     dock = tour.open("Symmetry")
     dock.files.impose.click()
     tour.wait_for(lambda: not dock.controller.tasks.busy)
@@ -182,12 +184,15 @@ def compare(tour: Tour) -> None:
     tour.picture("11_side_by_side")
 
 
-WINDOWS = ((start, run, converged), (symmetry, compare))  # a dock keeps the width of the one before
+WINDOWS = (
+    (start, run, converged),
+    (symmetry, compare),
+)  # docks keep the width of the last
 SCENES = [scene.__name__ for scenes in WINDOWS for scene in scenes]
 
 
 def take_pictures(work: Path, threads: int, names: list[str]) -> None:
-    """Take the pictures of some scenes, in a window for those that follow each other."""
+    """Make the pictures of some scenes; scenes of one group share a window."""
     for scenes in WINDOWS:
         wanted = [scene for scene in scenes if scene.__name__ in names]
         if wanted:
@@ -201,7 +206,7 @@ def take_pictures(work: Path, threads: int, names: list[str]) -> None:
 
 
 def make_run(work: Path, threads: int) -> RunFolder:
-    """Do the run of the animation; one that is there is taken."""
+    """Return the run of the animation; do it if it does not exist."""
     folder = RunFolder(work / "animation" / "run")
     if folder.outcome() == "SUCCESS":
         return folder
@@ -215,7 +220,7 @@ def make_run(work: Path, threads: int) -> RunFolder:
 
 
 def animate(work: Path, threads: int) -> None:
-    """Draw a run, iteration by iteration, slowly turning."""
+    """Draw the iterations of a run, slowly rotating."""
     import napari
 
     from napari_ini3d.plugin.viewer import show_map
@@ -240,9 +245,9 @@ def animate(work: Path, threads: int) -> None:
 
 
 def cut_out(volume: np.ndarray) -> np.ndarray:
-    """Return the middle of a map (n, n, n) in standard deviations, which is quicker to draw.
+    """Return the centre of a map (n, n, n) in standard deviations, which is faster to draw.
 
-    (Napari looks for a surface more closely within 0.2 of its level, whatever the values are.)
+    (Napari samples finer within 0.2 of the level, whatever the range of the values.)
     """
     n = volume.shape[0]
     part = slice(n // 2 - 3 * n // 8, n // 2 + 3 * n // 8)
@@ -250,7 +255,7 @@ def cut_out(volume: np.ndarray) -> np.ndarray:
 
 
 def annotate(frame: Image.Image, step: IterationSummary) -> Image.Image:
-    """Write iteration and resolution below a frame."""
+    """Write iteration and resolution on a frame."""
     draw = ImageDraw.Draw(frame)
     text = f"iteration {step.iteration}   {step.best_resolution:.1f} Å"
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", 15)
@@ -259,7 +264,7 @@ def annotate(frame: Image.Image, step: IterationSummary) -> Image.Image:
 
 
 def main() -> None:
-    """Take all pictures, or a part of them."""
+    """Make all pictures, or some of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ini3d-tour")
     parser.add_argument("--part", choices=("tour", "animation", "all"), default="all")
@@ -270,7 +275,7 @@ def main() -> None:
     logger.setLevel(logging.INFO)
     for name in ("config", "cache"):
         os.environ[f"XDG_{name.upper()}_HOME"] = str(options.work / name)
-    os.environ["HOME"] = str(options.work / "home")  # where runs on samples are written
+    os.environ["HOME"] = str(options.work / "home")  # runs on samples are written there
     os.environ["NAPARI_CONFIG"] = str(options.work / "config" / "napari.yaml")
     if options.part != "animation":
         take_pictures(options.work, options.threads, options.scenes)
