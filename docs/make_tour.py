@@ -84,9 +84,7 @@ class Tour:
         end = time.monotonic() + LONGEST
         while not condition():
             self.app.processEvents()
-            self.app.sendPostedEvents(
-                None, QEvent.Type.DeferredDelete
-            )  # as an event loop
+            self.app.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # as an event loop
             time.sleep(0.01)
             if time.monotonic() > end:
                 raise SystemExit(f"nothing happened for {LONGEST:.0f} s")

@@ -236,8 +236,8 @@ def describe(found: MapComparison) -> list[str]:
     registration = found.registration
     if registration is None:
         return lines
-    angle = np.rad2deg(Rotation.from_matrix(registration.rotation).magnitude())
-    shift = float(np.linalg.norm(registration.shift)) * found.voxel_size
+    angle = registration.transform.angle
+    shift = float(np.linalg.norm(registration.transform.shift)) * found.voxel_size
     hand = (
         "⚠ The hands differ: the second map was mirrored."
         if registration.mirrored

@@ -124,8 +124,7 @@ def save_particles(
     if source.resolve() == target.resolve():
         raise SettingsError(f"{target} is the file of the original particles; choose another file")
     task.step(f"Rotating the particles of {source.name}")
-    x, y, z = (float(value) for value in origin.motion.shift * voxel_size)
-    motion = _Turn(origin.motion.rotation, (x, y, z))
+    motion = origin.motion.in_angstrom(voxel_size)
     if not origin.flipped:
         rotate_particles(source, target, motion)
         return target

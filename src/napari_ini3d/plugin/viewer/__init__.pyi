@@ -21,6 +21,7 @@ from .layer_transform import (
     origin_of as origin_of,
     place_trial as place_trial,
     rebase_trial as rebase_trial,
+    transform_by_hand as transform_by_hand,
     trial_of as trial_of,
     try_motion as try_motion,
     voxel_size_of as voxel_size_of,

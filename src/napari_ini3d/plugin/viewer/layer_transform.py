@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 from napari.layers import Image, Layer
+from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float64, FloatArray, Vector
 from napari_ini3d.errors import MapError
@@ -170,6 +171,18 @@ def origin_of(viewer: Any, layer: Image) -> Origin:
     volume = shown_volume(viewer, layer)
     check_map_values(volume, layer.name)
     return Origin(volume, False, RigidTransform.identity(), volume)
+
+
+def transform_by_hand(degrees: FloatArray, voxels: FloatArray) -> RigidTransform:
+    """Return a rotation about X, then Y, then Z, followed by a shift along them.
+
+    Parameters
+    ----------
+    degrees, voxels : (3,)
+        x, y, z.
+    """
+    rotation = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    return RigidTransform.rotate_then_shift(rotation, voxels)
 
 
 def trial_of(layer: Layer) -> RigidTransform:
