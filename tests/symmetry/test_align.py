@@ -85,8 +85,16 @@ def test_aligning_twice_gives_the_same_bits():
     np.testing.assert_array_equal(first.transform.shift, second.transform.shift)
 
 
-def test_a_map_that_is_turned_further_is_brought_to_the_same_place():
-    """Of the equivalent answers the nearest is taken: a small turn does not change which."""
+def test_two_threads_align_with_the_same_bits_as_one():
+    volume = known_map("D3", noise=1.0).volume
+    one, two = (align(volume, "D3", threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one.transform.rotation, two.transform.rotation)
+    np.testing.assert_array_equal(one.transform.shift, two.transform.shift)
+    np.testing.assert_array_equal(one.fsc, two.fsc)
+
+
+def test_a_map_after_a_small_rotation_is_aligned_to_the_same_place():
+    """Of the equivalent rotations the nearest is taken: a small one does not change which."""
     known = known_map("D2")
     small = Rotation.from_euler("xyz", (2, -1, 2), degrees=True).as_matrix()
     first = align(known.volume, "D2").apply(known.volume)

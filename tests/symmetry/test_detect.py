@@ -124,14 +124,16 @@ def test_finding_the_group_twice_gives_the_same_bits():
     np.testing.assert_array_equal(first.self_rotation.values, second.self_rotation.values)
 
 
-def test_one_thread_gives_the_same_bits_as_several(monkeypatch):
+def test_two_threads_give_the_same_bits_as_one():
     known = known_map("D2", noise=1.0)
-    first = detect(known)
-    for name in ("refinement", "self_rotation"):
-        monkeypatch.setattr(f"napari_ini3d.symmetry.{name}.available_threads", lambda asked: 1)
-    second = detect(known)
-    assert first.candidates[0].score == second.candidates[0].score
-    np.testing.assert_array_equal(first.candidates[0].rotation, second.candidates[0].rotation)
+    one, two = (detect(known, threads=threads) for threads in (1, 2))
+    assert len(one.candidates) == len(two.candidates)
+    for first, second in zip(one.candidates, two.candidates, strict=True):
+        assert first.group == second.group
+        assert first.score == second.score
+        np.testing.assert_array_equal(first.rotation, second.rotation)
+        np.testing.assert_array_equal(first.fsc, second.fsc)
+    np.testing.assert_array_equal(one.self_rotation.values, two.self_rotation.values)
 
 
 def test_the_resolution_asked_for_bounds_what_is_looked_at():

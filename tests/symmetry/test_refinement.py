@@ -19,83 +19,87 @@ from napari_ini3d.symmetry.search_map import SearchMap, search_weight
 LAST = 9
 
 
-def start_off(known, working, degrees=3.0, voxels=1.0, seed=3):
+def start_off(known, search_map, degrees=3.0, voxels=1.0, seed=3):
     """Return a fit some degrees and voxels beside the truth."""
     rng = np.random.default_rng(seed)
     turn, shift = rng.normal(size=(2, 3))
     turn *= np.deg2rad(degrees) / np.linalg.norm(turn)
     shift *= voxels / np.linalg.norm(shift)
     frame = Rotation.from_rotvec(turn).as_matrix() @ known.rotation
-    centre = (known.centre + shift - working.offset) / working.side
+    centre = (known.centre + shift - search_map.offset) / search_map.side
     return Fit(frame, centre, 0.0, np.zeros(LAST + 1))
 
 
 def setting(group, **changes):
     known = known_map(group, **changes)
-    working = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.2)
-    return known, working, essential_operators(symmetry_operators(group))
+    search_map = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.2)
+    return known, search_map, essential_operators(symmetry_operators(group))
 
 
 @pytest.mark.parametrize("group", ["C2", "C5", "D2", "D3", "T", "O"])
 def test_axes_are_refined_to_the_truth(group):
-    known, working, operators = setting(group)
-    fit = refine(working, operators, start_off(known, working), search_weight(working, LAST))
-    fit = refine_upwards(working, operators, fit)
-    centre = fit.centre * working.side + working.offset
+    known, search_map, operators = setting(group)
+    fit = refine(
+        search_map, operators, start_off(known, search_map), search_weight(search_map, LAST)
+    )
+    fit = refine_upwards(search_map, operators, fit)
+    centre = fit.centre * search_map.side + search_map.offset
     assert axis_error(group, fit.frame, known.rotation) < 0.1
     assert off_axis(group, centre - known.centre, known.rotation) < 0.05
     assert fit.score > 0.98
 
 
 def test_noise_costs_little():
-    known, working, operators = setting("D2", noise=1.0)
-    fit = refine(working, operators, start_off(known, working), search_weight(working, LAST))
-    fit = refine_upwards(working, operators, fit)
+    known, search_map, operators = setting("D2", noise=1.0)
+    fit = refine(
+        search_map, operators, start_off(known, search_map), search_weight(search_map, LAST)
+    )
+    fit = refine_upwards(search_map, operators, fit)
     assert axis_error("D2", fit.frame, known.rotation) < 0.25
-    assert len(fit.curve) - 1 < working.max_shell or fit.curve[-1] < 0.5
+    assert len(fit.curve) - 1 < search_map.max_shell or fit.curve[-1] < 0.5
 
 
 def test_a_centre_that_may_not_move_stays():
-    known, working, operators = setting("D2")
-    start = start_off(known, working)
-    weight = search_weight(working, LAST)
-    fit = refine(working, operators, start, weight, freedom=Freedom(centre=False))
+    known, search_map, operators = setting("D2")
+    start = start_off(known, search_map)
+    weight = search_weight(search_map, LAST)
+    fit = refine(search_map, operators, start, weight, freedom=Freedom(centre=False))
     np.testing.assert_array_equal(fit.centre, start.centre)
     assert not np.allclose(fit.frame, start.frame)
 
 
 def test_a_turn_about_z_keeps_the_axis_z():
-    known, working, operators = setting("D2")
-    start = start_off(known, working)
-    weight = search_weight(working, LAST)
-    fit = refine(working, operators, start, weight, freedom=Freedom(turn="around z"))
+    known, search_map, operators = setting("D2")
+    start = start_off(known, search_map)
+    weight = search_weight(search_map, LAST)
+    fit = refine(search_map, operators, start, weight, freedom=Freedom(turn="around z"))
     np.testing.assert_allclose(fit.frame[:, 2], start.frame[:, 2], atol=1e-9)
     assert fit.score > start.score
 
 
 def test_what_one_axis_cannot_tell_stays():
     """The centre of Cn along its axis, and the turn about it."""
-    known, working, operators = setting("C5")
-    start = start_off(known, working, degrees=0.5, voxels=0.2)
-    fit = refine(working, operators, start, search_weight(working, LAST))
+    known, search_map, operators = setting("C5")
+    start = start_off(known, search_map, degrees=0.5, voxels=0.2)
+    fit = refine(search_map, operators, start, search_weight(search_map, LAST))
     along = known.rotation[:, 2]
-    moved = (fit.centre - start.centre) * working.side
+    moved = (fit.centre - start.centre) * search_map.side
     assert abs(moved @ along) < 0.02
     turn = Rotation.from_matrix(fit.frame @ start.frame.T).as_rotvec()
     assert abs(np.rad2deg(turn @ along)) < 0.05
 
 
 def test_the_curve_is_the_fsc_of_the_map_with_its_copies():
-    known, working, operators = setting("C2", noise=0.5)
-    fit = Fit(known.rotation, (known.centre - working.offset) / working.side, 0, np.zeros(1))
-    curve = curve_at(working, operators, fit, LAST)
+    known, search_map, operators = setting("C2", noise=0.5)
+    fit = Fit(known.rotation, (known.centre - search_map.offset) / search_map.side, 0, np.zeros(1))
+    curve = curve_at(search_map, operators, fit, LAST)
     turned = known.rotation @ operators[0] @ known.rotation.T
-    ramp = np.exp(2j * np.pi * working.points @ fit.centre)
-    ramp_turned = np.exp(2j * np.pi * (working.points @ turned.T) @ fit.centre)
-    here = working.values * ramp
-    copy = working.read(turned.T[None], working.points)[0] * ramp_turned
+    ramp = np.exp(2j * np.pi * search_map.ft.points @ fit.centre)
+    ramp_turned = np.exp(2j * np.pi * (search_map.ft.points @ turned.T) @ fit.centre)
+    here = search_map.ft.values * ramp
+    copy = search_map.ft.read(turned.T[None], search_map.ft.points)[0] * ramp_turned
     for shell in range(2, LAST + 1):
-        a, b = here[working.shell == shell], copy[working.shell == shell]
+        a, b = here[search_map.ft.shell == shell], copy[search_map.ft.shell == shell]
         expected = (a.conj() * b).real.sum() / np.linalg.norm(a) / np.linalg.norm(b)
         assert curve[shell] == pytest.approx(expected, abs=1e-3)
 

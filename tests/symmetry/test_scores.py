@@ -10,10 +10,10 @@ from napari_ini3d.symmetry.search_map import SearchMap
 
 
 def evidence_at_truth(known, group):
-    working = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5)
-    centre = (known.centre - working.offset) / working.side
+    search_map = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5)
+    centre = (known.centre - search_map.offset) / search_map.side
     return score_group(
-        working, PointGroup.parse(group), Fit(known.rotation, centre, 0, np.zeros(1))
+        search_map, PointGroup.parse(group), Fit(known.rotation, centre, 0, np.zeros(1))
     )
 
 
@@ -35,9 +35,9 @@ def test_operators_are_apart_by_order_and_kind_of_axis(group, count):
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_a_symmetric_map_reaches_what_its_noise_lets_one_expect(noise):
-    evidence = evidence_at_truth(known_map("D3", noise=noise), "D3")
-    assert evidence.agreement == pytest.approx(1.0, abs=0.08)
-    assert evidence.evenness > 0.95
+    scores = evidence_at_truth(known_map("D3", noise=noise), "D3")
+    assert scores.agreement == pytest.approx(1.0, abs=0.08)
+    assert scores.evenness > 0.95
 
 
 def test_a_supergroup_is_uneven_and_a_wrong_group_does_not_agree():
@@ -58,7 +58,7 @@ def test_a_rod_is_no_evidence_of_axes_along_it():
 
     volume = (rod * (1 + 3 * gaussian_filter(bumps, 2))).astype(np.float32)
     known = type(known_map("C1"))(volume, np.eye(3), np.zeros(3))
-    evidence = evidence_at_truth(known, "C3")
-    assert evidence.axes.max() < 0.5
-    assert evidence.agreement == evidence.axes.min()
-    assert evidence.classes.max() > 0.5
+    scores = evidence_at_truth(known, "C3")
+    assert scores.axes.max() < 0.5
+    assert scores.agreement == scores.axes.min()
+    assert scores.classes.max() > 0.5

@@ -11,12 +11,12 @@ SHELLS = 8
 
 
 @pytest.fixture(scope="module")
-def working():
+def search_map():
     known = known_map("C3", noise=0.3)
     return SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5), known
 
 
-def correlation_with_turned_copies(working, axis, order, centre):
+def correlation_with_turned_copies(search_map, axis, order, centre):
     """Return, per shell, the mean correlation with the n - 1 copies without the wave m = 0.
 
     That wave is the mean over turns by all angles, here by every 2°; the shell is a sphere of
@@ -30,7 +30,7 @@ def correlation_with_turned_copies(working, axis, order, centre):
 
         def read(turn, points=shell * sphere):
             turned = points @ Rotation.from_rotvec(turn * axis).as_matrix().T
-            values = working.read(np.eye(3)[None], turned)[0]
+            values = search_map.ft.read(np.eye(3)[None], turned)[0]
             return values * np.exp(2j * np.pi * turned @ centre)
 
         still = np.mean([read(a) for a in np.deg2rad(np.arange(0, 360, 2))], axis=0)
@@ -42,36 +42,36 @@ def correlation_with_turned_copies(working, axis, order, centre):
 
 
 @pytest.mark.parametrize("order", [2, 3, 5])
-def test_the_power_of_waves_tells_the_correlation_with_the_turned_copies(working, order):
-    working, _ = working
+def test_the_power_of_waves_tells_the_correlation_with_the_turned_copies(search_map, order):
+    search_map, _ = search_map
     rng = np.random.default_rng(order)
     axis = rng.normal(size=3)
     axis /= np.linalg.norm(axis)
     centre = rng.uniform(-0.03, 0.03, 3)
-    expected = correlation_with_turned_copies(working, axis, order, centre)
-    power = axis_power(working, axis[None], centre, SHELLS)
+    expected = correlation_with_turned_copies(search_map, axis, order, centre)
+    power = axis_power(search_map, axis[None], centre, SHELLS)
     found = [power.correlation(np.eye(SHELLS)[s])[order, 0] for s in range(SHELLS)]
     np.testing.assert_allclose(found, expected, atol=0.02)
 
 
-def test_the_true_axis_has_the_highest_value_of_its_order(working):
-    working, known = working
-    centre = (known.centre - working.offset) / working.side
+def test_the_true_axis_has_the_highest_value_of_its_order(search_map):
+    search_map, known = search_map
+    centre = (known.centre - search_map.offset) / search_map.side
     directions = upper_half(8)
-    power = axis_power(working, directions, centre, SHELLS)
-    values = power.correlation(search_weight(working, SHELLS)[1:])
+    power = axis_power(search_map, directions, centre, SHELLS)
+    values = power.correlation(search_weight(search_map, SHELLS)[1:])
     best = directions[values[3].argmax()]
     assert abs(best @ known.rotation[:, 2]) > np.cos(np.deg2rad(8))
     assert values[3].max() > 0.6
     assert values[[2, 4, 5, 6, 7]].max() < 0.5
 
 
-def test_a_symmetric_map_with_noise_correlates_as_expected(working):
-    working, known = working
-    centre = (known.centre - working.offset) / working.side
-    power = axis_power(working, known.rotation[:, 2][None], centre, SHELLS)
-    weight = search_weight(working, SHELLS)[1:]
-    expected = power.expected(weight, working.share[1 : SHELLS + 1])
+def test_a_symmetric_map_with_noise_correlates_as_expected(search_map):
+    search_map, known = search_map
+    centre = (known.centre - search_map.offset) / search_map.side
+    power = axis_power(search_map, known.rotation[:, 2][None], centre, SHELLS)
+    weight = search_weight(search_map, SHELLS)[1:]
+    expected = power.expected(weight, search_map.share[1 : SHELLS + 1])
     assert power.correlation(weight)[3, 0] == pytest.approx(expected[0], abs=0.05)
 
 
@@ -81,6 +81,6 @@ def test_the_upper_half_holds_one_end_of_each_axis():
     assert (directions @ directions.T > -1 + 1e-9).all()
 
 
-def test_orders_up_to_the_largest_are_measured(working):
-    power = axis_power(working[0], np.array([[0.0, 0, 1]]), np.zeros(3), SHELLS)
+def test_orders_up_to_the_largest_are_measured(search_map):
+    power = axis_power(search_map[0], np.array([[0.0, 0, 1]]), np.zeros(3), SHELLS)
     assert power.kept.shape == (1, SHELLS, MAX_ORDER + 1)

@@ -12,7 +12,7 @@ from napari_ini3d.simulation import make_phantom
 from napari_ini3d.symmetry.validate import (
     correlate_locally,
     expected_of_mean,
-    half_turns,
+    rotations_to_half_circle,
     validate_symmetry,
 )
 
@@ -155,14 +155,14 @@ def test_expected_fsc_is_that_of_a_signal_in_noise(order):
 
 
 @pytest.mark.parametrize("group", ["C5", "D4", "I"])
-def test_half_turns_and_their_inverses_are_all_operators(group):
-    turns = [turn for axis in symmetry_axes(group) for turn in half_turns(axis)]
+def test_rotations_to_half_circle_and_their_inverses_are_all_operators(group):
+    turns = [turn for axis in symmetry_axes(group) for turn in rotations_to_half_circle(axis)]
     both = np.array([*turns, *(turn.T for turn in turns)])
     operators = symmetry_operators(group)[1:]
     apart = np.abs(both[:, None] - operators).max(axis=(2, 3))
     assert apart.min(axis=0).max() < 1e-9
     assert apart.min(axis=1).max() < 1e-9
-    assert len(half_turns(Axis(4, (0.0, 0.0, 1.0)))) == 2
+    assert len(rotations_to_half_circle(Axis(4, (0.0, 0.0, 1.0)))) == 2
 
 
 def test_local_correlation_tells_where_maps_differ():

@@ -1,4 +1,4 @@
-"""Compare two maps, as they stand and laid upon each other."""
+"""Compare two maps by FSC and correlation, as they are and aligned to each other."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _EDGE = 3.0  # voxels
 
 @dataclass(frozen=True, slots=True)
 class MapComparison:
-    """How alike two maps are.
+    """Similarity of two maps.
 
     Attributes
     ----------
     voxel_size : float
         Å.
     fsc_as_is : (n // 2 + 1,) float64
-        FSC within the mask before anything is moved.
+        FSC within the mask before the maps are aligned.
     fsc : (n // 2 + 1,) float64
-        FSC within the mask after the second map was laid upon the first.
+        FSC within the mask after the second map was aligned to the first.
     correlation : float
-        Of the densities within the mask, after that.
+        Of the densities within the mask, after alignment.
     resolution_half, resolution_0143 : float
         Å, where `fsc` falls below 0.5 and 0.143.
     registration : Registration or None
-        How the second map was laid upon the first; None where that was not asked for.
+        Alignment of the second map to the first; None if not asked for.
     aligned : (n, n, n) float32
-        The second map, laid upon the first.
+        The second map, aligned to the first.
     """
 
     voxel_size: float
@@ -69,8 +69,9 @@ def compare_maps(
     voxel_size: float,
     mask_diameter: float | None = None,
     align: bool = True,
+    threads: int = 0,
 ) -> MapComparison:
-    """Compare two maps by FSC and correlation, with the second laid upon the first.
+    """Compare two maps by FSC and correlation, with the second aligned to the first.
 
     Parameters
     ----------
@@ -79,9 +80,11 @@ def compare_maps(
     voxel_size : float
         Å.
     mask_diameter : float, optional
-        Å; the sphere within which they are compared. 0.9 of the box where left out.
+        Å; the sphere within which they are compared. Default: 0.9 of the box.
     align : bool
-        Find rotation, shift and hand first; without, the maps are compared as they stand.
+        Find rotation, shift and hand first; otherwise the maps are compared as they are.
+    threads : int
+        0 means as many as the process may use. The result is the same for any number.
 
     Returns
     -------
@@ -92,15 +95,17 @@ def compare_maps(
     MapError
         Where a map is not a finite cube of the size of the other, or is constant.
     SettingsError
-        Where the voxel size or the mask diameter cannot be true.
+        Where the voxel size is not positive, or the mask diameter not within the box.
     """
     check_pair(first, second)
     n = first.shape[0]
     radius = _mask_radius(n, voxel_size, mask_diameter)
     mask = soft_mask(n, radius, _EDGE, 3)
     before = compute_fsc(first * mask, second * mask)
-    registration = register_maps(first, second, mask_radius=radius) if align else None
-    aligned = registration.apply(second) if registration else np.array(second, dtype=np.float32)
+    registration, aligned = None, np.array(second, dtype=np.float32)
+    if align:
+        registration = register_maps(first, second, mask_radius=radius, threads=threads)
+        aligned = registration.apply(second, threads=threads)
     curve = compute_fsc(first * mask, aligned * mask) if registration else before
     inside = mask > 0.5
     return MapComparison(

@@ -1,10 +1,21 @@
+from .fourier_map import (
+    PADDING as PADDING,
+    FourierMap as FourierMap,
+    components_at as components_at,
+    cut_out as cut_out,
+)
 from .fsc import compute_fsc as compute_fsc, fsc_resolution as fsc_resolution
 from .map_checks import MIN_BOX_SIZE as MIN_BOX_SIZE, check_map_values as check_map_values
 from .masks import Point as Point, radius_grid as radius_grid, soft_mask as soft_mask
-from .nufft import FineMap as FineMap, thread_count as thread_count
-from .resample import mirror_map as mirror_map, resize_map as resize_map, rotate_map as rotate_map
+from .nufft import FineMap as FineMap
+from .resample import (
+    cut_at_nyquist as cut_at_nyquist,
+    mirror_map as mirror_map,
+    resize_map as resize_map,
+    rotate_map as rotate_map,
+)
 from .shells import radial_average as radial_average, shell_sum as shell_sum
-from .spectrum import TABLE_SHELL as TABLE_SHELL, Spectrum as Spectrum, half_ball as half_ball
+from .threads import map_in_threads as map_in_threads
 from .transforms import (
     FrequencyDisk as FrequencyDisk,
     cube_radius as cube_radius,

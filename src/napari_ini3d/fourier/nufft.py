@@ -12,14 +12,10 @@ This is the one module below `kernels` with compiled loops: resampling is part o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import Self
 
-import numba
 import numpy as np
 import scipy.fft
 from numpy.polynomial import chebyshev
@@ -27,7 +23,8 @@ from scipy.special import i0
 
 from napari_ini3d._types import ComplexArray, Float32, Float64, FloatArray
 from napari_ini3d.errors import MapError
-from napari_ini3d.kernels import jit
+from napari_ini3d.fourier.threads import map_in_threads
+from napari_ini3d.kernels import available_threads, jit
 
 _FINER = 2  # the least ratio of the grids
 _WIDTH = 8  # samples under the bell; the compiled loop is written out for 8
@@ -40,9 +37,9 @@ _TOLERANCE = 1e-6  # voxels; a point this little outside the box is on its borde
 
 @dataclass(frozen=True, slots=True)
 class FineMap:
-    """A map made ready to be read at any place in its box.
+    """A map prepared for reading at any point of its box.
 
-    The box is periodic: what stands at -n / 2 stands at n / 2 too.
+    The box is periodic: the density at -n / 2 is that at n / 2 too.
 
     Attributes
     ----------
@@ -56,8 +53,15 @@ class FineMap:
     box_size: int
 
     @classmethod
-    def of(cls, volume: FloatArray) -> Self:
-        """Transform a map (n, n, n), real space.
+    def of(cls, volume: FloatArray, *, threads: int = 0) -> Self:
+        """Transform a map.
+
+        Parameters
+        ----------
+        volume : (n, n, n)
+            Real space (z, y, x).
+        threads : int
+            0 means as many as the process may use.
 
         Raises
         ------
@@ -66,15 +70,18 @@ class FineMap:
         """
         if volume.ndim != 3 or len(set(volume.shape)) != 1 or not volume.size:
             raise MapError(f"the map has the shape {volume.shape}; expected a cube (n, n, n)")
-        return cls(_fine_samples(np.asarray(volume, dtype=np.float32)), volume.shape[0])
+        samples = _fine_samples(np.asarray(volume, dtype=np.float32), threads)
+        return cls(samples, volume.shape[0])
 
     def mean_of_rotated(
         self,
         rotations: FloatArray,
         shift: FloatArray | tuple[float, ...] = (0, 0, 0),
         radius: float | None = None,
+        *,
+        threads: int = 0,
     ) -> Float32:
-        """Return the mean of the map shifted and turned: at x, that of V(rotationᵀ x + shift).
+        """Return the mean of the map shifted and rotated: at x, that of V(rotationᵀ x + shift).
 
         Parameters
         ----------
@@ -84,6 +91,8 @@ class FineMap:
             Voxels, (x, y, z).
         radius : float, optional
             Voxels from voxel n // 2; nothing is read further out.
+        threads : int
+            0 means as many as the process may use. The result is the same for any number.
 
         Returns
         -------
@@ -98,7 +107,9 @@ class FineMap:
         matrices = np.asarray(rotations, dtype=np.float64).reshape(-1, 3, 3)
         offset = np.asarray(shift, dtype=np.float64).reshape(3)
         if not (np.isfinite(matrices).all() and np.isfinite(offset).all()):
-            raise MapError("a rotation or shift is not finite; a map can be turned by numbers only")
+            raise MapError(
+                "a rotation or shift is not finite; expected numbers; check the transform"
+            )
         n = self.box_size
         out = np.zeros((n, n, n), dtype=np.float32)
         reach = 3.0 * n * n if radius is None else float(radius) ** 2
@@ -117,32 +128,15 @@ class FineMap:
                 out,
             )
 
-        with _threads() as run:
-            run(read_layer, range(-(-n // _TILE)))
+        map_in_threads(read_layer, range(-(-n // _TILE)), threads)
         return out
 
 
-def thread_count() -> int:
-    """Return how many threads resampling uses: those Numba may use (NUMBA_NUM_THREADS)."""
-    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _threads() -> Iterator[Any]:
-    """Give a function that calls another for each of some values, in several threads."""
-    count = thread_count()
-    if count == 1:
-        yield lambda function, values: [function(value) for value in values]
-        return
-    with ThreadPoolExecutor(count) as pool:
-        yield lambda function, values: list(pool.map(function, values))
-
-
-def _fine_samples(volume: Float32) -> Float32:
+def _fine_samples(volume: Float32, threads: int) -> Float32:
     """Return the bells' weights on the finer grid, periodic margins included."""
     n = volume.shape[0]
     size = scipy.fft.next_fast_len(_FINER * n, real=True)
-    workers = thread_count()
+    workers = available_threads(threads)
     volume_ft: ComplexArray = scipy.fft.rfftn(volume, workers=workers)
     whole = _bell_transform(np.fft.fftfreq(n, 1 / n) / size)
     half = _bell_transform(np.arange(n // 2 + 1) / size)

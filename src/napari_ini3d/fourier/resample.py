@@ -1,4 +1,4 @@
-"""Resize and turn maps without blurring them.
+"""Resize and rotate maps without blurring them.
 
 The origin of a map of n voxels per side is voxel n // 2, before and after.
 """
@@ -11,6 +11,7 @@ import scipy.fft
 from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier.nufft import FineMap
+from napari_ini3d.kernels import available_threads
 
 
 def resize_map(volume: FloatArray, box_size: int) -> Float32:
@@ -26,7 +27,7 @@ def resize_map(volume: FloatArray, box_size: int) -> Float32:
     Returns
     -------
     (box_size, box_size, box_size) float32
-        Density at the same places; what is beyond the coarser Nyquist frequency is lost.
+        Density at the same places; components beyond the coarser Nyquist frequency are lost.
     """
     n = _cube_size(volume)
     if box_size == n:
@@ -38,13 +39,17 @@ def resize_map(volume: FloatArray, box_size: int) -> Float32:
 
 
 def rotate_map(
-    volume: FloatArray, rotation: FloatArray, shift: FloatArray | tuple[float, ...] = (0, 0, 0)
+    volume: FloatArray,
+    rotation: FloatArray,
+    shift: FloatArray | tuple[float, ...] = (0, 0, 0),
+    *,
+    threads: int = 0,
 ) -> Float32:
-    """Shift and turn a map: what was at x goes to ``rotation @ (x - shift)``.
+    """Shift and rotate a map: what was at x goes to ``rotation @ (x - shift)``.
 
-    Between the voxels stands the sum of the map's Fourier components, see
-    `fourier.interpolation`: nothing below Nyquist is blurred. What lies beyond it, in the corners
-    of the transform, comes out at other frequencies where the turn takes it past Nyquist.
+    The density between the voxels is the sum of the map's Fourier components, see
+    `fourier.nufft`: nothing below Nyquist is blurred. Components beyond Nyquist, in the corners
+    of the transform, appear at other frequencies where the rotation takes them past Nyquist.
 
     Parameters
     ----------
@@ -54,6 +59,8 @@ def rotate_map(
         Rotation matrix for vectors (x, y, z) from voxel n // 2.
     shift : (3,)
         Voxels, (x, y, z).
+    threads : int
+        0 means as many as the process may use. The result is the same for any number.
 
     Returns
     -------
@@ -65,7 +72,28 @@ def rotate_map(
     MapError
         Where the map is not a cube, or the rotation or shift not finite.
     """
-    return FineMap.of(volume).mean_of_rotated(rotation, shift)
+    return FineMap.of(volume, threads=threads).mean_of_rotated(rotation, shift, threads=threads)
+
+
+def cut_at_nyquist(volume: Float32, *, threads: int = 0) -> Float32:
+    """Return a map without the components beyond Nyquist, in the corners of its transform.
+
+    A rotation would take them to other frequencies, see `rotate_map`.
+
+    Parameters
+    ----------
+    volume : (n, n, n) float32
+        Real space.
+    threads : int
+        0 means as many as the process may use.
+    """
+    n = volume.shape[0]
+    workers = available_threads(threads)
+    volume_ft = scipy.fft.rfftn(volume, workers=workers)  # (n, n, n // 2 + 1)
+    line, half = np.fft.fftfreq(n, 1 / n) ** 2, np.arange(n // 2 + 1) ** 2
+    volume_ft[line[:, None, None] + line[:, None] + half >= (n / 2) ** 2] = 0
+    cut: Float32 = scipy.fft.irfftn(volume_ft, s=volume.shape, workers=workers)
+    return cut
 
 
 def mirror_map(volume: FloatArray) -> Float32:

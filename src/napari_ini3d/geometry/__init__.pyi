@@ -1,4 +1,5 @@
 from .euler import euler_to_matrix as euler_to_matrix, matrix_to_euler as matrix_to_euler
+from .gauss_newton import climb as climb
 from .healpix import pixel_directions as pixel_directions
 from .point_groups import (
     Axis as Axis,

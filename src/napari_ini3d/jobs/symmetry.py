@@ -73,19 +73,22 @@ def apply_symmetry(
     if settings.symmetry_during_run or settings.symmetry.upper() == "C1":
         return
     try:
-        _finish(files, settings.symmetry, iteration, working_box)
+        _finish(files, settings, iteration, working_box)
     except Ini3dError as error:
         logger.warning("the symmetry of the map could not be looked at: %s", error)
 
 
-def _finish(files: SymmetryFiles, asked: str, iteration: int, working_box: int | None) -> None:
+def _finish(
+    files: SymmetryFiles, settings: InitialModelSettings, iteration: int, working_box: int | None
+) -> None:
+    asked = settings.symmetry
     found = read_map(files.folder.map_path)
     box_size = len(found.data)
     found = _resampled(found, working_box or box_size)
     facts: dict[str, Any] = {"asked": asked}
     group = asked
     if asked.lower() == AUTO_SYMMETRY:
-        report = detect_symmetry(found.data, voxel_size=found.voxel_size)
+        report = detect_symmetry(found.data, voxel_size=found.voxel_size, threads=settings.threads)
         facts |= {"group": report.group, "detected": report_values(report)}
         facts |= {"verdict": report.verdict, "holds": report.group != "C1"}
         logger.info("symmetry: %s", report.verdict)
@@ -94,7 +97,9 @@ def _finish(files: SymmetryFiles, asked: str, iteration: int, working_box: int |
             files.write_facts(facts)
             save_png(draw_report(report, found.data), files.picture_path)
             return
-    files.write_facts(facts | _align_and_impose(files, found, group, iteration, box_size))
+    files.write_facts(
+        facts | _align_and_impose(files, found, group, iteration, box_size, settings.threads)
+    )
 
 
 def _resampled(map_: Map, box_size: int) -> Map:
@@ -104,15 +109,15 @@ def _resampled(map_: Map, box_size: int) -> Map:
 
 
 def _align_and_impose(
-    files: SymmetryFiles, found: Map, group: str, iteration: int, box_size: int
+    files: SymmetryFiles, found: Map, group: str, iteration: int, box_size: int, threads: int
 ) -> dict[str, Any]:
     """Write the maps, in a box of their own, particles and picture of a group.
 
     Returns what was found.
     """
-    alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size)
-    aligned = alignment.apply(found.data)
-    judgement = validate_symmetry(aligned, group, voxel_size=found.voxel_size)
+    alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size, threads=threads)
+    aligned = alignment.apply(found.data, threads=threads)
+    judgement = validate_symmetry(aligned, group, voxel_size=found.voxel_size, threads=threads)
     for path, data in ((files.aligned_path, aligned), (files.symmetrised_path, judgement.imposed)):
         written = _resampled(Map(data, found.voxel_size, found.origin), box_size)
         write_map(path, written.data, written.voxel_size)

@@ -1,31 +1,18 @@
-"""Bring the axes of a map onto RELION's setting of a point group."""
+"""Align the symmetry axes of a map to RELION's setting of a point group."""
 
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SymmetryError
-from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.records import SymmetryAlignment
-from napari_ini3d.symmetry.refinement import (
-    Fit,
-    Freedom,
-    essential_operators,
-    refine_upwards,
-)
-from napari_ini3d.symmetry.scores import score_group
+from napari_ini3d.symmetry.refinement import Freedom, essential_operators, refine_upwards
 from napari_ini3d.symmetry.search import Search
-from napari_ini3d.symmetry.standard_setting import nearest_rotation
-from napari_ini3d.symmetry.verdict import (
-    centre_in_map,
-    curve_of_map,
-    found_axes,
-    holds,
-    verdict_of,
-)
+from napari_ini3d.symmetry.verdict import ScoredFit, describe_fit
 
 _FINAL_OPERATORS = 36  # all pairs of I
 
@@ -38,10 +25,11 @@ def align_symmetry(
     keep_centre: bool = False,
     only_rot: bool = False,
     resolution: float | None = None,
+    threads: int = 0,
 ) -> SymmetryAlignment:
-    """Find the rotation and shift that bring a map's symmetry axes onto RELION's setting.
+    """Find the rotation and shift that align a map's symmetry axes to RELION's setting.
 
-    The axes are first looked for over all orientations at low resolution, then refined with
+    The axes are first searched for over all orientations at low resolution, then refined with
     finer and finer shells for as long as the copies agree.
 
     Parameters
@@ -53,11 +41,13 @@ def align_symmetry(
     voxel_size : float
         Å.
     keep_centre : bool
-        The axes meet in the middle of the box (voxel n // 2) already; do not shift.
+        Do not shift: the axes already meet in the middle of the box (voxel n // 2).
     only_rot : bool
-        The axis Z of the setting lies on Z already; only turn about it.
+        Rotate about Z only: the main axis already lies along Z.
     resolution : float, optional
-        Å; nothing finer is looked at. All that agrees, up to Nyquist, where left out.
+        Å; finer detail is ignored. Default: all that agrees, up to Nyquist.
+    threads : int
+        0 means as many as the process may use.
 
     Returns
     -------
@@ -78,31 +68,23 @@ def align_symmetry(
     parsed = PointGroup.parse(group)
     if parsed.order == 1:
         raise SymmetryError(f"{parsed.name} has no axes to align; give another group, such as D2")
-    search = Search.of(volume, (resolution or 0.0) / voxel_size)
-    freedom = Freedom(centre=not keep_centre, turn="around z" if only_rot else "all")
-    fit = search.best_fit(parsed, freedom)
-    operators = essential_operators(symmetry_operators(parsed), _FINAL_OPERATORS)
-    fit = refine_upwards(search.working, operators, fit, freedom=freedom)
-    return _describe(search, parsed, fit, len(volume), voxel_size, upright=only_rot)
-
-
-def _describe(
-    search: Search, group: PointGroup, fit: Fit, box_size: int, voxel_size: float, *, upright: bool
-) -> SymmetryAlignment:
-    working = search.working
-    evidence = score_group(working, group, fit)
-    curve = curve_of_map(working, fit.curve, box_size)
-    rotation = nearest_rotation(group, fit.frame, upright=upright)
-    centre = centre_in_map(working, group, fit)  # voxels
+    with threadpool_limits(1, "blas"):  # the same sums on any number of cores
+        search = Search.of(volume, (resolution or 0.0) / voxel_size, threads=threads)
+        freedom = Freedom(centre=not keep_centre, turn="around z" if only_rot else "all")
+        fit = search.best_fit(parsed, freedom)
+        operators = essential_operators(symmetry_operators(parsed), _FINAL_OPERATORS)
+        fit = refine_upwards(search.search_map, operators, fit, freedom=freedom, threads=threads)
+        scored = ScoredFit.of(search, parsed, fit)
+        found = describe_fit(search, scored, fit.curve, voxel_size, upright=only_rot)
     return SymmetryAlignment(
-        group=group.name,
-        transform=RigidTransform(rotation, centre).in_angstrom(voxel_size),
-        score=float(np.clip(evidence.agreement, -1, 1)),
-        axes=found_axes(search, group, fit),
-        fsc=curve,
-        fsc05=fsc_resolution(curve, box_size, voxel_size, 0.5),
+        group=found.group,
+        transform=RigidTransform(found.rotation, np.array(found.centre)),
+        score=found.score,
+        axes=found.axes,
+        fsc=found.fsc,
+        fsc05=found.fsc05,
         voxel_size=voxel_size,
-        holds=holds(evidence),
-        verdict=verdict_of(working, group.name, evidence, fit.curve, voxel_size),
+        holds=found.holds,
+        verdict=found.verdict,
         warnings=search.extent.warnings,
     )

@@ -1,64 +1,33 @@
-"""Which point group a map has."""
+"""Detect the point group of a map."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import FloatArray
-from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
-from napari_ini3d.symmetry.refinement import (
-    Fit,
-    curve_at,
-    essential_operators,
-    refine_upwards,
-)
-from napari_ini3d.symmetry.scores import GroupScore, score_group
+from napari_ini3d.symmetry.refinement import curve_at, essential_operators, refine_upwards
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.self_rotation import MAX_ORDER
-from napari_ini3d.symmetry.standard_setting import nearest_rotation
-from napari_ini3d.symmetry.verdict import (
-    CLOSE_AGREEMENT,
-    centre_in_map,
-    curve_of_map,
-    found_axes,
-    holds,
-    verdict_of,
-)
+from napari_ini3d.symmetry.verdict import CLOSE_AGREEMENT, ScoredFit, describe_fit, holds
 
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be looked into
 _REPORTED = 6
 _SHOWN_ORDERS = tuple(range(2, 15))
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """A group where it fits best."""
-
-    group: PointGroup
-    fit: Fit
-    evidence: GroupScore
-
-    @property
-    def rank(self) -> tuple[bool, int, float]:
-        """What holds comes first, the larger group before its subgroups."""
-        held = holds(self.evidence)
-        return (held, self.group.order if held else 0, self.evidence.agreement)
-
-
 def detect_symmetry(
-    volume: FloatArray, *, voxel_size: float, resolution: float | None = None
+    volume: FloatArray, *, voxel_size: float, resolution: float | None = None, threads: int = 0
 ) -> SymmetryReport:
-    """Find the point group of a map.
+    """Detect the point group of a map.
 
     Cn and Dn up to n = 24, T, O and I are tried, each where it fits best. A group holds where
-    each kind of its operators gives copies that agree with the map as well as the noise lets
-    them, and all kinds about equally well; the largest group that holds is what the map has.
-    How much noise there is tells the solvent.
+    the copies under each kind of its operators agree with the map as well as the noise allows,
+    and about equally well for all kinds; the largest group that holds is that of the map. The
+    noise is measured in the solvent.
 
     Parameters
     ----------
@@ -67,7 +36,9 @@ def detect_symmetry(
     voxel_size : float
         Å.
     resolution : float, optional
-        Å; nothing finer is looked at. All that agrees, up to Nyquist, where left out.
+        Å; finer detail is ignored. Default: all that agrees, up to Nyquist.
+    threads : int
+        0 means as many as the process may use.
 
     Returns
     -------
@@ -82,12 +53,12 @@ def detect_symmetry(
         Where the voxel size or the resolution is not positive.
     """
     check_volume(volume, voxel_size, resolution)
-    search = Search.of(volume, (resolution or 0.0) / voxel_size)
-    trials = sorted(_try_groups(search), key=lambda trial: trial.rank, reverse=True)[:_REPORTED]
-    candidates = tuple(
-        _describe(search, trial, len(volume), voxel_size, refined=trial is trials[0])
-        for trial in trials
-    )
+    with threadpool_limits(1, "blas"):  # the same sums on any number of cores
+        search = Search.of(volume, (resolution or 0.0) / voxel_size, threads=threads)
+        trials = sorted(_try_groups(search), key=_rank, reverse=True)[:_REPORTED]
+        candidates = tuple(
+            _describe(search, trial, voxel_size, refined=trial is trials[0]) for trial in trials
+        )
     group = candidates[0].group if candidates[0].holds else "C1"
     return SymmetryReport(
         group=group,
@@ -100,41 +71,32 @@ def detect_symmetry(
     )
 
 
-def _try_groups(search: Search) -> list[_Trial]:
+def _try_groups(search: Search) -> list[ScoredFit]:
     """Fit every group whose main axis leaves a trace in the self-rotation function."""
-    peak = search.table.correlation.max(axis=1)
+    peak = search.table.correlation.max(axis=1)  # (MAX_ORDER + 1,)
     orders = [order for order in range(2, MAX_ORDER + 1) if peak[order] > _LEAST_PEAK]
     names = [f"{family}{order}" for order in orders for family in "CD"] + ["T", "O", "I"]
-    trials = []
-    for group in map(PointGroup.parse, names):
-        fit = search.best_fit(group)
-        trials.append(_Trial(group, fit, score_group(search.working, group, fit)))
-    return trials
+    groups = map(PointGroup.parse, names)
+    return [ScoredFit.of(search, group, search.best_fit(group)) for group in groups]
+
+
+def _rank(trial: ScoredFit) -> tuple[bool, int, float]:
+    """Return the sort key of a group: those that hold first, larger groups before subgroups."""
+    held = holds(trial.scores)
+    return (held, trial.group.order if held else 0, trial.scores.agreement)
 
 
 def _describe(
-    search: Search, trial: _Trial, box_size: int, voxel_size: float, *, refined: bool
+    search: Search, trial: ScoredFit, voxel_size: float, *, refined: bool
 ) -> GroupCandidate:
-    """Put a group into the terms of the map, after refining the best and what nearly holds."""
-    working, group, fit, evidence = search.working, trial.group, trial.fit, trial.evidence
-    operators = essential_operators(symmetry_operators(group))
-    if evidence.agreement >= CLOSE_AGREEMENT and (refined or not holds(evidence)):
-        fit = refine_upwards(working, operators, fit)
-        evidence = score_group(working, group, fit)
-    curve = curve_at(working, operators, fit, working.max_shell)
-    in_map = curve_of_map(working, curve, box_size)
-    x, y, z = centre_in_map(working, group, fit) * voxel_size
-    return GroupCandidate(
-        group=group.name,
-        score=float(np.clip(evidence.agreement, -1, 1)),
-        axes=found_axes(search, group, fit),
-        rotation=nearest_rotation(group, fit.frame),
-        centre=(float(x), float(y), float(z)),
-        fsc=in_map,
-        fsc05=fsc_resolution(in_map, box_size, voxel_size, 0.5),
-        holds=holds(evidence),
-        verdict=verdict_of(working, group.name, evidence, curve, voxel_size),
-    )
+    """Describe a group, after refining the best one and those that nearly hold."""
+    search_map, threads = search.search_map, search.threads
+    operators = essential_operators(symmetry_operators(trial.group))
+    if trial.scores.agreement >= CLOSE_AGREEMENT and (refined or not holds(trial.scores)):
+        fit = refine_upwards(search_map, operators, trial.fit, threads=threads)
+        trial = ScoredFit.of(search, trial.group, fit)
+    curve = curve_at(search_map, operators, trial.fit, search_map.max_shell, threads)
+    return describe_fit(search, trial, curve, voxel_size)
 
 
 def _sum_up(group: str, candidates: tuple[GroupCandidate, ...]) -> str:

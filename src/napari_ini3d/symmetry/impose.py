@@ -19,12 +19,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 from scipy.spatial import KDTree
 
 from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray, Int64
 from napari_ini3d.errors import MapError
-from napari_ini3d.fourier import FineMap, radius_grid, soft_mask, thread_count
+from napari_ini3d.fourier import FineMap, cut_at_nyquist, radius_grid, soft_mask
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 
@@ -37,7 +36,11 @@ _SAME = 1e-6  # elements of matrices that differ by less are equal
 
 
 def impose_symmetry(
-    volume: FloatArray, group: str | PointGroup, *, mask: FloatArray | None = None
+    volume: FloatArray,
+    group: str | PointGroup,
+    *,
+    mask: FloatArray | None = None,
+    threads: int = 0,
 ) -> Float32:
     """Return the mean of a map over the operators of a point group.
 
@@ -48,6 +51,8 @@ def impose_symmetry(
     group : str or PointGroup
     mask : (n, n, n), optional
         Multiplies the result.
+    threads : int
+        0 means as many as the process may use. The result is the same for any number.
 
     Returns
     -------
@@ -70,7 +75,7 @@ def impose_symmetry(
     for operators in exact:
         result = _mean_of_permuted(result, operators)
     if len(exact) < len(steps):
-        result = _mean_within_sphere(result, steps[len(exact) :])
+        result = _mean_within_sphere(result, steps[len(exact) :], threads)
     return result if mask is None else np.asarray(result * mask, dtype=np.float32)
 
 
@@ -164,29 +169,19 @@ def _permute(volume: Float32, operator: Float64) -> Float32:
     return np.transpose(volume, np.abs(signed).argmax(axis=1))
 
 
-def _mean_within_sphere(volume: Float32, steps: tuple[Float64, ...]) -> Float32:
+def _mean_within_sphere(volume: Float32, steps: tuple[Float64, ...], threads: int) -> Float32:
     n = volume.shape[0]
     outside = radius_grid(n, 3) > n / 2
     level = volume[outside].mean(dtype=np.float64)
     result = np.asarray(volume - level, dtype=np.float32)
     flat = np.ptp(volume[outside]) == 0
     if not flat:
-        result = _cut_at_nyquist(result)
+        result = cut_at_nyquist(result, threads=threads)
     for i, operators in enumerate(steps):
-        result = FineMap.of(result).mean_of_rotated(operators, radius=n / 2)
+        fine = FineMap.of(result, threads=threads)
+        result = fine.mean_of_rotated(operators, radius=n / 2, threads=threads)
         if i == 0 and not flat:  # before this step the edge would blur what it should not touch
             edge = max(_EDGE, n / _EDGE_SHARE)
             result *= soft_mask(n, n / 2 - edge, edge, 3)
     imposed: Float32 = np.where(outside, level, result + level).astype(np.float32)
     return imposed
-
-
-def _cut_at_nyquist(volume: Float32) -> Float32:
-    """Take out the components in the corners of the transform."""
-    n = volume.shape[0]
-    workers = thread_count()
-    volume_ft = scipy.fft.rfftn(volume, workers=workers)
-    line, half = np.fft.fftfreq(n, 1 / n) ** 2, np.arange(n // 2 + 1) ** 2
-    volume_ft[line[:, None, None] + line[:, None] + half >= (n / 2) ** 2] = 0
-    cut: Float32 = scipy.fft.irfftn(volume_ft, s=volume.shape, workers=workers)
-    return cut

@@ -159,7 +159,7 @@ class SymmetryAlignment:
     verdict: str
     warnings: tuple[str, ...] = ()
 
-    def apply(self, volume: FloatArray) -> Float32:
+    def apply(self, volume: FloatArray, *, threads: int = 0) -> Float32:
         """Return a map (n, n, n) of the same voxel size, aligned; resampled once."""
         transform = self.transform.in_voxels(self.voxel_size)
-        return rotate_map(volume, transform.rotation, transform.shift)
+        return rotate_map(volume, transform.rotation, transform.shift, threads=threads)

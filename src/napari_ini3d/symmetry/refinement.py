@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float64, FloatArray, Int64
-from napari_ini3d.kernels import available_threads, compare_copies
-from napari_ini3d.symmetry.search_map import PADDING, SearchMap
+from napari_ini3d.fourier import PADDING, map_in_threads
+from napari_ini3d.geometry import climb
+from napari_ini3d.kernels import compare_copies
+from napari_ini3d.symmetry.search_map import SearchMap
 
 MOST_OPERATORS = 12  # compared at a time: more say hardly more about the axes
 _SLICES = 8  # of the points; fixed, so that sums do not depend on the number of threads
@@ -19,7 +21,6 @@ _LEAST_FSC, _MOST_FSC = 0.15, 0.97  # shells below do not count; nothing counts 
 _LEAST_POWER = 1e-5  # of the strongest shell: below, a map without noise holds the mask's edge
 _SMALLEST_STEP = 5e-5  # radian, and sides of the box: smaller ones are not worth a comparison
 _SMALLEST_GAIN = 1e-6  # of the score, that is worth another step
-_HALVINGS = 3
 _LEAST_SCORE = 0.2  # where the slopes are taken seriously
 _LONGEST_STEP = 0.1  # radian
 _FINER = 1.6  # growth of the highest shell, while shells agree
@@ -30,14 +31,14 @@ _FEWEST_OPERATORS = 5  # ... but for these: many components agree, so that few c
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where a group lies in a working map, and how well it fits there.
+    """Where a group lies in a search map, and how well it fits there.
 
     Attributes
     ----------
     frame : (3, 3) float64
         Takes RELION's setting of the axes to where they lie in the map.
     centre : (3,) float64
-        Where they meet, in sides of the working box from its middle.
+        Where they meet, in sides of the search box from its middle.
     score : float
         Correlation of the map with its copies, weighted as it was refined.
     curve : (S + 1,) float64
@@ -90,49 +91,48 @@ def essential_operators(operators: Float64, most: int = MOST_OPERATORS) -> Float
 
 
 def refine(
-    working: SearchMap,
+    search_map: SearchMap,
     operators: Float64,
     start: Fit,
     weight: FloatArray,
     *,
     freedom: Freedom | None = None,
     most_steps: int = 12,
+    threads: int = 0,
 ) -> Fit:
     """Climb to the nearest maximum of the correlation of a map with its copies.
 
     Parameters
     ----------
-    working : SearchMap
+    search_map : SearchMap
     operators : (R, 3, 3)
         See `essential_operators`.
     start : Fit
     weight : (S + 1,)
         Of the power of each shell 0 to S; S may be below the map's highest shell.
     freedom : Freedom, optional
-        Everything may move where left out.
+        Default: everything may move.
     most_steps : int
+    threads : int
+        0 means as many as the process may use.
     """
-    freedom = freedom or Freedom()
-    now = _Comparison.at(working, operators, start.frame, start.centre, weight)
-    for _ in range(most_steps):
-        step = freedom.project(now.step(working.diameter), now.frame)
-        if np.abs(step).max() < _SMALLEST_STEP:
-            break
-        for _ in range(_HALVINGS):  # halve a step that leads down
-            trial = _Comparison.at(working, operators, *now.moved(step), weight)
-            if trial.score > now.score:
-                break
-            step = step / 2
-        else:
-            break
-        gain, now = trial.score - now.score, trial
-        if gain < _SMALLEST_GAIN:
-            break
-    return Fit(now.frame, now.centre, now.score, now.curve)
+    task = _Task(search_map, operators, weight, freedom or Freedom(), threads)
+    best = climb(
+        _Comparison.at(task, start.frame, start.centre),
+        most_steps=most_steps,
+        smallest_step=_SMALLEST_STEP,
+        smallest_gain=_SMALLEST_GAIN,
+    )
+    return Fit(best.frame, best.centre, best.score, best.curve)
 
 
 def refine_upwards(
-    working: SearchMap, operators: Float64, start: Fit, *, freedom: Freedom | None = None
+    search_map: SearchMap,
+    operators: Float64,
+    start: Fit,
+    *,
+    freedom: Freedom | None = None,
+    threads: int = 0,
 ) -> Fit:
     """Refine with ever finer shells for as long as they agree, each weighted by its agreement.
 
@@ -140,22 +140,23 @@ def refine_upwards(
     FSC of signal: FSC / (1 - FSC²) over its power.
     """
     fit = start
-    last = min(len(start.curve) - 1, working.max_shell)
+    last = min(len(start.curve) - 1, search_map.max_shell)
     while True:
-        reach = min(round(last * _FINER) + 1, working.max_shell)
-        some = _affordable(working, operators, reach)
-        fit = replace(fit, curve=curve_at(working, some, fit, reach))
+        reach = min(round(last * _FINER) + 1, search_map.max_shell)
+        some = _affordable(search_map, operators, reach)
+        fit = replace(fit, curve=curve_at(search_map, some, fit, reach, threads))
         agreeing = trusted_shells(fit.curve)
-        weight = agreement_weight(working, fit.curve, agreeing)
-        if agreeing <= last or last == working.max_shell:
-            return refine(working, some, fit, weight, freedom=freedom)
-        fit = refine(working, some, fit, weight, freedom=freedom, most_steps=_CLIMBING_STEPS)
+        weight = agreement_weight(search_map, fit.curve, agreeing)
+        if agreeing <= last or last == search_map.max_shell:
+            return refine(search_map, some, fit, weight, freedom=freedom, threads=threads)
+        fit = refine(search_map, some, fit, weight,
+                     freedom=freedom, most_steps=_CLIMBING_STEPS, threads=threads)  # fmt: skip
         last = agreeing
 
 
-def _affordable(working: SearchMap, operators: Float64, last: int) -> Float64:
+def _affordable(search_map: SearchMap, operators: Float64, last: int) -> Float64:
     """Return all operators, or an even selection where that many copies would take long."""
-    components = int(np.searchsorted(working.shell, last, side="right"))
+    components = search_map.ft.count_within(last)
     most = max(_MOST_PAIRS // components, _FEWEST_OPERATORS)
     return operators[_evenly(len(operators), most)]
 
@@ -165,10 +166,12 @@ def _evenly(count: int, most: int) -> Int64:
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
-def curve_at(working: SearchMap, operators: Float64, fit: Fit, last: int) -> Float64:
+def curve_at(
+    search_map: SearchMap, operators: Float64, fit: Fit, last: int, threads: int = 0
+) -> Float64:
     """Return the FSC of the map with its copies at a fit, shells 0 to `last`."""
-    weight = np.zeros(last + 1)
-    return _Comparison.at(working, operators, fit.frame, fit.centre, weight).curve
+    task = _Task(search_map, operators, np.zeros(last + 1), Freedom(), threads)
+    return _Comparison.at(task, fit.frame, fit.centre).curve
 
 
 def trusted_shells(curve: Float64) -> int:
@@ -177,10 +180,10 @@ def trusted_shells(curve: Float64) -> int:
     return max(3, int(low[0]) + 1 if len(low) else len(curve) - 1)
 
 
-def agreement_weight(working: SearchMap, curve: Float64, last: int) -> Float64:
+def agreement_weight(search_map: SearchMap, curve: Float64, last: int) -> Float64:
     """Return the weight of shells 0 to `last`; see `refine_upwards`."""
     trusted = np.clip(curve[: last + 1], 0.01, _MOST_FSC)
-    power = working.power[: last + 1]
+    power = search_map.ft.power[: last + 1]
     power = np.maximum(power, _LEAST_POWER * power[1:].max())
     weight = trusted / (1 - trusted**2) / power
     weight[0] = 0
@@ -188,66 +191,76 @@ def agreement_weight(working: SearchMap, curve: Float64, last: int) -> Float64:
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
-    """The map beside its copies about the axes of one frame."""
+class _Task:
+    """What stays the same while the axes of a group move."""
 
+    search_map: SearchMap
+    operators: Float64  # (R, 3, 3)
+    weight: FloatArray  # (S + 1,)
+    freedom: Freedom
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """The map beside its copies about the axes of one frame: a state of `climb`.
+
+    A step is a rotation vector in radian and a shift in sides of the box, (6,).
+    """
+
+    task: _Task
     frame: Float64
     centre: Float64
     score: float
     slope: Float64  # (6,), per radian and per side of the box
     products: Float64  # (6, 6)
-    curve: Float64
+    curve: Float64  # (S + 1,)
 
     @classmethod
-    def at(
-        cls,
-        working: SearchMap,
-        operators: Float64,
-        frame: Float64,
-        centre: Float64,
-        weight: FloatArray,
-    ) -> _Comparison:
+    def at(cls, task: _Task, frame: Float64, centre: Float64) -> Self:
+        ft, weight = task.search_map.ft, task.weight
         last = len(weight) - 1
-        count = int(np.searchsorted(working.shell, last, side="right"))
-        rotations = frame @ operators @ frame.T
-        shells = working.shell[:count]
-        weights = np.asarray(weight, np.float32)[shells]
+        count = ft.count_within(last)
+        rotations = frame @ task.operators @ frame.T  # (R, 3, 3), in the frame of the map
+        shells = ft.shell[:count]  # (N,)
+        weights = np.asarray(weight, np.float32)[shells]  # (N,)
         bounds = np.linspace(0, count, _SLICES + 1).astype(int)
-        points = working.points[:count] * np.float32(PADDING)
+        points = ft.points[:count] * np.float32(PADDING)  # (N, 3), in samples of the cube
 
         def measure(i: int) -> tuple[Float64, Float64, Float64]:
             part = slice(bounds[i], bounds[i + 1])
             sums = np.zeros(6), np.zeros((6, 6)), np.zeros((3, last + 1))
-            compare_copies(working.cube, points[part], working.values[part], weights[part],
+            compare_copies(ft.cube, points[part], ft.values[part], weights[part],
                            shells[part], rotations, centre / PADDING, *sums)  # fmt: skip
             return sums
 
-        if count * len(operators) < _WORTH_THREADS:
-            parts = list(map(measure, range(_SLICES)))
-        else:
-            with ThreadPoolExecutor(available_threads(0)) as pool:
-                parts = list(pool.map(measure, range(_SLICES)))
+        worth_threads = count * len(task.operators) >= _WORTH_THREADS
+        parts = map_in_threads(measure, range(_SLICES), task.threads if worth_threads else 1)
         slope, products, sums = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
-        unit = np.array([1.0, 1, 1, 1 / PADDING, 1 / PADDING, 1 / PADDING])
-        products = (np.triu(products) + np.triu(products, 1).T) * unit * unit[:, None]
-        overlap, *power = sums @ weight
+        # the kernel counts shifts in units whose frequency is one sample of the cube
+        unit = np.array([1.0, 1, 1, *[1 / PADDING] * 3])
+        products = (np.triu(products) + np.triu(products, 1).T) * unit * unit[:, None]  # (6, 6)
+        overlap, *power = sums @ weight  # (3,)
         score = overlap / max(np.sqrt(power[0] * power[1]), 1e-30)
-        curve = sums[0] / np.sqrt(np.maximum(sums[1] * sums[2], 1e-30))
-        return cls(frame, centre, float(score), slope * unit, products, curve)
+        curve = sums[0] / np.sqrt(np.maximum(sums[1] * sums[2], 1e-30))  # (S + 1,)
+        return cls(task, frame, centre, float(score), slope * unit, products, curve)
 
-    def step(self, diameter: float) -> Float64:
-        """Return the turn and shift (6,) that lead to the maximum, to second order.
+    def step(self) -> Float64:
+        """Return the rotation and shift (6,) that lead to the maximum, to second order.
 
-        What the map cannot tell (a turn about the axis of Cn, a shift along it) stays as it is.
+        What the map cannot tell (a rotation about the axis of Cn, a shift along it), and what
+        may not move, stays as it is.
         """
-        unit = np.array([1.0, 1, 1, *[diameter / 4] * 3])  # radian and shift of like effect
+        lever = self.task.search_map.diameter / 4
+        unit = np.array([1.0, 1, 1, *[lever] * 3])  # radian and shift of like effect
         scaled = self.products * unit * unit[:, None]
         step = np.linalg.pinv(scaled, rcond=1e-5, hermitian=True) @ (self.slope * unit)
         step /= max(self.score, _LEAST_SCORE)
         longest = np.abs(step).max()
-        return np.asarray(step * min(1.0, _LONGEST_STEP / max(longest, 1e-12)) * unit)
+        step = np.asarray(step * min(1.0, _LONGEST_STEP / max(longest, 1e-12)) * unit)
+        return self.task.freedom.project(step, self.frame)
 
-    def moved(self, step: Float64) -> tuple[Float64, Float64]:
-        """Return frame and centre after a step."""
-        turn = Rotation.from_rotvec(step[:3]).as_matrix()
-        return turn @ self.frame, self.centre + step[3:]
+    def moved(self, step: Float64) -> _Comparison:
+        """Return the comparison after a step of all axes together."""
+        rotation = Rotation.from_rotvec(step[:3]).as_matrix()
+        return _Comparison.at(self.task, rotation @ self.frame, self.centre + step[3:])

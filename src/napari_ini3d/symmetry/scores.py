@@ -35,7 +35,7 @@ class GroupScore:
         operators on its own: 1 where the symmetry is there, about 0 where it is not.
     axes : (A,) float64
         The same for each axis on its own, without what does not change around it: a rod is no
-        evidence of axes along it.
+        scores of axes along it.
     coarse : float
         FSC with the copies of the worst class, mean over the shells to 6 waves across the particle.
     curve : (S + 1,) float64
@@ -61,37 +61,44 @@ class GroupScore:
         return float(self.classes.min() / max(self.classes.max(), 1e-6))
 
 
-def score_group(working: SearchMap, group: PointGroup, fit: Fit) -> GroupScore:
+def score_group(
+    search_map: SearchMap, group: PointGroup, fit: Fit, *, threads: int = 0
+) -> GroupScore:
     """Compare the map with its copies, class by class of the operators."""
-    last = min(round(_WAVES / working.diameter), working.max_shell)
+    last = min(round(_WAVES / search_map.diameter), search_map.max_shell)
     curves = np.array(
-        [curve_at(working, operators, fit, last) for operators in operator_classes(group)]
-    )
-    coarse_shell = max(FIRST_SHELL, min(round(COARSE_WAVES / working.diameter), last))
-    expected = working.share[: last + 1]
-    weight = shell_weight(working, last)
+        [curve_at(search_map, members, fit, last, threads) for members in operator_classes(group)]
+    )  # (C, S + 1)
+    coarse_shell = max(FIRST_SHELL, min(round(COARSE_WAVES / search_map.diameter), last))
+    expected = search_map.share[: last + 1]
+    weight = shell_weight(search_map, last)
     classes = curves @ weight / max(float(expected @ weight), 1e-6)
     return GroupScore(
         classes=classes,
-        axes=_axes_agreement(working, group, fit, last),
+        axes=_axes_agreement(search_map, group, fit, last, threads),
         coarse=float(curves[:, FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
         curve=curves.mean(axis=0),
         expected=expected,
     )
 
 
-def _axes_agreement(working: SearchMap, group: PointGroup, fit: Fit, last: int) -> Float64:
-    weight = search_weight(working, last)[1:]
-    power = power_about_axes(working, group, fit, last)
-    expected = power.expected(weight, working.share[1 : last + 1])
+def _axes_agreement(
+    search_map: SearchMap, group: PointGroup, fit: Fit, last: int, threads: int
+) -> Float64:
+    """Return the correlation about each axis over that expected, (A,)."""
+    weight = search_weight(search_map, last)[1:]
+    power = power_about_axes(search_map, group, fit, last, threads)
+    expected = power.expected(weight, search_map.share[1 : last + 1])
     correlation = correlation_of_axes(power, group, weight)
     return np.asarray(correlation / np.maximum(expected, _LEAST_EXPECTED))
 
 
-def power_about_axes(working: SearchMap, group: PointGroup, fit: Fit, last: int) -> AxisPower:
-    """Measure shells 1 to `last` about each of the axes of a group where they lie in the map."""
+def power_about_axes(
+    search_map: SearchMap, group: PointGroup, fit: Fit, last: int, threads: int = 0
+) -> AxisPower:
+    """Measure shells 1 to `last` about each axis of a group as it lies in the map."""
     directions = np.array([axis.direction for axis in symmetry_axes(group)]) @ fit.frame.T
-    return axis_power(working, directions, fit.centre, last)
+    return axis_power(search_map, directions, fit.centre, last, threads=threads)
 
 
 def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) -> Float64:
@@ -100,14 +107,14 @@ def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) ->
     return np.asarray(power.correlation(weight)[orders, np.arange(len(orders))])
 
 
-def shell_weight(working: SearchMap, last: int) -> Float64:
+def shell_weight(search_map: SearchMap, last: int) -> Float64:
     """Return what each shell's FSC counts: how many components it has, and how much signal.
 
     A shell with next to no power counts in proportion.
     """
-    power = working.power[: last + 1]
+    power = search_map.ft.power[: last + 1]
     strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
-    weight = np.arange(last + 1.0) ** 2 * working.share[: last + 1] * strong
+    weight = np.arange(last + 1.0) ** 2 * search_map.share[: last + 1] * strong
     weight[:FIRST_SHELL] = 0
     return np.asarray(weight)
 

@@ -26,7 +26,7 @@ _LOW_WAVES, _LOW_ORDERS = 3.5, (2, 3, 4, 5, 6, 7)  # to find the centre with
 _ROUNDS, _GAIN = 3, 0.01  # the centre is moved while the highest peak gains
 _CLEAR_PEAK = 0.75  # of the self-rotation function: the centre of mass will do
 _NSIDE = 16  # axes 3.7° apart
-_SEEDS = 3
+_INITIAL_FRAMES = 3
 _STEPS = 8
 _FINEST = 2.05  # voxels: a little before Nyquist
 
@@ -37,24 +37,27 @@ class Search:
 
     Attributes
     ----------
-    working : SearchMap
+    search_map : SearchMap
     extent : ParticleExtent
     weight : (S + 1,) float64
         Of the shells in the search.
     centre : (3,) float64
-        Where axes are looked for, in sides of the working box from its middle.
+        Where axes are looked for, in sides of the search box from its middle.
     table : AxisMap
         The self-rotation function about this point.
+    threads : int
+        0 means as many as the process may use.
     """
 
-    working: SearchMap
+    search_map: SearchMap
     extent: ParticleExtent
     weight: Float64
     centre: Float64
     table: AxisMap
+    threads: int
 
     @classmethod
-    def of(cls, volume: FloatArray, finest: float = _FINEST) -> Self:
+    def of(cls, volume: FloatArray, finest: float = _FINEST, *, threads: int = 0) -> Self:
         """Compute the self-rotation function of a map.
 
         Parameters
@@ -62,18 +65,21 @@ class Search:
         volume : (n, n, n)
             Real space (z, y, x).
         finest : float
-            Finest detail to be looked at later, voxels.
+            Finest detail to be compared later, voxels.
+        threads : int
+            Of this and all that is done with the search; 0 means as many as the process may use.
         """
         extent = find_particle_extent(volume)
-        working = SearchMap.of(volume, extent, max(finest, _FINEST))
-        last = min(round(_WAVES / working.diameter), working.max_shell)
-        weight = search_weight(working, last)
-        mass = np.asarray((extent.centre - working.offset) / working.side)
-        search, power = cls._about(working, extent, weight, mass)
+        search_map = SearchMap.of(volume, extent, max(finest, _FINEST))
+        last = min(round(_WAVES / search_map.diameter), search_map.max_shell)
+        weight = search_weight(search_map, last)
+        mass = np.asarray((extent.centre - search_map.offset) / search_map.side)
+        search, power = cls._about(search_map, extent, weight, mass, threads)
         for _ in range(_ROUNDS):
             if search.table.correlation.max() > _CLEAR_PEAK:
                 break
-            trial, trial_power = cls._about(working, extent, weight, search._better_centre(power))
+            centre = search._better_centre(power)
+            trial, trial_power = cls._about(search_map, extent, weight, centre, threads)
             if trial.table.correlation.max() < search.table.correlation.max() + _GAIN:
                 break
             search, power = trial, trial_power
@@ -81,12 +87,17 @@ class Search:
 
     @classmethod
     def _about(
-        cls, working: SearchMap, extent: ParticleExtent, weight: Float64, centre: Float64
+        cls,
+        search_map: SearchMap,
+        extent: ParticleExtent,
+        weight: Float64,
+        centre: Float64,
+        threads: int,
     ) -> tuple[Self, AxisPower]:
         directions = upper_half(_NSIDE)
-        power = axis_power(working, directions, centre, len(weight) - 1)
+        power = axis_power(search_map, directions, centre, len(weight) - 1, threads=threads)
         table = AxisMap.of(directions, power.correlation(weight[1:]))
-        return cls(working, extent, weight, centre, table), power
+        return cls(search_map, extent, weight, centre, table, threads), power
 
     def _better_centre(self, power: AxisPower) -> Float64:
         """Return where the single axis that fits best passes the particle, from low resolution on.
@@ -95,16 +106,17 @@ class Search:
         centre lies elsewhere, by more than the search at its full resolution forgives.
         """
         weight = self.weight.copy()
-        weight[round(_LOW_WAVES / self.working.diameter) + 1 :] = 0
+        weight[round(_LOW_WAVES / self.search_map.diameter) + 1 :] = 0
         table = AxisMap.of(power.directions, power.correlation(weight[1:]))
         best, highest = self.centre, -1.0
         for order in _LOW_ORDERS:
             group = PointGroup.parse(f"C{order}")
             operators = essential_operators(symmetry_operators(group))
-            for frame, _ in initial_frames(group, table, _SEEDS):
+            for frame, _ in initial_frames(group, table, _INITIAL_FRAMES):
                 fit = Fit(frame, self.centre, 0.0, weight)
                 for shells in (weight, self.weight):
-                    fit = refine(self.working, operators, fit, shells, most_steps=_STEPS)
+                    fit = refine(self.search_map, operators, fit, shells,
+                                 most_steps=_STEPS, threads=self.threads)  # fmt: skip
                 score = float(self.axis_scores(group, fit)[0])
                 if score > highest:
                     best, highest = fit.centre, score
@@ -117,16 +129,16 @@ class Search:
         """
         freedom = freedom or Freedom()
         operators = essential_operators(symmetry_operators(group))
-        centre = self.centre if freedom.centre else -self.working.offset / self.working.side
+        centre = self.centre if freedom.centre else -self.search_map.offset / self.search_map.side
         upright = freedom.turn == "around z"
         fits = [
-            refine(self.working, operators, Fit(frame, centre, 0.0, self.weight),
-                   self.weight, freedom=freedom, most_steps=_STEPS)
-            for frame, _ in initial_frames(group, self.table, _SEEDS, upright=upright)
+            refine(self.search_map, operators, Fit(frame, centre, 0.0, self.weight),
+                   self.weight, freedom=freedom, most_steps=_STEPS, threads=self.threads)
+            for frame, _ in initial_frames(group, self.table, _INITIAL_FRAMES, upright=upright)
         ]  # fmt: skip
         return max(fits, key=lambda fit: fit.score)
 
     def axis_scores(self, group: PointGroup, fit: Fit) -> Float64:
         """Return the correlation of the map with its copies about each axis of a group."""
-        power = power_about_axes(self.working, group, fit, len(self.weight) - 1)
+        power = power_about_axes(self.search_map, group, fit, len(self.weight) - 1, self.threads)
         return correlation_of_axes(power, group, self.weight[1:])

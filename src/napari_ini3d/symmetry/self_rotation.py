@@ -13,7 +13,6 @@ and (kept / all - 1 / n) / (1 - 1 / n) is the mean correlation over the n - 1 tu
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -22,8 +21,8 @@ import numpy as np
 import scipy.fft
 
 from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, Int64
+from napari_ini3d.fourier import map_in_threads
 from napari_ini3d.geometry import pixel_directions
-from napari_ini3d.kernels import available_threads
 from napari_ini3d.symmetry.search_map import SearchMap
 
 MAX_ORDER = 24
@@ -94,32 +93,38 @@ def upper_half(nside: int) -> Float64:
 
 
 def axis_power(
-    working: SearchMap, directions: Float64, centre: Float64, max_shell: int
+    search_map: SearchMap,
+    directions: Float64,
+    centre: Float64,
+    max_shell: int,
+    *,
+    threads: int = 0,
 ) -> AxisPower:
     """Measure what each order of axis keeps, for axes through a point.
 
     Parameters
     ----------
-    working : SearchMap
+    search_map : SearchMap
     directions : (N, 3)
         Unit vectors.
     centre : (3,)
-        Where the axes meet, in units of the working box from its middle.
+        Where the axes meet, in units of the search box from its middle.
     max_shell : int
         Shells 1 to this one are measured.
+    threads : int
+        0 means as many as the process may use.
     """
-    rings = _rings(max_shell, working.diameter)
+    rings = _rings(max_shell, search_map.diameter)
     frames = _frames(directions)
 
     def measure(start: int) -> tuple[Float32, Float32, Float32]:
         part = frames[start : start + _CHUNK]
-        values = working.read(part, rings.points)
+        values = search_map.ft.read(part, rings.points)
         shift = (centre @ part.transpose(0, 2, 1)).astype(np.float32)  # in each axis's frame
         values *= np.exp(np.complex64(2j * np.pi) * (shift @ rings.points.T))
         return rings.powers(values)
 
-    with ThreadPoolExecutor(available_threads(0)) as pool:
-        parts = list(pool.map(measure, range(0, len(frames), _CHUNK)))
+    parts = map_in_threads(measure, range(0, len(frames), _CHUNK), threads)
     return AxisPower(directions, *(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 

@@ -117,6 +117,7 @@ def validate_symmetry(
     voxel_size: float,
     diameter: float | None = None,
     half_maps: HalfMaps | None = None,
+    threads: int = 0,
 ) -> SymmetryValidation:
     """Impose a point group on a map, and say how well the map shows it.
 
@@ -141,6 +142,9 @@ def validate_symmetry(
         Independent halves of the map on the same axes. They tell the noise; without them the
         solvent does.
 
+    threads : int
+        0 means as many as the process may use. The result is the same for any number.
+
     Returns
     -------
     SymmetryValidation
@@ -161,17 +165,17 @@ def validate_symmetry(
     radius = _mask_radius(volume, voxel_size, diameter)
     mask = soft_mask(len(volume), radius, _EDGE, 3)
     before = np.asarray(volume, dtype=np.float32)
-    after = impose_symmetry(before, point_group)
+    after = impose_symmetry(before, point_group, threads=threads)
     share = _share(before, half_maps, radius, mask)
     copies = _Copies.of(before, after, point_group.order, share, mask)
-    axes, agreement = _compare_turns(before, point_group, share, radius)
+    axes, agreement = _compare_rotations(before, point_group, share, radius, threads)
     waves = len(volume) / (2 * radius)  # shells to a wave across the particle
     first = int(np.clip(round(_FIRST_WAVES * waves), FIRST_SHELL, len(volume) // 4))
     last, by_noise = lasting_shell(copies.curve, copies.expected, copies.components, first)
     resolution = len(volume) * voxel_size / last
     fine_enough = by_noise or last >= _LEAST_WAVES * waves
     inside = mask > 0.5
-    judged = SymmetryValidation(
+    validation = SymmetryValidation(
         group=point_group.name,
         voxel_size=voxel_size,
         diameter=2 * radius * voxel_size,
@@ -190,7 +194,7 @@ def validate_symmetry(
         holds=agreement >= least_agreement(copies.expected, copies.coarse(waves)) and fine_enough,
         verdict="",
     )
-    return replace(judged, verdict=_put_in_words(judged))
+    return replace(validation, verdict=_put_in_words(validation))
 
 
 def correlate_locally(first: FloatArray, second: FloatArray, resolution: float) -> Float32:
@@ -271,12 +275,12 @@ def expected_of_mean(share: Float64, order: int) -> Float64:
     return np.divide(share, np.sqrt(others), out=np.zeros_like(share), where=others > 0)
 
 
-def _compare_turns(
-    volume: Float32, group: PointGroup, share: Float64, radius: float
+def _compare_rotations(
+    volume: Float32, group: PointGroup, share: Float64, radius: float, threads: int
 ) -> tuple[tuple[FoundAxis, ...], float]:
-    """Return the axes with their correlations, and the agreement of the worst turn.
+    """Return the axes with their correlations, and the agreement of the worst rotation.
 
-    Only shells that decide are looked at, so the map is laid on a coarser grid first.
+    Only coarse shells are compared, so the map is resampled to larger voxels first.
     """
     n = len(volume)
     last = min(n // 2 - 2, max(FIRST_SHELL + 1, round(_WAVES * n / (2 * radius))))
@@ -284,21 +288,24 @@ def _compare_turns(
     reach = radius * len(small) / n + _EDGE
     mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)
     small = small - small[mask < 0.5].mean()
-    fine, masked = FineMap.of(small), small * mask
+    fine, masked = FineMap.of(small, threads=threads), small * mask
     weight = _shell_weight(masked, share[: last + 1])
     expected = max(float(weight @ share[: last + 1]), _LEAST_EXPECTED)
     axes, worst = [], expected
     for axis in symmetry_axes(group):
-        turned = [fine.mean_of_rotated(turn, radius=reach) * mask for turn in half_turns(axis)]
-        found = [float(weight @ compute_fsc(masked, copy)[: last + 1]) for copy in turned]
+        rotated = [
+            fine.mean_of_rotated(rotation, radius=reach, threads=threads) * mask
+            for rotation in rotations_to_half_circle(axis)
+        ]
+        found = [float(weight @ compute_fsc(masked, copy)[: last + 1]) for copy in rotated]
         back = [1 if 2 * i == axis.order else 2 for i in range(1, len(found) + 1)]
         axes.append(FoundAxis(axis.order, axis.direction, float(np.average(found, weights=back))))
         worst = min(worst, *found)
     return tuple(axes), worst / expected
 
 
-def half_turns(axis: Axis) -> Float64:
-    """Return the turns about an axis up to half a circle: the others are their inverses.
+def rotations_to_half_circle(axis: Axis) -> Float64:
+    """Return the rotations about an axis up to 180°: the others are their inverses.
 
     Returns
     -------
@@ -358,14 +365,14 @@ def _correlation(first: Float32, second: Float32) -> float:
     return float(a @ b) / scale if scale > 0 else 0.0
 
 
-def _put_in_words(judged: SymmetryValidation) -> str:
-    if not judged.axes:
-        return f"{judged.group} holds, as it does for every map"
+def _put_in_words(validation: SymmetryValidation) -> str:
+    if not validation.axes:
+        return f"{validation.group} holds, as it does for every map"
     return Finding(
-        name=judged.group,
-        holds=judged.holds,
-        agreement=judged.agreement,
-        resolution=judged.resolution,
-        limited_by_noise=judged.limited_by_noise,
-        noise_unknown=noise_unknown(judged.expected_fsc[FIRST_SHELL:]),
+        name=validation.group,
+        holds=validation.holds,
+        agreement=validation.agreement,
+        resolution=validation.resolution,
+        limited_by_noise=validation.limited_by_noise,
+        noise_unknown=noise_unknown(validation.expected_fsc[FIRST_SHELL:]),
     ).in_words()

@@ -1,18 +1,21 @@
-"""From a fit in the working map to what users are told, in the map's own terms."""
+"""From a fit in the search map to what users are told, in the map's own terms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from napari_ini3d._types import Float64, Vector
+from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import PointGroup, symmetry_axes
-from napari_ini3d.symmetry.records import FoundAxis
+from napari_ini3d.symmetry.records import FoundAxis, GroupCandidate
 from napari_ini3d.symmetry.refinement import Fit
-from napari_ini3d.symmetry.scores import GroupScore
+from napari_ini3d.symmetry.scores import GroupScore, score_group
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.search_map import FIRST_SHELL, SearchMap
+from napari_ini3d.symmetry.standard_setting import nearest_rotation
 
 LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
 LEAST_EVENNESS = 0.9  # of what the best class of operators reaches
@@ -25,10 +28,55 @@ _LEAST_FSC = 0.143
 _NO_NOISE = 0.99  # mean share of signal in the shells of a map whose solvent is flat
 
 
-def holds(evidence: GroupScore) -> bool:
+@dataclass(frozen=True, slots=True)
+class ScoredFit:
+    """A group where it fits a map best, and how well its copies agree there."""
+
+    group: PointGroup
+    fit: Fit
+    scores: GroupScore
+
+    @classmethod
+    def of(cls, search: Search, group: PointGroup, fit: Fit) -> Self:
+        """Score a fit."""
+        return cls(group, fit, score_group(search.search_map, group, fit, threads=search.threads))
+
+
+def describe_fit(
+    search: Search, scored: ScoredFit, curve: Float64, voxel_size: float, *, upright: bool = False
+) -> GroupCandidate:
+    """Return a fit in the terms of the map.
+
+    Parameters
+    ----------
+    search : Search
+    scored : ScoredFit
+    curve : (S + 1,) float64
+        FSC of the search map with its copies, mean over the operators.
+    voxel_size : float
+        Å.
+    upright : bool
+        Only rotations about Z are allowed.
+    """
+    search_map, group, fit, scores = search.search_map, scored.group, scored.fit, scored.scores
+    in_map = curve_of_map(search_map, curve)  # (n // 2 + 1,)
+    return GroupCandidate(
+        group=group.name,
+        score=float(np.clip(scores.agreement, -1, 1)),
+        axes=found_axes(search, group, fit),
+        rotation=nearest_rotation(group, fit.frame, upright=upright),
+        centre=_vector(centre_in_map(search_map, group, fit) * voxel_size),
+        fsc=in_map,
+        fsc05=fsc_resolution(in_map, search_map.box_size, voxel_size, 0.5),
+        holds=holds(scores),
+        verdict=verdict_of(search_map, group.name, scores, curve, voxel_size),
+    )
+
+
+def holds(scores: GroupScore) -> bool:
     """Tell whether the map has the group: all operators agree as the noise lets them."""
-    least = least_agreement(evidence.expected, evidence.coarse)
-    return evidence.agreement >= least and evidence.evenness >= LEAST_EVENNESS
+    least = least_agreement(scores.expected, scores.coarse)
+    return scores.agreement >= least and scores.evenness >= LEAST_EVENNESS
 
 
 def least_agreement(expected: Float64, coarse: float) -> float:
@@ -54,12 +102,12 @@ def noise_unknown(expected: Float64) -> bool:
     return bool(expected[expected > 0].mean() > _NO_NOISE)
 
 
-def centre_in_map(working: SearchMap, group: PointGroup, fit: Fit) -> Float64:
+def centre_in_map(search_map: SearchMap, group: PointGroup, fit: Fit) -> Float64:
     """Return where the axes meet, voxels (x, y, z) from voxel n // 2.
 
     On a single axis, of Cn, the point nearest to the middle of the box.
     """
-    centre = fit.centre * working.side + working.offset
+    centre = fit.centre * search_map.side + search_map.offset
     axes = symmetry_axes(group)
     if len(axes) == 1:
         along = fit.frame @ np.array(axes[0].direction)
@@ -76,12 +124,13 @@ def found_axes(search: Search, group: PointGroup, fit: Fit) -> tuple[FoundAxis, 
     )
 
 
-def curve_of_map(working: SearchMap, curve: Float64, box_size: int) -> Float64:
-    """Return a curve by shells of the working box as one by shells of the map, (n // 2 + 1,).
+def curve_of_map(search_map: SearchMap, curve: Float64) -> Float64:
+    """Return a curve by shells of the search box as one by shells of the map, (n // 2 + 1,).
 
     It is 0 beyond the last shell.
     """
-    shells = np.arange(box_size // 2 + 1) * working.side / box_size
+    box_size = search_map.box_size
+    shells = np.arange(box_size // 2 + 1) * search_map.side / box_size
     return np.interp(shells, np.arange(len(curve)), curve, right=0.0)
 
 
@@ -114,19 +163,19 @@ def lasting_shell(
 
 
 def verdict_of(
-    working: SearchMap, name: str, evidence: GroupScore, curve: Float64, voxel_size: float
+    search_map: SearchMap, name: str, scores: GroupScore, curve: Float64, voxel_size: float
 ) -> str:
-    """Say how well a group fits a working map, in words."""
-    expected = working.share[: len(curve)]
-    filled = np.pi / 6 * working.diameter**3  # share of the working box the particle takes
-    counts = np.bincount(working.shell, minlength=len(curve))[: len(curve)]
+    """Say how well a group fits a search map, in words."""
+    expected = search_map.share[: len(curve)]
+    filled = np.pi / 6 * search_map.diameter**3  # share of the search box the particle takes
+    counts = np.bincount(search_map.ft.shell, minlength=len(curve))[: len(curve)]
     components = np.asarray(counts * filled, dtype=np.float64)
     shell, by_noise = lasting_shell(curve, expected, components, FIRST_SHELL)
     return Finding(
         name=name,
-        holds=holds(evidence),
-        agreement=evidence.agreement,
-        resolution=working.side * voxel_size / shell,
+        holds=holds(scores),
+        agreement=scores.agreement,
+        resolution=search_map.side * voxel_size / shell,
         limited_by_noise=by_noise,
         noise_unknown=noise_unknown(expected[FIRST_SHELL:]),
     ).in_words()

@@ -167,8 +167,8 @@ class MotionScore:
         if self._search is None or self._volume is not volume:
             check_volume(volume, 1.0)
             self._volume, self._search = volume, Search.of(volume)
-        working = self._search.working
-        centre = (motion.shift - working.offset) / working.side
+        search_map = self._search.search_map
+        centre = (motion.shift - search_map.offset) / search_map.side
         fit = Fit(motion.rotation.T, centre, 0.0, self._search.weight)
-        evidence = score_group(working, group, fit)
-        return float(np.clip(evidence.agreement, -1, 1))
+        scores = score_group(search_map, group, fit)
+        return float(np.clip(scores.agreement, -1, 1))
