@@ -105,6 +105,14 @@ def test_changed_settings_are_marked(page):
     assert "changed" not in next(row for row in page.split("<tr>") if ">seed<" in row)
 
 
+@pytest.mark.parametrize("estimated", [True, False])
+def test_an_estimated_mask_is_not_marked_as_a_changed_setting(tmp_path, estimated):
+    folder = make_run(tmp_path / "run", [make_report(1)], mask_estimated=estimated)
+    rows = write_report(folder).read_text(encoding="utf-8").split("<tr>")
+    (row,) = [row for row in rows if ">mask diameter<" in row]
+    assert ("estimated from the images" in row, "changed" in row) == (estimated, not estimated)
+
+
 def test_a_missing_scratch_folder_is_shown_as_none(page):
     assert "none" in next(row for row in page.split("<tr>") if ">scratch<" in row)
 

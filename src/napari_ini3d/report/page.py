@@ -261,10 +261,10 @@ def _settings_table(record: RunRecord) -> str:
     for field in dataclasses.fields(record.settings):
         value = getattr(record.settings, field.name)
         text = format_setting(field.name, value)
-        if field.name == "mask_diameter" and record.mask_estimated:
-            text += " (estimated from the images)"
         changed = value != field.default
-        rows.append((field.name.replace("_", " "), text, "" if not changed else "changed"))
+        if field.name == "mask_diameter" and record.mask_estimated:
+            text, changed = f"{text} (estimated from the images)", False
+        rows.append((field.name.replace("_", " "), text, "changed" if changed else ""))
     return _section("Settings", _table(rows, ("setting", "value", "")))
 
 
