@@ -8,6 +8,8 @@ import numpy as np
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.particles import Assignments
+from napari_ini3d.runs import RunRecord
+from napari_ini3d.settings import InitialModelSettings
 
 BOX, VOXEL = 32, 4.0
 
@@ -55,6 +57,19 @@ def make_assignments(n_particles, classes=1):
         n_significant=np.ones(n_particles, np.int32),
         log_likelihood=zeros,
     )
+
+
+def make_record(**changes):
+    values = {
+        "version": "0.1.0",
+        "command": "ini3d run particles.star --output run",
+        "started": "2026-01-01T00:00:00+00:00",
+        "particles": "/data/particles.star",
+        "particles_sha256": "0" * 64,
+        "n_particles": 10,
+        "settings": InitialModelSettings(mask_diameter=130.0),
+    }
+    return RunRecord(**(values | changes))
 
 
 def make_report(iteration=1, n_iterations=20, *, classes=1, n_particles=12, state=None, **changes):

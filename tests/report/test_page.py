@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from fake_runs import make_report, make_volume
+from fake_runs import make_record, make_report, make_volume
 from matplotlib.image import imread
 
 from napari_ini3d import __version__
@@ -15,7 +15,7 @@ from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.report import run_figures as figures
 from napari_ini3d.report.page import choose_iterations, read_history, write_report
-from napari_ini3d.runs.folder import RunFolder, RunRecord
+from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.summary import (
     IterationSummary,
     central_slices,
@@ -28,16 +28,13 @@ from napari_ini3d.settings import InitialModelSettings
 def make_run(path, reports, **record):
     folder = RunFolder.create(path)
     values = {
-        "version": "0.1.0",
         "command": "ini3d run a&b.star",
-        "started": "2026-01-01T00:00:00+00:00",
         "particles": "/data/a&b.star",
-        "particles_sha256": "0" * 64,
         "n_particles": 2000,
         "excluded": (1, 2, 3),
         "settings": InitialModelSettings(mask_diameter=130.0, tau2_fudge=2.5),
     }
-    folder.write_record(RunRecord(**(values | record)))
+    folder.write_record(make_record(**(values | record)))
     for report in reports:
         folder.append_progress(IterationSummary.from_report(report).to_json())
         folder.write_pictures(report.iteration, make_pictures(report))

@@ -2,28 +2,18 @@ import math
 from typing import get_args
 
 import pytest
-from fake_runs import make_report
+from fake_runs import make_record, make_report
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.runs.catalogue import describe_outcome, read_entry
-from napari_ini3d.runs.folder import Outcome, RunFolder, RunRecord
+from napari_ini3d.runs.folder import Outcome, RunFolder
 from napari_ini3d.runs.summary import IterationSummary
-from napari_ini3d.settings import InitialModelSettings
 
 
 @pytest.fixture
 def run(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
-    record = RunRecord(
-        version="0.1.0",
-        command="",
-        started="2026-01-01T00:00:00+00:00",
-        particles="/data/particles.star",
-        particles_sha256="00",
-        n_particles=10,
-        settings=InitialModelSettings(mask_diameter=130.0),
-    )
-    folder.write_record(record)
+    folder.write_record(make_record())
     return folder
 
 

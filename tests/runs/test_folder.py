@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_runs import make_record
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.runs import folder as folder_module
-from napari_ini3d.runs.folder import RunFolder, RunRecord
+from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
 
@@ -17,19 +18,11 @@ def folder(tmp_path):
     return RunFolder.create(tmp_path / "run")
 
 
-def make_record(**changes):
-    values = {
-        "version": "0.1.0",
-        "command": "ini3d run particles.star --output run",
-        "started": "2026-01-01T00:00:00+00:00",
-        "particles": "/data/particles.star",
-        "particles_sha256": "00",
-        "n_particles": 10,
-        "excluded": (3, 7),
-        "mask_estimated": True,
-        "settings": InitialModelSettings(mask_diameter=130.0, angular_step=7.5, scratch="/tmp"),
-    }
-    return RunRecord(**(values | changes))
+RECORD = make_record(
+    excluded=(3, 7),
+    mask_estimated=True,
+    settings=InitialModelSettings(mask_diameter=130.0, angular_step=7.5, scratch="/tmp"),
+)
 
 
 def names(folder):
@@ -37,8 +30,8 @@ def names(folder):
 
 
 def test_the_record_of_a_run_is_read_as_it_was_written(folder):
-    folder.write_record(make_record())
-    assert folder.read_record() == make_record()
+    folder.write_record(RECORD)
+    assert folder.read_record() == RECORD
 
 
 def test_a_new_folder_is_made_with_its_parents(tmp_path):
@@ -248,14 +241,14 @@ def test_numbers_that_json_cannot_represent_are_refused(folder):
 
 
 def test_settings_are_written_as_json(folder):
-    folder.write_record(make_record())
+    folder.write_record(RECORD)
     data = json.loads(folder.settings_path.read_text())
     assert data["settings"]["mask_diameter"] == 130.0
     assert data["command"].startswith("ini3d run")
 
 
 def test_a_run_that_failed_before_its_first_iteration_does_not_block_the_folder(folder):
-    folder.write_record(make_record())
+    folder.write_record(RECORD)
     with pytest.raises(RunFolderError, match="already holds a run"):
         RunFolder.create(folder.path)  # it may be in progress
     folder.progress_path.write_text('{"iteration": 1}\n')  # of an older version
