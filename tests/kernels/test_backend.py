@@ -132,8 +132,14 @@ def test_the_requested_number_of_threads_is_used():
     assert available_threads(3) == 3
 
 
-def test_zero_threads_means_all_cores_of_this_process():
-    assert 1 <= available_threads(0) <= (os.cpu_count() or 1)
+def test_zero_threads_means_all_cores_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 7}, raising=False)
+    assert available_threads(0) == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert available_threads(0) == 12
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_threads(0) == 1
 
 
 @pytest.mark.parametrize(
