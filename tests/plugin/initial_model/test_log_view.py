@@ -47,8 +47,9 @@ def test_the_log_can_be_filtered_for_warnings_and_errors(view):
 
 
 def test_an_empty_log_has_a_message(view):
+    assert view.text.placeholderText() == "The log of the run appears here."
     view.level.setCurrentText("Warnings and errors")
-    assert view.text.placeholderText() == "No warnings and no errors."
+    assert view.text.placeholderText() == "No warnings or errors."
 
 
 def test_the_log_of_another_run_replaces_the_previous_one(view, tail, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fake_symmetry import make_alignment, make_report
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QScrollArea
 from scipy.spatial.transform import Rotation
 from symmetry_phantoms import known_map
 
@@ -371,3 +372,13 @@ def test_closing_the_viewer_during_a_task_raises_no_error(
     viewer.close()
     qtbot.waitUntil(ended.is_set, timeout=20_000)
     qtbot.wait(200)  # what the worker has sent arrives, at nothing
+
+
+def test_no_control_is_cut_off(widget, qtbot):
+    widget.resize(widget.minimumSizeHint())
+    areas = widget.findChildren(QScrollArea)
+    assert len(areas) == 2
+    for area in areas:
+        width = widget.width() - 8  # less the margins of the dock
+        scroll_bar = area.verticalScrollBar().sizeHint().width()
+        assert area.widget().minimumSizeHint().width() + scroll_bar <= width

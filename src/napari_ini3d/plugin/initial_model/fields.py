@@ -20,7 +20,7 @@ MARK_COLOUR = "#d55e00"
 _LABELS = {
     "ctf": "CTF correction",
     "ctf_ignore_first_peak": "Ignore CTF until first peak",
-    "tau2_fudge": "Regularisation parameter T",
+    "tau2_fudge": "Regularisation T",
     "max_excluded": "Max. fraction of bad images",
     "write_every": "Write maps every (iterations)",
     "preread": "Pre-read all images into memory",
@@ -34,6 +34,8 @@ _LABELS = {
     "max_resolution": "Max. resolution",
 }
 _LARGEST = 999_999
+_LONGEST_AUTOMATIC = "auto: 1000 Å"  # text of an optional number
+_SPIN_BUTTONS = 66  # pixels of the buttons of a number in napari's style
 
 
 def label_of(name: str) -> str:
@@ -234,6 +236,8 @@ def _make_number(info: FieldInfo, kind: SettingType) -> Any:
     control.native.setKeyboardTracking(False)
     if kind.optional:
         control.native.setSpecialValueText("automatic")
+        text_width = control.native.fontMetrics().horizontalAdvance(_LONGEST_AUTOMATIC)
+        control.native.setMinimumWidth(text_width + _SPIN_BUTTONS)
     return control
 
 

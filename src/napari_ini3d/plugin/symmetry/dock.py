@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-_WIDTH = 410  # pixels
+_WIDTH = 432  # pixels
 _NO_MAP = "No map. Open one from napari's File menu."
 
 
