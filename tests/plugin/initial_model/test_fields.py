@@ -45,6 +45,16 @@ def test_a_device_of_another_machine_is_shown_and_kept(qapp, monkeypatch):
     assert field.value == "auto"
 
 
+@pytest.mark.parametrize("name", ["mask_diameter", "max_resolution", "offset_step", "tile_size"])
+def test_an_optional_number_shows_a_word_for_automatic(qapp, name):
+    field = field_of(name)
+    assert field.value is None
+    assert field.editor.text() == "automatic"
+    field.value = 7
+    assert field.value == 7
+    assert field.editor.text().startswith("7")
+
+
 @pytest.mark.parametrize("word", ["float32", "tf32", "fp16", "bf16"])
 def test_every_precision_can_be_chosen(qapp, word):
     field = field_of("precision")

@@ -36,6 +36,7 @@ class FscPlot(QWidget):
         self.plot.setLabel("bottom", "resolution (Å)")
         self.plot.setLabel("left", "FSC")
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot.setYRange(-0.1, 1.05, padding=0)
         self.setFixedHeight(_HEIGHT)
         self._legend = self.plot.addLegend(offset=(8, -8), labelTextSize="8pt")
         layout = QVBoxLayout(self)

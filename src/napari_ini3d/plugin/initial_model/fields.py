@@ -96,6 +96,10 @@ class SettingField(QObject):
         return self._kind.plain is bool
 
     @property
+    def _shows_fractions(self) -> bool:
+        return isinstance(self.control, FloatSpinBox) and self._kind.plain is float
+
+    @property
     def editor(self) -> QWidget:
         """The Qt widget of the control."""
         return self.control.native
@@ -110,7 +114,7 @@ class SettingField(QObject):
             return value.strip()
         if self._kind.optional and value <= self.control.min:
             return None
-        return value
+        return int(value) if self._kind.plain is int else value
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -119,7 +123,7 @@ class SettingField(QObject):
         elif value is None:
             self.control.value = self.control.min
         else:
-            if isinstance(self.control, FloatSpinBox):  # show every digit of a saved value
+            if self._shows_fractions:  # show every digit of a saved value
                 self.control.native.setDecimals(max(_decimals(self.info), _digits(value)))
             self._add_device(value)
             self.control.value = value
@@ -227,11 +231,11 @@ def _make_number(info: FieldInfo, kind: SettingType) -> Any:
     whole = kind.plain is int
     low = 0 if kind.optional else (info.minimum or 0)
     high = info.maximum if info.maximum is not None else _LARGEST
-    if whole:
+    if whole and not kind.optional:
         control = SpinBox(min=int(low), max=int(high))
-    else:
-        control = FloatSpinBox(min=low, max=high, step=_step(info))
-        control.native.setDecimals(_decimals(info))
+    else:  # the box of whole numbers cannot show a word at its lowest value
+        control = FloatSpinBox(min=low, max=high, step=1.0 if whole else _step(info))
+        control.native.setDecimals(0 if whole else _decimals(info))
         control.native.setSuffix(f" {info.unit}" if info.unit else "")
     control.native.setKeyboardTracking(False)
     if kind.optional:
