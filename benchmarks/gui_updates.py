@@ -1,32 +1,31 @@
-"""What the window's thread has to do while a run streams maps into it, for maps of 64³ to 256³.
+"""Time of the window's thread while a run streams maps into it, for maps of 64³ to 256³.
 
 usage: xvfb-run -a -s "-screen 0 1600x1200x24" gui_updates.py OUTPUT.json [--sizes 64 96 ...]
            [--updates 30] [--seconds 90]
 
-A stand-in for the engine gives out maps as fast as they can be kept for the look back, from the
-worker thread, through the session, into a real window of 1366 x 768 with the docks
-*Initial model* and *Convergence* open. It computes nothing, so that far more iterations come than
-can be shown. Every event that Qt hands to the window's thread is timed:
+A fake engine yields maps as fast as the history of the run can be written, from the worker thread,
+through the session, into a real window of 1366 x 768 with the docks *Initial model* and
+*Convergence* open. It computes nothing, so that there are far more iterations than can be shown.
+Every event of the window's thread is timed:
 
 update
-    The events in which the session showed a map: the maps of the layers are replaced, statistics
-    taken, level and contrast set, docks told. Wall time (it includes waiting for Python's lock and
-    for the cores, which the worker uses too) and processor time of the thread. The first one,
-    which makes the layer, stands apart.
+    The events in which the session showed a map: replace the maps of the layers, compute
+    statistics, set level and contrast, notify the docks. Wall time (including waits for Python's
+    lock and for the cores, which the worker uses, too) and processor time of the thread. The first
+    one, which creates the layer, is reported separately.
 drawing
-    The repainting of the window in which the canvas was painted, until all is on the screen; also
-    where an update asked for it at once (as Qt's progress bar does), which is then not counted
-    there. On a virtual display OpenGL is done in software (``renderer`` says so), and takes the
-    longer the more pixels the map covers: the box is shown 60 pixels wide,
-    so that there are enough updates to count.
+    Repainting of the window including the canvas, until everything is on the screen; also if an
+    update requested it immediately (as Qt's progress bar does), which is then not counted there.
+    On a virtual display OpenGL runs in software (see ``renderer``), and its time grows with the
+    pixels that the map covers: the box is shown 60 pixels wide, to get enough updates.
 repainting
-    The same, where only docks were painted.
+    The same, if only docks were painted.
 other
     Everything else.
 
-"dropped" are iterations whose maps were never shown because newer ones had come. A size ends after
-so many updates, or seconds. The iterations per second of the worker are also given without a
-window: the computation must not wait for the drawing.
+"dropped" is the number of iterations whose maps were never shown, because newer ones had arrived. A
+size ends after a number of updates or seconds. The iterations per second of the worker are also
+measured without a window: the run must not wait for the drawing.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ WINDOW = (1366, 768)
 BOX_PIXELS = 60  # of the canvas that a map's box covers; drawing in software goes by pixels
 LIMIT_MS = 50.0
 BOX, DIAMETER = 160.0, 110.0  # of the maps and of the phantom in them, Å
-KEPT = 20  # maps to look back at; older ones are deleted, to spare the disk
+KEPT = 20  # maps of the history; older ones are deleted to save disk space
 BASELINE_SECONDS = 5.0
 
 
@@ -97,7 +96,7 @@ class Times:
 
 
 class TimedApplication(QApplication):
-    """An application that times its events, and tells updates, drawing and the rest apart."""
+    """An application that times its events by kind: updates, drawing and the rest."""
 
     def __init__(self) -> None:
         super().__init__([])
@@ -125,7 +124,7 @@ class TimedApplication(QApplication):
 
     @contextmanager
     def _repainting(self) -> Iterator[None]:
-        """Time the painting of the window's parts, and their putting together on the screen."""
+        """Time the painting of the widgets and their composition on the screen."""
         self._painted, self._is_repainting = False, True
         started = clocks()
         yield
@@ -137,7 +136,7 @@ class TimedApplication(QApplication):
 
     @contextmanager
     def _handling(self) -> Iterator[None]:
-        """Time any other event; what it has repainted at once is not its own time."""
+        """Time any other event, without the repainting within it."""
         self.updated, self._depth = False, 1
         started, before = clocks(), self._repainted
         yield
@@ -158,7 +157,7 @@ def clocks() -> Any:
 
 
 class Stream:
-    """Stands in for `start_run`: gives out maps of a phantom until it is stopped."""
+    """Fake `start_run`: yields maps of a phantom until it is stopped."""
 
     def __init__(self, box_size: int) -> None:
         self.voxel_size = BOX / box_size
@@ -197,7 +196,7 @@ class Stream:
         shells = self.box_size // 2 + 1
         fsc = 1 / (1 + np.exp(np.arange(shells) - shells / 2))
         one = np.ones(1, np.float32)
-        nothing: Any = None  # what the window does not look at
+        nothing: Any = None  # not used by the window
         return IterationReport(
             iteration=iteration, n_iterations=2000, phase="search",
             volumes=self._volumes[iteration % len(self._volumes)][None],
@@ -212,7 +211,7 @@ class Stream:
 
 
 def rate_without_window(stream: Stream, folder: Path) -> float:
-    """Return the iterations per second that the worker's loop does when nobody looks."""
+    """Return the iterations per second of the worker without a window."""
     begun, done = time.perf_counter(), 0
     settings = InitialModelSettings(mask_diameter=DIAMETER)
     run = stream(Path("particles.star"), folder, settings)
@@ -227,7 +226,7 @@ def rate_without_window(stream: Stream, folder: Path) -> float:
 def measure(
     app: TimedApplication, viewer: napari.Viewer, stream: Stream, folder: Path, limits: Any
 ) -> dict[str, Any]:
-    """Stream into the window, and return what it took."""
+    """Stream into the window, and return the times."""
     session = RunSession.of(viewer)
     shown: list[int] = []
 

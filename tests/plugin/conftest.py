@@ -84,7 +84,7 @@ def quick_engine(monkeypatch):
 
 
 @pytest.fixture
-def said(monkeypatch):
+def notifications(monkeypatch):
     """Error notifications of the dock *Initial model*."""
     messages = []
     for module in (

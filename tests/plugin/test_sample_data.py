@@ -27,8 +27,8 @@ def small(monkeypatch):
     monkeypatch.setattr(sample_data, "_RECIPES", {"D2": few})
 
 
-def turned(volume, operator):
-    """The map turned by a rotation that maps the grid onto itself, by looking every voxel up."""
+def rotated(volume, operator):
+    """Return the map after a rotation that maps the grid onto itself, voxel by voxel."""
     n = volume.shape[0]
     z, y, x = np.mgrid[1:n, 1:n, 1:n] - n // 2
     xyz = np.stack([x, y, z]).reshape(3, -1)
@@ -50,14 +50,14 @@ def test_the_map_has_its_symmetry_on_the_axes(opened, symmetry):
     assert (data.ndim, kind, keywords["rendering"]) == (3, "image", "iso")
     for operator in symmetry_operators(symmetry):
         np.testing.assert_allclose(
-            turned(data, operator)[1:, 1:, 1:], data[1:, 1:, 1:], atol=1e-3 * data.max()
+            rotated(data, operator)[1:, 1:, 1:], data[1:, 1:, 1:], atol=1e-3 * data.max()
         )
 
 
 def test_the_sample_without_symmetry_has_none():
     ((data, _, _),) = sample_data.open_c1_map()
     for operator in symmetry_operators("D2")[1:]:
-        assert np.corrcoef(turned(data, operator).ravel(), data.ravel())[0, 1] < 0.9
+        assert np.corrcoef(rotated(data, operator).ravel(), data.ravel())[0, 1] < 0.9
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ VOLUME = np.random.default_rng(3).normal(size=(16, 16, 16)).astype(np.float32)
 PLAIN = {"name": "map", "scale": [2.0] * 3, "units": ["angstrom"] * 3, "translate": [0.0] * 3}
 
 
-def turned(angle=30):
+def rotated(angle=30):
     matrix = np.eye(4)
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     matrix[1:3, 1:3] = [[c, -s], [s, c]]
@@ -52,8 +52,8 @@ REFUSED_PLACE = {
     "anisotropic": ({"scale": [2.0, 2.0, 3.0]}, "2 x 2 x 3 differs"),
     "odd unit": ({"units": ["meter"] * 3}, "units meter"),
     "mixed units": ({"units": ["pixel", "angstrom", "angstrom"]}, "units angstrom, pixel"),
-    "affine": ({"affine": turned()}, "rotated, sheared or has an affine"),
-    "rotated": ({"rotate": turned()[:3, :3]}, "rotated, sheared or has an affine"),
+    "affine": ({"affine": rotated()}, "rotated, sheared or has an affine"),
+    "rotated": ({"rotate": rotated()[:3, :3]}, "rotated, sheared or has an affine"),
     "sheared": ({"shear": [0.1, 0, 0]}, "rotated, sheared or has an affine"),
     "moved": ({"translate": [-16.0, -16.0, -10.0]}, r"moved \(translate -16, -16, -10\)"),
 }

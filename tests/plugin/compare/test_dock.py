@@ -16,7 +16,7 @@ VOXEL = 4.0
 
 
 @pytest.fixture
-def said(monkeypatch):
+def notifications(monkeypatch):
     messages = []
     for name in ("show_error", "show_warning"):
         monkeypatch.setattr(dock_module, name, messages.append)

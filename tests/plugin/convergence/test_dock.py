@@ -37,7 +37,7 @@ def engine(monkeypatch):
 
 
 @pytest.fixture
-def said(monkeypatch):
+def notifications(monkeypatch):
     messages = []
     monkeypatch.setattr(dock_module, "show_error", messages.append)
     return messages

@@ -34,7 +34,7 @@ def engine(monkeypatch):
 
 
 @pytest.fixture
-def said(monkeypatch):
+def notifications(monkeypatch):
     """Error notifications of the session."""
     messages = []
     monkeypatch.setattr(session_module, "show_error", messages.append)
@@ -182,20 +182,20 @@ def test_a_run_that_is_stopped_during_the_checks_ends_at_once(
     session, few_particles, tmp_path, qtbot, monkeypatch
 ):
     """Without the stop, the checks of 12 images at 50 ms would be completed."""
-    looked = []
+    checked = []
 
     def look_slowly(source, images):
         time.sleep(0.05)
-        looked.extend(images)
+        checked.extend(images)
         return iter(())
 
     monkeypatch.setattr(selection, "_IMAGES_AT_ONCE", 1)
     monkeypatch.setattr(selection, "bad_images", look_slowly)
     session.start(few_particles, tmp_path / "run", SETTINGS)
-    until(qtbot, lambda: len(looked) >= 2)
+    until(qtbot, lambda: len(checked) >= 2)
     session.stop()
     until_idle(qtbot, session)
-    assert len(looked) < 12
+    assert len(checked) < 12
     assert session.error is None
     assert not (tmp_path / "run").exists()
     session.start(few_particles, tmp_path / "run", SETTINGS)  # the folder is still free

@@ -31,7 +31,7 @@ def d2():
 
 
 @pytest.fixture
-def said(monkeypatch):
+def notifications(monkeypatch):
     """Notifications of the dock."""
     messages = []
     for module in (controller, impose):

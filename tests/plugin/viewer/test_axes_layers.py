@@ -97,8 +97,8 @@ def test_symmetry_axes_move_with_a_trial_and_x_y_z_stay(viewer, layer):
     try_motion(layer, RigidTransform(quarter, np.zeros(3)))
     axes_layers.follow_map(viewer, layer)
     picture = photograph(viewer)
-    turned = quarter @ direction
-    assert share_in_colour(picture, along(turned, 0.4 * reach, reach), colour) == 1
+    rotated = quarter @ direction
+    assert share_in_colour(picture, along(rotated, 0.4 * reach, reach), colour) == 1
     assert share_in_colour(picture, along(direction, 0.4 * reach, reach), colour) < 0.2
     points = along((1, 0, 0), 0.4 * reach, reach)
     assert share_in_colour(picture, points, axes_layers.FRAME_COLOURS["X"]) == 1

@@ -111,10 +111,10 @@ class MapAxes:
 
     def moved(self, motion: RigidTransform) -> MapAxes:
         """Return the axes of the map after a motion."""
-        turned = [motion.rotation @ np.array(axis.direction) for axis in self.axes]
+        directions = [motion.rotation @ np.array(axis.direction) for axis in self.axes]
         axes = tuple(
             FoundAxis(axis.order, _vector(direction), axis.score)
-            for axis, direction in zip(self.axes, turned, strict=True)
+            for axis, direction in zip(self.axes, directions, strict=True)
         )
         return MapAxes(self.group, axes, _vector(motion.apply(np.array(self.centre))))
 
