@@ -63,9 +63,11 @@ class Outcome:
 def symmetric_cases(count: int, noises: tuple[str, ...]) -> Iterator[Case]:
     for i in range(count):
         group = GROUPS[i % len(GROUPS)]
-        turn = i // len(GROUPS)
-        box, voxel = BOXES[(turn // 2 + i) % len(BOXES)]
-        yield Case(group, i, box, voxel, (8.0, 20.0)[turn % 2], noises[(turn // 2) % len(noises)])
+        rotation = i // len(GROUPS)
+        box, voxel = BOXES[(rotation // 2 + i) % len(BOXES)]
+        yield Case(
+            group, i, box, voxel, (8.0, 20.0)[rotation % 2], noises[(rotation // 2) % len(noises)]
+        )
 
 
 def phantom_of(case: Case) -> Phantom:

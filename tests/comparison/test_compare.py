@@ -8,7 +8,7 @@ from napari_ini3d.simulation import make_phantom
 
 VOXEL_SIZE = 4.0
 DENSITY = make_phantom("C1", seed=4).density(48, VOXEL_SIZE, 9.0)
-TURN = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+ROTATION = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
 
 
 def test_a_map_equals_itself_as_it_stands():
@@ -20,8 +20,8 @@ def test_a_map_equals_itself_as_it_stands():
     assert np.array_equal(result.aligned, DENSITY)
 
 
-def test_a_turned_mirror_image_differs_as_it_stands_and_agrees_when_aligned():
-    other = rotate_map(mirror_map(DENSITY), TURN, (1.0, -0.5, 2.0))
+def test_a_rotated_mirror_image_differs_as_it_stands_and_agrees_when_aligned():
+    other = rotate_map(mirror_map(DENSITY), ROTATION, (1.0, -0.5, 2.0))
     result = compare_maps(DENSITY, other, voxel_size=VOXEL_SIZE, mask_diameter=150)
     assert result.mirrored
     assert result.fsc_as_is[5:15].max() < 0.5

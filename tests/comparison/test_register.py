@@ -15,13 +15,13 @@ PHANTOM = make_phantom("C1", seed=3)
 
 
 def moved_pair(seed: int, noise: float = 0.0) -> tuple[np.ndarray, ...]:
-    """Return a map, the same turned and shifted (from the beads), the rotation and the shift."""
+    """Return a map, the same rotated and shifted (from the beads), the rotation and the shift."""
     rng = np.random.default_rng(seed)
-    turn, shift = Rotation.random(rng=rng).as_matrix(), rng.normal(0, 1.5, 3)
-    moved = replace(PHANTOM, positions=(PHANTOM.positions - shift * VOXEL_SIZE) @ turn.T)
+    rotation, shift = Rotation.random(rng=rng).as_matrix(), rng.normal(0, 1.5, 3)
+    moved = replace(PHANTOM, positions=(PHANTOM.positions - shift * VOXEL_SIZE) @ rotation.T)
     pair = [p.density(N, VOXEL_SIZE, 9.0) for p in (PHANTOM, moved)]
     first, second = (p + noise * p.std() * rng.standard_normal(p.shape) for p in pair)
-    return first, second, turn, shift
+    return first, second, rotation, shift
 
 
 def degrees_between(first: np.ndarray, second: np.ndarray) -> float:
@@ -29,20 +29,20 @@ def degrees_between(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_rotation_and_shift_of_a_turned_phantom_are_found(seed):
-    first, second, turn, shift = moved_pair(seed)
+def test_rotation_and_shift_of_a_rotated_phantom_are_found(seed):
+    first, second, rotation, shift = moved_pair(seed)
     found = register_maps(second, first)
-    assert degrees_between(found.transform.rotation, turn) < 0.1
+    assert degrees_between(found.transform.rotation, rotation) < 0.1
     assert np.abs(found.transform.shift - shift).max() < 0.05
     assert not found.mirrored
     assert found.score > 0.99
 
 
 def test_the_other_hand_is_recognised():
-    first, second, turn, shift = moved_pair(2)
+    first, second, rotation, shift = moved_pair(2)
     found = register_maps(second, mirror_map(first))
     assert found.mirrored
-    assert degrees_between(found.transform.rotation, turn) < 0.1
+    assert degrees_between(found.transform.rotation, rotation) < 0.1
     assert np.abs(found.transform.shift - shift).max() < 0.05
 
 
@@ -54,26 +54,28 @@ def test_one_hand_only_is_tried_where_that_is_asked_for():
 
 
 def test_noisy_maps_are_registered_within_a_degree():
-    first, second, turn, shift = moved_pair(4, noise=1.0)
+    first, second, rotation, shift = moved_pair(4, noise=1.0)
     found = register_maps(second, first)
-    assert degrees_between(found.transform.rotation, turn) < 1.0
+    assert degrees_between(found.transform.rotation, rotation) < 1.0
     assert np.abs(found.transform.shift - shift).max() < 0.2
 
 
 def test_a_symmetric_particle_is_registered_up_to_its_symmetry():
     phantom = make_phantom("D3", diameter=130, domains=2)
-    turn = Rotation.from_euler("ZYZ", [50, 60, 70], degrees=True).as_matrix()
-    turned = replace(phantom, positions=phantom.positions @ turn.T)
-    pair = [p.density(N, VOXEL_SIZE, 9.0) for p in (turned, phantom)]
+    rotation = Rotation.from_euler("ZYZ", [50, 60, 70], degrees=True).as_matrix()
+    rotated = replace(phantom, positions=phantom.positions @ rotation.T)
+    pair = [p.density(N, VOXEL_SIZE, 9.0) for p in (rotated, phantom)]
     found = register_maps(*pair)
-    apart = [degrees_between(found.transform.rotation, turn @ g) for g in symmetry_operators("D3")]
+    apart = [
+        degrees_between(found.transform.rotation, rotation @ g) for g in symmetry_operators("D3")
+    ]
     assert min(apart) < 0.1
 
 
-def test_apply_lays_the_map_upon_the_reference():
+def test_apply_aligns_the_map_to_the_reference():
     first, second, _, _ = moved_pair(5)
-    laid = register_maps(second, mirror_map(first)).apply(mirror_map(first))
-    assert np.corrcoef(laid.ravel(), second.ravel())[0, 1] > 0.998
+    aligned = register_maps(second, mirror_map(first)).apply(mirror_map(first))
+    assert np.corrcoef(aligned.ravel(), second.ravel())[0, 1] > 0.998
 
 
 def test_the_same_maps_give_the_same_result():

@@ -7,7 +7,7 @@ from napari_ini3d.fourier.nufft import FineMap
 from napari_ini3d.fourier.resample import rotate_map
 from napari_ini3d.simulation import make_phantom
 
-TURN = Rotation.from_euler("ZYZ", [31, 77, -140], degrees=True).as_matrix()
+ROTATION = Rotation.from_euler("ZYZ", [31, 77, -140], degrees=True).as_matrix()
 SHIFT = (1.3, -0.4, 0.6)
 
 
@@ -44,10 +44,10 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("n", [15, 16, 22])
-def test_a_turned_map_is_the_sum_of_its_waves_at_the_turned_points(n):
+def test_a_rotated_map_is_the_sum_of_its_waves_at_the_rotated_points(n):
     volume = noise_below_nyquist(n)
-    expected = turned_by_waves(volume, TURN, SHIFT)
-    assert relative_error(rotate_map(volume, TURN, SHIFT), expected) < 5e-7
+    expected = turned_by_waves(volume, ROTATION, SHIFT)
+    assert relative_error(rotate_map(volume, ROTATION, SHIFT), expected) < 5e-7
 
 
 def test_components_at_nyquist_stand_for_both_signs():
@@ -57,7 +57,7 @@ def test_components_at_nyquist_stand_for_both_signs():
     assert np.allclose(shifted, np.cos(np.pi * (line[:15] + 0.3)), atol=1e-5)
 
 
-def test_the_mean_of_turned_copies_is_the_mean_of_each_alone():
+def test_the_mean_of_rotated_copies_is_the_mean_of_each_alone():
     volume = noise_below_nyquist(16)
     rotations = Rotation.random(4, rng=np.random.default_rng(1)).as_matrix()
     expected = np.mean([rotate_map(volume, rotation, SHIFT) for rotation in rotations], axis=0)
@@ -67,7 +67,7 @@ def test_the_mean_of_turned_copies_is_the_mean_of_each_alone():
 
 def test_nothing_is_read_beyond_the_radius_and_all_within_it():
     fine = FineMap.of(noise_below_nyquist(20))
-    whole, part = fine.mean_of_rotated(TURN), fine.mean_of_rotated(TURN, radius=6)
+    whole, part = fine.mean_of_rotated(ROTATION), fine.mean_of_rotated(ROTATION, radius=6)
     z, y, x = np.indices((20, 20, 20)) - 10
     inside = z**2 + y**2 + x**2 <= 36
     assert np.array_equal(part, np.where(inside, whole, 0))
@@ -80,16 +80,16 @@ def test_points_outside_the_box_are_zero_and_those_on_its_border_are_not():
     assert (shifted[:, :, 15] == 0).all()
 
 
-def test_a_turned_phantom_equals_the_phantom_of_turned_beads_up_to_three_quarters_of_nyquist():
+def test_a_rotated_phantom_equals_the_phantom_of_rotated_beads_up_to_three_quarters_of_nyquist():
     phantom = make_phantom("C1", diameter=90, domains=3)
-    moved = type(phantom)(phantom.positions @ TURN.T, phantom.weights, phantom.bead_width, "C1")
-    turned = rotate_map(phantom.density(64, 3.0, 8.0), TURN)
-    assert np.corrcoef(turned.ravel(), moved.density(64, 3.0, 8.0).ravel())[0, 1] > 0.9999
+    moved = type(phantom)(phantom.positions @ ROTATION.T, phantom.weights, phantom.bead_width, "C1")
+    rotated = rotate_map(phantom.density(64, 3.0, 8.0), ROTATION)
+    assert np.corrcoef(rotated.ravel(), moved.density(64, 3.0, 8.0).ravel())[0, 1] > 0.9999
 
 
 def test_the_number_of_threads_changes_no_bit():
     volume = np.random.default_rng(0).standard_normal((24, 24, 24))
-    one, three = (rotate_map(volume, TURN, SHIFT, threads=threads) for threads in (1, 3))
+    one, three = (rotate_map(volume, ROTATION, SHIFT, threads=threads) for threads in (1, 3))
     np.testing.assert_array_equal(one, three)
 
 

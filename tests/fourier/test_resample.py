@@ -17,29 +17,29 @@ def band(resolution_in_voxels: float) -> float:
     return resolution_in_voxels * VOXEL_SIZE
 
 
-def test_a_turned_map_is_the_map_of_the_turned_beads():
-    turn = Rotation.from_euler("ZYZ", [31, 77, -140], degrees=True).as_matrix()
+def test_a_rotated_map_is_the_map_of_the_rotated_beads():
+    rotation = Rotation.from_euler("ZYZ", [31, 77, -140], degrees=True).as_matrix()
     shift = np.array([1.3, -2.4, 0.6])
-    moved = replace(PHANTOM, positions=(PHANTOM.positions - shift * VOXEL_SIZE) @ turn.T)
+    moved = replace(PHANTOM, positions=(PHANTOM.positions - shift * VOXEL_SIZE) @ rotation.T)
     expected = moved.density(48, VOXEL_SIZE, band(8 / 3))
-    turned = rotate_map(PHANTOM.density(48, VOXEL_SIZE, band(8 / 3)), turn, shift)
-    assert np.corrcoef(turned.ravel(), expected.ravel())[0, 1] > 0.9995
-    assert compute_fsc(turned, expected)[1:17].min() > 0.999
-    assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(expected), rel=2e-3)
+    rotated = rotate_map(PHANTOM.density(48, VOXEL_SIZE, band(8 / 3)), rotation, shift)
+    assert np.corrcoef(rotated.ravel(), expected.ravel())[0, 1] > 0.9995
+    assert compute_fsc(rotated, expected)[1:17].min() > 0.999
+    assert np.linalg.norm(rotated) == pytest.approx(np.linalg.norm(expected), rel=2e-3)
 
 
 def test_turning_back_gives_the_map_again():
     density = PHANTOM.density(48, VOXEL_SIZE, band(3))
-    turn = Rotation.from_euler("XYZ", [20, 40, 60], degrees=True).as_matrix()
-    again = rotate_map(rotate_map(density, turn), turn.T)
+    rotation = Rotation.from_euler("XYZ", [20, 40, 60], degrees=True).as_matrix()
+    again = rotate_map(rotate_map(density, rotation), rotation.T)
     assert np.abs(again - density).max() < 0.01 * density.max()
 
 
-def test_a_quarter_turn_about_z_carries_x_to_y():
+def test_a_quarter_rotation_about_z_carries_x_to_y():
     density = np.zeros((16, 16, 16), np.float32)
     density[8, 8, 12] = 1  # at x = 4
-    turned = rotate_map(density, Rotation.from_euler("z", 90, degrees=True).as_matrix())
-    assert np.unravel_index(turned.argmax(), turned.shape) == (8, 12, 8)
+    rotated = rotate_map(density, Rotation.from_euler("z", 90, degrees=True).as_matrix())
+    assert np.unravel_index(rotated.argmax(), rotated.shape) == (8, 12, 8)
 
 
 def test_a_shift_is_taken_off_before_the_turn():
@@ -88,6 +88,6 @@ def test_the_mirror_swaps_up_and_down_about_the_centre(n):
     assert np.array_equal(mirror_map(mirrored), density)
 
 
-def test_what_is_not_a_cube_is_refused():
+def test_a_map_that_is_not_a_cube_is_refused():
     with pytest.raises(MapError, match="expected a cube"):
         rotate_map(np.zeros((4, 4, 5)), np.eye(3))

@@ -19,10 +19,10 @@ from napari_ini3d.symmetry import (
 )
 
 VOLUME = known_map("D2", box_size=32).volume
-TURN = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+ROTATION = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
 
 CALLS = {
-    "rotate": lambda threads: rotate_map(VOLUME, TURN, threads=threads),
+    "rotate": lambda threads: rotate_map(VOLUME, ROTATION, threads=threads),
     "compare": lambda threads: compare_maps(VOLUME, VOLUME, voxel_size=3.0, threads=threads),
     "detect": lambda threads: detect_symmetry(VOLUME, voxel_size=3.0, threads=threads),
     "align": lambda threads: align_symmetry(VOLUME, "D2", voxel_size=3.0, threads=threads),

@@ -80,8 +80,8 @@ def test_moving_an_image_turns_its_phases_backwards(rng, shift):
     image = rng.standard_normal((BOX, BOX))
     moved = np.roll(image, shift[::-1], axis=(0, 1))
     disk = frequency_disk(BOX, 10)
-    turned = components(image) * oracles.shift_wave(disk.kx, disk.ky, np.array(shift), BOX)
-    assert np.allclose(components(moved), turned, atol=1e-6)
+    rotated = components(image) * oracles.shift_wave(disk.kx, disk.ky, np.array(shift), BOX)
+    assert np.allclose(components(moved), rotated, atol=1e-6)
 
 
 @pytest.mark.parametrize(("radius", "padding"), [(5, 1), (5, 2), (15, 1), (15, 2)])
@@ -168,11 +168,11 @@ def relion_matrices(rot: np.ndarray, tilt: np.ndarray, psi: np.ndarray) -> np.nd
 
     def about(axis: int, angle: np.ndarray) -> np.ndarray:
         i, j = {2: (0, 1), 1: (2, 0)}[axis]
-        turn = np.zeros((len(angle), 3, 3))
-        turn[:, axis, axis] = 1
-        turn[:, i, i] = turn[:, j, j] = np.cos(angle)
-        turn[:, i, j], turn[:, j, i] = np.sin(angle), -np.sin(angle)
-        return turn
+        rotation = np.zeros((len(angle), 3, 3))
+        rotation[:, axis, axis] = 1
+        rotation[:, i, i] = rotation[:, j, j] = np.cos(angle)
+        rotation[:, i, j], rotation[:, j, i] = np.sin(angle), -np.sin(angle)
+        return rotation
 
     return about(2, psi) @ about(1, tilt) @ about(2, rot)
 
@@ -198,7 +198,7 @@ def test_the_gridding_correction_makes_slices_better():
 
 
 @pytest.mark.parametrize("padding", [1, 2])
-def test_the_gridding_profile_is_what_trilinear_interpolation_leaves(padding):
+def test_the_gridding_profile_is_the_fading_of_trilinear_interpolation(padding):
     profile = gridding_profile(BOX, padding)
     assert profile.shape == (BOX, BOX, BOX)
     assert profile[BOX // 2, BOX // 2, BOX // 2] == 1

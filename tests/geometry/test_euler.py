@@ -11,7 +11,7 @@ def random_angles(count: int) -> np.ndarray:
     return rng.uniform(low, high, (count, 3))
 
 
-def test_matrices_turn_the_axes_about_z_then_new_y_then_new_z():
+def test_matrices_rotation_the_axes_about_z_then_new_y_then_new_z():
     angles = random_angles(50)
     # intrinsic rotations of the axes are the transpose of those of the object
     expected = Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix().transpose(0, 2, 1)

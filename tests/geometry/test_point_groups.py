@@ -119,8 +119,10 @@ def test_each_axis_is_listed_once(name, counts):
 def test_turning_by_one_nth_about_an_axis_is_an_operator(name):
     operators = symmetry_operators(name)
     for axis in symmetry_axes(name):
-        turn = Rotation.from_rotvec(2 * np.pi / axis.order * np.array(axis.direction)).as_matrix()
-        assert distances(turn[None], operators).min() < 1e-9
+        rotation = Rotation.from_rotvec(
+            2 * np.pi / axis.order * np.array(axis.direction)
+        ).as_matrix()
+        assert distances(rotation[None], operators).min() < 1e-9
         assert axis.direction[2] >= -1e-9
 
 

@@ -63,11 +63,11 @@ def test_children_keep_the_shape_of_their_parents():
 
 def test_a_rotated_grid_keeps_its_distances():
     grid, rotation = rotation_grid(0), random_rotation(np.random.default_rng(2))
-    turned = grid.rotated(rotation)
-    assert turned.matrices.dtype == np.float32
-    assert np.allclose(turned.matrices, grid.matrices @ rotation, atol=1e-6)
+    rotated = grid.rotated(rotation)
+    assert rotated.matrices.dtype == np.float32
+    assert np.allclose(rotated.matrices, grid.matrices @ rotation, atol=1e-6)
     before = angle_between(grid.matrices[:1], grid.matrices[1:])
-    assert np.allclose(angle_between(turned.matrices[:1], turned.matrices[1:]), before, atol=0.1)
+    assert np.allclose(angle_between(rotated.matrices[:1], rotated.matrices[1:]), before, atol=0.1)
 
 
 def test_steps_and_orders_belong_together():

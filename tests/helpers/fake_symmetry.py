@@ -26,10 +26,10 @@ def make_axes(group, rotation=None):
 
 
 def make_candidate(group, *, holds=True, rotation=None, centre=(0.0, 0.0, 0.0)):
-    turn = np.eye(3) if rotation is None else rotation
+    rotation = np.eye(3) if rotation is None else rotation
     words = f"{group} {'holds' if holds else 'does not hold'}"
     axes = make_axes(group, rotation)
-    return GroupCandidate(group, 0.95, axes, turn, centre, FSC, 14.2, holds, words)
+    return GroupCandidate(group, 0.95, axes, rotation, centre, FSC, 14.2, holds, words)
 
 
 def make_self_rotation(axes, orders=range(2, 15)):
@@ -53,8 +53,8 @@ def make_report(group="D2", **changes):
 
 
 def make_alignment(group="D2", *, holds=True, rotation=None, shift=(0.0, 0.0, 0.0)):
-    turn = np.eye(3) if rotation is None else rotation
+    rotation = np.eye(3) if rotation is None else rotation
     axes = make_axes(group, rotation)
     words = f"{group} {'holds' if holds else 'does not hold'}"
-    transform = RigidTransform(turn, np.array(shift))
+    transform = RigidTransform(rotation, np.array(shift))
     return SymmetryAlignment(group, transform, 0.95, axes, FSC, 14.2, 4.0, holds, words)

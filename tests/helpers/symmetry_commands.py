@@ -14,7 +14,7 @@ from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_p
 from napari_ini3d.simulation.dataset import write_dataset
 
 runner = CliRunner()
-TURN = Rotation.from_euler("xyz", [20, 35, 50], degrees=True).as_matrix()
+ROTATION = Rotation.from_euler("xyz", [20, 35, 50], degrees=True).as_matrix()
 SHIFT = (4.0, -2.0, 1.5)
 ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
 ORIGINS = ["rlnOriginXAngst", "rlnOriginYAngst"]
@@ -37,11 +37,11 @@ def poses(path, columns):
     return starfile.read(path)["particles"][columns].to_numpy()
 
 
-def write_turned_d2(folder, shift=SHIFT):
+def write_rotated_d2(folder, shift=SHIFT):
     """A D2 phantom off its axes: map, particles with poses; and the phantom on its axes."""
     phantom = make_phantom("D2", diameter=80.0, seed=4)
-    turned = replace(phantom, positions=phantom.positions @ TURN + np.array(shift))
+    rotated = replace(phantom, positions=phantom.positions @ ROTATION + np.array(shift))
     settings = SimulationSettings(number=6, box_size=32, pixel_size=4.0, ctf=False)
-    simulated = simulate_particles(turned, settings)
-    write_dataset(folder, simulated, turned)
-    return phantom, turned, simulated
+    simulated = simulate_particles(rotated, settings)
+    write_dataset(folder, simulated, rotated)
+    return phantom, rotated, simulated

@@ -1,4 +1,4 @@
-"""Phantoms whose axes are known, turned and shifted."""
+"""Phantoms whose axes are known, rotated and shifted."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ RADII = {"I": (5.0, 10.0), "O": (6.0, 12.0), "T": (7.0, 14.0), "D7": (6.0, 12.0)
 
 @dataclass(frozen=True)
 class Known:
-    """A map, the rotation that turned its phantom, and where its centre went (voxels)."""
+    """A map, the rotation that rotated its phantom, and where its centre went (voxels)."""
 
     volume: np.ndarray
     rotation: np.ndarray
@@ -28,7 +28,7 @@ def known_map(
     box_size: int = 48,
     resolution: float = 8.0,
     noise: float = 0.0,
-    turned: bool = True,
+    rotated: bool = True,
     change: float = 0.0,
     twist: float = 0.0,
 ) -> Known:
@@ -42,8 +42,8 @@ def known_map(
     phantom = make_phantom(
         group, seed=seed, diameter=0.62 * box_size * VOXEL, domains=3, domain_radius=radii
     )
-    rotation = Rotation.random(rng=rng).as_matrix() if turned else np.eye(3)
-    centre = rng.uniform(-3, 3, 3) if turned else np.zeros(3)
+    rotation = Rotation.random(rng=rng).as_matrix() if rotated else np.eye(3)
+    centre = rng.uniform(-3, 3, 3) if rotated else np.zeros(3)
     weights = phantom.weights.copy()
     first = slice(0, len(weights) // PointGroup.parse(group).order)
     weights[first] *= 1 + change

@@ -1,4 +1,4 @@
-"""What follows a finished run: alignment, imposing, judging, and the particles."""
+"""Symmetry after a run: alignment, imposing, validation, and the particles."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from symmetry_phantoms import VOXEL, known_map
 from napari_ini3d.geometry.euler import euler_to_matrix
 from napari_ini3d.io.mrc.maps import read_map, write_map
 from napari_ini3d.io.star.particles import read_tables
+from napari_ini3d.jobs import symmetry as symmetry_module
 from napari_ini3d.jobs.symmetry import apply_symmetry
 from napari_ini3d.report import page as page_module
 from napari_ini3d.runs.folder import RunFolder
@@ -47,7 +48,7 @@ def poses(path):
     return euler_to_matrix(*angles)
 
 
-def test_the_map_is_aligned_and_imposed_and_the_particles_are_turned_with_it(run):
+def test_the_map_is_aligned_and_imposed_and_the_particles_are_rotated_with_it(run):
     files = run("D2", noise=0.5)
     facts = finish(files, "D2")
     assert facts["holds"]
@@ -87,7 +88,7 @@ def test_a_group_that_does_not_hold_is_written_with_a_warning(run, caplog):
 
 
 @pytest.mark.parametrize(("symmetry", "during"), [("C1", False), ("D2", True)])
-def test_what_needs_nothing_gets_nothing_and_old_files_go(run, symmetry, during):
+def test_a_run_without_symmetry_writes_nothing_and_removes_old_files(run, symmetry, during):
     files = run("D2")
     files.write_facts({"group": "old"})
     files.aligned_path.touch()
@@ -100,7 +101,7 @@ def test_a_map_that_cannot_be_searched_does_not_fail_the_run(run, caplog):
     write_map(files.folder.map_path, np.zeros((32, 32, 32)), VOXEL)
     with caplog.at_level(logging.WARNING):
         assert finish(files, "D2") is None
-    assert "could not be looked at" in caplog.text
+    assert "could not be analysed" in caplog.text
 
 
 def test_the_facts_are_plain_json(run):
@@ -117,3 +118,19 @@ def test_the_report_shows_picture_and_verdict(run):
     assert facts["verdict"].split(";")[0] in section
     assert "data:image/png;base64," in section
     assert files.symmetrised_path.name in section
+
+
+def test_the_threads_of_the_settings_are_those_of_the_symmetry(run, monkeypatch):
+    asked = []
+
+    def record(function):
+        def recorded(*arguments, threads, **options):
+            asked.append(threads)
+            return function(*arguments, threads=threads, **options)
+
+        return recorded
+
+    for name in ("detect_symmetry", "align_symmetry", "validate_symmetry"):
+        monkeypatch.setattr(symmetry_module, name, record(getattr(symmetry_module, name)))
+    assert finish(run("D2"), "auto", threads=2)["group"] == "D2"
+    assert asked == [2, 2, 2]

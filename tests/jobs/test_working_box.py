@@ -128,7 +128,7 @@ def test_symmetry_is_searched_for_in_the_smaller_box_and_written_in_the_larger(t
     files = SymmetryFiles(folder)
     facts = files.read_facts()
     assert facts["holds"]
-    assert facts["judgement"]["voxel_size"] == pytest.approx(3.0)
+    assert facts["validation"]["voxel_size"] == pytest.approx(3.0)
     aligned, imposed = (read_map(p) for p in (files.aligned_path, files.symmetrised_path))
     assert aligned.data.shape[0] == imposed.data.shape[0] == large
     assert aligned.voxel_size == imposed.voxel_size == 1.5

@@ -17,7 +17,7 @@ from napari_ini3d.report.symmetry_figures import (
 from napari_ini3d.simulation import make_phantom
 from napari_ini3d.symmetry.validate import validate_symmetry
 
-TURN = Rotation.from_euler("xyz", [20, 35, 50], degrees=True).as_matrix()
+ROTATION = Rotation.from_euler("xyz", [20, 35, 50], degrees=True).as_matrix()
 
 
 def slices(figure):
@@ -37,19 +37,19 @@ def test_slices_go_through_the_centre_of_symmetry(title, across):
 
 
 def test_axes_are_drawn_where_they_lie():
-    report = make_report("C7", rotation=TURN, centre=(8.0, -4.0, 12.0))
+    report = make_report("C7", rotation=ROTATION, centre=(8.0, -4.0, 12.0))
     for title, letters in (("C7: xy", [0, 1]), ("C7: xz", [0, 2]), ("C7: yz", [1, 2])):
         (line,) = slices(draw_report(report, make_volume()))[title].lines
         ends = np.array(line.get_data()).T
         np.testing.assert_allclose(ends.mean(axis=0), np.array([8.0, -4.0, 12.0])[letters])
-        reach, direction = ends[1] - ends[0], TURN[2][letters]
+        reach, direction = ends[1] - ends[0], ROTATION[2][letters]
         assert abs(np.cross(np.append(reach, 0), np.append(direction, 0))[2]) < 1e-6
         length = np.linalg.norm(reach) / np.linalg.norm(direction)
         assert 80 < length < 128  # of a box of 128 Å
 
 
 def test_an_alignment_shows_the_axes_before_and_on_the_setting_of_the_group():
-    volume, alignment = make_volume(), make_alignment("D2", rotation=TURN, shift=(4.0, 0, -4))
+    volume, alignment = make_volume(), make_alignment("D2", rotation=ROTATION, shift=(4.0, 0, -4))
     aligned = alignment.apply(volume)
     shown = slices(draw_alignment(alignment, volume, aligned))
     assert set(shown) == {
@@ -98,22 +98,22 @@ def test_values_at_the_rim_belong_to_both_ends_of_an_axis():
     np.testing.assert_allclose(image[[0, 100], 50], 0, atol=0.02)
 
 
-def test_a_judgement_shows_before_after_and_what_differs_on_one_scale():
+def test_a_validation_shows_before_after_and_the_difference_on_one_scale():
     volume = make_phantom("C3", diameter=80.0, seed=2).density(32, 4.0)
-    judgement = validate_symmetry(volume, "C3", voxel_size=4.0)
-    figure = draw_validation(judgement, volume)
+    validation = validate_symmetry(volume, "C3", voxel_size=4.0)
+    figure = draw_validation(validation, volume)
     shown = slices(figure)
     rows = ("before", "C3 imposed", "difference", "local correlation")
     assert list(shown) == [f"{row}: {plane}" for row in rows for plane in ("xy", "xz", "yz")]
     np.testing.assert_array_equal(shown["difference: xz"].images[0].get_array(),
-                                  judgement.difference[:, 16])  # fmt: skip
+                                  validation.difference[:, 16])  # fmt: skip
     low, high = shown["difference: xz"].images[0].get_clim()
     assert high - low == pytest.approx(np.ptp(volume), rel=1e-5)
     assert shown["local correlation: xy"].images[0].get_clim() == (0, 1)
     (curves,) = [axis for axis in figure.axes if axis.get_legend()]
     drawn = [line.get_ydata() for line in curves.lines[:3]]
     for line, curve in zip(
-        drawn, (judgement.copies_fsc, judgement.expected_fsc, judgement.fsc), strict=True
+        drawn, (validation.copies_fsc, validation.expected_fsc, validation.fsc), strict=True
     ):
         np.testing.assert_array_equal(line, curve[1:])
 

@@ -28,17 +28,17 @@ def test_axes_and_centre_are_found(group, noise):
 
 
 def test_the_aligned_map_is_the_phantom_on_its_axes():
-    """Up to the turns that lay the axes of D2 on each other."""
-    known, upright = known_map("D2"), known_map("D2", turned=False)
+    """Up to the rotations that lay the axes of D2 on each other."""
+    known, upright = known_map("D2"), known_map("D2", rotated=False)
     aligned = align(known.volume, "D2").apply(known.volume)
-    copies = [rotate_map(upright.volume, turn) for turn in symmetry_operators("O")[::4]]
-    copies += [rotate_map(upright.volume, turn) for turn in symmetry_operators("O")[1::4]]
+    copies = [rotate_map(upright.volume, rotation) for rotation in symmetry_operators("O")[::4]]
+    copies += [rotate_map(upright.volume, rotation) for rotation in symmetry_operators("O")[1::4]]
     best = max(np.corrcoef(copy.ravel(), aligned.ravel())[0, 1] for copy in copies)
     assert best > 0.995
 
 
 def test_an_aligned_map_is_left_where_it_is():
-    known = known_map("D3", turned=False)
+    known = known_map("D3", rotated=False)
     found = align(known.volume, "D3")
     assert np.rad2deg(Rotation.from_matrix(found.transform.rotation).magnitude()) < 0.1
     assert np.linalg.norm(found.transform.shift) < 0.1 * VOXEL
@@ -51,19 +51,19 @@ def test_the_shift_of_a_single_axis_lies_across_it():
 
 
 def test_keep_centre_does_not_shift():
-    known = known_map("D2", turned=False)
-    turned = rotate_map(known.volume, Rotation.from_euler("zyz", (20, 30, 40), True).as_matrix())
-    found = align(turned, "D2", keep_centre=True)
+    known = known_map("D2", rotated=False)
+    rotated = rotate_map(known.volume, Rotation.from_euler("zyz", (20, 30, 40), True).as_matrix())
+    found = align(rotated, "D2", keep_centre=True)
     np.testing.assert_allclose(found.transform.shift, 0, atol=1e-9)
-    aligned = found.apply(turned)
+    aligned = found.apply(rotated)
     again = align(aligned, "D2")
     assert np.rad2deg(Rotation.from_matrix(again.transform.rotation).magnitude()) < 0.2
 
 
 def test_only_rot_turns_about_z():
-    known = known_map("D3", turned=False)
-    turned = rotate_map(known.volume, Rotation.from_euler("z", 17, degrees=True).as_matrix())
-    found = align(turned, "D3", only_rot=True)
+    known = known_map("D3", rotated=False)
+    rotated = rotate_map(known.volume, Rotation.from_euler("z", 17, degrees=True).as_matrix())
+    found = align(rotated, "D3", only_rot=True)
     assert found.transform.rotation[2, 2] == pytest.approx(1.0)
     assert (
         axis_error("D3", found.transform.rotation, Rotation.from_euler("z", -17, True).as_matrix())

@@ -28,7 +28,7 @@ def test_the_group_is_found_at_20_angstrom(group):
 
 
 def test_signal_that_ends_at_a_shell_is_not_taken_for_signal_beyond_it():
-    """A mask with a sharp edge did so; copies then seemed to differ more than noise."""
+    """A mask with a sharp edge did so; copies then seemed to differ by more than noise."""
     assert detect(known_map("D10", seed=3, resolution=20.0, box_size=64, noise=1.0)).group == "D10"
 
 
@@ -45,7 +45,7 @@ def test_axes_and_centre_are_where_the_phantom_has_them():
 def test_chains_that_differ_a_little_end_the_symmetry_before_the_noise_does():
     report = detect(known_map("D2", twist=10.0, noise=0.12))
     assert report.group == "D2"
-    assert "beyond, the copies differ more than noise" in report.verdict
+    assert "at finer detail the copies differ by more than noise" in report.verdict
     assert "differ" not in detect(known_map("D2", noise=0.12)).verdict
 
 
@@ -55,7 +55,7 @@ def flatten(volume):
     return np.where(radius < 0.31 * len(volume), volume, 0).astype(np.float32)
 
 
-def test_a_flat_solvent_is_said_to_tell_nothing_about_noise():
+def test_a_flat_solvent_is_reported_as_unknown_noise():
     volume = known_map("D2", twist=10.0).volume
     flat = np.where(volume > 0.02 * volume.max(), volume, 0)
     report = detect_symmetry(flat, voxel_size=VOXEL)
@@ -65,7 +65,7 @@ def test_a_flat_solvent_is_said_to_tell_nothing_about_noise():
 
 def test_noise_inside_a_flat_solvent_does_not_hide_the_group():
     """As the engine leaves it: noise that grows with frequency, none outside the particle."""
-    known = known_map("D3", turned=False)
+    known = known_map("D3", rotated=False)
     rng = np.random.default_rng(1)
     noise_ft = np.fft.rfftn(rng.normal(size=known.volume.shape))
     frequency = np.sqrt(sum(f**2 for f in np.meshgrid(
@@ -80,14 +80,14 @@ def test_noise_inside_a_flat_solvent_does_not_hide_the_group():
 @pytest.mark.parametrize(
     ("group", "difference"), [("D2", {"twist": 15.0}), ("C4", {"change": -0.7})]
 )
-def test_pseudo_symmetry_is_told_with_the_shell_where_it_ends(group, difference):
+def test_pseudo_symmetry_is_reported_with_its_resolution(group, difference):
     report = detect(known_map(group, **difference))
     assert report.group == "C1"
     nearest = next(c for c in report.candidates if c.group == group)
     assert not nearest.holds
     assert 0.7 <= nearest.score < 0.85
     assert "pseudo-symmetry" in nearest.verdict
-    assert "Å on" in nearest.verdict
+    assert "beyond" in nearest.verdict
     assert nearest.verdict in report.verdict
 
 
@@ -136,7 +136,7 @@ def test_two_threads_give_the_same_bits_as_one():
     np.testing.assert_array_equal(one.self_rotation.values, two.self_rotation.values)
 
 
-def test_the_resolution_asked_for_bounds_what_is_looked_at():
+def test_detail_beyond_the_resolution_asked_for_is_ignored():
     best = detect(known_map("D2"), resolution=15.0).candidates[0]
     assert best.group == "D2"
     finest = np.flatnonzero(best.fsc)[-1]
@@ -168,7 +168,7 @@ def test_sizes_that_cannot_be_true_are_refused(voxel_size, resolution):
 
 
 def test_a_map_at_the_border_is_warned_of():
-    known = known_map("D2", turned=False)
+    known = known_map("D2", rotated=False)
     volume = np.roll(known.volume, 14, axis=0)
     (warning,) = detect_symmetry(volume, voxel_size=VOXEL).warnings
     assert "border" in warning

@@ -85,9 +85,9 @@ def test_a_symmetric_phantom_stays_as_it_is(name):
 def test_an_asymmetric_map_becomes_symmetric():
     volume = noise_in_a_ball()
     imposed = impose_symmetry(volume, "C7")
-    turn = Rotation.from_euler("z", 360 / 7, degrees=True).as_matrix()
-    assert relative_error(rotate_map(imposed, turn), imposed) < 1e-3
-    assert relative_error(rotate_map(volume, turn), volume) > 1
+    rotation = Rotation.from_euler("z", 360 / 7, degrees=True).as_matrix()
+    assert relative_error(rotate_map(imposed, rotation), imposed) < 1e-3
+    assert relative_error(rotate_map(volume, rotation), volume) > 1
 
 
 def test_without_symmetry_nothing_changes():

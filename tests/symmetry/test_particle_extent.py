@@ -31,6 +31,6 @@ def test_noise_hardly_moves_the_centre():
     assert np.linalg.norm(clean.centre - noisy.centre) < 0.5
 
 
-def test_a_particle_at_the_border_is_told():
+def test_a_particle_at_the_border_gives_a_warning():
     (warning,) = find_particle_extent(ball(48, (17.0, 0, 0), 8.0)).warnings
     assert "border of the box" in warning

@@ -22,10 +22,10 @@ LAST = 9
 def start_off(known, search_map, degrees=3.0, voxels=1.0, seed=3):
     """Return a fit some degrees and voxels beside the truth."""
     rng = np.random.default_rng(seed)
-    turn, shift = rng.normal(size=(2, 3))
-    turn *= np.deg2rad(degrees) / np.linalg.norm(turn)
+    rotation, shift = rng.normal(size=(2, 3))
+    rotation *= np.deg2rad(degrees) / np.linalg.norm(rotation)
     shift *= voxels / np.linalg.norm(shift)
-    frame = Rotation.from_rotvec(turn).as_matrix() @ known.rotation
+    frame = Rotation.from_rotvec(rotation).as_matrix() @ known.rotation
     centre = (known.centre + shift - search_map.offset) / search_map.side
     return Fit(frame, centre, 0.0, np.zeros(LAST + 1))
 
@@ -68,36 +68,36 @@ def test_a_centre_that_may_not_move_stays():
     assert not np.allclose(fit.frame, start.frame)
 
 
-def test_a_turn_about_z_keeps_the_axis_z():
+def test_a_rotation_about_z_keeps_the_axis_z():
     known, search_map, operators = setting("D2")
     start = start_off(known, search_map)
     weight = search_weight(search_map, LAST)
-    fit = refine(search_map, operators, start, weight, freedom=Freedom(turn="around z"))
+    fit = refine(search_map, operators, start, weight, freedom=Freedom(rotation="around z"))
     np.testing.assert_allclose(fit.frame[:, 2], start.frame[:, 2], atol=1e-9)
     assert fit.score > start.score
 
 
-def test_what_one_axis_cannot_tell_stays():
-    """The centre of Cn along its axis, and the turn about it."""
+def test_elements_that_one_axis_does_not_determine_stay():
+    """The centre of Cn along its axis, and the rotation about it."""
     known, search_map, operators = setting("C5")
     start = start_off(known, search_map, degrees=0.5, voxels=0.2)
     fit = refine(search_map, operators, start, search_weight(search_map, LAST))
     along = known.rotation[:, 2]
     moved = (fit.centre - start.centre) * search_map.side
     assert abs(moved @ along) < 0.02
-    turn = Rotation.from_matrix(fit.frame @ start.frame.T).as_rotvec()
-    assert abs(np.rad2deg(turn @ along)) < 0.05
+    rotation = Rotation.from_matrix(fit.frame @ start.frame.T).as_rotvec()
+    assert abs(np.rad2deg(rotation @ along)) < 0.05
 
 
 def test_the_curve_is_the_fsc_of_the_map_with_its_copies():
     known, search_map, operators = setting("C2", noise=0.5)
     fit = Fit(known.rotation, (known.centre - search_map.offset) / search_map.side, 0, np.zeros(1))
     curve = curve_at(search_map, operators, fit, LAST)
-    turned = known.rotation @ operators[0] @ known.rotation.T
+    rotated = known.rotation @ operators[0] @ known.rotation.T
     ramp = np.exp(2j * np.pi * search_map.ft.points @ fit.centre)
-    ramp_turned = np.exp(2j * np.pi * (search_map.ft.points @ turned.T) @ fit.centre)
+    ramp_rotated = np.exp(2j * np.pi * (search_map.ft.points @ rotated.T) @ fit.centre)
     here = search_map.ft.values * ramp
-    copy = search_map.ft.read(turned.T[None], search_map.ft.points)[0] * ramp_turned
+    copy = search_map.ft.read(rotated.T[None], search_map.ft.points)[0] * ramp_rotated
     for shell in range(2, LAST + 1):
         a, b = here[search_map.ft.shell == shell], copy[search_map.ft.shell == shell]
         expected = (a.conj() * b).real.sum() / np.linalg.norm(a) / np.linalg.norm(b)

@@ -22,19 +22,19 @@ def evidence_at_truth(known, group):
     [("C2", 1), ("C4", 2), ("C12", 5), ("D2", 3), ("D3", 2), ("D4", 4), ("T", 2), ("O", 4),
      ("I", 3)],
 )  # fmt: skip
-def test_operators_are_apart_by_order_and_kind_of_axis(group, count):
+def test_operators_are_sorted_by_order_and_kind_of_axis(group, count):
     classes = operator_classes(PointGroup.parse(group))
     assert len(classes) == count
     for members in classes:
         traces = np.trace(members, axis1=1, axis2=2)
-        kinds = {"C12": 2, "I": 2}.get(group, 1)  # 30° and 150° are turns of one order
+        kinds = {"C12": 2, "I": 2}.get(group, 1)  # 30° and 150° are rotations of one order
         assert len(np.unique(np.round(traces, 6))) <= kinds
         for matrix in members:
             assert np.abs(symmetry_operators(group) - matrix).max(axis=(1, 2)).min() < 1e-9
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_a_symmetric_map_reaches_what_its_noise_lets_one_expect(noise):
+def test_a_symmetric_map_reaches_the_agreement_expected_with_its_noise(noise):
     scores = evidence_at_truth(known_map("D3", noise=noise), "D3")
     assert scores.agreement == pytest.approx(1.0, abs=0.08)
     assert scores.evenness > 0.95

@@ -49,7 +49,7 @@ def test_points_are_sorted_by_shell():
     assert search_map.ft.shell[-1] == search_map.max_shell
 
 
-def test_the_share_of_signal_is_what_is_known_of_it():
+def test_the_share_of_signal_is_that_of_the_phantom():
     clean, _ = make_search_map()
     noisy, _ = make_search_map(noise=2.0)
     truth = clean.ft.power / np.maximum(noisy.ft.power, 1e-30)

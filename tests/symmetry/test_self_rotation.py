@@ -16,10 +16,10 @@ def search_map():
     return SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5), known
 
 
-def correlation_with_turned_copies(search_map, axis, order, centre):
+def correlation_with_rotated_copies(search_map, axis, order, centre):
     """Return, per shell, the mean correlation with the n - 1 copies without the wave m = 0.
 
-    That wave is the mean over turns by all angles, here by every 2°; the shell is a sphere of
+    That wave is the mean over rotations by all angles, here by every 2°; the shell is a sphere of
     evenly spread points.
     """
     place = np.arange(1500) + 0.5
@@ -28,10 +28,10 @@ def correlation_with_turned_copies(search_map, axis, order, centre):
     correlations = []
     for shell in range(1, SHELLS + 1):
 
-        def read(turn, points=shell * sphere):
-            turned = points @ Rotation.from_rotvec(turn * axis).as_matrix().T
-            values = search_map.ft.read(np.eye(3)[None], turned)[0]
-            return values * np.exp(2j * np.pi * turned @ centre)
+        def read(rotation, points=shell * sphere):
+            rotated = points @ Rotation.from_rotvec(rotation * axis).as_matrix().T
+            values = search_map.ft.read(np.eye(3)[None], rotated)[0]
+            return values * np.exp(2j * np.pi * rotated @ centre)
 
         still = np.mean([read(a) for a in np.deg2rad(np.arange(0, 360, 2))], axis=0)
         here = read(0.0) - still
@@ -42,13 +42,13 @@ def correlation_with_turned_copies(search_map, axis, order, centre):
 
 
 @pytest.mark.parametrize("order", [2, 3, 5])
-def test_the_power_of_waves_tells_the_correlation_with_the_turned_copies(search_map, order):
+def test_the_power_of_waves_gives_the_correlation_with_the_rotated_copies(search_map, order):
     search_map, _ = search_map
     rng = np.random.default_rng(order)
     axis = rng.normal(size=3)
     axis /= np.linalg.norm(axis)
     centre = rng.uniform(-0.03, 0.03, 3)
-    expected = correlation_with_turned_copies(search_map, axis, order, centre)
+    expected = correlation_with_rotated_copies(search_map, axis, order, centre)
     power = axis_power(search_map, axis[None], centre, SHELLS)
     found = [power.correlation(np.eye(SHELLS)[s])[order, 0] for s in range(SHELLS)]
     np.testing.assert_allclose(found, expected, atol=0.02)

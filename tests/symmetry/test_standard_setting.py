@@ -13,8 +13,8 @@ def same_axes(group, frames):
     axes = symmetry_axes(group)
     directions = np.array([axis.direction for axis in axes]).reshape(-1, 3)
     order = np.array([axis.order for axis in axes])
-    laid = np.abs(directions @ (frames @ directions.T)) > 1 - 1e-9  # (..., onto, axis)
-    return (laid & (order[:, None] == order)).any(axis=-2).all(axis=-1)
+    aligned = np.abs(directions @ (frames @ directions.T)) > 1 - 1e-9  # (..., onto, axis)
+    return (aligned & (order[:, None] == order)).any(axis=-2).all(axis=-1)
 
 
 def angle(rotation):
@@ -39,17 +39,17 @@ def test_equivalent_frames_give_the_same_rotation(group):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_no_other_turn_onto_the_setting_is_smaller(group):
-    """All turns about X, Y and Z in steps of 15° that lay the axes right are tried."""
+def test_no_other_rotation_onto_the_setting_is_smaller(group):
+    """All rotations about X, Y and Z in steps of 15° that lay the axes right are tried."""
     parsed = PointGroup.parse(group)
     frame = Rotation.from_euler("ZYZ", (15, 45, 30), degrees=True).as_matrix()
     smallest = angle(nearest_rotation(parsed, frame))
     steps = np.arange(0, 360, 15)
-    turns = Rotation.from_euler(
+    rotations = Rotation.from_euler(
         "ZYZ", np.stack(np.meshgrid(steps, steps[:13], steps), -1).reshape(-1, 3), degrees=True
     ).as_matrix()
-    fitting = turns[same_axes(group, turns @ frame)]
-    assert all(angle(turn) > smallest - 1e-6 for turn in fitting)
+    fitting = rotations[same_axes(group, rotations @ frame)]
+    assert all(angle(rotation) > smallest - 1e-6 for rotation in fitting)
 
 
 def test_a_map_on_its_axes_stays_as_it_is():
@@ -73,11 +73,11 @@ def test_upright_turns_about_z_only():
 @pytest.mark.parametrize("group", ["D2", "D3", "D4", "T", "O", "I", "I3"])
 def test_the_normaliser_keeps_the_group(group):
     operators = symmetry_operators(group)
-    for turn in normaliser(PointGroup.parse(group)):
-        for moved in turn @ operators @ turn.T:
+    for rotation in normaliser(PointGroup.parse(group)):
+        for moved in rotation @ operators @ rotation.T:
             assert np.abs(operators - moved).max(axis=(1, 2)).min() < 1e-9
 
 
-def test_opposite_vectors_are_laid_on_each_other():
+def test_opposite_vectors_are_aligned():
     z = np.array([0.0, 0, 1])
     np.testing.assert_allclose(shortest_rotation(z, -z) @ z, -z, atol=1e-12)

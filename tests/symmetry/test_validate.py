@@ -30,51 +30,51 @@ def make_map(group: str, *, noise: float = 0.0, seed: int = 1, heavier: float = 
     return density + noise * density.std() * rng.standard_normal(density.shape)
 
 
-def judge(volume: np.ndarray, group: str, **options):
+def validate(volume: np.ndarray, group: str, **options):
     return validate_symmetry(volume, group, voxel_size=VOXEL_SIZE, **options)
 
 
 @pytest.mark.parametrize("group", ["C3", "D2", "O"])
 def test_a_perfectly_symmetric_map_holds_to_its_own_resolution(group):
-    judged = judge(make_map(group), group)
-    assert judged.holds
-    assert judged.limited_by_noise
-    assert judged.resolution < 1.1 * RESOLUTION
-    assert judged.agreement > 0.99
-    assert judged.correlation > 0.9999
-    assert np.abs(judged.difference).max() < 0.01 * judged.imposed.max()
-    assert judged.verdict == f"{group} holds to {judged.resolution:.1f} Å"
+    validation = validate(make_map(group), group)
+    assert validation.holds
+    assert validation.limited_by_noise
+    assert validation.resolution < 1.1 * RESOLUTION
+    assert validation.agreement > 0.99
+    assert validation.correlation > 0.9999
+    assert np.abs(validation.difference).max() < 0.01 * validation.imposed.max()
+    assert validation.verdict == f"{group} holds to {validation.resolution:.1f} Å"
 
 
 @pytest.mark.parametrize("group", ["C4", "D2", "D7"])
 @pytest.mark.parametrize("noise", [0.7, 2.0])
-def test_what_noise_explains_is_not_held_against_the_symmetry(group, noise):
-    judged = judge(make_map(group, noise=noise), group)
-    assert judged.holds
-    assert judged.limited_by_noise
+def test_a_noisy_symmetric_map_still_holds(group, noise):
+    validation = validate(make_map(group, noise=noise), group)
+    assert validation.holds
+    assert validation.limited_by_noise
     trusted = slice(3, int(N * VOXEL_SIZE / RESOLUTION))
-    apart = judged.copies_fsc[trusted] - judged.expected_fsc[trusted]
+    apart = validation.copies_fsc[trusted] - validation.expected_fsc[trusted]
     assert np.abs(apart).max() < 0.15
-    assert judged.copies_fsc[trusted].min() < 0.9
+    assert validation.copies_fsc[trusted].min() < 0.9
 
 
-def test_half_maps_tell_the_noise_too():
+def test_noise_is_measured_from_half_maps():
     truth = make_map("D2")
     rng = np.random.default_rng(0)
     halves = tuple(truth + 2 * truth.std() * rng.standard_normal(truth.shape) for _ in range(2))
-    judged = judge((halves[0] + halves[1]) / 2, "D2", half_maps=halves)
-    assert judged.holds
-    assert np.abs(judged.copies_fsc - judged.expected_fsc)[3:18].max() < 0.15
+    validation = validate((halves[0] + halves[1]) / 2, "D2", half_maps=halves)
+    assert validation.holds
+    assert np.abs(validation.copies_fsc - validation.expected_fsc)[3:18].max() < 0.15
 
 
 @pytest.mark.parametrize("group", ["C4", "D2"])
-def test_subunits_that_differ_are_told_from_true_symmetry(group):
-    judged = judge(make_map(group, noise=0.3, heavier=1.5), group)
-    assert not judged.holds
-    assert 0.7 < judged.agreement < 0.9
-    assert judged.verdict.startswith(f"close to {group} (pseudo-symmetry)")
-    assert "Å on the copies differ more than noise" in judged.verdict
-    assert 30 < judged.resolution < judged.diameter
+def test_subunits_that_differ_are_pseudo_symmetry(group):
+    validation = validate(make_map(group, noise=0.3, heavier=1.5), group)
+    assert not validation.holds
+    assert 0.7 < validation.agreement < 0.9
+    assert validation.verdict.startswith(f"close to {group} (pseudo-symmetry)")
+    assert "Å the copies differ by more than noise" in validation.verdict
+    assert 30 < validation.resolution < validation.diameter
 
 
 def test_subunits_that_differ_in_detail_agree_up_to_a_resolution():
@@ -83,65 +83,67 @@ def test_subunits_that_differ_in_detail_agree_up_to_a_resolution():
     k = np.fft.fftfreq(N, VOXEL_SIZE)
     length = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2)
     detail = np.fft.ifftn(np.fft.fftn(np.roll(other, 4, axis=2)) * (length > 1 / 20)).real
-    judged = judge(volume + 0.6 * volume.std() / detail.std() * detail, "D2", diameter=130)
-    assert not judged.limited_by_noise
-    assert 18 < judged.resolution < 25
+    validation = validate(volume + 0.6 * volume.std() / detail.std() * detail, "D2", diameter=130)
+    assert not validation.limited_by_noise
+    assert 18 < validation.resolution < 25
 
 
-def test_a_domain_more_in_one_subunit_is_told_from_true_symmetry():
+def test_an_extra_domain_in_one_subunit_is_pseudo_symmetry():
     line = (np.arange(N) - N // 2) * VOXEL_SIZE
     x, y, z = (np.exp(-((line - c) ** 2) / 2 / 8.0**2) for c in (30.0, 25.0, 10.0))
     domain = z[:, None, None] * y[:, None] * x
     volume = make_map("C4", noise=0.2)
-    judged = judge(volume + 1.5 * volume.max() * domain, "C4")
-    assert not judged.holds
-    assert judged.verdict.startswith("close to C4")
-    assert judged.agreement > 0.9  # the domain is smooth: in detail the subunits are alike
-    peak = np.unravel_index(judged.difference.argmax(), judged.difference.shape)
+    validation = validate(volume + 1.5 * volume.max() * domain, "C4")
+    assert not validation.holds
+    assert validation.verdict.startswith("close to C4")
+    assert validation.agreement > 0.9  # the domain is smooth: in detail the subunits are alike
+    peak = np.unravel_index(validation.difference.argmax(), validation.difference.shape)
     assert np.abs((np.array(peak[::-1]) - N // 2) * VOXEL_SIZE - (30, 25, 10)).max() < 8
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_map_without_symmetry_does_not_hold(seed):
-    judged = judge(make_map("C1", noise=0.3, seed=seed), "D2")
-    assert not judged.holds
-    assert judged.agreement < 0.5
-    assert judged.verdict.startswith("D2 does not hold")
+    validation = validate(make_map("C1", noise=0.3, seed=seed), "D2")
+    assert not validation.holds
+    assert validation.agreement < 0.5
+    assert validation.verdict.startswith("D2 does not hold")
 
 
 def test_a_group_whose_subgroup_alone_holds_does_not_hold():
-    judged = judge(make_map("C2", noise=0.3), "D2")
-    scores = {axis.direction: axis.score for axis in judged.axes}
-    assert not judged.holds
+    validation = validate(make_map("C2", noise=0.3), "D2")
+    scores = {axis.direction: axis.score for axis in validation.axes}
+    assert not validation.holds
     assert scores.pop((0.0, 0.0, 1.0)) > 0.9
     assert max(scores.values()) < 0.5
-    assert not judge(make_map("C2", noise=0.3), "C4").holds  # half its turns fit
+    assert not validate(make_map("C2", noise=0.3), "C4").holds  # half its rotations fit
 
 
-def test_axes_come_with_the_correlation_of_the_turned_map():
+def test_axes_come_with_the_correlation_of_the_rotated_map():
     volume = make_map("C2", noise=0.5)
-    judged = judge(volume, "C2", diameter=130)
+    validation = validate(volume, "C2", diameter=130)
     mask = soft_mask(N, 130 / VOXEL_SIZE / 2, 3.0, 3)
     curve = compute_fsc(volume * mask, rotate_map(volume, symmetry_operators("C2")[1]) * mask)
-    assert [axis.order for axis in judged.axes] == [2]
-    assert curve[2:20].min() - 0.01 < judged.axes[0].score < curve[2:20].max()
-    assert np.allclose(judged.copies_fsc, curve, atol=1e-4)  # one other copy
+    assert [axis.order for axis in validation.axes] == [2]
+    assert curve[2:20].min() - 0.01 < validation.axes[0].score < curve[2:20].max()
+    assert np.allclose(validation.copies_fsc, curve, atol=1e-4)  # one other copy
 
 
 def test_copies_are_the_mean_of_the_others_alone():
     volume = make_map("C1", noise=0.3)
-    judged = judge(volume, "C4", diameter=130)
+    validation = validate(volume, "C4", diameter=130)
     mask = soft_mask(N, 130 / VOXEL_SIZE / 2, 3.0, 3)
-    others = np.mean([rotate_map(volume, turn) for turn in symmetry_operators("C4")[1:]], axis=0)
-    assert np.allclose(judged.copies_fsc, compute_fsc(volume * mask, others * mask), atol=1e-4)
-    assert np.allclose(judged.fsc, compute_fsc(volume * mask, judged.imposed * mask))
-    assert np.allclose(judged.difference, volume - judged.imposed, atol=1e-6)
+    others = np.mean(
+        [rotate_map(volume, rotation) for rotation in symmetry_operators("C4")[1:]], axis=0
+    )
+    assert np.allclose(validation.copies_fsc, compute_fsc(volume * mask, others * mask), atol=1e-4)
+    assert np.allclose(validation.fsc, compute_fsc(volume * mask, validation.imposed * mask))
+    assert np.allclose(validation.difference, volume - validation.imposed, atol=1e-6)
 
 
 def test_noise_in_the_map_itself_makes_the_imposed_map_look_better_than_the_copies():
-    judged = judge(make_map("D2", noise=2.0), "D2")
-    assert judged.fsc[20:].mean() > 0.35
-    assert abs(judged.copies_fsc[20:].mean()) < 0.1
+    validation = validate(make_map("D2", noise=2.0), "D2")
+    assert validation.fsc[20:].mean() > 0.35
+    assert abs(validation.copies_fsc[20:].mean()) < 0.1
 
 
 @pytest.mark.parametrize("order", [2, 5])
@@ -156,8 +158,10 @@ def test_expected_fsc_is_that_of_a_signal_in_noise(order):
 
 @pytest.mark.parametrize("group", ["C5", "D4", "I"])
 def test_rotations_to_half_circle_and_their_inverses_are_all_operators(group):
-    turns = [turn for axis in symmetry_axes(group) for turn in rotations_to_half_circle(axis)]
-    both = np.array([*turns, *(turn.T for turn in turns)])
+    rotations = [
+        rotation for axis in symmetry_axes(group) for rotation in rotations_to_half_circle(axis)
+    ]
+    both = np.array([*rotations, *(rotation.T for rotation in rotations)])
     operators = symmetry_operators(group)[1:]
     apart = np.abs(both[:, None] - operators).max(axis=(2, 3))
     assert apart.min(axis=0).max() < 1e-9
@@ -165,7 +169,7 @@ def test_rotations_to_half_circle_and_their_inverses_are_all_operators(group):
     assert len(rotations_to_half_circle(Axis(4, (0.0, 0.0, 1.0)))) == 2
 
 
-def test_local_correlation_tells_where_maps_differ():
+def test_local_correlation_is_low_where_maps_differ():
     rng = np.random.default_rng(0)
     first = rng.standard_normal((32, 32, 32))
     second = first.copy()
@@ -197,23 +201,23 @@ def test_flat_parts_have_no_local_correlation():
 
 
 def test_local_correlation_ends_with_the_sphere():
-    judged = judge(make_map("D2", noise=0.5), "D2", diameter=120)
+    validation = validate(make_map("D2", noise=0.5), "D2", diameter=120)
     radius = np.sqrt(((np.indices((N, N, N)) - N // 2) ** 2).sum(axis=0))
-    assert (judged.local_correlation[radius > 19] == 0).all()
-    assert np.median(judged.local_correlation[radius < 12]) > 0.8
+    assert (validation.local_correlation[radius > 19] == 0).all()
+    assert np.median(validation.local_correlation[radius < 12]) > 0.8
 
 
 def test_every_map_has_no_symmetry_at_least():
-    judged = judge(make_map("C1"), "C1")
-    assert judged.holds
-    assert judged.axes == ()
-    assert np.allclose(judged.difference, 0)
+    validation = validate(make_map("C1"), "C1")
+    assert validation.holds
+    assert validation.axes == ()
+    assert np.allclose(validation.difference, 0)
 
 
 def test_frequencies_belong_to_the_shells():
-    judged = judge(make_map("C2"), "C2")
-    assert judged.frequency[-1] == pytest.approx(1 / (2 * VOXEL_SIZE))
-    assert len(judged.frequency) == len(judged.fsc) == N // 2 + 1
+    validation = validate(make_map("C2"), "C2")
+    assert validation.frequency[-1] == pytest.approx(1 / (2 * VOXEL_SIZE))
+    assert len(validation.frequency) == len(validation.fsc) == N // 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -233,7 +237,7 @@ def test_frequencies_belong_to_the_shells():
         ({"volume": np.full((16, 16, 16), np.inf)}, MapError, "NaN or infinite"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(options, error, message):
+def test_maps_that_cannot_be_validated_are_refused(options, error, message):
     given = {"volume": make_map("C2"), "group": "C2", "voxel_size": VOXEL_SIZE, **options}
     with pytest.raises(error, match=message):
         validate_symmetry(given.pop("volume"), given.pop("group"), **given)

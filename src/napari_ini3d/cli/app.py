@@ -168,6 +168,7 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="PNG file for the FSC curve.")
     ] = None,
+    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -180,6 +181,7 @@ def compare(
             mask_diameter=mask_diameter,
             align=align,
             picture=output,
+            threads=threads,
             as_json=as_json,
         )
 

@@ -1,4 +1,4 @@
-"""`ini3d compare`: two maps, laid upon each other, in numbers and as a curve."""
+"""Compare two maps: `ini3d compare`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ def compare_files(
     mask_diameter: float | None,
     align: bool,
     picture: Path | None,
+    threads: int,
     as_json: bool,
 ) -> None:
-    """Compare two maps and say what was found."""
-    found = compare_paths(paths, mask_diameter=mask_diameter, align=align, picture=picture)
+    """Compare two maps and report the result."""
+    found = compare_paths(
+        paths, mask_diameter=mask_diameter, align=align, picture=picture, threads=threads
+    )
     if as_json:
         emit("compared", comparison_values(found))
         return
@@ -42,8 +45,9 @@ def compare_paths(
     mask_diameter: float | None,
     align: bool,
     picture: Path | None,
+    threads: int = 0,
 ) -> MapComparison:
-    """Read two maps, compare them, and draw the curve where a picture is asked for.
+    """Read two maps, compare them, and draw the curve if a picture is given.
 
     Raises
     ------
@@ -58,6 +62,7 @@ def compare_paths(
         voxel_size=first.voxel_size,
         mask_diameter=mask_diameter,
         align=align,
+        threads=threads,
     )
     if picture is not None:
         from napari_ini3d.report import draw_comparison, save_png
@@ -80,14 +85,14 @@ def comparison_values(found: MapComparison) -> dict[str, Any]:
 
 
 def comparison_lines(found: MapComparison) -> list[str]:
-    """Return what a comparison says, in words."""
+    """Return a comparison in words, line by line."""
     lines = [
         f"FSC 0.5 at {found.resolution_half:.1f} Å, 0.143 at {found.resolution_0143:.1f} Å",
         f"Correlation inside the mask: {found.correlation:.3f}",
     ]
     if found.registration is not None:
         hand = "the hands differ: the second map was mirrored" if found.mirrored else "same hand"
-        lines.append(f"The second map was laid upon the first ({hand}).")
+        lines.append(f"The second map was aligned to the first ({hand}).")
     return lines
 
 
@@ -100,8 +105,8 @@ def _check_alike(paths: tuple[Path, Path], first: Map, second: Map) -> None:
         for path, map_ in zip(paths, (first, second), strict=True)
     )
     raise MapError(
-        f"the maps differ in box or voxel size ({boxes}); expected the same; bring one to the "
-        "other's first, for instance with relion_image_handler --rescale_angpix and --new_box"
+        f"the maps differ in box or voxel size ({boxes}); expected the same; resample one "
+        "first, for instance with relion_image_handler --rescale_angpix and --new_box"
     )
 
 

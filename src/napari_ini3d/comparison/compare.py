@@ -101,7 +101,7 @@ def compare_maps(
     n = first.shape[0]
     radius = _mask_radius(n, voxel_size, mask_diameter)
     mask = soft_mask(n, radius, _EDGE, 3)
-    before = compute_fsc(first * mask, second * mask)
+    before = compute_fsc(first * mask, second * mask)  # (n // 2 + 1,)
     registration, aligned = None, np.array(second, dtype=np.float32)
     if align:
         registration = register_maps(first, second, mask_radius=radius, threads=threads)

@@ -1,6 +1,6 @@
 """Register two maps: find the rotation, shift and hand that align one to the other.
 
-Shells are brought to equal power first, so that a round particle does not hide the details that
+Shells are scaled to equal power first, so that a round particle does not hide the details that
 orient it. A grid of rotations is compared at low resolution with a grid of shifts (all shifts in
 one matrix product); the best of both hands are refined continuously at rising resolution, at last
 with each shell weighted by its signal-to-noise ratio. The components are interpolated in Fourier
@@ -205,7 +205,7 @@ class _Pose:
         normal = (slopes.conj().T @ slopes).real  # (6, 6)
         normal += np.eye(6) * 1e-6 * np.trace(normal)
         step = np.asarray(np.linalg.solve(normal, (slopes.conj().T @ residual).real))
-        # a third of the finest wavelength: the slopes say nothing about what lies further away
+        # a third of the finest wavelength: the slopes say nothing about larger steps
         longest = len(self.comparison.target.volume) / np.abs(self.comparison.points).max() / 3
         return np.asarray(step * min(1.0, longest / max(float(np.abs(step).max()), 1e-12)))
 
@@ -225,7 +225,7 @@ def register_maps(
     reference, moving : (n, n, n)
         Real space, of one voxel size.
     mask_radius : float, optional
-        Voxels; only what lies within is compared. Default: 0.45 n.
+        Voxels; only density within is compared. Default: 0.45 n.
     both_hands : bool
         Try the mirror image too.
     threads : int
@@ -389,7 +389,7 @@ def _normalise(components: ComplexArray) -> Complex128:
 
 
 def _mass(masked: Float32) -> tuple[Float64, float]:
-    """Return centre of mass (x, y, z) and diameter of what stands out of a map, voxels."""
+    """Return centre of mass (x, y, z) and diameter of the dense part of a map, voxels."""
     n = masked.shape[0]
     smooth = gaussian_filter(masked, n / 40)
     weight = np.maximum(smooth - (smooth.mean() + smooth.std()), 0).astype(np.float64)

@@ -32,10 +32,10 @@ def compute_fsc(first: FloatArray, second: FloatArray) -> Float64:
     if first.shape != second.shape or first.ndim != 3 or len(set(first.shape)) != 1:
         raise MapError(
             f"FSC needs two cubes of one size, found {first.shape} and {second.shape}; "
-            "bring the maps to one box and voxel size first"
+            "resample the maps to one box and voxel size first"
         )
-    a, b = np.fft.rfftn(first), np.fft.rfftn(second)
-    cross = shell_sum((a * b.conj()).real)
+    a, b = np.fft.rfftn(first), np.fft.rfftn(second)  # (n, n, n // 2 + 1)
+    cross = shell_sum((a * b.conj()).real)  # (n // 2 + 1,)
     power = shell_sum(np.abs(a) ** 2) * shell_sum(np.abs(b) ** 2)
     return np.divide(cross, np.sqrt(power), out=np.zeros_like(cross), where=power > 0)
 
@@ -50,7 +50,7 @@ def fsc_resolution(
     Parameters
     ----------
     curve : (S,)
-        FSC per shell, shell 0 first (and not looked at).
+        FSC per shell, shell 0 first (it is ignored).
     box_size : int
         Voxels per side of the maps it was computed from.
     voxel_size : float

@@ -32,7 +32,7 @@ def soft_mask(
     ndim : int
         2 for a disk, 3 for a ball.
     centre : sequence of float, optional
-        (x, y) or (x, y, z) in samples from sample ``box_size // 2``, which it is where left out.
+        (x, y) or (x, y, z) in samples from sample ``box_size // 2``, the default.
     xp : module
         Whose arrays the mask is made of.
 
@@ -40,8 +40,8 @@ def soft_mask(
     -------
     (box_size,) * ndim float32
     """
-    r = radius_grid(box_size, ndim, centre, xp=xp)
-    t = xp.clip((r - radius) / max(edge, 1e-6), 0.0, 1.0)
+    r = radius_grid(box_size, ndim, centre, xp=xp)  # (n,) * ndim
+    t = xp.clip((r - radius) / max(edge, 1e-6), 0.0, 1.0)  # 0 inside, 1 beyond the edge
     mask: Float32 = (0.5 + 0.5 * xp.cos(np.pi * t)).astype(np.float32)
     return mask
 

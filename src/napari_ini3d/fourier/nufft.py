@@ -1,7 +1,7 @@
-"""Read a map between its voxels, to float precision.
+"""Read a map between its voxels by a non-uniform FFT, to float precision.
 
 A map of n voxels per side is a sum of waves (its discrete Fourier transform), and that sum is
-what stands between the voxels. It is read by a non-uniform fast Fourier transform: the waves are
+the density between the voxels. It is read by a non-uniform fast Fourier transform: the waves are
 summed on a grid at least twice as fine, each divided by the transform of a short bell, the
 Kaiser-Bessel function; samples of that grid weighted by the bell about a point then give the sum
 at the point (Fessler & Sutton, IEEE Trans. Signal Process. 51 (2003) 560). Over 8 samples along
@@ -29,7 +29,7 @@ from napari_ini3d.kernels import available_threads, jit
 _FINER = 2  # the least ratio of the grids
 _WIDTH = 8  # samples under the bell; the compiled loop is written out for 8
 _SHARPNESS = np.pi * np.sqrt((_WIDTH / _FINER * (_FINER - 0.5)) ** 2 - 0.8)  # Beatty et al. 2005
-_DEGREE = 9  # of the polynomials that stand for the bell; 7 is enough for 2e-7
+_DEGREE = 9  # of the polynomials that approximate the bell; 7 is enough for 2e-7
 _MARGIN = _WIDTH // 2 + 1  # samples repeated on each side, so that the bell never leaves the grid
 _TILE = 8  # voxels; tiles are read one after another to stay in the cache
 _TOLERANCE = 1e-6  # voxels; a point this little outside the box is on its border
@@ -137,9 +137,9 @@ def _fine_samples(volume: Float32, threads: int) -> Float32:
     n = volume.shape[0]
     size = scipy.fft.next_fast_len(_FINER * n, real=True)
     workers = available_threads(threads)
-    volume_ft: ComplexArray = scipy.fft.rfftn(volume, workers=workers)
-    whole = _bell_transform(np.fft.fftfreq(n, 1 / n) / size)
-    half = _bell_transform(np.arange(n // 2 + 1) / size)
+    volume_ft: ComplexArray = scipy.fft.rfftn(volume, workers=workers)  # (n, n, n // 2 + 1)
+    whole = _bell_transform(np.fft.fftfreq(n, 1 / n) / size)  # (n,)
+    half = _bell_transform(np.arange(n // 2 + 1) / size)  # (n // 2 + 1,)
     gain = np.float32(size / n)
     volume_ft *= (gain / whole)[:, None, None] * (gain / whole)[:, None] * (gain / half)
     if n % 2 == 0:

@@ -118,7 +118,7 @@ def _cube_size(volume: FloatArray) -> int:
 def _resize_axis(values: Float32, size: int, axis: int) -> Float32:
     """Crop or pad the transform of one axis; one axis at a time needs no transform of the whole.
 
-    Nyquist of the smaller size stands for two components of the larger one, half in each.
+    Nyquist of the smaller size is the sum of two components of the larger one, half in each.
     """
     n = values.shape[axis]
     values_ft = scipy.fft.rfft(scipy.fft.ifftshift(values, axes=axis), axis=axis)
@@ -127,5 +127,5 @@ def _resize_axis(values: Float32, size: int, axis: int) -> Float32:
         nyquist = (slice(None),) * axis + (small // 2,)
         values_ft[nyquist] *= 0.5 if size > n else 2.0
     resized = scipy.fft.irfft(values_ft, size, axis=axis, overwrite_x=True)
-    resized *= np.float32(size / n)
+    resized *= np.float32(size / n)  # keeps the densities, not their sum
     return np.asarray(scipy.fft.fftshift(resized, axes=axis), dtype=np.float32)

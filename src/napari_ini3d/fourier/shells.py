@@ -20,7 +20,7 @@ def shell_index(box_size: int, ndim: int = 3) -> Int32:
     Returns
     -------
     (n, ..., n // 2 + 1) int32
-        Rounded distance from the zero frequency, laid out as `numpy.fft.rfftn` gives it. Corners
+        Rounded distance from the zero frequency, in the layout of `numpy.fft.rfftn`. Corners
         have shells beyond n // 2.
     """
     whole = np.fft.fftfreq(box_size, 1 / box_size)
@@ -30,7 +30,7 @@ def shell_index(box_size: int, ndim: int = 3) -> Int32:
 
 
 def half_weight(box_size: int) -> Float32:
-    """Return how often each column of a half transform stands in the whole one.
+    """Return how often each column of a half transform occurs in the whole one.
 
     Returns
     -------
@@ -50,16 +50,16 @@ def shell_sum(values: FloatArray) -> Float64:
     Parameters
     ----------
     values : (n, ..., n // 2 + 1)
-        Laid out as `numpy.fft.rfftn` gives it; n is its first length.
+        In the layout of `numpy.fft.rfftn`; n is its first length.
 
     Returns
     -------
     (n // 2 + 1,) float64
     """
     box_size = values.shape[0]
-    index = shell_index(box_size, values.ndim)
+    index = shell_index(box_size, values.ndim)  # (n, ..., n // 2 + 1)
     weighted = values * half_weight(box_size)
-    sums = np.bincount(index.ravel(), weights=weighted.ravel())
+    sums = np.bincount(index.ravel(), weights=weighted.ravel())  # corners included
     return np.asarray(sums[: box_size // 2 + 1], dtype=np.float64)
 
 
@@ -69,7 +69,7 @@ def radial_average(values: FloatArray) -> Float64:
     Parameters
     ----------
     values : (n, ..., n // 2 + 1)
-        Laid out as `numpy.fft.rfftn` gives it; n is its first length.
+        In the layout of `numpy.fft.rfftn`; n is its first length.
 
     Returns
     -------

@@ -21,7 +21,7 @@ from napari_ini3d._types import AnyArray, Complex64, Float32, FloatArray, Int32,
 class FrequencyDisk:
     """The independent Fourier components of an image, sorted by length.
 
-    A smaller disk is a prefix of a larger one. The zero frequency is left out.
+    A smaller disk is a prefix of a larger one. The zero frequency is not included.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class FrequencyDisk:
     shell : (P,) int32
         Rounded length.
     column, row : (P,) int64
-        Where each stands in ``rfft2``'s output.
+        Index of each in the output of ``rfft2``.
     """
 
     kx: Float32
@@ -43,7 +43,7 @@ class FrequencyDisk:
         return len(self.kx)
 
     def on(self, to_device: Callable[[AnyArray], Any]) -> FrequencyDisk:
-        """Return a copy whose arrays have been brought to a device."""
+        """Return a copy whose arrays are on a device."""
         return FrequencyDisk(*(to_device(getattr(self, f.name)) for f in fields(self)))
 
     def size_within(self, radius: float) -> int:
@@ -79,7 +79,7 @@ def images_to_disk(images: Float32, disk: FrequencyDisk, *, fft: Any = scipy.fft
     disk : FrequencyDisk
         On the images' device.
     fft : module
-        `scipy.fft`, or what stands for it on that device.
+        `scipy.fft`, or its counterpart on that device.
     """
     n = images.shape[-1]
     place = disk.row * (n // 2 + 1) + disk.column
@@ -107,7 +107,7 @@ def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:
     m = radius * padding + 1
     low = size // 2 - n // 2
     padded = volume if padding == 1 else np.pad(volume, (low, size - n - low))
-    ft = scipy.fft.rfft(padded, axis=2)[:, :, : m + 2]
+    ft = scipy.fft.rfft(padded, axis=2)[:, :, : m + 2]  # (size, size, m + 2)
     ft = scipy.fft.fft(scipy.fft.fft(ft, axis=1)[:, _wrapped(m, size)], axis=0)[_wrapped(m, size)]
     cube = np.zeros((2 * m + 1, 2 * m + 1, m + 2), np.complex64)
     stored = ft.shape[2]  # m + 1 where m reaches Nyquist; the last column is then never read
@@ -119,7 +119,7 @@ def cube_to_map(cube: Complex64, box_size: int, padding: int) -> Float32:
     """Return the map (n, n, n) of a half cube: the inverse of `map_to_cube`."""
     m = cube.shape[0] // 2
     size = box_size * padding
-    half = np.zeros((size, size, size // 2 + 1), np.complex64)
+    half = np.zeros((size, size, size // 2 + 1), np.complex64)  # zero beyond the cube
     keep = min(m + 1, size // 2)
     index = _wrapped(m, size)
     half[np.ix_(index, index, np.arange(keep + 1))] = (
@@ -134,18 +134,18 @@ def cube_to_map(cube: Complex64, box_size: int, padding: int) -> Float32:
 def cube_radius(m: int) -> Float32:
     """Return the length of every component of a half cube, in its own samples."""
     line = np.arange(-m, m + 1, dtype=np.float32) ** 2
-    half = np.arange(m + 2, dtype=np.float32) ** 2
+    half = np.arange(m + 2, dtype=np.float32) ** 2  # squares of kx >= 0
     return np.asarray(np.sqrt(line[:, None, None] + line[None, :, None] + half))
 
 
 def gridding_profile(box_size: int, padding: int) -> Float32:
-    """Return what trilinear interpolation in Fourier space multiplies a map by, (n, n, n).
+    """Return the factor by which trilinear interpolation in Fourier space fades a map, (n, n, n).
 
     The product over the axes of sinc² of the distance from the centre over the padded box: the
-    transform of the triangle by which each axis is interpolated.
+    transform of the triangle with which each axis is interpolated.
     """
     line = (np.arange(box_size) - box_size // 2) / (box_size * padding)
-    f: FloatArray = np.sinc(line) ** 2
+    f: FloatArray = np.sinc(line) ** 2  # (n,)
     return (f[:, None, None] * f[None, :, None] * f[None, None, :]).astype(np.float32)
 
 
@@ -155,5 +155,5 @@ def _wrapped(m: int, size: int) -> Int64:
 
 def _origin_sign(m: int) -> Float32:
     k = np.arange(-m, m + 1)
-    total = k[:, None, None] + k[None, :, None] + np.arange(m + 2)
+    total = k[:, None, None] + k[None, :, None] + np.arange(m + 2)  # (2m + 1, 2m + 1, m + 2)
     return (1 - 2 * (total % 2)).astype(np.float32)

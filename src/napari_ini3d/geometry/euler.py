@@ -1,6 +1,6 @@
 """Euler angles in RELION's ZYZ convention.
 
-A matrix ``A`` turns the object onto the image axes: its first two rows are the image's x and y
+A matrix ``A`` rotates the object to the image axes: its first two rows are the image's x and y
 axes in the map's coordinates and its third row is the viewing direction. The central section
 of a view holds the Fourier components of the map at ``kx * A[0] + ky * A[1]``.
 """
@@ -33,7 +33,7 @@ def euler_to_matrix(rot: FloatArray, tilt: FloatArray, psi: FloatArray) -> Float
         [-sg * cb * ca - cg * sa, -sg * cb * sa + cg * ca, sg * sb],
         [sb * ca, sb * sa, cb],
     ]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    return np.stack([np.stack(row, -1) for row in rows], -2)  # (..., 3, 3)
 
 
 def matrix_to_euler(matrix: FloatArray) -> Float64:
@@ -43,7 +43,7 @@ def matrix_to_euler(matrix: FloatArray) -> Float64:
     """
     m = np.asarray(matrix, np.float64)
     tilt = np.arctan2(np.hypot(m[..., 2, 0], m[..., 2, 1]), m[..., 2, 2])
-    polar = np.hypot(m[..., 2, 0], m[..., 2, 1]) < 1e-8
+    polar = np.hypot(m[..., 2, 0], m[..., 2, 1]) < 1e-8  # (...)
     rot = np.where(polar, 0.0, np.arctan2(m[..., 2, 1], m[..., 2, 0]))
     # at the poles the first row is (cos tilt cos psi, sin psi, 0) for rot = 0
     psi_polar = np.arctan2(m[..., 0, 1], m[..., 1, 1])

@@ -1,4 +1,4 @@
-"""Point groups of rotations, with their axes where RELION puts them.
+"""Point groups of rotations, with their axes in RELION's setting.
 
 ========  ==========================================================================
 group     setting
@@ -8,7 +8,7 @@ Dn        n-fold on Z, 2-fold on X
 T         3-fold on Z, another 3-fold in the plane YZ, below -Y
 O         4-folds on X, Y and Z
 I, I2     2-folds on X, Y and Z; the 5-folds nearest to Z lie in the plane XZ
-I1        I2 turned by 90° about Z: the 5-folds nearest to Z lie in the plane YZ
+I1        I2 rotated by 90° about Z: the 5-folds nearest to Z lie in the plane YZ
 I3        5-fold on Z, another 5-fold in the plane XZ towards -X (63.4° from Z)
 I4        5-fold on Z, another 5-fold in the plane XZ towards +X (63.4° from Z)
 ========  ==========================================================================
@@ -91,7 +91,7 @@ class PointGroup:
 
     @property
     def setting(self) -> str:
-        """Name that tells the axes: as `name`, but "I2" for "I"."""
+        """Name with the setting of the axes: as `name`, but "I2" for "I"."""
         return f"I{self.fold}" if self.family == "I" else self.name
 
 
@@ -140,12 +140,12 @@ def symmetry_axes(name: str | PointGroup) -> list[Axis]:
     SymmetryError
         Where the name is unknown or the group holds a mirror.
     """
-    turns = Rotation.from_matrix(symmetry_operators(name)[1:]).as_rotvec()
-    if not len(turns):
+    rotations = Rotation.from_matrix(symmetry_operators(name)[1:]).as_rotvec()  # (G - 1, 3)
+    if not len(rotations):
         return []
-    directions = _upper_half(turns / np.linalg.norm(turns, axis=1, keepdims=True))
+    directions = _upper_half(rotations / np.linalg.norm(rotations, axis=1, keepdims=True))
     same = np.abs(directions @ directions.T) > 1 - 1e-6  # (G - 1, G - 1)
-    first = same.argmax(axis=1)  # the first operator that turns about the same axis
+    first = same.argmax(axis=1)  # the first operator that rotates about the same axis
     axes = [
         Axis(1 + int(same[i].sum()), (float(x), float(y), float(z)))
         for i, (x, y, z) in enumerate(directions)
@@ -155,7 +155,7 @@ def symmetry_axes(name: str | PointGroup) -> list[Axis]:
 
 
 def in_asymmetric_unit(directions: FloatArray, name: str | PointGroup) -> BoolArray:
-    """Tell which directions lie in the asymmetric unit: one of each orbit.
+    """Find which directions are in the asymmetric unit: one of each orbit.
 
     The unit is the part of the sphere that is nearer to a reference direction than to any of its
     images (a Dirichlet cell): a sector about the plane XZ for Cn, its upper half for Dn.
@@ -180,7 +180,7 @@ def in_asymmetric_unit(directions: FloatArray, name: str | PointGroup) -> BoolAr
     vectors = np.asarray(directions, dtype=np.float64).reshape(-1, 3)
     best = np.ones(len(vectors), dtype=bool)
     undecided = np.ones((len(vectors), len(operators)), dtype=bool)
-    for reference in _references(group):  # the second and third decide what lies on a border
+    for reference in _references(group):  # the second and third decide ties on a border
         images = vectors @ (operators @ reference).T  # (N, G)
         lead = vectors @ reference - images.T  # (G, N)
         best &= ~np.any(undecided & (lead.T < -_TIE), axis=1)
@@ -212,14 +212,14 @@ def _operators(group: PointGroup) -> Matrices:
 
 def _dihedral_operators(fold: int, *, flipped: bool) -> Matrices:
     angles = 2 * np.pi * np.arange(fold) / fold
-    turns = Rotation.from_euler("z", angles[:, None]).as_matrix()
+    rotations = Rotation.from_euler("z", angles[:, None]).as_matrix()
     if not flipped:
-        return turns
-    return np.concatenate([turns, turns @ np.diag([1.0, -1.0, -1.0])])
+        return rotations
+    return np.concatenate([rotations, rotations @ np.diag([1.0, -1.0, -1.0])])
 
 
 def _close(generators: list[Matrices]) -> Matrices:
-    """Multiply by the generators until nothing new comes out."""
+    """Multiply by the generators until no new operator is found."""
     found = [np.eye(3)]
     for matrix in found:  # grows while it is walked
         for generator in generators:
@@ -236,7 +236,7 @@ def _references(group: PointGroup) -> Matrices:
 
 
 def _upper_half(directions: Matrices) -> Matrices:
-    """Turn each axis so that its last coordinate that is not zero is positive."""
+    """Flip each axis so that its last coordinate that is not zero is positive."""
     rounded = np.round(directions, 9)
     last = np.where(rounded[:, 2] != 0, rounded[:, 2], rounded[:, 1])
     last = np.where(last != 0, last, rounded[:, 0])

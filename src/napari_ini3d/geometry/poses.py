@@ -1,9 +1,9 @@
 """Rotate the poses of particles together with their map.
 
 A point x of the map is seen in a particle's image at ``p = (A x)_xy - o``, where A is the matrix
-of the Euler angles (`geometry.euler`) and o the origin, the shift that brings the particle onto
-the box centre. The map is moved so that what was at x is now at ``x' = M (x - s)``. Put
-``x = Mᵀ x' + s`` into the first formula::
+of the Euler angles (`geometry.euler`) and o the origin, the shift that moves the particle to
+the box centre. The map is moved so that what was at x is now at ``x' = M (x - s)``. Inserting
+``x = Mᵀ x' + s`` into the first formula gives::
 
     p = (A Mᵀ x')_xy + (A s)_xy - o
 
@@ -47,7 +47,7 @@ def rotate_poses(
 def flip_angles(angles: FloatArray) -> Float64:
     """Return the angles (N, 3) under which the mirrored map is seen as the map was before.
 
-    rot and psi lie in (-180, 180] where they did before.
+    rot and psi are in (-180, 180] if they were before.
     """
     rot, tilt, psi = np.asarray(angles, dtype=np.float64).T
     return np.stack([_opposite(rot), tilt, _opposite(psi)], axis=1)

@@ -63,9 +63,9 @@ def rotation_grid(order: int) -> RotationGrid:
     """Return the rotation grid of an order: 72·8^order rotations."""
     x, y, z = pixel_directions(2**order).T
     n_psi = _n_psi(order)
-    rot, tilt = np.rad2deg(np.arctan2(y, x)), np.rad2deg(np.arccos(np.clip(z, -1, 1)))
+    rot, tilt = np.rad2deg(np.arctan2(y, x)), np.rad2deg(np.arccos(np.clip(z, -1, 1)))  # (D,)
     psi = (np.arange(n_psi) + 0.5) * (360.0 / n_psi)
-    matrices = euler_to_matrix(rot[:, None], tilt[:, None], psi[None, :])
+    matrices = euler_to_matrix(rot[:, None], tilt[:, None], psi[None, :])  # (D, P, 3, 3)
     return RotationGrid(order, matrices.reshape(-1, 3, 3).astype(np.float32))
 
 
@@ -81,8 +81,8 @@ def child_rotations(index: Int64, n_psi: int, *, xp: Any = np) -> Int64:
     xp : module
         Whose array `index` is.
     """
-    d = 4 * (index // n_psi)[..., None, None] + xp.arange(4)[:, None]
-    p = 2 * (index % n_psi)[..., None, None] + xp.arange(2)[None, :]
+    d = 4 * (index // n_psi)[..., None, None] + xp.arange(4)[:, None]  # (..., 4, 1), directions
+    p = 2 * (index % n_psi)[..., None, None] + xp.arange(2)[None, :]  # (..., 1, 2), in-plane angles
     children: Int64 = (d * (2 * n_psi) + p).reshape(*index.shape, CHILDREN)
     return children
 
@@ -98,7 +98,7 @@ def shift_grid(extent: float, step: float) -> Float32:
     n = int(np.floor(extent / step + 1e-6))
     line = np.arange(-n, n + 1) * step
     x, y = np.meshgrid(line, line)
-    shifts = np.stack([x.ravel(), y.ravel()], -1)
+    shifts = np.stack([x.ravel(), y.ravel()], -1)  # (S, 2)
     length = np.hypot(*shifts.T)
     order = np.argsort(length, kind="stable")
     kept = order[length[order] <= extent * (1 + 1e-6)]

@@ -1,4 +1,4 @@
-"""What follows a run: its symmetry is found, aligned, imposed and judged."""
+"""Symmetry after a run: detect, align, impose and validate the point group of its map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_symmetry(settings: InitialModelSettings) -> None:
-    """Refuse a symmetry that cannot be sought or imposed.
+    """Refuse a symmetry that cannot be detected or imposed.
 
     Raises
     ------
@@ -50,23 +50,23 @@ def apply_symmetry(
     *,
     working_box: int | None = None,
 ) -> None:
-    """Align the map of a finished C1 run to the group asked for, impose it, and judge.
+    """Align the map of a finished C1 run to the group asked for, impose it, and validate it.
 
-    Writes the aligned and the symmetrised map, the particles of the last iteration turned with
-    them, `symmetry.json` and a picture. Where the group does not hold, all this is written too,
-    with a warning: it was asked for, and the C1 map stays as it is. What cannot be done is told in
-    the log, and does not make the run fail.
+    Writes the aligned and the symmetrised map, the particles of the last iteration rotated
+    to match, `symmetry.json` and a picture. If the group does not hold, all this is written too,
+    with a warning: it was asked for, and the C1 map stays as it is. A failure is reported in the
+    log, and does not make the run fail.
 
     Parameters
     ----------
     folder : RunFolder
-        Whose result is written.
+        Of the finished run.
     settings : InitialModelSettings
     iteration : int
         The last one, whose particles were written.
     working_box : int, optional
-        Voxels per side in which the map was made and is looked at; left out, those it has. What
-        is written has the box of the result.
+        Voxels per side of the box in which the map was made and is analysed. Default: that of
+        the result, which the written maps have.
     """
     files = SymmetryFiles(folder)
     files.clear()
@@ -75,7 +75,7 @@ def apply_symmetry(
     try:
         _finish(files, settings, iteration, working_box)
     except Ini3dError as error:
-        logger.warning("the symmetry of the map could not be looked at: %s", error)
+        logger.warning("the symmetry of the map could not be analysed: %s", error)
 
 
 def _finish(
@@ -103,7 +103,7 @@ def _finish(
 
 
 def _resampled(map_: Map, box_size: int) -> Map:
-    """Return a map with other voxels over the same width."""
+    """Return a map with another number of voxels over the same width."""
     voxel_size = map_.voxel_size * len(map_.data) / box_size
     return Map(resize_map(map_.data, box_size), voxel_size, map_.origin)
 
@@ -111,27 +111,24 @@ def _resampled(map_: Map, box_size: int) -> Map:
 def _align_and_impose(
     files: SymmetryFiles, found: Map, group: str, iteration: int, box_size: int, threads: int
 ) -> dict[str, Any]:
-    """Write the maps, in a box of their own, particles and picture of a group.
-
-    Returns what was found.
-    """
+    """Write the maps, the particles and the picture of a group, and return the facts."""
     alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size, threads=threads)
     aligned = alignment.apply(found.data, threads=threads)
-    judgement = validate_symmetry(aligned, group, voxel_size=found.voxel_size, threads=threads)
-    for path, data in ((files.aligned_path, aligned), (files.symmetrised_path, judgement.imposed)):
+    validation = validate_symmetry(aligned, group, voxel_size=found.voxel_size, threads=threads)
+    for path, data in ((files.aligned_path, aligned), (files.symmetrised_path, validation.imposed)):
         written = _resampled(Map(data, found.voxel_size, found.origin), box_size)
         write_map(path, written.data, written.voxel_size)
     particles = files.folder.iteration_path(iteration, "data.star")
     rotate_particles(particles, files.particles_path, alignment.transform)
-    save_png(draw_validation(judgement, aligned), files.picture_path)
-    logger.log(logging.INFO if judgement.holds else logging.WARNING, "symmetry: %s",
-               judgement.verdict)  # fmt: skip
+    save_png(draw_validation(validation, aligned), files.picture_path)
+    logger.log(logging.INFO if validation.holds else logging.WARNING, "symmetry: %s",
+               validation.verdict)  # fmt: skip
     for warning in alignment.warnings:
         logger.warning("%s", warning)
     return {
         "group": alignment.group,
-        "verdict": judgement.verdict,
-        "holds": judgement.holds,
+        "verdict": validation.verdict,
+        "holds": validation.holds,
         "alignment": alignment_values(alignment),
-        "judgement": validation_values(judgement),
+        "validation": validation_values(validation),
     }

@@ -69,7 +69,7 @@ def electron_wavelength(voltage: float) -> float:
 
 
 def ctf_parameters(particles: Particles, group: int) -> CtfParameters:
-    """Return the CTF parameters of the particles, all of which belong to one optics group.
+    """Return the CTF parameters of particles of one optics group.
 
     Parameters
     ----------

@@ -33,9 +33,9 @@ from napari_ini3d.symmetry import (
 if TYPE_CHECKING:
     from napari_ini3d.symmetry import SymmetryValidation
 
-_PLANES = ((2, "x", "y"), (1, "x", "z"), (0, "y", "z"))  # what a slice is cut across, and shows
+_PLANES = ((2, "x", "y"), (1, "x", "z"), (0, "y", "z"))  # axis across the slice, and axes in it
 _LETTERS = {"x": 0, "y": 1, "z": 2}
-_IN_PLANE = 0.95  # of many axes, only those are drawn that lie about in the slice
+_IN_PLANE = 0.95  # of many axes, only those nearly in the slice are drawn
 _FEW_AXES = 7
 _REACH = 0.42  # of an axis in a slice, over the side of the box
 _COLUMNS = 7  # of half spheres
@@ -60,7 +60,7 @@ class _Scene:
     axes : sequence of (int, tuple of float)
         Order and direction of each.
     limits : (float, float), optional
-        Values that are black and white; the least and the greatest of a slice where left out.
+        Values drawn black and white. Default: the range of the slice.
     """
 
     title: str
@@ -113,34 +113,34 @@ def draw_alignment(alignment: SymmetryAlignment, volume: FloatArray, aligned: Fl
     return figure
 
 
-def draw_validation(judgement: SymmetryValidation, volume: FloatArray) -> Figure:
+def draw_validation(validation: SymmetryValidation, volume: FloatArray) -> Figure:
     """Draw a map before and after a point group was imposed, and where they differ.
 
     Parameters
     ----------
-    judgement : SymmetryValidation
+    validation : SymmetryValidation
     volume : (n, n, n)
         The map before. The difference is shown on its scale of grey, the local correlation from
         0 (black) to 1 (white).
     """
     figure = Figure(figsize=(13.0, 13.0), layout="constrained")
-    figure.suptitle(judgement.verdict, fontsize=11, color=INK, wrap=True)
-    axes = [(axis.order, axis.direction) for axis in judgement.axes]
+    figure.suptitle(validation.verdict, fontsize=11, color=INK, wrap=True)
+    axes = [(axis.order, axis.direction) for axis in validation.axes]
     half = float(np.ptp(volume)) / 2
 
     def scene(title: str, data: FloatArray, axes: Sequence[AxisLike] = (), **more: Any) -> _Scene:
-        return _Scene(title, data, judgement.voxel_size, (0.0, 0.0, 0.0), axes, **more)
+        return _Scene(title, data, validation.voxel_size, (0.0, 0.0, 0.0), axes, **more)
 
     scenes = [
         scene("before", volume, axes),
-        scene(f"{judgement.group} imposed", judgement.imposed, axes),
-        scene("difference", judgement.difference, limits=(-half, half)),
-        scene("local correlation", judgement.local_correlation, limits=(0.0, 1.0)),
+        scene(f"{validation.group} imposed", validation.imposed, axes),
+        scene("difference", validation.difference, limits=(-half, half)),
+        scene("local correlation", validation.local_correlation, limits=(0.0, 1.0)),
     ]
     curves = {
-        "map with its other copies": judgement.copies_fsc,
-        "the same, were the symmetry true": judgement.expected_fsc,
-        "before with imposed": judgement.fsc,
+        "map with its other copies": validation.copies_fsc,
+        "the same, were the symmetry true": validation.expected_fsc,
+        "before with imposed": validation.fsc,
     }
     _draw_scenes(figure, scenes, curves, "FSC")
     return figure
@@ -181,7 +181,7 @@ def _draw_scenes(
 
 
 def _draw_slice(axis: Axes, scene: _Scene, plane: tuple[int, str, str]) -> None:
-    """Draw the slice through the centre across one direction, with the axes that lie in it."""
+    """Draw the slice through the centre across one direction, with the axes in it."""
     across, *letters = plane
     shown = [_LETTERS[letter] for letter in letters]
     n = scene.volume.shape[0]
@@ -261,7 +261,7 @@ def _draw_spheres(
         panel.set_axis_off()
     if image is not None:
         bar = figure.colorbar(image, ax=list(panels), shrink=0.7, aspect=30, pad=0.01)
-        bar.set_label("correlation of the map with itself, turned", color=INK, fontsize=9)
+        bar.set_label("correlation of the map with itself, rotated", color=INK, fontsize=9)
         bar.ax.tick_params(colors=INK, labelsize=8)
 
 
@@ -300,7 +300,7 @@ def sphere_image(directions: FloatArray, values: FloatArray, side: int) -> Float
 
 
 def _on_disc(direction: Vector) -> tuple[float, float]:
-    """Return where the upper end of an axis lies in `sphere_image`."""
+    """Return the place of the upper end of an axis in `sphere_image`."""
     x, y, z = np.asarray(direction) * (1 if direction[2] >= 0 else -1)
     scale = 1 / np.sqrt(1 + z)
     return float(x * scale), float(y * scale)

@@ -70,7 +70,7 @@ def align_symmetry(
         raise SymmetryError(f"{parsed.name} has no axes to align; give another group, such as D2")
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
         search = Search.of(volume, (resolution or 0.0) / voxel_size, threads=threads)
-        freedom = Freedom(centre=not keep_centre, turn="around z" if only_rot else "all")
+        freedom = Freedom(centre=not keep_centre, rotation="around z" if only_rot else "all")
         fit = search.best_fit(parsed, freedom)
         operators = essential_operators(symmetry_operators(parsed), _FINAL_OPERATORS)
         fit = refine_upwards(search.search_map, operators, fit, freedom=freedom, threads=threads)

@@ -1,4 +1,4 @@
-"""What is refused before the symmetry of a map is looked at."""
+"""Checks of a map before a search for its symmetry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def check_volume(volume: FloatArray, voxel_size: float, resolution: float | None
     if volume.shape[0] % 2:
         raise MapError(f"the map has an odd box, {shape}; expected an even one; pad it by one")
     if not np.isrealobj(volume):
-        raise MapError("the map holds complex values; expected real ones: not its transform")
+        raise MapError(
+            "the map holds complex values; expected real ones; give the map, not its transform"
+        )
     check_map_values(volume, "the map")
     if not (np.isfinite(voxel_size) and voxel_size > 0):
         raise SettingsError(f"the voxel size is {voxel_size:g} Å; it must be positive")

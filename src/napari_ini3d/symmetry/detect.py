@@ -14,7 +14,7 @@ from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.self_rotation import MAX_ORDER
 from napari_ini3d.symmetry.verdict import CLOSE_AGREEMENT, ScoredFit, describe_fit, holds
 
-_LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be looked into
+_LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be tried
 _REPORTED = 6
 _SHOWN_ORDERS = tuple(range(2, 15))
 
@@ -100,7 +100,7 @@ def _describe(
 
 
 def _sum_up(group: str, candidates: tuple[GroupCandidate, ...]) -> str:
-    """Say what was found, and what the map is close to beyond that."""
+    """Return the verdict on the group, and the larger group that the map is close to."""
     order = PointGroup.parse(group).order
     close = [
         candidate
@@ -118,5 +118,5 @@ def _sum_up(group: str, candidates: tuple[GroupCandidate, ...]) -> str:
 
 def _self_rotation(search: Search) -> SelfRotation:
     table = search.table
-    values = table.correlation[list(_SHOWN_ORDERS)].astype(np.float32)
+    values = table.correlation[list(_SHOWN_ORDERS)].astype(np.float32)  # (orders, N)
     return SelfRotation(table.directions, _SHOWN_ORDERS, values)

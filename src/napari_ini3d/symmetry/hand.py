@@ -1,9 +1,9 @@
-"""The other hand of a map and of the angles of its particles.
+"""Flip the hand of a map and of the angles of its particles.
 
-The mirror takes x to ``Z x``, with Z = diag(1, 1, -1). A particle is seen alike in the mirrored
-map under ``A' = Z A Z``: the projection runs along the viewing direction, and which way does not
-matter. Z A Z differs from A in the signs of the four elements that hold sin(tilt) once, so that
-``rot + 180°, tilt, psi + 180°`` are its angles, and the origins stay.
+The mirror takes x to ``Z x``, with Z = diag(1, 1, -1). The mirrored map has the same
+projection under ``A' = Z A Z``, because the sense of the viewing direction does not matter. Z A Z
+differs from A in the signs of the four elements that contain sin(tilt) once, so its angles are
+``rot + 180°, tilt, psi + 180°``, and the origins stay.
 """
 
 from __future__ import annotations

@@ -2,16 +2,15 @@
 
 The mean over a group is a mean over the cosets of a subgroup of the mean over that subgroup, so
 it is taken along a chain of subgroups. Operators that map the voxels onto themselves (signed
-permutations of the axes) come first and need no interpolation: I takes 12 operators by permutation
-and 4 interpolations, not 59; O takes none.
+permutations of the axes) come first and need no interpolation: I needs 12 operators by permutation
+and 4 interpolations, not 59; O needs none.
 
-Copies of what lies outside the sphere inscribed in the box may lie outside the box. Groups that
-need interpolation therefore act on that sphere: outside it the map gets the one value that it has
-there in the mean (0 where the solvent is 0), over a soft edge within the sphere, and what lies
-beyond Nyquist, in the corners of the transform, is left out. A map that is flat outside the
-sphere already, as one that was imposed on before, is taken as it is. Groups that need no
-interpolation act on the whole box, which is periodic: the plane at -n / 2 stands for that at
-n / 2 too.
+Copies of density outside the sphere inscribed in the box may fall outside the box. Groups that
+need interpolation therefore act on that sphere: outside it the map is set to its mean there (0 if
+the solvent is 0), with a soft edge within the sphere, and components beyond Nyquist, in the corners
+of the transform, are removed. A map that is flat outside the sphere already, for instance because
+a group was imposed before, is used as it is. Groups that need no interpolation act on the whole
+box, which is periodic: the plane at -n / 2 is also that at n / 2.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Indices = Int64
 
 _EDGE, _EDGE_SHARE = 4.0, 16  # voxels and part of the box: the sphere's soft edge is the larger
 _MOST_COSETS = 12  # of a step where fewer, in two steps, would do
-_ANY_SIZE = 1.0  # Å: a group turns voxels, whatever their size
+_ANY_SIZE = 1.0  # Å: the operators do not depend on the voxel size
 _SAME = 1e-6  # elements of matrices that differ by less are equal
 
 
@@ -82,7 +81,7 @@ def impose_symmetry(
 def _check_mask(mask: FloatArray, shape: tuple[int, ...]) -> None:
     if mask.shape != shape:
         raise MapError(
-            f"the mask has the shape {mask.shape} and the map {shape}; expected the same: bring "
+            f"the mask has the shape {mask.shape} and the map {shape}; expected the same: resample "
             "the mask to the map's box"
         )
     if not np.isfinite(mask).all():
@@ -91,7 +90,7 @@ def _check_mask(mask: FloatArray, shape: tuple[int, ...]) -> None:
 
 @lru_cache(maxsize=64)
 def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
-    """Return the steps that average over a group, the first ones without interpolation.
+    """Return the steps that average over a group, those without interpolation first.
 
     Returns
     -------
@@ -111,16 +110,16 @@ def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
 
 
 def _product_table(operators: Float64) -> Indices:
-    """Return which operator is the product of each two, (G, G)."""
-    products = (operators[:, None] @ operators[None]).reshape(-1, 9)
+    """Return the index of the product of each two operators, (G, G)."""
+    products = (operators[:, None] @ operators[None]).reshape(-1, 9)  # (G², 9)
     _, index = KDTree(operators.reshape(-1, 9)).query(products)
     return np.asarray(index, dtype=np.intp).reshape(len(operators), -1)
 
 
 def _next_group(table: Indices, subgroup: Indices, exact: BoolArray) -> Indices:
-    """Return the next group of the chain: by exact operators while there are any, in small steps.
+    """Return the next group of the chain: by exact operators if there are any, in small steps.
 
-    At the edge of the sphere each interpolated step loses a little, so one that is not too large
+    Each interpolated step loses a little at the edge of the sphere, so one that is not too large
     is better than two.
     """
     others = np.setdiff1d(np.arange(len(table)), subgroup)
@@ -148,7 +147,7 @@ def _coset_representatives(
 
 
 def _keeps_voxels(operators: Float64) -> bool:
-    """Tell whether operators only swap and reverse axes."""
+    """Return whether operators only swap and reverse axes."""
     return bool(np.abs(operators - np.rint(operators)).max() < _SAME)
 
 
@@ -161,7 +160,7 @@ def _mean_of_permuted(volume: Float32, operators: Float64) -> Float32:
 
 
 def _permute(volume: Float32, operator: Float64) -> Float32:
-    """Turn a map by an operator that keeps voxels: what was at x goes to operator @ x."""
+    """Rotate a map by an operator that keeps voxels: what was at x goes to operator @ x."""
     signed = np.rint(operator[::-1, ::-1]).astype(int)  # for (z, y, x)
     for axis in range(3):
         if signed[:, axis].sum() < 0:  # -n / 2 stays where it is
@@ -171,7 +170,7 @@ def _permute(volume: Float32, operator: Float64) -> Float32:
 
 def _mean_within_sphere(volume: Float32, steps: tuple[Float64, ...], threads: int) -> Float32:
     n = volume.shape[0]
-    outside = radius_grid(n, 3) > n / 2
+    outside = radius_grid(n, 3) > n / 2  # (n, n, n)
     level = volume[outside].mean(dtype=np.float64)
     result = np.asarray(volume - level, dtype=np.float32)
     flat = np.ptp(volume[outside]) == 0
@@ -180,7 +179,7 @@ def _mean_within_sphere(volume: Float32, steps: tuple[Float64, ...], threads: in
     for i, operators in enumerate(steps):
         fine = FineMap.of(result, threads=threads)
         result = fine.mean_of_rotated(operators, radius=n / 2, threads=threads)
-        if i == 0 and not flat:  # before this step the edge would blur what it should not touch
+        if i == 0 and not flat:  # earlier, the edge would be rotated into the sphere
             edge = max(_EDGE, n / _EDGE_SHARE)
             result *= soft_mask(n, n / 2 - edge, edge, 3)
     imposed: Float32 = np.where(outside, level, result + level).astype(np.float32)

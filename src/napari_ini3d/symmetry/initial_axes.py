@@ -1,4 +1,4 @@
-"""First guesses of where a point group lies, from the self-rotation function."""
+"""Initial axes of a point group, from the self-rotation function."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from napari_ini3d._types import Float64
 from napari_ini3d.geometry import PointGroup, symmetry_axes
 from napari_ini3d.symmetry.standard_setting import shortest_rotation
 
-_APART = np.deg2rad(12.0)  # between guesses of one axis
-_MAIN_AXES = 6  # guesses of the axis that the others are turned about
-_STEP = np.deg2rad(2.0)  # of the turn about it
+_APART = np.deg2rad(12.0)  # between candidates of one axis
+_MAIN_AXES = 6  # candidates of the main axis
+_STEP = np.deg2rad(2.0)  # of the rotation about the main axis
 _Z = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
 class AxisMap:
-    """The self-rotation function as a table that can be looked up in any direction.
+    """Table of the self-rotation function, to be read in any direction.
 
     Attributes
     ----------
@@ -62,34 +62,36 @@ class AxisMap:
 def initial_frames(
     group: PointGroup, table: AxisMap, count: int, *, upright: bool = False
 ) -> list[tuple[Float64, float]]:
-    """Return the frames in which the axes of a group fall on high values, the best first.
+    """Return the frames in which the axes of a group have high values, the best first.
 
-    The axis of the highest order is laid on each of the peaks of that order, and the rest is
-    turned about it in small steps.
+    The axis of the highest order is aligned to each of the peaks of that order, and the others
+    are rotated about it in small steps.
 
     Parameters
     ----------
     group : PointGroup
     table : AxisMap
     count : int
-        At most so many.
+        Maximum number of frames.
     upright : bool
-        Only turns of the setting about Z.
+        Rotate the setting about Z only.
 
     Returns
     -------
     list of ((3, 3) float64, float)
         Frame (takes RELION's setting to the map), and the mean of the table over the axes, each
-        counted as often as it has turns.
+        weighted by its number of rotations.
     """
     axes = symmetry_axes(group)
     setting = np.array([axis.direction for axis in axes])
     main = axes[0].order
     peaks = table.peaks(main, _MAIN_AXES)
     if upright:
-        trials = _turned_about(_Z, _Z, alone=False)
+        trials = _rotations_about(_Z, _Z, alone=False)
     else:
-        trials = np.concatenate([_turned_about(peak, setting[0], len(axes) == 1) for peak in peaks])
+        trials = np.concatenate(
+            [_rotations_about(peak, setting[0], len(axes) == 1) for peak in peaks]
+        )
     total = np.zeros(len(trials))
     for axis, direction in zip(axes, setting, strict=True):
         total += (axis.order - 1) * table.look_up(axis.order, trials @ direction)
@@ -97,26 +99,26 @@ def initial_frames(
     return _best_apart(trials, total, setting, count)
 
 
-def _turned_about(peak: Float64, main: Float64, alone: bool) -> Float64:
-    """Return frames that lay the main axis on a peak, at all angles about it, (A, 3, 3)."""
-    laid = Rotation.from_matrix(shortest_rotation(main, peak))
+def _rotations_about(peak: Float64, main: Float64, alone: bool) -> Float64:
+    """Return frames that align the main axis to a peak, at all angles about it, (A, 3, 3)."""
+    aligned = Rotation.from_matrix(shortest_rotation(main, peak))
     count = 1 if alone else round(2 * np.pi / _STEP)
     angles = np.arange(count) * _STEP
-    return np.asarray((Rotation.from_rotvec(angles[:, None] * peak) * laid).as_matrix())
+    return np.asarray((Rotation.from_rotvec(angles[:, None] * peak) * aligned).as_matrix())
 
 
 def _best_apart(
     trials: Float64, total: Float64, setting: Float64, count: int
 ) -> list[tuple[Float64, float]]:
-    """Return the best frames; of those that lay the axes in nearly the same places, only one."""
+    """Return the best frames; of those with nearly the same axes, only one."""
     left = total.copy()
-    axes = trials @ setting.T  # (T, 3, axes)
+    axes = trials @ setting.T  # (T, 3, A)
     found: list[tuple[Float64, float]] = []
     while len(found) < count:
         best = int(left.argmax())
         if left[best] == -np.inf:
             break
         found.append((trials[best], float(total[best])))
-        overlap = np.abs(np.einsum("tia,ib->tab", axes, axes[best]))
+        overlap = np.abs(np.einsum("tia,ib->tab", axes, axes[best]))  # (T, A, A)
         left[overlap.max(axis=2).min(axis=1) > np.cos(_APART)] = -np.inf
     return found

@@ -1,4 +1,4 @@
-"""What is found about the symmetry of a map, as values that JSON can hold."""
+"""JSON values of symmetry reports, alignments and validations."""
 
 from __future__ import annotations
 
@@ -62,23 +62,23 @@ def alignment_values(alignment: SymmetryAlignment) -> dict[str, Any]:
     }
 
 
-def validation_values(judgement: SymmetryValidation) -> dict[str, Any]:
-    """Return a judgement as values that JSON can hold; not its maps."""
+def validation_values(validation: SymmetryValidation) -> dict[str, Any]:
+    """Return a validation as values that JSON can hold, without its maps."""
     return {
-        "group": judgement.group,
-        "holds": bool(judgement.holds),
-        "verdict": judgement.verdict,
-        "resolution": plain(judgement.resolution),
-        "limited_by_noise": bool(judgement.limited_by_noise),
-        "agreement": plain(judgement.agreement),
-        "correlation": plain(judgement.correlation),
-        "axes": [_axis_values(axis) for axis in judgement.axes],
-        "frequency": plain(judgement.frequency),
-        "fsc": plain(judgement.fsc),
-        "copies_fsc": plain(judgement.copies_fsc),
-        "expected_fsc": plain(judgement.expected_fsc),
-        "diameter": plain(judgement.diameter),
-        "voxel_size": plain(judgement.voxel_size),
+        "group": validation.group,
+        "holds": bool(validation.holds),
+        "verdict": validation.verdict,
+        "resolution": plain(validation.resolution),
+        "limited_by_noise": bool(validation.limited_by_noise),
+        "agreement": plain(validation.agreement),
+        "correlation": plain(validation.correlation),
+        "axes": [_axis_values(axis) for axis in validation.axes],
+        "frequency": plain(validation.frequency),
+        "fsc": plain(validation.fsc),
+        "copies_fsc": plain(validation.copies_fsc),
+        "expected_fsc": plain(validation.expected_fsc),
+        "diameter": plain(validation.diameter),
+        "voxel_size": plain(validation.voxel_size),
     }
 
 
@@ -91,7 +91,7 @@ def _axis_values(axis: FoundAxis) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return numbers and arrays as JSON has them; what is not finite becomes None."""
+    """Return numbers and arrays as JSON has them; NaN and Inf become None."""
     if isinstance(value, np.ndarray | list | tuple):
         return [plain(item) for item in value]
     number = float(value)

@@ -1,4 +1,4 @@
-"""How much of a map is signal, shell by shell, as far as its solvent or its halves tell."""
+"""Share of signal in each shell of a map, from its solvent or its half maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def signal_share(
     """Return the FSC expected between a map and an exact copy of it with other noise.
 
     ``share(s) = 1 - N(s) / T(s)``, with T the power of the map inside a soft sphere and N that
-    of what lies around it, per volume. N, which changes slowly, is the mean of three shells.
+    of the solvent around it, per volume. N, which changes slowly, is the mean of three shells.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where the particle lies in a map, and how large it is."""
+"""Particle extent: centre and radius of the particle in a map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_ini3d.fourier import radius_grid
 
 _SMOOTHING = 1 / 40  # of the box, standard deviation
 _LEAST_SHARE = 0.1  # of the heaviest piece: lighter ones are noise
-_INNER_SHARE = 0.995  # of the mass lies within the radius
+_INNER_SHARE = 0.995  # of the mass is within the radius
 _BINS = 8  # of the distance, per voxel
 _BORDER = 0.05  # of the box on each side
 _TOO_MUCH_AT_BORDER = 0.02  # of the mass
@@ -20,14 +20,14 @@ _TOO_MUCH_AT_BORDER = 0.02  # of the mass
 
 @dataclass(frozen=True, slots=True)
 class ParticleExtent:
-    """Place and size of a particle.
+    """Centre and size of a particle.
 
     Attributes
     ----------
     centre : (3,) float64
-        Centre of mass, voxels (x, y, z) from voxel n // 2. Every symmetry axis passes it.
+        Centre of mass, voxels (x, y, z) from voxel n // 2. Every symmetry axis passes through it.
     radius : float
-        Voxels, of the sphere about it that holds the particle.
+        Voxels, of the sphere about the centre that holds the particle.
     at_border : float
         Share of the mass in the outermost 5 % of the box on each side.
     """
@@ -38,25 +38,25 @@ class ParticleExtent:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with the place of the particle, in words."""
+        """Problems with the place of the particle, in words."""
         if self.at_border <= _TOO_MUCH_AT_BORDER:
             return ()
         return (
-            f"{self.at_border:.0%} of the density lies at the border of the box, so what was "
-            "found may be wrong; expected the particle in the middle; extract in a larger box, "
-            "or centre and mask the map",
+            f"{self.at_border:.0%} of the density is at the border of the box, so the result may "
+            "be wrong; expected the particle in the middle; extract in a larger box, or centre "
+            "and mask the map",
         )
 
 
 def find_particle_extent(volume: FloatArray) -> ParticleExtent:
-    """Find the particle in a map: what stands out of the smoothed density, specks left away.
+    """Find the particle in a map: the dense part of the smoothed map, without specks.
 
     Parameters
     ----------
     volume : (n, n, n)
         Real space (z, y, x).
     """
-    weight = _standing_out(volume)
+    weight = _excess_density(volume)
     n = len(weight)
     line = np.arange(n) - n // 2
     total = weight.sum()
@@ -70,8 +70,8 @@ def find_particle_extent(volume: FloatArray) -> ParticleExtent:
     return ParticleExtent(centre, max(radius, 4.0), float(1 - middle / total))
 
 
-def _standing_out(volume: FloatArray) -> Float64:
-    """Return by how much the smoothed density stands out, 0 outside the particle."""
+def _excess_density(volume: FloatArray) -> Float64:
+    """Return the smoothed density above the threshold, 0 outside the particle."""
     n = volume.shape[0]
     smooth = gaussian_filter(np.asarray(volume, np.float32), n * _SMOOTHING, mode="wrap")
     excess = np.maximum(smooth - (smooth.mean() + smooth.std()), 0).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What is found about the symmetry of a map, as values.
+"""Records of the symmetry of a map: axes, candidates, reports, alignments.
 
 Directions and shifts are vectors (x, y, z) from the rotation centre, voxel n // 2.
 """
@@ -14,17 +14,17 @@ from napari_ini3d.geometry import RigidTransform
 
 @dataclass(frozen=True, slots=True)
 class FoundAxis:
-    """A rotation axis as it lies in a map.
+    """A rotation axis in a map.
 
     Attributes
     ----------
     order : int
         2 for a 2-fold axis, and so on.
     direction : tuple of float
-        Unit vector (x, y, z) in the map as it came.
+        Unit vector (x, y, z) in the map as given.
     score : float
-        Correlation of the map with itself turned about this axis, mean over its turns: 1 where
-        the symmetry is perfect, about 0 where there is none.
+        Correlation of the map with its copies rotated about this axis, mean over the copies: 1
+        for perfect symmetry, about 0 for none.
     """
 
     order: int
@@ -34,28 +34,28 @@ class FoundAxis:
 
 @dataclass(frozen=True, slots=True)
 class GroupCandidate:
-    """How well one point group fits a map.
+    """Fit of one point group to a map.
 
     Attributes
     ----------
     group : str
         "C4", "D2", "O", ...
     score : float
-        HalfSetFSC of the map with its copies, of the kind of operators that agrees least, over
-        that of a symmetric map with as much noise: 1 where the group holds; comparable between
+        FSC of the map with its copies, for the kind of operators that agrees least, over that
+        of a symmetric map with the same noise: 1 where the group holds; comparable between
         groups.
     axes : tuple of FoundAxis
         All axes of the group.
     rotation : (3, 3) float64
-        Takes the map onto RELION's setting of the group.
+        Rotates the map to RELION's setting of the group.
     centre : tuple of float
         Å, where the axes meet; on the axis of Cn, the point nearest to the middle of the box.
     fsc : (n // 2 + 1,) float64
-        Of the map with its copies, shell by shell, mean over the operators.
+        Of the map with its copies, mean over the operators.
     fsc05 : float
         Å, where `fsc` first falls below 0.5.
     holds : bool
-        True where the group is what the map shows, or a subgroup of it.
+        True for the group of the map and its subgroups.
     verdict : str
         In words.
     """
@@ -73,7 +73,7 @@ class GroupCandidate:
 
 @dataclass(frozen=True, slots=True)
 class SelfRotation:
-    """The self-rotation function: how well the map fits itself, for each axis and order.
+    """Self-rotation function: agreement of the map with itself, for each axis and order.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class SelfRotation:
     orders : tuple of int
         Orders that were tried.
     values : (len(orders), N) float32
-        Correlation of the map with its copies turned about the axis, mean over the turns.
+        Correlation of the map with its copies rotated about the axis, mean over the copies.
     """
 
     directions: Float64
@@ -92,24 +92,24 @@ class SelfRotation:
 
 @dataclass(frozen=True, slots=True)
 class SymmetryReport:
-    """What symmetry a map has.
+    """Point group of a map.
 
     Attributes
     ----------
     group : str
         The largest group that holds; "C1" where none does.
     candidates : tuple of GroupCandidate
-        What was tried, the best first.
+        The groups that fit best, the best first.
     verdict : str
         In words.
     self_rotation : SelfRotation
-        What the axes were found in.
+        In which the axes were found.
     diameter : float
-        Å, of the particle, as it was taken for the search.
+        Å, of the particle, as used in the search.
     voxel_size : float
         Å.
     warnings : tuple of str
-        What may be wrong with the map.
+        Possible problems of the map.
     """
 
     group: str
@@ -123,7 +123,7 @@ class SymmetryReport:
 
 @dataclass(frozen=True, slots=True)
 class SymmetryAlignment:
-    """How a map is brought onto RELION's setting of a point group.
+    """Alignment of a map to RELION's setting of a point group.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class SymmetryAlignment:
     score : float
         See `GroupCandidate`.
     axes : tuple of FoundAxis
-        Where they lay before.
+        In the map before alignment.
     fsc : (n // 2 + 1,) float64
         Of the map with its copies, mean over the operators.
     fsc05 : float
@@ -141,11 +141,11 @@ class SymmetryAlignment:
     voxel_size : float
         Å.
     holds : bool
-        True where the map shows the group.
+        True where the map has the group.
     verdict : str
         In words.
     warnings : tuple of str
-        What may be wrong with the map.
+        Possible problems of the map.
     """
 
     group: str

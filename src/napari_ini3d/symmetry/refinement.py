@@ -1,4 +1,4 @@
-"""Continuous refinement of where the axes of a point group lie in a map."""
+"""Refine the axes of a point group in a map continuously."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from napari_ini3d.geometry import climb
 from napari_ini3d.kernels import compare_copies
 from napari_ini3d.symmetry.search_map import SearchMap
 
-MOST_OPERATORS = 12  # compared at a time: more say hardly more about the axes
+MOST_OPERATORS = 12  # compared at a time: more hardly improve the axes
 _SLICES = 8  # of the points; fixed, so that sums do not depend on the number of threads
-_WORTH_THREADS = 30_000  # components: fewer are done before threads have started
+_WORTH_THREADS = 30_000  # components: fewer are done sooner than threads start
 _LEAST_FSC, _MOST_FSC = 0.15, 0.97  # shells below do not count; nothing counts as free of noise
 _LEAST_POWER = 1e-5  # of the strongest shell: below, a map without noise holds the mask's edge
-_SMALLEST_STEP = 5e-5  # radian, and sides of the box: smaller ones are not worth a comparison
-_SMALLEST_GAIN = 1e-6  # of the score, that is worth another step
-_LEAST_SCORE = 0.2  # where the slopes are taken seriously
+_SMALLEST_STEP = 5e-5  # radian, and sides of the box
+_SMALLEST_GAIN = 1e-6  # of the score, for another step
+_LEAST_SCORE = 0.2  # below it the step is not scaled up further
 _LONGEST_STEP = 0.1  # radian
 _FINER = 1.6  # growth of the highest shell, while shells agree
-_CLIMBING_STEPS = 3  # before the highest shell is reached: the next one begins elsewhere anyway
+_CLIMBING_STEPS = (
+    3  # before the highest shell is reached: the climb goes on with more shells anyway
+)
 _MOST_PAIRS = 1_500_000  # of components and operators that are compared at a time ...
-_FEWEST_OPERATORS = 5  # ... but for these: many components agree, so that few copies tell enough
+_FEWEST_OPERATORS = 5  # ... but for these: with that many components few copies are enough
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where a group lies in a search map, and how well it fits there.
+    """Axes of a group in a search map, and how well they fit.
 
     Attributes
     ----------
     frame : (3, 3) float64
-        Takes RELION's setting of the axes to where they lie in the map.
+        Takes RELION's setting of the axes to those in the map.
     centre : (3,) float64
         Where they meet, in sides of the search box from its middle.
     score : float
@@ -53,33 +55,33 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Freedom:
-    """What the refinement may move.
+    """What the refinement may change.
 
     Attributes
     ----------
     centre : bool
-    turn : {"all", "around z", "none"}
-        "around z" keeps the axis Z of the setting where it lies.
+    rotation : {"all", "around z", "none"}
+        "around z" keeps the axis Z of the setting.
     """
 
     centre: bool = True
-    turn: str = "all"
+    rotation: str = "all"
 
     def project(self, step: Float64, frame: Float64) -> Float64:
-        """Return a step (6,) without what may not move."""
+        """Return a step (6,) without the elements that are fixed."""
         free = step.copy()
         if not self.centre:
             free[3:] = 0
-        if self.turn == "none":
+        if self.rotation == "none":
             free[:3] = 0
-        elif self.turn == "around z":
+        elif self.rotation == "around z":
             axis = frame[:, 2]
             free[:3] = axis * (axis @ step[:3])
         return free
 
 
 def essential_operators(operators: Float64, most: int = MOST_OPERATORS) -> Float64:
-    """Return operators that are worth comparing: no identity, one of each pair of inverses.
+    """Return the operators to compare: no identity, one of each pair of inverses.
 
     Of more than `most`, an even selection.
     """
@@ -134,9 +136,9 @@ def refine_upwards(
     freedom: Freedom | None = None,
     threads: int = 0,
 ) -> Fit:
-    """Refine with ever finer shells for as long as they agree, each weighted by its agreement.
+    """Refine with finer and finer shells for as long as they agree, each weighted by its FSC.
 
-    The weight of a shell is that of the most likely alignment of two copies that hold the share
+    The weight of a shell is that of the maximum-likelihood alignment of two copies with a share
     FSC of signal: FSC / (1 - FSC²) over its power.
     """
     fit = start
@@ -155,14 +157,14 @@ def refine_upwards(
 
 
 def _affordable(search_map: SearchMap, operators: Float64, last: int) -> Float64:
-    """Return all operators, or an even selection where that many copies would take long."""
+    """Return all operators, or an even selection if so many copies would take long."""
     components = search_map.ft.count_within(last)
     most = max(_MOST_PAIRS // components, _FEWEST_OPERATORS)
     return operators[_evenly(len(operators), most)]
 
 
 def _evenly(count: int, most: int) -> Int64:
-    """Return `most` places, or fewer, spread over `count`."""
+    """Return the indices of at most `most` of `count` items, spread evenly."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
@@ -248,8 +250,8 @@ class _Comparison:
     def step(self) -> Float64:
         """Return the rotation and shift (6,) that lead to the maximum, to second order.
 
-        What the map cannot tell (a rotation about the axis of Cn, a shift along it), and what
-        may not move, stays as it is.
+        Elements that the map does not determine (a rotation about the axis of Cn, a shift along
+        it), or that are fixed, are 0.
         """
         lever = self.task.search_map.diameter / 4
         unit = np.array([1.0, 1, 1, *[lever] * 3])  # radian and shift of like effect

@@ -1,4 +1,4 @@
-"""Whether a map shows a point group, judged against what its noise lets one expect."""
+"""Scores of a point group: agreement of the copies over that expected with the noise."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power
 
 COARSE_WAVES = 6.0
 _WAVES = 14.0  # across the particle, of the finest detail that decides
-_LEAST_EXPECTED = 0.1  # correlation of an axis: with more noise nothing can be said
+_LEAST_EXPECTED = 0.1  # correlation of an axis: with more noise nothing can be concluded
 _OPERATORS = 4  # of each class that are compared
 
 
 @dataclass(frozen=True, slots=True)
 class GroupScore:
-    """How well the copies of a map agree, for each class of operators of a group.
+    """Agreement of the copies of a map, for each class of operators of a group.
 
     Attributes
     ----------
     classes : (C,) float64
-        Correlation over that expected of a symmetric map with as much noise, each class of
-        operators on its own: 1 where the symmetry is there, about 0 where it is not.
+        Correlation over that expected for a symmetric map with the same noise, for each class of
+        operators: 1 where the map has the symmetry, about 0 where it has not.
     axes : (A,) float64
-        The same for each axis on its own, without what does not change around it: a rod is no
-        scores of axes along it.
+        The same for each axis, without the part that is constant around it: a rod does not prove
+        axes along it.
     coarse : float
         FSC with the copies of the worst class, mean over the shells to 6 waves across the particle.
     curve : (S + 1,) float64
         FSC of the map with its copies, mean over the classes.
     expected : (S + 1,) float64
-        FSC of a symmetric map with as much noise.
+        FSC of a symmetric map with the same noise.
     """
 
     classes: Float64
@@ -52,12 +52,12 @@ class GroupScore:
 
     @property
     def agreement(self) -> float:
-        """Of the class or axis that agrees least."""
+        """Agreement of the worst class or axis."""
         return float(min(self.classes.min(), self.axes.min()))
 
     @property
     def evenness(self) -> float:
-        """HalfSetFSC of the worst class over that of the best: low where only a subgroup holds."""
+        """Agreement of the worst class over that of the best: low where only a subgroup holds."""
         return float(self.classes.min() / max(self.classes.max(), 1e-6))
 
 
@@ -71,8 +71,8 @@ def score_group(
     )  # (C, S + 1)
     coarse_shell = max(FIRST_SHELL, min(round(COARSE_WAVES / search_map.diameter), last))
     expected = search_map.share[: last + 1]
-    weight = shell_weight(search_map, last)
-    classes = curves @ weight / max(float(expected @ weight), 1e-6)
+    weight = shell_weight(search_map, last)  # (S + 1,)
+    classes = curves @ weight / max(float(expected @ weight), 1e-6)  # (C,)
     return GroupScore(
         classes=classes,
         axes=_axes_agreement(search_map, group, fit, last, threads),
@@ -96,7 +96,7 @@ def _axes_agreement(
 def power_about_axes(
     search_map: SearchMap, group: PointGroup, fit: Fit, last: int, threads: int = 0
 ) -> AxisPower:
-    """Measure shells 1 to `last` about each axis of a group as it lies in the map."""
+    """Measure shells 1 to `last` about each axis of a group in the map."""
     directions = np.array([axis.direction for axis in symmetry_axes(group)]) @ fit.frame.T
     return axis_power(search_map, directions, fit.centre, last, threads=threads)
 
@@ -108,9 +108,9 @@ def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) ->
 
 
 def shell_weight(search_map: SearchMap, last: int) -> Float64:
-    """Return what each shell's FSC counts: how many components it has, and how much signal.
+    """Return the weight of each shell's FSC: its number of components times its share of signal.
 
-    A shell with next to no power counts in proportion.
+    A shell with next to no power has less weight, in proportion.
     """
     power = search_map.ft.power[: last + 1]
     strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
@@ -121,17 +121,17 @@ def shell_weight(search_map: SearchMap, last: int) -> Float64:
 
 @lru_cache(maxsize=128)
 def operator_classes(group: PointGroup) -> tuple[Float64, ...]:
-    """Return the operators of a group, apart by order and by kind of axis, a few of each.
+    """Return the operators of a group by order and kind of axis, a few of each.
 
-    Two axes are of one kind where the group turns one into the other.
+    Two axes are of one kind if an operator of the group rotates one into the other.
     """
     operators = symmetry_operators(group)
-    axes = np.array([axis.direction for axis in symmetry_axes(group)])
-    turned = np.abs(np.einsum("gij,aj,bi->gab", operators, axes, axes)) > 1 - 1e-6
-    kind = turned.any(axis=0).argmax(axis=1)  # (axes,): the first axis of the kind
+    axes = np.array([axis.direction for axis in symmetry_axes(group)])  # (A, 3)
+    rotated = np.abs(np.einsum("gij,aj,bi->gab", operators, axes, axes)) > 1 - 1e-6
+    kind = rotated.any(axis=0).argmax(axis=1)  # (axes,): the first axis of the kind
     classes: dict[tuple[int, int], list[Float64]] = {}
     for matrix in operators[1:]:
-        along = (axes @ matrix * axes).sum(axis=1)  # 1 on the axis it turns about
+        along = (axes @ matrix * axes).sum(axis=1)  # 1 for the axis of the rotation
         key = (int(kind[along.argmax()]), _order(matrix))
         classes.setdefault(key, []).append(matrix)
     identity = np.eye(3)[None]
@@ -142,7 +142,7 @@ def operator_classes(group: PointGroup) -> tuple[Float64, ...]:
 
 
 def _order(matrix: Float64) -> int:
-    """Return how often a rotation must be done to come back."""
+    """Return the order of a rotation: the least power that is the identity."""
     power, count = matrix, 1
     while np.abs(power - np.eye(3)).max() > 1e-6:
         power, count = power @ matrix, count + 1

@@ -1,4 +1,4 @@
-"""Where each point group fits a map best."""
+"""Search for the axes of any point group in a map."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power, upper_hal
 
 _WAVES = 7.0  # across the particle, of the finest detail of the search
 _LOW_WAVES, _LOW_ORDERS = 3.5, (2, 3, 4, 5, 6, 7)  # to find the centre with
-_ROUNDS, _GAIN = 3, 0.01  # the centre is moved while the highest peak gains
-_CLEAR_PEAK = 0.75  # of the self-rotation function: the centre of mass will do
+_ROUNDS, _GAIN = 3, 0.01  # the centre moves while the highest peak rises
+_CLEAR_PEAK = 0.75  # of the self-rotation function: the centre of mass is good enough
 _NSIDE = 16  # axes 3.7° apart
 _INITIAL_FRAMES = 3
 _STEPS = 8
@@ -33,7 +33,7 @@ _FINEST = 2.05  # voxels: a little before Nyquist
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A map, ready to be searched for any point group.
+    """A map prepared for the search for any point group.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Search:
     weight : (S + 1,) float64
         Of the shells in the search.
     centre : (3,) float64
-        Where axes are looked for, in sides of the search box from its middle.
+        Where axes are searched for, in sides of the search box from its middle.
     table : AxisMap
         The self-rotation function about this point.
     threads : int
@@ -100,10 +100,10 @@ class Search:
         return cls(search_map, extent, weight, centre, table, threads), power
 
     def _better_centre(self, power: AxisPower) -> Float64:
-        """Return where the single axis that fits best passes the particle, from low resolution on.
+        """Return a point on the single axis that fits best, refined from low resolution on.
 
-        Every axis passes the centre of mass of a symmetric map; but where one copy differs, that
-        centre lies elsewhere, by more than the search at its full resolution forgives.
+        Every axis of a symmetric map passes its centre of mass. If one copy differs, the centre of
+        mass is off the axes, by more than the search at its full resolution tolerates.
         """
         weight = self.weight.copy()
         weight[round(_LOW_WAVES / self.search_map.diameter) + 1 :] = 0
@@ -123,14 +123,14 @@ class Search:
         return best
 
     def best_fit(self, group: PointGroup, freedom: Freedom | None = None) -> Fit:
-        """Return the best of a few refined guesses for one group.
+        """Return the best of a few refined candidates for one group.
 
-        Where the centre may not move, it is the middle of the map.
+        If the centre may not move, it is the middle of the map.
         """
         freedom = freedom or Freedom()
         operators = essential_operators(symmetry_operators(group))
         centre = self.centre if freedom.centre else -self.search_map.offset / self.search_map.side
-        upright = freedom.turn == "around z"
+        upright = freedom.rotation == "around z"
         fits = [
             refine(self.search_map, operators, Fit(frame, centre, 0.0, self.weight),
                    self.weight, freedom=freedom, most_steps=_STEPS, threads=self.threads)

@@ -19,7 +19,7 @@ from napari_ini3d.symmetry.particle_extent import ParticleExtent
 _MARGIN = 1.35  # side of the cut-out box over the diameter of the particle
 _EDGE = 0.1  # of the mask, over that diameter
 FIRST_SHELL = 2  # shell 1 shows the outline only
-LEAST_POWER = 1e-4  # of the strongest shell: weaker shells are not brought up to equal power
+LEAST_POWER = 1e-4  # of the strongest shell: weaker shells are not scaled up to equal power
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
-"""The self-rotation function: how well a map fits itself, turned about any axis.
+"""Self-rotation function: agreement of a map with itself, rotated about any axis.
 
-About an axis a, every shell of the transform is a sum of waves exp(i m φ) around a. A turn by α
-multiplies wave m by exp(i m α), so that the power P_m of the waves tells the correlation with
-the map turned by any angle at once. The copies of an n-fold axis keep the waves with m = 0, n,
-2n, ... and cancel the others; the wave m = 0, which every axis keeps, says nothing and is left
-out. What is compared of shell s is therefore, for an axis and an order::
+About an axis a, every shell of the transform is a sum of waves exp(i m φ) around a. A rotation
+by α multiplies wave m by exp(i m α), so that the powers P_m of the waves give the correlation
+with the map rotated by every angle at once. The mean over the copies of an n-fold axis keeps the
+waves with m = 0, n, 2n, ... and cancels the others; the wave m = 0, which every axis keeps, is
+ignored. For an axis, an order and a shell::
 
     kept(n) = Σ_{m = n, 2n, ...} P_m,    all = Σ_{m ≠ 0} P_m
 
-and (kept / all - 1 / n) / (1 - 1 / n) is the mean correlation over the n - 1 turns.
+and (kept / all - 1 / n) / (1 - 1 / n) is the mean correlation over the n - 1 rotations.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LEAST_WAVES = 2 * (MAX_ORDER + 2)  # samples around an axis
 
 @dataclass(frozen=True, slots=True)
 class AxisPower:
-    """How much of the power each order of axis keeps, by axis and shell.
+    """Power that each order of axis keeps, by axis and shell.
 
     Attributes
     ----------
@@ -52,22 +52,22 @@ class AxisPower:
     still: Float32
 
     def expected(self, weight: FloatArray, share: FloatArray) -> Float64:
-        """Return the correlation of a symmetric map with as much noise, (N,).
+        """Return the correlation expected for a symmetric map with the same noise, (N,).
 
-        Noise has as much power in each wave, and m = 0 is one of many, so that it counts more
-        where the map has little power in the others.
+        Noise has the same power in every wave, m = 0 among them, so it weighs more where the map
+        has little power in the other waves.
 
         Parameters
         ----------
         weight, share : (S,)
-            Of each shell: weight of its power, and what share of its power is signal.
+            Of each shell: weight of its power, and share of signal in its power.
         """
         weights = np.asarray(weight, np.float32)
         noise = (self.total + self.still) @ (weights * np.asarray(1 - share, np.float32))
         return np.asarray(1 - noise / np.maximum(self.total @ weights, 1e-30), np.float64)
 
     def correlation(self, weight: FloatArray) -> Float64:
-        """Return the mean correlation over the turns of each order, (MAX_ORDER + 1, N).
+        """Return the mean correlation over the rotations of each order, (MAX_ORDER + 1, N).
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ def axis_power(
     *,
     threads: int = 0,
 ) -> AxisPower:
-    """Measure what each order of axis keeps, for axes through a point.
+    """Measure the power that each order of axis keeps, for axes through a point.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class _Rings:
 
     points: Float32  # (rings * waves, 3)
     shell: Int64  # of each ring, from 0 for shell 1
-    weight: Float32  # of each ring, the area it stands for
+    weight: Float32  # of each ring, its area
     waves: int
 
     @classmethod
@@ -161,7 +161,7 @@ class _Rings:
         )
 
     def powers(self, values: Complex64) -> tuple[Float32, Float32, Float32]:
-        """Return what `AxisPower` holds, from the values at the points for A axes."""
+        """Return kept, total and still of `AxisPower`, from the values at the points for A axes."""
         waves = scipy.fft.fft(values.reshape(len(values), -1, self.waves), axis=2)
         power = (waves.real**2 + waves.imag**2) * self.weight[:, None]  # (A, rings, waves)
         shells = int(self.shell[-1]) + 1

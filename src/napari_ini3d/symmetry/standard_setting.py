@@ -1,4 +1,4 @@
-"""Which of the equivalent rotations brings the axes of a group where RELION expects them."""
+"""Standard setting: the smallest rotation that aligns axes to RELION's setting of a group."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from napari_ini3d.geometry import PointGroup, symmetry_axes, symmetry_operators
 
 
 def shortest_rotation(source: Float64, target: Float64) -> Float64:
-    """Return the rotation (3, 3) by the smallest angle that lays one unit vector on another."""
+    """Return the rotation (3, 3) by the smallest angle that aligns one unit vector to another."""
     axis, cosine = np.cross(source, target), float(source @ target)
     sine = float(np.linalg.norm(axis))
-    if sine < 1e-12 and cosine < 0:  # opposite: half a turn about anything across
+    if sine < 1e-12 and cosine < 0:  # opposite: 180° about any perpendicular
         axis = np.cross(source, np.eye(3)[int(np.abs(source).argmin())])
         return Rotation.from_rotvec(np.pi * axis / np.linalg.norm(axis)).as_matrix()
     angle = np.arctan2(sine, cosine)
@@ -21,20 +21,20 @@ def shortest_rotation(source: Float64, target: Float64) -> Float64:
 
 
 def nearest_rotation(group: PointGroup, frame: Float64, *, upright: bool = False) -> Float64:
-    """Return the rotation by the smallest angle that lays the axes onto RELION's setting.
+    """Return the rotation by the smallest angle that aligns the axes to RELION's setting.
 
     Parameters
     ----------
     group : PointGroup
     frame : (3, 3)
-        Takes the setting to where the axes lie in the map.
+        Takes the setting to the axes in the map.
     upright : bool
-        Only turns about Z are allowed; the axis Z of the setting lies on Z then.
+        Rotate about Z only; the axis Z of the setting is along Z then.
 
     Returns
     -------
     (3, 3) float64
-        The same for all frames that lay the axes in the same places.
+        The same for all frames with the same axes.
     """
     axes = symmetry_axes(group)
     if not axes:
@@ -45,14 +45,14 @@ def nearest_rotation(group: PointGroup, frame: Float64, *, upright: bool = False
         if upright and setting[2] > 0.5:
             return np.eye(3)
         return shortest_rotation(found, setting if found @ setting >= 0 else -setting)
-    turns = normaliser(group) @ frame.T
+    rotations = normaliser(group) @ frame.T  # (N, 3, 3)
     if upright:
-        turns = turns[turns[:, 2, 2] > 1 - 1e-6]
-    return np.asarray(turns[np.trace(turns, axis1=1, axis2=2).argmax()])
+        rotations = rotations[rotations[:, 2, 2] > 1 - 1e-6]
+    return np.asarray(rotations[np.trace(rotations, axis1=1, axis2=2).argmax()])
 
 
 def normaliser(group: PointGroup) -> Float64:
-    """Return the rotations that leave the axes of a group where they are, (N, 3, 3).
+    """Return the rotations that map the axes of a group onto themselves, (N, 3, 3).
 
     For a group with more than one axis: those of Dn are D2n (O for D2), those of T and O are the
     octahedral group with these axes, and I has no others than its own.

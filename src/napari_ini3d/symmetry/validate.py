@@ -1,10 +1,10 @@
-"""How well a map on its axes shows a point group: in numbers, in maps and in words.
+"""Validate a point group: compare a map on its axes with its symmetry copies.
 
-The map is compared with its copies, not with the imposed map, which holds the map itself: the
-mean of the other copies is ``(G · imposed - map) / (G - 1)`` for a group of G operators. With a
-share s of signal in the power of the map and noise that differs between the copies, their FSC is
-``s / sqrt(s + (1 - s) / (G - 1))`` where the symmetry is true; what lies below that is a
-difference between the subunits.
+The map is not compared with the imposed map, which contains the map itself, but with the mean of
+its other copies, ``(G · imposed - map) / (G - 1)`` for a group of G operators. With a share s of
+signal in the power of the map and noise that differs between the copies, their FSC is
+``s / sqrt(s + (1 - s) / (G - 1))`` for true symmetry; a lower FSC shows a difference between the
+subunits.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from napari_ini3d.symmetry.verdict import (
 HalfMaps = tuple[FloatArray, FloatArray]
 
 _EDGE = 3.0  # voxels, of the mask
-_MARGIN = 1.05  # of the particle's radius, where it is found and not given
-_FIRST_WAVES = 2.0  # across the particle: what is coarser tells the outline only
+_MARGIN = 1.05  # of the particle's radius, if no diameter is given
+_FIRST_WAVES = 2.0  # across the particle: coarser detail shows the outline only
 _LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
 _WAVES = 14.0  # across the particle, of the finest detail that decides
-_LEAST_EXPECTED = 0.1  # correlation: where noise allows less, nothing can be said
+_LEAST_EXPECTED = 0.1  # correlation: with more noise nothing can be concluded
 _WINDOW = 0.75  # of the resolution, standard deviation of the window of the local correlation
 _SMALLEST_WINDOW = 1.5  # voxels
-_FLAT = 1e-6  # of the map's variance: where it varies less there is nothing to correlate
+_FLAT = 1e-6  # of the map's variance: less variance means there is nothing to correlate
 
 
 @dataclass(frozen=True, slots=True)
 class SymmetryValidation:
-    """What a map looks like beside itself with a point group imposed.
+    """Comparison of a map with itself after a point group was imposed.
 
     Attributes
     ----------
@@ -65,23 +65,23 @@ class SymmetryValidation:
         resolution (a quarter of the diameter at most); 0 outside the sphere and where a map is
         flat.
     fsc : (n // 2 + 1,) float64
-        Of the map with the imposed one: before and after.
+        Of the map with the imposed one.
     copies_fsc : (n // 2 + 1,) float64
         Of the map with the mean of its other copies.
     expected_fsc : (n // 2 + 1,) float64
-        What `copies_fsc` would be with true symmetry and as much noise.
+        `copies_fsc` expected for true symmetry with the same noise.
     axes : tuple of FoundAxis
-        Each axis of the group. The score is the correlation of the map with itself turned, mean
-        over the turns, of Fourier components brought to equal power, of 14 waves across the
-        particle at most.
+        Each axis of the group. The score is the correlation of the map with its rotated copies,
+        mean over the copies, of Fourier components scaled to equal power, up to 14 waves across
+        the particle.
     correlation : float
         Of the densities of the map and the imposed one, within the sphere.
     agreement : float
-        The correlation of the worst turn over what noise allows it to be; 1 for true symmetry.
+        Correlation of the worst rotation over that expected with this noise; 1 for true symmetry.
     resolution : float
         Å, up to which the group holds.
     limited_by_noise : bool
-        True where it is the noise that ends `resolution`, not a difference between subunits.
+        True where noise limits `resolution`, not a difference between subunits.
     holds : bool
     verdict : str
         In words.
@@ -119,13 +119,13 @@ def validate_symmetry(
     half_maps: HalfMaps | None = None,
     threads: int = 0,
 ) -> SymmetryValidation:
-    """Impose a point group on a map, and say how well the map shows it.
+    """Impose a point group on a map, and measure how well the map fits it.
 
-    A group holds where the copies reach 90 % of the correlation that noise allows, for every
-    turn about every axis, and differ by no more than noise up to 4 waves across the particle; it
-    is close (pseudo-symmetry) where they reach 70 %. It holds up to the resolution where the FSC
-    of the copies falls below what noise explains in two shells on end, by more than a tenth and
-    three standard deviations, or where it falls below 0.143. A standard deviation is
+    A group holds if the copies reach 85 % of the correlation expected with this noise, for every
+    rotation about every axis, and differ by no more than noise up to 4 waves across the particle.
+    From 60 % on it is close (pseudo-symmetry). It holds up to the resolution at which the FSC of
+    the copies is below the expected one in two consecutive shells, by more than a tenth and
+    three standard deviations, or at which it falls below 0.143. A standard deviation is
     (1 - FSC²) / sqrt(M), with M half the components of the shell times the share of the box that
     the sphere fills.
 
@@ -137,10 +137,10 @@ def validate_symmetry(
     voxel_size : float
         Å.
     diameter : float, optional
-        Å, of a sphere about voxel n // 2 that holds the particle; found where left out.
+        Å, of a sphere about voxel n // 2 around the particle. Default: automatic.
     half_maps : two (n, n, n), optional
-        Independent halves of the map on the same axes. They tell the noise; without them the
-        solvent does.
+        Independent halves of the map on the same axes, from which the noise is measured. Default:
+        from the solvent.
 
     threads : int
         0 means as many as the process may use. The result is the same for any number.
@@ -155,7 +155,7 @@ def validate_symmetry(
         Where a map is not a finite cube of an even number of at least 16 voxels, or constant;
         where the half maps have another box.
     SettingsError
-        Where the voxel size or the diameter cannot be true.
+        Where the voxel size is not positive, or the diameter not within the box.
     SymmetryError
         For an unknown point group.
     """
@@ -218,7 +218,7 @@ def correlate_locally(first: FloatArray, second: FloatArray, resolution: float) 
         return np.asarray(gaussian_filter(values, width, mode="wrap", truncate=3.0))
 
     a, b = (x - x.mean() for x in (first.astype(np.float64), second.astype(np.float64)))
-    mean_a, mean_b = mean(a), mean(b)
+    mean_a, mean_b = mean(a), mean(b)  # (n, n, n) each
     variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
     known = (variance_a > _FLAT * a.var()) & (variance_b > _FLAT * b.var())
     covariance = mean(a * b) - mean_a * mean_b
@@ -233,7 +233,7 @@ class _Copies:
     Attributes
     ----------
     curve, expected : (n // 2 + 1,) float64
-        As it is, and as it would be with true symmetry and as much noise.
+        Measured, and expected for true symmetry with the same noise.
     components : (n // 2 + 1,) float64
         Independent ones in each shell.
     """
@@ -256,7 +256,7 @@ class _Copies:
         )
 
     def coarse(self, waves: float) -> float:
-        """Return the mean FSC of the coarse shells; `waves` is how many go to one wave."""
+        """Return the mean FSC of the coarse shells; `waves` is the number of shells per wave."""
         last = max(FIRST_SHELL, min(round(COARSE_WAVES * waves), len(self.curve) - 1))
         return float(self.curve[FIRST_SHELL : last + 1].mean())
 
@@ -287,7 +287,7 @@ def _compare_rotations(
     small = resize_map(volume, min(n, 2 * last + 4))
     reach = radius * len(small) / n + _EDGE
     mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)
-    small = small - small[mask < 0.5].mean()
+    small = small - small[mask < 0.5].mean()  # solvent at 0, or the mask's edge would correlate
     fine, masked = FineMap.of(small, threads=threads), small * mask
     weight = _shell_weight(masked, share[: last + 1])
     expected = max(float(weight @ share[: last + 1]), _LEAST_EXPECTED)
@@ -333,7 +333,7 @@ def _share(volume: Float32, half_maps: HalfMaps | None, radius: float, mask: Flo
 
 
 def _mask_radius(volume: FloatArray, voxel_size: float, diameter: float | None) -> float:
-    """Return the radius, in voxels, of a sphere about voxel n // 2 that holds the particle."""
+    """Return the radius, in voxels, of a sphere about voxel n // 2 around the particle."""
     n = len(volume)
     if diameter is None:
         extent = find_particle_extent(volume)
@@ -354,7 +354,7 @@ def _check_halves(volume: FloatArray, half_maps: HalfMaps | None) -> None:
     if half_maps[0].shape != volume.shape:
         raise MapError(
             f"the half maps have the shape {half_maps[0].shape} and the map {volume.shape}; "
-            "expected the same: bring them to one box"
+            "expected the same: resample them to one box"
         )
 
 

@@ -1,4 +1,4 @@
-"""From a fit in the search map to what users are told, in the map's own terms."""
+"""Verdict on a point group: does it hold, to which resolution, and in which words."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from napari_ini3d.symmetry.search_map import FIRST_SHELL, SearchMap
 from napari_ini3d.symmetry.standard_setting import nearest_rotation
 
 LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
-LEAST_EVENNESS = 0.9  # of what the best class of operators reaches
+LEAST_EVENNESS = 0.9  # agreement of the worst class of operators over the best
 CLOSE_AGREEMENT = 0.6
 _COARSE_FSC = 0.97
 _FLAT_AGREEMENT = 0.6
-_SLACK = 0.1  # by which the copies of a real map may agree less than noise alone explains
+_SLACK = 0.1  # the copies of a real map may agree less than noise alone explains, by this
 _DEVIATIONS = 3.0
 _LEAST_FSC = 0.143
 _NO_NOISE = 0.99  # mean share of signal in the shells of a map whose solvent is flat
@@ -30,7 +30,7 @@ _NO_NOISE = 0.99  # mean share of signal in the shells of a map whose solvent is
 
 @dataclass(frozen=True, slots=True)
 class ScoredFit:
-    """A group where it fits a map best, and how well its copies agree there."""
+    """The best fit of a group, and how well the copies of the map agree there."""
 
     group: PointGroup
     fit: Fit
@@ -56,7 +56,7 @@ def describe_fit(
     voxel_size : float
         Å.
     upright : bool
-        Only rotations about Z are allowed.
+        Rotate about Z only.
     """
     search_map, group, fit, scores = search.search_map, scored.group, scored.fit, scored.scores
     in_map = curve_of_map(search_map, curve)  # (n // 2 + 1,)
@@ -74,22 +74,22 @@ def describe_fit(
 
 
 def holds(scores: GroupScore) -> bool:
-    """Tell whether the map has the group: all operators agree as the noise lets them."""
+    """Return whether the map has the group: all operators agree as well as noise allows."""
     least = least_agreement(scores.expected, scores.coarse)
     return scores.agreement >= least and scores.evenness >= LEAST_EVENNESS
 
 
 def least_agreement(expected: Float64, coarse: float) -> float:
-    """Return the agreement from which on a group holds.
+    """Return the least agreement with which a group holds.
 
-    A map whose solvent was made flat, as reconstructions have it, does not tell how much of it is
-    noise, and its fine shells may disagree for that alone. Where the coarse ones agree very well,
-    less is asked of the others.
+    The noise of a map with a flattened solvent, as reconstructions have it, is unknown, and its
+    fine shells may disagree for that alone. If the coarse ones agree very well, the others need
+    to agree less.
 
     Parameters
     ----------
     expected : (S + 1,) float64
-        FSC of a symmetric map with as much noise.
+        FSC of a symmetric map with the same noise.
     coarse : float
         FSC with the copies, mean over the coarse shells.
     """
@@ -98,14 +98,14 @@ def least_agreement(expected: Float64, coarse: float) -> float:
 
 
 def noise_unknown(expected: Float64) -> bool:
-    """Tell whether the solvent shows next to no noise where the map has power."""
+    """Return whether the solvent has next to no noise in the shells where the map has power."""
     return bool(expected[expected > 0].mean() > _NO_NOISE)
 
 
 def centre_in_map(search_map: SearchMap, group: PointGroup, fit: Fit) -> Float64:
-    """Return where the axes meet, voxels (x, y, z) from voxel n // 2.
+    """Return the point at which the axes meet, voxels (x, y, z) from voxel n // 2.
 
-    On a single axis, of Cn, the point nearest to the middle of the box.
+    For the single axis of Cn, its point nearest to the middle of the box.
     """
     centre = fit.centre * search_map.side + search_map.offset
     axes = symmetry_axes(group)
@@ -125,7 +125,7 @@ def found_axes(search: Search, group: PointGroup, fit: Fit) -> tuple[FoundAxis, 
 
 
 def curve_of_map(search_map: SearchMap, curve: Float64) -> Float64:
-    """Return a curve by shells of the search box as one by shells of the map, (n // 2 + 1,).
+    """Return a curve over shells of the search box as one over shells of the map, (n // 2 + 1,).
 
     It is 0 beyond the last shell.
     """
@@ -137,23 +137,23 @@ def curve_of_map(search_map: SearchMap, curve: Float64) -> Float64:
 def lasting_shell(
     curve: Float64, expected: Float64, components: Float64, first: int
 ) -> tuple[int, bool]:
-    """Return the last shell to which copies agree, and whether it is noise that ends it.
+    """Return the last shell to which copies agree, and whether noise limits it.
 
-    They no longer agree where the FSC lies below what the noise explains in two shells on end,
-    by more than a tenth and three standard deviations of a correlation r of N components,
-    (1 - r²) / sqrt(N). Noise ends it where the FSC falls below 0.143, or nothing is expected.
+    They no longer agree where the FSC is below the expected one in two consecutive shells, by
+    more than a tenth and three standard deviations of a correlation r of N components,
+    (1 - r²) / sqrt(N). Noise is the limit where the FSC falls below 0.143, or 0 is expected.
 
     Parameters
     ----------
     curve, expected : (S,) float64
-        FSC of the map with its copies, and that of a symmetric map with as much noise.
+        FSC of the map with its copies, and that of a symmetric map with the same noise.
     components : (S,) float64
-        Independent ones in each shell.
+        Number of independent ones in each shell.
     first : int
-        Shells before it are not looked at.
+        Shells before it are ignored.
     """
     deviation = (1 - expected**2) / np.sqrt(np.maximum(components, 1.0))
-    worse = curve < expected - _SLACK - _DEVIATIONS * deviation
+    worse = curve < expected - _SLACK - _DEVIATIONS * deviation  # (S,)
     for shell in range(first, len(curve)):
         if worse[shell : shell + 2].all():
             return shell - 1, False
@@ -165,10 +165,10 @@ def lasting_shell(
 def verdict_of(
     search_map: SearchMap, name: str, scores: GroupScore, curve: Float64, voxel_size: float
 ) -> str:
-    """Say how well a group fits a search map, in words."""
+    """Return how well a group fits a search map, in words."""
     expected = search_map.share[: len(curve)]
-    filled = np.pi / 6 * search_map.diameter**3  # share of the search box the particle takes
-    counts = np.bincount(search_map.ft.shell, minlength=len(curve))[: len(curve)]
+    filled = np.pi / 6 * search_map.diameter**3  # share of the search box that the particle fills
+    counts = np.bincount(search_map.ft.shell, minlength=len(curve))[: len(curve)]  # (S + 1,)
     components = np.asarray(counts * filled, dtype=np.float64)
     shell, by_noise = lasting_shell(curve, expected, components, FIRST_SHELL)
     return Finding(
@@ -183,20 +183,20 @@ def verdict_of(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is said of a group.
+    """Facts about a group for its verdict.
 
     Attributes
     ----------
     name : str
     holds : bool
     agreement : float
-        Of the copies that agree least, over what noise allows.
+        Correlation of the copies that agree least, over that expected with this noise.
     resolution : float
         Å, to which they agree.
     limited_by_noise : bool
-        True where noise ends that, not a difference between copies.
+        True where noise is the limit, not a difference between copies.
     noise_unknown : bool
-        True where the map does not tell how much noise it has.
+        True where the noise of the map cannot be measured.
     """
 
     name: str
@@ -208,21 +208,24 @@ class Finding:
 
     def in_words(self) -> str:
         """Return the verdict."""
-        reached = f"{max(self.agreement, 0):.0%} of the correlation that noise allows"
+        share = np.clip(self.agreement, 0, 1)
+        reached = f"{share:.0%} of the correlation expected for true symmetry with this noise"
         if self.holds:
             text = f"{self.name} holds to {self.resolution:.1f} Å"
-            return text if self.limited_by_noise else f"{text}; beyond, {self._difference()}"
+            return (
+                text if self.limited_by_noise else f"{text}; at finer detail {self._difference()}"
+            )
         if self.agreement < CLOSE_AGREEMENT:
             return f"{self.name} does not hold: the copies that agree least reach {reached}"
         close = f"close to {self.name} (pseudo-symmetry): the copies reach {reached}"
         if self.limited_by_noise:
             return close
-        return f"{close}; from {self.resolution:.1f} Å on {self._difference()}"
+        return f"{close}; beyond {self.resolution:.1f} Å {self._difference()}"
 
     def _difference(self) -> str:
         if self.noise_unknown:
-            return "the copies differ (the solvent is flat and does not tell how much is noise)"
-        return "the copies differ more than noise"
+            return "the copies differ (the solvent is flat, so the noise is unknown)"
+        return "the copies differ by more than noise"
 
 
 def _vector(values: Float64) -> Vector:

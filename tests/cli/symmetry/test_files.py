@@ -15,7 +15,7 @@ from symmetry_commands import (
     plain,
     poses,
     values,
-    write_turned_d2,
+    write_rotated_d2,
 )
 
 from napari_ini3d.fourier.resample import rotate_map
@@ -30,16 +30,16 @@ def terminal(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
 
 
-def test_a_turned_map_is_aligned_and_its_particles_are_seen_as_before(tmp_path):
-    phantom, turned, simulated = write_turned_d2(tmp_path)
+def test_a_rotated_map_is_aligned_and_its_particles_are_seen_as_before(tmp_path):
+    phantom, rotated, simulated = write_rotated_d2(tmp_path)
     result = invoke(
         "align", tmp_path / "truth.mrc", "--symmetry", "D2", "--output", tmp_path / "out.mrc",
         "--particles", tmp_path / "truth.star", "--particles-output", tmp_path / "t.star",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     on_axes = [  # the 2-folds are alike: which of them lies on z is the nearest one's
-        replace(phantom, positions=phantom.positions @ turn.T)
-        for turn in Rotation.create_group("O").as_matrix()
+        replace(phantom, positions=phantom.positions @ rotation.T)
+        for rotation in Rotation.create_group("O").as_matrix()
     ]
     aligned = read_map(tmp_path / "out.mrc").data.ravel()
     match = [np.corrcoef(aligned, p.density(32, 4.0).ravel())[0, 1] for p in on_axes]
@@ -50,16 +50,16 @@ def test_a_turned_map_is_aligned_and_its_particles_are_seen_as_before(tmp_path):
         simulated.truth, rot=rot, tilt=tilt, psi=psi, origin_x=origin_x, origin_y=origin_y
     )
     optics = simulated.particles.optics[0]
-    before = project_phantom(turned, optics, simulated.truth)
+    before = project_phantom(rotated, optics, simulated.truth)
     after = project_phantom(on_axes[int(np.argmax(match))], optics, new)
     for one, other in zip(before, after, strict=True):
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999
 
 
 def test_a_real_map_is_recognised_and_one_at_the_border_is_warned_of(tmp_path):
-    write_turned_d2(tmp_path)
+    write_rotated_d2(tmp_path)
     assert values(invoke("detect", tmp_path / "truth.mrc", "--json"))["group"] == "D2"
-    write_turned_d2(tmp_path, shift=(32.0, 0.0, 0.0))
+    write_rotated_d2(tmp_path, shift=(32.0, 0.0, 0.0))
     result = invoke("detect", tmp_path / "truth.mrc", "--json")
     assert "warning:" in result.stderr
     assert "border" in result.stderr
@@ -74,7 +74,7 @@ def d2(tmp_path):
     return path
 
 
-def test_a_map_that_has_the_group_is_imposed_and_judged(d2, tmp_path):
+def test_a_map_that_has_the_group_is_imposed_and_validated(d2, tmp_path):
     output, picture = tmp_path / "out.mrc", tmp_path / "p.png"
     arguments = ("impose", d2, "--symmetry", "D2", "--output", output, "--picture", picture)
     found = values(invoke(*arguments, "--json"))
@@ -114,7 +114,7 @@ def test_a_mask_of_another_voxel_size_is_refused_with_both(d2, tmp_path):
 
 
 def test_a_map_off_its_axes_is_not_imposed_on_unless_it_is_aligned_first(tmp_path):
-    write_turned_d2(tmp_path)
+    write_rotated_d2(tmp_path)
     arguments = (
         "impose", tmp_path / "truth.mrc", "--symmetry", "D2", "--output", tmp_path / "out.mrc",
         "--json",
@@ -131,14 +131,14 @@ def test_a_map_off_its_axes_is_not_imposed_on_unless_it_is_aligned_first(tmp_pat
     np.testing.assert_allclose(found["alignment"]["shift"], SHIFT, atol=0.1)
     imposed = read_map(tmp_path / "out.mrc").data
     assert imposed.std() > 1.2 * smeared.std()
-    turn = Rotation.from_matrix(found["alignment"]["rotation"]).as_matrix()
+    rotation = Rotation.from_matrix(found["alignment"]["rotation"]).as_matrix()
     original = read_map(tmp_path / "truth.mrc").data
-    expected = rotate_map(original, turn, np.array(found["alignment"]["shift"]) / 4.0)
+    expected = rotate_map(original, rotation, np.array(found["alignment"]["shift"]) / 4.0)
     assert np.corrcoef(imposed.ravel(), expected.ravel())[0, 1] > 0.999
 
 
 def test_a_map_at_the_border_is_warned_of_when_it_is_imposed_on(tmp_path):
-    write_turned_d2(tmp_path, shift=(32.0, 0.0, 0.0))
+    write_rotated_d2(tmp_path, shift=(32.0, 0.0, 0.0))
     result = invoke(
         "impose", tmp_path / "truth.mrc", "--symmetry", "D2", "--output", tmp_path / "o.mrc"
     )

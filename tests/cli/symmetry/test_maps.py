@@ -9,7 +9,7 @@ import pytest
 from fake_runs import make_report as make_iteration, make_volume
 from fake_symmetry import make_alignment, make_report
 from matplotlib.image import imread
-from symmetry_commands import ANGLES, ORIGINS, SHIFT, TURN, invoke, plain, poses, values
+from symmetry_commands import ANGLES, ORIGINS, ROTATION, SHIFT, invoke, plain, poses, values
 
 from napari_ini3d.cli.symmetry import files as files_module, maps as maps_module
 from napari_ini3d.fourier.resample import mirror_map
@@ -32,7 +32,7 @@ def terminal(monkeypatch):
 @pytest.fixture
 def asked(monkeypatch):
     """Stand-ins that find what is in `found`, and keep what they were asked."""
-    calls = {"found": {"report": make_report("D2", rotation=TURN), "alignment": aligned_d2()}}
+    calls = {"found": {"report": make_report("D2", rotation=ROTATION), "alignment": aligned_d2()}}
 
     def detect(volume, **options):
         calls["detect"] = options
@@ -48,11 +48,11 @@ def asked(monkeypatch):
     return calls
 
 
-MOVED = RigidTransform(TURN, np.array(SHIFT))
+MOVED = RigidTransform(ROTATION, np.array(SHIFT))
 
 
 def aligned_d2(**changes):
-    return make_alignment("D2", rotation=TURN, shift=SHIFT, **changes)
+    return make_alignment("D2", rotation=ROTATION, shift=SHIFT, **changes)
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_detection_as_json_has_the_keys_that_scripts_read(asked, volume):
     assert (first["group"], first["score"], first["fsc05"]) == ("D2", 0.95, 14.2)
     assert [axis["order"] for axis in first["axes"]] == [2, 2, 2]
     directions = np.array([axis["direction"] for axis in first["axes"]])
-    np.testing.assert_allclose(np.abs(TURN @ directions.T).max(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(np.abs(ROTATION @ directions.T).max(axis=0), 1, atol=1e-6)
     assert {axis["score"] for axis in first["axes"]} == {0.95}
-    assert asked["detect"] == {"voxel_size": 4.0, "resolution": None}
+    assert asked["detect"] == {"voxel_size": 4.0, "resolution": None, "threads": 0}
 
 
 def test_detection_is_a_table_on_the_terminal(asked, volume):
@@ -135,14 +135,14 @@ def test_detection_draws_a_picture(asked, volume, tmp_path):
     assert f"Picture: {tmp_path / 'found.png'}" in result.stdout
 
 
-def test_aligning_writes_the_turned_map_and_says_how(asked, volume, tmp_path):
+def test_aligning_writes_the_rotated_map_and_says_how(asked, volume, tmp_path):
     output = tmp_path / "out.mrc"
     result = invoke(
         "align", volume, "--symmetry", "d2", "--output", output, "--json", "--keep-centre",
-        "--only-rot", "--resolution", 15, "--picture", tmp_path / "p.png",
+        "--only-rot", "--resolution", 15, "--threads", 2, "--picture", tmp_path / "p.png",
     )  # fmt: skip
     found = values(result)
-    np.testing.assert_allclose(found["rotation"], TURN, atol=1e-9)
+    np.testing.assert_allclose(found["rotation"], ROTATION, atol=1e-9)
     assert found["shift"] == list(SHIFT)
     assert (found["score"], found["holds"], found["output"]) == (0.95, True, str(output))
     written = read_map(output)
@@ -151,12 +151,13 @@ def test_aligning_writes_the_turned_map_and_says_how(asked, volume, tmp_path):
     assert written.voxel_size == 4.0
     assert asked["align"] == {
         "group": "d2", "voxel_size": 4.0, "keep_centre": True, "only_rot": True, "resolution": 15,
+        "threads": 2,
     }  # fmt: skip
     assert imread(tmp_path / "p.png").ndim == 3
 
 
 def test_particles_follow_the_map(asked, volume, star, tmp_path):
-    target = tmp_path / "turned.star"
+    target = tmp_path / "rotated.star"
     result = invoke(
         "align", volume, "--symmetry", "D2", "--output", tmp_path / "out.mrc",
         "--particles", star, "--particles-output", target,
@@ -189,7 +190,7 @@ def test_a_group_that_does_not_hold_is_exit_code_4_and_writes_nothing(
     assert all((tmp_path / name).is_file() for name in ("out.mrc", "p.png", "t.star"))
 
 
-def test_particles_that_cannot_be_turned_stop_everything(asked, volume, star, tmp_path):
+def test_particles_that_cannot_be_rotated_stop_everything(asked, volume, star, tmp_path):
     result = invoke(
         "align", volume, "--symmetry", "D2", "--output", tmp_path / "out.mrc",
         "--particles", star.with_name("particles.star"),

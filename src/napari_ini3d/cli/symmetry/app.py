@@ -1,4 +1,4 @@
-"""The commands of `ini3d symmetry` and their options; what they do is in `cli.symmetry`."""
+"""Commands of `ini3d symmetry` and their options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 symmetry_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Find the point group of a map, bring its axes onto RELION's, impose it, flip the hand.",
+    help="Find the point group of a map, align its axes to RELION's, impose it, flip the hand.",
     epilog="Exit codes: as `ini3d`; and 4 where the point group does not hold for the map "
     "(nothing is written then, unless --force is given).",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -24,7 +24,7 @@ symmetry_app = typer.Typer(
 
 
 class ClassOption(StrEnum):
-    """Which class of a run to take."""
+    """Class of a run to use."""
 
     largest = "largest"
     best_resolved = "best-resolved"
@@ -39,7 +39,7 @@ MapArgument = Annotated[
 ]
 ClassArgument = Annotated[
     ClassOption | None,
-    typer.Option("--class", help="Of a run folder: the class to take; the largest if left out."),
+    typer.Option("--class", help="Of a run folder: the class to use. Default: the largest."),
 ]
 GroupOption = Annotated[
     str, typer.Option("--symmetry", "-s", help="Point group: C7, D2, T, O, I, I1 to I4.")
@@ -47,21 +47,20 @@ GroupOption = Annotated[
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Map to write.")]
 ParticlesOption = Annotated[
     Path | None,
-    typer.Option(
-        help="STAR file whose poses follow the map; of a run folder, its last if left out."
-    ),
+    typer.Option(help="STAR file whose poses follow the map. Default for a run folder: its last."),
 ]
 ParticlesOutputOption = Annotated[
     Path | None, typer.Option(help="STAR file to write with the new poses.")
 ]
-ResolutionOption = Annotated[
-    float | None, typer.Option(min=1.0, help="Finest detail to look at [Å].")
-]
+ResolutionOption = Annotated[float | None, typer.Option(min=1.0, help="Ignore finer detail [Å].")]
 PictureOption = Annotated[Path | None, typer.Option(help="Write axes, slices and FSC as PNG.")]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Write even where the point group does not hold.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on the standard output.")]
+ThreadsOption = Annotated[
+    int, typer.Option(min=0, help="CPU threads; 0: all that the process may use.")
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="Show everything that is logged, and tracebacks.")
 ]
@@ -73,6 +72,7 @@ def detect(
     choice: ClassArgument = None,
     resolution: ResolutionOption = None,
     picture: PictureOption = None,
+    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -82,7 +82,9 @@ def detect(
         from napari_ini3d.cli.symmetry.maps import detect_file
 
         chosen = MapChoice(path, _value(choice))
-        detect_file(chosen, resolution=resolution, picture=picture, as_json=as_json)
+        detect_file(
+            chosen, resolution=resolution, picture=picture, threads=threads, as_json=as_json
+        )
 
 
 @symmetry_app.command()
@@ -92,26 +94,35 @@ def align(
     output: OutputOption,
     choice: ClassArgument = None,
     keep_centre: Annotated[
-        bool, typer.Option("--keep-centre", help="Take the box centre as that of the symmetry.")
+        bool,
+        typer.Option(
+            "--keep-centre", help="Do not shift: the axes already meet in the box centre."
+        ),
     ] = False,
     only_rot: Annotated[
-        bool, typer.Option("--only-rot", help="The main axis lies along Z: turn about it only.")
+        bool,
+        typer.Option("--only-rot", help="Rotate about Z only: the main axis already lies along Z."),
     ] = False,
     resolution: ResolutionOption = None,
     particles: ParticlesOption = None,
     particles_output: ParticlesOutputOption = None,
     picture: PictureOption = None,
     force: ForceOption = False,
+    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Bring the axes of a map onto RELION's setting, and the poses of its particles with it."""
+    """Align the axes of a map to RELION's setting, and rotate the poses of its particles too."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.symmetry.files import AlignRequest, MapChoice, Outputs
         from napari_ini3d.cli.symmetry.maps import align_file
 
         request = AlignRequest(
-            symmetry, keep_centre=keep_centre, only_rot=only_rot, resolution=resolution
+            symmetry,
+            keep_centre=keep_centre,
+            only_rot=only_rot,
+            resolution=resolution,
+            threads=threads,
         )
         outputs = Outputs(output, particles, particles_output, picture, force=force)
         align_file(MapChoice(path, _value(choice)), request, outputs, as_json=as_json)
@@ -127,20 +138,21 @@ def impose(
         Path | None, typer.Option(help="Map from 0 to 1 that multiplies the result.")
     ] = None,
     align: Annotated[
-        bool, typer.Option("--align", help="Bring the axes onto RELION's setting first.")
+        bool, typer.Option("--align", help="Align the axes to RELION's setting first.")
     ] = False,
     resolution: ResolutionOption = None,
     picture: PictureOption = None,
     force: ForceOption = False,
+    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Average a map over the operators of a point group, and say whether it holds."""
+    """Average a map over the operators of a point group, and report whether it holds."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.symmetry.files import AlignRequest, MapChoice, Outputs
         from napari_ini3d.cli.symmetry.impose import impose_file
 
-        request = AlignRequest(symmetry, resolution=resolution)
+        request = AlignRequest(symmetry, resolution=resolution, threads=threads)
         outputs = Outputs(output, picture=picture, force=force)
         impose_file(
             MapChoice(path, _value(choice)),

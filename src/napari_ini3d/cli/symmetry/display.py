@@ -1,4 +1,4 @@
-"""What is said about the symmetry of a map, as tables on the terminal."""
+"""Tables about the symmetry of a map on the terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +47,7 @@ def print_report(report: SymmetryReport) -> None:
 
 
 def print_alignment(alignment: SymmetryAlignment) -> None:
-    """Print how a map is moved, where its axes were, and whether the group holds."""
+    """Print the transform of a map, its axes, and whether the group holds."""
     console = _console()
     transform = alignment.transform
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -62,27 +63,27 @@ def print_alignment(alignment: SymmetryAlignment) -> None:
     console.print(alignment.verdict, markup=False)
 
 
-def print_validation(judgement: SymmetryValidation) -> None:
-    """Print how a map compares with itself imposed, and the verdict."""
+def print_validation(validation: SymmetryValidation) -> None:
+    """Print how a map compares with the imposed one, and the verdict."""
     console = _console()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("[dim]correlation before and after[/]", f"{judgement.correlation:.3f}")
-    share = f"{max(judgement.agreement, 0):.0%} of what noise allows"
+    table.add_row("[dim]correlation before and after[/]", f"{validation.correlation:.3f}")
+    share = f"{np.clip(validation.agreement, 0, 1):.0%} of that expected with this noise"
     table.add_row("[dim]agreement of the copies[/]", share)
     console.print(table)
-    _print_axes(console, judgement.axes)
-    console.print(judgement.verdict, markup=False)
+    _print_axes(console, validation.axes)
+    console.print(validation.verdict, markup=False)
 
 
 def print_outputs(written: Mapping[str, str]) -> None:
-    """Print the paths of what was written."""
+    """Print the paths of the files that were written."""
     names = {"output": "Map", "particles_output": "Particles", "picture": "Picture"}
     for name, path in written.items():
         _console().print(f"{names[name]}: {path}", markup=False)
 
 
 def print_warnings(warnings: Iterable[str]) -> None:
-    """Print what may be wrong with a map on the error stream."""
+    """Print warnings about a map on the error stream."""
     for warning in warnings:
         errors.print("[yellow]warning:[/]", end=" ")
         errors.print(warning, markup=False)

@@ -1,4 +1,4 @@
-"""What the commands of `ini3d symmetry` read and write."""
+"""Input and output files of the commands of `ini3d symmetry`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXIT_GROUP_FAILS = 4
 
 @dataclass(frozen=True, slots=True)
 class MapChoice:
-    """A map, or the folder of a run and which of its classes; the largest where left out."""
+    """A map, or the folder of a run and one of its classes (default: the largest)."""
 
     path: Path
     choice: ClassChoice | None = None
@@ -29,18 +29,19 @@ class MapChoice:
 
 @dataclass(frozen=True, slots=True)
 class AlignRequest:
-    """The group whose axes are looked for, and how."""
+    """The group whose axes are searched for, and how."""
 
     group: str
     keep_centre: bool = False
     only_rot: bool = False
     resolution: float | None = None
+    threads: int = 0
 
     def __post_init__(self) -> None:
-        PointGroup.parse(self.group)  # a name that is none is refused before anything is read
+        PointGroup.parse(self.group)  # an unknown name is refused before any file is read
 
     def align(self, map_: Map) -> SymmetryAlignment:
-        """Find how the map is brought onto the group's axes."""
+        """Find the alignment of the map to the group's axes."""
         return align_symmetry(
             map_.data,
             self.group,
@@ -48,12 +49,13 @@ class AlignRequest:
             keep_centre=self.keep_centre,
             only_rot=self.only_rot,
             resolution=self.resolution,
+            threads=self.threads,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What is to be written, and from which particles."""
+    """Files to write, and the particles to rotate."""
 
     map_path: Path
     particles: Path | None = None
@@ -62,7 +64,7 @@ class Outputs:
     force: bool = False
 
     def paths(self) -> dict[str, str]:
-        """Return the paths to write, by what is in them."""
+        """Return the paths to write, by their content."""
         found = {
             "output": self.map_path,
             "particles_output": self.particles_output,
@@ -75,7 +77,7 @@ class Outputs:
         return {name: path if written else None for name, path in self.paths().items()}
 
     def conclude(self, *, holds: bool, as_json: bool) -> None:
-        """Say what was written, and end with the code of a group that does not hold.
+        """Report what was written, and exit with an error code if the group does not hold.
 
         Raises
         ------
@@ -92,7 +94,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class MapInput:
-    """A map that was read, its path, and the particles that belong to it, where known."""
+    """A map, its path, and the particles that belong to it, if known."""
 
     map_: Map
     path: Path
@@ -100,20 +102,20 @@ class MapInput:
 
 
 def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) -> MapInput:
-    """Read a map, or that of the chosen class of a run, whose last particles come with it.
+    """Read a map, or that of the chosen class of a run together with its last particles.
 
     Parameters
     ----------
     chosen : MapChoice
     score : callable
-        What makes a map more symmetric than another, see `choose_class`.
+        Larger for a more symmetric map, see `choose_class`.
 
     Raises
     ------
     MapError, RunFolderError
         If there is no map that can be used.
     typer.BadParameter
-        If a class is chosen of what is no run.
+        If a class is given, but the path is not a run folder.
     """
     if chosen.path.is_dir():
         found = choose_class(RunFolder.open(chosen.path), chosen.choice or "largest", score)
@@ -138,7 +140,7 @@ def particles_to_change(given: MapInput, outputs: Outputs) -> Path | None:
 
 
 def refuse_overwriting(targets: list[Path], inputs: list[Path | None]) -> None:
-    """Raise `SettingsError` where a file would be written that is read, or written twice."""
+    """Raise `SettingsError` if an output is also an input, or given twice."""
     read = [path.resolve() for path in inputs if path is not None]
     places = [path.resolve() for path in targets]
     for target, place in zip(targets, places, strict=True):
@@ -149,6 +151,6 @@ def refuse_overwriting(targets: list[Path], inputs: list[Path | None]) -> None:
 
 
 def check_outputs(given: MapInput, outputs: Outputs, mask: Path | None = None) -> None:
-    """Raise `SettingsError` where what is to be written would replace what is read."""
+    """Raise `SettingsError` if an output would replace an input."""
     targets = [Path(path) for path in outputs.paths().values()]
     refuse_overwriting(targets, [given.path, given.particles, outputs.particles, mask])

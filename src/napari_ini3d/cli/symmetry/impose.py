@@ -35,7 +35,7 @@ def impose_file(
     align: bool,
     as_json: bool,
 ) -> None:
-    """Average a map over the operators of a point group, and judge whether it holds.
+    """Average a map over the operators of a point group, and report whether it holds.
 
     Raises
     ------
@@ -46,25 +46,29 @@ def impose_file(
     check_outputs(given, outputs, mask)
     mask_data = None if mask is None else _read_mask(mask, given.map_)
     alignment = request.align(given.map_) if align else None
-    volume = alignment.apply(given.map_.data) if alignment else given.map_.data
+    volume = (
+        alignment.apply(given.map_.data, threads=request.threads) if alignment else given.map_.data
+    )
     voxel_size = given.map_.voxel_size
-    judgement = validate_symmetry(volume, request.group, voxel_size=voxel_size)
-    written = judgement.holds or outputs.force
+    validation = validate_symmetry(
+        volume, request.group, voxel_size=voxel_size, threads=request.threads
+    )
+    written = validation.holds or outputs.force
     if written:
-        imposed = judgement.imposed if mask_data is None else judgement.imposed * mask_data
+        imposed = validation.imposed if mask_data is None else validation.imposed * mask_data
         write_map(outputs.map_path, imposed, voxel_size)
         if outputs.picture is not None:
             from napari_ini3d.report import draw_validation, save_png
 
-            save_png(draw_validation(judgement, volume), outputs.picture)
+            save_png(draw_validation(validation, volume), outputs.picture)
     print_warnings(find_particle_extent(given.map_.data).warnings)
     if as_json:
-        values = {"map": str(given.path), **validation_values(judgement)}
+        values = {"map": str(given.path), **validation_values(validation)}
         values["alignment"] = alignment_values(alignment) if alignment else None
         emit("imposed", values | outputs.values(written=written))
     else:
-        print_validation(judgement)
-    outputs.conclude(holds=judgement.holds, as_json=as_json)
+        print_validation(validation)
+    outputs.conclude(holds=validation.holds, as_json=as_json)
 
 
 def _read_mask(path: Path, map_: Map) -> Float32:

@@ -1,4 +1,4 @@
-"""`ini3d symmetry detect`, `align` and `flip-hand`: the axes of a map, and its hand."""
+"""Symmetry axes and hand of a map: `ini3d symmetry detect`, `align` and `flip-hand`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,19 @@ from napari_ini3d.symmetry import SymmetryReport, alignment_values, detect_symme
 
 
 def detect_file(
-    chosen: MapChoice, *, resolution: float | None, picture: Path | None, as_json: bool
+    chosen: MapChoice,
+    *,
+    resolution: float | None,
+    picture: Path | None,
+    threads: int,
+    as_json: bool,
 ) -> None:
-    """Say which point group a map has, and where its axes lie."""
+    """Report the point group of a map, and its axes."""
 
     def detect(map_: Map) -> SymmetryReport:
-        return detect_symmetry(map_.data, voxel_size=map_.voxel_size, resolution=resolution)
+        return detect_symmetry(
+            map_.data, voxel_size=map_.voxel_size, resolution=resolution, threads=threads
+        )
 
     def score(map_: Map) -> tuple[float, ...]:
         report = detect(map_)
@@ -60,7 +67,7 @@ def detect_file(
 def align_file(
     chosen: MapChoice, request: AlignRequest, outputs: Outputs, *, as_json: bool
 ) -> None:
-    """Bring a map onto the axes of a point group, and its particles with it.
+    """Align a map to the axes of a point group, and rotate its particles too.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def align_file(
     alignment = request.align(given.map_)
     written = alignment.holds or outputs.force
     if written:
-        aligned = alignment.apply(given.map_.data)
+        aligned = alignment.apply(given.map_.data, threads=request.threads)
         if particles is not None and outputs.particles_output is not None:
             rotate_particles(particles, outputs.particles_output, alignment.transform)
         write_map(outputs.map_path, aligned, given.map_.voxel_size)
@@ -93,7 +100,7 @@ def align_file(
 def flip_file(chosen: MapChoice, outputs: Outputs, *, as_json: bool) -> None:
     """Write a map in the other hand, and its particles to match."""
     if chosen.choice == "most-symmetric":
-        raise typer.BadParameter("flip-hand looks for no symmetry; give another --class")
+        raise typer.BadParameter("flip-hand does not search for symmetry; give another --class")
     given = read_chosen(chosen, lambda _: (0.0,))
     particles = particles_to_change(given, outputs)
     check_outputs(given, outputs)
