@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d.comparison.register import register_maps, uniform_rotations
+from napari_ini3d.comparison.register import register_maps
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier.resample import mirror_map
 from napari_ini3d.geometry.point_groups import symmetry_operators
+from napari_ini3d.geometry.sampling import uniform_rotations
 from napari_ini3d.simulation import make_phantom
 
 N, VOXEL_SIZE = 48, 4.0

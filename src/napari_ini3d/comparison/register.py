@@ -42,7 +42,7 @@ from napari_ini3d.fourier import (
     rotate_map,
     soft_mask,
 )
-from napari_ini3d.geometry import RigidTransform, climb
+from napari_ini3d.geometry import RigidTransform, climb, uniform_rotations
 
 _GRID_SIZE = 7000  # rotations, about 13° apart
 _GRID_DETAIL = 0.22  # finest detail in the grid search, as a share of the particle's diameter
@@ -50,7 +50,7 @@ _GRID_SHELL = 9  # the highest shell of the grid search
 _GRID_REACH = 2  # steps of the shift, of a quarter of that detail, to each side
 _KEPT = 12  # candidates of each hand that are refined
 _APART = 20.0  # degrees between them
-_CLIMBERS = 5  # of each hand, that go on after the first steps
+_CLIMBERS = 5  # of each hand, that are refined further after the first steps
 _FINALISTS = 2  # of each hand, refined at twice the resolution
 _MAX_SHELL = 32
 _LEAST_FSC = 0.15  # the first shell below this and those beyond are ignored in the end
@@ -282,19 +282,6 @@ def check_pair(first: FloatArray, second: FloatArray) -> None:
             raise MapError(f"the {name} map holds NaN or Inf; write it again without them")
         if volume.min() == volume.max():
             raise MapError(f"the {name} map is constant ({volume.flat[0]:g}); nothing to compare")
-
-
-def uniform_rotations(count: int) -> Float64:
-    """Return rotation matrices spread evenly, (count, 3, 3).
-
-    Super-Fibonacci spirals: M. Alexa, CVPR 2022, doi:10.1109/CVPR52688.2022.00811.
-    """
-    place = np.arange(count) + 0.5
-    inner, outer = np.sqrt(place / count), np.sqrt(1 - place / count)
-    alpha = 2 * np.pi * place / np.sqrt(2)
-    beta = 2 * np.pi * place / 1.533751168755204288118041
-    parts = [inner * np.sin(alpha), inner * np.cos(alpha), outer * np.sin(beta)]
-    return Rotation.from_quat(np.stack([*parts, outer * np.cos(beta)], axis=1)).as_matrix()
 
 
 def _search(target: _Particle, moving: _Particle, last: int, threads: int) -> _Pose:

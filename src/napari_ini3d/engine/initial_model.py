@@ -1,7 +1,7 @@
 """De novo reconstruction: from particles to a map, as a generator of iterations.
 
 The method is expectation maximisation on mini-batches (docs/method.md). Several random starts are
-refined side by side at low resolution; the one with the highest evidence goes on alone, at rising
+refined side by side at low resolution; the one with the highest evidence continues, at rising
 resolution and with growing subsets, until it has converged. `reconstruct` is the whole method;
 each line of its loop is a module of this package.
 """

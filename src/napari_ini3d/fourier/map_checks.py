@@ -1,4 +1,4 @@
-"""What every map must be: finite, not constant, not too small."""
+"""Checks of the values of a map: finite, not constant, not too small."""
 
 from __future__ import annotations
 

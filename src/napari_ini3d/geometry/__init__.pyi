@@ -18,4 +18,5 @@ from .sampling import (
     random_rotation as random_rotation,
     rotation_grid as rotation_grid,
     shift_grid as shift_grid,
+    uniform_rotations as uniform_rotations,
 )

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float32, Float64, Int64
 from napari_ini3d.geometry.euler import euler_to_matrix
@@ -115,3 +116,16 @@ def random_rotation(rng: np.random.Generator) -> Float64:
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ]
     )
+
+
+def uniform_rotations(count: int) -> Float64:
+    """Return rotation matrices spread evenly, (count, 3, 3).
+
+    Super-Fibonacci spirals: M. Alexa, CVPR 2022, doi:10.1109/CVPR52688.2022.00811.
+    """
+    place = np.arange(count) + 0.5
+    inner, outer = np.sqrt(place / count), np.sqrt(1 - place / count)
+    alpha = 2 * np.pi * place / np.sqrt(2)
+    beta = 2 * np.pi * place / 1.533751168755204288118041
+    parts = [inner * np.sin(alpha), inner * np.cos(alpha), outer * np.sin(beta)]
+    return Rotation.from_quat(np.stack([*parts, outer * np.cos(beta)], axis=1)).as_matrix()

@@ -121,15 +121,16 @@ class CudaKernels:
         self, slices: tuple[Any, ...], map_numerator: Array, map_denominator: Array
     ) -> None:
         """Backproject slices as 64-bit integers, and add the sums to the map."""
-        xp, numerator, denominator = self._xp, slices[0], slices[1]
+        xp, numerator, denominator = self._xp, slices[0], slices[1]  # (R, P) each
         spare = _HEADROOM - int(np.ceil(np.log2(_MOST_SHARE * len(numerator))))
         largest = xp.stack([abs(numerator.view(np.float32)).max(), abs(denominator).max()])
+        # powers of two: scaling changes no bit, and R slices cannot overflow 64 bits
         scales = _powers_of_two(xp, largest, spare)
         values = xp.zeros((*map_numerator.shape, 2), np.uint64)
         weights = xp.zeros(map_denominator.shape, np.uint64)
         arguments = (*slices, scales, values, weights)
         self._run("backproject_fixed", self._blocks(numerator.size), arguments)
-        parts = map_numerator.view(np.float32).reshape(values.shape)
+        parts = map_numerator.view(np.float32).reshape(values.shape)  # (cube, 2)
         parts += (values.view(np.int64) / scales[0]).astype(np.float32)
         map_denominator += (weights.view(np.int64) / scales[1]).astype(np.float32)
 
@@ -166,7 +167,7 @@ class CudaKernels:
             *(np.int32(n) for n in (scores.shape[1], scores.shape[2], log_prior.shape[2])),
             summary,
         )
-        self._run("dense_posterior", scores.shape[0], arguments)
+        self._run("dense_posterior", scores.shape[0], arguments)  # a block for each image
 
     def significant_rotations(
         self, weights: Array, share: float, most: int, rotation: Array, shift: Array, count: Array
@@ -181,8 +182,8 @@ class CudaKernels:
             np.int32(n_rotations),
             np.float32(share),
             np.int32(most),
-            self._xp.empty((n_images, n_rotations), np.float32),
-            self._xp.empty((n_images, n_rotations), np.int32),
+            self._xp.empty((n_images, n_rotations), np.float32),  # work space: marginals
+            self._xp.empty((n_images, n_rotations), np.int32),  # and their candidates
             rotation,
             shift,
             count,
@@ -214,7 +215,7 @@ class CudaKernels:
             out,
             norm,
         )
-        self._run("conjugate_products", out.shape[0], arguments)
+        self._run("conjugate_products", out.shape[0], arguments)  # a block for each row
 
     def fine_posterior(
         self, scores: Array, first: Array, share: float, row_max: Array, summary: Array
@@ -254,7 +255,7 @@ class CudaKernels:
             np.int64(values.size),
             out,
         )
-        self._run("bincount_sum", out.shape[0], arguments)
+        self._run("bincount_sum", out.shape[0], arguments)  # a block for each group
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Multiply two matrices."""

@@ -147,7 +147,7 @@ def _multiply(a: Array, b: Array, out: Array, compute_type: int) -> None:
     (m, k), n = a.shape, b.shape[1]
     if not out.size:
         return
-    one, zero = np.ones((), np.float32), np.zeros((), np.float32)
+    one, zero = np.ones((), np.float32), np.zeros((), np.float32)  # out = 1 · a b + 0 · out
     (a, op_a, ld_a), (b, op_b, ld_b) = (_cublas_operand(factor) for factor in (a, b))
     float32 = cp.cuda.runtime.CUDA_R_32F
     cp.cuda.cublas.gemmEx(
@@ -256,7 +256,7 @@ class _Uploads:
 
     def _fill(self, slot: _Slot | None, host: Float32) -> _Slot:
         if slot is not None:
-            slot.used.synchronize()
+            slot.used.synchronize()  # the kernels on its earlier images are done
         if slot is None or slot.pinned.size < host.size:
             slot = _Slot.of(host.size)
         np.copyto(slot.pinned[: host.size].reshape(host.shape), host)
@@ -268,7 +268,7 @@ class _Uploads:
     def _lend(self, slot: _Slot, shape: tuple[int, ...]) -> Iterator[Array]:
         stream = cp.cuda.get_current_stream()
         try:
-            stream.wait_event(slot.arrived)
+            stream.wait_event(slot.arrived)  # on the GPU: the host does not wait
             yield slot.array[: int(np.prod(shape))].reshape(shape)
         finally:
             slot.used.record(stream)

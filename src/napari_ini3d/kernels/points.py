@@ -42,6 +42,7 @@ def read_points(cube: Complex64, rotations: Float32, points: Float32, out: Compl
             x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
             fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
             gx, gy, gz = np.float32(1) - fx, np.float32(1) - fy, np.float32(1) - fz
+            # along x, then y, then z
             low = gy * (gx * cube[z0, y0, x0] + fx * cube[z0, y0, x0 + 1]) + fy * (
                 gx * cube[z0, y0 + 1, x0] + fx * cube[z0, y0 + 1, x0 + 1]
             )
@@ -49,6 +50,7 @@ def read_points(cube: Complex64, rotations: Float32, points: Float32, out: Compl
                 gx * cube[z0 + 1, y0 + 1, x0] + fx * cube[z0 + 1, y0 + 1, x0 + 1]
             )
             value = gz * low + fz * high
+            # the Friedel mate is the complex conjugate
             out[r, i] = complex(value.real, value.imag * sign)
 
 
@@ -99,6 +101,7 @@ def compare_copies(
         a = rotations[r]
         for i in range(points.shape[0]):
             kx, ky, kz = points[i, 0], points[i, 1], points[i, 2]
+            # t = R k, the frequency of which the copy has the component at k
             tx = kx * a[0, 0] + ky * a[0, 1] + kz * a[0, 2]
             ty = kx * a[1, 0] + ky * a[1, 1] + kz * a[1, 2]
             tz = kx * a[2, 0] + ky * a[2, 1] + kz * a[2, 2]
@@ -117,6 +120,7 @@ def compare_copies(
             e10, e11 = gx * c100 + fx * c101, gx * c110 + fx * c111
             f0, f1 = gy * e00 + fy * e01, gy * e10 + fy * e11
             value = gz * f0 + fz * f1
+            # the gradient of the interpolation
             dz = f1 - f0
             dy = gz * (e01 - e00) + fz * (e11 - e10)
             dx = gz * (gy * (c001 - c000) + fy * (c011 - c010)) + fz * (
@@ -125,6 +129,7 @@ def compare_copies(
             if sign < 0:  # F(-k) = F(k)*, and so grad F(-k) = -(grad F(k))*
                 value, dx = value.conjugate(), -dx.conjugate()
                 dy, dz = -dy.conjugate(), -dz.conjugate()
+            # G(Rk) = F(Rk) exp(2πi Rk·c) and its gradient h with respect to Rk
             angle = _TWO_PI * (tx * cx + ty * cy + tz * cz)
             phase = complex(math.cos(angle), math.sin(angle))
             rotated = value * phase
@@ -134,9 +139,11 @@ def compare_copies(
             bx = a[0, 0] * hx + a[1, 0] * hy + a[2, 0] * hz  # R^T grad
             by = a[0, 1] * hx + a[1, 1] * hy + a[2, 1] * hz
             bz = a[0, 2] * hx + a[1, 2] * hy + a[2, 2] * hz
+            # by ω: the frequency moves by ω x Rk - R (ω x k)
             slope[0] = by * kz - bz * ky - (hy * tz - hz * ty)
             slope[1] = bz * kx - bx * kz - (hz * tx - hx * tz)
             slope[2] = bx * ky - by * kx - (hx * ty - hy * tx)
+            # by c: both origins move, so that the phase changes with Rk - k
             shifted = rotated * complex(0.0, _TWO_PI)
             slope[3] = shifted * (tx - kx)
             slope[4] = shifted * (ty - ky)
@@ -148,7 +155,7 @@ def compare_copies(
             curve[1, s] += fixed.real**2 + fixed.imag**2
             curve[2, s] += rotated.real**2 + rotated.imag**2
             w = weight[i]
-            if w == 0:
+            if w == 0:  # in the curve only
                 continue
             for p in range(6):
                 slopes[p] += w * (fixed * slope[p]).real

@@ -23,13 +23,14 @@ def _simd_axpy(_: Any, array: Any, place: Any, factor: Any, values: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         unpack: Any = cgutils.unpack_tuple
         lanes = unpack(builder, arguments[3])
-        kind = ir.VectorType(ir.FloatType(), len(lanes))
+        kind = ir.VectorType(ir.FloatType(), len(lanes))  # <n x float>
         vector = factors = ir.Constant(kind, ir.Undefined)
         for i, lane in enumerate(lanes):
             number = ir.Constant(ir.IntType(32), i)
             vector = builder.insert_element(vector, lane, number)
             factors = builder.insert_element(factors, arguments[2], number)
         first = builder.gep(data, [builder.zext(arguments[1], ir.IntType(64))])
+        # align=4: the neighbours begin anywhere, so that loads must not assume 16 bytes
         pointer = builder.bitcast(first, kind.as_pointer())
         product = builder.fmul(vector, factors, flags=("fast",))
         total = builder.fadd(builder.load(pointer, align=4), product, flags=("fast",))

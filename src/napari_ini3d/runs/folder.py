@@ -22,18 +22,23 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
-from zipfile import BadZipFile
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io import atomic_path, nearest_folder, write_error
+from napari_ini3d.io import atomic_path, nearest_folder
+from napari_ini3d.runs.storage import (
+    Arrays,
+    copy_or_link,
+    explain_os_errors,
+    load_arrays,
+    save_arrays,
+)
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -43,7 +48,6 @@ PROGRESS_VERSION = 2
 
 Outcome = Literal["SUCCESS", "FAILURE", "ABORTED"]
 OUTCOMES: tuple[Outcome, ...] = ("SUCCESS", "FAILURE", "ABORTED")
-Arrays = Mapping[str, AnyArray]
 
 _ITERATION_KEY = "checkpoint_iteration"
 _STATE_NAME = re.compile(r"run_it(\d+)_state\.npz")
@@ -269,7 +273,7 @@ class RunFolder:
         """Replace the checkpoint; with `keep`, store a copy for this iteration."""
         save_arrays(self.checkpoint_path, {**arrays, _ITERATION_KEY: np.array(iteration)})
         if keep:
-            _copy_or_link(self.checkpoint_path, self.iteration_path(iteration, "state.npz"))
+            copy_or_link(self.checkpoint_path, self.iteration_path(iteration, "state.npz"))
 
     def read_checkpoint(self, iteration: int | None = None) -> tuple[int, dict[str, AnyArray]]:
         """Return the iteration and the arrays of the last checkpoint, or of a written iteration.
@@ -374,31 +378,6 @@ def resume_command(path: Path) -> str:
     return shlex.join(["ini3d", "resume", str(path)])
 
 
-@contextmanager
-def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` in writing `path` into a `RunFolderError`."""
-    try:
-        yield
-    except OSError as error:
-        raise write_error(path, error) from error
-
-
-def save_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None:
-    """Write named arrays to an npz file, completely or not at all."""
-    save: Callable[..., None] = np.savez_compressed if compressed else np.savez
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        save(file, **dict(arrays))
-
-
-def load_arrays(path: Path) -> dict[str, AnyArray]:
-    """Read the named arrays of an npz file."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (EOFError, BadZipFile) as error:
-        raise ValueError(f"{path.name} is truncated or empty") from error
-
-
 def _format_progress(line: Mapping[str, Any]) -> str:
     return json.dumps({"version": PROGRESS_VERSION, **line}, allow_nan=False) + "\n"
 
@@ -412,16 +391,6 @@ def _holds_run(path: Path) -> bool:
         return True
     ended = any((path / f"RELION_JOB_EXIT_{outcome}").exists() for outcome in OUTCOMES)
     return (path / "settings.json").exists() and not ended
-
-
-def _copy_or_link(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it if the file system has no links."""
-    with atomic_path(target) as temporary:
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
 
 
 def _listed(iterations: list[int]) -> str:

@@ -16,12 +16,8 @@ from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.fourier import resize_map
 from napari_ini3d.io import read_map
-from napari_ini3d.runs.folder import (
-    RunFolder,
-    explain_os_errors,
-    load_arrays,
-    save_arrays,
-)
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.storage import explain_os_errors, load_arrays, save_arrays
 
 HISTORY_SIZE = 128
 """Maximum number of voxels per side of a map in the history."""

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from napari_ini3d._logging import log_to
-from napari_ini3d.runs.folder import explain_os_errors
+from napari_ini3d.runs.storage import explain_os_errors
 
 _current_log: ContextVar[Path | None] = ContextVar("current_log", default=None)
 

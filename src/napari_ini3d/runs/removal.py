@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from napari_ini3d.runs.folder import OUTCOMES, RunFolder, explain_os_errors
+from napari_ini3d.runs.folder import OUTCOMES, RunFolder
+from napari_ini3d.runs.storage import explain_os_errors
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 
 _OWN_FOLDERS = ("pictures", "history")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_ini3d.io import atomic_path
-from napari_ini3d.runs.folder import RunFolder, explain_os_errors
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.storage import explain_os_errors
 
 
 @dataclass(frozen=True, slots=True)

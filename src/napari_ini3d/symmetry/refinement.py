@@ -25,7 +25,7 @@ _LEAST_SCORE = 0.2  # below it the step is not scaled up further
 _LONGEST_STEP = 0.1  # radian
 _FINER = 1.6  # growth of the highest shell, while shells agree
 _CLIMBING_STEPS = (
-    3  # before the highest shell is reached: the climb goes on with more shells anyway
+    3  # before the highest shell is reached: the climb continues with more shells anyway
 )
 _MOST_PAIRS = 1_500_000  # of components and operators that are compared at a time ...
 _FEWEST_OPERATORS = 5  # ... but for these: with that many components few copies are enough

@@ -49,17 +49,17 @@ def fine_posterior(
     summary : (B, 5) float64
         Output: log evidence, largest weight, its row, its shift, number of significant rows.
     """
-    start = first[:-1]
-    row_image = np.repeat(np.arange(len(start)), np.diff(first))
-    top = np.maximum.reduceat(scores.max(1), start)
+    start = first[:-1]  # (B,)
+    row_image = np.repeat(np.arange(len(start)), np.diff(first))  # (N,)
+    top = np.maximum.reduceat(scores.max(1), start)  # (B,), so that exponentials stay finite
     scores -= top[row_image, None]
     np.exp(scores, out=scores)
-    total = np.add.reduceat(scores.sum(1, dtype=np.float64), start)
+    total = np.add.reduceat(scores.sum(1, dtype=np.float64), start)  # (B,)
     scores /= total[row_image, None].astype(np.float32)
     row_max[:] = scores.max(1)
-    best_weight = np.maximum.reduceat(row_max, start)
+    best_weight = np.maximum.reduceat(row_max, start)  # (B,)
     is_best = np.flatnonzero(row_max == best_weight[row_image])
-    row = is_best[np.searchsorted(is_best, start)]
+    row = is_best[np.searchsorted(is_best, start)]  # (B,), the first of equal ones
     significant = row_max > share * best_weight[row_image]
     summary[:, 0] = top + np.log(total)
     summary[:, 1] = best_weight

@@ -19,7 +19,7 @@ _LOWEST = np.float32(-3.4e38)  # the kernels are compiled for finite numbers: no
 @jit
 def _largest(values: Float32) -> np.float32:
     """Return the largest value, by comparing bits as integers of the same order."""
-    bits = values.view(np.int32)
+    bits = values.view(np.int32)  # negative floats are in reverse order as integers
     top = np.int32(-0x80000000)
     for j in range(bits.shape[0]):
         top = max(top, bits[j] ^ ((bits[j] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
@@ -35,13 +35,13 @@ def _exp_row(x: Float32, bits: Int32, out: Float32) -> None:
     2^f on [-1/2, 1/2] is a Taylor polynomial, 2^i is set through the exponent's bits, so that
     the loop vectorises (a call of exp does not).
     """
-    power = bits.view(np.float32)
+    power = bits.view(np.float32)  # 2^i, once the exponent is in the bits
     for j in range(x.shape[0]):
         y = max(x[j], np.float32(-80.0)) * np.float32(1.4426950408889634)
         i = np.int32(y - np.float32(0.5))  # the nearest: y <= 0, and numbers are cut towards 0
         f = y - np.float32(i)
         bits[j] = (i + np.int32(127)) << np.int32(23)
-        p = np.float32(1.5403530e-4)
+        p = np.float32(1.5403530e-4)  # ln(2)^n / n!, n = 6 to 0
         p = p * f + np.float32(1.3333558e-3)
         p = p * f + np.float32(9.6181291e-3)
         p = p * f + np.float32(5.5504109e-2)
@@ -69,12 +69,13 @@ def dense_posterior(scores: Float32, norm: Float32, log_prior: Float32, summary:
         Output: log evidence, largest weight, its rotation, its shift.
     """
     n_images, n_shifts, n_rotations = scores.shape
-    block = n_rotations // log_prior.shape[2]
+    block = n_rotations // log_prior.shape[2]  # rotations of one class
     bits = np.empty(n_rotations, np.int32)
     buffer = np.empty(n_rotations, np.float32)
     row_max = np.empty(n_shifts, np.float32)
     for b in range(n_images):
         power = norm[b]
+        # first pass: the largest score, so that exponentials cannot overflow
         best = _LOWEST
         best_s = 0
         for s in range(n_shifts):
@@ -87,6 +88,7 @@ def dense_posterior(scores: Float32, norm: Float32, log_prior: Float32, summary:
                 row_max[s] = max(row_max[s], of_class)
             if row_max[s] > best:
                 best, best_s = row_max[s], s
+        # second pass: weights relative to the best; a shift without any above e^-20 is skipped
         total = np.float64(0.0)
         for s in range(n_shifts):
             row = scores[b, s]
@@ -102,18 +104,19 @@ def dense_posterior(scores: Float32, norm: Float32, log_prior: Float32, summary:
             for r in range(n_rotations):
                 part += row[r]
             total += part
+        # the best rotation, at the best shift
         largest = _largest(scores[b, best_s])
         best_r = 0
         while scores[b, best_s, best_r] < largest:
             best_r += 1
-        scale = np.float32(1.0 / total)
+        scale = np.float32(1.0 / total)  # third pass: the weights of an image sum to 1
         for s in range(n_shifts):
             if row_max[s] >= best - 20:
                 row = scores[b, s]
                 for r in range(n_rotations):
                     row[r] *= scale
         summary[b, 0] = best + math.log(total)
-        summary[b, 1] = 1.0 / total
+        summary[b, 1] = 1.0 / total  # the best weight was e^0
         summary[b, 2] = best_r
         summary[b, 3] = best_s
 
@@ -138,7 +141,7 @@ def significant_rotations(
         Output: the number of rotations kept.
     """
     n_images, n_shifts, n_rotations = weights.shape
-    marginal = np.empty(n_rotations, np.float32)
+    marginal = np.empty(n_rotations, np.float32)  # (R,), summed over shifts
     for b in range(n_images):
         marginal[:] = 0
         for s in range(n_shifts):
@@ -146,7 +149,7 @@ def significant_rotations(
                 marginal[r] += weights[b, s, r]
         floor = marginal.max() * np.float32(share)
         kept = np.nonzero(marginal >= floor)[0]
-        order = np.argsort(-marginal[kept], kind="mergesort")
+        order = np.argsort(-marginal[kept], kind="mergesort")  # stable: ties in order
         count[b] = min(most, kept.shape[0])
         for j in range(count[b]):
             r = kept[order[j]]
@@ -207,6 +210,7 @@ def _conjugate_products(
     real, imag = np.empty(n_components, np.float32), np.empty(n_components, np.float32)
     image, shift = np.int32(-1), np.int32(-1)
     for n in range(row_slice.shape[0]):
+        # rows of one image and shift are consecutive: shift the image once for all of them
         if row_image[n] != image or row_shift[n] != shift:
             image, shift = row_image[n], row_shift[n]
             x, t = images[image], shift_phase[shift]
@@ -214,7 +218,7 @@ def _conjugate_products(
                 real[p] = x[2 * p] * t[2 * p] - x[2 * p + 1] * t[2 * p + 1]
                 imag[p] = x[2 * p] * t[2 * p + 1] + x[2 * p + 1] * t[2 * p]
         a, c, o = slices[row_slice[n]], ctf2[image], out[n]
-        for p in range(n_components):
+        for p in range(n_components):  # (real + i imag) · conj(a)
             o[2 * p] = real[p] * a[2 * p] + imag[p] * a[2 * p + 1]
             o[2 * p + 1] = imag[p] * a[2 * p] - real[p] * a[2 * p + 1]
         total = np.float32(0.0)

@@ -82,8 +82,8 @@ def _floats(cube: Complex64) -> Float32:
 def _project(
     parts: Float32, m: int, matrices: Float32, kx: Float32, ky: Float32, out: Float32
 ) -> None:
-    row = np.uint32(2 * (m + 2))
-    plane = np.uint32(row * np.uint32(2 * m + 1))
+    row = np.uint32(2 * (m + 2))  # floats from y to y + 1: real and imaginary parts
+    plane = np.uint32(row * np.uint32(2 * m + 1))  # floats from z to z + 1
     one, two, three = np.uint32(1), np.uint32(2), np.uint32(3)
     origin = np.float32(m)
     for r in range(matrices.shape[0]):
@@ -91,6 +91,7 @@ def _project(
         a10, a11, a12 = matrices[r, 1, 0], matrices[r, 1, 1], matrices[r, 1, 2]
         section = out[r]
         for p in range(kx.shape[0]):
+            # (kx, ky, 0) @ matrix: the rows of the matrix are the axes of the image in the map
             x = kx[p] * a00 + ky[p] * a10
             sign = math.copysign(np.float32(1), x)  # x < 0: use the Friedel mate
             x = x * sign
@@ -99,10 +100,11 @@ def _project(
             x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
             fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
             gx, gy, gz = np.float32(1) - fx, np.float32(1) - fy, np.float32(1) - fz
-            w00, w01, w10, w11 = gz * gy, gz * fy, fz * gy, fz * fy
+            w00, w01, w10, w11 = gz * gy, gz * fy, fz * gy, fz * fy  # of (z, y)
             c00 = np.uint32(z0) * plane + np.uint32(y0) * row + two * np.uint32(x0)
             c01, c10 = c00 + row, c00 + plane
             c11 = c10 + row
+            # real part at x0 (near) and x0 + 1 (far), then the imaginary part
             near = w00 * parts[c00] + w01 * parts[c01] + w10 * parts[c10] + w11 * parts[c11]
             far = (
                 w00 * parts[c00 + two]
@@ -123,7 +125,7 @@ def _project(
                 + w10 * parts[c10 + three]
                 + w11 * parts[c11 + three]
             )
-            section[2 * p + 1] = (gx * near + fx * far) * sign
+            section[2 * p + 1] = (gx * near + fx * far) * sign  # the mate is conjugate
 
 
 @jit
@@ -137,14 +139,14 @@ def _backproject(
     map_denominator: Float32,
     m: int,
 ) -> None:
-    row, plane = np.uint32(m + 2), np.uint32((m + 2) * (2 * m + 1))
+    row, plane = np.uint32(m + 2), np.uint32((m + 2) * (2 * m + 1))  # components
     one, two, origin = np.float32(1), np.uint32(2), np.float32(m)
     for r in range(matrices.shape[0]):
         a00, a01, a02 = matrices[r, 0, 0], matrices[r, 0, 1], matrices[r, 0, 2]
         a10, a11, a12 = matrices[r, 1, 0], matrices[r, 1, 1], matrices[r, 1, 2]
         for p in range(kx.shape[0]):
             weight = denominator[r, p]
-            if weight == 0:
+            if weight == 0:  # no image has weight on this slice
                 continue
             x = kx[p] * a00 + ky[p] * a10
             sign = math.copysign(one, x)
@@ -155,6 +157,7 @@ def _backproject(
             x0, y0, z0 = np.int32(x), np.int32(y), np.int32(z)
             fx, fy, fz = x - np.float32(x0), y - np.float32(y0), z - np.float32(z0)
             gx, gy, gz = one - fx, one - fy, one - fz
+            # x0 and x0 + 1 are neighbours in memory: four floats, two weights at once
             values = (real * gx, imag * gx, real * fx, imag * fx)
             weights = (weight * gx, weight * fx)
             c00 = np.uint32(np.uint32(z0) * plane + np.uint32(y0) * row + np.uint32(x0))
@@ -193,13 +196,14 @@ def symmetrise(
             for h in range(m + 1):
                 total = np.complex64(0)
                 weight = np.float32(0)
+                # beyond this radius a rotated point would need samples outside the cube
                 if (i - m) ** 2 + (j - m) ** 2 + h * h <= (m - 1) ** 2 + 1:
                     for g in range(operators.shape[0]):
                         a = operators[g]
                         x = a[0, 0] * h + a[0, 1] * (j - m) + a[0, 2] * (i - m)
                         y = a[1, 0] * h + a[1, 1] * (j - m) + a[1, 2] * (i - m)
                         z = a[2, 0] * h + a[2, 1] * (j - m) + a[2, 2] * (i - m)
-                        flip = x < 0
+                        flip = x < 0  # use the Friedel mate
                         if flip:
                             x, y, z = -x, -y, -z
                         x0, y0, z0 = int(x), math.floor(y), math.floor(z)

@@ -209,7 +209,7 @@ class InitialModelWidget(QWidget):
         self.validate()
 
     def _on_state(self, state: str) -> None:
-        """Show the symmetry of a run that has ended or was opened; nothing while a run goes on."""
+        """Show the symmetry of a run that has ended or was opened; nothing during a run."""
         self.verdict.show_run(self.session.run_folder if state == "idle" else None)
 
     def _on_finished(self, folder: Path) -> None:

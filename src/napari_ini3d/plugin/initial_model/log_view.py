@@ -1,4 +1,4 @@
-"""Log of a run, updated while the run goes on."""
+"""Log of a run, updated during the run."""
 
 from __future__ import annotations
 
