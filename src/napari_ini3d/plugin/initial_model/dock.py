@@ -178,6 +178,9 @@ class InitialModelWidget(QWidget):
     # -- the run ----------------------------------------------------------------------------
 
     def _on_run(self) -> None:
+        if self._validation.isActive():  # a later check would hide why a quick run has failed
+            self._validation.stop()
+            self._on_changed()
         problems = self.validate(strict=True)
         if problems:
             first = next(iter(problems))
