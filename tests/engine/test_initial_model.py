@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.engine.initial_model import reconstruct
@@ -92,11 +93,13 @@ def test_particles_are_assigned_their_true_shifts_and_many_their_true_rotations(
     in_truth = euler_to_matrix(truth.rot, truth.tilt, truth.psi)[:, :2]
     origins = np.stack([found.origin_x, found.origin_y], -1)
     expected = np.stack([truth.origin_x, truth.origin_y], -1)
-    expected = expected + PIXEL_SIZE * in_map @ fit.shift  # the map is off the truth's centre
+    expected = (
+        expected + PIXEL_SIZE * in_map @ fit.transform.shift
+    )  # the map is off the truth's centre
     error = np.hypot(*(origins - expected).T)
     assert np.median(error) < 2.0  # about 1.1 Å; 5.3 Å if all shifts were zero
     # at this resolution some views of three domains look alike when rotated by 180 degrees
-    chord = np.linalg.norm(in_map @ fit.rotation.T - in_truth, axis=(1, 2))
+    chord = np.linalg.norm(in_map @ fit.transform.rotation.T - in_truth, axis=(1, 2))
     assert (chord < np.deg2rad(20)).mean() > 0.3  # 1 in 400 if they were random
 
 
@@ -142,7 +145,7 @@ def test_the_noise_of_the_images_is_found(run, particles):
     images = particles.images
     background = images[:, radius_grid(BOX, 2) > DIAMETER / PIXEL_SIZE / 2]
     scaled = np.fft.rfft2(images / background.std(1)[:, None, None])[:, 13, 2]
-    assert noise == pytest.approx((np.abs(scaled) ** 2).mean() / 2 / BOX**4, rel=0.5)
+    assert noise == pytest.approx((np.abs(scaled) ** 2).mean() / 2 / BOX**4, rel=0.15)
 
 
 def test_one_seed_gives_the_same_bits_twice_and_with_two_threads(few):
@@ -233,23 +236,6 @@ def test_classes_are_found_with_their_shares_of_the_particles(anneal):
     assert np.corrcoef(*last.volumes.reshape(2, -1))[0, 1] < 0.95
 
 
-def test_two_different_particles_separate_into_two_classes():
-    other = make_phantom(seed=8, diameter=70, domains=2)
-    first, second = simulate(number=100), simulate(other, number=100, seed=9)
-    images = np.concatenate([first.images, second.images])
-    data = simulate(number=200)
-    settings = SETTINGS.with_changes(classes=2, anneal_classes=False, iterations=14)
-    source = InMemorySource(images, PIXEL_SIZE)
-    particles = data.particles
-    for name in ("defocus_u", "defocus_v", "defocus_angle"):
-        both = [getattr(d.particles, name) for d in (first, second)]
-        getattr(particles, name)[:] = np.concatenate(both)
-    last = list(reconstruct(source, particles, settings))[-1]
-    kind = np.arange(200) >= 100
-    agreement = (last.assignments.class_index == kind).mean()
-    assert max(agreement, 1 - agreement) > 0.8
-
-
 def test_symmetry_during_the_run_is_in_the_map():
     data = simulate(make_phantom("D2", seed=3, diameter=100, domains=1), number=60)
     settings = SHORT.with_changes(symmetry="D2", symmetry_during_run=True)
@@ -257,8 +243,8 @@ def test_symmetry_during_the_run_is_in_the_map():
         volume = report.volumes[0]
         inner = volume[1:, 1:, 1:]  # symmetric about voxel n // 2
         for flips in ((1, 2), (0, 2), (0, 1)):
-            turned = np.flip(inner, flips)
-            assert np.abs(turned - inner).max() < 1e-3 * inner.max()
+            rotated = np.flip(inner, flips)
+            assert np.abs(rotated - inner).max() < 1e-3 * inner.max()
     free = run_all(data, settings.with_changes(symmetry_during_run=False))[-1].volumes[0][
         1:, 1:, 1:
     ]
@@ -285,18 +271,28 @@ def test_solvent_is_flat_and_density_not_negative_unless_asked(few):
         {"gridding_correction": False},
         {"ctf_ignore_first_peak": True},
         {"max_resolution": 25.0},
-        {"tile_size": 7},
-        {"max_resolution": 10.0},
     ],
     ids=lambda changes: "-".join(f"{k}={v}" for k, v in changes.items()),
 )
-def test_options_lead_to_a_map_of_their_own(few, changes):
+def test_an_option_changes_the_map_and_not_what_it_shows(few, changes):
     plain, found = (run_all(few, s)[-1] for s in (SHORT, SHORT.with_changes(**changes)))
-    assert np.isfinite(found.volumes).all()
-    assert found.volumes.max() > 0
-    assert found.volumes.tobytes() != plain.volumes.tobytes()
-    if changes.get("max_resolution") == 25.0:
-        assert BOX * PIXEL_SIZE / (found.current_size / 2) >= 25.0
+    likeness = np.corrcoef(plain.volumes.ravel(), found.volumes.ravel())[0, 1]
+    assert 0.3 < likeness < 0.9999
+
+
+def test_nothing_finer_than_the_maximum_resolution_is_used(few):
+    for report in run_all(few, SHORT.with_changes(max_resolution=25.0)):
+        assert BOX * PIXEL_SIZE / (report.current_size / 2) >= 25.0
+        power = np.abs(np.fft.fftn(report.volumes[0])) ** 2
+        finest = BOX * PIXEL_SIZE / np.maximum(radius_grid(BOX, 3), 1e-3)
+        assert power[np.fft.ifftshift(finest) < 10.0].sum() < 0.01 * power.sum()
+
+
+def test_the_tile_size_changes_the_first_map_by_rounding_only(few):
+    plain, found = (
+        run_all(few, settings)[0].volumes for settings in (SHORT, SHORT.with_changes(tile_size=7))
+    )
+    assert np.abs(found - plain).max() < 1e-4 * plain.max()
 
 
 def test_padding_two_reconstructs_as_well(particles, run):
@@ -332,10 +328,12 @@ def test_the_start_of_the_largest_evidence_is_kept(run):
 def test_several_optics_groups_have_noise_of_their_own():
     data = simulate(number=80, groups=2)
     images = data.images.copy()
+    second = data.particles.optics_index == 1
+    images[second] = gaussian_filter(images[second], (0, 1, 1))  # little noise at high frequency
     last = list(reconstruct(InMemorySource(images, PIXEL_SIZE), data.particles, SHORT))[-1]
     assert last.sigma2_noise.shape == (2, BOX // 2 + 1)
     assert np.isfinite(last.volumes).all()
-    assert not np.array_equal(*last.sigma2_noise)
+    assert last.sigma2_noise[1, 12] < 0.2 * last.sigma2_noise[0, 12]
 
 
 @pytest.mark.parametrize("offset_range", [0.0, 6.0])
@@ -343,6 +341,7 @@ def test_particles_are_looked_for_within_the_offset_range_and_a_pixel(few, offse
     last = run_all(few, SHORT.with_changes(offset_range=offset_range))[-1]
     found = np.hypot(last.assignments.origin_x, last.assignments.origin_y)
     assert found.max() <= offset_range + PIXEL_SIZE + 1e-3
+    assert found.max() >= 0.8 * offset_range  # the true shifts are larger
 
 
 def test_images_multiplied_by_their_ctf_are_reconstructed_as_well(particles):

@@ -41,10 +41,11 @@ def test_what_an_image_takes_is_at_least_its_scores_and_its_pixels():
 
 
 @pytest.mark.parametrize("is_gpu", [False, True])
-@pytest.mark.parametrize("free", [1 << 24, 1 << 26, 1 << 28])
+@pytest.mark.parametrize("free", [1 << 26, 1 << 28, 1 << 30])
 def test_tiles_fit_twice_into_the_memory_that_is_free(is_gpu, free):
     images = tile_images(free, LOAD, is_gpu=is_gpu, workers=2)
-    assert images == 1 or 2 * 2 * images * LOAD.bytes_per_image < free
+    assert images >= 1
+    assert 2 * 2 * images * LOAD.bytes_per_image < free
 
 
 def test_no_memory_at_all_still_means_one_image():

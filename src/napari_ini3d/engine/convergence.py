@@ -229,7 +229,7 @@ def _message(
     updates: list[Update],
 ) -> str:
     if outcome.plan.phase == "starts":
-        return _message_of_starts(outcome, after, updates)
+        return _message_of_starts(run, outcome, after, updates)
     if after.finished:
         early = after.iteration < run.settings.iterations
         ended = "converged" if early else "all iterations done"
@@ -240,14 +240,16 @@ def _message(
     return f"{stage} at {resolution.min():.1f} Å"
 
 
-def _message_of_starts(outcome: IterationOutcome, after: EngineState, updates: list[Update]) -> str:
+def _message_of_starts(
+    run: RunContext, outcome: IterationOutcome, after: EngineState, updates: list[Update]
+) -> str:
     best, n = outcome.start, len(updates)
     if n == 1:
         return "searching from one random start"
     if after.phase == "starts":
         return f"{n} random starts; start {best + 1} has the highest evidence so far"
     maps = [update.model.maps[0] for update in updates]
-    agreement = start_agreement(maps, best, outcome.plan.radius)
+    agreement = start_agreement(maps, best, outcome.plan.radius, threads=run.settings.threads)
     listed = ", ".join(f"{value:.2f}" for value in agreement)
     return (
         f"start {best + 1} of {n} has the highest evidence and continues; "

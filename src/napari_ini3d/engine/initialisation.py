@@ -150,7 +150,9 @@ def _fill_gaps(sigma2: Float64) -> Float64:
     return filled
 
 
-def start_agreement(maps: list[Float32], best: int, radius: int) -> list[float]:
+def start_agreement(
+    maps: list[Float32], best: int, radius: int, *, threads: int = 0
+) -> list[float]:
     """Return how well each start agrees with the best: mean FSC after alignment, both hands.
 
     Parameters
@@ -160,12 +162,15 @@ def start_agreement(maps: list[Float32], best: int, radius: int) -> list[float]:
     best : int
     radius : int
         Fourier radius up to which the maps have detail.
+    threads : int
+        0 for all cores.
     """
     size = min(maps[0].shape[0], max(_LEAST_BOX, 2 * -(-3 * radius // 2)))
     small = [resize_map(volume, size) for volume in maps]
     agreement = []
     for i, volume in enumerate(small):
         if i != best:
-            aligned = register_maps(small[best], volume).apply(volume)
+            registration = register_maps(small[best], volume, threads=threads)
+            aligned = registration.apply(volume, threads=threads)
             agreement.append(float(compute_fsc(small[best], aligned)[1 : radius + 1].mean()))
     return agreement
