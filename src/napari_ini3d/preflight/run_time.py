@@ -19,7 +19,7 @@ from napari_ini3d.geometry import shift_grid
 from napari_ini3d.kernels import available_threads
 from napari_ini3d.settings import InitialModelSettings
 
-_PROBE = 1024  # size of the product by which the machine is judged
+_PROBE = 1024  # size of the product that measures the machine
 _REACHED = 0.6  # share of that rate which the products of a run reach
 _PER_PIXEL = 6e-8  # s per image and pixel: reading, transforms, CTF
 _PER_POSE = 4e-4  # s per image for what follows the coarse pass
