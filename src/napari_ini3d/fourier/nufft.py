@@ -24,7 +24,7 @@ from scipy.special import i0
 from napari_ini3d._types import ComplexArray, Float32, Float64, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier.threads import map_in_threads
-from napari_ini3d.kernels import available_threads, jit
+from napari_ini3d.kernels import available_threads, jit, jit_inline
 
 _FINER = 2  # the least ratio of the grids
 _WIDTH = 8  # samples under the bell; the compiled loop is written out for 8
@@ -229,7 +229,7 @@ def _read_layer(
                         )
 
 
-@jit
+@jit_inline
 def _read_point(
     samples: Float32,
     side: int,
@@ -280,7 +280,7 @@ def _read_point(
     return total / np.float32(matrices.shape[0])
 
 
-@jit
+@jit_inline
 def _weigh(bell: Float32, t: np.float32, out: Float32) -> None:
     for j in range(_WIDTH):
         out[j] = bell[-1, j]
