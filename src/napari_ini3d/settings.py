@@ -111,8 +111,8 @@ class InitialModelSettings:
     tau2_fudge: float = _setting(
         1.0,
         "Optimisation",
-        "Regularisation parameter T, a factor of the SSNR: 1 takes the SSNR that the half-sets "
-        "show, a larger value trusts the data more against the prior.",
+        "Regularisation parameter T, by which the SSNR of the half-sets is multiplied: larger "
+        "values weight the data more. Not on RELION's scale: 1 is neutral here.",
         minimum=0.1,
         maximum=100.0,
         relion="--tau2_fudge",
@@ -154,7 +154,7 @@ class InitialModelSettings:
     offset_range: float = _setting(
         20.0,
         "Sampling",
-        "Largest distance of a particle from the box centre that is searched.",
+        "Largest shift that is searched, from the shift in the STAR file.",
         unit="Å",
         minimum=0.0,
         maximum=500.0,
@@ -208,7 +208,7 @@ class InitialModelSettings:
         "every iteration.",
         minimum=1,
         maximum=1000,
-        relion="--sgd_write_iter",
+        relion="--grad_write_iter",
     )
     seed: int = _setting(
         1,

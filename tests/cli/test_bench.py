@@ -23,8 +23,8 @@ SMALL = BenchSet("quick", SimulationSettings(number=20, box_size=32, pixel_size=
 STAGES = {"total": 0.5, "references": 0.1, "expectation": 0.375, "expectation/fine_pass": 0.25}
 
 
-def schedule_input(phase: Phase, supported_radius: int, visited: float) -> ScheduleInput:
-    return ScheduleInput(phase=phase, step=0, supported_radius=supported_radius, visited=visited)
+def schedule_input(phase: Phase, fsc_radius: int, visited: float) -> ScheduleInput:
+    return ScheduleInput(phase=phase, step=0, fsc_radius=fsc_radius, visited=visited)
 
 
 class ScheduledState(FakeState):

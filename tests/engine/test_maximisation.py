@@ -5,13 +5,8 @@ import oracles
 import pytest
 
 from napari_ini3d.engine.images import Tile
-from napari_ini3d.engine.maximisation import (
-    complete_friedel,
-    inner_cube,
-    symmetrised,
-    update_maps,
-    update_noise,
-)
+from napari_ini3d.engine.maximisation import complete_friedel, inner_cube, symmetrised, update_maps
+from napari_ini3d.engine.noise import update_noise
 from napari_ini3d.engine.regularisation import RealSpaceConstraints
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.state import ModelState

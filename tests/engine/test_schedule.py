@@ -21,7 +21,7 @@ def resolved(settings=SETTINGS, geometry=GEOMETRY) -> ResolvedSettings:
 
 
 def plan(phase, step=0, supported=31, visited=1.0, settings=SETTINGS, geometry=GEOMETRY) -> Plan:
-    inputs = ScheduleInput(phase=phase, step=step, supported_radius=supported, visited=visited)
+    inputs = ScheduleInput(phase=phase, step=step, fsc_radius=supported, visited=visited)
     return plan_iteration(inputs, resolved(settings, geometry), geometry)
 
 

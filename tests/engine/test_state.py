@@ -37,7 +37,7 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         phase=phase,
         step=3,
         drawn=2400,
-        supported_radius=7,
+        fsc_radius=7,
         models=states,
         assignments=assignments,
     )
@@ -51,7 +51,7 @@ def test_a_state_survives_a_file_bit_for_bit(tmp_path, models, phase):
     np.savez(path, **state.to_arrays())
     with np.load(path, allow_pickle=False) as arrays:
         again = EngineState.from_arrays(dict(arrays))
-    for name in ("iteration", "phase", "step", "drawn", "supported_radius"):
+    for name in ("iteration", "phase", "step", "drawn", "fsc_radius"):
         assert getattr(again, name) == getattr(state, name)
         assert type(getattr(again, name)) is type(getattr(state, name))
     assert len(again.models) == models
@@ -81,7 +81,7 @@ def test_a_state_without_an_array_is_refused():
 def test_the_schedule_is_told_the_fraction_of_visited_particles():
     inputs = make_state().schedule_input
     assert inputs.visited == pytest.approx(6 / 9)
-    assert (inputs.phase, inputs.step, inputs.supported_radius) == ("search", 3, 7)
+    assert (inputs.phase, inputs.step, inputs.fsc_radius) == ("search", 3, 7)
 
 
 def test_a_run_is_finished_after_its_final_pass():

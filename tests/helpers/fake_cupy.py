@@ -16,6 +16,8 @@ import numpy as np
 import scipy.fft
 from cuda_on_cpu import CompiledKernels
 
+import napari_ini3d.kernels
+
 FUNCTIONS = """
     arange ascontiguousarray ceil clip concatenate cos count_nonzero deg2rad empty empty_like exp2
     flatnonzero log2 maximum minimum nonzero ones ones_like rint searchsorted sin sqrt stack unique
@@ -180,8 +182,11 @@ def install(monkeypatch, machine: Machine) -> None:
 def forget_gpu_module(monkeypatch) -> None:
     """Make the module that imports CuPy be imported again, in this test and after it."""
     # set first, so that a module imported in the test is removed when the test ends
-    monkeypatch.setitem(sys.modules, "napari_ini3d.kernels.gpu", ModuleType("placeholder"))
+    placeholder = ModuleType("placeholder")
+    monkeypatch.setitem(sys.modules, "napari_ini3d.kernels.gpu", placeholder)
     del sys.modules["napari_ini3d.kernels.gpu"]
+    # `import a.b as c` takes the attribute of the package, which an import sets
+    monkeypatch.setattr(napari_ini3d.kernels, "gpu", placeholder, raising=False)
 
 
 def make_cupy(machine: Machine) -> ModuleType:

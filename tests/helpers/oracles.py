@@ -189,8 +189,8 @@ def log_posterior(
         gain = x.conj() * slices[i] * (1 if tile.premultiplied else ctf)
         fit = (2 * gain.real - (ctf * np.abs(slices[i])) ** 2) / (2 * sigma2)
         off = tile.from_expected[image] + pose.shift
-        prior = -(off @ off) / (2 * references.sigma_offset**2)
-        if np.hypot(*off) > references.offset_limit + 1:
+        prior = -(off @ off) / (2 * references.sigma_offset_px**2)
+        if np.hypot(*off) > references.offset_limit_px + 1:
             prior -= 1e6
         prior += references.log_class_share[pose.class_index]
         out[i] = fit.sum() + prior + tile.class_bias[image, pose.class_index]

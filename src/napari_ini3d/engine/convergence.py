@@ -9,14 +9,14 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from napari_ini3d._types import Float32, Float64
+from napari_ini3d.comparison import register_maps
 from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.initialisation import start_agreement
 from napari_ini3d.engine.maximisation import Update
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phase, Phases, Plan, refined_radius
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.sums import BestPoses, IterationSums
-from napari_ini3d.fourier import fsc_resolution
+from napari_ini3d.fourier import compute_fsc, fsc_resolution, resize_map
 from napari_ini3d.geometry import euler_to_matrix, matrix_to_euler, pixel_directions
 from napari_ini3d.particles import Assignments
 from napari_ini3d.settings import InitialModelSettings
@@ -25,6 +25,7 @@ _VIEW_NSIDE = 8
 _SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
 _CONVERGED_GAIN = 4e-3  # relative gain in evidence below which an iteration changes nothing
 _CONVERGED_ITERATIONS = 2
+_LEAST_BOX = 16  # voxels, of the maps whose agreement is measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class IterationOutcome:
         Number of that model.
     update : Update
     sums : IterationSums
-    supported_radius : int
+    fsc_radius : int
         Fourier radius up to which the half-sets of the best-resolved class agree.
     """
 
@@ -46,7 +47,7 @@ class IterationOutcome:
     start: int
     update: Update
     sums: IterationSums
-    supported_radius: int
+    fsc_radius: int
 
     @classmethod
     def of(cls, plan: Plan, updates: list[Update], sums: list[IterationSums]) -> IterationOutcome:
@@ -59,7 +60,7 @@ class IterationOutcome:
             start=start,
             update=best,
             sums=sums[start],
-            supported_radius=max(1, *shells),
+            fsc_radius=max(1, *shells),
         )
 
 
@@ -158,7 +159,7 @@ def _next_state(
         phase=phase,
         step=step,
         drawn=state.drawn + outcome.sums.total,
-        supported_radius=outcome.supported_radius,
+        fsc_radius=outcome.fsc_radius,
         models=models,
         assignments=with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size),
     )
@@ -172,7 +173,7 @@ def _next_phase(run: RunContext, outcome: IterationOutcome) -> tuple[Phase, int]
     if plan.phase == "search" and step >= phases.search:
         return ("refine" if phases.refine else "final"), 0
     if plan.phase == "refine":
-        next_radius = refined_radius(outcome.supported_radius, run.settings, run.geometry)
+        next_radius = refined_radius(outcome.fsc_radius, run.settings, run.geometry)
         # a refinement has converged when neither resolution nor evidence grows
         if next_radius <= plan.radius and _has_converged(outcome.update.model, plan):
             # an iteration over all particles is its own final pass
@@ -216,8 +217,7 @@ def _view_counts(assignments: Assignments, n_classes: int) -> Float32:
     angles = (getattr(assignments, name)[visited] for name in ("rot", "tilt", "psi"))
     directions = euler_to_matrix(*angles)[:, 2]  # (N, 3), third row: the viewing direction
     _, pixel = KDTree(centres).query(directions)
-    classes = np.minimum(assignments.class_index[visited], n_classes - 1)
-    np.add.at(counts, (classes, pixel), 1)
+    np.add.at(counts, (assignments.class_index[visited], pixel), 1)
     return counts
 
 
@@ -247,11 +247,37 @@ def _message_of_starts(
     if n == 1:
         return "searching from one random start"
     if after.phase == "starts":
-        return f"{n} random starts; start {best + 1} has the highest evidence so far"
+        return f"{n} random starts; start {best + 1} has the highest likelihood so far"
     maps = [update.model.maps[0] for update in updates]
     agreement = start_agreement(maps, best, outcome.plan.radius, threads=run.settings.threads)
     listed = ", ".join(f"{value:.2f}" for value in agreement)
     return (
-        f"start {best + 1} of {n} has the highest evidence and continues; "
+        f"start {best + 1} of {n} has the highest likelihood and continues; "
         f"mean FSC of the others with it: {listed}"
     )
+
+
+def start_agreement(
+    maps: list[Float32], best: int, radius: int, *, threads: int = 0
+) -> list[float]:
+    """Return how well each start agrees with the best: mean FSC after alignment, both hands.
+
+    Parameters
+    ----------
+    maps : list of (n, n, n) float32
+        The first class of each start.
+    best : int
+    radius : int
+        Fourier radius up to which the maps have detail.
+    threads : int
+        0 for all cores.
+    """
+    size = min(maps[0].shape[0], max(_LEAST_BOX, 2 * -(-3 * radius // 2)))
+    small = [resize_map(volume, size) for volume in maps]
+    agreement = []
+    for i, volume in enumerate(small):
+        if i != best:
+            registration = register_maps(small[best], volume, threads=threads)
+            aligned = registration.apply(volume, threads=threads)
+            agreement.append(float(compute_fsc(small[best], aligned)[1 : radius + 1].mean()))
+    return agreement

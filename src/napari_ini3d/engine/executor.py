@@ -27,7 +27,7 @@ class TileExecutor:
     backend : Backend
         With all its devices.
     threads : int
-        Of the CPU; each GPU has one of its own.
+        CPU threads; each GPU has a thread of its own.
     """
 
     def __init__(self, backend: Backend, threads: int) -> None:

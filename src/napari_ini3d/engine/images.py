@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
+from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.shell_sums import sum_shells
 from napari_ini3d.fourier import FrequencyDisk, images_to_disk, radius_grid, soft_mask
 from napari_ini3d.kernels import Backend
@@ -15,13 +16,12 @@ from napari_ini3d.optics import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, Particles
 
 MASK_EDGE = 14.0  # Å, over which masks fall to zero
-_LEAST_SPREAD = 1e-5  # of the mean, which float32 gives to 6e-8: less is an image without noise
-_ORDER_STREAM = 7
+_LEAST_SPREAD = 1e-5  # of the mean: a smaller spread is rounding, the background is constant
 _CTF_FIELDS = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
 
 
 def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
-    """Return the next `size` particles of one random order that is repeated for ever, sorted.
+    """Return the next `size` particles of one random order that repeats, sorted.
 
     All particles are visited equally often, and none twice in a subset.
 
@@ -34,7 +34,7 @@ def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
         At most `n_particles`.
     seed : int
     """
-    order = np.random.default_rng([seed, _ORDER_STREAM]).permutation(n_particles)
+    order = np.random.default_rng([seed, random_streams.ORDER]).permutation(n_particles)
     return np.sort(order[(drawn + np.arange(size)) % n_particles])
 
 
@@ -61,7 +61,7 @@ class Tile:
         Masked, shifted by `centre`.
     ctf : (B, P) float32
     premultiplied : bool
-        Whether the images have been multiplied by their CTF.
+        Whether the images have been multiplied by their CTF, and it is corrected for.
     sigma2 : (P,) float32
         Noise variance of a real or imaginary part.
     centre : (B, 2) float32

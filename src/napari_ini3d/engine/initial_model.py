@@ -3,7 +3,7 @@
 The method is expectation maximisation on mini-batches (docs/method.md). Several random starts are
 refined side by side at low resolution; the one with the highest evidence continues, at rising
 resolution and with growing subsets, until it has converged. `reconstruct` is the whole method;
-each line of its loop is a module of this package.
+each step of its loop is a module of this package.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def reconstruct(
     stop: Callable[[], bool] = lambda: False,
     backend: Backend | None = None,
 ) -> Iterator[IterationReport]:
-    """Yield one report per iteration until the map has converged.
+    """Yield one report per iteration until the run has converged or used up its iterations.
 
     Parameters
     ----------
@@ -74,15 +74,15 @@ def reconstruct(
         while not state.finished:
             timer = StageTimer(backend)
             plan = plan_iteration(state.schedule_input, run.settings, run.geometry)
-            subset = draw_subset(len(particles), state.drawn, plan.subset_size, resolved.seed)
-            with threadpool_limits(1, "blas"):  # tiles share the cores, not their products
+            subset = draw_subset(len(particles), state.drawn, plan.subset_size, settings.seed)
+            with threadpool_limits(1, "blas"):  # the tiles already use every core
                 references = prepare_references(run, state, plan)
                 timer.stage("references")
-                sums = expectation(run, state, plan, references, subset)
-                timer.stage("expectation", sums.seconds)
-                updates = maximisation(run, state, plan, sums.per_model)
+                found = expectation(run, state, plan, references, subset)
+                timer.stage("expectation", found.seconds)
+                updates = maximisation(run, state, plan, found.sums)
                 timer.stage("maximisation")
-            report = conclude(run, state, plan, sums.per_model, updates, timer.seconds)
+            report = conclude(run, state, plan, found.sums, updates, timer.seconds)
             state = report.state
             yield report
             if stop():

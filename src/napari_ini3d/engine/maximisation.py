@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from napari_ini3d._types import Complex64, Float32, Float64
 from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.noise import update_noise
 from napari_ini3d.engine.regularisation import (
     HalfSetFSC,
     RealSpaceConstraints,
@@ -27,13 +28,12 @@ from napari_ini3d.engine.regularisation import (
 from napari_ini3d.engine.schedule import Plan
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.sums import IterationSums
-from napari_ini3d.fourier import FrequencyDisk, frequency_disk
+from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.kernels import Backend
 
 Scalar = TypeVar("Scalar", np.complex64, np.float32)
 
-_NOISE_MEMORY = 0.5  # weight of the earlier noise estimate
-_LEAST_SHARE = 0.02  # of an even share, that a class keeps
+_LEAST_SHARE = 0.02  # minimum share of a class, relative to 1 / K
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def update_noise_and_classes(
 
 
 def complete_friedel(numerator: Complex64, denominator: Float32) -> None:
-    """Add the Friedel mates of the plane x = 0 of a half cube to it, in place."""
+    """Add the Friedel mates of the plane kx = 0 of a half cube to it, in place."""
     numerator[..., 0] += numerator[..., ::-1, ::-1, 0].conj()
     denominator[..., 0] += denominator[..., ::-1, ::-1, 0].copy()
 
@@ -203,15 +203,3 @@ def _relative_change(old: Float32, new: Float32) -> Float64:
     change: Float64 = np.sqrt(((new - old) ** 2).sum(axes, dtype=np.float64))
     length: Float64 = np.sqrt((new**2).sum(axes, dtype=np.float64))
     return change / np.maximum(length, 1e-30)
-
-
-def update_noise(sigma2: Float64, sums: IterationSums, disk: FrequencyDisk) -> Float64:
-    """Return the noise variance (G, n_shells), moved towards the residual of this iteration.
-
-    The residual is that of whole images, not of masked ones: a mask lowers the power of the noise
-    but adds no information, and a posterior that believes the lower number is too certain.
-    """
-    count = np.bincount(disk.shell, minlength=sigma2.shape[1])  # (n_shells,)
-    found = sums.residual / np.maximum(2 * sums.n_images[:, None] * count, 1)  # (G, n_shells)
-    known = (found > 0) & (count > 0) & (sums.n_images[:, None] > 0)
-    return np.where(known, _NOISE_MEMORY * sigma2 + (1 - _NOISE_MEMORY) * found, sigma2)

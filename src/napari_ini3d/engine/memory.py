@@ -20,7 +20,9 @@ _CPU_TABLE_BYTES = 600e6  # more takes longer to fill than it saves
 _CPU_ROWS, _GPU_ROWS = 1024, 65536
 _GPU_IMAGES = 1024  # a GPU is busy with fewer
 _TILE_SHARE, _TABLE_SHARE, _ROW_SHARE = 0.4, 0.25, 0.1  # of the free memory
-_REAL_COPIES = 12  # float32 images of a box: slots, normalised, moved, masked, transformed
+_REAL_COPIES = (
+    12  # float32 images of a box: upload buffers, normalised, shifted, masked, transformed
+)
 _DISK_COPIES = 8  # complex images on the disk
 _ROW_COPIES = 5  # complex rows of the fine pass
 

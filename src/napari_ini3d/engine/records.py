@@ -39,7 +39,7 @@ class IterationReport:
     angular_step : float
         Degrees, of the finest rotation grid used.
     offset_range, offset_step : float
-        Å, of the finest shift grid used.
+        Å: range of the coarse shift grid, step of the finest one.
     mean_max_probability : float
     class_shares : (K,) float32
         Sum to 1.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64
+from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.memory import chunk_rows, table_bytes
 from napari_ini3d.engine.schedule import Plan
@@ -28,7 +29,6 @@ SIGMA_OFFSET = 10.0
 """Å, standard deviation of the Gaussian prior on the shifts; a constant, not learned."""
 
 _SLICE_BLOCK = 256
-_ROTATION_STREAM = 17
 RunJobs = Callable[[Callable[[Any], None], Iterable[Any]], Any]
 """Calls a function on each of some jobs, like `map`, and returns when all are done."""
 
@@ -39,17 +39,17 @@ class Pruning:
 
     Attributes
     ----------
-    share : float
+    rotation_weight : float
         Weight of a coarse rotation over that of the best, from which it is refined.
-    most : int
+    max_rotations : int
         Coarse rotations that are refined for an image, at most.
-    weight : float
+    pose_weight : float
         Weight of a fine pose over that of the best, from which it enters the sums.
     """
 
-    share: float = 2e-3
-    most: int = 64
-    weight: float = 1e-3
+    rotation_weight: float = 2e-3
+    max_rotations: int = 64
+    pose_weight: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +96,9 @@ class ReferenceSet:
     shift_phase : (S, P) complex64
         exp(-2πi k·t / n), which shifts an image by t.
     log_class_share : (K,) float32
-    sigma_offset : float
+    sigma_offset_px : float
         Pixels, of the Gaussian prior on the shift.
-    offset_limit : float
+    offset_limit_px : float
         Pixels; no image is shifted further than one pixel more than this from the expected
         shift.
     pruning : Pruning
@@ -120,8 +120,8 @@ class ReferenceSet:
     shifts: Float32
     shift_phase: Complex64
     log_class_share: Float32
-    sigma_offset: float
-    offset_limit: float
+    sigma_offset_px: float
+    offset_limit_px: float
     pruning: Pruning
     backend: Backend
     fine: FineReferences | None = None
@@ -142,7 +142,7 @@ def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[
     state : EngineState
     plan : Plan
     """
-    rng = np.random.default_rng([run.settings.seed, _ROTATION_STREAM, state.iteration])
+    rng = np.random.default_rng([run.settings.seed, random_streams.ROTATION, state.iteration])
     rotation = random_rotation(rng)  # the same for every start
 
     def to_cubes(model: ModelState) -> Complex64:
@@ -224,8 +224,8 @@ def build_references(
         shifts=to_device(shifts),
         shift_phase=to_device(shift_phase(shifts, host_disk, box_size)),
         log_class_share=to_device(np.log(class_shares).astype(np.float32)),
-        sigma_offset=SIGMA_OFFSET / pixel_size,
-        offset_limit=run.settings.offset_range / pixel_size,
+        sigma_offset_px=SIGMA_OFFSET / pixel_size,
+        offset_limit_px=run.settings.offset_range / pixel_size,
         pruning=Pruning(),
         backend=backend,
         fine=fine,

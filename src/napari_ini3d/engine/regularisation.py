@@ -18,7 +18,7 @@ from napari_ini3d.fourier import (
     soft_mask,
 )
 
-_LEAST_WEIGHT = 1e-3  # of a shell's mean weight; a voxel no slice came near is not blown up
+_LEAST_WEIGHT = 1e-3  # of a shell's mean: voxels with almost no data are not amplified
 _FSC_RANGE = 0.01, 0.999
 
 
@@ -29,7 +29,8 @@ class HalfSetFSC:
     Attributes
     ----------
     fsc, ssnr : (n_shells,) float64
-        The SSNR is that of both half-sets together, 2 FSC / (1 - FSC).
+        The SSNR is that of both half-sets together, 2 FSC / (1 - FSC), of an FSC that is clipped
+        to 0.01 to 0.999.
     """
 
     fsc: Float64

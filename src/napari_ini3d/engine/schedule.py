@@ -123,7 +123,7 @@ class ScheduleInput:
     phase : Phase
     step : int
         Iteration within the phase, from 0.
-    supported_radius : int
+    fsc_radius : int
         Fourier radius up to which the half-sets of the last iteration agree.
     visited : float
         Fraction of the particles that have been visited.
@@ -131,7 +131,7 @@ class ScheduleInput:
 
     phase: Phase
     step: int
-    supported_radius: int
+    fsc_radius: int
     visited: float
 
 
@@ -146,12 +146,12 @@ def plan_iteration(
     elif inputs.phase == "search":
         radius, step_size = _search_radius(inputs, settings, geometry), _SEARCH_STEP_SIZE
     else:
-        radius = refined_radius(inputs.supported_radius, settings, geometry)
+        radius = refined_radius(inputs.fsc_radius, settings, geometry)
         step_size = 1.0 if whole else _REFINE_STEP_SIZE
     resolution = geometry.resolution_of(radius)
     two_pass = inputs.phase != "starts"
     order = _rotation_order(resolution, settings, geometry, two_pass=two_pass)
-    # a grid point stands for its surroundings only at coarser resolution than this
+    # the spacing of the coarse grid resolves no finer detail than this
     coarse = np.deg2rad(angular_step(order)) * 0.45 * geometry.diameter
     offset_range, offset_step = _shift_grid(resolution, inputs, settings)
     return Plan(
@@ -179,11 +179,9 @@ def first_radius(settings: ResolvedSettings, geometry: ImageGeometry) -> int:
     return min(first, finest_radius(settings, geometry))
 
 
-def refined_radius(
-    supported_radius: int, settings: ResolvedSettings, geometry: ImageGeometry
-) -> int:
+def refined_radius(fsc_radius: int, settings: ResolvedSettings, geometry: ImageGeometry) -> int:
     """Return the Fourier radius to refine to, some shells ahead of where the half-sets agree."""
-    ahead = supported_radius + max(3, supported_radius // 4)
+    ahead = fsc_radius + max(3, fsc_radius // 4)
     first = geometry.radius_of(settings.initial_resolution)
     return min(max(first, ahead), finest_radius(settings, geometry))
 
@@ -195,7 +193,7 @@ def _search_radius(
     last = min(1.0, _SEARCH_RESOLUTION / settings.initial_resolution)
     progress = _search_progress(inputs, settings)
     ladder = geometry.radius_of(settings.initial_resolution * last**progress)
-    supported = inputs.supported_radius + 2
+    supported = inputs.fsc_radius + 2
     climbed = min(ladder, supported, finest_radius(settings, geometry))
     return max(first_radius(settings, geometry), climbed)
 

@@ -30,7 +30,7 @@ class ModelState:
         Noise variance of a real or imaginary part, per optics group and shell.
     class_shares : (K,) float64
     evidence : (E,) float64
-        Mean log evidence per image of the last iterations.
+        Mean log evidence per image of each iteration; begun anew after the starts.
     """
 
     maps: Float32
@@ -65,7 +65,7 @@ class EngineState:
         The next iteration's number within its phase.
     drawn : int
         Images drawn so far; subsets follow each other in one random order.
-    supported_radius : int
+    fsc_radius : int
         Fourier radius up to which the half-sets agree.
     models : tuple of ModelState
         One per random start; a single one from the search on.
@@ -76,7 +76,7 @@ class EngineState:
     phase: Phase
     step: int
     drawn: int
-    supported_radius: int
+    fsc_radius: int
     models: tuple[ModelState, ...]
     assignments: Assignments
 
@@ -86,7 +86,7 @@ class EngineState:
         return ScheduleInput(
             phase=self.phase,
             step=self.step,
-            supported_radius=self.supported_radius,
+            fsc_radius=self.fsc_radius,
             visited=float((self.assignments.class_index >= 0).mean()),
         )
 
@@ -98,7 +98,7 @@ class EngineState:
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
         phase = _PHASES.index(self.phase)
-        counters = [self.iteration, phase, self.step, self.drawn, self.supported_radius]
+        counters = [self.iteration, phase, self.step, self.drawn, self.fsc_radius]
         arrays: dict[str, AnyArray] = {"counters": np.array(counters, np.int64)}
         for f in fields(Assignments):
             arrays[f"assignments.{f.name}"] = getattr(self.assignments, f.name)
@@ -109,7 +109,7 @@ class EngineState:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Self:
-        """Return the state that `to_arrays` took apart."""
+        """Return the state of the arrays that `to_arrays` returned."""
         iteration, phase, step, drawn, radius = (int(c) for c in arrays["counters"])
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}
         return cls(
@@ -117,7 +117,7 @@ class EngineState:
             phase=_PHASES[phase],
             step=step,
             drawn=drawn,
-            supported_radius=radius,
+            fsc_radius=radius,
             models=tuple(_record(ModelState, f"models.{i}", arrays) for i in sorted(numbers)),
             assignments=_record(Assignments, "assignments", arrays),
         )

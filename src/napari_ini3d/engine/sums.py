@@ -1,4 +1,4 @@
-"""Sums that add over images, tiles, devices and workers; all that the expectation returns."""
+"""Sums that add over images, tiles and devices: the result of the expectation."""
 
 from __future__ import annotations
 
@@ -125,10 +125,13 @@ _SUMMED = ("numerator", "denominator", "residual", "class_weight")
 
 def _concatenated(poses: list[BestPoses], backend: Backend) -> BestPoses:
     """Return the poses of all tiles as one record, on the host."""
-    arrays = {"index": np.concatenate([p.index for p in poses])}  # always on the host
-    for f in fields(BestPoses)[1:]:
+    arrays = {}
+    for f in fields(BestPoses):
         parts = [getattr(p, f.name) for p in poses]
-        arrays[f.name] = backend.to_host(backend.xp.concatenate(parts))
+        if f.name == "index":  # always on the host
+            arrays[f.name] = np.concatenate(parts)
+        else:
+            arrays[f.name] = backend.to_host(backend.xp.concatenate(parts))
     return BestPoses(**arrays)
 
 
@@ -138,13 +141,13 @@ class Expectation:
 
     Attributes
     ----------
-    per_model : list of IterationSums
-        On the host; one for each random start, or a single one.
+    sums : list of IterationSums
+        On the host; one per model: for each random start, or a single one.
     seconds : mapping
         By part, what the threads spent on it over their number.
     """
 
-    per_model: list[IterationSums]
+    sums: list[IterationSums]
     seconds: Mapping[str, float]
 
 
@@ -159,11 +162,12 @@ def reduce_devices(
         Per device, per model; used up.
     devices : tuple of Backend
     """
-    total: list[IterationSums] = []
+    on_host = []
     for backend, of_device in zip(devices, sums, strict=True):
         with backend.device.enter():
-            here = [each.to_host(backend) for each in of_device]
-        for each, more in zip(total, here, strict=False):
-            each.add_device(more)
-        total = total or here
+            on_host.append([of_model.to_host(backend) for of_model in of_device])
+    total, *others = on_host
+    for of_device in others:
+        for of_model, more in zip(total, of_device, strict=True):
+            of_model.add_device(more)
     return total

@@ -34,7 +34,7 @@ class StageTimer:
         ----------
         name : str
         parts : mapping, optional
-                Seconds of its parts.
+            Seconds of its parts.
         """
         for backend in self._devices:
             backend.device.synchronise()  # a GPU returns before its work is done

@@ -81,13 +81,13 @@ def apply_symmetry(
 def _finish(
     files: SymmetryFiles, settings: InitialModelSettings, iteration: int, working_box: int | None
 ) -> None:
-    asked = settings.symmetry
+    requested = settings.symmetry
     found = read_map(files.folder.map_path)
     box_size = len(found.data)
     found = _resampled(found, working_box or box_size)
-    facts: dict[str, Any] = {"asked": asked}
-    group = asked
-    if asked.lower() == AUTO_SYMMETRY:
+    facts: dict[str, Any] = {"requested": requested}
+    group = requested
+    if requested.lower() == AUTO_SYMMETRY:
         report = detect_symmetry(found.data, voxel_size=found.voxel_size, threads=settings.threads)
         facts |= {"group": report.group, "detected": report_values(report)}
         facts |= {"verdict": report.verdict, "holds": report.group != "C1"}

@@ -28,13 +28,13 @@ def estimate_resources(
 ) -> ResourceEstimate:
     """Estimate the memory and the disk space that a run needs.
 
-    Memory: 300 MiB for the programs, 700 bytes a particle for its table and records, 16 arrays of
-    p^3 n^3 complex64 / 2 for each class (map, gradient and moments of two halves, accumulators),
-    four batches of 512 images, 512 MiB of tiles; all images with `preread`; the result in the box
-    N of the particles, three times while its symmetry is looked at.
-    Disk: for each written iteration n^3 float32 for each class, 300 bytes a particle for
-    data.star, and a kept state of six maps for each class; for every iteration a small map of
-    half precision for each class; three maps of N^3; scratch copies are not counted.
+    Memory: 300 MiB for the programs, 700 bytes per particle for its table and records, 16 arrays
+    of the size of a half cube (p³ n³ / 2 complex64) per class (maps, sums of the two half-sets,
+    and their copies), four batches of 512 images, 512 MiB of tiles; all images with `preread`;
+    three copies of the result, in the box N of the particles, while its symmetry is analysed.
+    Disk: for each written iteration n³ float32 per class, 300 bytes per particle for data.star,
+    and a checkpoint of the size of six maps per class; for every iteration a small map in half
+    precision per class; three maps of N³. Scratch copies are not counted.
 
     Parameters
     ----------

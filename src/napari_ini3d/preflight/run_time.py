@@ -44,9 +44,7 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
         if phase == "final" and whole:  # the last refinement has visited all
             break
         visited = images / geometry.n_particles
-        inputs = ScheduleInput(
-            phase=phase, step=step, supported_radius=radius, visited=min(1.0, visited)
-        )
+        inputs = ScheduleInput(phase=phase, step=step, fsc_radius=radius, visited=min(1.0, visited))
         plan = plan_iteration(inputs, resolved, geometry)
         models = settings.starts if phase == "starts" else settings.classes
         seconds += plan.subset_size * _per_image(plan, models, geometry, rate)

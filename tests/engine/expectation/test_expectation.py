@@ -123,9 +123,11 @@ def make_references(
         shifts=SHIFTS,
         shift_phase=waves(SHIFTS, disk),
         log_class_share=np.log(np.array([0.7, 0.3], np.float32)),
-        sigma_offset=2.0,
-        offset_limit=100.0,
-        pruning=Pruning(share=0.0, most=CLASSES * len(grid.matrices), weight=0.0),
+        sigma_offset_px=2.0,
+        offset_limit_px=100.0,
+        pruning=Pruning(
+            rotation_weight=0.0, max_rotations=CLASSES * len(grid.matrices), pose_weight=0.0
+        ),
         backend=choose_backend("cpu"),
         fine=fine,
     )
@@ -239,7 +241,7 @@ def test_two_passes_without_pruning_compare_all_children(compute, padding, table
 def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs_one(compute):
     references = make_references(two_pass=True)
     references = dataclasses.replace(
-        references, pruning=dataclasses.replace(references.pruning, weight=0.2)
+        references, pruning=dataclasses.replace(references.pruning, pose_weight=0.2)
     )
     tile = make_tile(references)
     found = compute(references, tile)
@@ -252,7 +254,9 @@ def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs
 
 def test_pruning_to_one_rotation_compares_its_eight_children(compute):
     references = make_references(two_pass=True)
-    references = dataclasses.replace(references, pruning=Pruning(share=1.0, most=1, weight=0.0))
+    references = dataclasses.replace(
+        references, pruning=Pruning(rotation_weight=1.0, max_rotations=1, pose_weight=0.0)
+    )
     tile = make_tile(references)
     coarse = all_poses(references)
     n_shifts, n_psi = len(references.shifts), references.grid.n_psi
@@ -280,7 +284,7 @@ def test_poses_beyond_the_offset_limit_and_a_pixel_have_no_weight_and_the_others
 ):
     free = make_references(two_pass=two_pass)
     tile = make_tile(free)
-    references = dataclasses.replace(free, offset_limit=limit)
+    references = dataclasses.replace(free, offset_limit_px=limit)
     every = children_of_all(references, tile) if two_pass else [all_poses(references)] * IMAGES
     within = [
         [p for p in poses if np.hypot(*(start + p.shift)) <= limit + 1]
@@ -352,7 +356,7 @@ def test_expectation_changes_nothing_and_gives_the_same_bits_twice(compute):
 
 
 def test_the_shift_prior_is_a_gaussian_about_the_expected_place():
-    references = dataclasses.replace(make_references(), sigma_offset=3.0)
+    references = dataclasses.replace(make_references(), sigma_offset_px=3.0)
     found = shift_log_prior(references, SHIFTS, np.array([[1.0, -2]], np.float32))
     place = SHIFTS + np.array([1, -2])
     assert np.allclose(found, [-(place**2).sum(1) / 18])
@@ -361,7 +365,7 @@ def test_the_shift_prior_is_a_gaussian_about_the_expected_place():
 @pytest.mark.parametrize("limit", [0.0, 2.0])
 def test_the_shift_prior_is_lower_by_a_million_beyond_the_limit_and_a_pixel(limit):
     references = make_references()
-    bounded = dataclasses.replace(references, offset_limit=limit)
+    bounded = dataclasses.replace(references, offset_limit_px=limit)
     shifts = np.array([[0, 0], [limit + 1, 0], [0, limit + 1.01], [-9, 9]], np.float32)
     start = np.zeros((1, 2), np.float32)
     lower = shift_log_prior(references, shifts, start) - shift_log_prior(bounded, shifts, start)

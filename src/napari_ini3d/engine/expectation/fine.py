@@ -96,13 +96,13 @@ def _significant_rows(references: ReferenceSet, posterior: CoarsePosterior) -> _
     """Return the children of the coarse rotations whose weight is significant."""
     n_images, _, n_rows = posterior.weights.shape
     pruning, xp = references.pruning, references.backend.xp
-    rotation = xp.empty((n_images, pruning.most), np.int32)
-    shift = xp.empty((n_images, pruning.most), np.int32)
+    rotation = xp.empty((n_images, pruning.max_rotations), np.int32)
+    shift = xp.empty((n_images, pruning.max_rotations), np.int32)
     count = xp.empty(n_images, np.int32)
     references.backend.kernels.significant_rotations(
-        posterior.weights, pruning.share, pruning.most, rotation, shift, count
+        posterior.weights, pruning.rotation_weight, pruning.max_rotations, rotation, shift, count
     )
-    image, place = xp.nonzero(xp.arange(pruning.most) < count[:, None])
+    image, place = xp.nonzero(xp.arange(pruning.max_rotations) < count[:, None])
     row = rotation[image, place].astype(np.int64)  # of K·R
     block = n_rows // references.n_classes  # R
     children = child_rotations(row % block, references.grid.n_psi, xp=xp)  # (rows, CHILDREN)
@@ -183,7 +183,7 @@ def _best_poses(
     row_max = xp.empty(len(scores), np.float32)
     summary = xp.empty((n_images, 5), np.float64)
     references.backend.kernels.fine_posterior(
-        scores, first, references.pruning.weight, row_max, summary
+        scores, first, references.pruning.pose_weight, row_max, summary
     )
     row, shift, n_significant = (summary[:, i].astype(np.int64) for i in (2, 3, 4))  # (B,)
     best = BestPoses(
@@ -202,7 +202,7 @@ def _keep_significant(
     references: ReferenceSet, rows: _Rows, posterior: Float32, best: BestPoses, row_max: Float32
 ) -> tuple[_Rows, Float32]:
     """Drop the rows without weight; the weights of each image sum to 1 again."""
-    floor = references.pruning.weight * best.max_probability[rows.image]  # (N,)
+    floor = references.pruning.pose_weight * best.max_probability[rows.image]  # (N,)
     significant = references.backend.xp.flatnonzero(row_max > floor)
     kept, weight = rows.take(significant), posterior[significant]
     sums = weight.sum(1, dtype=np.float64)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from napari_ini3d._types import Float32, IntArray
+from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.references import ReferenceSet
 from napari_ini3d.engine.schedule import Phases, Plan
 
 _FORBIDDEN = np.float32(-1e6)  # added to a log prior
-_BIAS_STREAM = 19
 _CLASS_BIAS = 6.0  # log units, at the start of the search
 
 
@@ -31,9 +31,9 @@ def shift_log_prior(references: ReferenceSet, shifts: Float32, start: Float32) -
     """
     x, y = (start[:, None, i] + shifts[None, :, i] for i in (0, 1))  # (B, S)
     distance2: Float32 = x * x + y * y
-    log_prior = distance2 * np.float32(-0.5 / references.sigma_offset**2)
+    log_prior = distance2 * np.float32(-0.5 / references.sigma_offset_px**2)
     # images are shifted by whole pixels beforehand, which may already be a pixel too far
-    beyond = distance2 > np.float32((references.offset_limit + 1) ** 2)
+    beyond = distance2 > np.float32((references.offset_limit_px + 1) ** 2)
     log_prior += references.backend.xp.where(beyond, _FORBIDDEN, np.float32(0))
     return log_prior
 
@@ -49,7 +49,7 @@ def class_bias(run: RunContext, plan: Plan, n_classes: int) -> Callable[[IntArra
     annealed = run.settings.anneal_classes and n_classes > 1
     if not annealed or fading == 0:
         return lambda index: np.zeros((len(index), n_classes), np.float32)
-    rng = np.random.default_rng([run.settings.seed, _BIAS_STREAM])
+    rng = np.random.default_rng([run.settings.seed, random_streams.CLASS_BIAS])
     preference = rng.random((len(run.particles), n_classes), dtype=np.float32)  # (N, K)
     preference *= np.float32(_CLASS_BIAS * fading)
     return lambda index: preference[index]

@@ -98,7 +98,7 @@ def _fitting_images(run: RunContext, references: ReferenceSet) -> int:
         n_rows=len(references.slices),
         n_shifts=len(references.shifts),
         n_fine_shifts=0 if fine is None else len(fine.shifts),
-        most_fine_rows=0 if fine is None else CHILDREN * references.pruning.most,
+        most_fine_rows=0 if fine is None else CHILDREN * references.pruning.max_rotations,
     )
     free, at_once = backend.device.free_bytes(), run.executor.tiles_at_once
     return tile_images(free, load, is_gpu=backend.is_gpu, workers=at_once)
