@@ -104,7 +104,7 @@ def with_nan() -> np.ndarray:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (with_nan(), "NaN or Inf"),
+        (with_nan(), "NaN or infinite"),
         (np.ones((16, 16, 16)), "constant"),
         (np.ones((16, 16, 18)), "two cubes of one size"),
         (np.ones((20, 20, 20)), "two cubes of one size"),

@@ -190,7 +190,7 @@ def test_a_finished_run_has_nothing_more_to_do(few):
     assert run_all(few, SHORT, state=run_all(few, SHORT)[-1].state) == []
 
 
-def test_stopping_ends_after_the_iteration_in_hand(few):
+def test_stopping_ends_after_the_current_iteration(few):
     seen = []
     source = InMemorySource.of(few)
     for report in reconstruct(source, few.particles, SHORT, stop=lambda: len(seen) >= 3):
@@ -299,8 +299,8 @@ def test_padding_two_reconstructs_as_well(particles, run):
     truth = PHANTOM.density(BOX, PIXEL_SIZE)
     settings = SETTINGS.with_changes(padding_factor=2, iterations=16)
     found = run_all(particles, settings)[-1]
-    judged = compare_maps(truth, found.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
-    assert judged.mean_fsc(20.0) > 0.85
+    compared = compare_maps(truth, found.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
+    assert compared.mean_fsc(20.0) > 0.85
 
 
 def test_images_without_ctf_are_reconstructed_without_correction():
@@ -308,8 +308,8 @@ def test_images_without_ctf_are_reconstructed_without_correction():
     settings = SETTINGS.with_changes(ctf=False, iterations=16)
     found = run_all(data, settings)[-1]
     truth = PHANTOM.density(BOX, PIXEL_SIZE)
-    judged = compare_maps(truth, found.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
-    assert judged.mean_fsc(20.0) > 0.9
+    compared = compare_maps(truth, found.volumes[0], voxel_size=PIXEL_SIZE, mask_diameter=DIAMETER)
+    assert compared.mean_fsc(20.0) > 0.9
 
 
 def test_the_start_of_the_largest_evidence_is_kept(run):

@@ -52,7 +52,7 @@ def test_no_memory_at_all_still_means_one_image():
     assert tile_images(0, LOAD, is_gpu=False) == tile_images(0, LOAD, is_gpu=True) == 1
 
 
-def test_a_card_takes_more_images_the_more_memory_it_has():
+def test_a_gpu_takes_more_images_the_more_memory_it_has():
     sizes = [tile_images(free << 30, LOAD, is_gpu=True) for free in (1, 2, 8, 80)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[1] < sizes[3]
@@ -65,14 +65,14 @@ def test_a_table_takes_a_quarter_of_the_memory_and_on_a_cpu_not_more_than_600_mb
     assert table_bytes(PLENTY, is_gpu=False) == 600e6
 
 
-def test_rows_of_the_fine_pass_follow_the_memory_of_a_card_only():
+def test_rows_of_the_fine_pass_follow_the_memory_of_a_gpu_only():
     assert chunk_rows(1 << 40, 900, is_gpu=False) == chunk_rows(1, 900, is_gpu=False) == 1024
     assert chunk_rows(1, 900, is_gpu=True) == 1024
     assert chunk_rows(1 << 30, 900, is_gpu=True) == 2048  # 2982 fit
     assert chunk_rows(1 << 40, 900, is_gpu=True) == 65536
 
 
-def test_a_little_less_free_memory_changes_nothing_on_a_card():
+def test_a_little_less_free_memory_changes_nothing_on_a_gpu():
     for free in (20 << 30, (20 << 30) - (64 << 20)):
         assert tile_images(free, LOAD, is_gpu=True) == tile_images(20 << 30, LOAD, is_gpu=True)
         assert chunk_rows(free, 900, is_gpu=True) == 32768

@@ -76,7 +76,7 @@ def test_images_are_transformed_as_the_sum_over_their_pixels_says(rng):
 
 
 @pytest.mark.parametrize("shift", [(3, 0), (0, -2), (4, 5)])
-def test_moving_an_image_turns_its_phases_backwards(rng, shift):
+def test_a_shift_of_an_image_multiplies_its_transform_by_a_phase_ramp(rng, shift):
     image = rng.standard_normal((BOX, BOX))
     moved = np.roll(image, shift[::-1], axis=(0, 1))
     disk = frequency_disk(BOX, 10)

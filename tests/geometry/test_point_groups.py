@@ -48,7 +48,7 @@ def test_operators_form_a_group_of_rotations(name):
     assert (distances(operators, operators) < 1e-6).sum() == PointGroup.parse(name).order
 
 
-def test_icosahedral_settings_are_the_same_group_turned():
+def test_icosahedral_settings_are_the_same_group_rotated():
     i2, i1 = symmetry_operators("I2"), symmetry_operators("I1")
     quarter = Rotation.from_euler("z", 90, degrees=True).as_matrix()
     assert distances(quarter @ i2 @ quarter.T, i1).min(axis=1).max() < 1e-12
@@ -116,7 +116,7 @@ def test_each_axis_is_listed_once(name, counts):
 
 
 @pytest.mark.parametrize("name", ["C6", "D5", "T", "O", "I1", "I4"])
-def test_turning_by_one_nth_about_an_axis_is_an_operator(name):
+def test_a_rotation_by_one_nth_about_an_axis_is_an_operator(name):
     operators = symmetry_operators(name)
     for axis in symmetry_axes(name):
         rotation = Rotation.from_rotvec(

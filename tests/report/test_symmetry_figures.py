@@ -67,7 +67,7 @@ def test_every_order_has_its_half_sphere():
     figure = draw_report(report, make_volume())
     titles = [a.get_title() for part in figure.subfigs for a in part.axes if a.get_title()]
     highest = [f"{values.max():.2f}" for values in report.self_rotation.values]
-    assert titles == [f"{n}-fold, at most {h}" for n, h in zip(range(2, 15), highest, strict=True)]
+    assert titles == [f"{n}-fold, max. {h}" for n, h in zip(range(2, 15), highest, strict=True)]
 
 
 def test_the_best_candidate_is_shown_where_the_map_has_no_symmetry():

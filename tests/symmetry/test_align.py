@@ -60,7 +60,7 @@ def test_keep_centre_does_not_shift():
     assert np.rad2deg(Rotation.from_matrix(again.transform.rotation).magnitude()) < 0.2
 
 
-def test_only_rot_turns_about_z():
+def test_only_rot_rotates_about_z():
     known = known_map("D3", rotated=False)
     rotated = rotate_map(known.volume, Rotation.from_euler("z", 17, degrees=True).as_matrix())
     found = align(rotated, "D3", only_rot=True)

@@ -166,7 +166,7 @@ def test_maps_that_cannot_be_averaged_are_refused(volume, message):
 
 
 @pytest.mark.parametrize(
-    ("mask", "message"), [(np.ones((4, 4, 4)), "the mask has the shape"), (None, "NaN or Inf")]
+    ("mask", "message"), [(np.ones((4, 4, 4)), "the mask has the shape"), (None, "NaN or infinite")]
 )
 def test_masks_that_do_not_fit_are_refused(mask, message):
     mask = np.full((N, N, N), np.nan) if mask is None else mask

@@ -59,7 +59,7 @@ def test_a_map_on_its_axes_stays_as_it_is():
         )
 
 
-def test_upright_turns_about_z_only():
+def test_upright_rotates_about_z_only():
     frame = Rotation.from_euler("z", 50, degrees=True).as_matrix()
     for group in ("D2", "D5", "O", "I"):
         rotation = nearest_rotation(PointGroup.parse(group), frame, upright=True)

@@ -229,7 +229,7 @@ def test_frequencies_belong_to_the_shells():
         ({"diameter": np.nan}, SettingsError, "diameter is nan"),
         ({"diameter": 1000.0}, SettingsError, "between 0 and the box"),
         ({"half_maps": (np.ones((N, N, N)), np.ones((N, N, N)))}, MapError, "constant"),
-        ({"half_maps": (SMALL, SMALL)}, MapError, "half maps have the shape"),
+        ({"half_maps": (SMALL, SMALL)}, MapError, "half-maps have the shape"),
         ({"group": "D2h"}, SymmetryError, "mirror"),
         ({"volume": np.zeros((N, N, N))}, MapError, "every voxel is 0"),
         ({"volume": np.zeros((N, N, 4))}, MapError, "expected a cube"),

@@ -126,7 +126,7 @@ def simulate(
     pixel_size: Annotated[float, typer.Option(min=0.1, max=20.0, help="Pixel size [Å].")] = 3.0,
     snr: Annotated[float, typer.Option(min=1e-4, help="Signal-to-noise ratio.")] = 0.1,
     junk: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Fraction of images with noise only.")
+        float, typer.Option(min=0.0, max=1.0, help="Fraction of images without a particle.")
     ] = 0.0,
     preferred: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Fraction of particles in preferred views.")

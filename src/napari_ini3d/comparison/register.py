@@ -279,7 +279,7 @@ def check_pair(first: FloatArray, second: FloatArray) -> None:
         )
     for name, volume in (("first", first), ("second", second)):
         if not np.isfinite(volume).all():
-            raise MapError(f"the {name} map holds NaN or Inf; write it again without them")
+            raise MapError(f"the {name} map contains NaN or infinite values; repair it")
         if volume.min() == volume.max():
             raise MapError(f"the {name} map is constant ({volume.flat[0]:g}); nothing to compare")
 

@@ -22,7 +22,7 @@ def check_map_values(data: FloatArray, name: str) -> None:
     if not (np.isfinite(low) and np.isfinite(high)):
         count = int((~np.isfinite(data)).sum())
         raise MapError(
-            f"{name}: {count} voxels are NaN or infinite; expected numbers; mend the map"
+            f"{name}: {count} voxels are NaN or infinite; expected finite values; repair the map"
         )
     if low == high:
         raise MapError(f"{name}: every voxel is {low:g}; expected a map with density in it")

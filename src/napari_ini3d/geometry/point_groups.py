@@ -67,7 +67,7 @@ class PointGroup:
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Read a point group as people write it: "d2", " C12 ", "I".
+        """Read the name of a point group, such as "d2" or "C12".
 
         Raises
         ------

@@ -17,9 +17,9 @@ _CAUSES = {
     errno.EPERM: "permission is denied; choose a folder you may write to",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.ENOENT: "the folder does not exist; create it first",
-    errno.EEXIST: "a file of that name is in the way; choose another path",
+    errno.EEXIST: "a file of that name already exists; choose another path",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
-    errno.EISDIR: "a folder of that name is in the way; choose another path",
+    errno.EISDIR: "a folder of that name already exists; choose another path",
 }
 
 

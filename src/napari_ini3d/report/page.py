@@ -110,13 +110,13 @@ def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
     yield _section(
         "Convergence",
         _image(figures.draw_convergence(history.summaries), "Convergence over the iterations"),
-        "Shaded: the phase of several starts, the refinement and the final pass. "
+        "Shaded: the random starts, the refinement and the final pass. "
         + _legend(len(history.last.resolution)),
     )
     yield _section(
         "FSC and SSNR",
         _image(figures.draw_shells(history.last), "FSC and SSNR of the last iteration"),
-        "Last iteration. Both half sets are aligned to the same map, so this FSC is not a "
+        "Last iteration. Both half-sets are aligned to the same map, so this FSC is not a "
         "gold-standard FSC. Dotted lines: 0.5 and 0.143.",
     )
     yield _directions(history)
@@ -214,7 +214,7 @@ def _symmetry(folder: RunFolder) -> str:
         f"Symmetry: {facts['group']}",
         f"<p>{escape(facts['verdict'])}</p>"
         f"<img alt='The map with its symmetry axes' src='data:image/png;base64,{picture}'>",
-        f"Setting: {escape(facts['asked'])}. " + (f"Output files: {names}." if names else ""),
+        f"Requested: {escape(facts['requested'])}. " + (f"Output files: {names}." if names else ""),
     )
 
 

@@ -122,7 +122,7 @@ def draw_shells(summary: IterationSummary) -> Figure:
     figure = Figure(figsize=(10.2, 3.3))
     left, right = figure.subplots(1, 2, gridspec_kw=_margins(10.2, 3.3))
     width = summary.box_size * summary.voxel_size
-    style_axis(left, "FSC between half sets")
+    style_axis(left, "FSC between half-sets")
     style_axis(right, "SSNR")
     for k, (fsc, ssnr) in enumerate(zip(summary.fsc, summary.ssnr, strict=True)):
         left.plot(np.arange(len(fsc)) / width, fsc, color=colour_of(k), lw=1.6)

@@ -138,9 +138,9 @@ def draw_validation(validation: SymmetryValidation, volume: FloatArray) -> Figur
         scene("local correlation", validation.local_correlation, limits=(0.0, 1.0)),
     ]
     curves = {
-        "map with its other copies": validation.copies_fsc,
-        "the same, were the symmetry true": validation.expected_fsc,
-        "before with imposed": validation.fsc,
+        "map vs. rotated copies": validation.copies_fsc,
+        "expected if symmetric": validation.expected_fsc,
+        "map vs. imposed map": validation.fsc,
     }
     _draw_scenes(figure, scenes, curves, "FSC")
     return figure
@@ -252,7 +252,7 @@ def _draw_spheres(
             sphere_image(found.directions, values, _SPHERE_SIDE), cmap="magma", vmin=low, vmax=1,
             origin="lower", extent=(-1, 1, -1, 1),
         )  # fmt: skip
-        panel.set_title(f"{order}-fold, at most {values.max():.2f}", fontsize=8, color=INK)
+        panel.set_title(f"{order}-fold, max. {values.max():.2f}", fontsize=8, color=INK)
         for axis in axes:
             if axis.order % order == 0:
                 panel.scatter(*_on_disc(axis.direction), s=70, marker="o", facecolors="none",
@@ -261,7 +261,7 @@ def _draw_spheres(
         panel.set_axis_off()
     if image is not None:
         bar = figure.colorbar(image, ax=list(panels), shrink=0.7, aspect=30, pad=0.01)
-        bar.set_label("correlation of the map with itself, rotated", color=INK, fontsize=9)
+        bar.set_label("correlation of the map with its rotated copy", color=INK, fontsize=9)
         bar.ax.tick_params(colors=INK, labelsize=8)
 
 

@@ -37,7 +37,7 @@ def align_symmetry(
     volume : (n, n, n)
         Real space (z, y, x).
     group : str
-        Point group, as people write it.
+        Point group, such as "d2" or "C12".
     voxel_size : float
         Å.
     keep_centre : bool

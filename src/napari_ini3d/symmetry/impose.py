@@ -85,7 +85,7 @@ def _check_mask(mask: FloatArray, shape: tuple[int, ...]) -> None:
             "the mask to the map's box"
         )
     if not np.isfinite(mask).all():
-        raise MapError("the mask holds NaN or Inf; write it again without them")
+        raise MapError("the mask contains NaN or infinite values; repair it")
 
 
 @lru_cache(maxsize=64)

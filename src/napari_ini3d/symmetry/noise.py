@@ -1,4 +1,4 @@
-"""Share of signal in each shell of a map, from its solvent or its half maps."""
+"""Share of signal in each shell of a map, from its solvent or its half-maps."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def signal_share(
 
 
 def share_from_halves(half_fsc: FloatArray) -> Float64:
-    """Return the share of signal in the mean of two half maps, from their FSC.
+    """Return the share of signal in the mean of two half-maps, from their FSC.
 
     ``2 FSC / (1 + FSC)`` (Rosenthal & Henderson, J. Mol. Biol. 333 (2003) 721), 0 below 0.
     """

@@ -153,7 +153,7 @@ def validate_symmetry(
     ------
     MapError
         Where a map is not a finite cube of an even number of at least 16 voxels, or constant;
-        where the half maps have another box.
+        where the half-maps have another box.
     SettingsError
         Where the voxel size is not positive, or the diameter not within the box.
     SymmetryError
@@ -353,7 +353,7 @@ def _check_halves(volume: FloatArray, half_maps: HalfMaps | None) -> None:
     check_pair(*half_maps)
     if half_maps[0].shape != volume.shape:
         raise MapError(
-            f"the half maps have the shape {half_maps[0].shape} and the map {volume.shape}; "
+            f"the half-maps have the shape {half_maps[0].shape} and the map {volume.shape}; "
             "expected the same: resample them to one box"
         )
 
@@ -367,7 +367,7 @@ def _correlation(first: Float32, second: Float32) -> float:
 
 def _put_in_words(validation: SymmetryValidation) -> str:
     if not validation.axes:
-        return f"{validation.group} holds, as it does for every map"
+        return f"{validation.group}: nothing to validate"
     return Finding(
         name=validation.group,
         holds=validation.holds,

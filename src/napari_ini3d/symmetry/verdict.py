@@ -216,7 +216,7 @@ class Finding:
                 text if self.limited_by_noise else f"{text}; at finer detail {self._difference()}"
             )
         if self.agreement < CLOSE_AGREEMENT:
-            return f"{self.name} does not hold: the copies that agree least reach {reached}"
+            return f"{self.name} does not hold: the worst operators reach {reached}"
         close = f"close to {self.name} (pseudo-symmetry): the copies reach {reached}"
         if self.limited_by_noise:
             return close

@@ -138,10 +138,10 @@ def make_tile(references: ReferenceSet, noise: float = 3.0) -> Tile:
     rng = np.random.default_rng(6)
     p = len(references.disk)
     ctf = rng.uniform(-1, 1, (IMAGES, p)).astype(np.float32)
-    turns = oracles.random_matrices(rng, IMAGES)
+    rotations = oracles.random_matrices(rng, IMAGES)
     padded = references.disk.kx * references.padding, references.disk.ky * references.padding
     clean = [
-        oracles.project(references.cubes[i % CLASSES], turns[i : i + 1], *padded)[0]
+        oracles.project(references.cubes[i % CLASSES], rotations[i : i + 1], *padded)[0]
         * oracles.shift_wave(references.disk.kx, references.disk.ky, -SHIFTS[i % 3], BOX)
         for i in range(IMAGES)
     ]
@@ -238,7 +238,7 @@ def test_two_passes_without_pruning_compare_all_children(compute, padding, table
     assert_same(compute(references, tile), expected, tile)
 
 
-def test_rotations_of_little_weight_are_left_out_of_the_sums_and_the_rest_weighs_one(compute):
+def test_rotations_of_little_weight_are_excluded_from_the_sums_and_the_rest_weighs_one(compute):
     references = make_references(two_pass=True)
     references = dataclasses.replace(
         references, pruning=dataclasses.replace(references.pruning, pose_weight=0.2)

@@ -160,7 +160,7 @@ def finished_run(folder):
     files = SymmetryFiles(run)
     for path in (run.map_path, files.aligned_path, files.symmetrised_path):
         write_map(path, bent_body(), VOXEL)
-    files.write_facts({"asked": "auto", "group": "D2", "verdict": "D2 holds", "holds": True})
+    files.write_facts({"requested": "auto", "group": "D2", "verdict": "D2 holds", "holds": True})
     return files
 
 

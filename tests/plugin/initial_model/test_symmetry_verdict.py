@@ -18,7 +18,7 @@ from napari_ini3d.runs.folder import RunFolder, RunRecord
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
 
-HOLDS = {"asked": "D2", "group": "D2", "holds": True, "verdict": "D2 holds to 14 Å"}
+HOLDS = {"requested": "D2", "group": "D2", "holds": True, "verdict": "D2 holds to 14 Å"}
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def verdict(model, qtbot):
     [
         ({}, "✓ Symmetry: D2 holds to 14 Å"),
         ({"holds": False, "verdict": "D2 fails"}, "⚠ Symmetry: D2 fails"),
-        ({"asked": "auto"}, "✓ Symmetry (detected): D2 holds to 14 Å"),
+        ({"requested": "auto"}, "✓ Symmetry (detected): D2 holds to 14 Å"),
         (
-            {"asked": "auto", "group": "C1", "holds": False, "verdict": "none"},
+            {"requested": "auto", "group": "C1", "holds": False, "verdict": "none"},
             "– Symmetry (detected): none",
         ),
     ],

@@ -31,7 +31,7 @@ def test_lines_are_kept_with_their_level(tail):
     assert texts(tail.lines_after(1)) == ["WARNING two", ""]
 
 
-def test_messages_of_another_run_are_left_out(tail, tmp_path):
+def test_messages_of_another_run_are_ignored(tail, tmp_path):
     def other_run():
         with log_to_file(tmp_path / "other.txt"):
             package.info("of the other")

@@ -54,7 +54,7 @@ def test_an_improving_run_is_described_with_its_gain():
         ([18.0, 18.0, 18.1], "Steady: 18.1 Å, no change in the last 2 iterations."),
         ([18.0, 20.0], "Coarser: 20.0 Å, 2.0 Å worse in the last iteration."),
         ([math.nan, 20.0], "20.0 Å at iteration 2."),
-        ([20.0, math.nan], "No resolution yet at iteration 2: the half-maps do not agree."),
+        ([20.0, math.nan], "No resolution yet at iteration 2: the half-sets do not agree."),
     ],
 )
 def test_the_trend_is_described(values, expected):

@@ -357,18 +357,18 @@ def test_closing_the_viewer_during_a_task_raises_no_error(
     map_layers.show_map(viewer, d2.volume, VOXEL, "map")
     widget = SymmetryWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Symmetry")
-    begun, let_go, ended = threading.Event(), threading.Event(), threading.Event()
+    begun, release, ended = threading.Event(), threading.Event(), threading.Event()
 
     def detect(*_, **__):
         begun.set()
-        let_go.wait(20)
+        release.wait(20)
         ended.set()
         return make_report("D2")
 
     monkeypatch.setattr(tasks, "detect_symmetry", detect)
     qtbot.mouseClick(widget.detection.detect, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(begun.is_set, timeout=20_000)
-    threading.Timer(0.3, let_go.set).start()  # napari waits for the worker as it closes
+    threading.Timer(0.3, release.set).start()  # napari waits for the worker as it closes
     viewer.close()
     qtbot.waitUntil(ended.is_set, timeout=20_000)
     qtbot.wait(200)  # what the worker has sent arrives, at nothing

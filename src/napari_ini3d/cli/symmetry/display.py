@@ -67,9 +67,9 @@ def print_validation(validation: SymmetryValidation) -> None:
     """Print how a map compares with the imposed one, and the verdict."""
     console = _console()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("[dim]correlation before and after[/]", f"{validation.correlation:.3f}")
+    table.add_row("[dim]correlation of map and imposed map[/]", f"{validation.correlation:.3f}")
     share = f"{np.clip(validation.agreement, 0, 1):.0%} of that expected with this noise"
-    table.add_row("[dim]agreement of the copies[/]", share)
+    table.add_row("[dim]agreement of the rotated copies[/]", share)
     console.print(table)
     _print_axes(console, validation.axes)
     console.print(validation.verdict, markup=False)

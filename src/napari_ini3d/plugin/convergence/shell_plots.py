@@ -55,7 +55,7 @@ class ShellPanel(PlotPanel):
     def apply_style(self) -> None:
         """Colour background, axes and levels."""
         self.graphics.setBackground(self.plot_style.background)
-        style_plot(self.fsc, "FSC between half-maps", self.plot_style)
+        style_plot(self.fsc, "FSC between half-sets", self.plot_style)
         style_plot(self.ssnr, "SSNR", self.plot_style)
         for plot in (self.fsc, self.ssnr):
             plot.setLabel("bottom", "resolution / Å", color=self.plot_style.text, size="8pt")

@@ -100,7 +100,7 @@ def verdict_text(facts: Mapping[str, Any]) -> str:
     mark = "✓" if facts.get("holds") else "⚠"
     if facts.get("group") == "C1":
         mark = "–"  # no symmetry is a result, not a fault
-    detected = str(facts.get("asked", "")).lower() == AUTO_SYMMETRY
+    detected = str(facts.get("requested", "")).lower() == AUTO_SYMMETRY
     return f"{mark} Symmetry{' (detected)' if detected else ''}: {facts.get('verdict', '')}"
 
 

@@ -20,7 +20,7 @@ PHASES = {
     "starts": "random starts",
     "search": "search",
     "refine": "refinement",
-    "final": "last pass",
+    "final": "final pass",
 }
 """From the phase of a summary to its name."""
 
@@ -170,7 +170,7 @@ def describe_trend(summaries: Sequence[IterationSummary]) -> str:
     before, now = recent[0].best_resolution, last.best_resolution
     count = len(recent) - 1
     if not math.isfinite(now):
-        return f"No resolution yet at iteration {last.iteration}: the half-maps do not agree."
+        return f"No resolution yet at iteration {last.iteration}: the half-sets do not agree."
     if count < 1 or not math.isfinite(before):
         return f"{_angstrom(now)} at iteration {last.iteration}."
     span = "in the last iteration" if count == 1 else f"in the last {count} iterations"

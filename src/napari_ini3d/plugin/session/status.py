@@ -7,16 +7,11 @@ import time
 from pathlib import Path
 
 from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin.session.run_view import PHASES
 from napari_ini3d.preflight import describe_time, expected_iterations
 from napari_ini3d.runs import IterationSummary, RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
-STAGES = {
-    "starts": "random starts",
-    "search": "search",
-    "refine": "refinement",
-    "final": "last iteration, all particles",
-}
 _RECENT = 5  # iterations from which the remaining time is estimated
 _ENOUGH = 3  # iterations needed for that; in the first one kernels are compiled
 
@@ -38,7 +33,7 @@ def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float
 def status_text(
     summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
 ) -> str:
-    """Return the status of a run: iteration, stage, resolution and remaining time.
+    """Return the status of a run: iteration, phase, resolution and remaining time.
 
     Parameters
     ----------
@@ -57,7 +52,7 @@ def status_text(
         return f"Last iteration ({last.iteration}) done · writing the result{follows}"
     resolution = last.best_resolution
     words = [f"Iteration {last.iteration} of max. {last.n_iterations}"]
-    words.append(STAGES.get(last.phase, last.phase))
+    words.append(PHASES.get(last.phase, last.phase))
     if math.isfinite(resolution):
         words.append(f"{resolution:.1f} Å")
     if state == "running" and expected > last.iteration and len(summaries) >= _ENOUGH:

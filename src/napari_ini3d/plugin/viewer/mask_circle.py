@@ -8,14 +8,14 @@ from weakref import ReferenceType
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_ini3d._types import Float64
+from napari_ini3d._types import Float32, Float64
 from napari_ini3d.plugin import LENGTH_UNIT, METADATA_KEY
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_ini3d.preflight import Preview
+    from napari_ini3d.preflight import CheckReport, Preview
 
 AVERAGE_NAME, CIRCLE_NAME = "average of particles", "mask"
 CIRCLE_COLOUR = "#e69f00"
@@ -49,7 +49,7 @@ class MaskCircle(QObject):
         viewer = self._viewer()
         if viewer is None or preview.average is None:
             return
-        self._show_average(viewer, preview)
+        self._show_average(viewer, preview.average, preview.report)
         self._diameter = diameter
         if self._circle() is None:
             self._add_circle(viewer)
@@ -105,9 +105,7 @@ class MaskCircle(QObject):
         self.resize(diameter)
         self.dragged.emit(diameter)
 
-    def _show_average(self, viewer: Any, preview: Preview) -> None:
-        report, average = preview.report, preview.average
-        assert average is not None
+    def _show_average(self, viewer: Any, average: Float32, report: CheckReport) -> None:
         low, high = (float(value) for value in np.percentile(average, (0.5, 99.5)))
         placement = {
             "scale": (report.pixel_size,) * 2,
