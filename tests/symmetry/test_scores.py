@@ -4,7 +4,7 @@ from symmetry_phantoms import known_map
 
 from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
-from napari_ini3d.symmetry.refinement import Fit
+from napari_ini3d.symmetry.refinement import GroupAxes
 from napari_ini3d.symmetry.scores import operator_classes, score_group
 from napari_ini3d.symmetry.search_map import SearchMap
 
@@ -12,9 +12,7 @@ from napari_ini3d.symmetry.search_map import SearchMap
 def evidence_at_truth(known, group):
     search_map = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5)
     centre = (known.centre - search_map.offset) / search_map.side
-    return score_group(
-        search_map, PointGroup.parse(group), Fit(known.rotation, centre, 0, np.zeros(1))
-    )
+    return score_group(search_map, PointGroup.parse(group), GroupAxes(known.rotation, centre))
 
 
 @pytest.mark.parametrize(

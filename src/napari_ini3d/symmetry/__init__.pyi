@@ -16,7 +16,7 @@ from .records import (
     SymmetryAlignment as SymmetryAlignment,
     SymmetryReport as SymmetryReport,
 )
-from .refinement import Fit as Fit
+from .refinement import GroupAxes as GroupAxes
 from .scores import score_group as score_group
 from .search import Search as Search
 from .standard_setting import shortest_rotation as shortest_rotation

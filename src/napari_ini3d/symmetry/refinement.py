@@ -32,8 +32,8 @@ _FEWEST_OPERATORS = 5  # ... but for these: with that many components few copies
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """Axes of a group in a search map, and how well they fit.
+class GroupAxes:
+    """Position of the axes of a group in a search map.
 
     Attributes
     ----------
@@ -41,14 +41,24 @@ class Fit:
         Takes RELION's setting of the axes to those in the map.
     centre : (3,) float64
         Where they meet, in sides of the search box from its middle.
+    """
+
+    frame: Float64
+    centre: Float64
+
+
+@dataclass(frozen=True, slots=True)
+class Fit(GroupAxes):
+    """Axes of a group in a search map, and how well they fit.
+
+    Attributes
+    ----------
     score : float
         Correlation of the map with its copies, weighted as it was refined.
     curve : (S + 1,) float64
         FSC of the map with its copies, mean over the operators that were compared.
     """
 
-    frame: Float64
-    centre: Float64
     score: float
     curve: Float64
 
@@ -95,7 +105,7 @@ def essential_operators(operators: Float64, most: int = MOST_OPERATORS) -> Float
 def refine(
     search_map: SearchMap,
     operators: Float64,
-    start: Fit,
+    start: GroupAxes,
     weight: FloatArray,
     *,
     freedom: Freedom | None = None,
@@ -109,7 +119,7 @@ def refine(
     search_map : SearchMap
     operators : (R, 3, 3)
         See `essential_operators`.
-    start : Fit
+    start : GroupAxes
     weight : (S + 1,)
         Of the power of each shell 0 to S; S may be below the map's highest shell.
     freedom : Freedom, optional
@@ -169,11 +179,11 @@ def _evenly(count: int, most: int) -> Int64:
 
 
 def curve_at(
-    search_map: SearchMap, operators: Float64, fit: Fit, last: int, threads: int = 0
+    search_map: SearchMap, operators: Float64, axes: GroupAxes, last: int, threads: int = 0
 ) -> Float64:
-    """Return the FSC of the map with its copies at a fit, shells 0 to `last`."""
+    """Return the FSC of the map with its copies about some axes, shells 0 to `last`."""
     task = _Task(search_map, operators, np.zeros(last + 1), Freedom(), threads)
-    return _Comparison.at(task, fit.frame, fit.centre).curve
+    return _Comparison.at(task, axes.frame, axes.centre).curve
 
 
 def trusted_shells(curve: Float64) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ini3d._types import Float64
 from napari_ini3d.geometry import PointGroup, symmetry_axes, symmetry_operators
-from napari_ini3d.symmetry.refinement import Fit, curve_at, essential_operators
+from napari_ini3d.symmetry.refinement import GroupAxes, curve_at, essential_operators
 from napari_ini3d.symmetry.search_map import (
     FIRST_SHELL,
     LEAST_POWER,
@@ -19,8 +19,14 @@ from napari_ini3d.symmetry.search_map import (
 from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power
 
 COARSE_WAVES = 6.0
-_WAVES = 14.0  # across the particle, of the finest detail that decides
-_LEAST_EXPECTED = 0.1  # correlation of an axis: with more noise nothing can be concluded
+"""Across the particle, of the shells that must agree closely."""
+
+DECIDING_WAVES = 14.0
+"""Across the particle, of the finest detail that decides."""
+
+LEAST_EXPECTED = 0.1
+"""Expected correlation: with more noise nothing can be concluded."""
+
 _OPERATORS = 4  # of each class that are compared
 
 
@@ -62,20 +68,20 @@ class GroupScore:
 
 
 def score_group(
-    search_map: SearchMap, group: PointGroup, fit: Fit, *, threads: int = 0
+    search_map: SearchMap, group: PointGroup, axes: GroupAxes, *, threads: int = 0
 ) -> GroupScore:
     """Compare the map with its copies, class by class of the operators."""
-    last = min(round(_WAVES / search_map.diameter), search_map.max_shell)
+    last = min(round(DECIDING_WAVES / search_map.diameter), search_map.max_shell)
     curves = np.array(
-        [curve_at(search_map, members, fit, last, threads) for members in operator_classes(group)]
+        [curve_at(search_map, members, axes, last, threads) for members in operator_classes(group)]
     )  # (C, S + 1)
     coarse_shell = max(FIRST_SHELL, min(round(COARSE_WAVES / search_map.diameter), last))
     expected = search_map.share[: last + 1]
-    weight = shell_weight(search_map, last)  # (S + 1,)
+    weight = shell_weight(search_map.ft.power[: last + 1], expected)  # (S + 1,)
     classes = curves @ weight / max(float(expected @ weight), 1e-6)  # (C,)
     return GroupScore(
         classes=classes,
-        axes=_axes_agreement(search_map, group, fit, last, threads),
+        axes=_axes_agreement(search_map, group, axes, last, threads),
         coarse=float(curves[:, FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
         curve=curves.mean(axis=0),
         expected=expected,
@@ -83,22 +89,22 @@ def score_group(
 
 
 def _axes_agreement(
-    search_map: SearchMap, group: PointGroup, fit: Fit, last: int, threads: int
+    search_map: SearchMap, group: PointGroup, axes: GroupAxes, last: int, threads: int
 ) -> Float64:
     """Return the correlation about each axis over that expected, (A,)."""
     weight = search_weight(search_map, last)[1:]
-    power = power_about_axes(search_map, group, fit, last, threads)
+    power = power_about_axes(search_map, group, axes, last, threads)
     expected = power.expected(weight, search_map.share[1 : last + 1])
     correlation = correlation_of_axes(power, group, weight)
-    return np.asarray(correlation / np.maximum(expected, _LEAST_EXPECTED))
+    return np.asarray(correlation / np.maximum(expected, LEAST_EXPECTED))
 
 
 def power_about_axes(
-    search_map: SearchMap, group: PointGroup, fit: Fit, last: int, threads: int = 0
+    search_map: SearchMap, group: PointGroup, axes: GroupAxes, last: int, threads: int = 0
 ) -> AxisPower:
     """Measure shells 1 to `last` about each axis of a group in the map."""
-    directions = np.array([axis.direction for axis in symmetry_axes(group)]) @ fit.frame.T
-    return axis_power(search_map, directions, fit.centre, last, threads=threads)
+    directions = np.array([axis.direction for axis in symmetry_axes(group)]) @ axes.frame.T
+    return axis_power(search_map, directions, axes.centre, last, threads=threads)
 
 
 def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) -> Float64:
@@ -107,14 +113,20 @@ def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) ->
     return np.asarray(power.correlation(weight)[orders, np.arange(len(orders))])
 
 
-def shell_weight(search_map: SearchMap, last: int) -> Float64:
+def shell_weight(power: Float64, share: Float64) -> Float64:
     """Return the weight of each shell's FSC: its number of components times its share of signal.
 
     A shell with next to no power has less weight, in proportion.
+
+    Parameters
+    ----------
+    power : (S + 1,)
+        Mean power of a component in each shell of a map.
+    share : (S + 1,)
+        Share of signal in it.
     """
-    power = search_map.ft.power[: last + 1]
     strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
-    weight = np.arange(last + 1.0) ** 2 * search_map.share[: last + 1] * strong
+    weight = np.arange(len(share), dtype=np.float64) ** 2 * share * strong
     weight[:FIRST_SHELL] = 0
     return np.asarray(weight)
 

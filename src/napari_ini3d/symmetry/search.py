@@ -14,6 +14,7 @@ from napari_ini3d.symmetry.particle_extent import ParticleExtent, find_particle_
 from napari_ini3d.symmetry.refinement import (
     Fit,
     Freedom,
+    GroupAxes,
     essential_operators,
     refine,
 )
@@ -113,13 +114,13 @@ class Search:
             group = PointGroup.parse(f"C{order}")
             operators = essential_operators(symmetry_operators(group))
             for frame, _ in initial_frames(group, table, _INITIAL_FRAMES):
-                fit = Fit(frame, self.centre, 0.0, weight)
+                axes = GroupAxes(frame, self.centre)
                 for shells in (weight, self.weight):
-                    fit = refine(self.search_map, operators, fit, shells,
-                                 most_steps=_STEPS, threads=self.threads)  # fmt: skip
-                score = float(self.axis_scores(group, fit)[0])
+                    axes = refine(self.search_map, operators, axes, shells,
+                                  most_steps=_STEPS, threads=self.threads)  # fmt: skip
+                score = float(self.axis_scores(group, axes)[0])
                 if score > highest:
-                    best, highest = fit.centre, score
+                    best, highest = axes.centre, score
         return best
 
     def best_fit(self, group: PointGroup, freedom: Freedom | None = None) -> Fit:
@@ -132,13 +133,13 @@ class Search:
         centre = self.centre if freedom.centre else -self.search_map.offset / self.search_map.side
         upright = freedom.rotation == "around z"
         fits = [
-            refine(self.search_map, operators, Fit(frame, centre, 0.0, self.weight),
+            refine(self.search_map, operators, GroupAxes(frame, centre),
                    self.weight, freedom=freedom, most_steps=_STEPS, threads=self.threads)
             for frame, _ in initial_frames(group, self.table, _INITIAL_FRAMES, upright=upright)
         ]  # fmt: skip
         return max(fits, key=lambda fit: fit.score)
 
-    def axis_scores(self, group: PointGroup, fit: Fit) -> Float64:
+    def axis_scores(self, group: PointGroup, axes: GroupAxes) -> Float64:
         """Return the correlation of the map with its copies about each axis of a group."""
-        power = power_about_axes(self.search_map, group, fit, len(self.weight) - 1, self.threads)
+        power = power_about_axes(self.search_map, group, axes, len(self.weight) - 1, self.threads)
         return correlation_of_axes(power, group, self.weight[1:])

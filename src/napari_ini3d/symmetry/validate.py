@@ -25,8 +25,13 @@ from napari_ini3d.symmetry.impose import impose_symmetry
 from napari_ini3d.symmetry.noise import share_from_halves, signal_share
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
 from napari_ini3d.symmetry.records import FoundAxis
-from napari_ini3d.symmetry.scores import COARSE_WAVES
-from napari_ini3d.symmetry.search_map import FIRST_SHELL, LEAST_POWER
+from napari_ini3d.symmetry.scores import (
+    COARSE_WAVES,
+    DECIDING_WAVES,
+    LEAST_EXPECTED,
+    shell_weight,
+)
+from napari_ini3d.symmetry.search_map import FIRST_SHELL
 from napari_ini3d.symmetry.verdict import (
     Finding,
     lasting_shell,
@@ -40,8 +45,6 @@ _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius, if no diameter is given
 _FIRST_WAVES = 2.0  # across the particle: coarser detail shows the outline only
 _LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
-_WAVES = 14.0  # across the particle, of the finest detail that decides
-_LEAST_EXPECTED = 0.1  # correlation: with more noise nothing can be concluded
 _WINDOW = 0.75  # of the resolution, standard deviation of the window of the local correlation
 _SMALLEST_WINDOW = 1.5  # voxels
 _FLAT = 1e-6  # of the map's variance: less variance means there is nothing to correlate
@@ -283,14 +286,14 @@ def _compare_rotations(
     Only coarse shells are compared, so the map is resampled to larger voxels first.
     """
     n = len(volume)
-    last = min(n // 2 - 2, max(FIRST_SHELL + 1, round(_WAVES * n / (2 * radius))))
+    last = min(n // 2 - 2, max(FIRST_SHELL + 1, round(DECIDING_WAVES * n / (2 * radius))))
     small = resize_map(volume, min(n, 2 * last + 4))
     reach = radius * len(small) / n + _EDGE
     mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)
     small = small - small[mask < 0.5].mean()  # solvent at 0, or the mask's edge would correlate
     fine, masked = FineMap.of(small, threads=threads), small * mask
-    weight = _shell_weight(masked, share[: last + 1])
-    expected = max(float(weight @ share[: last + 1]), _LEAST_EXPECTED)
+    weight = _normalised_weight(masked, share[: last + 1])
+    expected = max(float(weight @ share[: last + 1]), LEAST_EXPECTED)
     axes, worst = [], expected
     for axis in symmetry_axes(group):
         rotated = [
@@ -315,14 +318,11 @@ def rotations_to_half_circle(axis: Axis) -> Float64:
     return Rotation.from_rotvec(angles[:, None] * np.array(axis.direction)).as_matrix()
 
 
-def _shell_weight(masked: Float32, share: Float64) -> Float64:
-    """Return how much each shell's FSC counts: its components times its share of signal."""
+def _normalised_weight(masked: Float32, share: Float64) -> Float64:
+    """Return the weight of each shell's FSC, with a sum of 1."""
     power = shell_sum(np.abs(np.fft.rfftn(masked)) ** 2)[: len(share)]
     count = np.arange(len(share), dtype=np.float64) ** 2
-    power = power / np.maximum(count, 1)
-    strong = np.minimum(1.0, power / (LEAST_POWER * power[1:].max()))
-    weight = count * share * strong
-    weight[:FIRST_SHELL] = 0
+    weight = shell_weight(power / np.maximum(count, 1), share)
     return np.asarray(weight / max(float(weight.sum()), 1e-30))
 
 

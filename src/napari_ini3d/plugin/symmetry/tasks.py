@@ -14,7 +14,7 @@ from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.io import flip_particles, rotate_particles, write_map
 from napari_ini3d.plugin.viewer import Origin, Task
 from napari_ini3d.symmetry import (
-    Fit,
+    GroupAxes,
     Search,
     SymmetryAlignment,
     SymmetryReport,
@@ -169,6 +169,5 @@ class MotionScore:
             self._volume, self._search = volume, Search.of(volume)
         search_map = self._search.search_map
         centre = (motion.shift - search_map.offset) / search_map.side
-        fit = Fit(motion.rotation.T, centre, 0.0, self._search.weight)
-        scores = score_group(search_map, group, fit)
+        scores = score_group(search_map, group, GroupAxes(motion.rotation.T, centre))
         return float(np.clip(scores.agreement, -1, 1))
