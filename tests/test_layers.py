@@ -140,6 +140,18 @@ def misplaced_imports(relative: Path, source: str) -> list[str]:
     ]
 
 
+def relion_labels(source: str) -> list[str]:
+    """The string constants with a label of RELION, without docstrings."""
+    nodes = list(ast.walk(ast.parse(source)))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if "rln" in node.value and id(node) not in docstrings
+    ]
+
+
 def source_of(module: str) -> str:
     return (PACKAGE / MODULES[module]).read_text(encoding="utf-8")
 
@@ -183,6 +195,17 @@ def test_engine_symmetry_and_optics_know_no_files():
         if module != NAME and layer_of(module) in ("engine", "symmetry", "optics"):
             homes = imported_homes(source_of(module))
             assert not [home for home in homes if layer_of(home) in ("io", "runs")], module
+
+
+@pytest.mark.parametrize("relative", sources(), ids=str)
+def test_relions_labels_are_in_io_only(relative):
+    if relative.parts[0] != "io":
+        assert relion_labels((PACKAGE / relative).read_text(encoding="utf-8")) == []
+
+
+def test_a_label_outside_io_would_be_found():
+    bad = 'def f(columns):\n    """Use rlnVoltage."""\n    return f"{columns}rlnAngleRot"\n'
+    assert relion_labels(bad) == ["rlnAngleRot"]
 
 
 def test_an_upward_import_would_be_found():

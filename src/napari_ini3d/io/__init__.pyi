@@ -18,12 +18,13 @@ from .mrc.stack import (
     StackHeader as StackHeader,
     read_stack_header as read_stack_header,
 )
-from .star.blocks import find_loops as find_loops, write_tables as write_tables
 from .star.model import ModelTables as ModelTables, write_model_star as write_model_star
 from .star.particles import (
     ParticleTable as ParticleTable,
+    has_particles as has_particles,
     read_particles as read_particles,
     write_data_star as write_data_star,
     write_particle_subset as write_particle_subset,
 )
 from .star.poses import flip_particles as flip_particles, rotate_particles as rotate_particles
+from .star.simulated import write_simulated_particles as write_simulated_particles

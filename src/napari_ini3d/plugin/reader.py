@@ -18,7 +18,7 @@ from napari_ini3d.io import (
     ImageStack,
     StackHeader,
     StackReader,
-    find_loops,
+    has_particles,
     read_map,
     read_particles,
     read_stack_header,
@@ -212,15 +212,16 @@ def _kind_of(path: Path) -> Kind | None:
     if name.endswith(".mrcs"):
         return "stack"
     if name.endswith(".star"):
-        return "particles" if _has_images(path) else None
+        return "particles" if _may_have_particles(path) else None
     if name.removesuffix(".gz").endswith(_MAP_ENDINGS):
         return "map" if _may_be_a_cube(path) else None
     return None
 
 
-def _has_images(path: Path) -> bool:
+def _may_have_particles(path: Path) -> bool:
+    """Tell whether a STAR file has particles; True if it cannot be read, to show the error."""
     try:
-        return any("rlnImageName" in loop.columns for loop in find_loops(path))
+        return has_particles(path)
     except (OSError, InputError):
         return True
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import mrcfile
-import numpy as np
-import numpy.typing as npt
 
-from napari_ini3d._types import Float32, Float64, FloatArray
-from napari_ini3d.io import atomic_path, write_error, write_tables
-from napari_ini3d.particles import Particles
+from napari_ini3d._types import Float32
+from napari_ini3d.io import atomic_path, write_error, write_simulated_particles
 from napari_ini3d.simulation.particles import SimulatedParticles
 from napari_ini3d.simulation.phantom import Phantom
-
-Column = npt.NDArray[np.generic]
 
 
 def write_dataset(
@@ -58,10 +53,8 @@ def write_dataset(
     first = particles.optics[0]
     density = phantom.density(first.box_size, first.pixel_size, resolution)
     _write_mrc(target / "truth.mrc", density, first.pixel_size, is_stack=False)
-    tables = {"optics": _optics_columns(particles), "particles": _particle_columns(particles)}
-    write_tables(target / "particles.star", tables)
-    tables["particles"] |= _truth_columns(simulated)
-    write_tables(target / "truth.star", tables)
+    write_simulated_particles(target / "particles.star", particles)
+    write_simulated_particles(target / "truth.star", particles, simulated.truth)
     return target / "particles.star"
 
 
@@ -71,53 +64,3 @@ def _write_mrc(path: Path, data: Float32, pixel_size: float, *, is_stack: bool) 
         if is_stack:
             mrc.set_image_stack()
         mrc.voxel_size = pixel_size
-
-
-def _optics_columns(particles: Particles) -> dict[str, Column]:
-    groups = particles.optics
-    names = np.array([group.name for group in groups], dtype=object)
-    return {
-        "rlnOpticsGroup": np.array([group.number for group in groups]),
-        "rlnOpticsGroupName": names,
-        "rlnVoltage": np.array([group.voltage for group in groups]),
-        "rlnSphericalAberration": np.array([group.spherical_aberration for group in groups]),
-        "rlnAmplitudeContrast": np.array([group.amplitude_contrast for group in groups]),
-        "rlnImagePixelSize": np.array([group.pixel_size for group in groups]),
-        "rlnImageSize": np.array([group.box_size for group in groups]),
-        "rlnImageDimensionality": np.full(len(groups), 2),
-        "rlnCtfDataAreCtfPremultiplied": np.zeros(len(groups), dtype=np.int64),
-    }
-
-
-def _particle_columns(particles: Particles) -> dict[str, Column]:
-    stacks = [path.name for path in particles.stack_paths]
-    images = zip(particles.image_index, particles.stack_index, strict=True)
-    numbers = np.array([group.number for group in particles.optics])
-    micrographs = [f"micrograph{i // 50 + 1:05d}.mrc" for i in range(len(particles))]
-    columns: dict[str, Column] = {
-        "rlnImageName": np.array([f"{i + 1:06d}@{stacks[s]}" for i, s in images], dtype=object),
-        "rlnMicrographName": np.array(micrographs, dtype=object),
-        "rlnOpticsGroup": numbers[particles.optics_index],
-        "rlnDefocusU": _decimals(particles.defocus_u, 2),
-        "rlnDefocusV": _decimals(particles.defocus_v, 2),
-        "rlnDefocusAngle": _decimals(particles.defocus_angle, 2),
-    }
-    if particles.phase_shift.any():
-        columns["rlnPhaseShift"] = _decimals(particles.phase_shift, 2)
-    return columns
-
-
-def _truth_columns(simulated: SimulatedParticles) -> dict[str, Column]:
-    truth = simulated.truth
-    return {
-        "rlnAngleRot": _decimals(truth.rot, 4),
-        "rlnAngleTilt": _decimals(truth.tilt, 4),
-        "rlnAnglePsi": _decimals(truth.psi, 4),
-        "rlnOriginXAngst": _decimals(truth.origin_x, 4),
-        "rlnOriginYAngst": _decimals(truth.origin_y, 4),
-        "rlnClassNumber": (truth.class_index + 1).astype(np.int64),
-    }
-
-
-def _decimals(values: FloatArray, decimals: int) -> Float64:
-    return np.asarray(np.round(values.astype(np.float64), decimals), dtype=np.float64)

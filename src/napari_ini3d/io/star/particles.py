@@ -128,6 +128,17 @@ def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]
     return tables
 
 
+def has_particles(path: Path) -> bool:
+    """Return whether a STAR file has a table of particle images.
+
+    Raises
+    ------
+    OSError, StarError
+        If the file cannot be read.
+    """
+    return any("rlnImageName" in loop.columns for loop in find_loops(path))
+
+
 def find_particle_loop(path: Path, loops: Sequence[LoopBlock]) -> LoopBlock:
     """Return the particle table of a STAR file.
 
@@ -276,8 +287,8 @@ def write_data_star(
     """Write particles with their poses and classes, like RELION's ``run_itNNN_data.star``.
 
     All columns of the input are kept. Angles, origins (Å), class (from 1; 0 for a particle that
-    was never used), maximum probability, number of significant samples, log-likelihood and half
-    set (position in `particles` mod 2, plus 1) are set.
+    was never used), maximum probability, number of significant samples, log-likelihood and
+    half-set (position in `particles` mod 2, plus 1) are set.
 
     Parameters
     ----------

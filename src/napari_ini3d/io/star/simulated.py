@@ -1,0 +1,87 @@
+"""Particle STAR files of simulated images, with or without their true poses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d._types import Float64, FloatArray
+from napari_ini3d.io.star.blocks import write_tables
+from napari_ini3d.io.star.columns import Column
+from napari_ini3d.particles import Assignments, Particles
+
+_PER_MICROGRAPH = 50
+
+
+def write_simulated_particles(
+    path: Path | str, particles: Particles, truth: Assignments | None = None
+) -> None:
+    """Write particles to a STAR file in the layout of RELION 3.1 and later.
+
+    Parameters
+    ----------
+    path : Path or str
+    particles : Particles
+        Their stacks are expected in the folder of the file.
+    truth : Assignments, optional
+        True poses, one per particle: angles, origins and class are written too.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written.
+    """
+    columns = _particle_columns(particles)
+    if truth is not None:
+        columns |= _truth_columns(truth)
+    write_tables(path, {"optics": _optics_columns(particles), "particles": columns})
+
+
+def _optics_columns(particles: Particles) -> dict[str, Column]:
+    groups = particles.optics
+    names = np.array([group.name for group in groups], dtype=object)
+    return {
+        "rlnOpticsGroup": np.array([group.number for group in groups]),
+        "rlnOpticsGroupName": names,
+        "rlnVoltage": np.array([group.voltage for group in groups]),
+        "rlnSphericalAberration": np.array([group.spherical_aberration for group in groups]),
+        "rlnAmplitudeContrast": np.array([group.amplitude_contrast for group in groups]),
+        "rlnImagePixelSize": np.array([group.pixel_size for group in groups]),
+        "rlnImageSize": np.array([group.box_size for group in groups]),
+        "rlnImageDimensionality": np.full(len(groups), 2),
+        "rlnCtfDataAreCtfPremultiplied": np.zeros(len(groups), dtype=np.int64),
+    }
+
+
+def _particle_columns(particles: Particles) -> dict[str, Column]:
+    stacks = [path.name for path in particles.stack_paths]
+    images = zip(particles.image_index, particles.stack_index, strict=True)
+    numbers = np.array([group.number for group in particles.optics])
+    micrographs = [f"micrograph{i // _PER_MICROGRAPH + 1:05d}.mrc" for i in range(len(particles))]
+    columns: dict[str, Column] = {
+        "rlnImageName": np.array([f"{i + 1:06d}@{stacks[s]}" for i, s in images], dtype=object),
+        "rlnMicrographName": np.array(micrographs, dtype=object),
+        "rlnOpticsGroup": numbers[particles.optics_index],
+        "rlnDefocusU": _decimals(particles.defocus_u, 2),
+        "rlnDefocusV": _decimals(particles.defocus_v, 2),
+        "rlnDefocusAngle": _decimals(particles.defocus_angle, 2),
+    }
+    if particles.phase_shift.any():
+        columns["rlnPhaseShift"] = _decimals(particles.phase_shift, 2)
+    return columns
+
+
+def _truth_columns(truth: Assignments) -> dict[str, Column]:
+    return {
+        "rlnAngleRot": _decimals(truth.rot, 4),
+        "rlnAngleTilt": _decimals(truth.tilt, 4),
+        "rlnAnglePsi": _decimals(truth.psi, 4),
+        "rlnOriginXAngst": _decimals(truth.origin_x, 4),
+        "rlnOriginYAngst": _decimals(truth.origin_y, 4),
+        "rlnClassNumber": (truth.class_index + 1).astype(np.int64),
+    }
+
+
+def _decimals(values: FloatArray, decimals: int) -> Float64:
+    return np.asarray(np.round(values.astype(np.float64), decimals), dtype=np.float64)
