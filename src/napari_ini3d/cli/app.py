@@ -11,6 +11,7 @@ from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.session import exit_codes
+from napari_ini3d.cli.shared_options import JsonOption, ThreadsOption, VerboseOption
 from napari_ini3d.cli.symmetry.app import symmetry_app
 from napari_ini3d.settings import InitialModelSettings
 
@@ -34,11 +35,6 @@ ParticlesArgument = Annotated[
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Print all log messages, and tracebacks of errors.")
-]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Number of threads; 0 uses all cores.")]
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ini3d.cli.compare import compare_paths, comparison_lines, comparison_values
+from napari_ini3d.cli.compare import compare_paths, comparison_values
 from napari_ini3d.cli.display import Mode, emit, say
 from napari_ini3d.cli.run import follow_job
 from napari_ini3d.cli.session import StopRequest
+from napari_ini3d.comparison import describe_comparison
 from napari_ini3d.jobs import start_run
 from napari_ini3d.runs import RunFolder
 from napari_ini3d.settings import InitialModelSettings
@@ -53,7 +54,7 @@ def run_demo(output: Path, threads: int, mode: Mode) -> None:
     if mode == "json":
         emit("compared", {**comparison_values(found), "seconds": round(seconds, 1)})
     say("Comparison with the true map:", mode)
-    for line in comparison_lines(found):
+    for line in describe_comparison(found):
         say(f"  {line}", mode)
     say(f"FSC curve: {curve}", mode)
     say(f"Finished in {seconds:.0f} s.", mode)

@@ -1,2 +1,7 @@
 from .compare import MapComparison as MapComparison, compare_maps as compare_maps
+from .describe import (
+    MapGrid as MapGrid,
+    check_same_grid as check_same_grid,
+    describe_comparison as describe_comparison,
+)
 from .register import check_pair as check_pair, register_maps as register_maps

@@ -14,7 +14,7 @@ import scipy.fft
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import DeviceError, SettingsError
-from napari_ini3d.kernels.types import Array, Backend, GpuInfo
+from napari_ini3d.kernels.types import INSTALL_CUPY, Array, Backend, GpuInfo
 
 logger = logging.getLogger(__name__)
 
@@ -141,10 +141,7 @@ def _import_gpu() -> ModuleType:
     try:
         import napari_ini3d.kernels.gpu as gpu
     except ImportError as error:
-        raise DeviceError(
-            f"CuPy is not installed here ({error}); install napari-ini3d[cuda12] or "
-            "napari-ini3d[cuda13], to match the CUDA version that nvidia-smi shows"
-        ) from error
+        raise DeviceError(f"CuPy is not installed here ({error}); {INSTALL_CUPY}") from error
     return gpu
 
 

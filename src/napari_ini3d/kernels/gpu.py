@@ -28,7 +28,7 @@ from napari_ini3d.kernels.cuda_kernels import (
     kernel_source,
     scaled_product,
 )
-from napari_ini3d.kernels.types import Array, Backend, GpuInfo
+from napari_ini3d.kernels.types import INSTALL_CUPY, Array, Backend, GpuInfo
 
 _SLOTS = 3  # upload buffers of a GPU: one in use, one waiting, one being copied
 _OUT_OF_MEMORY = (
@@ -40,10 +40,6 @@ _OUT_OF_MEMORY = (
 _PER_THREAD_STREAMS = "CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
 _NO_DRIVER = ("cudaErrorNoDevice", "cudaErrorInsufficientDriver", "cudaErrorStubLibrary")
 _NO_LIBRARY = ("CompileException", "NVRTCError", "DynamicLibNotFoundError", "ImportError")
-_EXTRAS = (
-    "install napari-ini3d[cuda12] or napari-ini3d[cuda13], "
-    "to match the CUDA version that nvidia-smi shows"
-)
 _CUBLAS_SUFFIX = {"tf32": "TF32", "fp16": "16F", "bf16": "16BF"}
 
 
@@ -312,7 +308,9 @@ def _translated(where: str, error: Exception) -> Exception:
             "of CuPy, and check that nvidia-smi lists the GPU"
         )
     if kind in _NO_LIBRARY:
-        return DeviceError(f"CUDA's libraries do not work with this CuPy ({message}); {_EXTRAS}")
+        return DeviceError(
+            f"CUDA's libraries do not work with this CuPy ({message}); {INSTALL_CUPY}"
+        )
     return DeviceError(
         f"{where} failed ({kind}: {message}); check nvidia-smi, free the GPU and resume the run, "
         "or use device cpu"

@@ -15,6 +15,12 @@ from napari_ini3d._types import AnyArray
 Array = Any
 """An array of a backend's array module; CuPy's arrays have no static type."""
 
+INSTALL_CUPY = (
+    "install napari-ini3d[cuda12] or napari-ini3d[cuda13], "
+    "to match the CUDA version that nvidia-smi shows"
+)
+"""Advice of an error where CuPy is missing or does not work."""
+
 
 class Kernels(Protocol):
     """The operations that are written once per device; `kernels.cpu` documents the arguments.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ini3d.cli.session import exit_codes
+from napari_ini3d.cli.shared_options import JsonOption, ThreadsOption, VerboseOption
 
 if TYPE_CHECKING:
     from napari_ini3d.runs import ClassChoice
@@ -56,13 +57,6 @@ ResolutionOption = Annotated[float | None, typer.Option(min=1.0, help="Ignore fi
 PictureOption = Annotated[Path | None, typer.Option(help="Write axes, slices and FSC as PNG.")]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Write even where the point group does not hold.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on the standard output.")]
-ThreadsOption = Annotated[
-    int, typer.Option(min=0, help="CPU threads; 0: all that the process may use.")
-]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Show everything that is logged, and tracebacks.")
 ]
 
 

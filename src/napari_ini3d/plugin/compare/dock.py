@@ -6,7 +6,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
-import numpy as np
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -18,8 +17,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ini3d.comparison import MapComparison, compare_maps
-from napari_ini3d.errors import Ini3dError, MapError
+from napari_ini3d.comparison import (
+    MapComparison,
+    MapGrid,
+    check_same_grid,
+    compare_maps,
+    describe_comparison,
+)
+from napari_ini3d.errors import Ini3dError
 from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin import density_scale_of
 from napari_ini3d.plugin.compare.fsc_plot import FscPlot
@@ -49,7 +54,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _WIDTH = 400  # pixels
-_VOXEL_TOLERANCE = 0.01
 _AUTOMATIC = "auto (0.9 of the box)"
 
 
@@ -126,7 +130,10 @@ class CompareWidget(TaskDock):
             show_warning("A map was removed during the comparison; the result is discarded.")
             return
         self.comparison.leave()
-        self._result = "\n".join(describe(found))
+        lines = describe_comparison(found)
+        if found.mirrored:
+            lines[-1] = f"⚠ {lines[-1]}"
+        self._result = "\n".join(lines)
         curves = {"aligned": found.fsc, "not aligned": found.fsc_as_is}
         if found.registration is None:
             curves = {"not aligned": found.fsc_as_is}
@@ -227,29 +234,6 @@ class CompareWidget(TaskDock):
         self.plot.apply_theme(event.value)
 
 
-def describe(found: MapComparison) -> list[str]:
-    """Return the result of a comparison, line by line."""
-    lines = [
-        f"FSC 0.5 at {found.resolution_half:.1f} Å, 0.143 at {found.resolution_0143:.1f} Å",
-        f"Correlation inside the mask: {found.correlation:.3f}",
-    ]
-    registration = found.registration
-    if registration is None:
-        return lines
-    angle = registration.transform.angle
-    shift = float(np.linalg.norm(registration.transform.shift)) * found.voxel_size
-    hand = (
-        "⚠ The hands differ: the second map was mirrored."
-        if registration.mirrored
-        else "The hands agree."
-    )
-    return [
-        *lines,
-        f"The second map was rotated by {angle:.1f}° and shifted by {shift:.1f} Å.",
-        hand,
-    ]
-
-
 def _common_voxel_size(first: Image, second: Image) -> float:
     """Return the voxel size of two maps (Å).
 
@@ -258,18 +242,11 @@ def _common_voxel_size(first: Image, second: Image) -> float:
     MapError
         If their boxes or voxel sizes differ.
     """
-    sizes = [voxel_size_of(layer) for layer in (first, second)]
-    sides = [layer.data.shape[-1] for layer in (first, second)]
-    if sides[0] == sides[1] and abs(sizes[0] / sizes[1] - 1) <= _VOXEL_TOLERANCE:
-        return sizes[0]
-    boxes = " and ".join(
-        f"{layer.name}: {side} voxels of {size:g} Å"
-        for layer, side, size in zip((first, second), sides, sizes, strict=True)
-    )
-    raise MapError(
-        f"the maps differ in box or voxel size ({boxes}); expected the same; resample one of them, "
-        "for instance with relion_image_handler --rescale_angpix and --new_box"
-    )
+    grids = [
+        MapGrid(layer.name, layer.data.shape[-1], voxel_size_of(layer)) for layer in (first, second)
+    ]
+    check_same_grid(*grids)
+    return grids[0].voxel_size
 
 
 def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparison) -> Image:

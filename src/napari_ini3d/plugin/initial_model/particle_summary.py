@@ -148,10 +148,9 @@ def summary_text(preview: Preview, seconds: float | None, settings: InitialModel
     if not report.box_size:
         return ""
     width = report.box_size * report.pixel_size
-    groups = len(report.optics)
     lines = [
         f"<b>{report.n_particles:,} particles</b>, {report.box_size} pixels of "
-        f"{report.pixel_size:g} Å ({width:.0f} Å), {groups} optics group{'s'[: groups != 1]}"
+        f"{report.pixel_size:g} Å ({width:.0f} Å), {_count(len(report.optics), 'optics group')}"
     ]
     working = report.working_grid
     if working is not None and working.box_size < report.box_size:
@@ -159,7 +158,7 @@ def summary_text(preview: Preview, seconds: float | None, settings: InitialModel
     lines += _lines_of_images(preview)
     if seconds is not None:
         threads = available_threads(settings.threads)
-        cores = f"{threads} CPU thread{'s'[: threads != 1]}"
+        cores = _count(threads, "CPU thread")
         lines.append(f"A run takes about {describe_time(seconds)} on {cores}")
     if report.resources is not None:
         memory, disk = report.resources.memory_bytes / 1e9, report.resources.disk_bytes / 1e9
@@ -179,6 +178,11 @@ def _lines_of_images(preview: Preview) -> Iterator[str]:
     else:
         done = preview.n_checked / report.n_particles
         yield f"Excluded so far: {len(report.bad_images)} ({done:.0%} checked)"
+
+
+def _count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _check_particles(path: Path, request: _Request) -> Iterator[_Finding]:
