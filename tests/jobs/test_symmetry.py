@@ -65,7 +65,7 @@ def test_the_map_is_aligned_and_imposed_and_the_particles_are_rotated_with_it(ru
 
 def test_auto_finds_the_group(run):
     facts = finish(run("C3", noise=0.5), "auto")
-    assert (facts["asked"], facts["group"]) == ("auto", "C3")
+    assert (facts["requested"], facts["group"]) == ("auto", "C3")
     assert facts["detected"]["candidates"][0]["group"] == "C3"
 
 
