@@ -30,7 +30,7 @@ def sum_of_waves(volume: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.einsum("pzy,py,pz->p", lines, y, z).real
 
 
-def turned_by_waves(volume: np.ndarray, rotation: np.ndarray, shift: tuple) -> np.ndarray:
+def rotated_by_waves(volume: np.ndarray, rotation: np.ndarray, shift: tuple) -> np.ndarray:
     """Return what `rotate_map` should, and 0 for points outside the box."""
     n = volume.shape[0]
     z, y, x = np.indices((n, n, n)).reshape(3, -1) - n // 2
@@ -46,7 +46,7 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize("n", [15, 16, 22])
 def test_a_rotated_map_is_the_sum_of_its_waves_at_the_rotated_points(n):
     volume = noise_below_nyquist(n)
-    expected = turned_by_waves(volume, ROTATION, SHIFT)
+    expected = rotated_by_waves(volume, ROTATION, SHIFT)
     assert relative_error(rotate_map(volume, ROTATION, SHIFT), expected) < 5e-7
 
 

@@ -22,6 +22,7 @@ from napari_ini3d.runs.summary import (
     make_pictures,
     projections,
 )
+from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
 
 
@@ -129,6 +130,17 @@ def test_a_run_with_values_that_are_not_finite_has_a_page(tmp_path):
         volumes=np.zeros((1, 32, 32, 32), np.float32),
     )
     assert "none yet" in write_report(make_run(tmp_path / "run", [nothing])).read_text()
+
+
+def test_the_symmetry_is_shown_with_the_group_that_was_requested(tmp_path):
+    folder = make_run(tmp_path / "run", [make_report(1, 10)])
+    files = SymmetryFiles(folder)
+    files.write_facts({"requested": "auto", "group": "D2", "verdict": "D2 holds to 14 Å"})
+    files.picture_path.write_bytes(b"picture")
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert "Symmetry: D2" in text
+    assert "D2 holds to 14 Å" in text
+    assert "Requested: auto." in text
 
 
 def test_the_status_of_a_stopped_run_is_stopped(tmp_path):

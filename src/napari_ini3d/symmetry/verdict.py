@@ -190,7 +190,7 @@ class Finding:
     name : str
     holds : bool
     agreement : float
-        Correlation of the copies that agree least, over that expected with this noise.
+        Correlation of the worst operators, over that expected with this noise.
     resolution : float
         Å, to which they agree.
     limited_by_noise : bool
