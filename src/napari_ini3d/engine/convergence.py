@@ -235,7 +235,7 @@ def _message(
         ended = "converged" if early else "all iterations done"
         return f"{ended} at {resolution.min():.1f} Å"
     if after.phase == "final":
-        return f"refined to {resolution.min():.1f} Å; the last pass assigns every particle"
+        return f"refined to {resolution.min():.1f} Å; the final pass assigns every particle"
     stage = "searching" if outcome.plan.phase == "search" else "refining"
     return f"{stage} at {resolution.min():.1f} Å"
 

@@ -20,7 +20,7 @@ _FINEST_ORDER = 3  # of a coarse grid: 7.5°, with children of 3.75°
 
 
 Phase = Literal["starts", "search", "refine", "final"]
-"""Several random starts; mini-batch search; refinement; the last pass over every particle."""
+"""Several random starts; mini-batch search; refinement; the final pass over every particle."""
 
 
 @dataclass(frozen=True, slots=True)
