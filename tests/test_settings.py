@@ -4,7 +4,14 @@ from typing import get_args
 import pytest
 
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.settings import FieldInfo, Group, InitialModelSettings, format_setting
+from napari_ini3d.settings import (
+    STORED_VERSION,
+    FieldInfo,
+    Group,
+    InitialModelSettings,
+    format_setting,
+    from_stored,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +79,10 @@ def test_a_cpu_refuses_precisions_that_only_gpus_have(precision):
         InitialModelSettings(precision=precision, device="cpu")
     for device in ("auto", "gpu", "gpu:1"):
         assert InitialModelSettings(precision=precision, device=device).precision == precision
+
+
+def test_stored_settings_of_the_first_version_keep_their_regularisation():
+    stored = {"tau2_fudge": 8.0, "classes": 2}
+    assert from_stored(stored, None) == {"tau2_fudge": 2.0, "classes": 2}
+    assert from_stored(stored, STORED_VERSION) == stored
+    assert stored["tau2_fudge"] == 8.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,9 @@ from napari_ini3d.errors import SettingsError
 
 Group = Literal["I/O", "CTF", "Optimisation", "Sampling", "Compute"]
 
+
+STORED_VERSION = 2
+"""Version of settings in files; raised when a stored value changes its meaning."""
 
 AUTO_SYMMETRY = "auto"
 """Symmetry setting that asks for the point group to be detected in the final map."""
@@ -266,6 +270,22 @@ class InitialModelSettings:
     def with_changes(self, **changes: Any) -> Self:
         """Return a validated copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+def from_stored(values: Mapping[str, Any], version: object) -> dict[str, Any]:
+    """Return the values of stored settings as they are meant today.
+
+    Parameters
+    ----------
+    values : mapping
+        By the name of the setting.
+    version : object
+        As stored beside them; files of version 1 have none.
+    """
+    current = dict(values)
+    if version is None and isinstance(current.get("tau2_fudge"), (int, float)):
+        current["tau2_fudge"] /= 4  # the neutral value was 4
+    return current
 
 
 @dataclass(frozen=True, slots=True)

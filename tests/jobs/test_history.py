@@ -81,3 +81,13 @@ def test_the_estimated_disk_includes_the_small_maps(box_size, side):
     )
     assert more_bytes - fewer_bytes == 100 * 2 * side**3
     assert side == min(box_size, HISTORY_SIZE)
+
+
+def test_a_history_that_cannot_be_written_or_cleared_does_not_stop_a_run(folder, caplog):
+    (folder.path / "history" / "it004.npz").unlink()
+    (folder.path / "history" / "it004.npz").mkdir()  # neither a file to delete nor to replace
+    reports = list(resume_run(folder.path, from_iteration=2))
+    assert [report.iteration for report in reports] == [3, 4, 5]
+    assert "an outdated map of the history is not deleted" in caplog.text
+    assert "iteration 4 cannot be replayed" in caplog.text
+    assert folder.outcome() == "SUCCESS"

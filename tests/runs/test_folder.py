@@ -10,7 +10,7 @@ from fake_runs import make_record
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.runs import folder as folder_module
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.settings import STORED_VERSION, InitialModelSettings
 
 
 @pytest.fixture
@@ -255,3 +255,12 @@ def test_a_run_that_failed_before_its_first_iteration_does_not_block_the_folder(
     folder.mark("FAILURE")
     again = RunFolder.create(folder.path)
     assert (again.outcome(), again.read_progress()) == (None, [])
+
+
+def test_settings_of_the_first_version_keep_their_regularisation(folder):
+    folder.write_record(RECORD)
+    values = json.loads(folder.settings_path.read_text())
+    assert values.pop("settings_version") == STORED_VERSION
+    values["settings"]["tau2_fudge"] = 8.0
+    folder.settings_path.write_text(json.dumps(values))
+    assert folder.read_record().settings.tau2_fudge == 2.0

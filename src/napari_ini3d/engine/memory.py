@@ -163,7 +163,7 @@ class SplitOnMemoryError:
             size // 2,
         )
         self._release()
-        self._most = size // 2
+        self._most = min(size // 2, self._most or size)  # another thread may have found less
 
 
 class _Attempt:

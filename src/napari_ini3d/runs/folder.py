@@ -39,12 +39,12 @@ from napari_ini3d.runs.storage import (
     load_arrays,
     save_arrays,
 )
-from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.settings import STORED_VERSION, InitialModelSettings, from_stored
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_VERSION = 2
-"""Version of the lines of `progress.jsonl`; the lines of napari-ini3d 0.1.0 have none."""
+"""Version of the lines of `progress.jsonl`; the first ones had none."""
 
 Outcome = Literal["SUCCESS", "FAILURE", "ABORTED"]
 OUTCOMES: tuple[Outcome, ...] = ("SUCCESS", "FAILURE", "ABORTED")
@@ -221,7 +221,8 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write `settings.json`."""
-        self._write_text(self.settings_path, json.dumps(asdict(record), indent=2) + "\n")
+        values = {"settings_version": STORED_VERSION, **asdict(record)}
+        self._write_text(self.settings_path, json.dumps(values, indent=2) + "\n")
 
     def read_record(self) -> RunRecord:
         """Read `settings.json`.
@@ -233,7 +234,8 @@ class RunFolder:
         """
         try:
             data = json.loads(self.settings_path.read_text(encoding="utf-8"))
-            settings = InitialModelSettings(**data.pop("settings"))
+            values = from_stored(data.pop("settings"), data.pop("settings_version", None))
+            settings = InitialModelSettings(**values)
             excluded = tuple(int(row) for row in data.pop("excluded"))
             return RunRecord(settings=settings, excluded=excluded, **data)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -344,8 +346,8 @@ class RunFolder:
         found = "no version number" if version is None else f"version {version}"
         return (
             f"{self.progress_path} cannot be used: line {number} has {found}; expected version "
-            f"{PROGRESS_VERSION}; open the run with the napari-ini3d that made it (named in "
-            "settings.json), or start it again in another folder"
+            f"{PROGRESS_VERSION}; open the run with the version of napari-ini3d that made it, or "
+            "start it again in another folder"
         )
 
     def write_pictures(self, iteration: int, arrays: Arrays) -> None:

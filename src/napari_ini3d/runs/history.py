@@ -7,6 +7,7 @@ iterations without such a file, the written MRC files are read.
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from napari_ini3d.io import read_map
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.storage import explain_os_errors, load_arrays, save_arrays
 
+logger = logging.getLogger(__name__)
+
 HISTORY_SIZE = 128
 """Maximum number of voxels per side of a map in the history."""
 
@@ -27,7 +30,7 @@ _MAP_NAME = re.compile(r"run_it(\d+)_class(\d+)\.mrc")
 
 
 def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel: float) -> None:
-    """Write the small maps of an iteration.
+    """Write the small maps of an iteration; a failure is logged, since they are only displayed.
 
     Parameters
     ----------
@@ -37,21 +40,19 @@ def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel:
         Real space (z, y, x).
     voxel : float
         Å.
-
-    Raises
-    ------
-    RunFolderError
-        If the file cannot be written.
     """
     n = volumes.shape[-1]
     size = min(n, HISTORY_SIZE)
     small = np.stack([resize_map(volume, size) for volume in volumes])
     peak = float(np.abs(small).max()) or 1.0
-    path = _small_path(folder, iteration)
-    with explain_os_errors(path):
-        path.parent.mkdir(exist_ok=True)
     arrays = {"maps": (small / peak).astype(np.float16), "peak": np.array(peak)}
-    save_arrays(path, {**arrays, "voxel_size": np.array(voxel * n / size)})
+    path = _small_path(folder, iteration)
+    try:
+        with explain_os_errors(path):
+            path.parent.mkdir(exist_ok=True)
+        save_arrays(path, {**arrays, "voxel_size": np.array(voxel * n / size)})
+    except RunFolderError as error:
+        logger.warning("iteration %d cannot be replayed: %s", iteration, error)
 
 
 def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[Float32, float]:
@@ -104,11 +105,14 @@ def history_iterations(folder: RunFolder, class_index: int = 0) -> list[int]:
 
 
 def forget_history_after(folder: RunFolder, iteration: int) -> None:
-    """Delete the small maps of later iterations."""
+    """Delete the small maps of later iterations; a failure is logged."""
     for path in _history_path(folder).glob("it*.npz"):
         match = _SMALL_NAME.fullmatch(path.name)
         if match and int(match[1]) > iteration:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("an outdated map of the history is not deleted: %s", error)
 
 
 def _history_path(folder: RunFolder) -> Path:

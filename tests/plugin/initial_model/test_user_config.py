@@ -85,3 +85,10 @@ def test_a_config_folder_that_cannot_be_written_is_logged(tmp_path, caplog):
     remember_run(tmp_path / "a")
     assert "are not saved" in caplog.text
     assert known_runs() == []
+
+
+def test_remembered_settings_of_the_first_version_keep_their_regularisation(tmp_path):
+    (tmp_path / "config").mkdir(exist_ok=True)
+    (tmp_path / "config" / "settings.json").write_text('{"tau2_fudge": 8.0, "classes": 2}')
+    found = remembered_settings(InitialModelSettings())
+    assert (found.tau2_fudge, found.classes) == (2.0, 2)

@@ -17,7 +17,7 @@ import platformdirs
 from napari_ini3d.errors import Ini3dError, InputError, SettingsError
 from napari_ini3d.io import atomic_path
 from napari_ini3d.runs import changed_settings
-from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.settings import STORED_VERSION, InitialModelSettings, from_stored
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,8 @@ def save_form_state(path: Path, state: FormState) -> None:
         If the file cannot be written.
     """
     values = {"particles": state.particles, "output": state.output}
-    text = json.dumps({**values, "settings": asdict(state.settings)}, indent=2)
+    stored = {"settings_version": STORED_VERSION, "settings": asdict(state.settings)}
+    text = json.dumps({**values, **stored}, indent=2)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -65,7 +66,8 @@ def load_form_state(path: Path) -> FormState:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in fields(InitialModelSettings)}
-        values = {name: value for name, value in data["settings"].items() if name in known}
+        values = from_stored(data["settings"], data.get("settings_version"))
+        values = {name: value for name, value in values.items() if name in known}
         particles, output = str(data.get("particles", "")), str(data.get("output", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -81,14 +83,16 @@ def remember_settings(settings: InitialModelSettings) -> None:
     """Save the settings that differ from the defaults, without the particles."""
     kept = changed_settings(settings)
     kept.pop("mask_diameter", None)  # depends on the particles
-    _write("settings.json", kept)
+    _write("settings.json", {"settings_version": STORED_VERSION, "settings": kept})
 
 
 def remembered_settings(defaults: InitialModelSettings) -> InitialModelSettings:
     """Return the defaults with the saved settings applied."""
     found = _read("settings.json", {})
+    version = found.get("settings_version")
+    values = found if version is None else found.get("settings")  # version 1: settings only
     try:
-        return defaults.with_changes(**found)
+        return defaults.with_changes(**from_stored(values, version))
     except (SettingsError, TypeError) as error:
         logger.info("the saved settings are ignored: %s", error)
         return defaults
