@@ -1,4 +1,5 @@
 import sys
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_ini3d.comparison.compare import compare_maps
+from napari_ini3d.engine import initial_model
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.references import prepare_references
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.fourier.masks import radius_grid
@@ -376,3 +379,16 @@ def test_a_run_up_to_nyquist_stays_in_its_box(few, padding):
     last = run_all(few, settings)[-1]
     assert last.current_size == BOX - 2
     assert np.isfinite(last.volumes).all()
+
+
+def test_the_references_of_an_iteration_are_freed_before_those_of_the_next(few, monkeypatch):
+    made = []
+
+    def prepare(*args):
+        assert [reference() for reference in made] == [None] * len(made)
+        references = prepare_references(*args)
+        made.append(weakref.ref(references[0][0].slices))
+        return references
+
+    monkeypatch.setattr(initial_model, "prepare_references", prepare)
+    assert len(run_all(few, SHORT)) == len(made)

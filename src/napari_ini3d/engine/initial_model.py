@@ -84,6 +84,7 @@ def reconstruct(
                 timer.stage("maximisation")
             report = conclude(run, state, plan, found.sums, updates, timer.seconds)
             state = report.state
+            del references, found, updates  # large: not beside those of the next iteration
             yield report
             if stop():
                 return
