@@ -4,6 +4,7 @@ import subprocess
 import mrcfile
 import numpy as np
 import pytest
+import starfile
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.star.particles import read_particles
@@ -43,6 +44,24 @@ def test_only_the_truth_has_poses(tmp_path):
     write_dataset(tmp_path, simulate_particles(PHANTOM, SETTINGS), PHANTOM)
     assert "rlnAngleRot" not in (tmp_path / "particles.star").read_text()
     assert "rlnAngleRot" in (tmp_path / "truth.star").read_text()
+
+
+def test_the_truth_has_the_faults_of_each_particle(tmp_path):
+    settings = SETTINGS.with_changes(
+        number=60, junk=0.4, other_share=0.5, scale_spread=0.2, defocus_error=0.03
+    )
+    simulated = simulate_particles(PHANTOM, settings, PHANTOM)
+    write_dataset(tmp_path, simulated, PHANTOM, other=PHANTOM)
+    table = starfile.read(tmp_path / "truth.star")["particles"]
+    assert set(table["ini3dJunkKind"]) == {"none", "empty", "bright", "edge"}
+    is_particle = table["ini3dJunkKind"] == "none"
+    assert np.array_equal(table["rlnClassNumber"], np.where(is_particle, table["ini3dState"], 0))
+    assert np.allclose(table["ini3dSignalScale"], simulated.faults.scale, atol=1e-6)
+    right = table["rlnDefocusU"] / (1 + table["ini3dDefocusError"])
+    plain = simulate_particles(PHANTOM, settings.with_changes(defocus_error=0.0), PHANTOM)
+    assert np.allclose(right, plain.particles.defocus_u, atol=0.1)
+    assert "ini3d" not in (tmp_path / "particles.star").read_text()
+    assert (tmp_path / "truth_state2.mrc").exists()
 
 
 def test_a_folder_that_cannot_be_created_is_named(tmp_path):

@@ -69,13 +69,14 @@ def test_noise_has_variance_one_and_the_signal_the_requested_snr():
 
 
 def test_coloured_noise_is_stronger_at_low_frequency():
-    noise = simulate_particles(PHANTOM, SETTINGS.with_changes(number=300, junk=1.0)).images
+    noise = simulate_particles(PHANTOM, SETTINGS.with_changes(number=300, snr=1e-6)).images
     power = (np.abs(np.fft.rfft2(noise)) ** 2).mean(axis=0)
     assert power[1, 1] / power[16, 16] == pytest.approx(1.8 / 1.0, rel=0.2)
 
 
-def test_junk_images_have_noise_only_and_are_marked():
-    simulated = simulate_particles(PHANTOM, clean(number=60, junk=0.4))
+def test_empty_images_have_noise_only_and_are_marked():
+    settings = clean(number=60, junk=0.4, junk_kinds=("empty",))
+    simulated = simulate_particles(PHANTOM, settings)
     signal = simulated.images.std(axis=(1, 2))
     assert 0.2 < simulated.is_junk.mean() < 0.6
     assert signal[simulated.is_junk].max() < 0.01 * signal[~simulated.is_junk].min()

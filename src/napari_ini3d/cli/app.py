@@ -12,6 +12,30 @@ from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import JsonOption, ThreadsOption, VerboseOption
+from napari_ini3d.cli.simulate_options import (
+    BfactorOption,
+    BoxSizeOption,
+    DefocusErrorOption,
+    HotPixelsOption,
+    InvertOption,
+    JunkKindChoice,
+    JunkKindsOption,
+    JunkOption,
+    MapOption,
+    MicelleOption,
+    NeighboursOption,
+    OffsetOption,
+    OtherOption,
+    OtherShareOption,
+    PinkNoiseOption,
+    PixelSizeOption,
+    PreferredOption,
+    ScaleOption,
+    ViewsChoice,
+    ViewShareOption,
+    ViewsOption,
+    ViewSpreadOption,
+)
 from napari_ini3d.cli.symmetry.app import symmetry_app
 from napari_ini3d.settings import InitialModelSettings
 
@@ -117,38 +141,70 @@ def simulate(
     output: OutputOption,
     symmetry: Annotated[str, typer.Option(help="Point group of the phantom.")] = "C1",
     diameter: Annotated[float, typer.Option(min=30, help="Diameter of the phantom [Å].")] = 120.0,
+    map_path: MapOption = None,
     number: Annotated[int, typer.Option(min=1, help="Number of particles.")] = 1000,
-    box_size: Annotated[int, typer.Option(min=16, max=1024, help="Box size [pixels].")] = 64,
-    pixel_size: Annotated[float, typer.Option(min=0.1, max=20.0, help="Pixel size [Å].")] = 3.0,
+    box_size: BoxSizeOption = None,
+    pixel_size: PixelSizeOption = None,
     snr: Annotated[float, typer.Option(min=1e-4, help="Signal-to-noise ratio.")] = 0.1,
-    junk: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Fraction of images without a particle.")
-    ] = 0.0,
-    preferred: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Fraction of particles in preferred views.")
-    ] = 0.0,
+    offset: OffsetOption = 6.0,
     groups: Annotated[int, typer.Option(min=1, max=100, help="Number of optics groups.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
+    junk: JunkOption = 0.0,
+    junk_kinds: JunkKindsOption = list(JunkKindChoice),  # noqa: B006 - Typer copies it
+    neighbours: NeighboursOption = 0.0,
+    preferred: PreferredOption = 0.0,
+    views: ViewsOption = ViewsChoice.TOP_SIDE,
+    view_share: ViewShareOption = 0.5,
+    view_spread: ViewSpreadOption = 6.0,
+    micelle: MicelleOption = False,
+    pink_noise: PinkNoiseOption = 0.0,
+    bfactor: BfactorOption = 0.0,
+    defocus_error: DefocusErrorOption = 0.0,
+    scale: ScaleOption = 0.0,
+    other: OtherOption = None,
+    other_share: OtherShareOption = 0.4,
+    hot_pixels: HotPixelsOption = 0.0,
+    invert: InvertOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Simulate noisy particles of a phantom; write them with the true map and poses."""
+    """Simulate noisy particles of a phantom or a map; write them with the true map and poses.
+
+    With a fault of real particles, other than preferred views, the background of every image is
+    normalised to mean 0 and standard deviation 1, as RELION does when it extracts particles.
+    """
     with exit_codes(verbose=verbose):
-        from napari_ini3d.cli.simulate import simulate_files
+        from napari_ini3d.cli.simulate import read_molecules, simulate_files
         from napari_ini3d.simulation import SimulationSettings, make_phantom
 
+        phantom = None if map_path else make_phantom(symmetry, diameter=diameter, seed=seed)
+        molecules = read_molecules(
+            phantom, map_path, other, grid=(box_size, pixel_size), micelle=micelle
+        )
         settings = SimulationSettings(
             number=number,
-            box_size=box_size,
-            pixel_size=pixel_size,
+            box_size=molecules.box_size,
+            pixel_size=molecules.pixel_size,
             snr=snr,
-            junk=junk,
-            preferred=preferred,
+            offset_sigma=offset,
             groups=groups,
             seed=seed,
+            junk=junk,
+            junk_kinds=tuple(kind.value for kind in junk_kinds),
+            neighbours=neighbours,
+            preferred=preferred,
+            views=views.value,
+            view_share=view_share,
+            view_spread=view_spread,
+            pink_noise=pink_noise,
+            bfactor=bfactor,
+            defocus_error=defocus_error,
+            scale_spread=scale,
+            other_share=other_share if other else 0.0,
+            hot_pixels=hot_pixels,
+            invert=invert,
         )
-        phantom = make_phantom(symmetry, diameter=diameter, seed=seed)
-        simulate_files(output, phantom, settings, as_json=as_json)
+        simulate_files(output, molecules, settings.normalised_with_faults(), as_json=as_json)
 
 
 @app.command()

@@ -5,30 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 import mrcfile
+import numpy as np
 
 from napari_ini3d._types import Float32
 from napari_ini3d.io import atomic_path, write_error, write_simulated_particles
+from napari_ini3d.simulation.molecule import Molecule
 from napari_ini3d.simulation.particles import SimulatedParticles
-from napari_ini3d.simulation.phantom import Phantom
 
 
 def write_dataset(
     folder: Path | str,
     simulated: SimulatedParticles,
-    phantom: Phantom,
+    phantom: Molecule,
     resolution: float | None = None,
+    other: Molecule | None = None,
 ) -> Path:
     """Write particles.star with its stacks, truth.star (with the poses) and truth.mrc.
+
+    truth.star also has the kind of junk, the state, the factor of the signal and the relative error
+    of the defocus of each image.
 
     Parameters
     ----------
     folder : Path or str
         Created if it does not exist.
     simulated : SimulatedParticles
-    phantom : Phantom
-        Phantom of the particles; its map is written in the box of the first optics group.
+    phantom : Phantom or MapMolecule
+        Molecule of the particles; its map is written in the box of the first optics group.
     resolution : float, optional
         Å, of truth.mrc. Default: Nyquist.
+    other : Phantom or MapMolecule, optional
+        The molecule in its second state; its map is written as truth_state2.mrc.
 
     Returns
     -------
@@ -51,10 +58,23 @@ def write_dataset(
     ):
         _write_mrc(target / path.name, stack, optics.pixel_size, is_stack=True)
     first = particles.optics[0]
-    density = phantom.density(first.box_size, first.pixel_size, resolution)
-    _write_mrc(target / "truth.mrc", density, first.pixel_size, is_stack=False)
+    for name, molecule in (("truth.mrc", phantom), ("truth_state2.mrc", other)):
+        if molecule is not None:
+            density = molecule.density(first.box_size, first.pixel_size, resolution)
+            _write_mrc(target / name, density, first.pixel_size, is_stack=False)
     write_simulated_particles(target / "particles.star", particles)
-    write_simulated_particles(target / "truth.star", particles, simulated.truth)
+    faults = simulated.faults
+    write_simulated_particles(
+        target / "truth.star",
+        particles,
+        simulated.truth,
+        faults={
+            "junk_kind": np.array(faults.junk_name, dtype=object),
+            "state": faults.state + 1,
+            "scale": faults.scale,
+            "defocus_error": faults.defocus_error,
+        },
+    )
     return target / "particles.star"
 
 

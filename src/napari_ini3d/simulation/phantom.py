@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d._types import Complex64, Float32, Float64
+from napari_ini3d._types import Complex64, Float32, Float64, FloatArray
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.geometry import symmetry_operators
+from napari_ini3d.geometry import euler_to_matrix, symmetry_operators
+from napari_ini3d.particles import Assignments, OpticsGroup
 
 Vectors = Float64
 
@@ -89,11 +90,35 @@ class Phantom:
         voxel_size, resolution : float
             Å.
         """
-        cutoff = 1 / max(resolution or 0.0, 2 * voxel_size)
-        edge = 0.05 * cutoff
-        taper = np.clip((cutoff - frequency) / edge, 0, 1)
         gauss = np.exp(-2 * np.pi**2 * self.bead_width**2 * frequency**2)
-        return np.asarray(gauss * np.sin(np.pi / 2 * taper) ** 2, dtype=np.float32)
+        return np.asarray(gauss * low_pass(frequency, voxel_size, resolution), dtype=np.float32)
+
+    def project_ft(
+        self, optics: OpticsGroup, poses: Assignments, resolution: float | None = None
+    ) -> Complex64:
+        """Return the transforms of projections, (N, n, n // 2 + 1), origin at pixel 0.
+
+        Parameters
+        ----------
+        optics : OpticsGroup
+            Box and pixel size of the images.
+        poses : Assignments
+            Poses of N images; those of a negative class are left empty.
+        resolution : float, optional
+            Å, of the low-pass filter. Default: Nyquist.
+        """
+        n, pixel_size = optics.box_size, optics.pixel_size
+        scale = 1 / pixel_size**2  # so that brightness does not depend on the pixel size
+        envelope = self.envelope(half_frequency((n, n), pixel_size), pixel_size, resolution) * scale
+        axes = euler_to_matrix(poses.rot, poses.tilt, poses.psi)
+        weights = self.weights.astype(np.float32)
+        images_ft = np.zeros((len(axes), n, n // 2 + 1), dtype=np.complex64)
+        for i in np.flatnonzero(poses.class_index >= 0):
+            x, y = axes[i, :2] @ self.positions.T
+            waves_x = fourier_waves(x - poses.origin_x[i], n, pixel_size)[: n // 2 + 1]
+            waves_y = fourier_waves(y - poses.origin_y[i], n, pixel_size)
+            images_ft[i] = envelope * (waves_y @ (waves_x * weights).T)
+        return images_ft
 
 
 def make_phantom(
@@ -284,3 +309,19 @@ def half_frequency(shape: tuple[int, ...], voxel_size: float) -> Vectors:
     axes.append(np.fft.rfftfreq(shape[-1], voxel_size))
     grids = np.meshgrid(*axes, indexing="ij", sparse=True)
     return np.asarray(np.sqrt(sum(grid**2 for grid in grids)))
+
+
+def low_pass(frequency: FloatArray, voxel_size: float, resolution: float | None = None) -> Float64:
+    """Return a filter of 1 that falls to 0 over a soft edge at `resolution` (or Nyquist).
+
+    Parameters
+    ----------
+    frequency : array
+        1/Å.
+    voxel_size, resolution : float
+        Å.
+    """
+    cutoff = 1 / max(resolution or 0.0, 2 * voxel_size)
+    edge = 0.05 * cutoff
+    taper = np.clip((cutoff - frequency) / edge, 0, 1)
+    return np.asarray(np.sin(np.pi / 2 * taper) ** 2)

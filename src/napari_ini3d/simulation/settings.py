@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.particles import OpticsGroup
+
+JunkKind = Literal["empty", "bright", "edge"]
+Views = Literal["top-side", "two"]
+JUNK_KINDS: tuple[JunkKind, ...] = get_args(JunkKind)
 
 _BOUNDS = {
     "number": (1, 100_000_000),
@@ -16,7 +21,14 @@ _BOUNDS = {
     "junk": (0.0, 1.0),
     "neighbours": (0.0, 1.0),
     "preferred": (0.0, 1.0),
+    "view_share": (0.0, 1.0),
     "view_spread": (0.0, 90.0),
+    "other_share": (0.0, 1.0),
+    "scale_spread": (0.0, 0.99),
+    "defocus_error": (0.0, 0.3),
+    "bfactor": (0.0, 10_000.0),
+    "pink_noise": (0.0, 100.0),
+    "hot_pixels": (0.0, 1.0),
     "groups": (1, 100),
     "offset_sigma": (0.0, 1000.0),
     "astigmatism": (0.0, 1e5),
@@ -41,13 +53,40 @@ class SimulationSettings:
     snr : float
         Variance of the signal divided by that of the noise, inside the particle.
     junk : float
-        Fraction of images with noise only.
+        Fraction of images without a particle.
+    junk_kinds : tuple of str
+        Kinds of junk: "empty" ice, "bright" blobs such as ice crystals, "edge" of the carbon;
+        "empty" is twice as frequent as each of the others.
     neighbours : float
-        Fraction of images with a neighbouring particle at the edge.
+        Fraction of images with a second particle at the edge of the box.
     preferred : float
-        Fraction of particles in two preferred views, along Z and from the side, half in each.
+        Fraction of particles in two preferred views.
+    views : str
+        The preferred views: "top-side" are along Z and from all sides, "two" are two random
+        directions.
+    view_share : float
+        Fraction of the preferred particles that are in the first view.
     view_spread : float
-        Standard deviation of the tilt about these two views, degrees.
+        Standard deviation of the tilt about the views, or of the directions about both axes
+        perpendicular to a view ("two"), degrees.
+    other_share : float
+        Fraction of particles in the second state, if there is one.
+    scale_spread : float
+        The signal of each particle is multiplied by a number between 1 - spread and 1 + spread.
+    defocus_error : float
+        Standard deviation of the relative error of the defocus that is given with the particles.
+    bfactor : float
+        Å², of the envelope exp(-B s² / 4) of the signal.
+    pink_noise : float
+        Standard deviation of structural noise relative to that of the other noise. It is
+        strongest at low frequency, and has the CTF of the particle.
+    hot_pixels : float
+        Fraction of images with one pixel at 500 standard deviations of the noise.
+    invert : bool
+        Write the particles black on white.
+    normalise : bool
+        Give the background of each image the mean 0 and the standard deviation 1, as RELION's
+        extraction does; otherwise the noise has variance 1 on average.
     groups : int
         Number of optics groups, with 300 and 200 kV in turn.
     optics : tuple of OpticsGroup
@@ -75,8 +114,19 @@ class SimulationSettings:
     snr: float = 0.1
     junk: float = 0.0
     neighbours: float = 0.0
+    junk_kinds: tuple[JunkKind, ...] = JUNK_KINDS
     preferred: float = 0.0
+    views: Views = "top-side"
+    view_share: float = 0.5
     view_spread: float = 6.0
+    other_share: float = 0.0
+    scale_spread: float = 0.0
+    defocus_error: float = 0.0
+    bfactor: float = 0.0
+    pink_noise: float = 0.0
+    hot_pixels: float = 0.0
+    invert: bool = False
+    normalise: bool = False
     groups: int = 1
     optics: tuple[OpticsGroup, ...] = ()
     offset_sigma: float = 6.0
@@ -93,6 +143,9 @@ class SimulationSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} is {value:g}; it must be between {low:g} and {high:g}")
+        for kind in self.junk_kinds or ("",):
+            _check_choice("junk_kinds", kind, JUNK_KINDS)
+        _check_choice("views", self.views, get_args(Views))
         if not 0 < self.defocus_range[0] <= self.defocus_range[1]:
             raise SettingsError(
                 f"defocus_range is {self.defocus_range}; give two values in Å, both positive "
@@ -121,9 +174,28 @@ class SimulationSettings:
             for number in range(1, self.groups + 1)
         )
 
+    def normalised_with_faults(self) -> SimulationSettings:
+        """Return a copy in which the background is normalised if there are faults."""
+        faults = (
+            self.junk,
+            self.neighbours,
+            self.pink_noise,
+            self.bfactor,
+            self.defocus_error,
+            self.scale_spread,
+            self.hot_pixels,
+            self.invert,
+        )
+        return self.with_changes(normalise=self.normalise or any(faults))
+
     def with_changes(self, **changes: object) -> SimulationSettings:
         """Return a validated copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{name}: found {value!r}; expected one of {', '.join(choices)}")
 
 
 def _check_group(group: OpticsGroup) -> None:

@@ -8,14 +8,24 @@ import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.io.star.blocks import write_tables
-from napari_ini3d.io.star.columns import Column
+from napari_ini3d.io.star.columns import Column, Columns
 from napari_ini3d.particles import Assignments, Particles
 
 _PER_MICROGRAPH = 50
+_FAULT_COLUMNS = {
+    "junk_kind": "ini3dJunkKind",
+    "state": "ini3dState",
+    "scale": "ini3dSignalScale",
+    "defocus_error": "ini3dDefocusError",
+}
 
 
 def write_simulated_particles(
-    path: Path | str, particles: Particles, truth: Assignments | None = None
+    path: Path | str,
+    particles: Particles,
+    truth: Assignments | None = None,
+    *,
+    faults: Columns | None = None,
 ) -> None:
     """Write particles to a STAR file in the layout of RELION 3.1 and later.
 
@@ -26,6 +36,9 @@ def write_simulated_particles(
         Their stacks are expected in the folder of the file.
     truth : Assignments, optional
         True poses, one per particle: angles, origins and class are written too.
+    faults : mapping of str to (N,) array, optional
+        Any of "junk_kind", "state", "scale" and "defocus_error", written to the columns
+        ini3dJunkKind, ini3dState, ini3dSignalScale and ini3dDefocusError.
 
     Raises
     ------
@@ -35,6 +48,8 @@ def write_simulated_particles(
     columns = _particle_columns(particles)
     if truth is not None:
         columns |= _truth_columns(truth)
+    for name, values in (faults or {}).items():
+        columns[_FAULT_COLUMNS[name]] = _decimals(values, 6) if values.dtype.kind == "f" else values
     write_tables(path, {"optics": _optics_columns(particles), "particles": columns})
 
 
