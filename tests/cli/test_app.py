@@ -14,6 +14,7 @@ from typing import get_args
 import mrcfile
 import numpy as np
 import pytest
+import starfile
 from fake_runs import FakeState, fake_reconstruct, make_volume
 from matplotlib.image import imread
 from typer.testing import CliRunner
@@ -274,6 +275,28 @@ def test_simulated_particles_can_be_run(tmp_path):
     (found,) = json_lines(result)
     assert (tmp_path / "sim" / "truth.mrc").is_file()
     assert run(found["particles"], tmp_path / "run", "--quiet").exit_code == 0
+
+
+def test_a_map_with_the_faults_of_real_particles_is_simulated(tmp_path):
+    invoke("simulate", "-o", tmp_path / "one", "--number", 2, "--box-size", 32, "--pixel-size", 5,
+           "--diameter", 80)  # fmt: skip
+    truth = tmp_path / "one" / "truth.mrc"
+    result = invoke(
+        "simulate", "-o", tmp_path / "sim", "--map", truth, "--other", truth, "--number", 30,
+        "--junk", 0.5, "--junk-kinds", "bright", "--neighbours", 0.3, "--preferred", 0.8,
+        "--views", "two", "--view-share", 0.65, "--view-spread", 12, "--micelle", "--scale", 0.2,
+        "--pink-noise", 0.5, "--bfactor", 150, "--defocus-error", 0.03, "--hot-pixels", 0.2,
+        "--invert", "--offset", 10, "--snr-diameter", 100,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "30 particles of a map" in plain(result.stdout)
+    stack = mrcfile.read(tmp_path / "sim" / "particles.mrcs")
+    assert stack.shape == (30, 32, 32)
+    assert stack.min() == -500
+    table = starfile.read(tmp_path / "sim" / "truth.star")["particles"]
+    assert set(table["ini3dJunkKind"]) == {"none", "bright"}
+    assert set(table["rlnClassNumber"]) == {0, 1, 2}
+    assert (mrcfile.read(tmp_path / "sim" / "truth.mrc") >= mrcfile.read(truth)).all()
 
 
 def test_simulating_an_unknown_point_group_is_exit_code_1(tmp_path):

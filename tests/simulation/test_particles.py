@@ -68,6 +68,18 @@ def test_noise_has_variance_one_and_the_signal_the_requested_snr():
     assert inside - 1 == pytest.approx(0.5, abs=0.12)
 
 
+def test_the_snr_in_a_larger_circle_is_that_of_a_stronger_signal():
+    settings = clean(offset_sigma=0.0)
+    near, far = (
+        simulate_particles(PHANTOM, settings.with_changes(snr_diameter=diameter)).images
+        for diameter in (80.0, 150.0)
+    )
+    line = (np.arange(32) - 16) * 5.0
+    inside = np.hypot(line[:, None], line) < 75
+    assert far[:, inside].var() == pytest.approx(1e8, rel=1e-3)
+    assert far.std() > 1.1 * near.std()
+
+
 def test_coloured_noise_is_stronger_at_low_frequency():
     noise = simulate_particles(PHANTOM, SETTINGS.with_changes(number=300, snr=1e-6)).images
     power = (np.abs(np.fft.rfft2(noise)) ** 2).mean(axis=0)
@@ -143,6 +155,7 @@ def test_a_source_yields_the_images_of_each_batch_in_order():
         ({"defocus_range": (20000.0, 8000.0)}, "defocus_range"),
         ({"defocus_range": (-8000.0, 8000.0)}, "positive"),
         ({"resolution": 0.0}, "resolution is 0"),
+        ({"snr_diameter": -1.0}, "snr_diameter is -1"),
         ({"optics": (dataclasses.replace(OPTICS, ctf_premultiplied=True),)}, "premultiplied"),
     ],
 )

@@ -46,6 +46,14 @@ PixelSizeOption = Annotated[
     float | None,
     typer.Option(min=0.1, max=20.0, help="Pixel size [Å]; default: 3, or that of the map."),
 ]
+SnrDiameterOption = Annotated[
+    float | None,
+    typer.Option(
+        min=1.0,
+        help="Diameter of the circle in which the signal-to-noise ratio holds [Å]; default: that "
+        "of the molecule.",
+    ),
+]
 OffsetOption = Annotated[
     float,
     typer.Option(min=0.0, help="Standard deviation of the particles' x and y offsets [Å]."),

@@ -345,9 +345,10 @@ def _frequencies(optics: OpticsGroup) -> tuple[FloatArray, FloatArray]:
 
 
 def _signal_deviation(images: Images, group: _Group) -> float:
-    """Return the standard deviation of clean images inside the particle; 0 without images."""
+    """Return the standard deviation of clean images where the SNR counts; 0 without images."""
     line = (np.arange(group.optics.box_size) - group.optics.box_size // 2) * group.optics.pixel_size
-    inside = np.hypot(line[:, None], line) < group.states[0].diameter / 2
+    diameter = group.settings.snr_diameter or group.states[0].diameter
+    inside = np.hypot(line[:, None], line) < diameter / 2
     signal = images[:, inside]
     return float(signal.std()) if signal.size else 0.0
 

@@ -51,7 +51,9 @@ class SimulationSettings:
     pixel_size : float
         Å.
     snr : float
-        Variance of the signal divided by that of the noise, inside the particle.
+        Variance of the signal divided by that of the noise, inside a circle.
+    snr_diameter : float, optional
+        Å, of that circle. Default: diameter of the particle.
     junk : float
         Fraction of images without a particle.
     junk_kinds : tuple of str
@@ -112,6 +114,7 @@ class SimulationSettings:
     box_size: int = 48
     pixel_size: float = 4.0
     snr: float = 0.1
+    snr_diameter: float | None = None
     junk: float = 0.0
     neighbours: float = 0.0
     junk_kinds: tuple[JunkKind, ...] = JUNK_KINDS
@@ -151,8 +154,10 @@ class SimulationSettings:
                 f"defocus_range is {self.defocus_range}; give two values in Å, both positive "
                 "(underfocus), the smaller first"
             )
-        if self.resolution is not None and not self.resolution > 0:
-            raise SettingsError(f"resolution is {self.resolution:g} Å; it must be positive")
+        for name in ("resolution", "snr_diameter"):
+            length = getattr(self, name)
+            if length is not None and not length > 0:
+                raise SettingsError(f"{name} is {length:g} Å; it must be positive")
         for group in self.optics_groups:
             _check_group(group)
 
