@@ -118,7 +118,8 @@ def make_set(
     letter: str, map_name: str, path: Path | None, root: Path, number: int | None
 ) -> BenchmarkSet:
     """Simulate a set, unless it is there, and measure its limit."""
-    folder, about = root / f"{letter}_{map_name}", root / f"{letter}_{map_name}.json"
+    name = f"{letter}_{map_name}" + (f"_{number}" if number else "")
+    folder, about = root / name, root / f"{name}.json"
     if not about.exists():
         molecule, box_size, pixel_size = load_molecule(map_name, path)
         chosen = {**COMMON, **SETS[letter]}
