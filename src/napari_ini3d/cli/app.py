@@ -187,6 +187,8 @@ def compare(
         raise typer.BadParameter("--mask-diameter, --no-align and --output are for maps only")
     if symmetry is not None and not poses:
         raise typer.BadParameter("--symmetry is for --poses only")
+    if first.suffix == second.suffix == ".star" and not poses:
+        raise typer.BadParameter("these are STAR files; add --poses to compare their poses")
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.compare import compare_files, compare_pose_files
 

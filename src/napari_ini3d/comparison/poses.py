@@ -139,6 +139,7 @@ def compare_poses(
     Parameters
     ----------
     first, second : ParticlePoses
+        The first is the reference, such as true poses; the second is moved to it.
     symmetry : str
         Point group, such as "D2". Poses are equivalent if an operator takes one to the other.
 
