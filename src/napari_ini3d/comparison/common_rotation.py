@@ -24,7 +24,6 @@ _REFINED = 5  # best candidates that are refined with all particles
 _CHUNK = 16  # candidates at a time
 _MOST_STEPS = 50
 _SMALL_STEP = 1e-9  # of the elements of the rotation
-_NARROW = 3.0  # the last means take particles within this many medians
 _SHIFT_SCALE = 1.0  # Å; larger differences count linearly
 
 
@@ -124,13 +123,7 @@ def _score_candidates(
 
 
 def _refine(start: Float64, relative: Float64, operators: Float64, least: float) -> CommonRotation:
-    """Iterate the mean over the particles that agree, at last over those that agree closely."""
     rotation = _iterate_mean(start, relative, operators, least)
-    agree = _compare(rotation, relative, operators)[1]
-    angles = np.arccos(np.clip(agree[agree > least], -1, 1))
-    if len(angles):
-        narrow = float(np.cos(_NARROW * np.median(angles)))
-        rotation = _iterate_mean(rotation, relative, operators, max(least, narrow))
     nearest, cosines = _compare(rotation, relative, operators)
     score = float(_agreement(cosines, least).sum())
     return CommonRotation(rotation, nearest, cosines, score)

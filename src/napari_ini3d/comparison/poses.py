@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import Float64, FloatArray, Int64
 from napari_ini3d.comparison.common_rotation import (
@@ -158,10 +159,13 @@ def compare_poses(
     index = match_particles(first, second)  # two (M,)
     a = _Poses(first.angles[index[0]], first.origins[index[0]], operators)
     b = _Poses(second.angles[index[1]], second.origins[index[1]], operators)
-    hands = [_fit_hand(a, b, mirrored=mirrored) for mirrored in (False, True)]
-    tie = _TIE * len(a.angles)
-    best, other = hands[::-1] if hands[1].fit.score > hands[0].fit.score + tie else hands
-    transform, angle, out_of_plane, shift = _measure(a, b.mirrored() if best.mirrored else b, best)
+    with threadpool_limits(1, "blas"):  # the same sums on any number of cores; products are small
+        hands = [_fit_hand(a, b, mirrored=mirrored) for mirrored in (False, True)]
+        tie = _TIE * len(a.angles)
+        best, other = hands[::-1] if hands[1].fit.score > hands[0].fit.score + tie else hands
+        transform, angle, out_of_plane, shift = _measure(
+            a, b.mirrored() if best.mirrored else b, best
+        )
     return PoseComparison(
         first_index=index[0],
         second_index=index[1],
