@@ -282,6 +282,7 @@ DRAW_NOTHING = (
     "check particles.star",
     "simulate --output new --number 5 --box-size 32 --pixel-size 4 --diameter 80",
     "compare truth.mrc truth.mrc",
+    "compare --poses truth.star truth.star",
     "symmetry detect truth.mrc",
     "symmetry align truth.mrc --symmetry C2 --output aligned.mrc",
     "symmetry impose truth.mrc --symmetry C2 --output imposed.mrc",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol, Self
 
-from napari_ini3d._types import BoolArray, FloatArray, IntArray
+from napari_ini3d._types import BoolArray, Float64, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,38 @@ class Assignments:
     max_probability: FloatArray
     n_significant: IntArray
     log_likelihood: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ParticlePoses:
+    """Names and poses of N particles of a STAR file, without their CTF.
+
+    Attributes
+    ----------
+    source : str
+        Name of the file, for messages.
+    stack_names : tuple of str
+        Every stack once, as written in the file; the stacks need not exist.
+    stack_index, image_index : (N,) int32
+        Position in `stack_names`, and of the image in its stack (from 0).
+    angles : (N, 3) float64
+        rot, tilt, psi in degrees, RELION's ZYZ convention.
+    origins : (N, 2) float64
+        x, y in Å, RELION's sign; zero if the file has none.
+    n_unassigned : int
+        Particles of the file without a class (class 0), which are not among the N.
+    """
+
+    source: str
+    stack_names: tuple[str, ...]
+    stack_index: IntArray
+    image_index: IntArray
+    angles: Float64
+    origins: Float64
+    n_unassigned: int = 0
+
+    def __len__(self) -> int:
+        return len(self.stack_index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,14 +212,25 @@ def simulate(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="Map.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="Map to compare it with.", show_default=False)],
+    first: Annotated[
+        Path, typer.Argument(help="Map, or STAR file with --poses.", show_default=False)
+    ],
+    second: Annotated[
+        Path, typer.Argument(help="Map or STAR file to compare it with.", show_default=False)
+    ],
     mask_diameter: Annotated[
         float | None, typer.Option(min=1.0, help="Diameter of the spherical mask [Å].")
     ] = None,
     align: Annotated[
         bool, typer.Option("--align/--no-align", help="Align the second map to the first.")
     ] = True,
+    poses: Annotated[
+        bool, typer.Option("--poses", help="Compare the poses of the particles in two STAR files.")
+    ] = False,
+    symmetry: Annotated[
+        str | None,
+        typer.Option(help="With --poses: point group modulo which poses are the same."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="PNG file for the FSC curve.")
     ] = None,
@@ -227,10 +238,22 @@ def compare(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare two maps by their Fourier shell correlation and real-space correlation."""
-    with exit_codes(verbose=verbose):
-        from napari_ini3d.cli.compare import compare_files
+    """Compare two maps by FSC and correlation, or the poses of particles by their angles.
 
+    With --poses, angles and shifts are those left after the best common rotation, shift and hand.
+    """
+    if poses and (mask_diameter is not None or not align or output is not None):
+        raise typer.BadParameter("--mask-diameter, --no-align and --output are for maps only")
+    if symmetry is not None and not poses:
+        raise typer.BadParameter("--symmetry is for --poses only")
+    if first.suffix == second.suffix == ".star" and not poses:
+        raise typer.BadParameter("these are STAR files; add --poses to compare their poses")
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.compare import compare_files, compare_pose_files
+
+        if poses:
+            compare_pose_files((first, second), symmetry=symmetry or "C1", as_json=as_json)
+            return
         compare_files(
             (first, second),
             mask_diameter=mask_diameter,

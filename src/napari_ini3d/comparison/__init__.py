@@ -1,4 +1,4 @@
-"""Comparison of two maps: registration, FSC and correlation."""
+"""Comparison of two maps (registration, FSC and correlation) and of two sets of poses."""
 
 import lazy_loader as lazy
 

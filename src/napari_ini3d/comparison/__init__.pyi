@@ -3,5 +3,7 @@ from .describe import (
     MapGrid as MapGrid,
     check_same_grid as check_same_grid,
     describe_comparison as describe_comparison,
+    describe_poses as describe_poses,
 )
+from .poses import PoseComparison as PoseComparison, compare_poses as compare_poses
 from .register import check_pair as check_pair, register_maps as register_maps

@@ -1,4 +1,4 @@
-"""Describe the comparison of two maps in words, and check that their boxes are the same."""
+"""Describe the comparison of two maps or sets of poses in words; check that boxes are the same."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_ini3d.comparison.compare import MapComparison
+from napari_ini3d.comparison.poses import PoseComparison
 from napari_ini3d.errors import MapError
 
 _VOXEL_TOLERANCE = 0.01  # relative
@@ -65,3 +66,27 @@ def describe_comparison(found: MapComparison) -> list[str]:
         f"The second map was rotated by {transform.angle:.1f}° and shifted by {shift:.1f} Å.",
         mirrored if found.mirrored else "The hands agree.",
     ]
+
+
+def describe_poses(found: PoseComparison) -> list[str]:
+    """Return which poses were compared and how the sets were aligned, line by line."""
+    only = f"{found.n_first_only} only in the first, {found.n_second_only} only in the second"
+    transform = found.transform
+    shift = float(np.linalg.norm(transform.shift))
+    agreeing = f"{found.n_agreeing} of {len(found)} particles agree within {found.agreement:.0f}°"
+    if not found.hand_is_clear:
+        hand = f"The hand is not clear: {agreeing}"
+    elif found.mirrored:
+        hand = f"The hands differ, and the second set was mirrored: {agreeing}"
+    else:
+        hand = f"The hands agree: {agreeing}"
+    lines = [
+        f"{len(found)} particles are in both files; {only}",
+        f"The second map was rotated by {transform.angle:.1f}° and shifted by {shift:.1f} Å.",
+        f"{hand} ({found.n_other_hand} in the other hand).",
+        f"Random poses would have a median angle of {found.random_angle:.0f}° ({found.symmetry}).",
+    ]
+    if found.setting == "second":
+        name = found.symmetry
+        lines.append(f"The second set has {name} in its setting, and the first does not.")
+    return lines

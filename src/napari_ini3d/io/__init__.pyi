@@ -26,5 +26,9 @@ from .star.particles import (
     write_data_star as write_data_star,
     write_particle_subset as write_particle_subset,
 )
-from .star.poses import flip_particles as flip_particles, rotate_particles as rotate_particles
+from .star.poses import (
+    flip_particles as flip_particles,
+    read_poses as read_poses,
+    rotate_particles as rotate_particles,
+)
 from .star.simulated import write_simulated_particles as write_simulated_particles

@@ -1,4 +1,4 @@
-"""Poses in STAR files: rotated and mirrored, all other bytes unchanged."""
+"""Poses in STAR files: read; rotated and mirrored, all other bytes unchanged."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from napari_ini3d.errors import RunFolderError, StarError
 from napari_ini3d.fourier.resample import rotate_map
 from napari_ini3d.geometry.poses import flip_angles, rotate_poses
 from napari_ini3d.geometry.rigid import RigidTransform
-from napari_ini3d.io.star.poses import flip_particles, rotate_particles
+from napari_ini3d.io.star.poses import flip_particles, read_poses, rotate_particles
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.simulation.dataset import write_dataset
 
@@ -234,3 +234,37 @@ def reconstruct(folder, name):
     command = f"relion_reconstruct --i {name}.star --o {name}_map.mrc --angpix 4 --maxres 10"
     subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     return mrcfile.read(folder / f"{name}_map.mrc")
+
+
+def test_poses_are_read_with_the_names_of_images_without_their_stack(star):
+    found = read_poses(star)
+    assert found.source == str(star)
+    assert len(found) == 4
+    assert found.stack_names == ("stack.mrcs",)
+    np.testing.assert_array_equal(found.image_index, [0, 1, 2, 3])
+    np.testing.assert_allclose(found.angles, ANGLES, atol=1e-6)
+    np.testing.assert_allclose(found.origins, ORIGINS, atol=1e-6)
+    assert found.n_unassigned == 0
+
+
+def test_particles_of_class_zero_are_left_out_and_counted(tmp_path):
+    rows = [f"{row} {k}" for row, k in zip(pose_rows(), [1, 0, 2, 0], strict=True)]
+    labels = [*PARTICLE_LABELS, *ANGLE_LABELS, *ORIGIN_LABELS, "rlnClassNumber"]
+    found = read_poses(write(tmp_path, star_text(rows, labels=labels)))
+    np.testing.assert_array_equal(found.image_index, [0, 2])
+    np.testing.assert_allclose(found.angles, ANGLES[[0, 2]], atol=1e-6)
+    np.testing.assert_allclose(found.origins, ORIGINS[[0, 2]], atol=1e-6)
+    assert found.n_unassigned == 2
+
+
+def test_a_file_with_particles_of_class_zero_only_has_no_poses(tmp_path):
+    rows = [f"{row} 0" for row in pose_rows()]
+    labels = [*PARTICLE_LABELS, *ANGLE_LABELS, *ORIGIN_LABELS, "rlnClassNumber"]
+    with pytest.raises(StarError, match="all 4 particles have rlnClassNumber 0"):
+        read_poses(write(tmp_path, star_text(rows, labels=labels)))
+
+
+def test_a_file_without_angles_is_refused_with_what_is_missing(tmp_path):
+    star = write(tmp_path, star_text(particle_rows(4), labels=PARTICLE_LABELS))
+    with pytest.raises(StarError, match="no rlnAngleRot and no rlnAngleTilt and no rlnAnglePsi"):
+        read_poses(star)

@@ -1,7 +1,7 @@
-"""Poses in a particle STAR file: rotation and mirroring that keep all other bytes of the file.
+"""Poses in a particle STAR file: reading, and changes that keep all other bytes of the file.
 
-Only the values of the angles and origins are replaced. Blocks, columns, their order, comments and
-the format of all other values stay the same.
+To rotate or mirror them, only the values of the angles and origins are replaced. Blocks, columns,
+their order, comments and the format of all other values stay the same.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from napari_ini3d.geometry import RigidTransform, flip_angles, rotate_poses
 from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.star.blocks import LoopBlock, find_loops, open_byte_range
 from napari_ini3d.io.star.columns import Columns, read_numbers
+from napari_ini3d.io.star.image_names import split_image_names
 from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
 from napari_ini3d.io.star.particles import find_particle_loop, read_tables
+from napari_ini3d.particles import ParticlePoses
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,41 @@ _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _ORIGINS = ("rlnOriginX", "rlnOriginY")
 _PRIOR = re.compile(r"rln(Angle|Origin)\w*Prior")
 _PIECE = re.compile(rb'\s+|"[^"]*"|\S+')
+
+
+def read_poses(path: Path | str) -> ParticlePoses:
+    """Read the image names and poses of a particle STAR file; its stacks need not exist.
+
+    Particles of class 0, which a run of this package never used, have no pose and are left out.
+
+    Raises
+    ------
+    StarError
+        If the file cannot be read, has no angles, has particles of class 0 only, or describes 3D
+        particles.
+    """
+    star_path = Path(path)
+    optics, columns = read_tables(star_path)
+    angles = _read_angles(star_path, columns)
+    origins = _Origins.read(star_path, optics, columns).angstrom
+    names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), star_path)
+    used = np.ones(len(angles), dtype=bool)
+    if "rlnClassNumber" in columns:
+        used = read_numbers(star_path, columns, "rlnClassNumber") >= 1
+    if not used.any():
+        raise StarError(
+            f"{star_path}: all {len(used)} particles have rlnClassNumber 0, which means no pose; "
+            "expected particles with the poses of a 3D reconstruction"
+        )
+    return ParticlePoses(
+        source=str(star_path),
+        stack_names=tuple(names),
+        stack_index=stack_index[used],
+        image_index=image_index[used],
+        angles=angles[used],
+        origins=origins[used],
+        n_unassigned=int((~used).sum()),
+    )
 
 
 def rotate_particles(source: Path | str, target: Path | str, transform: RigidTransform) -> None:
