@@ -197,11 +197,19 @@ class InitialModelSettings:
         "smaller box. For stacks on a slow disk, or with large boxes.",
         relion="--scratch_dir",
     )
+    invert_contrast: str = _setting(
+        "auto",
+        "I/O",
+        "Invert the contrast of the images, for particles that are black on white: auto measures "
+        "it. The stacks are not changed.",
+        words=("auto", "yes", "no"),
+        relion="--invert_contrast",
+    )
     max_excluded: float = _setting(
         0.05,
         "I/O",
         "Largest fraction of unreadable, constant or non-finite images that is excluded; with more "
-        "the run does not start.",
+        "the run does not start. Images with single bad pixels are mended instead.",
         minimum=0.0,
         maximum=1.0,
     )

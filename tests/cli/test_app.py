@@ -106,7 +106,12 @@ def test_the_options_reach_the_record_of_the_run(star, tmp_path):
     run(star, tmp_path / "run", "--no-flatten-solvent", "--angular-step", 7.5, "--seed", 5, "-q")
     settings = RunFolder.open(tmp_path / "run").read_record().settings
     assert settings == InitialModelSettings(
-        mask_diameter=100.0, iterations=4, flatten_solvent=False, angular_step=7.5, seed=5
+        mask_diameter=100.0,
+        iterations=4,
+        flatten_solvent=False,
+        angular_step=7.5,
+        seed=5,
+        invert_contrast="no",  # measured
     )
 
 

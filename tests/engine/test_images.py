@@ -8,9 +8,9 @@ import pytest
 from napari_ini3d.engine.images import (
     ImagePreparation,
     draw_subset,
-    normalise,
     split_into_tiles,
 )
+from napari_ini3d.engine.normalisation import normalise
 from napari_ini3d.fourier.masks import radius_grid, soft_mask
 from napari_ini3d.fourier.transforms import frequency_disk
 from napari_ini3d.kernels.backend import choose_backend
@@ -76,41 +76,6 @@ def test_tiles_have_one_half_and_one_group_and_hold_the_subset(tile_size):
         assert len(np.unique(tile % 2)) == len(np.unique(groups[tile])) == 1
     if tile_size == 1000:
         assert len(tiles) == 6
-
-
-def test_normalised_images_have_a_background_of_mean_zero_and_variance_one():
-    rng = np.random.default_rng(1)
-    images = rng.normal(5, 3, (4, BOX, BOX)).astype(np.float32)
-    images[:, 12:20, 12:20] += 100
-    found = normalise(images, 10.0)
-    background = found[:, radius_grid(BOX, 2) > 10]
-    assert np.allclose(background.mean(1), 0, atol=1e-5)
-    assert np.allclose(background.std(1), 1, atol=1e-5)
-    assert found[:, 12:20, 12:20].min() > 20
-    assert np.allclose(normalise(7 * images - 30, 10.0), found, atol=1e-4)
-
-
-def test_a_mask_wider_than_the_box_leaves_its_corners_as_background():
-    rng = np.random.default_rng(1)
-    found = normalise(rng.normal(5, 3, (2, BOX, BOX)).astype(np.float32), 1000.0)
-    assert np.isfinite(found).all()
-    corners = found[:, radius_grid(BOX, 2) > 0.47 * BOX]
-    assert np.allclose(corners.std(1), 1, atol=1e-5)
-
-
-def test_images_whose_background_is_constant_are_only_moved_to_zero():
-    image = np.full((1, BOX, BOX), 4.0, np.float32)
-    image[:, 16, 16] += 3
-    found = normalise(image, 10.0)
-    assert np.isclose(found[0, 16, 16], 3, atol=1e-5)
-    found[:, 16, 16] = 0
-    assert np.allclose(found, 0, atol=1e-6)
-
-
-def test_a_mean_far_above_the_spread_does_not_show():
-    rng = np.random.default_rng(2)
-    images = rng.integers(-20, 20, (3, BOX, BOX)).astype(np.float32)
-    assert np.allclose(normalise(images + 30_000, 10.0), normalise(images, 10.0), atol=1e-3)
 
 
 def particles(*, premultiplied: bool = False) -> Particles:

@@ -342,15 +342,61 @@ def test_a_scratch_folder_that_cannot_be_used_is_refused_at_once(dataset, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("sign", "message"), [(1, False), (-1, True)])
-def test_inverted_contrast_is_reported(tmp_path, caplog, sign, message):
+def images_as_they_come(folder, change):
     settings = SimulationSettings(number=40, box_size=32, pixel_size=4.0, snr=5.0)
     phantom = make_phantom(diameter=80.0)
-    star = write_dataset(tmp_path / "data", simulate_particles(phantom, settings), phantom)
+    star = write_dataset(folder, simulate_particles(phantom, settings), phantom)
     with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
-        file.data[:] *= sign
-    start_run(star, tmp_path / "run", SETTINGS)
-    assert ("black on white" in caplog.text) == message
+        change(file.data)
+    return star
+
+
+def invert(images):
+    images *= -1
+
+
+@pytest.mark.parametrize(
+    ("setting", "inverted", "text"),
+    [
+        ("auto", "yes", "black on white; the images are inverted"),
+        ("no", "no", "with invert_contrast no the map will be inverted"),
+    ],
+)
+def test_inverted_contrast_is_measured_stored_and_reported(
+    tmp_path, caplog, setting, inverted, text
+):
+    star = images_as_they_come(tmp_path / "data", invert)
+    settings = SETTINGS.with_changes(invert_contrast=setting)
+    reports = start_run(star, tmp_path / "run", settings)
+    assert text in caplog.text
+    record = RunFolder(tmp_path / "run").read_record()
+    assert record.settings.invert_contrast == inverted
+    assert record.inversion_measured == (setting == "auto")
+    assert record.contrast == "black on white"
+    reports.close()
+
+
+def test_a_run_on_inverted_images_gives_the_maps_of_the_others(tmp_path):
+    maps = []
+    for name, change in (("upright", lambda images: None), ("inverted", invert)):
+        star = images_as_they_come(tmp_path / name, change)
+        maps.append(next(start_run(star, tmp_path / f"{name}_run", SETTINGS)).volumes)
+    assert np.array_equal(*maps)
+
+
+def test_outlier_pixels_are_replaced_counted_and_logged(tmp_path):
+    def damage(images):
+        images[3, 5, 5] = np.nan
+        images[7, 20, 9:11] = 1e20
+
+    star = images_as_they_come(tmp_path / "data", damage)
+    report = next(start_run(star, tmp_path / "run", SETTINGS))
+    assert np.isfinite(report.volumes).all()
+    folder = RunFolder(tmp_path / "run")
+    record = folder.read_record()
+    assert (record.n_mended, record.n_replaced_pixels, record.excluded) == (2, 3, ())
+    text = "3 outlier pixels (hot, dead or not finite) replaced in 2 images"
+    assert text in folder.log_path.read_text()
 
 
 def test_with_a_missing_star_file_nothing_is_written(tmp_path):

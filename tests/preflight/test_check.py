@@ -1,42 +1,15 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
-import scipy.fft
 from mrc_files import particle_rows, star_text, write_particles
+from particle_images import ArraySource, discs
 
-from napari_ini3d.particles import ImageBatch
 from napari_ini3d.preflight.check import (
     bad_images,
     check_particles,
-    detect_contrast,
-    estimate_mask_diameter,
 )
 from napari_ini3d.preflight.resources import estimate_resources
 from napari_ini3d.settings import InitialModelSettings
-
-
-class ArraySource:
-    """Images in memory."""
-
-    def __init__(self, images, pixel_size=3.0):
-        self._images = np.asarray(images, dtype=np.float32)
-        self.box_size = self._images.shape[-1]
-        self.pixel_size = pixel_size
-
-    def batches(self, indices):
-        for index in indices:
-            yield ImageBatch(index, self._images[index])
-
-
-def _discs(n_images, radius, *, box=48, noise=1.0, sign=1.0):
-    """Discs of random, blob-like density in white noise."""
-    rng = np.random.default_rng(7)
-    y, x = np.indices((box, box)) - box // 2
-    disc = np.hypot(x, y) <= radius
-    coarse = rng.normal(size=(n_images, box // 4, box // 4))
-    content = 1 + np.kron(coarse, np.ones((4, 4)))
-    return sign * disc * content + noise * rng.normal(size=(n_images, box, box))
 
 
 def test_bad_images_are_found_with_their_reasons():
@@ -56,44 +29,8 @@ def test_an_image_far_from_zero_is_not_constant():
     assert list(bad_images(ArraySource(images), 2)) == []
 
 
-@pytest.mark.parametrize(
-    ("sign", "expected"), [(1, "white on black"), (-1, "black on white"), (0, "undecided")]
-)
-def test_contrast_is_detected_from_the_centre(sign, expected):
-    source = ArraySource(_discs(200, 10, sign=sign, noise=3.0))
-    assert detect_contrast(source, np.arange(200)) == expected
-
-
-@pytest.mark.parametrize("radius", [9, 13, 17])
-def test_the_mask_is_larger_than_the_disc_by_less_than_30_angstrom(radius):
-    source = ArraySource(_discs(500, radius))
-    diameter = estimate_mask_diameter(source, np.arange(500))
-    assert 0 < diameter - 2 * radius * 3.0 < 30
-
-
-def test_the_mask_is_limited_to_the_box():
-    source = ArraySource(_discs(200, 46, box=96))
-    assert estimate_mask_diameter(source, np.arange(200)) == 96 * 3.0
-
-
-def test_the_mask_does_not_depend_on_binning():
-    images = _discs(500, 12)
-    ft = scipy.fft.fftshift(scipy.fft.fft2(images), axes=(1, 2))[:, 12:36, 12:36]
-    binned = scipy.fft.ifft2(scipy.fft.ifftshift(ft, axes=(1, 2))).real / 4
-    full = estimate_mask_diameter(ArraySource(images, 3.0), np.arange(500))
-    assert estimate_mask_diameter(ArraySource(binned, 6.0), np.arange(500)) == pytest.approx(
-        full, abs=12
-    )
-
-
-def test_pure_noise_gives_most_of_the_box(caplog):
-    source = ArraySource(np.random.default_rng(0).normal(size=(300, 48, 48)))
-    assert estimate_mask_diameter(source, np.arange(300)) == pytest.approx(0.8 * 48 * 3.0)
-    assert "is visible in the noise; mask diameter set to 80% of the box" in caplog.text
-
-
 def test_good_particles_pass(tmp_path):
-    images = _discs(60, 5, box=16)
+    images = discs(60, 5, box=16)
     report = check_particles(write_particles(tmp_path, images))
     assert report.ok
     assert (report.n_particles, report.n_stacks, report.n_duplicates) == (60, 1, 0)
@@ -104,7 +41,7 @@ def test_good_particles_pass(tmp_path):
 
 
 def test_bad_images_are_a_problem_only_beyond_the_allowed_fraction(tmp_path):
-    images = _discs(10, 5, box=16)
+    images = discs(10, 5, box=16)
     images[2] = 0
     path = write_particles(tmp_path, images)
     strict = check_particles(path, InitialModelSettings(max_excluded=0.05))
@@ -115,7 +52,7 @@ def test_bad_images_are_a_problem_only_beyond_the_allowed_fraction(tmp_path):
 
 
 def test_dark_particles_and_duplicates_are_noted(tmp_path):
-    path = write_particles(tmp_path, _discs(60, 5, box=16, sign=-1))
+    path = write_particles(tmp_path, discs(60, 5, box=16, sign=-1))
     path.write_text(star_text([*particle_rows(60), *particle_rows(3)]))
     report = check_particles(path)
     assert report.ok
@@ -125,7 +62,7 @@ def test_dark_particles_and_duplicates_are_noted(tmp_path):
 
 
 def test_every_bad_stack_is_reported(tmp_path):
-    path = write_particles(tmp_path, _discs(4, 5, box=16))
+    path = write_particles(tmp_path, discs(4, 5, box=16))
     (tmp_path / "short.mrcs").write_bytes(b"x" * 100)
     (tmp_path / "cut.mrcs").write_bytes((tmp_path / "stack.mrcs").read_bytes()[:-8])
     rows = [row for name in ("stack", "short", "cut") for row in particle_rows(4, f"{name}.mrcs")]

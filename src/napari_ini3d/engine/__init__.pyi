@@ -2,6 +2,7 @@ from .context import RunContext as RunContext
 from .executor import TileExecutor as TileExecutor
 from .images import draw_subset as draw_subset, split_into_tiles as split_into_tiles
 from .initial_model import reconstruct as reconstruct
+from .normalisation import background_planes as background_planes, normalise as normalise
 from .records import IterationReport as IterationReport
 from .references import (
     SIGMA_OFFSET as SIGMA_OFFSET,

@@ -74,6 +74,7 @@ class RunContext:
                 ctf=settings.ctf,
                 ignore_first_peak=settings.ctf_ignore_first_peak,
                 backend=executor.backend,
+                invert=settings.invert_contrast == "yes",
             ),
             constraints=RealSpaceConstraints(settings, source.box_size, source.pixel_size),
             operators=symmetry_operators(group).astype(np.float32),

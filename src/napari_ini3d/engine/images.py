@@ -9,14 +9,14 @@ import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine import random_streams
+from napari_ini3d.engine.normalisation import normalise
 from napari_ini3d.engine.shell_sums import sum_shells
-from napari_ini3d.fourier import FrequencyDisk, images_to_disk, radius_grid, soft_mask
+from napari_ini3d.fourier import FrequencyDisk, images_to_disk, soft_mask
 from napari_ini3d.kernels import Backend
 from napari_ini3d.optics import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, Particles
 
 MASK_EDGE = 14.0  # Å, over which masks fall to zero
-_LEAST_SPREAD = 1e-5  # of the mean: a smaller spread is rounding, the background is constant
 _CTF_FIELDS = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
 
 
@@ -127,6 +127,8 @@ class ImagePreparation:
     ignore_first_peak : bool
     backend : Backend
         Its device does the work.
+    invert : bool
+        Whether to invert the contrast.
     """
 
     particles: Particles
@@ -135,6 +137,7 @@ class ImagePreparation:
     ctf: bool
     ignore_first_peak: bool
     backend: Backend
+    invert: bool = False
 
     def on(self, backend: Backend) -> ImagePreparation:
         """Return the same preparation on another device."""
@@ -165,7 +168,8 @@ class ImagePreparation:
         backend, xp, n = self.backend, self.backend.xp, batch.images.shape[-1]
         shifts = np.rint(origins / self.pixel_size).astype(np.float32)  # (B, 2)
         values = self._to_device(batch.index, shifts, class_bias)
-        images = normalise(batch.images, self.mask_diameter / self.pixel_size / 2, xp=xp)
+        radius = self.mask_diameter / self.pixel_size / 2
+        images = normalise(batch.images, radius, invert=self.invert, xp=xp)
         if shifts.any():
             images = _shift(images, values["shifts"], backend)
         # the noise is measured on whole images: a mask lowers its power but adds no information
@@ -229,21 +233,6 @@ class ImagePreparation:
             ignore_first_peak=self.ignore_first_peak,
             xp=self.backend.xp,
         )
-
-
-def normalise(images: Float32, radius: float, *, xp: Any = np) -> Float32:
-    """Return images whose background, beyond `radius` pixels, has mean 0 and variance 1."""
-    n = images.shape[-1]
-    outside = (radius_grid(n, 2, xp=xp) > min(radius, 0.47 * n)).astype(np.float32).ravel()
-    outside /= outside.sum()  # (n²,), so that products with it are means
-    flat = images.reshape(len(images), n * n)  # (B, n²)
-    mean = flat @ outside  # (B,)
-    out: Float32 = flat - mean[:, None]
-    out -= (out @ outside)[:, None]  # the rest, where the mean is far larger than the spread
-    variance = (out * out) @ outside  # (B,)
-    constant = variance <= np.float32(_LEAST_SPREAD) ** 2 * mean**2
-    out *= 1 / xp.sqrt(xp.where(constant, np.float32(1), variance))[:, None]
-    return out.reshape(images.shape)
 
 
 def _shift(images: Float32, by: Float32, backend: Backend) -> Float32:

@@ -24,6 +24,8 @@ class ResolvedSettings(InitialModelSettings):
     ----------
     mask_diameter : float
         Å.
+    invert_contrast : {"yes", "no"}
+        "no" where it is "auto": `napari_ini3d.preflight` measures the contrast before a run.
     finest_resolution : float
         Å, the finest that the run may use: `max_resolution`, or its default; not beyond Nyquist.
     """
@@ -61,7 +63,12 @@ def resolve_settings(
         )
     values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(InitialModelSettings)}
     finest = finest_resolution(settings, pixel_size=pixel_size, mask_diameter=diameter)
-    return ResolvedSettings(**values | {"mask_diameter": diameter, "finest_resolution": finest})
+    decided = {
+        "mask_diameter": diameter,
+        "finest_resolution": finest,
+        "invert_contrast": "yes" if settings.invert_contrast == "yes" else "no",
+    }
+    return ResolvedSettings(**values | decided)
 
 
 def finest_resolution(

@@ -3,14 +3,15 @@ from .files import (
     nearest_folder as nearest_folder,
     write_error as write_error,
 )
+from .images.outliers import replace_outliers as replace_outliers
 from .images.reader import (
     StackReader as StackReader,
     check_scratch_for as check_scratch_for,
-    inspect_stacks as inspect_stacks,
     reading_threads as reading_threads,
 )
 from .images.resample import common_grid as common_grid
 from .images.scratch import check_scratch as check_scratch
+from .images.stack_checks import inspect_stacks as inspect_stacks
 from .mrc.maps import Map as Map, read_map as read_map, write_map as write_map
 from .mrc.stack import (
     HEADER_BYTES as HEADER_BYTES,

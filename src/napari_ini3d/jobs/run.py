@@ -29,6 +29,7 @@ from napari_ini3d.io import (
     write_map,
     write_particle_subset,
 )
+from napari_ini3d.jobs.start_log import log_start
 from napari_ini3d.jobs.symmetry import apply_symmetry, check_symmetry
 from napari_ini3d.kernels import choose_backend
 from napari_ini3d.particles import Particles
@@ -144,7 +145,9 @@ def _check_and_create(
     halt()
     chosen = select_images(particles, settings, halt)
     used = particles.take(chosen.good)
-    resolved = settings.with_changes(mask_diameter=chosen.mask_diameter)
+    resolved = settings.with_changes(
+        mask_diameter=chosen.mask_diameter, invert_contrast="yes" if chosen.inverted else "no"
+    )
     own = particle_grid(used)
     grid = choose_working_grid(own, resolved)
     record = RunRecord(
@@ -156,6 +159,10 @@ def _check_and_create(
         n_particles=len(particles),
         excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
         mask_estimated=settings.mask_diameter is None,
+        contrast=chosen.contrast,
+        inversion_measured=settings.invert_contrast == "auto",
+        n_mended=int(np.count_nonzero(chosen.replaced_pixels)),
+        n_replaced_pixels=int(chosen.replaced_pixels.sum()),
         working_pixel_size=None if grid == own else grid.pixel_size,
         settings=resolved,
     )
@@ -230,7 +237,7 @@ def _walk(
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
     with _log_and_mark(job.folder):
-        _log_start(job, resumed=state is not None)
+        log_start(job.record, particle_grid(job.particles), resumed=state is not None)
         try:
             reader = _open_images(job, _Halt(stop))
         except _StoppedError:
@@ -370,29 +377,6 @@ def _bytes_needed(n_particles: int, own: PixelGrid, grid: PixelGrid, classes: in
     """Estimate the disk space of an iteration, the result and two checkpoints, in bytes."""
     state = classes * grid.box_size**3 * _BYTES_PER_VOXEL + n_particles * _BYTES_PER_PARTICLE
     return state + (own.box_size**3 * _BYTES_PER_RESULT_VOXEL if grid != own else 0)
-
-
-def _log_start(job: _Job, *, resumed: bool) -> None:
-    record = job.record
-    logger.info("napari-ini3d %s%s", __version__, ", resumed" if resumed else "")
-    if record.command:
-        logger.info("command: %s", record.command)
-    logger.info(
-        "%d particles from %s, %d of them excluded",
-        record.n_particles,
-        record.particles,
-        len(record.excluded),
-    )
-    if record.working_pixel_size is not None:
-        own = particle_grid(job.particles)
-        box_size = round(own.width / record.working_pixel_size)
-        logger.info(
-            "processed in a box of %s; the result is written in the box of the particles, %s",
-            PixelGrid(box_size, record.working_pixel_size),
-            own,
-        )
-    how = "estimated from the images" if record.mask_estimated else "given"
-    logger.info("mask diameter %.0f Å, %s", job.settings.mask_diameter or 0.0, how)
 
 
 def _digest(path: Path) -> str:

@@ -1,7 +1,11 @@
 from .check import (
     CheckReport as CheckReport,
     check_particles as check_particles,
+)
+from .measure import (
+    describe_contrast as describe_contrast,
     estimate_mask_diameter as estimate_mask_diameter,
+    measure_particles as measure_particles,
 )
 from .preview import Preview as Preview, preview_particles as preview_particles
 from .resources import estimate_resources as estimate_resources
@@ -10,6 +14,7 @@ from .selection import check_mask as check_mask, select_images as select_images
 from .summary import (
     check_rows as check_rows,
     describe_bad as describe_bad,
+    describe_replaced as describe_replaced,
     describe_time as describe_time,
     estimated_time as estimated_time,
 )

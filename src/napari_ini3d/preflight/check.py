@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import scipy.fft
 
-from napari_ini3d._types import Float32, Float64, IntArray
+from napari_ini3d._types import IntArray
 from napari_ini3d.errors import InputError
 from napari_ini3d.io import StackReader, inspect_stacks, read_particles
 from napari_ini3d.particles import ImageSource, OpticsGroup, Particles
+from napari_ini3d.preflight.measure import (
+    INVISIBLE,
+    Contrast,
+    Measurement,
+    describe_contrast,
+    measure_particles,
+    must_invert,
+)
 from napari_ini3d.preflight.resources import ResourceEstimate, estimate_resources
 from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid, particle_grid
 from napari_ini3d.settings import InitialModelSettings
@@ -23,20 +30,10 @@ from napari_ini3d.settings import InitialModelSettings
 logger = logging.getLogger(__name__)
 
 BadReason = Literal["not finite", "constant", "all zero"]
-Contrast = Literal["white on black", "black on white", "undecided"]
-
-INVERTED = "the particles are black on white; invert the contrast, or the map will be inverted"
 
 _BATCH = 256  # images; fewer if they are large
 _BATCH_BYTES = 64 * 2**20
 _CONSTANT_RANGE = 1e-5  # relative; larger than float32 rounding in resampled constants
-_SAMPLE = 2000
-_LOW_PASS = 7.0  # Å, standard deviation of the Gaussian in real space
-_CONTRAST_SIGMAS = 5.0
-_PROFILE_THRESHOLD = 0.05
-_PROFILE_SIGMAS = 4.0
-_MASK_MARGIN = 1.1
-_FALLBACK_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,13 @@ class CheckReport:
         Images that a run would exclude.
     n_duplicates : int
         Particles with the same image as an earlier particle.
+    n_mended : int
+        Images in which outlier pixels are replaced.
+    n_replaced_pixels : int
+        Outlier pixels of all images.
     contrast : {"white on black", "black on white", "undecided"}
+    inverted : bool
+        Whether a run inverts the images.
     mask_diameter : float or None
         Å, estimated.
     resources : ResourceEstimate or None
@@ -87,7 +90,10 @@ class CheckReport:
     notes: tuple[str, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
     n_duplicates: int = 0
+    n_mended: int = 0
+    n_replaced_pixels: int = 0
     contrast: Contrast = "undecided"
+    inverted: bool = False
     mask_diameter: float | None = None
     resources: ResourceEstimate | None = None
 
@@ -164,7 +170,7 @@ def _with_estimates(report: CheckReport, settings: InitialModelSettings) -> Chec
 
 def add_image_checks(
     report: CheckReport,
-    source: ImageSource,
+    source: StackReader,
     particles: Particles,
     bad: tuple[BadImage, ...],
     settings: InitialModelSettings,
@@ -172,23 +178,37 @@ def add_image_checks(
     """Add the checks of the images to the report of `check_headers`."""
     good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
     duplicates = count_duplicates(particles)
-    contrast = detect_contrast(source, good) if len(good) else "undecided"
+    found = measure_particles(source, good) if len(good) else None
+    contrast: Contrast = found.contrast if found else "undecided"
+    replaced = source.replaced_pixels
     excess = describe_excess(bad, len(particles), settings.max_excluded)
     checked = replace(
         report,
         problems=(f"{report.path}: {excess}",) if excess else (),
-        notes=tuple(_notes(particles, contrast, duplicates)),
+        notes=tuple(_notes(particles, found, duplicates, settings)),
         bad_images=bad,
         n_duplicates=duplicates,
+        n_mended=int(np.count_nonzero(replaced)),
+        n_replaced_pixels=int(replaced.sum()),
         contrast=contrast,
-        mask_diameter=estimate_mask_diameter(source, good) if len(good) else None,
+        inverted=must_invert(contrast, settings.invert_contrast),
+        mask_diameter=found.mask_diameter if found else None,
     )
     return _with_estimates(checked, settings)
 
 
-def _notes(particles: Particles, contrast: Contrast, duplicates: int) -> Iterator[str]:
-    if contrast == "black on white":
-        yield INVERTED
+def _notes(
+    particles: Particles,
+    found: Measurement | None,
+    duplicates: int,
+    settings: InitialModelSettings,
+) -> Iterator[str]:
+    if found:
+        invert = must_invert(found.contrast, settings.invert_contrast)
+        if invert or found.contrast == "black on white":
+            yield describe_contrast(found.contrast, settings.invert_contrast)
+        if not (found.visible or settings.mask_diameter):
+            yield INVISIBLE
     if duplicates:
         yield f"{duplicates} particles have the same image as another one; remove duplicates"
     if any(group.ctf_premultiplied for group in particles.optics):
@@ -243,123 +263,6 @@ def _batch_size(source: ImageSource) -> int:
 def _split(index: IntArray, batch_size: int) -> Iterator[IntArray]:
     for start in range(0, len(index), batch_size):
         yield index[start : start + batch_size]
-
-
-def _sample(index: IntArray) -> IntArray:
-    """Return at most `_SAMPLE` of the indices, evenly spread."""
-    if len(index) <= _SAMPLE:
-        return index
-    sample: IntArray = index[np.linspace(0, len(index) - 1, _SAMPLE).astype(np.int64)]
-    return sample
-
-
-def _radii(box_size: int) -> Float64:
-    """Return the distance of each pixel from the centre, in half boxes; (n, n)."""
-    axis = (np.arange(box_size) - box_size // 2) / (box_size / 2)
-    return np.hypot(axis[:, None], axis)
-
-
-def _low_passed(source: ImageSource, index: IntArray) -> Iterator[Float32]:
-    """Yield batches of low-passed images, normalised before the filter.
-
-    Mean 0 and standard deviation 1 refer to a wide background (beyond 0.6 half boxes, with the
-    corners): the mean of few pixels would cause a step in the variance at their border.
-    """
-    n = source.box_size
-    outside = _radii(n) > 0.6
-    sigma = _LOW_PASS / source.pixel_size  # pixels
-    frequency = np.hypot(scipy.fft.fftfreq(n)[:, None], scipy.fft.rfftfreq(n))
-    gaussian = np.exp(-2 * (np.pi * sigma * frequency) ** 2).astype(np.float32)
-    for batch in source.batches(_split(index, _batch_size(source))):
-        values = batch.images[:, outside]
-        mean, deviation = values.mean(axis=1), values.std(axis=1)
-        deviation[deviation == 0] = 1
-        images = (batch.images - mean[:, None, None]) / deviation[:, None, None]
-        yield scipy.fft.irfft2(scipy.fft.rfft2(images) * gaussian, s=(n, n))
-
-
-def detect_contrast(source: ImageSource, index: IntArray) -> Contrast:
-    """Detect whether particles are brighter or darker than the background.
-
-    For each low-passed image, the mean of the rim is subtracted from that of a central disc (half
-    the box in diameter). The mean difference over the images is significant at five standard
-    errors.
-
-    Parameters
-    ----------
-    source : ImageSource
-    index : (N,) int
-        Images to use; at most 2000 of them are read.
-    """
-    radii = _radii(source.box_size)
-    centre, rim = radii < 0.5, (radii > 0.85) & (radii <= 1)
-    difference = np.concatenate(
-        [
-            images[:, centre].mean(axis=1) - images[:, rim].mean(axis=1)
-            for images in _low_passed(source, _sample(index))
-        ]
-    )
-    error = difference.std() / np.sqrt(len(difference))
-    if not abs(difference.mean()) > _CONTRAST_SIGMAS * error:
-        return "undecided"
-    return "white on black" if difference.mean() > 0 else "black on white"
-
-
-def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
-    """Estimate the diameter of the particles from the variance over their images.
-
-    Because orientations differ, the variance is higher inside the particle. Its radial profile
-    (low-passed images, normalised background) falls from the particle to the background. The
-    particle ends where the profile first drops below 5 % of its height, or below its statistical
-    error, outside its maximum. 10 % is added to the diameter, which is limited to the box. If no
-    particle is visible in the noise, 80 % of the box is returned and a warning is logged.
-
-    Parameters
-    ----------
-    source : ImageSource
-    index : (N,) int
-        Images to use; at most 2000 of them are read.
-
-    Returns
-    -------
-    float
-        Å.
-    """
-    sample = _sample(index)
-    box = source.box_size * source.pixel_size
-    profile, error = _variance_profile(source, sample)
-    outside = slice(len(profile) // 2, int(0.95 * len(profile)))
-    background = float(profile[outside].min())
-    excess = profile - background
-    peak = int(np.argmax(excess - _PROFILE_SIGMAS * error))
-    if len(sample) < 2 or excess[peak] <= 2 * _PROFILE_SIGMAS * error[peak]:
-        logger.warning("no particle is visible in the noise; mask diameter set to 80% of the box")
-        return _FALLBACK_SHARE * box
-    threshold = np.maximum(_PROFILE_THRESHOLD * excess[peak], _PROFILE_SIGMAS * error)
-    below = np.flatnonzero(excess[peak:] < threshold[peak:]) + peak
-    radius = float(below[0]) if below.size else source.box_size / 2
-    return min(2 * radius * source.pixel_size * _MASK_MARGIN, box)
-
-
-def _variance_profile(source: ImageSource, index: IntArray) -> tuple[Float64, Float64]:
-    """Return the variance over images for each radius (pixels), and its standard error.
-
-    The error is that of the variance of Gaussian noise, sqrt(2 / (images x independent samples));
-    low-passed noise has one independent sample per sqrt(2 pi) sigma pixels of a ring.
-    """
-    n = source.box_size
-    total = np.zeros((n, n))
-    squares = np.zeros((n, n))
-    for images in _low_passed(source, index):
-        total += images.sum(axis=0, dtype=np.float64)
-        squares += np.einsum("bij,bij->ij", images, images, dtype=np.float64)
-    variance = squares / len(index) - (total / len(index)) ** 2
-    shell = np.rint(_radii(n) * n / 2).astype(np.int64).ravel()
-    counts = np.bincount(shell)[: n // 2].astype(np.float64)
-    profile = np.bincount(shell, variance.ravel())[: n // 2] / counts
-    correlation = max(1.0, np.sqrt(2 * np.pi) * _LOW_PASS / source.pixel_size)
-    independent = len(index) * np.maximum(1.0, counts / correlation)
-    return profile, profile.min() * np.sqrt(2 / independent)
 
 
 def describe_excess(bad: Sequence[BadImage], n_particles: int, max_excluded: float) -> str | None:

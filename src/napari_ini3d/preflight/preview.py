@@ -18,9 +18,8 @@ from napari_ini3d.preflight.check import (
     add_image_checks,
     bad_images,
     check_headers,
-    detect_contrast,
-    estimate_mask_diameter,
 )
+from napari_ini3d.preflight.measure import measure_particles, must_invert
 from napari_ini3d.settings import InitialModelSettings
 
 Average = Float32
@@ -76,10 +75,10 @@ def preview_particles(path: Path | str, settings: InitialModelSettings) -> Gener
 
 
 def _check_images(
-    report: CheckReport, source: ImageSource, particles: Particles, settings: InitialModelSettings
+    report: CheckReport, source: StackReader, particles: Particles, settings: InitialModelSettings
 ) -> Iterator[Preview]:
     n = len(particles)
-    sampled = _preview_sample(report, source, n)
+    sampled = _preview_sample(report, source, n, settings)
     yield sampled
     bad: list[BadImage] = []
     for start in range(0, n, _CHUNK):
@@ -91,17 +90,21 @@ def _check_images(
     yield Preview(last, n, sampled.average, complete=True)
 
 
-def _preview_sample(report: CheckReport, source: ImageSource, n: int) -> Preview:
+def _preview_sample(
+    report: CheckReport, source: ImageSource, n: int, settings: InitialModelSettings
+) -> Preview:
     sample = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))
     bad = tuple(bad_images(source, sample))
     good = np.setdiff1d(sample, [image.index for image in bad])
     if not len(good):
         return Preview(replace(report, bad_images=bad), len(sample))
+    measured = measure_particles(source, good)
     found = replace(
         report,
         bad_images=bad,
-        contrast=detect_contrast(source, good),
-        mask_diameter=estimate_mask_diameter(source, good),
+        contrast=measured.contrast,
+        inverted=must_invert(measured.contrast, settings.invert_contrast),
+        mask_diameter=measured.mask_diameter,
     )
     return Preview(found, len(sample), average_images(source, good))
 

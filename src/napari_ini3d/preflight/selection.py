@@ -1,4 +1,4 @@
-"""Selection of the images of a run, and of its mask diameter."""
+"""Selection of the images of a run, its mask diameter, and whether images are inverted."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_ini3d._types import IntArray
+from napari_ini3d._types import Int32, IntArray
 from napari_ini3d.errors import InputError, SettingsError
 from napari_ini3d.io import StackReader, reading_threads
-from napari_ini3d.particles import ImageSource, Particles
-from napari_ini3d.preflight.check import (
-    INVERTED,
-    BadImage,
-    bad_images,
-    detect_contrast,
-    estimate_mask_diameter,
+from napari_ini3d.particles import Particles
+from napari_ini3d.preflight.check import BadImage, bad_images
+from napari_ini3d.preflight.measure import (
+    INVISIBLE,
+    Contrast,
+    describe_contrast,
+    measure_particles,
+    must_invert,
 )
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-_CONTRAST_SAMPLE = 500  # images
 _IMAGES_AT_ONCE = 1024  # images that are checked between two calls of `between`
 
 
@@ -40,17 +40,28 @@ class Selection:
         Images that are excluded.
     mask_diameter : float
         Å, from the settings or estimated.
+    contrast : {"white on black", "black on white", "undecided"}
+        Of the particles, as measured.
+    inverted : bool
+        Whether the images are to be inverted.
+    replaced_pixels : (N,) int32
+        Number of outlier pixels that were replaced in each image.
     """
 
     good: IntArray
     bad: tuple[BadImage, ...]
     mask_diameter: float
+    contrast: Contrast
+    inverted: bool
+    replaced_pixels: Int32
 
 
 def select_images(
     particles: Particles, settings: InitialModelSettings, between: Callable[[], object]
 ) -> Selection:
-    """Check every image, exclude the bad ones, and estimate the mask diameter if it is not given.
+    """Check every image, exclude the bad ones, and measure contrast and mask diameter.
+
+    A mask diameter that is given is kept.
 
     Parameters
     ----------
@@ -75,10 +86,20 @@ def select_images(
             bad += bad_images(reader, np.arange(len(particles))[start : start + _IMAGES_AT_ONCE])
         good = exclude_bad_images(particles, bad, settings.max_excluded)
         between()
-        diameter = settings.mask_diameter or round(estimate_mask_diameter(reader, good))
-        between()
-        _warn_if_inverted(reader, good)
-    return Selection(good, tuple(bad), float(diameter))
+        found = measure_particles(reader, good)
+    inverted = must_invert(found.contrast, settings.invert_contrast)
+    if inverted or found.contrast == "black on white":
+        logger.warning("%s", describe_contrast(found.contrast, settings.invert_contrast))
+    if not (found.visible or settings.mask_diameter):
+        logger.warning("%s", INVISIBLE)
+    return Selection(
+        good=good,
+        bad=tuple(bad),
+        mask_diameter=float(settings.mask_diameter or round(found.mask_diameter)),
+        contrast=found.contrast,
+        inverted=inverted,
+        replaced_pixels=reader.replaced_pixels,
+    )
 
 
 def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float) -> None:
@@ -110,13 +131,6 @@ def exclude_bad_images(
             "may be excluded; repair the stacks, remove the rows, or increase --max-excluded"
         )
     return np.setdiff1d(np.arange(n), [image.index for image in bad])
-
-
-def _warn_if_inverted(source: ImageSource, good: IntArray) -> None:
-    """Log a warning if the particles of a sample are darker than the background."""
-    step = -(-len(good) // _CONTRAST_SAMPLE)
-    if detect_contrast(source, good[::step]) == "black on white":
-        logger.warning(INVERTED)
 
 
 def _image_name(particles: Particles, index: int) -> str:

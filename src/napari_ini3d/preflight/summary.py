@@ -46,8 +46,12 @@ def check_rows(report: CheckReport, seconds: float | None) -> list[tuple[str, st
         box = f"{report.box_size} pixels of {report.pixel_size:g} Å, {width:.0f} Å wide"
         if report.working_grid is not None and report.working_grid.box_size < report.box_size:
             box += f"; processed in {report.working_grid}"
-        rows += [("box", box), ("contrast", report.contrast)]
+        inverted = ", to be inverted" if report.inverted else ""
+        rows += [("box", box), ("contrast", report.contrast + inverted)]
         rows.append(("bad images, to be excluded", describe_bad(report)))
+        if report.n_mended:
+            replaced = describe_replaced(report.n_replaced_pixels, report.n_mended)
+            rows.append(("outlier pixels, to be replaced", replaced))
     if report.mask_diameter is not None:
         rows.append(("estimated mask diameter", f"{report.mask_diameter:.0f} Å"))
     if seconds is not None:
@@ -73,6 +77,12 @@ def describe_bad(report: CheckReport) -> str:
     first = ", ".join(f"row {b.index + 1}: {b.reason}" for b in report.bad_images[:_BAD_SHOWN])
     more = ", ..." if len(report.bad_images) > _BAD_SHOWN else ""
     return f"{len(report.bad_images)} ({first}{more})"
+
+
+def describe_replaced(n_pixels: int, n_images: int) -> str:
+    """Return the number of replaced pixels and of their images as text."""
+    pixels = "1 pixel" if n_pixels == 1 else f"{n_pixels} pixels"
+    return f"{pixels} in {n_images} image" + ("" if n_images == 1 else "s")
 
 
 def describe_time(seconds: float) -> str:

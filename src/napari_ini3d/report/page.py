@@ -28,6 +28,8 @@ from napari_ini3d.runs import (
     RunRecord,
     SymmetryFiles,
     central_slices,
+    describe_inversion,
+    describe_mended,
     describe_outcome,
     projections,
 )
@@ -122,6 +124,7 @@ def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
     yield _directions(history)
     yield _messages(history)
     yield _timings(history)
+    yield _images(history.record)
     yield _settings_table(history.record)
     yield _origin(history.record)
 
@@ -256,6 +259,13 @@ def _timings(history: RunHistory) -> str:
     return _section("Time per stage", _image(figures.draw_stages(stages), "Seconds per stage"))
 
 
+def _images(record: RunRecord) -> str:
+    rows = [("outlier pixels", describe_mended(record))]
+    if record.contrast:
+        rows.append(("contrast", describe_inversion(record)))
+    return _section("Images", _table(rows, ("", "")))
+
+
 def _settings_table(record: RunRecord) -> str:
     rows = []
     for field in dataclasses.fields(record.settings):
@@ -264,6 +274,8 @@ def _settings_table(record: RunRecord) -> str:
         changed = value != field.default
         if field.name == "mask_diameter" and record.mask_estimated:
             text, changed = f"{text} (estimated from the images)", False
+        if field.name == "invert_contrast" and record.inversion_measured:
+            text, changed = f"{text} (by the contrast of the images)", False
         rows.append((field.name.replace("_", " "), text, "changed" if changed else ""))
     return _section("Settings", _table(rows, ("setting", "value", "")))
 

@@ -13,7 +13,6 @@ from .commands import (
 from .folder import (
     Outcome as Outcome,
     RunFolder as RunFolder,
-    RunRecord as RunRecord,
     resume_command as resume_command,
 )
 from .history import (
@@ -22,7 +21,12 @@ from .history import (
     read_history as read_history,
     write_history as write_history,
 )
+from .image_notes import (
+    describe_inversion as describe_inversion,
+    describe_mended as describe_mended,
+)
 from .log_file import belongs_to as belongs_to, log_to_file as log_to_file
+from .record import RunRecord as RunRecord
 from .removal import delete_run as delete_run, run_files as run_files
 from .results import write_results as write_results
 from .summary import (

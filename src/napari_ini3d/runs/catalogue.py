@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.runs.folder import Outcome, RunFolder, RunRecord
+from napari_ini3d.runs.folder import Outcome, RunFolder
+from napari_ini3d.runs.record import RunRecord
 from napari_ini3d.runs.summary import IterationSummary
 
 _OUTCOMES: dict[Outcome | None, str] = {

@@ -32,6 +32,7 @@ import numpy as np
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import atomic_path, nearest_folder
+from napari_ini3d.runs.record import RunRecord
 from napari_ini3d.runs.storage import (
     Arrays,
     copy_or_link,
@@ -52,46 +53,6 @@ OUTCOMES: tuple[Outcome, ...] = ("SUCCESS", "FAILURE", "ABORTED")
 _ITERATION_KEY = "checkpoint_iteration"
 _STATE_NAME = re.compile(r"run_it(\d+)_state\.npz")
 _PICTURE_NAME = re.compile(r"it(\d+)\.npz")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """Contents of `settings.json`.
-
-    Attributes
-    ----------
-    version : str
-        Version of the package that started the run.
-    command : str
-        Command line that started the run; empty if it was started from Python.
-    started : str
-        ISO 8601, local time with its offset.
-    particles : str
-        Absolute path of the STAR file.
-    particles_sha256 : str
-        Hash of the STAR file; a run is resumed only if it has not changed.
-    n_particles : int
-        Rows of the STAR file.
-    excluded : tuple of int
-        Rows of excluded particles, from 0.
-    mask_estimated : bool
-        True if the mask diameter was estimated from the images.
-    working_pixel_size : float or None
-        Å, to which the images are resampled; None if they are not.
-    settings : InitialModelSettings
-        With the mask diameter resolved.
-    """
-
-    version: str
-    command: str
-    started: str
-    particles: str
-    particles_sha256: str
-    n_particles: int
-    excluded: tuple[int, ...] = ()
-    mask_estimated: bool = False
-    working_pixel_size: float | None = None
-    settings: InitialModelSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from napari_ini3d.fourier.resample import mirror_map
 from napari_ini3d.geometry.poses import flip_angles, rotate_poses
 from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.io.mrc.maps import read_map, write_map
-from napari_ini3d.runs.folder import RunFolder, RunRecord
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.record import RunRecord
 from napari_ini3d.runs.summary import IterationSummary
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles

@@ -290,3 +290,21 @@ def test_a_stack_longer_than_its_header_is_read(tmp_path):
     with open(tmp_path / "stack.mrcs", "ab") as file:
         file.write(b"rest")
     np.testing.assert_array_equal(StackReader(particles).read(np.arange(7)).images, IMAGES)
+
+
+@pytest.mark.parametrize("pixel_size", [None, 4.0])
+@pytest.mark.parametrize("preread", [False, True])
+def test_outlier_pixels_are_replaced_before_resampling_and_counted(tmp_path, pixel_size, preread):
+    images = np.random.default_rng(5).normal(size=(7, 16, 16)).astype(np.float32)
+    clean = _particles(tmp_path / "clean", images)
+    images[2, 8, 8] = np.nan
+    images[5, 3, 4:6] = 1e20
+    damaged = _particles(tmp_path / "damaged", images)
+    reader = StackReader(damaged, pixel_size=pixel_size, preread=preread, threads=2)
+    wanted = StackReader(clean, pixel_size=pixel_size).read(np.arange(7)).images
+    for index in (np.arange(7), np.array([5, 2, 0])):  # known on the second reading
+        found = reader.read(index).images
+        assert abs(found - wanted[index]).max() < 4
+        untouched = ~np.isin(index, (2, 5))
+        assert np.array_equal(found[untouched], wanted[index][untouched])
+    assert reader.replaced_pixels.tolist() == [0, 0, 1, 0, 0, 2, 0]

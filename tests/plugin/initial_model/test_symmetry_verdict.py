@@ -14,7 +14,8 @@ from napari_ini3d.plugin.initial_model.symmetry_verdict import (
     describe_symmetry,
     verdict_text,
 )
-from napari_ini3d.runs.folder import RunFolder, RunRecord
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.record import RunRecord
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
 

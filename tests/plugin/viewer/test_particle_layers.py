@@ -11,7 +11,7 @@ from napari_ini3d.plugin.layers import map_layer
 from napari_ini3d.plugin.reader import read_layers
 from napari_ini3d.plugin.viewer import particle_layers as shown
 from napari_ini3d.plugin.viewer.map_layers import add_layers
-from napari_ini3d.preflight.check import estimate_mask_diameter
+from napari_ini3d.preflight.measure import estimate_mask_diameter
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.simulation.dataset import write_dataset
 

@@ -1,4 +1,4 @@
-"""Reader of particle images: checks stacks, prefetches batches, resamples, uses scratch copies."""
+"""Reader of particle images: checks stacks, prefetches, mends pixels, resamples, uses scratch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from threading import Lock
 
 import numpy as np
 
-from napari_ini3d._types import Float32, IntArray
+from napari_ini3d._types import Float32, Int32, IntArray
 from napari_ini3d.errors import StackError
+from napari_ini3d.io.images.outliers import replace_outliers
 from napari_ini3d.io.images.resample import common_grid, resample_images
 from napari_ini3d.io.images.scratch import (
     check_scratch,
@@ -22,7 +23,8 @@ from napari_ini3d.io.images.scratch import (
     copy_to_scratch,
     write_scratch_images,
 )
-from napari_ini3d.io.mrc.stack import ImageStack, StackHeader, read_stack_header
+from napari_ini3d.io.images.stack_checks import check_stacks
+from napari_ini3d.io.mrc.stack import ImageStack, StackHeader
 from napari_ini3d.kernels import available_threads
 from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
 
@@ -33,6 +35,7 @@ _BATCHES_AHEAD = 1  # prefetched batches beyond one per thread
 _PREREAD_BATCH = 256
 _MAX_READERS = 4  # threads; more do not speed up a disk
 _MAX_RESAMPLING_READERS = 8  # threads that also resample
+_NOT_READ = -1
 _RESAMPLED_BYTES = 32 * 2**20  # of images that are resampled at once by a thread
 
 
@@ -40,7 +43,8 @@ class StackReader:
     """Reader of the images of particles, with one box and pixel size.
 
     Images are read on demand and few stacks are open at a time, so that memory does not grow with
-    the number of images unless `preread` is given. All headers are checked on creation.
+    the number of images unless `preread` is given. All headers are checked on creation. Outlier
+    pixels (hot, dead, not finite) are replaced before anything else is done with an image.
 
     Parameters
     ----------
@@ -87,6 +91,7 @@ class StackReader:
         self._threads = threads
         self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
         self._lock = Lock()
+        self._replaced = np.full(len(particles), _NOT_READ, np.int32)
         self._images: Float32 | None = None
         self._between = between
         try:
@@ -110,6 +115,11 @@ class StackReader:
     def pixel_size(self) -> float:
         """Å per pixel of every image."""
         return self._pixel_size
+
+    @property
+    def replaced_pixels(self) -> Int32:
+        """Number of outlier pixels that were replaced in each image, (N,); 0 if it was not read."""
+        return np.maximum(self._replaced, 0)
 
     def batches(self, indices: Iterable[IntArray]) -> Generator[ImageBatch, None, None]:
         """Yield one batch per array of particle indices, in order; threads prefetch batches.
@@ -149,22 +159,35 @@ class StackReader:
             if len(positions):
                 first = positions[0]
                 which = int(stacks[first]), int(groups[first])
-                self._read_positions(which, numbers[positions], positions, images)
+                self._read_positions(which, index, positions, images)
         return ImageBatch(index, images)
 
     def _read_positions(
         self,
         stack_and_group: tuple[int, int],
-        numbers: IntArray,
+        index: IntArray,
         positions: IntArray,
         images: Float32,
     ) -> None:
-        """Read images of one stack and one optics group, resampled to the common grid."""
+        """Read those images that are in one stack and optics group, resampled to the common grid.
+
+        Parameters
+        ----------
+        stack_and_group : (int, int)
+        index : (B,) int64
+            Of all particles that are read.
+        positions : (M,) int64
+            In `index`, of those in this stack and group.
+        images : (B, n, n) float32
+            Receives the images.
+        """
         group = self._particles.optics[stack_and_group[1]]
+        numbers = self._particles.image_index[index[positions]]
         target = _as_slice(positions)
         with self._in_use(stack_and_group[0]) as stack:
             if target is not None and self._is_common(group):
                 stack.read(numbers, images[target])
+                self._mend(images[target], index[target])
                 return
             at_once = max(1, _RESAMPLED_BYTES // (4 * group.box_size**2))
             shape = (min(at_once, len(numbers)), group.box_size, group.box_size)
@@ -173,9 +196,19 @@ class StackReader:
                 some = raw[: len(numbers) - start]
                 part = slice(start, start + len(some))
                 stack.read(numbers[part], some)
+                self._mend(some, index[positions[part]])
                 images[positions[part]] = resample_images(
                     some, group.pixel_size, self._pixel_size, self._box_size
                 )
+
+    def _mend(self, images: Float32, index: IntArray) -> None:
+        """Replace the outlier pixels of images as read, unless they are known to have none."""
+        unclean = np.flatnonzero(self._replaced[index])
+        if not unclean.size:
+            return
+        some = images[unclean]
+        self._replaced[index[unclean]] = replace_outliers(some)
+        images[unclean] = some
 
     def _is_common(self, group: OpticsGroup) -> bool:
         """Return whether the images of a group are on the common grid."""
@@ -280,46 +313,6 @@ def _open_stack(path: Path, header: StackHeader) -> ImageStack:
         ) from error
 
 
-def check_stacks(particles: Particles) -> dict[int, StackHeader]:
-    """Check the header of every stack with particles against the STAR file.
-
-    Returns
-    -------
-    dict
-        Headers by position in `particles.stack_paths`.
-
-    Raises
-    ------
-    StackError
-        For the first error of `inspect_stacks`.
-    """
-    headers, errors = inspect_stacks(particles)
-    if errors:
-        raise errors[0]
-    return headers
-
-
-def inspect_stacks(particles: Particles) -> tuple[dict[int, StackHeader], list[StackError]]:
-    """Return the headers of the stacks, and the errors, at most one per stack and optics group."""
-    n_groups = len(particles.optics)
-    pairs = np.unique(particles.stack_index.astype(np.int64) * n_groups + particles.optics_index)
-    last = np.full(len(particles.stack_paths), -1, dtype=np.int64)
-    np.maximum.at(last, particles.stack_index, particles.image_index)
-    headers: dict[int, StackHeader] = {}
-    errors: list[StackError] = []
-    for stack, position in (divmod(pair, n_groups) for pair in pairs.tolist()):
-        path, group = particles.stack_paths[stack], particles.optics[position]
-        try:
-            if stack not in headers:
-                header = read_stack_header(path)
-                _check_last_image(path, header, int(last[stack]))
-                headers[stack] = header
-            _check_box(path, headers[stack].nx, group.box_size, group.number)
-        except StackError as error:
-            errors.append(error)
-    return headers, errors
-
-
 def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Path) -> None:
     """Check that a `StackReader` of this pixel size could use a scratch folder.
 
@@ -354,27 +347,6 @@ def _grids(particles: Particles) -> list[tuple[int, float]]:
 def _are_on_grid(particles: Particles, box_size: int, pixel_size: float) -> bool:
     """Return whether the images of all particles are on a grid without resampling."""
     return set(_grids(particles)) == {(box_size, pixel_size)}
-
-
-def _check_last_image(path: Path, header: StackHeader, last: int) -> None:
-    if last >= header.n_images:
-        raise StackError(
-            f"{path}: a particle refers to image {last + 1}, but the stack has {header.n_images}; "
-            "extract the particles again, or use the STAR file that belongs to the stack"
-        )
-
-
-def _check_box(path: Path, box_size: int, expected: int, group: int) -> None:
-    if box_size != expected:
-        raise StackError(
-            f"{path}: images of {box_size} pixels, but rlnImageSize of optics group {group} is "
-            f"{expected}; correct data_optics or extract the particles again"
-        )
-    if box_size % 2:
-        raise StackError(
-            f"{path}: an odd box of {box_size} pixels; expected an even one; "
-            f"extract the particles again in a box of {box_size + 1}"
-        )
 
 
 def _choose_grid(

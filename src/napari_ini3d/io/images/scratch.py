@@ -18,7 +18,7 @@ from napari_ini3d.particles import ImageBatch, Particles
 logger = logging.getLogger(__name__)
 
 _GIB = 2**30
-_RESAMPLING_VERSION = 1  # to be increased when the results of resampling change
+_RESAMPLING_VERSION = 2  # to be increased when the images in these files change
 
 
 def copy_to_scratch(

@@ -19,6 +19,7 @@ from napari_ini3d.preflight import (
     Preview,
     check_rows,
     describe_bad,
+    describe_replaced,
     describe_time,
     estimate_resources,
     estimated_time,
@@ -26,6 +27,7 @@ from napari_ini3d.preflight import (
 )
 from napari_ini3d.settings import InitialModelSettings
 
+_CHECKED = ("ctf", "max_excluded", "invert_contrast")  # settings on which the checks depend
 _WAIT_MS = 300  # without typing, before files are read
 
 
@@ -106,7 +108,7 @@ class ParticleSummary(QWidget):
         before, self._settings = self._settings, settings
         if self._path is None or settings == before:
             return
-        if settings.ctf != before.ctf or settings.max_excluded != before.max_excluded:
+        if any(getattr(settings, name) != getattr(before, name) for name in _CHECKED):
             self.choose(self._path, settings)
         elif self.preview is not None and self.preview.complete:
             self._work(_estimate, self.preview)
@@ -172,9 +174,11 @@ def _lines_of_images(preview: Preview) -> Iterator[str]:
     if not preview.n_checked:
         yield "Checking the images …"
         return
-    yield f"Contrast: {report.contrast}"
+    yield f"Contrast: {report.contrast}" + (", to be inverted" if report.inverted else "")
     if preview.complete:
         yield f"Excluded: {describe_bad(report)}"
+        if report.n_mended:
+            yield f"Replaced: {describe_replaced(report.n_replaced_pixels, report.n_mended)}"
     else:
         done = preview.n_checked / report.n_particles
         yield f"Excluded so far: {len(report.bad_images)} ({done:.0%} checked)"

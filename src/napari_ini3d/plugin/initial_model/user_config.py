@@ -76,13 +76,16 @@ def load_form_state(path: Path) -> FormState:
         ) from error
     if data.get("mask_estimated"):
         values["mask_diameter"] = None
+    if data.get("inversion_measured"):
+        values["invert_contrast"] = "auto"
     return FormState(particles, output, InitialModelSettings(**values))
 
 
 def remember_settings(settings: InitialModelSettings) -> None:
     """Save the settings that differ from the defaults, without the particles."""
     kept = changed_settings(settings)
-    kept.pop("mask_diameter", None)  # depends on the particles
+    for name in ("mask_diameter", "invert_contrast"):  # depend on the particles
+        kept.pop(name, None)
     _write("settings.json", {"settings_version": STORED_VERSION, "settings": kept})
 
 
