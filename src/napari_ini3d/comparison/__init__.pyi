@@ -5,5 +5,6 @@ from .describe import (
     describe_comparison as describe_comparison,
     describe_poses as describe_poses,
 )
+from .half_maps import HalfMapFSC as HalfMapFSC, half_map_fsc as half_map_fsc
 from .poses import PoseComparison as PoseComparison, compare_poses as compare_poses
 from .register import check_pair as check_pair, register_maps as register_maps

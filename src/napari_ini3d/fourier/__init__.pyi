@@ -14,7 +14,12 @@ from .resample import (
     resize_map as resize_map,
     rotate_map as rotate_map,
 )
-from .shells import radial_average as radial_average, shell_sum as shell_sum
+from .shells import (
+    radial_average as radial_average,
+    shell_index as shell_index,
+    shell_sum as shell_sum,
+)
+from .solvent import solvent_mask as solvent_mask
 from .threads import map_in_threads as map_in_threads
 from .transforms import (
     FrequencyDisk as FrequencyDisk,
