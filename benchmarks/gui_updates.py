@@ -39,7 +39,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ from vispy.gloo import gl
 
 from napari_ini3d import InitialModelSettings, __version__
 from napari_ini3d.engine import IterationReport
+from napari_ini3d.particles import Assignments
 from napari_ini3d.plugin.session import RunSession, session as session_module
 from napari_ini3d.plugin.viewer import show_map
 from napari_ini3d.runs import RunFolder, RunRecord, write_history
@@ -197,6 +198,7 @@ class Stream:
         fsc = 1 / (1 + np.exp(np.arange(shells) - shells / 2))
         one = np.ones(1, np.float32)
         nothing: Any = None  # not used by the window
+        no_particles = Assignments(*[np.zeros(0, np.float32)] * len(fields(Assignments)))
         return IterationReport(
             iteration=iteration, n_iterations=2000, phase="search",
             volumes=self._volumes[iteration % len(self._volumes)][None],
@@ -204,8 +206,9 @@ class Stream:
             ssnr=(fsc / (1.001 - fsc))[None], fsc=fsc[None], step_size=0.9, subset_size=200,
             current_size=self.box_size, angular_step=7.5, offset_range=20.0, offset_step=4.0,
             mean_max_probability=0.5, class_shares=one, view_counts=np.ones((1, 768), np.float32),
-            map_change=one / iteration, sigma2_noise=np.ones((1, shells), np.float32), start=0,
-            message="", converged=False, seconds={"total": 0.05}, assignments=nothing,
+            map_change=one / iteration, sigma2_noise=np.ones((1, shells), np.float32),
+            sigma_offset=10.0, start=0,
+            message="", converged=False, seconds={"total": 0.05}, assignments=no_particles,
             state=nothing,
         )  # fmt: skip
 

@@ -80,7 +80,7 @@ def generate(folder: Path, n_particles: int) -> Path:
 
 def random_assignments(n_particles: int) -> Assignments:
     rng = np.random.default_rng(1)
-    values = rng.normal(size=(7, n_particles)).astype(np.float32)
+    values = rng.normal(size=(8, n_particles)).astype(np.float32)
     return Assignments(
         class_index=np.zeros(n_particles, np.int32),
         rot=values[0],
@@ -91,6 +91,7 @@ def random_assignments(n_particles: int) -> Assignments:
         max_probability=values[5],
         n_significant=np.ones(n_particles, np.int32),
         log_likelihood=values[6],
+        junk_probability=values[7],
     )
 
 

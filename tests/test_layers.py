@@ -251,13 +251,14 @@ def test_importing_every_module_loads_no_window_toolkit_and_no_cupy():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder with the particles and the map of a phantom, and a stopped run."""
+    """A folder with the particles and the map of a phantom, a stopped run and a finished one."""
     folder = tmp_path_factory.mktemp("files")
     settings = SimulationSettings(number=20, box_size=32, pixel_size=4.0, snr=1.0)
     phantom = make_phantom("C2", diameter=80.0)
     write_dataset(folder, simulate_particles(phantom, settings), phantom)
     few = InitialModelSettings(mask_diameter=100.0, iterations=4, starts=1, threads=1)
     next(iter(start_run(folder / "particles.star", folder / "stopped", few)))
+    list(start_run(folder / "particles.star", folder / "done", few))
     return folder
 
 
@@ -283,6 +284,7 @@ DRAW_NOTHING = (
     "simulate --output new --number 5 --box-size 32 --pixel-size 4 --diameter 80",
     "compare truth.mrc truth.mrc",
     "compare --poses truth.star truth.star",
+    "select done --output good.star --max-junk 1",
     "symmetry detect truth.mrc",
     "symmetry align truth.mrc --symmetry C2 --output aligned.mrc",
     "symmetry impose truth.mrc --symmetry C2 --output imposed.mrc",

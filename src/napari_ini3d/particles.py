@@ -110,6 +110,8 @@ class Assignments:
     n_significant : (N,) int32
         Number of poses with most of the posterior probability (rlnNrOfSignificantSamples).
     log_likelihood : (N,) float32
+    junk_probability : (N,) float32
+        That the image shows no particle like the map's.
     """
 
     class_index: IntArray
@@ -121,6 +123,7 @@ class Assignments:
     max_probability: FloatArray
     n_significant: IntArray
     log_likelihood: FloatArray
+    junk_probability: FloatArray
 
 
 @dataclass(frozen=True, slots=True)

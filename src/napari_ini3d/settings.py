@@ -94,6 +94,12 @@ class InitialModelSettings:
         "Impose the symmetry at every iteration instead of reconstructing in C1.",
         relion="--sym",
     )
+    independent_half_sets: bool = _setting(
+        True,
+        "Optimisation",
+        "Refine two half-sets of the particles independently after the run. Their FSC is the "
+        "resolution that is reported, and the verdict on the run follows from it.",
+    )
     flatten_solvent: bool = _setting(
         True,
         "Optimisation",

@@ -107,11 +107,11 @@ def test_the_options_reach_the_record_of_the_run(star, tmp_path):
     settings = RunFolder.open(tmp_path / "run").read_record().settings
     assert settings == InitialModelSettings(
         mask_diameter=100.0,
+        invert_contrast="no",  # as measured
         iterations=4,
         flatten_solvent=False,
         angular_step=7.5,
         seed=5,
-        invert_contrast="no",  # measured
     )
 
 

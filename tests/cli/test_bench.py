@@ -24,7 +24,9 @@ STAGES = {"total": 0.5, "references": 0.1, "expectation": 0.375, "expectation/fi
 
 
 def schedule_input(phase: Phase, fsc_radius: int, visited: float) -> ScheduleInput:
-    return ScheduleInput(phase=phase, step=0, fsc_radius=fsc_radius, visited=visited)
+    return ScheduleInput(
+        phase=phase, step=0, climbed=0, fsc_radius=fsc_radius, visited=visited, sigma_offset=10.0
+    )
 
 
 class ScheduledState(FakeState):

@@ -7,7 +7,9 @@ import pytest
 
 from napari_ini3d.engine.images import (
     ImagePreparation,
+    WeightedImages,
     draw_subset,
+    excess_limit,
     split_into_tiles,
 )
 from napari_ini3d.engine.normalisation import normalise
@@ -109,10 +111,12 @@ def make_tile(preparation: ImagePreparation, origins: np.ndarray | None = None, 
     origins = np.zeros((2, 2), np.float32) if origins is None else origins
     sigma2 = np.arange(2 * (BOX // 2 + 1), dtype=float).reshape(2, -1) + 1
     disk = frequency_disk(BOX, radius)
+    typical = np.stack([np.full(BOX // 2 + 1, np.inf), TYPICAL])
     bias = np.zeros((2, 1), np.float32)
-    return preparation.tile(batch, disk, origins, sigma2, bias), batch, disk, sigma2
+    return preparation.tile(batch, disk, origins, sigma2, typical, bias), batch, disk, sigma2
 
 
+TYPICAL = np.linspace(1e-3, 2e-3, BOX // 2 + 1)  # power of each shell, of the second group
 PREPARATION = ImagePreparation(particles(), PIXEL_SIZE, 80.0, True, False, choose_backend("cpu"))
 
 
@@ -128,12 +132,48 @@ def test_a_tile_holds_masked_transforms_ctf_and_noise_of_its_group():
     for found, image in zip(tile.images, images, strict=True):
         assert np.allclose(found, oracles.transform_at(image * mask, disk.kx, disk.ky), atol=1e-5)
     whole = [oracles.transform_at(image, disk.kx, disk.ky) for image in images]
-    power = np.bincount(disk.shell, (np.abs(whole) ** 2).sum(0), BOX // 2 + 1)
-    assert np.allclose(tile.power, power, rtol=1e-4)
+    power = [np.bincount(disk.shell, np.abs(image) ** 2, BOX // 2 + 1) for image in whole]
+    assert np.allclose(tile.image_power, power, rtol=1e-4)
     parameters = ctf_parameters(particles().take(batch.index), 1)
     k = 1 / (BOX * PIXEL_SIZE)
     assert np.allclose(tile.ctf, compute_ctf(parameters, disk.kx * k, disk.ky * k))
     assert not tile.premultiplied
+
+
+def test_shells_of_a_tile_weigh_less_the_more_their_masked_power_exceeds_the_typical():
+    tile, _, disk, _ = make_tile(PREPARATION)
+    limit = excess_limit(BOX, 80.0 / PIXEL_SIZE)
+    for image, excess, weight in zip(tile.images, tile.excess, tile.shell_weight, strict=True):
+        power = np.bincount(disk.shell, np.abs(image) ** 2, BOX // 2 + 1)
+        assert np.allclose(excess, power / TYPICAL, rtol=1e-4)
+        expected = [1 if e <= top else (top / e) ** 2 for e, top in zip(excess, limit, strict=True)]
+        assert np.allclose(weight, expected, rtol=1e-4)
+    assert (tile.shell_weight < 1).any()
+    assert (tile.shell_weight == 1).any()
+
+
+def test_no_shell_weighs_less_where_the_typical_power_is_unknown():
+    preparation = dataclasses.replace(
+        PREPARATION, particles=dataclasses.replace(particles(), optics_index=np.zeros(10, np.int32))
+    )
+    tile, *_ = make_tile(preparation)
+    assert tile.group == 0
+    assert (tile.shell_weight == 1).all()
+    assert (tile.excess == 0).all()
+
+
+@pytest.mark.parametrize("premultiplied", [False, True])
+def test_images_enter_the_sums_weighted_by_shell_ctf_and_noise(premultiplied):
+    tile, _, disk, _ = make_tile(
+        dataclasses.replace(PREPARATION, particles=particles(premultiplied=premultiplied))
+    )
+    found = WeightedImages.of(tile, disk)
+    for b in range(2):
+        for p in range(0, len(disk), 7):
+            scale = tile.shell_weight[b, disk.shell[p]] / tile.sigma2[p]
+            ctf = 1 if premultiplied else tile.ctf[b, p]
+            assert np.isclose(found.images[b, p], ctf * tile.images[b, p] * scale, rtol=1e-5)
+            assert np.isclose(found.ctf2[b, p], tile.ctf[b, p] ** 2 * scale, rtol=1e-5)
 
 
 def test_images_are_moved_by_whole_pixels_to_their_origins():

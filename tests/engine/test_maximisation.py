@@ -1,15 +1,22 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import oracles
 import pytest
 
 from napari_ini3d.engine.images import Tile
-from napari_ini3d.engine.maximisation import complete_friedel, inner_cube, symmetrised, update_maps
+from napari_ini3d.engine.maximisation import (
+    complete_friedel,
+    inner_cube,
+    symmetrised,
+    update_maps,
+    update_noise_and_classes,
+)
 from napari_ini3d.engine.noise import update_noise
-from napari_ini3d.engine.regularisation import RealSpaceConstraints
+from napari_ini3d.engine.regularisation import RealSpaceConstraints, cube_shells
 from napari_ini3d.engine.resolved_settings import resolve_settings
-from napari_ini3d.engine.state import ModelState
+from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, ModelState
 from napari_ini3d.engine.sums import BestPoses, IterationSums, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk, map_to_cube
 from napari_ini3d.geometry.point_groups import symmetry_operators
@@ -47,7 +54,9 @@ def tile_sums(rng, half: int, group: int = 0, images: int = 3, *, premultiplied=
         centre=nothing,
         from_expected=nothing,
         class_bias=nothing,
-        power=rng.uniform(5, 6, SHELLS),
+        excess=np.zeros((images, SHELLS)),
+        shell_weight=rng.uniform(0.2, 1, (images, SHELLS)),
+        image_power=rng.uniform(5, 6, (images, SHELLS)),
         half=half,
         group=group,
     )
@@ -59,6 +68,7 @@ def tile_sums(rng, half: int, group: int = 0, images: int = 3, *, premultiplied=
         max_probability=rng.random(images),
         n_significant=tile.index,
         log_evidence=rng.random(images),
+        junk_probability=rng.random(images),
     )
     numerator = np.stack([oracles.random_cube(rng, m) for _ in range(2)])
     denominator = rng.random(shape).astype(np.float32)
@@ -87,8 +97,15 @@ def test_tiles_add_to_their_half_and_their_group(rng):
     assert np.allclose(sums.denominator[:, 1], tiles[1].denominator + tiles[2].denominator)
     assert sums.n_images.tolist() == [3, 8]
     assert sums.total == 11
-    residual = sum(t.tile.power - t.explained for t in tiles[1:])
-    assert np.allclose(sums.residual, [tiles[0].tile.power - tiles[0].explained, residual])
+    for group, of_group in enumerate((tiles[:1], tiles[1:])):
+        residual, weight = np.zeros((2, SHELLS))
+        for t in of_group:
+            residual -= t.explained
+            for power, of_shells in zip(t.tile.image_power, t.tile.shell_weight, strict=True):
+                residual += of_shells * power
+                weight += of_shells
+        assert np.allclose(sums.residual[group], residual)
+        assert np.allclose(sums.shell_weight[group], weight)
     assert np.allclose(sums.class_weight, sum(t.class_weight for t in tiles))
     every = np.concatenate([t.poses.log_evidence for t in tiles])
     assert sums.mean_of("log_evidence") == pytest.approx(every.mean())
@@ -149,8 +166,11 @@ def model(m: int) -> ModelState:
         maps=np.zeros((1, BOX, BOX, BOX), np.float32),
         numerator=np.zeros(shape, np.complex64),
         denominator=np.zeros(shape, np.float32),
+        blended_numerator=np.zeros(shape, np.complex64),
+        blended_denominator=np.zeros(shape, np.float32),
         sigma2=np.ones((1, SHELLS)),
         class_shares=np.ones(1),
+        sigma_offset=np.array(10.0),
         evidence=np.zeros(0),
     )
 
@@ -229,7 +249,8 @@ def test_noise_moves_halfway_to_the_residual_of_the_images_that_were_seen():
     sums = empty_sums(groups=3)
     count = np.bincount(disk.shell, minlength=SHELLS)
     sums.n_images[:] = [5, 0, 5]
-    sums.residual[0] = 2 * 5 * count * 10.0  # a variance of 10 in both parts
+    sums.shell_weight[:] = 3.0  # of the 5 images, in every shell
+    sums.residual[0] = 2 * 3 * count * 10.0  # a variance of 10 in both parts
     sums.residual[2] = -1
     found = update_noise(sigma2, sums, disk)
     assert np.allclose(found[0, 1 : RADIUS + 1], 7.0)
@@ -248,6 +269,7 @@ def test_noise_of_known_variance_is_found(rng):
     power = (np.abs(images_to_disk(images, disk)) ** 2).sum(0)
     sums.residual[0] = np.bincount(disk.shell, power, SHELLS)
     sums.n_images[:] = len(images)
+    sums.shell_weight[:] = len(images)
     found = update_noise(np.zeros((1, SHELLS)), sums, disk)[0, 1 : RADIUS + 1] * 2
     # white noise of variance 1 has 1 / n² in a component, half of it in its real part
     assert np.allclose(found, 0.5 / BOX**2, rtol=0.15)
@@ -259,3 +281,118 @@ def test_an_update_keeps_what_it_does_not_make():
     found = update_maps(start, whole_sums(DENSITY, 1.0), 0.5, RADIUS, CONSTRAINTS).model
     assert found.sigma2 is start.sigma2
     assert found.class_shares is start.class_shares
+
+
+def test_an_update_without_momentum_keeps_one_pair_of_sums():
+    found = update_maps(model(RADIUS + 1), whole_sums(DENSITY, 1.0), 0.5, RADIUS, CONSTRAINTS).model
+    assert found.numerator is found.blended_numerator
+    assert found.denominator is found.blended_denominator
+
+
+def iterate(momentum: float, iterations: int = 80) -> list[float]:
+    """Return the distances from the fixed point of an iteration that takes 3 % of them each time.
+
+    The sums of an iteration have the map of the last one, moved 5 % of the way to the fixed point.
+    """
+    fixed, weight = map_to_cube(DENSITY, RADIUS, 1), np.float32(20)
+    inside = cube_shells(RADIUS + 1, 1) <= RADIUS
+    found = model(RADIUS + 1)
+    found.denominator[:] = weight
+    distances = []
+    for _ in range(iterations):
+        now = inner_cube(found.numerator, RADIUS + 1) / inner_cube(found.denominator, RADIUS + 1)
+        distances.append(float(np.abs((now - fixed)[..., inside]).max() / np.abs(fixed).max()))
+        new = weight * (now + np.float32(0.05) * (fixed - now))
+        sums = new.astype(np.complex64), np.full(new.shape, weight)
+        found = update_maps(found, sums, 0.6, RADIUS, CONSTRAINTS, momentum).model
+    return distances
+
+
+def test_momentum_reaches_the_fixed_point_of_a_slow_iteration_in_a_third_of_the_iterations():
+    plain, fast = iterate(0.0), iterate(0.8)
+    assert plain[40] == pytest.approx(0.97**40, rel=1e-3)
+    needed = next(i for i, distance in enumerate(fast) if distance < plain[60])
+    assert needed < 20
+    assert max(fast[needed:]) <= plain[60]  # and it stays there
+
+
+def test_momentum_moves_shells_on_which_the_halves_agree_and_leaves_noisy_ones(rng):
+    start = model(RADIUS + 2)
+    before = whole_sums(0.5 * DENSITY, 30.0)
+    inner_cube(start.blended_numerator, RADIUS + 1)[...] = before[0]
+    inner_cube(start.blended_denominator, RADIUS + 1)[...] = before[1]
+    numerator, denominator = whole_sums(DENSITY, 50.0)
+    shell = cube_shells(RADIUS + 1, 1)
+    noisy = shell >= 5
+    numerator[0, 1, noisy] = 50 * oracles.random_cube(rng, RADIUS + 1)[noisy]
+    kept = numerator.copy()
+    update = update_maps(start, (numerator, denominator), 1.0, RADIUS, CONSTRAINTS, 0.8)
+    found = inner_cube(update.model.numerator, RADIUS + 1)
+    weight = inner_cube(update.model.denominator, RADIUS + 1)
+    blended = inner_cube(update.model.blended_numerator, RADIUS + 1)
+    assert np.array_equal(blended, kept)
+    clean = shell <= 4
+    moved = kept + 0.8 * (kept - before[0])
+    assert np.allclose(found[..., clean], moved[..., clean], rtol=1e-4)
+    assert np.allclose(weight[..., clean], 50 + 0.8 * 20)
+    of_halves = update.half_sets[0].fsc
+    least = [s for s in range(5, RADIUS + 1) if of_halves[s] < 0.45]
+    assert len(least) >= 3  # where two halves of nothing but noise agree by chance
+    left = np.isin(shell, least)
+    assert np.array_equal(found[..., left], kept[..., left])
+    assert np.array_equal(weight[..., left], denominator[..., left])
+
+
+def test_momentum_lets_no_weight_fall_below_a_part_of_what_it_was():
+    start = model(RADIUS + 1)
+    inner_cube(start.blended_denominator, RADIUS + 1)[...] = 1000.0
+    update = update_maps(start, whole_sums(DENSITY, 50.0), 1.0, RADIUS, CONSTRAINTS, 0.8)
+    assert np.allclose(update.model.denominator[..., cube_shells(RADIUS + 1, 1) <= RADIUS], 15.0)
+    assert np.isfinite(update.model.maps).all()
+
+
+EXPECTED = np.array([[0, 0], [30, -20], [-5, 8]], np.float32)  # Å, of the shifts, from the file
+
+
+def learnt(
+    off: list[float], *, junk: tuple[float, ...] = (0.0, 0.0, 0.0), phase="search", step_size=0.4
+) -> float:
+    """Return the spread of the shifts (Å) after an iteration that found some distances (Å)."""
+    sums = empty_sums(groups=1)
+    for half, images in enumerate(([0, 1], [2])):
+        tile = tile_sums(np.random.default_rng(1), half, images=len(images))
+        away = np.array([[0.6, -0.8]]) * np.array(off)[images, None]  # (B, 2), Å
+        poses = dataclasses.replace(
+            tile.poses,
+            index=np.array(images),
+            shift=((EXPECTED[images] + away) / PIXEL_SIZE).astype(np.float32),
+            junk_probability=np.array(junk, np.float32)[images],
+        )
+        sums.add(dataclasses.replace(tile, poses=poses))
+    start = dataclasses.replace(model(RADIUS + 1), sigma_offset=np.array(12.0))
+    plan = SimpleNamespace(phase=phase, step_size=step_size, radius=RADIUS)
+    particles = SimpleNamespace(origin_x=EXPECTED[:, 0], origin_y=EXPECTED[:, 1])
+    geometry = SimpleNamespace(box_size=BOX, pixel_size=PIXEL_SIZE)
+    found = update_noise_and_classes(
+        SimpleNamespace(geometry=geometry, particles=particles), start, plan, sums
+    )
+    return float(found.sigma_offset)
+
+
+def test_the_variance_of_the_shifts_moves_to_that_of_the_iteration_by_the_step_size():
+    found = (20**2 + 30**2 + 40**2) / 3 / 2  # in x and in y
+    assert learnt([20, 30, 40], step_size=1.0) == pytest.approx(np.sqrt(found), rel=1e-5)
+    expected = np.sqrt(0.6 * 12**2 + 0.4 * found)
+    assert learnt([20, 30, 40]) == pytest.approx(expected, rel=1e-5)
+    assert learnt([20, 30, 40], phase="starts") == 12.0
+
+
+def test_images_count_for_the_spread_of_the_shifts_as_far_as_they_show_a_particle():
+    found = (20**2 + 0.5 * 30**2) / 1.5 / 2
+    of_particles = learnt([20, 30, 400], junk=(0.0, 0.5, 1.0), step_size=1.0)
+    assert of_particles == pytest.approx(np.sqrt(found), rel=1e-5)
+
+
+def test_the_spread_of_the_shifts_is_never_less_than_before_any_is_known():
+    assert learnt([0, 0, 0], step_size=1.0) == FIRST_SIGMA_OFFSET
+    assert learnt([90, 90, 90], junk=(1.0, 1.0, 1.0), step_size=1.0) == FIRST_SIGMA_OFFSET

@@ -20,8 +20,25 @@ def resolved(settings=SETTINGS, geometry=GEOMETRY) -> ResolvedSettings:
     return resolve_settings(settings, pixel_size=geometry.pixel_size)
 
 
-def plan(phase, step=0, supported=31, visited=1.0, settings=SETTINGS, geometry=GEOMETRY) -> Plan:
-    inputs = ScheduleInput(phase=phase, step=step, fsc_radius=supported, visited=visited)
+def plan(
+    phase,
+    step=0,
+    supported=31,
+    visited=1.0,
+    settings=SETTINGS,
+    geometry=GEOMETRY,
+    climbed=None,
+    sigma_offset=5.0,
+) -> Plan:
+    """Return a plan; the resolution has been allowed to rise in each step, if not said."""
+    inputs = ScheduleInput(
+        phase=phase,
+        step=step,
+        climbed=step if climbed is None else climbed,
+        fsc_radius=supported,
+        visited=visited,
+        sigma_offset=sigma_offset,
+    )
     return plan_iteration(inputs, resolved(settings, geometry), geometry)
 
 
@@ -82,6 +99,34 @@ def test_the_ladder_waits_for_the_halves_to_agree(supported):
     assert plan("search", 25, supported).radius <= supported + 2
 
 
+@pytest.mark.parametrize("climbed", [0, 4, 12])
+def test_resolution_and_subset_of_the_search_wait_while_it_may_not_climb(climbed):
+    here = plan("search", climbed)
+    for step in range(climbed, Phases.of(SETTINGS.iterations).longest_search):
+        waiting = plan("search", step, climbed=climbed)
+        assert waiting.radius == here.radius
+        assert waiting.subset_size == here.subset_size
+    later = plan("search", climbed + 12, climbed=climbed + 12)
+    assert later.radius > here.radius
+    assert later.subset_size > here.subset_size
+
+
+@pytest.mark.parametrize("iterations", [2, 3, 10, 25, 80, 200])
+def test_the_longest_search_leaves_half_of_the_refinement_and_the_final_pass(iterations):
+    phases = Phases.of(iterations)
+    left = max(iterations, 2) - phases.starts - phases.longest_search
+    assert phases.longest_search >= phases.search
+    assert left >= phases.refine / 2 + 1
+
+
+@pytest.mark.parametrize("iterations", [10, 25, 80, 200, 2000])
+def test_the_longest_search_is_at_most_two_and_a_half_times_its_own(iterations):
+    phases = Phases.of(iterations)
+    assert phases.longest_search <= 2.5 * phases.search + 0.5
+    if iterations == 2000:  # the refinement is so long that half of it is no limit
+        assert phases.longest_search == 2.5 * phases.search
+
+
 @pytest.mark.parametrize("supported", [1, 5, 10, 20, 31])
 def test_the_angular_step_follows_the_resolution(supported):
     for phase in ("search", "refine", "final"):
@@ -128,6 +173,25 @@ def test_shifts_are_searched_near_by_once_all_particles_have_been_visited():
     after = plan("refine", 0, 20, 1.0, settings)
     assert before.offset_range == 60.0
     assert after.offset_range < 60.0
+
+
+@pytest.mark.parametrize(
+    ("sigma_offset", "expected"),
+    [(0.0, 20.0), (10.0, 20.0), (16.0, 32.0), (25.0, 50.0), (90.0, 50.0)],
+)
+def test_the_search_looks_two_spreads_of_the_shifts_far_but_not_beyond_two_and_a_half_ranges(
+    sigma_offset, expected
+):
+    settings = SETTINGS.with_changes(offset_range=20.0)
+    for visited in (0.0, 1.0):
+        found = plan("search", 5, 20, visited, settings, sigma_offset=sigma_offset)
+        assert found.offset_range == expected
+
+
+@pytest.mark.parametrize("phase", ["starts", "refine", "final"])
+def test_other_phases_look_as_far_as_the_setting_says(phase):
+    settings = SETTINGS.with_changes(offset_range=20.0)
+    assert plan(phase, 5, 20, 0.5, settings, sigma_offset=25.0).offset_range == 20.0
 
 
 def test_the_offset_step_is_the_users_where_given():

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.particles import Assignments
 
@@ -13,9 +14,21 @@ def make_model(rng: np.random.Generator, classes: int = 2) -> ModelState:
         maps=rng.standard_normal((classes, 6, 6, 6)).astype(np.float32),
         numerator=(rng.standard_normal(cube) + 1j * rng.standard_normal(cube)).astype(np.complex64),
         denominator=rng.random(cube).astype(np.float32),
+        blended_numerator=rng.standard_normal(cube).astype(np.complex64),
+        blended_denominator=rng.random(cube).astype(np.float32),
         sigma2=rng.random((3, 4)),
         class_shares=np.array([0.1, 0.9]),
+        sigma_offset=np.array(11.5),
         evidence=rng.standard_normal(7),
+    )
+
+
+def make_drift(rng: np.random.Generator) -> Drift:
+    return Drift(
+        maps=rng.standard_normal((2, 6, 6, 6)).astype(np.float32),
+        radius=np.array(5),
+        age=np.array(2),
+        ratio=np.array(1 / 3),
     )
 
 
@@ -30,14 +43,18 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         },
         n_significant=np.arange(n, dtype=np.int32),
         log_likelihood=rng.standard_normal(n).astype(np.float32),
+        junk_probability=rng.random(n).astype(np.float32),
     )
     states = tuple(make_model(rng) for _ in range(models))
     return EngineState(
         iteration=12,
         phase=phase,
         step=3,
+        climbed=2,
         drawn=2400,
         fsc_radius=7,
+        typical_power=rng.random((3, 4)),
+        drift=make_drift(rng),
         models=states,
         assignments=assignments,
     )
@@ -51,17 +68,30 @@ def test_a_state_survives_a_file_bit_for_bit(tmp_path, models, phase):
     np.savez(path, **state.to_arrays())
     with np.load(path, allow_pickle=False) as arrays:
         again = EngineState.from_arrays(dict(arrays))
-    for name in ("iteration", "phase", "step", "drawn", "fsc_radius"):
+    for name in ("iteration", "phase", "step", "climbed", "drawn", "fsc_radius"):
         assert getattr(again, name) == getattr(state, name)
         assert type(getattr(again, name)) is type(getattr(state, name))
     assert len(again.models) == models
-    pairs = [(state.assignments, again.assignments)]
+    assert again.typical_power.tobytes() == state.typical_power.tobytes()
+    pairs = [(state.assignments, again.assignments), (state.drift, again.drift)]
     pairs += list(zip(state.models, again.models, strict=True))
     for old, new in pairs:
         for field in dataclasses.fields(old):
             before, after = getattr(old, field.name), getattr(new, field.name)
             assert before.dtype == after.dtype
-            assert np.array_equal(before, after)
+            assert before.shape == after.shape
+            assert before.tobytes() == after.tobytes()
+
+
+def test_a_drift_that_was_not_yet_measured_survives_a_file(tmp_path):
+    maps = np.ones((1, 6, 6, 6), np.float32)
+    state = dataclasses.replace(make_state(), drift=Drift.begin(maps, 4))
+    np.savez(tmp_path / "state.npz", **state.to_arrays())
+    with np.load(tmp_path / "state.npz") as arrays:
+        again = EngineState.from_arrays(dict(arrays)).drift
+    assert np.isinf(again.ratio)
+    assert (int(again.age), int(again.radius)) == (0, 4)
+    assert np.array_equal(again.maps, maps)
 
 
 def test_models_keep_their_order_beyond_ten():
@@ -81,7 +111,11 @@ def test_a_state_without_an_array_is_refused():
 def test_the_schedule_is_told_the_fraction_of_visited_particles():
     inputs = make_state().schedule_input
     assert inputs.visited == pytest.approx(6 / 9)
-    assert (inputs.phase, inputs.step, inputs.fsc_radius) == ("search", 3, 7)
+    assert (inputs.phase, inputs.step, inputs.climbed, inputs.fsc_radius) == ("search", 3, 2, 7)
+
+
+def test_the_schedule_is_told_the_spread_of_the_shifts():
+    assert make_state().schedule_input.sigma_offset == 11.5
 
 
 def test_a_run_is_finished_after_its_final_pass():

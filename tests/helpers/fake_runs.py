@@ -44,7 +44,7 @@ def make_volume(sharpness=1.0, seed=0, box_size=BOX):
     return (first + second + 0.02 * rng.normal(size=x.shape)).astype(np.float32)
 
 
-def make_assignments(n_particles, classes=1):
+def make_assignments(n_particles, classes=1, junk=None):
     zeros = np.zeros(n_particles, np.float32)
     return Assignments(
         class_index=(np.arange(n_particles) % classes).astype(np.int32),
@@ -56,6 +56,7 @@ def make_assignments(n_particles, classes=1):
         max_probability=zeros + 0.5,
         n_significant=np.ones(n_particles, np.int32),
         log_likelihood=zeros,
+        junk_probability=zeros if junk is None else np.asarray(junk, np.float32),
     )
 
 
@@ -97,6 +98,7 @@ def make_report(iteration=1, n_iterations=20, *, classes=1, n_particles=12, stat
         "view_counts": np.ones((classes, 48), np.float32),
         "map_change": np.full(classes, 0.5 / iteration, np.float32),
         "sigma2_noise": np.ones((1, BOX // 2 + 1), np.float32),
+        "sigma_offset": 10.0,
         "start": 0,
         "message": "",
         "converged": False,

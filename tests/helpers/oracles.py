@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+JUNK_PRIOR = 0.1  # probability that an image is junk, before it was seen
+
 
 def full_cube(half: np.ndarray) -> np.ndarray:
     """Return the whole cube (2m + 1, 2m + 1, 2m + 3) of a half cube, by Friedel's law."""
@@ -169,6 +171,7 @@ class Expectation:
 
     weights: list[np.ndarray]
     evidence: np.ndarray
+    junk: np.ndarray
     numerator: np.ndarray
     denominator: np.ndarray
     explained: np.ndarray
@@ -181,20 +184,69 @@ def log_posterior(
 ) -> np.ndarray:
     """Return the log posterior, up to |X|², of each pose of an image, on n components."""
     kx, ky = references.disk.kx[:n].astype(float), references.disk.ky[:n].astype(float)
-    sigma2, ctf = tile.sigma2[:n].astype(float), tile.ctf[image, :n].astype(float)
     slices = slices_of(references, poses, n)
     out = np.empty(len(poses))
     for i, pose in enumerate(poses):
-        x = tile.images[image, :n] * shift_wave(kx, ky, pose.shift, box_size)
-        gain = x.conj() * slices[i] * (1 if tile.premultiplied else ctf)
-        fit = (2 * gain.real - (ctf * np.abs(slices[i])) ** 2) / (2 * sigma2)
-        off = tile.from_expected[image] + pose.shift
-        prior = -(off @ off) / (2 * references.sigma_offset_px**2)
-        if np.hypot(*off) > references.offset_limit_px + 1:
-            prior -= 1e6
-        prior += references.log_class_share[pose.class_index]
-        out[i] = fit.sum() + prior + tile.class_bias[image, pose.class_index]
+        wave = shift_wave(kx, ky, pose.shift, box_size)
+        out[i] = _log_fit(references, tile, image, slices[i], wave)
+        out[i] += _log_prior(references, tile, image, pose)
     return out
+
+
+def _log_fit(references, tile, image: int, values: np.ndarray, wave: np.ndarray) -> float:
+    """Return the log likelihood of the values of a slice (n,), over that of noise alone."""
+    n = len(values)
+    sigma2, ctf = _noise_of(references, tile, image, n), tile.ctf[image, :n].astype(float)
+    x = tile.images[image, :n] * wave
+    gain = x.conj() * values * (1 if tile.premultiplied else ctf)
+    return float(((2 * gain.real - (ctf * np.abs(values)) ** 2) / (2 * sigma2)).sum())
+
+
+def _noise_of(references, tile, image: int, n: int) -> np.ndarray:
+    """Return the noise variance of each component of an image; a shell of less weight has more."""
+    return tile.sigma2[:n].astype(float) / tile.shell_weight[image, references.disk.shell[:n]]
+
+
+def _log_prior(references, tile, image: int, pose: Pose) -> float:
+    off = tile.from_expected[image] + pose.shift
+    prior = -(off @ off) / (2 * references.sigma_offset_px**2)
+    if np.hypot(*off) > references.offset_limit_px + 1:
+        prior -= 1e6
+    prior += references.log_class_share[pose.class_index]
+    return float(prior + tile.class_bias[image, pose.class_index])
+
+
+def log_sum_exp(values: np.ndarray) -> float:
+    """Return the log of the sum of exp(values)."""
+    return float(values.max() + np.log(np.exp(values - values.max()).sum()))
+
+
+def ball_log_evidence(references, tile, image: int, box_size: int) -> float:
+    """Return the log evidence of the rotational averages, shift by shift, over that of noise."""
+    n = references.n_coarse
+    kx, ky = references.disk.kx[:n].astype(float), references.disk.ky[:n].astype(float)
+    terms = []
+    for k, ball in enumerate(references.null.ball.astype(float)):
+        for shift in references.shifts:
+            fit = _log_fit(references, tile, image, ball, shift_wave(kx, ky, shift, box_size))
+            terms.append(fit + _log_prior(references, tile, image, Pose(k, np.eye(3), shift)))
+    cell = references.shift_step_px**2 / (2 * np.pi * references.sigma_offset_px**2)
+    return log_sum_exp(np.array(terms)) + np.log(cell)
+
+
+def junk_probability(references, tile, image: int, log_evidence: float, box_size: int) -> float:
+    """Return the probability of junk of an image, from the log of its sum over fine poses."""
+    cell = references.fine.step_px**2 / (2 * np.pi * references.sigma_offset_px**2)
+    particle = log_evidence + np.log(cell / len(references.fine.grid.matrices))
+    power = 0.0
+    for e, n, limit in zip(
+        tile.excess[image], references.null.count, references.null.limit, strict=True
+    ):
+        if e > limit:  # noise of e times the variance, over noise of the variance
+            power += n * (-np.log(e) - e * (1 / e - 1))
+    noise_or_ball = np.log((1 + np.exp(ball_log_evidence(references, tile, image, box_size))) / 2)
+    junk = JUNK_PRIOR * np.exp(max(noise_or_ball, power) - particle)
+    return float(junk / (junk + 1 - JUNK_PRIOR))
 
 
 def slices_of(references, poses: list[Pose], n: int) -> np.ndarray:
@@ -235,22 +287,24 @@ def expect(
     kx, ky = references.disk.kx[:n].astype(float), references.disk.ky[:n].astype(float)
     m, classes = references.cubes.shape[1] // 2, len(references.cubes)
     cubes = np.zeros((2, classes, 2 * m + 1, 2 * m + 1, 2 * m + 3), complex)
-    found = Expectation(
-        [], np.zeros(len(tile.images)), *cubes, np.zeros(len(tile.power)), np.zeros(classes), []
-    )
+    of_images, of_shells = np.zeros((2, len(tile.images))), np.zeros(tile.excess.shape[1])
+    found = Expectation([], *of_images, *cubes, of_shells, np.zeros(classes), [])
     for image, poses in enumerate(candidates):
         log = log_posterior(references, tile, image, poses, box_size, n)
         weights = np.exp(log - log.max())
-        found.evidence[image] = log.max() + np.log(weights.sum())
+        found.evidence[image] = log_sum_exp(log)
+        if references.fine is not None:
+            found.junk[image] = junk_probability(
+                references, tile, image, found.evidence[image], box_size
+            )
         weights /= weights.sum()
         found.weights.append(weights.copy())
         found.best.append(poses[int(weights.argmax())])
         if kept:
             runs = weights.reshape(-1, len(references.fine.shifts))
             runs[runs.max(1) <= kept * runs.max()] = 0
-        _add_sums(
-            found, references, tile, image, (poses, weights / weights.sum()), (kx, ky, box_size)
-        )
+        weights *= (1 - found.junk[image]) / weights.sum()
+        _add_sums(found, references, tile, image, (poses, weights), (kx, ky, box_size))
     return found
 
 
@@ -258,7 +312,7 @@ def _add_sums(found, references, tile, image, weighted_poses, waves) -> None:
     poses, weights = weighted_poses
     kx, ky, box_size = waves
     n = len(kx)
-    sigma2, ctf = tile.sigma2[:n].astype(float), tile.ctf[image, :n].astype(float)
+    sigma2, ctf = _noise_of(references, tile, image, n), tile.ctf[image, :n].astype(float)
     slices = slices_of(references, poses, n)
     matrix, same = distinct_matrices(poses)
     data = np.empty((len(poses), n), complex)
@@ -266,6 +320,7 @@ def _add_sums(found, references, tile, image, weighted_poses, waves) -> None:
         x = tile.images[image, :n] * shift_wave(kx, ky, pose.shift, box_size)
         data[i] = x if tile.premultiplied else x * ctf
     gain = 2 * (data.conj() * slices).real - (ctf * np.abs(slices)) ** 2
+    gain *= tile.sigma2[:n] / sigma2  # the weight of the shell
     np.add.at(found.explained, references.disk.shell[:n], weights @ gain)
     of_class = np.array([p.class_index for p in poses])
     padded = kx * references.padding, ky * references.padding

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from fake_runs import make_record, make_report, make_volume
+from fake_runs import make_assignments, make_record, make_report, make_volume
 from matplotlib.image import imread
 
 from napari_ini3d import __version__
@@ -204,3 +204,23 @@ def test_low_view_counts_are_pooled_and_high_ones_are_not():
     few[:4] = 1, 2, 3, 4  # the children of the first pixel of the next coarser grid
     assert figures._pool_directions(few).tolist() == [10.0] + [0.0] * 191
     assert figures._pool_directions(many) is many
+
+
+def test_the_page_shows_the_share_of_junk(tmp_path):
+    report = make_report(1, assignments=make_assignments(4, junk=[1, 0.9, 0.1, 0]))
+    text = write_report(make_run(tmp_path / "run", [report])).read_text(encoding="utf-8")
+    assert "<dt>junk</dt><dd>50%</dd>" in text
+    assert "50 % of the images show no particle like that of the map" in text
+    assert "Images by their probability of junk" in text
+
+
+def test_the_page_of_random_starts_says_nothing_of_junk(tmp_path):
+    text = write_report(make_run(tmp_path / "run", [make_report(1, phase="starts")])).read_text()
+    assert "junk" not in text.partition("<h2>Settings")[0]
+
+
+def test_each_bar_of_junk_has_the_height_of_its_count():
+    bars = figures.draw_junk(np.array([5, 0, 0, 2])).axes[0].patches
+    assert [(bar.get_x(), bar.get_height()) for bar in bars] == [
+        (0, 5), (0.25, 0), (0.5, 0), (0.75, 2),
+    ]  # fmt: skip

@@ -2,13 +2,15 @@ import math
 
 import numpy as np
 import pytest
-from fake_runs import make_report, make_volume
+from fake_runs import make_assignments, make_report, make_volume
 
 from napari_ini3d.runs.summary import (
     LINE_HEADER,
     PICTURE_SIZE,
     IterationSummary,
     central_slices,
+    describe_junk,
+    describe_result,
     format_line,
     make_pictures,
     projections,
@@ -62,9 +64,14 @@ def test_the_values_of_a_line_are_below_their_columns():
     assert line.endswith("  starts agree")
     values = line.removesuffix("  starts agree").split()
     assert values == [
-        "12/20", "search", "25.0", "Å", "15.00°", "200", "0.500", "0.0417", "3.2", "s",
+        "12/20", "search", "25.0", "Å", "15.00°", "200", "0.500", "0", "%", "0.0417", "3.2", "s",
     ]  # fmt: skip
-    for column, value in (("phase", "search"), ("subset", "200"), ("Pmax", "0.500")):
+    for column, value in (
+        ("phase", "search"),
+        ("subset", "200"),
+        ("Pmax", "0.500"),
+        ("junk", "0 %"),
+    ):
         start, end = LINE_HEADER.index(column), LINE_HEADER.index(column) + len(column)
         assert value in line[start - 2 : end + 2]
 
@@ -75,3 +82,44 @@ def test_stored_slices_are_scaled_to_one_and_keep_their_shape():
     assert pictures["slices"].dtype == np.float16
     expected = central_slices(volume)
     np.testing.assert_allclose(pictures["slices"][0], expected / np.abs(expected).max(), atol=1e-3)
+
+
+def summary_with(junk, **changes):
+    assignments = make_assignments(len(junk), junk=junk)
+    assignments.class_index[-1] = -1  # not used yet
+    return IterationSummary.from_report(make_report(assignments=assignments, **changes))
+
+
+def test_the_share_of_junk_is_the_mean_probability_of_the_particles_used():
+    assert summary_with([0.9, 0.1, 0.2, 1.0]).junk == pytest.approx(0.4)
+
+
+def test_there_is_no_share_of_junk_in_the_random_starts():
+    summary = summary_with([0.0, 0.0, 0.0], phase="starts")
+    assert math.isnan(summary.junk)
+    assert summary.to_json()["junk"] is None
+    assert format_line(summary).split()[7] == "-"
+    assert describe_junk(summary) == ""
+
+
+def test_a_line_without_the_share_of_junk_is_read():
+    line = summary_with([0.5, 0.5]).to_json()
+    del line["junk"]
+    assert math.isnan(IterationSummary.from_json(line).junk)
+    del line["resolution"]
+    with pytest.raises(KeyError, match="resolution"):
+        IterationSummary.from_json(line)
+
+
+@pytest.mark.parametrize(("junk", "mentioned"), [(0.004, False), (0.141, True)])
+def test_the_result_mentions_junk_if_there_is_any(junk, mentioned):
+    sentences = describe_result("m.mrc", summary_with([junk, 0.0]))
+    assert sentences[0] == "m.mrc is class 1, with 100 % of the particles"
+    assert [s.partition(" of ")[0] for s in sentences[1:]] == ["14 %"] * mentioned
+
+
+def test_particles_are_counted_by_their_probability_of_junk():
+    assignments = make_assignments(5, junk=[0.0, 0.02, 0.62, 1.0, 0.5])
+    assignments.class_index[4] = -1
+    counts = make_pictures(make_report(assignments=assignments))["junk_counts"]
+    assert counts.tolist() == [2] + 11 * [0] + [1] + 6 * [0] + [1]

@@ -278,6 +278,35 @@ def check(
 
 
 @app.command()
+def select(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of the run.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="STAR file to write: the particles that stay.")
+    ],
+    max_junk: Annotated[
+        float, typer.Option(min=0, max=1, help="Highest probability of junk that stays.")
+    ] = 0.5,
+    rejected: Annotated[
+        Path | None, typer.Option(help="STAR file to write: the particles that leave.")
+    ] = None,
+    iteration: Annotated[
+        int | None, typer.Option(min=1, help="Written iteration. Default: the last.")
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write the particles of a run without the junk, with their poses."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.select import select_files
+
+        select_files(
+            folder, output, rejected, max_junk=max_junk, iteration=iteration, as_json=as_json
+        )
+
+
+@app.command()
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Use a small data set.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:1 for one GPU.")] = "auto",

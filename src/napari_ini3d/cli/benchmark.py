@@ -249,7 +249,9 @@ def _with_plans(
     resolved = resolve_settings(
         settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
     )
-    inputs = ScheduleInput(phase="starts", step=0, fsc_radius=0, visited=0.0)
+    inputs = ScheduleInput(
+        phase="starts", step=0, climbed=0, fsc_radius=0, visited=0.0, sigma_offset=0.0
+    )
     for report in reports:
         yield report, plan_iteration(inputs, resolved, geometry)
         inputs = report.state.schedule_input

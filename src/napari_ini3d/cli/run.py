@@ -13,7 +13,14 @@ import typer
 from napari_ini3d.cli.display import Mode, emit, follow, say
 from napari_ini3d.cli.session import StopRequest, errors
 from napari_ini3d.jobs import resume_run, start_run
-from napari_ini3d.runs import RunFolder, SymmetryFiles, resume_command
+from napari_ini3d.runs import (
+    RunFolder,
+    SymmetryFiles,
+    ValidationFiles,
+    describe_junk,
+    describe_verdict,
+    resume_command,
+)
 
 if TYPE_CHECKING:
     from napari_ini3d.engine import IterationReport
@@ -76,6 +83,11 @@ def _conclude(output: Path, last: IterationSummary | None, mode: Mode) -> None:
     if mode == "json":
         emit("finished", finished_values(folder, last))
     say(f"Map:    {folder.map_path}", mode)
+    if last is not None and (junk := describe_junk(last)):
+        say(f"Junk:   {junk}", mode)
+    verdict = ValidationFiles(folder).read_facts()
+    if verdict is not None:
+        say(f"Verdict: {describe_verdict(verdict)}", mode)
     _say_symmetry(folder, mode)
     say(f"Report: {folder.report_path}", mode)
 
@@ -93,12 +105,16 @@ def _say_symmetry(folder: RunFolder, mode: Mode) -> None:
 def finished_values(folder: RunFolder, last: IterationSummary | None) -> dict[str, Any]:
     """Return the values of the last event of `--json`."""
     values: dict[str, Any] = {"map": str(folder.map_path), "report": str(folder.report_path)}
+    validation = ValidationFiles(folder).read_facts()
+    if validation is not None:
+        names = ("verdict", "reasons", "resolution_0143", "resolution_05")
+        values |= {name: validation[name] for name in names}
     facts = SymmetryFiles(folder).read_facts()
     if facts is not None:
         values["symmetry"] = {name: facts[name] for name in ("group", "holds", "verdict")}
     if last is not None:
         line = last.to_json()
-        values |= {name: line[name] for name in ("iteration", "resolution", "class_shares")}
+        values |= {name: line[name] for name in ("iteration", "resolution", "class_shares", "junk")}
     return values
 
 

@@ -1,11 +1,11 @@
 from .context import RunContext as RunContext
 from .executor import TileExecutor as TileExecutor
+from .half_sets import HalfSetMaps as HalfSetMaps, refine_half_sets as refine_half_sets
 from .images import draw_subset as draw_subset, split_into_tiles as split_into_tiles
 from .initial_model import reconstruct as reconstruct
 from .normalisation import background_planes as background_planes, normalise as normalise
 from .records import IterationReport as IterationReport
 from .references import (
-    SIGMA_OFFSET as SIGMA_OFFSET,
     ReferenceSet as ReferenceSet,
     prepare_references as prepare_references,
 )
@@ -22,3 +22,8 @@ from .schedule import (
     plan_iteration as plan_iteration,
 )
 from .state import EngineState as EngineState
+from .verdict import (
+    Verdict as Verdict,
+    fourier_coverage as fourier_coverage,
+    judge_run as judge_run,
+)

@@ -82,4 +82,6 @@ def explained_power(
     own = sums.denominator * (slices.real**2 + slices.imag**2)  # (R, C)
     per_component = (2 * cross - own).sum(0, dtype=np.float64)  # (C,), over σ²
     per_component = per_component * tile.sigma2[: slices.shape[1]]
-    return sum_shells(references.backend, references.disk.shell, per_component, len(tile.power))
+    return sum_shells(
+        references.backend, references.disk.shell, per_component, tile.excess.shape[1]
+    )

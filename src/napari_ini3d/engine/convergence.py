@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from napari_ini3d._types import Float32, Float64
 from napari_ini3d.comparison import register_maps
 from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.maximisation import Update
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phase, Phases, Plan, refined_radius
@@ -25,6 +26,10 @@ _VIEW_NSIDE = 8
 _SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
 _CONVERGED_GAIN = 4e-3  # relative gain in evidence below which an iteration changes nothing
 _CONVERGED_ITERATIONS = 2
+_PATIENCE = 10  # iterations without a gain that end a refinement whose map moves as a whole
+_SEARCH_INTERVAL, _REFINE_INTERVAL = 5, 3  # iterations over which the drift is measured
+_CLIMB_DRIFT = 3.0  # above it, the resolution of the search waits
+_SEARCH_DRIFT, _REFINE_DRIFT = 1.0, 0.5  # above it, the phase goes on
 _LEAST_BOX = 16  # voxels, of the maps whose agreement is measured
 
 
@@ -105,10 +110,11 @@ def conclude(
         offset_range=plan.offset_range,
         offset_step=plan.finest_offset_step,
         mean_max_probability=outcome.sums.mean_of("max_probability"),
-        class_shares=(outcome.sums.class_weight / outcome.sums.total).astype(np.float32),
+        class_shares=_shares(outcome.sums.class_weight),
         view_counts=_view_counts(after.assignments, len(update.model.maps)),
         map_change=update.map_change.astype(np.float32),
         sigma2_noise=update.model.sigma2.astype(np.float32),
+        sigma_offset=float(update.model.sigma_offset),
         start=outcome.start,
         message=_message(run, outcome, resolution, after, updates),
         converged=after.finished and after.iteration < run.settings.iterations,
@@ -133,6 +139,7 @@ def with_poses(assignments: Assignments, poses: list[BestPoses], pixel_size: flo
         "max_probability": np.concatenate([p.max_probability for p in poses]),
         "n_significant": np.concatenate([p.n_significant for p in poses]),
         "log_likelihood": np.concatenate([p.log_evidence for p in poses]),
+        "junk_probability": np.concatenate([p.junk_probability for p in poses]),
     }
     arrays = {}
     for name, values in new.items():
@@ -150,63 +157,114 @@ def _resolution(run: RunContext, fsc: Float64, radius: int) -> float:
 def _next_state(
     run: RunContext, state: EngineState, outcome: IterationOutcome, updates: list[Update]
 ) -> EngineState:
-    phase, step = _next_phase(run, outcome)
     models = tuple(update.model for update in updates)
+    drift = _drift_after(state, outcome)
+    climbed = state.climbed + (outcome.plan.phase == "search" and _may_climb(drift))
+    phase, step = _next_phase(run, state.iteration + 1, climbed, drift, outcome)
+    agreement = state.start_agreement
     if outcome.plan.phase == "starts" and phase != "starts":
+        agreement = _agreement(run, outcome, updates)
         models = (_continue_alone(models[outcome.start], run.settings),)
+    if phase != outcome.plan.phase:
+        drift = Drift.begin(models[0].maps, outcome.plan.radius)
     return EngineState(
         iteration=state.iteration + 1,
         phase=phase,
         step=step,
+        climbed=climbed,
         drawn=state.drawn + outcome.sums.total,
         fsc_radius=outcome.fsc_radius,
+        typical_power=state.typical_power,
+        drift=drift,
+        start_agreement=agreement,
         models=models,
         assignments=with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size),
     )
 
 
-def _next_phase(run: RunContext, outcome: IterationOutcome) -> tuple[Phase, int]:
+def _agreement(run: RunContext, outcome: IterationOutcome, updates: list[Update]) -> Float64:
+    """Return the agreement of the other starts with the best, (S - 1,)."""
+    maps = [update.model.maps[0] for update in updates]
+    radius, threads = outcome.plan.radius, run.settings.threads
+    return np.array(start_agreement(maps, outcome.start, radius, threads=threads))
+
+
+def _drift_after(state: EngineState, outcome: IterationOutcome) -> Drift:
+    plan, update = outcome.plan, outcome.update
+    if plan.phase == "starts":
+        return state.drift
+    interval = _SEARCH_INTERVAL if plan.phase == "search" else _REFINE_INTERVAL
+    return state.drift.after(update.model.maps, update.half_sets, plan.radius, interval)
+
+
+def _may_climb(drift: Drift) -> bool:
+    """Tell whether the map was settled enough, when it was last measured."""
+    return not np.isfinite(drift.ratio) or bool(drift.ratio <= _CLIMB_DRIFT)
+
+
+def _next_phase(
+    run: RunContext, iteration: int, climbed: int, drift: Drift, outcome: IterationOutcome
+) -> tuple[Phase, int]:
     plan, phases = outcome.plan, Phases.of(run.settings.iterations)
     step = plan.step + 1
     if plan.phase == "starts" and step >= phases.starts:
         return ("search" if phases.search else "final"), 0
-    if plan.phase == "search" and step >= phases.search:
-        return ("refine" if phases.refine else "final"), 0
+    if plan.phase == "search":
+        settled = climbed >= phases.search and drift.ratio <= _SEARCH_DRIFT
+        if settled or step >= phases.longest_search:
+            return ("refine" if phases.refine else "final"), 0
     if plan.phase == "refine":
         next_radius = refined_radius(outcome.fsc_radius, run.settings, run.geometry)
-        # a refinement has converged when neither resolution nor evidence grows
-        if next_radius <= plan.radius and _has_converged(outcome.update.model, plan):
+        # a refinement has converged when neither resolution nor evidence grows, and the map rests
+        model, limit = outcome.update.model, _REFINE_DRIFT if plan.step_size == 1 else _SEARCH_DRIFT
+        rests = drift.ratio <= limit or _gains_nothing(model, plan, _PATIENCE)
+        if next_radius <= plan.radius and rests and _gains_nothing(model, plan):
             # an iteration over all particles is its own final pass
             return "final", int(outcome.sums.total == run.geometry.n_particles)
-        if step >= phases.refine:
+        if iteration >= run.settings.iterations - 1:
             return "final", 0
     return plan.phase, step
 
 
-def _has_converged(model: ModelState, plan: Plan) -> bool:
-    """Tell whether the last iterations of the refinement have gained no evidence."""
-    if plan.step < _CONVERGED_ITERATIONS:
+def _gains_nothing(model: ModelState, plan: Plan, iterations: int = _CONVERGED_ITERATIONS) -> bool:
+    """Tell whether none of the last iterations of the refinement has gained evidence."""
+    if plan.step < iterations:
         return False
-    recent = model.evidence[-_CONVERGED_ITERATIONS - 1 :]
+    recent = model.evidence[-iterations - 1 :]
     gain = np.diff(recent) / np.abs(recent[1:])
     return bool((gain < _CONVERGED_GAIN).all())
 
 
 def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelState:
-    """Return the best start as the only model, its map copied to all classes."""
+    """Return the best start as the only model, its map copied to all classes.
+
+    The search learns the spread of the shifts; it begins with a wide one, as a narrow prior with
+    a narrow range would never find that particles are further off.
+    """
     missing = settings.classes - len(model.maps)
     # the evidence of the next phase is not comparable with that of the starts: begin anew
+    model = replace(
+        model, evidence=model.evidence[:0], sigma_offset=np.array(max(settings.offset_range, 1.0))
+    )
     if not missing:
-        return replace(model, evidence=model.evidence[:0])
+        return model
     times = (settings.classes, *[1] * 3)
     return replace(
         model,
         maps=np.tile(model.maps, times),
         numerator=np.tile(model.numerator, (*times, 1)),
         denominator=np.tile(model.denominator, (*times, 1)),
+        blended_numerator=np.tile(model.blended_numerator, (*times, 1)),
+        blended_denominator=np.tile(model.blended_denominator, (*times, 1)),
         class_shares=np.full(settings.classes, 1 / settings.classes),
-        evidence=model.evidence[:0],
     )
+
+
+def _shares(class_weight: Float64) -> Float32:
+    """Return the share of each class of the images that are not junk; equal ones if all are."""
+    weight = class_weight if class_weight.any() else np.ones_like(class_weight)
+    shares: Float32 = (weight / weight.sum()).astype(np.float32)
+    return shares
 
 
 def _view_counts(assignments: Assignments, n_classes: int) -> Float32:
@@ -229,7 +287,7 @@ def _message(
     updates: list[Update],
 ) -> str:
     if outcome.plan.phase == "starts":
-        return _message_of_starts(run, outcome, after, updates)
+        return _message_of_starts(outcome, after, updates)
     if after.finished:
         early = after.iteration < run.settings.iterations
         ended = "converged" if early else "all iterations done"
@@ -240,17 +298,13 @@ def _message(
     return f"{stage} at {resolution.min():.1f} Å"
 
 
-def _message_of_starts(
-    run: RunContext, outcome: IterationOutcome, after: EngineState, updates: list[Update]
-) -> str:
+def _message_of_starts(outcome: IterationOutcome, after: EngineState, updates: list[Update]) -> str:
     best, n = outcome.start, len(updates)
     if n == 1:
         return "searching from one random start"
     if after.phase == "starts":
         return f"{n} random starts; start {best + 1} has the highest likelihood so far"
-    maps = [update.model.maps[0] for update in updates]
-    agreement = start_agreement(maps, best, outcome.plan.radius, threads=run.settings.threads)
-    listed = ", ".join(f"{value:.2f}" for value in agreement)
+    listed = ", ".join(f"{value:.2f}" for value in after.start_agreement)
     return (
         f"start {best + 1} of {n} has the highest likelihood and continues; "
         f"mean FSC of the others with it: {listed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,13 @@ import numpy as np
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.normalisation import normalise
-from napari_ini3d.engine.shell_sums import sum_shells
-from napari_ini3d.fourier import FrequencyDisk, images_to_disk, soft_mask
+from napari_ini3d.engine.robust_weights import highest_excess, robust_weights, shell_power
+from napari_ini3d.fourier import (
+    FrequencyDisk,
+    frequency_disk,
+    images_to_disk,
+    soft_mask,
+)
 from napari_ini3d.kernels import Backend
 from napari_ini3d.optics import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, Particles
@@ -70,8 +76,12 @@ class Tile:
         Distance of that from the shift that is expected a priori, pixels.
     class_bias : (B, K) float32
         Added to the log prior of the classes.
-    power : (n_shells,) float64
-        Sum over the images and the components of each shell of |X|², before masking.
+    excess : (B, n_shells) float32
+        Power of each shell over the typical power of the optics group, of the masked image.
+    shell_weight : (B, n_shells) float32
+        1, or less where a shell is far stronger than is typical (`robust_weights`).
+    image_power : (B, n_shells) float32
+        Sum over the components of each shell of |X|², before masking.
     half, group : int
     """
 
@@ -83,7 +93,9 @@ class Tile:
     centre: Float32
     from_expected: Float32
     class_bias: Float32
-    power: Float64
+    excess: Float32
+    shell_weight: Float32
+    image_power: Float32
     half: int
     group: int
 
@@ -95,18 +107,18 @@ class WeightedImages:
     Attributes
     ----------
     images : (B, P) complex64
-        CTF · X / σ².
+        w CTF · X / σ², w the weight of the shell.
     ctf2 : (B, P) float32
-        CTF² / σ².
+        w CTF² / σ².
     """
 
     images: Complex64
     ctf2: Float32
 
     @classmethod
-    def of(cls, tile: Tile) -> WeightedImages:
+    def of(cls, tile: Tile, disk: FrequencyDisk) -> WeightedImages:
         """Weight the images of a tile; premultiplied ones are not multiplied by the CTF again."""
-        inverse = np.float32(1) / tile.sigma2
+        inverse = tile.shell_weight.take(disk.shell, axis=1) / tile.sigma2  # (B, P)
         factor = inverse if tile.premultiplied else tile.ctf * inverse
         return cls(tile.images * factor, tile.ctf**2 * inverse)
 
@@ -149,6 +161,7 @@ class ImagePreparation:
         disk: FrequencyDisk,
         origins: Float32,
         sigma2: Float64,
+        typical_power: Float64,
         class_bias: Float32,
     ) -> Tile:
         """Return a tile of prepared images.
@@ -163,9 +176,12 @@ class ImagePreparation:
             Å; each image is first shifted by this, rounded to pixels, so that the mask is
             centred on the particle.
         sigma2 : (G, n_shells) float64
+        typical_power : (G, n_shells) float64
+            Typical power of each shell of a masked image; infinite where it is not known.
         class_bias : (B, K) float32
         """
         backend, xp, n = self.backend, self.backend.xp, batch.images.shape[-1]
+        n_shells = n // 2 + 1
         shifts = np.rint(origins / self.pixel_size).astype(np.float32)  # (B, 2)
         values = self._to_device(batch.index, shifts, class_bias)
         radius = self.mask_diameter / self.pixel_size / 2
@@ -174,18 +190,24 @@ class ImagePreparation:
             images = _shift(images, values["shifts"], backend)
         # the noise is measured on whole images: a mask lowers its power but adds no information
         whole = images_to_disk(images, disk, fft=backend.fft)  # (B, P)
-        power = (whole.real**2 + whole.imag**2).sum(0, dtype=np.float64)  # (P,)
+        mask = self._mask(n)
+        masked = images_to_disk(images * mask, disk, fft=backend.fft)  # (B, P)
         group = int(self.particles.optics_index[batch.index[0]])
+        typical = backend.to_device(typical_power[group].astype(np.float32))  # (n_shells,)
+        excess = shell_power(masked, disk.shell, n_shells, xp=xp) / typical
+        weight = robust_weights(excess, self._highest_excess(n, backend), xp=xp)
         return Tile(
             index=batch.index,
-            images=images_to_disk(images * self._mask(n), disk, fft=backend.fft),
+            images=masked,
             ctf=self._ctf(values["ctf"], group, disk, n),
             premultiplied=self.particles.optics[group].ctf_premultiplied and self.ctf,
             sigma2=backend.to_device(sigma2[group])[disk.shell].astype(np.float32),
             centre=values["shifts"],
             from_expected=values["from_expected"],
             class_bias=values["class_bias"],
-            power=sum_shells(backend, disk.shell, power, n // 2 + 1),
+            excess=excess,
+            shell_weight=weight,
+            image_power=shell_power(whole, disk.shell, n_shells, xp=xp),
             half=int(batch.index[0] % 2),
             group=group,
         )
@@ -214,6 +236,11 @@ class ImagePreparation:
         x, y = self.particles.origin_x[index], self.particles.origin_y[index]
         return (np.stack([x, y], -1) / self.pixel_size).astype(np.float32)  # (B, 2), pixels
 
+    def _highest_excess(self, box_size: int, backend: Backend) -> Float32:
+        limit = excess_limit(box_size, self.mask_diameter / self.pixel_size)
+        on_device: Float32 = backend.to_device(limit.astype(np.float32))
+        return on_device
+
     def _mask(self, box_size: int) -> Float32:
         edge = MASK_EDGE / self.pixel_size
         radius = min(self.mask_diameter / self.pixel_size / 2, box_size / 2 - edge)
@@ -233,6 +260,35 @@ class ImagePreparation:
             ignore_first_peak=self.ignore_first_peak,
             xp=self.backend.xp,
         )
+
+
+@lru_cache(maxsize=8)
+def excess_limit(box_size: int, diameter: float) -> Float64:
+    """Return the excess of each shell (n // 2 + 1) beyond which a masked image counts less.
+
+    Parameters
+    ----------
+    box_size : int
+    diameter : float
+        Pixels, of the mask.
+    """
+    return highest_excess(independent_components(box_size, diameter))
+
+
+def independent_components(box_size: int, diameter: float) -> Float64:
+    """Return the independent components of each shell of a masked image, (n // 2 + 1,).
+
+    A mask correlates neighbouring components: as many are independent as it leaves area.
+
+    Parameters
+    ----------
+    box_size : int
+    diameter : float
+        Pixels, of the mask.
+    """
+    disk = frequency_disk(box_size, box_size // 2 - 1)
+    count = np.bincount(disk.shell, minlength=box_size // 2 + 1).astype(np.float64)
+    return count * min(1.0, np.pi / 4 * (diameter / box_size) ** 2)
 
 
 def _shift(images: Float32, by: Float32, backend: Backend) -> Float32:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_ini3d._types import Float32, Float64
+from napari_ini3d._types import Float32
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.images import split_into_tiles
+from napari_ini3d.engine.drift import Drift
+from napari_ini3d.engine.images import WeightedImages, split_into_tiles
 from napari_ini3d.engine.maximisation import complete_friedel
-from napari_ini3d.engine.noise import initial_noise, plain_tile
+from napari_ini3d.engine.noise import InitialNoise, initial_noise, plain_tile
 from napari_ini3d.engine.regularisation import divide_by_weight
 from napari_ini3d.engine.schedule import finest_radius, first_radius
-from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, EngineState, ModelState
 from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.geometry import random_rotation
 from napari_ini3d.particles import Assignments, Particles
@@ -25,17 +26,21 @@ def initial_state(run: RunContext) -> EngineState:
     """Return the state before the first iteration: random maps, and the noise."""
     settings = run.settings
     radius = first_radius(settings, run.geometry)
-    sigma2 = initial_noise(run)
+    noise = initial_noise(run)
     annealed = settings.anneal_classes or settings.classes == 1
     n_classes = 1 if annealed else settings.classes
     return EngineState(
         iteration=0,
         phase="starts",
         step=0,
+        climbed=0,
         drawn=0,
         fsc_radius=radius,
+        typical_power=noise.typical_power,
+        start_agreement=np.zeros(0),
+        drift=Drift.begin(np.zeros((0, 1, 1, 1), np.float32), radius),
         models=tuple(
-            _random_model(run, start, n_classes, radius, sigma2) for start in range(settings.starts)
+            _random_model(run, start, n_classes, radius, noise) for start in range(settings.starts)
         ),
         assignments=empty_assignments(run.particles),
     )
@@ -44,7 +49,7 @@ def initial_state(run: RunContext) -> EngineState:
 def empty_assignments(particles: Particles) -> Assignments:
     """Return the assignments before any visit: the shifts of the file, no class."""
     n = len(particles)
-    zeros = [np.zeros(n, np.float32) for _ in range(5)]
+    zeros = [np.zeros(n, np.float32) for _ in range(6)]
     return Assignments(
         class_index=np.full(n, -1, np.int32),
         rot=zeros[0],
@@ -55,26 +60,30 @@ def empty_assignments(particles: Particles) -> Assignments:
         max_probability=zeros[3],
         n_significant=np.zeros(n, np.int32),
         log_likelihood=zeros[4],
+        junk_probability=zeros[5],
     )
 
 
 def _random_model(
-    run: RunContext, start: int, n_classes: int, radius: int, sigma2: Float64
+    run: RunContext, start: int, n_classes: int, radius: int, noise: InitialNoise
 ) -> ModelState:
-    maps = [random_map(run, radius, start * n_classes + k) for k in range(n_classes)]
+    maps = [random_map(run, radius, start * n_classes + k, noise) for k in range(n_classes)]
     m = finest_radius(run.settings, run.geometry) * run.settings.padding_factor + 1
     shape = (n_classes, 2, 2 * m + 1, 2 * m + 1, m + 2)  # two half-sets
     return ModelState(
         maps=np.stack(maps),
         numerator=np.zeros(shape, np.complex64),
         denominator=np.zeros(shape, np.float32),
-        sigma2=sigma2,
+        blended_numerator=np.zeros(shape, np.complex64),
+        blended_denominator=np.zeros(shape, np.float32),
+        sigma2=noise.sigma2,
         class_shares=np.full(n_classes, 1 / n_classes),
+        sigma_offset=np.array(FIRST_SIGMA_OFFSET),
         evidence=np.zeros(0),
     )
 
 
-def random_map(run: RunContext, radius: int, number: int) -> Float32:
+def random_map(run: RunContext, radius: int, number: int, noise: InitialNoise) -> Float32:
     """Return a map (n, n, n) of some images, backprojected at random angles.
 
     Parameters
@@ -84,6 +93,8 @@ def random_map(run: RunContext, radius: int, number: int) -> Float32:
         Fourier radius.
     number : int
         Of the map; each has random angles of its own.
+    noise : InitialNoise
+        For the weights of images with bright contaminants.
     """
     rng = np.random.default_rng([random_streams.START, run.settings.seed, number])
     backend = run.preparation.backend
@@ -97,11 +108,12 @@ def random_map(run: RunContext, radius: int, number: int) -> Float32:
         numerator = backend.xp.zeros((2 * m + 1, 2 * m + 1, m + 2), np.complex64)
         denominator = backend.xp.zeros(numerator.shape, np.float32)
         for batch in run.source.batches(tiles):
-            tile = plain_tile(run, batch, disk)
+            tile = plain_tile(run, batch, disk, noise.typical_power)
             rotations = np.stack([random_rotation(rng) for _ in batch.index]).astype(np.float32)
-            weighted = tile.images if tile.premultiplied else tile.images * tile.ctf  # (B, P)
-            matrices, weight = backend.to_device(rotations), tile.ctf**2
-            backend.kernels.backproject(weighted, weight, matrices, kx, ky, numerator, denominator)
+            weighted, matrices = WeightedImages.of(tile, disk), backend.to_device(rotations)
+            backend.kernels.backproject(
+                weighted.images, weighted.ctf2, matrices, kx, ky, numerator, denominator
+            )
         numerator, denominator = backend.to_host(numerator), backend.to_host(denominator)
     complete_friedel(numerator, denominator)
     return run.constraints.to_map(divide_by_weight(numerator, denominator, padding))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from napari_ini3d._types import BoolArray, Float64
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.images import Tile, draw_subset, split_into_tiles
-from napari_ini3d.engine.shell_sums import sum_shells
+from napari_ini3d.engine.images import Tile, draw_subset, excess_limit, split_into_tiles
+from napari_ini3d.engine.robust_weights import robust_weights, shell_power, typical_power
 from napari_ini3d.engine.sums import IterationSums
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
 from napari_ini3d.particles import ImageBatch
@@ -18,33 +20,81 @@ _MEMORY = 0.5  # weight of the earlier estimate in an update
 _TILE = 128
 
 
-def initial_noise(run: RunContext) -> Float64:
-    """Return the noise variance per optics group and shell, (G, n // 2 + 1): all power is noise."""
+@dataclass(frozen=True, slots=True)
+class InitialNoise:
+    """The first estimate of the noise, and what is typical of an image.
+
+    Attributes
+    ----------
+    sigma2 : (G, n_shells) float64
+        Noise variance of a real or imaginary part, per optics group and shell; all power counts
+        as noise.
+    typical_power : (G, n_shells) float64
+        Power Σ |X|² of a shell of a masked image.
+    """
+
+    sigma2: Float64
+    typical_power: Float64
+
+
+def initial_noise(run: RunContext) -> InitialNoise:
+    """Estimate the noise from some images; those with bright contaminants hardly count."""
     n, particles, backend = run.geometry.box_size, run.particles, run.preparation.backend
-    n_shells, groups, xp = n // 2 + 1, len(particles.optics), backend.xp
+    n_shells, xp = n // 2 + 1, backend.xp
     size = min(len(particles), _IMAGES)
     subset = draw_subset(len(particles), 0, size, run.settings.seed + random_streams.NOISE)
+    found: dict[int, list[Float64]] = {g: [] for g in range(len(particles.optics))}
+    unknown = np.full((len(particles.optics), n_shells), np.inf)
     with backend.device.enter():
         disk = frequency_disk(n, n // 2 - 1).on(backend.to_device)
-        power, weight = xp.zeros((groups, n_shells)), xp.zeros((groups, n_shells))
         for batch in run.source.batches(split_into_tiles(subset, particles.optics_index, _TILE)):
-            tile = plain_tile(run, batch, disk)
-            power[tile.group] += tile.power
+            tile = plain_tile(run, batch, disk, unknown)
             # noise multiplied by the CTF has CTF² times the variance
             ctf2 = tile.ctf**2 if tile.premultiplied else xp.ones_like(tile.ctf)  # (B, P)
-            total = ctf2.sum(0).astype(np.float64)  # (P,)
-            weight[tile.group] += sum_shells(backend, disk.shell, total, n_shells)
-        power, weight = backend.to_host(power), backend.to_host(weight)
-    return _fill_gaps(np.divide(power, 2 * weight, out=np.zeros_like(power), where=weight > 0))
+            parts = (
+                shell_power(tile.images, disk.shell, n_shells, xp=xp),
+                tile.image_power,
+                shell_power(xp.sqrt(ctf2).astype(np.complex64), disk.shell, n_shells, xp=xp),
+            )
+            found[tile.group].append(backend.to_host(xp.stack(parts)).astype(np.float64))
+    limit = excess_limit(n, run.geometry.diameter / run.geometry.pixel_size)
+    rows = [
+        _noise_of_group(np.concatenate(of_group, 1), limit) if of_group else np.zeros((2, n_shells))
+        for of_group in found.values()
+    ]
+    sigma2, typical = (_fill_gaps(np.stack(values)) for values in zip(*rows, strict=True))
+    return InitialNoise(sigma2, typical)
 
 
-def plain_tile(run: RunContext, batch: ImageBatch, disk: FrequencyDisk) -> Tile:
+def _noise_of_group(power: Float64, limit: Float64) -> Float64:
+    """Return noise variance and typical power, (2, n_shells).
+
+    Parameters
+    ----------
+    power : (3, N, n_shells) float64
+        Of masked images, of whole ones, and sums of CTF² or of ones.
+    limit : (n_shells,) float64
+    """
+    masked, whole, components = power
+    typical = typical_power(masked, limit)
+    weight = robust_weights(masked / np.maximum(typical, 1e-30), limit)
+    total = 2 * (weight * components).sum(0, dtype=np.float64)
+    sigma2 = np.divide(
+        (weight * whole).sum(0, dtype=np.float64), total, out=np.zeros_like(total), where=total > 0
+    )
+    return np.stack([sigma2, typical])
+
+
+def plain_tile(
+    run: RunContext, batch: ImageBatch, disk: FrequencyDisk, typical_power: Float64
+) -> Tile:
     """Return images without a shift, for noise of variance one."""
     backend, n_shells = run.preparation.backend, batch.images.shape[-1] // 2 + 1
     zero = np.zeros((len(batch.index), 2), np.float32)
     flat = np.ones((len(run.particles.optics), n_shells))
     images = backend.to_device(batch.images)
-    return run.preparation.tile(ImageBatch(batch.index, images), disk, zero, flat, zero)
+    prepare = run.preparation.tile
+    return prepare(ImageBatch(batch.index, images), disk, zero, flat, typical_power, zero)
 
 
 def update_noise(sigma2: Float64, sums: IterationSums, disk: FrequencyDisk) -> Float64:
@@ -54,7 +104,7 @@ def update_noise(sigma2: Float64, sums: IterationSums, disk: FrequencyDisk) -> F
     but adds no information, and a posterior that believes the lower number is too certain.
     """
     count = np.bincount(disk.shell, minlength=sigma2.shape[1])  # (n_shells,)
-    found = sums.residual / np.maximum(2 * sums.n_images[:, None] * count, 1)  # (G, n_shells)
+    found = sums.residual / np.maximum(2 * sums.shell_weight * count, 1e-30)  # (G, n_shells)
     known = (found > 0) & (count > 0) & (sums.n_images[:, None] > 0)
     return np.where(known, _MEMORY * sigma2 + (1 - _MEMORY) * found, sigma2)
 

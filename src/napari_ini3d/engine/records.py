@@ -50,6 +50,8 @@ class IterationReport:
         Relative L2 change of each map since the last iteration.
     sigma2_noise : (G, n // 2 + 1) float32
         Noise variance per optics group and shell.
+    sigma_offset : float
+        Å, standard deviation of the shifts.
     start : int
         The random start that is reported (0 once one has been chosen).
     message : str
@@ -85,6 +87,7 @@ class IterationReport:
     view_counts: FloatArray
     map_change: FloatArray
     sigma2_noise: FloatArray
+    sigma_offset: float
     start: int
     message: str
     converged: bool

@@ -13,20 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from napari_ini3d._types import Complex64, Float32, Float64
+from napari_ini3d._types import Complex64, Float32, Float64, Int32
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.images import excess_limit, independent_components
 from napari_ini3d.engine.memory import chunk_rows, table_bytes
-from napari_ini3d.engine.schedule import Plan
+from napari_ini3d.engine.resolved_settings import ResolvedSettings
+from napari_ini3d.engine.schedule import OFFSET_RANGES, Plan
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
 from napari_ini3d.geometry import RotationGrid, random_rotation, rotation_grid, shift_grid
 from napari_ini3d.kernels import Backend
 
 logger = logging.getLogger(__name__)
-
-SIGMA_OFFSET = 10.0
-"""Å, standard deviation of the Gaussian prior on the shifts; a constant, not learned."""
 
 _SLICE_BLOCK = 256
 RunJobs = Callable[[Callable[[Any], None], Iterable[Any]], Any]
@@ -63,6 +62,8 @@ class FineReferences:
         None where they are computed when they are needed, to save memory.
     shifts : (T, 2) float32
         Pixels, about each coarse shift.
+    step_px : float
+        Step of these shifts, pixels.
     phase : (T, P) complex64
         exp(-2πi k·t / n), which shifts an image by t.
     """
@@ -70,7 +71,27 @@ class FineReferences:
     grid: RotationGrid
     slices: Complex64 | None
     shifts: Float32
+    step_px: float
     phase: Complex64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullModel:
+    """What an image without a particle is compared with (`expectation.junk`).
+
+    Attributes
+    ----------
+    ball : (K, C) float32
+        Slices of the rotational average of each class; real, as it is centred.
+    count : (n_shells,) float64
+        Independent components of each shell of a masked image, up to the radius compared.
+    limit : (n_shells,) float64
+        Excess beyond which the power of a shell stands out.
+    """
+
+    ball: Float32
+    count: Float64
+    limit: Float64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +116,9 @@ class ReferenceSet:
         Pixels.
     shift_phase : (S, P) complex64
         exp(-2πi k·t / n), which shifts an image by t.
+    shift_step_px : float
+        Step of the shift grid, pixels.
+    null : NullModel
     log_class_share : (K,) float32
     sigma_offset_px : float
         Pixels, of the Gaussian prior on the shift.
@@ -119,6 +143,8 @@ class ReferenceSet:
     slice_power: Float32
     shifts: Float32
     shift_phase: Complex64
+    shift_step_px: float
+    null: NullModel
     log_class_share: Float32
     sigma_offset_px: float
     offset_limit_px: float
@@ -158,7 +184,13 @@ def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[
             prepared.append(
                 [
                     build_references(
-                        run, plan, rotation, cubes, model.class_shares, backend, table_limit=limit
+                        run,
+                        plan,
+                        rotation,
+                        cubes,
+                        model,
+                        backend,
+                        table_limit=limit,
                     )
                     for model, cubes in zip(state.models, cubes_of_models, strict=True)
                 ]
@@ -171,7 +203,7 @@ def build_references(
     plan: Plan,
     rotation: Float64,
     cubes: Complex64,
-    class_shares: Float64,
+    model: ModelState,
     backend: Backend,
     *,
     table_limit: float,
@@ -186,7 +218,7 @@ def build_references(
         Of the rotation grids as a whole.
     cubes : (K, cube) complex64
         Half cubes of the classes at the plan's radius, on the host.
-    class_shares : (K,) float64
+    model : ModelState
     backend : Backend
     table_limit : float
         Bytes that a table of all fine slices may take; a larger one is not made, and the slices
@@ -211,6 +243,7 @@ def build_references(
             grid=fine_grid,
             slices=_table(slicer, cubes, fine_grid, table_limit, backend),
             shifts=to_device(fine_shifts),
+            step_px=fine_step,
             phase=to_device(shift_phase(fine_shifts, host_disk, box_size)),
         )
     return ReferenceSet(
@@ -223,14 +256,25 @@ def build_references(
         slice_power=slices.real**2 + slices.imag**2,  # (K·R, C)
         shifts=to_device(shifts),
         shift_phase=to_device(shift_phase(shifts, host_disk, box_size)),
-        log_class_share=to_device(np.log(class_shares).astype(np.float32)),
-        sigma_offset_px=SIGMA_OFFSET / pixel_size,
-        offset_limit_px=run.settings.offset_range / pixel_size,
+        shift_step_px=plan.offset_step / pixel_size,
+        null=_null_model(run, slices, disk, n_coarse, model, backend),
+        log_class_share=to_device(np.log(model.class_shares).astype(np.float32)),
+        sigma_offset_px=float(model.sigma_offset) / pixel_size,
+        offset_limit_px=offset_limit(run.settings, plan) / pixel_size,
         pruning=Pruning(),
         backend=backend,
         fine=fine,
         chunk_rows=chunk_rows(backend.device.free_bytes(), len(disk), is_gpu=backend.is_gpu),
     )
+
+
+def offset_limit(settings: ResolvedSettings, plan: Plan) -> float:
+    """Return the largest shift (Å) from the one in the STAR file.
+
+    An iteration searches within the range about the last shift of each particle, so that an
+    off-centre particle gets there in several; the prior restrains it.
+    """
+    return settings.offset_range * (1.0 if plan.phase == "starts" else OFFSET_RANGES)
 
 
 def _one_by_one(function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
@@ -242,6 +286,35 @@ def _one_by_one(function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
 def _grid_on(order: int, rotation: Float64, backend: Backend) -> RotationGrid:
     grid = rotation_grid(order).rotated(rotation)
     return RotationGrid(order, backend.to_device(grid.matrices))
+
+
+def _null_model(
+    run: RunContext,
+    slices: Complex64,
+    disk: FrequencyDisk,
+    n_coarse: int,
+    model: ModelState,
+    backend: Backend,
+) -> NullModel:
+    box_size, to_device = run.geometry.box_size, backend.to_device
+    diameter = run.settings.mask_diameter / run.geometry.pixel_size
+    count = independent_components(box_size, diameter)  # (n_shells,)
+    count[int(disk.shell[-1]) + 1 :] = 0
+    return NullModel(
+        ball=_ball(slices, len(model.maps), disk.shell[:n_coarse], backend),
+        count=to_device(count),
+        limit=to_device(excess_limit(box_size, diameter)),
+    )
+
+
+def _ball(slices: Complex64, n_classes: int, shell: Int32, backend: Backend) -> Float32:
+    """Return the mean of each shell over all slices of a class, for every component, (K, C)."""
+    xp = backend.xp
+    mean = slices.real.reshape(n_classes, -1, slices.shape[1]).mean(1)  # (K, C)
+    member = (shell == xp.arange(int(shell[-1]) + 1)[:, None]).astype(np.float32)  # (S, C)
+    of_shell = (mean @ member.T) / xp.maximum(member.sum(1), 1)  # (K, S)
+    ball: Float32 = xp.ascontiguousarray(of_shell[:, shell])  # else Fortran-ordered, if K > 1
+    return ball
 
 
 def _table(

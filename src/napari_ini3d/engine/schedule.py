@@ -11,11 +11,15 @@ from napari_ini3d.engine.resolved_settings import ResolvedSettings
 from napari_ini3d.geometry import angular_step, order_of_step
 
 _NATURAL_STARTS, _NATURAL_SEARCH = 25, 30
+_LONGEST_SEARCH = 1.5  # further iterations of a search that does not settle, over its own
 _SEARCH_RESOLUTION = 15.0  # Å, where the search hands over to the refinement
 _STARTS_STEP_SIZE, _SEARCH_STEP_SIZE, _REFINE_STEP_SIZE = 0.3, 0.4, 0.5
 _TOLERANCE = 1.5  # of the angular step against 2 · resolution / diameter
 _ALMOST_ALL = 0.98
 _LOCAL_STEPS = 2
+OFFSET_RANGES = 2.5
+"""Largest shift from the one in the STAR file, over the range that an iteration searches."""
+
 _FINEST_ORDER = 3  # of a coarse grid: 7.5°, with children of 3.75°
 
 
@@ -53,11 +57,16 @@ class ImageGeometry:
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """How many iterations each phase may take."""
+    """How many iterations each phase takes; a hard search takes some of the refinement."""
 
     starts: int
     search: int
     refine: int
+
+    @property
+    def longest_search(self) -> int:
+        """Iterations that a search may take whose map does not settle."""
+        return self.search + min(self.refine // 2, round(_LONGEST_SEARCH * self.search))
 
     @classmethod
     def of(cls, iterations: int) -> Phases:
@@ -123,16 +132,22 @@ class ScheduleInput:
     phase : Phase
     step : int
         Iteration within the phase, from 0.
+    climbed : int
+        Iterations of the search in which the resolution was allowed to rise.
     fsc_radius : int
         Fourier radius up to which the half-sets of the last iteration agree.
     visited : float
         Fraction of the particles that have been visited.
+    sigma_offset : float
+        Å, standard deviation of the shifts.
     """
 
     phase: Phase
     step: int
+    climbed: int
     fsc_radius: int
     visited: float
+    sigma_offset: float
 
 
 def plan_iteration(
@@ -200,7 +215,7 @@ def _search_radius(
 
 def _search_progress(inputs: ScheduleInput, settings: ResolvedSettings) -> float:
     """Return how much of the search is done in the middle of the iteration, 0 to 1."""
-    return (inputs.step + 0.5) / Phases.of(settings.iterations).search
+    return min(1.0, (inputs.climbed + 0.5) / Phases.of(settings.iterations).search)
 
 
 def _subset_size(inputs: ScheduleInput, settings: ResolvedSettings, n_particles: int) -> int:
@@ -239,6 +254,9 @@ def _shift_grid(
     """Return range and step (Å) of the coarse search for the shift."""
     finest = 3.0 if inputs.phase in ("refine", "final") else 6.0
     step = settings.offset_step or float(np.clip(resolution / 3, finest, 8.0))
+    widest = OFFSET_RANGES * settings.offset_range
+    if inputs.phase == "search":  # off-centre particles are found from further away
+        return min(widest, max(settings.offset_range, 2 * inputs.sigma_offset)), step
     if inputs.phase == "starts" or inputs.visited < _ALMOST_ALL:
         return settings.offset_range, step
     return min(settings.offset_range, _LOCAL_STEPS * step), step  # near its centre already

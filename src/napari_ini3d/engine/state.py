@@ -9,8 +9,12 @@ from typing import Self, TypeVar
 import numpy as np
 
 from napari_ini3d._types import AnyArray, Complex64, Float32, Float64
+from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.schedule import Phase, ScheduleInput
 from napari_ini3d.particles import Assignments
+
+FIRST_SIGMA_OFFSET = 10.0
+"""Å, standard deviation of the shifts, before any is known; the least that is assumed."""
 
 _RECENT = 5  # iterations, over which starts are compared
 _PHASES: tuple[Phase, ...] = ("starts", "search", "refine", "final")
@@ -26,9 +30,13 @@ class ModelState:
     numerator : (K, 2, cube) complex64
         Per half; sums of CTF · X / σ² in the half cube of the finest radius.
     denominator : (K, 2, cube) float32
+    blended_numerator, blended_denominator
+        The same without the momentum.
     sigma2 : (G, n // 2 + 1) float64
         Noise variance of a real or imaginary part, per optics group and shell.
     class_shares : (K,) float64
+    sigma_offset : () float64
+        Å, standard deviation of the Gaussian prior on the shifts, in x and in y.
     evidence : (E,) float64
         Mean log evidence per image of each iteration; begun anew after the starts.
     """
@@ -36,8 +44,11 @@ class ModelState:
     maps: Float32
     numerator: Complex64
     denominator: Float32
+    blended_numerator: Complex64
+    blended_denominator: Float32
     sigma2: Float64
     class_shares: Float64
+    sigma_offset: Float64
     evidence: Float64
 
     @property
@@ -46,7 +57,7 @@ class ModelState:
         return float(self.evidence[-_RECENT:].mean())
 
 
-Record = TypeVar("Record", ModelState, Assignments)
+Record = TypeVar("Record", ModelState, Assignments, Drift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +74,18 @@ class EngineState:
         Of the next iteration.
     step : int
         The next iteration's number within its phase.
+    climbed : int
+        Iterations of the search in which the resolution was allowed to rise.
     drawn : int
         Images drawn so far; subsets follow each other in one random order.
     fsc_radius : int
         Fourier radius up to which the half-sets agree.
+    typical_power : (G, n // 2 + 1) float64
+        Typical power of each shell of a masked image; images that exceed it by far count less.
+    drift : Drift
+        Of the maps of the first model, from the search on.
+    start_agreement : (S - 1,) float64
+        Mean FSC of the other random starts with the best one, once it has been chosen.
     models : tuple of ModelState
         One per random start; a single one from the search on.
     assignments : Assignments
@@ -75,8 +94,12 @@ class EngineState:
     iteration: int
     phase: Phase
     step: int
+    climbed: int
     drawn: int
     fsc_radius: int
+    typical_power: Float64
+    drift: Drift
+    start_agreement: Float64
     models: tuple[ModelState, ...]
     assignments: Assignments
 
@@ -86,8 +109,10 @@ class EngineState:
         return ScheduleInput(
             phase=self.phase,
             step=self.step,
+            climbed=self.climbed,
             fsc_radius=self.fsc_radius,
             visited=float((self.assignments.class_index >= 0).mean()),
+            sigma_offset=float(self.models[0].sigma_offset),
         )
 
     @property
@@ -98,8 +123,14 @@ class EngineState:
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
         phase = _PHASES.index(self.phase)
-        counters = [self.iteration, phase, self.step, self.drawn, self.fsc_radius]
-        arrays: dict[str, AnyArray] = {"counters": np.array(counters, np.int64)}
+        counters = [self.iteration, phase, self.step, self.climbed, self.drawn, self.fsc_radius]
+        arrays: dict[str, AnyArray] = {
+            "counters": np.array(counters, np.int64),
+            "typical_power": self.typical_power,
+            "start_agreement": self.start_agreement,
+        }
+        for f in fields(Drift):
+            arrays[f"drift.{f.name}"] = np.asarray(getattr(self.drift, f.name))
         for f in fields(Assignments):
             arrays[f"assignments.{f.name}"] = getattr(self.assignments, f.name)
         for i, model in enumerate(self.models):
@@ -110,14 +141,18 @@ class EngineState:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Self:
         """Return the state of the arrays that `to_arrays` returned."""
-        iteration, phase, step, drawn, radius = (int(c) for c in arrays["counters"])
+        iteration, phase, step, climbed, drawn, radius = (int(c) for c in arrays["counters"])
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}
         return cls(
             iteration=iteration,
             phase=_PHASES[phase],
             step=step,
+            climbed=climbed,
             drawn=drawn,
             fsc_radius=radius,
+            typical_power=arrays["typical_power"],
+            start_agreement=arrays["start_agreement"],
+            drift=_record(Drift, "drift", arrays),
             models=tuple(_record(ModelState, f"models.{i}", arrays) for i in sorted(numbers)),
             assignments=_record(Assignments, "assignments", arrays),
         )

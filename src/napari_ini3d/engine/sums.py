@@ -29,6 +29,7 @@ class BestPoses:
     n_significant : (B,) int64
     log_evidence : (B,) float64
         Log of the sum of exp(score) over all poses.
+    junk_probability : (B,) float32
     """
 
     index: IntArray
@@ -38,6 +39,7 @@ class BestPoses:
     max_probability: Float32
     n_significant: IntArray
     log_evidence: FloatArray
+    junk_probability: Float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class IterationSums:
         self.numerator: Complex64 = xp.zeros(shape, np.complex64)
         self.denominator: Float32 = xp.zeros(shape, np.float32)
         self.residual: Float64 = xp.zeros((n_groups, n_shells))  # power not explained
+        self.shell_weight: Float64 = xp.zeros((n_groups, n_shells))  # images, as they count
         self.class_weight: Float64 = xp.zeros(len(cubes))  # (K,), images
         self.n_images = np.zeros(n_groups, np.int64)
         self.poses: list[BestPoses] = []
@@ -90,7 +93,9 @@ class IterationSums:
         self.numerator[:, tile.half] += sums.numerator
         self.denominator[:, tile.half] += sums.denominator
         if not tile.premultiplied:  # their residual is not that of the noise alone
-            self.residual[tile.group] += tile.power - sums.explained
+            power = (tile.shell_weight * tile.image_power).sum(0, dtype=np.float64)
+            self.residual[tile.group] += power - sums.explained
+        self.shell_weight[tile.group] += tile.shell_weight.sum(0, dtype=np.float64)
         self.n_images[tile.group] += len(tile.index)
         self.class_weight += sums.class_weight
         self.poses.append(sums.poses)
@@ -120,7 +125,7 @@ class IterationSums:
         return float(np.concatenate([getattr(p, name) for p in self.poses]).mean(dtype=np.float64))
 
 
-_SUMMED = ("numerator", "denominator", "residual", "class_weight")
+_SUMMED = ("numerator", "denominator", "residual", "shell_weight", "class_weight")
 
 
 def _concatenated(poses: list[BestPoses], backend: Backend) -> BestPoses:

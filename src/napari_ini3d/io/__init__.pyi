@@ -19,6 +19,11 @@ from .mrc.stack import (
     StackHeader as StackHeader,
     read_stack_header as read_stack_header,
 )
+from .star.junk import (
+    JunkTable as JunkTable,
+    keep_stack_names as keep_stack_names,
+    read_junk_table as read_junk_table,
+)
 from .star.model import ModelTables as ModelTables, write_model_star as write_model_star
 from .star.particles import (
     ParticleTable as ParticleTable,

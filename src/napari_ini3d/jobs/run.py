@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d import __version__
+from napari_ini3d.comparison import HalfMapFSC
 from napari_ini3d.engine import EngineState, IterationReport, reconstruct
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.fourier import resize_map
@@ -31,6 +32,7 @@ from napari_ini3d.io import (
 )
 from napari_ini3d.jobs.start_log import log_start
 from napari_ini3d.jobs.symmetry import apply_symmetry, check_symmetry
+from napari_ini3d.jobs.validation import validate_run, wants_validation
 from napari_ini3d.kernels import choose_backend
 from napari_ini3d.particles import Particles
 from napari_ini3d.preflight import PixelGrid, choose_working_grid, particle_grid, select_images
@@ -39,6 +41,7 @@ from napari_ini3d.runs import (
     IterationSummary,
     RunFolder,
     RunRecord,
+    describe_result,
     forget_history_after,
     format_line,
     log_to_file,
@@ -46,12 +49,13 @@ from napari_ini3d.runs import (
     resume_command,
     write_history,
     write_results,
+    write_validated_model,
 )
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-_BYTES_PER_VOXEL = 60  # the map, and two checkpoints of maps and half-set sums
+_BYTES_PER_VOXEL = 92  # the map, and two checkpoints of maps and half-set sums
 _BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
@@ -241,14 +245,24 @@ def _walk(
         try:
             reader = _open_images(job, _Halt(stop))
         except _StoppedError:
-            _finish(job, None, stopped=True)
+            _finish(job, None, None, finished=False)
             return
         with closing(reader):
             reports = reconstruct(reader, job.particles, job.settings, state=state, stop=stop)
             for report in reports:
                 _write_iteration(job, report)
                 yield report
-        _finish(job, report, stopped=stop())
+            finished, fsc = _is_finished(job.folder, stopped=stop()), None
+            if finished and wants_validation(job.settings, job.particles):
+                fsc = validate_run(job.folder, reader, job.particles, job.settings, stop=stop)
+                finished = fsc is not None  # if it was stopped, the run is resumed here
+        _finish(job, report, fsc, finished=finished)
+
+
+def _is_finished(folder: RunFolder, *, stopped: bool) -> bool:
+    """Tell whether the engine has nothing left to do."""
+    lines = folder.read_progress()
+    return bool(lines) and (not stopped or bool(lines[-1]["converged"]))
 
 
 @contextmanager
@@ -301,7 +315,9 @@ def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
     return last or report.iteration % settings.write_every == 0
 
 
-def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None:
+def _finish(
+    job: _Job, report: IterationReport | None, fsc: HalfMapFSC | None, *, finished: bool
+) -> None:
     """Write the result and the report page, and mark how the run ended.
 
     `report` is None if the run was killed between its last iteration and its result, so that the
@@ -311,10 +327,10 @@ def _finish(job: _Job, report: IterationReport | None, *, stopped: bool) -> None
     if report is not None and not is_due(report, job.settings):
         write_results(folder, report, job.particles, job.table, job.settings)
         folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=True)
-    lines = folder.read_progress()
-    finished = bool(lines) and (not stopped or lines[-1]["converged"])
     if finished:
-        last = IterationSummary.from_json(lines[-1])
+        last = IterationSummary.from_json(folder.read_progress()[-1])
+        if report is not None and fsc is not None:
+            write_validated_model(folder, report, job.particles, job.settings, fsc)
         _write_result(job, last)
         apply_symmetry(folder, job.settings, last.iteration, working_box=last.box_size)
     else:
@@ -329,9 +345,8 @@ def _write_result(job: _Job, last: IterationSummary) -> None:
     best = int(np.argmax(last.class_shares))
     found = read_map(folder.class_map_path(last.iteration, best))
     write_map(folder.map_path, resize_map(found.data, own.box_size), own.pixel_size)
-    share = last.class_shares[best]
-    logger.info("%s is class %d, with %.0f %% of the particles", folder.map_path.name, best + 1,
-                100 * share)  # fmt: skip
+    for sentence in describe_result(folder.map_path.name, last):
+        logger.info("%s", sentence)
 
 
 def _read_state(

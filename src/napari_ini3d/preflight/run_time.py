@@ -23,7 +23,9 @@ _PROBE = 1024  # size of the product that measures the machine
 _REACHED = 0.6  # share of that rate which the products of a run reach
 _PER_PIXEL = 6e-8  # s per image and pixel: reading, transforms, CTF
 _PER_POSE = 4e-4  # s per image for what follows the coarse pass
+_SEARCH = 1.5  # iterations that a search usually takes, over its least number
 _REFINEMENTS = 8  # iterations until a refinement has usually settled
+_HALF_SET_ITERATIONS = 6  # until independent half-sets have usually settled
 _START_UP = 4.0  # s
 
 
@@ -40,11 +42,21 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
     )
     rate = _product_rate() * _REACHED
     seconds, images, radius, whole = 0.0, 0, 1, False
-    for phase, step in _steps(settings):
+    steps = _steps(settings)
+    if settings.independent_half_sets:  # half of the particles in each, twice
+        steps[-1:-1] = [("refine", _REFINEMENTS)] * _HALF_SET_ITERATIONS
+    for phase, step in steps:
         if phase == "final" and whole:  # the last refinement has visited all
             break
         visited = images / geometry.n_particles
-        inputs = ScheduleInput(phase=phase, step=step, fsc_radius=radius, visited=min(1.0, visited))
+        inputs = ScheduleInput(
+            phase=phase,
+            step=step,
+            climbed=step,
+            fsc_radius=radius,
+            visited=min(1.0, visited),
+            sigma_offset=0.0,
+        )
         plan = plan_iteration(inputs, resolved, geometry)
         models = settings.starts if phase == "starts" else settings.classes
         seconds += plan.subset_size * _per_image(plan, models, geometry, rate)
@@ -61,7 +73,9 @@ def expected_iterations(settings: InitialModelSettings) -> int:
 def _steps(settings: InitialModelSettings) -> list[tuple[Phase, int]]:
     phases = Phases.of(settings.iterations)
     steps: list[tuple[Phase, int]] = [("starts", i) for i in range(phases.starts)]
-    steps += [("search", i) for i in range(phases.search)]
+    steps += [
+        ("search", i) for i in range(min(round(_SEARCH * phases.search), phases.longest_search))
+    ]
     steps += [("refine", i) for i in range(min(_REFINEMENTS, phases.refine))]
     return [*steps, ("final", 0)]
 

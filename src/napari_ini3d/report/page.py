@@ -27,10 +27,13 @@ from napari_ini3d.runs import (
     RunFolder,
     RunRecord,
     SymmetryFiles,
+    ValidationFiles,
     central_slices,
     describe_inversion,
+    describe_junk,
     describe_mended,
     describe_outcome,
+    describe_verdict,
     projections,
 )
 from napari_ini3d.settings import format_setting
@@ -107,6 +110,7 @@ def choose_iterations(iterations: Sequence[int], count: int = STRIP_LENGTH) -> l
 
 def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
     yield _heading(folder, history)
+    yield _validation(folder)
     yield _maps(folder, history)
     yield _symmetry(folder)
     yield _section(
@@ -122,6 +126,7 @@ def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
         "gold-standard FSC. Dotted lines: 0.5 and 0.143.",
     )
     yield _directions(history)
+    yield _junk(history)
     yield _messages(history)
     yield _timings(history)
     yield _images(history.record)
@@ -139,10 +144,11 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
         "iterations": _describe_iterations(last),
         "particles": f"{used:,}".replace(",", " "),
         "excluded": f"{len(record.excluded)}",
+        "junk": f"{last.junk:.0%}" if math.isfinite(last.junk) else "",
         "classes": f"{len(last.resolution)}",
         "time": _duration(seconds),
     }
-    cells = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in tiles.items())
+    cells = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in tiles.items() if v)
     return (
         f"<header><h1>{escape(folder.path.name)}</h1>"
         f"<p>Initial model from <code>{escape(record.particles)}</code>{_working_box(history)}. "
@@ -235,6 +241,34 @@ def _directions(history: RunHistory) -> str:
         "Viewing directions",
         f"<div class='row'>{images}</div>",
         "Mollweide projection with +z at the top, relative to a uniform distribution.",
+    )
+
+
+def _validation(folder: RunFolder) -> str:
+    """Show the verdict on the run, and the FSC of the independent half-sets."""
+    facts = ValidationFiles(folder).read_facts()
+    if facts is None:
+        return ""
+    return _section(
+        "Verdict",
+        f"<p>{escape(describe_verdict(facts))}</p>"
+        + _image(figures.draw_half_maps(facts), "FSC of the independent half-sets"),
+        "Two half-sets of the particles, refined independently. Within the mask, which was grown "
+        "from the map, and corrected for it by phase randomisation. Dotted lines: 0.5 and 0.143.",
+    )
+
+
+def _junk(history: RunHistory) -> str:
+    """Show how sure it is of each image whether it is junk, once the search has begun."""
+    pictures = history.strip.get(history.last.iteration) or {}
+    if "junk_counts" not in pictures or not math.isfinite(history.last.junk):
+        return ""
+    return _section(
+        "Junk",
+        _image(figures.draw_junk(pictures["junk_counts"]), "Images by their probability of junk"),
+        f"{describe_junk(history.last) or 'Almost no image is junk'}. Probability that an image "
+        "shows no particle like that of the map, the column <code>ini3dJunkProbability</code> of "
+        "the particles.",
     )
 
 

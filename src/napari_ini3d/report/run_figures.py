@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.spatial import cKDTree
 
-from napari_ini3d._types import FloatArray
+from napari_ini3d._types import FloatArray, IntArray
 from napari_ini3d.comparison import MapComparison
 from napari_ini3d.geometry import pixel_directions
 from napari_ini3d.io import atomic_path
@@ -141,6 +142,38 @@ def draw_shells(summary: IterationSummary) -> Figure:
     return figure
 
 
+def draw_half_maps(facts: Mapping[str, Any]) -> Figure:
+    """Draw the FSC of independent half-sets, with and without the correction for the mask.
+
+    Parameters
+    ----------
+    facts : mapping
+        From `runs.ValidationFiles.read_facts`.
+    """
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axis = figure.add_subplot()
+    style_axis(axis, "FSC of independent half-sets")
+    curves, width = facts["fsc"], facts["box_size"] * facts["voxel_size"]
+    drawn = {
+        "unmasked": "whole map",
+        "masked": "in the mask",
+        "randomised": "in the mask, random phases",
+        "corrected": "corrected",
+    }
+    for i, (name, label) in enumerate(drawn.items()):
+        frequency = np.arange(len(curves[name])) / width
+        last = name == "corrected"
+        axis.plot(frequency, curves[name], color=colour_of(i), lw=2.0 if last else 1.0, label=label)
+    for level in (0.5, 0.143):
+        axis.axhline(level, color=INK, lw=0.8, ls=":")
+    axis.set_ylim(-0.1, 1.05)
+    axis.set_xlim(0, 0.5 / facts["voxel_size"])
+    axis.set_xlabel("resolution / Å", color=INK)
+    axis.xaxis.set_major_formatter(FuncFormatter(label_resolution))
+    axis.legend(frameon=False, labelcolor=INK, fontsize=9)
+    return figure
+
+
 def draw_comparison(found: MapComparison) -> Figure:
     """Draw the FSC of two maps before and after alignment."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
@@ -203,6 +236,26 @@ def _pool_directions(view_counts: FloatArray) -> FloatArray:
     while len(view_counts) > 12 * _LEAST_SIDE**2 and np.sum(view_counts) < 10 * len(view_counts):
         view_counts = view_counts.reshape(-1, 4).sum(axis=1)
     return view_counts
+
+
+def draw_junk(counts: IntArray) -> Figure:
+    """Draw how many images have which probability of junk.
+
+    Parameters
+    ----------
+    counts : (B,)
+        Images in bins of equal width from 0 to 1.
+    """
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    axis = figure.add_subplot()
+    style_axis(axis, "images")
+    edges = np.linspace(0, 1, len(counts) + 1)
+    axis.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=_COLOURS[0])
+    axis.set_yscale("symlog", linthresh=1)  # linear below one image
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("probability of junk", color=INK)
+    return figure
 
 
 def draw_stages(seconds: Mapping[str, float]) -> Figure:

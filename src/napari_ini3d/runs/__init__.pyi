@@ -28,13 +28,24 @@ from .image_notes import (
 from .log_file import belongs_to as belongs_to, log_to_file as log_to_file
 from .record import RunRecord as RunRecord
 from .removal import delete_run as delete_run, run_files as run_files
-from .results import write_results as write_results
+from .results import write_results as write_results, write_validated_model as write_validated_model
+from .selection import (
+    GroupCount as GroupCount,
+    JunkSelection as JunkSelection,
+    select_particles as select_particles,
+)
 from .summary import (
     LINE_HEADER as LINE_HEADER,
     IterationSummary as IterationSummary,
     central_slices as central_slices,
+    describe_junk as describe_junk,
+    describe_result as describe_result,
     format_line as format_line,
     make_pictures as make_pictures,
     projections as projections,
 )
 from .symmetry_files import SymmetryFiles as SymmetryFiles
+from .validation_files import (
+    ValidationFiles as ValidationFiles,
+    describe_verdict as describe_verdict,
+)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ini3d._types import FloatArray
-from napari_ini3d.engine import SIGMA_OFFSET
 from napari_ini3d.fourier import radial_average
 from napari_ini3d.io import ModelTables, ParticleTable, write_data_star, write_map, write_model_star
 from napari_ini3d.particles import Particles
@@ -15,9 +15,11 @@ from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
 if TYPE_CHECKING:
+    from napari_ini3d.comparison import HalfMapFSC
     from napari_ini3d.engine import IterationReport
 
 _LEAST_SSNR = 1e-6
+_FSC_RANGE = 0.001, 0.999
 
 
 def write_results(
@@ -59,6 +61,37 @@ def write_results(
     write_model_star(folder.iteration_path(iteration, "model.star"), tables)
 
 
+def write_validated_model(
+    folder: RunFolder,
+    report: IterationReport,
+    particles: Particles,
+    settings: InitialModelSettings,
+    fsc: HalfMapFSC,
+) -> None:
+    """Write `_model.star` again, with the FSC of independent half-sets for the largest class.
+
+    Parameters
+    ----------
+    folder, report, particles, settings
+        As for `write_results`.
+    fsc : HalfMapFSC
+        Its resolution at 0.143 is written.
+
+    Raises
+    ------
+    RunFolderError
+        If the file cannot be written.
+    """
+    tables = model_tables(folder, report, particles, settings)
+    best = int(np.argmax(report.class_shares))
+    resolution, curves, ssnr = (np.array(a) for a in (report.resolution, report.fsc, report.ssnr))
+    resolution[best], curves[best] = fsc.resolution_0143, fsc.corrected
+    clipped = np.clip(fsc.corrected, *_FSC_RANGE)
+    ssnr[best] = 2 * clipped / (1 - clipped)
+    tables = replace(tables, resolution=resolution, fsc=curves, ssnr=ssnr)
+    write_model_star(folder.iteration_path(report.iteration, "model.star"), tables)
+
+
 def model_tables(
     folder: RunFolder,
     report: IterationReport,
@@ -79,7 +112,7 @@ def model_tables(
         current_size=report.current_size,
         padding_factor=settings.padding_factor,
         tau2_fudge=settings.tau2_fudge,
-        sigma_offset=SIGMA_OFFSET,
+        sigma_offset=report.sigma_offset,
         log_likelihood=float(np.sum(report.assignments.log_likelihood, dtype=np.float64)),
         mean_max_probability=report.mean_max_probability,
         class_shares=report.class_shares,

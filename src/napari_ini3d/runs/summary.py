@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 PICTURE_SIZE = 96
 """Maximum number of pixels per side of a stored slice or projection."""
 
-LINE_HEADER = " iteration phase    resolution   step   subset   Pmax   change    time"
+LINE_HEADER = " iteration phase    resolution   step   subset   Pmax  junk   change    time"
 """The columns of `format_line`."""
 
 _DIGITS = 6
+_LEAST_PERCENT = 0.5  # of junk that is mentioned
+_JUNK_BINS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,9 @@ class IterationSummary:
 
     Units are those of `IterationReport`. Values that are not finite are NaN, and null in JSON.
     `resolution`, `class_shares` and `map_change` have one entry per class, `ssnr` and `fsc` one
-    list per class with one entry per shell.
+    list per class with one entry per shell. `junk` is the expected share of the images that show no
+    particle like that of the map, over the particles used so far; NaN in the random starts, and in
+    runs that did not record it.
     """
 
     iteration: int
@@ -54,6 +58,7 @@ class IterationSummary:
     fsc: list[list[float]]
     ssnr: list[list[float]]
     seconds: dict[str, float]
+    junk: float = math.nan
 
     @classmethod
     def from_report(cls, report: IterationReport) -> Self:
@@ -61,14 +66,16 @@ class IterationSummary:
         values = {
             field.name: _plain(getattr(report, field.name))
             for field in fields(cls)
-            if field.name != "box_size"
+            if field.name not in ("box_size", "junk")
         }
-        return cls(box_size=int(report.volumes.shape[-1]), **values)
+        junk = _plain(_junk_share(report))
+        return cls(box_size=int(report.volumes.shape[-1]), junk=junk, **values)
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:
         """Make a summary from the mapping that `to_json` returns; unknown names are ignored."""
-        return cls(**{field.name: _with_nan(line[field.name]) for field in fields(cls)})
+        names = [f.name for f in fields(cls) if f.default is MISSING or f.name in line]
+        return cls(**{name: _with_nan(line[name]) for name in names})
 
     def to_json(self) -> dict[str, Any]:
         """Return a mapping for JSON, with None for values that are not finite."""
@@ -90,13 +97,40 @@ def format_line(summary: IterationSummary) -> str:
     """Return an iteration as a line of text, with the columns of `LINE_HEADER`."""
     resolution = summary.best_resolution
     shown = f"{resolution:8.1f} Å" if math.isfinite(resolution) else "       - Å"
+    junk = f"{100 * summary.junk:3.0f} %" if math.isfinite(summary.junk) else "    -"
     line = (
         f"{summary.iteration:5d}/{summary.n_iterations:<4d} {summary.phase:8s} {shown} "
         f"{summary.angular_step:6.2f}° {summary.subset_size:8d} "
-        f"{summary.mean_max_probability:6.3f} {max(summary.map_change, default=0.0):8.4f} "
+        f"{summary.mean_max_probability:6.3f} {junk} {max(summary.map_change, default=0.0):8.4f} "
         f"{summary.total_seconds:5.1f} s"
     )
     return f"{line}  {summary.message}".rstrip()
+
+
+def describe_junk(summary: IterationSummary) -> str:
+    """Return the share of junk after an iteration as a sentence; empty if there is none."""
+    percent = 100 * summary.junk
+    if not percent >= _LEAST_PERCENT:  # or NaN
+        return ""
+    return (
+        f"{percent:.0f} % of the images show no particle like that of the map; `ini3d select` "
+        "leaves them out"
+    )
+
+
+def describe_result(map_name: str, summary: IterationSummary) -> list[str]:
+    """Return which class is the result of a run, and the share of junk, as sentences.
+
+    Parameters
+    ----------
+    map_name : str
+    summary : IterationSummary
+        Of the last iteration.
+    """
+    share = max(summary.class_shares)
+    best = summary.class_shares.index(share)
+    chosen = f"{map_name} is class {best + 1}, with {100 * share:.0f} % of the particles"
+    return [chosen, *filter(None, [describe_junk(summary)])]
 
 
 def make_pictures(report: IterationReport) -> dict[str, AnyArray]:
@@ -106,13 +140,16 @@ def make_pictures(report: IterationReport) -> dict[str, AnyArray]:
     -------
     dict
         ``slices`` and ``projections`` (K, 3, m, m) float16 along z, y and x;
-        ``view_counts`` (K, M) and ``sigma2_noise`` (G, n // 2 + 1) float32.
+        ``view_counts`` (K, M) and ``sigma2_noise`` (G, n // 2 + 1) float32; ``junk_counts``, the
+        particles used so far in bins of their probability of junk from 0 to 1.
     """
+    junk_counts, _ = np.histogram(_junk_probability(report), _JUNK_BINS, (0, 1))
     return {
         "slices": np.stack([_scaled(central_slices(v)) for v in report.volumes]),
         "projections": np.stack([_scaled(projections(v)) for v in report.volumes]),
         "view_counts": np.asarray(report.view_counts, dtype=np.float32),
         "sigma2_noise": np.asarray(report.sigma2_noise, dtype=np.float32),
+        "junk_counts": junk_counts,
     }
 
 
@@ -141,6 +178,18 @@ def shrink(images: FloatArray, size: int) -> FloatArray:
     cropped = np.fft.ifftshift(centred[..., low:high, low:high], axes=axes)
     small = np.fft.fftshift(np.fft.ifft2(cropped).real, axes=axes) * (size / n) ** 2
     return np.asarray(small, dtype=images.dtype)
+
+
+def _junk_probability(report: IterationReport) -> FloatArray:
+    """Return the probability of junk of the particles used so far."""
+    return report.assignments.junk_probability[report.assignments.class_index >= 0]
+
+
+def _junk_share(report: IterationReport) -> float:
+    probability = _junk_probability(report)
+    if report.phase == "starts" or not probability.size:
+        return math.nan
+    return float(probability.mean(dtype=np.float64))
 
 
 def _scaled(images: FloatArray) -> npt.NDArray[np.float16]:

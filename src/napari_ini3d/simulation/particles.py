@@ -261,6 +261,7 @@ def _draw_poses(settings: SimulationSettings, rng: np.random.Generator) -> Assig
         max_probability=np.ones(count, dtype=np.float32),
         n_significant=np.ones(count, dtype=np.int32),
         log_likelihood=np.zeros(count, dtype=np.float32),
+        junk_probability=junk.astype(np.float32),
     )
 
 

@@ -4,36 +4,26 @@ import fake_cupy
 import numpy as np
 import oracles
 import pytest
+from expectation_problem import (
+    BOX,
+    CLASSES,
+    FINE_SHIFTS,
+    IMAGES,
+    SHIFTS,
+    expect,
+    make_references,
+    make_tile,
+    power_of,
+)
 
-from napari_ini3d.engine.expectation.coarse import coarse_posterior, coarse_sums
-from napari_ini3d.engine.expectation.fine import fine_sums
 from napari_ini3d.engine.expectation.priors import shift_log_prior
-from napari_ini3d.engine.images import Tile, WeightedImages
+from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.maximisation import complete_friedel
-from napari_ini3d.engine.references import FineReferences, Pruning, ReferenceSet
+from napari_ini3d.engine.references import Pruning, ReferenceSet
 from napari_ini3d.engine.sums import TileSums
-from napari_ini3d.fourier.transforms import frequency_disk
-from napari_ini3d.geometry.sampling import child_rotations, random_rotation, rotation_grid
+from napari_ini3d.geometry.sampling import child_rotations
 from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.kernels.types import Backend
-
-BOX = 16
-RADIUS = 5
-SHELLS = BOX // 2 + 1
-COARSE_RADIUS = 3
-CLASSES = 2
-IMAGES = 4
-SHIFTS = np.array([[0, 0], [2, 0], [-1, 1.5]], np.float32)
-FINE_SHIFTS = np.array([[0, 0], [0.5, 0], [0, -0.5]], np.float32)
-
-
-def expect(references: ReferenceSet, tile: Tile) -> TileSums:
-    """The sums of one tile for one model."""
-    weighted = WeightedImages.of(tile)
-    posterior = coarse_posterior(references, tile, weighted)
-    if references.fine is None:
-        return coarse_sums(references, tile, weighted, posterior)
-    return fine_sums(references, references.fine, tile, weighted, posterior)
 
 
 @pytest.fixture(params=["cpu", "gpu"])
@@ -63,6 +53,7 @@ def on_gpu(gpu: Backend, references: ReferenceSet, tile: Tile) -> tuple[Referenc
         disk=references.disk.on(gpu.to_device),
         grid=moved(references.grid),
         fine=moved_fine,
+        null=moved(references.null),
         backend=gpu,
         chunk_rows=100,
     )
@@ -80,86 +71,6 @@ def sums_on_host(sums: TileSums, gpu: Backend, tile: Tile) -> TileSums:
         return dataclasses.replace(record, **here)
 
     return dataclasses.replace(back(sums), poses=back(sums.poses), tile=tile)
-
-
-def waves(shifts: np.ndarray, disk) -> np.ndarray:
-    found = [oracles.shift_wave(disk.kx, disk.ky, shift, BOX) for shift in shifts]
-    return np.array(found, np.complex64)
-
-
-def slices_of(cubes: np.ndarray, grid, disk, padding: int, n: int) -> np.ndarray:
-    kx, ky = disk.kx[:n] * padding, disk.ky[:n] * padding
-    found = [oracles.project(cube, grid.matrices, kx, ky) for cube in cubes]
-    return np.concatenate(found).astype(np.complex64)
-
-
-def make_references(
-    *, two_pass: bool = False, padding: int = 1, table: bool = False
-) -> ReferenceSet:
-    rng = np.random.default_rng(5)
-    disk, rotation = frequency_disk(BOX, RADIUS), random_rotation(rng)
-    m = RADIUS * padding + 1
-    cubes = np.stack([oracles.random_cube(rng, m) for _ in range(CLASSES)])
-    grid = rotation_grid(0).rotated(rotation)
-    fine = None
-    if two_pass:
-        fine_grid = rotation_grid(1).rotated(rotation)
-        fine = FineReferences(
-            grid=fine_grid,
-            slices=slices_of(cubes, fine_grid, disk, padding, len(disk)) if table else None,
-            shifts=FINE_SHIFTS,
-            phase=waves(FINE_SHIFTS, disk),
-        )
-    n_coarse = disk.size_within(COARSE_RADIUS) if two_pass else len(disk)
-    slices = slices_of(cubes, grid, disk, padding, n_coarse)
-    return ReferenceSet(
-        disk=disk,
-        n_coarse=n_coarse,
-        padding=padding,
-        grid=grid,
-        cubes=cubes,
-        slices=slices,
-        slice_power=np.abs(slices) ** 2,
-        shifts=SHIFTS,
-        shift_phase=waves(SHIFTS, disk),
-        log_class_share=np.log(np.array([0.7, 0.3], np.float32)),
-        sigma_offset_px=2.0,
-        offset_limit_px=100.0,
-        pruning=Pruning(
-            rotation_weight=0.0, max_rotations=CLASSES * len(grid.matrices), pose_weight=0.0
-        ),
-        backend=choose_backend("cpu"),
-        fine=fine,
-    )
-
-
-def make_tile(references: ReferenceSet, noise: float = 3.0) -> Tile:
-    """Return images of the references' slices, shifted, with noise."""
-    rng = np.random.default_rng(6)
-    p = len(references.disk)
-    ctf = rng.uniform(-1, 1, (IMAGES, p)).astype(np.float32)
-    rotations = oracles.random_matrices(rng, IMAGES)
-    padded = references.disk.kx * references.padding, references.disk.ky * references.padding
-    clean = [
-        oracles.project(references.cubes[i % CLASSES], rotations[i : i + 1], *padded)[0]
-        * oracles.shift_wave(references.disk.kx, references.disk.ky, -SHIFTS[i % 3], BOX)
-        for i in range(IMAGES)
-    ]
-    parts = noise * rng.standard_normal((2, IMAGES, p))
-    images = (np.array(clean) * ctf + parts[0] + 1j * parts[1]).astype(np.complex64)
-    return Tile(
-        index=np.array([0, 2, 6, 8]),
-        images=images,
-        ctf=ctf,
-        premultiplied=False,
-        sigma2=rng.uniform(0.8, 1.2, p).astype(np.float32) * np.float32(noise**2),
-        centre=np.array([[0, 0], [1, 0], [0, -2], [3, 1]], np.float32),
-        from_expected=np.array([[0, 0], [1, 0], [0.5, -2], [0, 1]], np.float32),
-        class_bias=np.zeros((IMAGES, CLASSES), np.float32),
-        power=np.bincount(references.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
-        half=0,
-        group=0,
-    )
 
 
 def all_poses(references: ReferenceSet) -> list[oracles.Pose]:
@@ -208,6 +119,7 @@ def assert_same(found: TileSums, expected: oracles.Expectation, tile: Tile) -> N
     assert np.allclose(poses.matrix, [b.matrix for b in expected.best])
     shifts = tile.centre + [b.shift for b in expected.best]
     assert np.allclose(poses.shift, shifts)
+    assert np.allclose(poses.junk_probability, expected.junk, atol=2e-3)
     assert np.allclose(found.class_weight, expected.class_weight, atol=5e-3)
     scale = np.abs(expected.explained).max()
     assert np.allclose(found.explained, expected.explained, atol=2e-3 * scale)
@@ -238,7 +150,9 @@ def test_two_passes_without_pruning_compare_all_children(compute, padding, table
     assert_same(compute(references, tile), expected, tile)
 
 
-def test_rotations_of_little_weight_are_excluded_from_the_sums_and_the_rest_weighs_one(compute):
+def test_rotations_of_little_weight_are_excluded_and_the_rest_weighs_what_is_not_junk(
+    compute,
+):
     references = make_references(two_pass=True)
     references = dataclasses.replace(
         references, pruning=dataclasses.replace(references.pruning, pose_weight=0.2)
@@ -247,7 +161,8 @@ def test_rotations_of_little_weight_are_excluded_from_the_sums_and_the_rest_weig
     found = compute(references, tile)
     expected = oracles.expect(references, tile, children_of_all(references, tile), BOX, kept=0.2)
     assert_same(found, expected, tile)
-    assert found.class_weight.sum() == pytest.approx(IMAGES, rel=1e-5)
+    particles = (1 - found.poses.junk_probability).sum()
+    assert found.class_weight.sum() == pytest.approx(particles, rel=1e-5)
     rows = [w.reshape(-1, len(FINE_SHIFTS)).max(1) for w in expected.weights]
     assert found.poses.n_significant.tolist() == [(r > 0.2 * r.max()).sum() for r in rows]
 
@@ -335,10 +250,11 @@ def test_the_reference_of_an_image_without_noise_explains_its_power(compute):
         ctf=np.ones_like(tile.ctf),
         sigma2=np.full_like(tile.sigma2, 1e-2),
         from_expected=np.zeros_like(tile.from_expected),
-        power=np.bincount(references.disk.shell, (np.abs(images) ** 2).sum(0), SHELLS),
+        shell_weight=np.ones_like(tile.shell_weight),
+        image_power=power_of(images, references),
     )
     found = compute(references, tile)
-    assert np.allclose(found.explained, tile.power, rtol=1e-4)
+    assert np.allclose(found.explained, tile.image_power.sum(0), rtol=1e-4)
     assert np.allclose(found.poses.matrix, references.grid.matrices[row])
     assert np.allclose(found.poses.max_probability, 1)
 

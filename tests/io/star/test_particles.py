@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ LABELS_3_0 = [
 
 def _assignments(n, class_index=0):
     rng = np.random.default_rng(1)
-    values = rng.normal(size=(7, n)).astype(np.float32)
+    values = rng.normal(size=(8, n)).astype(np.float32)
     return Assignments(
         class_index=np.full(n, class_index, np.int32),
         rot=values[0],
@@ -47,6 +48,7 @@ def _assignments(n, class_index=0):
         max_probability=values[5],
         n_significant=np.arange(n, dtype=np.int32),
         log_likelihood=values[6],
+        junk_probability=values[7],
     )
 
 
@@ -256,9 +258,17 @@ def test_output_keeps_every_column_and_sets_the_poses(tmp_path):
     assert list(frame["rlnNrOfSignificantSamples"]) == [0, 1]
     assert list(frame["rlnRandomSubset"]) == [1, 2]
     np.testing.assert_allclose(frame["rlnLogLikeliContribution"], found.log_likelihood, atol=1e-6)
+    np.testing.assert_allclose(frame["ini3dJunkProbability"], found.junk_probability, atol=1e-6)
     np.testing.assert_allclose(
         frame["rlnMaxValueProbDistribution"], found.max_probability, atol=1e-6
     )
+
+
+def test_single_precision_numbers_are_written_with_six_decimals(tmp_path):
+    particles, table = read_particles(write_particles(tmp_path, IMAGES))
+    tenths = replace(_assignments(5), junk_probability=np.arange(5, dtype=np.float32) / 10)
+    write_data_star(tmp_path / "d.star", table, particles, tenths, class_count=1)
+    assert "0.300000" in (tmp_path / "d.star").read_text().split()
 
 
 def test_a_class_index_out_of_range_is_refused(tmp_path):

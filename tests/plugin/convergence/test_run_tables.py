@@ -30,6 +30,7 @@ def test_there_is_a_row_for_each_iteration_and_class(tmp_path):
     keys = [(row["iteration"], row["class"], row["resolution_A"]) for row in rows]
     assert keys == [("1", "1", "20"), ("1", "2", ""), ("2", "1", "18"), ("2", "2", "19")]
     assert float(rows[0]["seconds"]) == 0.75
+    assert rows[0]["junk_share"] == "0"
     assert float(rows[3]["class_share"]) == pytest.approx(1 / 3, abs=1e-5)
 
 

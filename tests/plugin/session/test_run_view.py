@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from fake_runs import make_report
+from fake_runs import make_assignments, make_report
 
 from napari_ini3d.plugin.session.run_view import (
     NO_RUN,
@@ -106,6 +106,17 @@ def test_classes_are_described_by_size_and_resolution():
         in text
     )
     assert text.endswith("Nearly empty: class 3.")
+
+
+def test_junk_is_described_at_the_end_of_a_run_and_for_each_iteration():
+    junk = make_assignments(2, junk=[0.28, 0.0])
+    running, done = (summaries_of([9.0], assignments=junk, converged=c) for c in (False, True))
+    assert "14 %" not in describe_run(view_of(running, state="running"))
+    assert describe_run(view_of(done, outcome="SUCCESS")) == (
+        "Converged at iteration 1: 9.0 Å. 14 % of the images show no particle like that of the "
+        "map; ini3d select leaves them out."
+    )
+    assert " · junk 14 % · " in describe_iteration(running[0])
 
 
 def test_a_folder_without_progress_is_reported(tmp_path):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import typer
 
+from napari_ini3d.cli.outputs import refuse_overwriting
 from napari_ini3d.cli.session import errors
 from napari_ini3d.cli.symmetry.display import print_outputs
-from napari_ini3d.errors import SettingsError
 from napari_ini3d.geometry import PointGroup
 from napari_ini3d.io import Map, read_map
 from napari_ini3d.runs import ClassChoice, RunFolder, choose_class
@@ -137,17 +137,6 @@ def particles_to_change(given: MapInput, outputs: Outputs) -> Path | None:
     if particles is None:
         raise typer.BadParameter("--particles-output needs --particles, or a run folder as MAP")
     return particles
-
-
-def refuse_overwriting(targets: list[Path], inputs: list[Path | None]) -> None:
-    """Raise `SettingsError` if an output is also an input, or given twice."""
-    read = [path.resolve() for path in inputs if path is not None]
-    places = [path.resolve() for path in targets]
-    for target, place in zip(targets, places, strict=True):
-        if place in read:
-            raise SettingsError(f"{target} is read by this command; give another file to write")
-        if places.count(place) > 1:
-            raise SettingsError(f"{target} would be written twice; give two files")
 
 
 def check_outputs(given: MapInput, outputs: Outputs, mask: Path | None = None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from napari_ini3d.cli.display import emit
+from napari_ini3d.cli.outputs import refuse_overwriting
 from napari_ini3d.cli.symmetry.display import (
     print_alignment,
     print_outputs,
@@ -20,7 +21,6 @@ from napari_ini3d.cli.symmetry.files import (
     check_outputs,
     particles_to_change,
     read_chosen,
-    refuse_overwriting,
 )
 from napari_ini3d.fourier import mirror_map
 from napari_ini3d.geometry import PointGroup

@@ -13,6 +13,7 @@ from napari_ini3d.engine.backprojection import (
     empty_cubes,
     explained_power,
 )
+from napari_ini3d.engine.expectation.junk import ball_log_evidence
 from napari_ini3d.engine.expectation.priors import shift_log_prior
 from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
 from napari_ini3d.engine.references import ReferenceSet
@@ -29,10 +30,13 @@ class CoarsePosterior:
         Of each image, they sum to 1.
     summary : (B, 4) float64
         Log evidence, weight of the best pose, its row (of K·R) and its shift.
+    ball : (B,) float64
+        Log evidence of the map's rotational average, over that of noise alone.
     """
 
     weights: Float32
     summary: Float64
+    ball: Float64
 
 
 def coarse_posterior(
@@ -56,7 +60,8 @@ def coarse_posterior(
     summary = references.backend.xp.empty((n_images, 4), np.float64)
     # turns the scores into weights, in place
     kernels.dense_posterior(scores, norm, log_prior.astype(np.float32, copy=False), summary)
-    return CoarsePosterior(scores, summary)
+    ball = ball_log_evidence(references, tile, shifted, weighted.ctf2[:, :c])
+    return CoarsePosterior(scores, summary, ball)
 
 
 def coarse_sums(
@@ -100,6 +105,7 @@ def coarse_sums(
             max_probability=summary[:, 1].astype(np.float32),
             n_significant=xp.count_nonzero(per_rotation > 1e-3 * largest, axis=1),
             log_evidence=summary[:, 0],
+            junk_probability=xp.zeros(n_images, np.float32),
         ),
     )
 

@@ -19,6 +19,11 @@ from napari_ini3d.engine.backprojection import (
     explained_power,
 )
 from napari_ini3d.engine.expectation.coarse import CoarsePosterior
+from napari_ini3d.engine.expectation.junk import (
+    contaminant_log_evidence,
+    junk_probability,
+    particle_log_evidence,
+)
 from napari_ini3d.engine.expectation.priors import shift_log_prior
 from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
 from napari_ini3d.engine.references import FineReferences, ReferenceSet
@@ -76,7 +81,7 @@ def fine_sums(
     scores, norm = _fine_scores(references, fine, rows, weighted)  # (N, T), (N,)
     scores -= norm[:, None]
     scores += _fine_log_prior(references, fine, tile, rows)
-    best, row_max = _best_poses(references, fine, tile, rows, scores)
+    best, row_max = _best_poses(references, fine, tile, rows, scores, posterior.ball)
     kept, weight = _keep_significant(references, rows, scores, best, row_max)
     mass = weight.sum(1, dtype=np.float64)  # (N,)
     class_weight = bincount_sum(references.backend, kept.class_index, mass, references.n_classes)
@@ -175,7 +180,12 @@ def _fine_log_prior(
 
 
 def _best_poses(
-    references: ReferenceSet, fine: FineReferences, tile: Tile, rows: _Rows, scores: Float32
+    references: ReferenceSet,
+    fine: FineReferences,
+    tile: Tile,
+    rows: _Rows,
+    scores: Float32,
+    ball: Float64,
 ) -> tuple[BestPoses, Float32]:
     """Turn scores into the posterior, in place; return the best poses, and each row's maximum."""
     xp, n_images = references.backend.xp, len(tile.index)
@@ -194,6 +204,12 @@ def _best_poses(
         max_probability=summary[:, 1].astype(np.float32),
         n_significant=n_significant,
         log_evidence=summary[:, 0],
+        junk_probability=junk_probability(
+            references,
+            particle_log_evidence(references, fine, summary[:, 0]),
+            ball,
+            contaminant_log_evidence(references, tile),
+        ),
     )
     return best, row_max
 
@@ -201,13 +217,14 @@ def _best_poses(
 def _keep_significant(
     references: ReferenceSet, rows: _Rows, posterior: Float32, best: BestPoses, row_max: Float32
 ) -> tuple[_Rows, Float32]:
-    """Drop the rows without weight; the weights of each image sum to 1 again."""
+    """Drop the rows without weight; those of an image sum to its probability of a particle."""
     floor = references.pruning.pose_weight * best.max_probability[rows.image]  # (N,)
     significant = references.backend.xp.flatnonzero(row_max > floor)
     kept, weight = rows.take(significant), posterior[significant]
     sums = weight.sum(1, dtype=np.float64)
     mass = bincount_sum(references.backend, kept.image, sums, len(best.index))  # (B,)
-    weight /= mass[kept.image, None].astype(np.float32)
+    particle = (1 - best.junk_probability) / mass.astype(np.float32)  # (B,)
+    weight *= particle[kept.image, None].astype(np.float32)
     return kept, weight
 
 
@@ -222,7 +239,7 @@ def _backproject_rows(
     """Return numerator and denominator, (K, cube), and the power explained per shell."""
     xp, matmul = references.backend.xp, references.backend.kernels.matmul
     numerator, denominator = empty_cubes(references)
-    explained = xp.zeros(len(tile.power))
+    explained = xp.zeros(tile.excess.shape[1])
     for low in range(0, len(weight), references.chunk_rows):
         chunk = slice(low, low + references.chunk_rows)
         part = rows.take(chunk)

@@ -74,6 +74,7 @@ def tile_input(
         references=references,
         assignments=state.assignments,
         sigma2=state.models[0].sigma2,  # the starts share the noise
+        typical_power=state.typical_power,
         class_bias=class_bias(run, plan, references[0].n_classes),
     )
 

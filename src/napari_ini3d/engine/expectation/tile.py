@@ -30,6 +30,8 @@ class TileInput:
         Of all particles, before this iteration.
     sigma2 : (G, n_shells) float64
         Noise variance per optics group and shell.
+    typical_power : (G, n_shells) float64
+        Of each shell of a masked image.
     class_bias : callable
         From particles (B,) to what is added to their class log priors, (B, K).
     """
@@ -38,6 +40,7 @@ class TileInput:
     references: Sequence[ReferenceSet]
     assignments: Assignments
     sigma2: Float64
+    typical_power: Float64
     class_bias: Callable[[IntArray], Float32]
 
 
@@ -65,8 +68,8 @@ def expect_tile(given: TileInput, batch: ImageBatch) -> TileResult:
     i, found = batch.index, given.assignments
     origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)  # (B, 2)
     disk, bias = given.references[0].disk, given.class_bias(i)
-    tile = given.preparation.tile(batch, disk, origins, given.sigma2, bias)
-    weighted = WeightedImages.of(tile)  # the same for every model
+    tile = given.preparation.tile(batch, disk, origins, given.sigma2, given.typical_power, bias)
+    weighted = WeightedImages.of(tile, disk)  # the same for every model
     timer.part("prepare_images")
     per_model = []
     for references in given.references:

@@ -93,20 +93,46 @@ def find_stacks(stack_names: Sequence[str], star_path: Path) -> tuple[Path, ...]
     return tuple(found)
 
 
+def names_from(stack_names: Sequence[str], sources: Sequence[Path], target: Path) -> list[str]:
+    """Return the names by which a new STAR file refers to the stacks of others.
+
+    A name stays as it is if it leads to the same stack from the folder of the new file (as
+    `find_stacks` searches, without the current folder), or if the stack is not found; otherwise
+    it becomes an absolute path.
+
+    Parameters
+    ----------
+    stack_names : sequence of str
+    sources : sequence of Path
+        STAR files from whose folders the names hold, in the order in which they are tried.
+    target : Path
+        The new STAR file.
+    """
+    before = [*dict.fromkeys(base for path in sources for base in _base_folders(path))]
+    after = [*_folders_above(target)]
+    names = []
+    for name in stack_names:
+        old, new = _find_base(name, before, {}), _find_base(name, after, {})
+        same = old is None or (new is not None and (old / name).samefile(new / name))
+        names.append(name if old is None or same else str((old / name).absolute()))
+    return names
+
+
 def _find_base(name: str, bases: list[Path], used: dict[Path, int]) -> Path | None:
     candidates = [*used, *(base for base in bases if base not in used)]
     return next((base for base in candidates if (base / name).is_file()), None)
 
 
 def _base_folders(star_path: Path) -> Iterator[Path]:
+    yield from dict.fromkeys([*_folders_above(star_path), Path.cwd()])
+
+
+def _folders_above(star_path: Path) -> Iterator[Path]:
+    """Yield the project folder, the folder of the STAR file, and each folder above it."""
     folder = star_path.absolute().parent
-    seen: set[Path] = set()
     above = [folder, *folder.parents]
     project = [f for f in above if any((f / marker).exists() for marker in _PROJECT_MARKERS)]
-    for base in [*project[:1], *above, Path.cwd()]:
-        if base not in seen:
-            seen.add(base)
-            yield base
+    yield from dict.fromkeys([*project[:1], *above])
 
 
 def _missing_error(

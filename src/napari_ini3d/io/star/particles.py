@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _TOMOGRAPHY = ("rlnTomoName", "rlnTomoParticleName", "rlnTomoParticleId", "rlnCtfImage")
 _IN_PIXELS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
+JUNK_PROBABILITY = "ini3dJunkProbability"
 _NAN_TEXT = ["nan", "NaN", "NAN", "-nan", "<NA>"]
 
 
@@ -287,8 +288,8 @@ def write_data_star(
     """Write particles with their poses and classes, like RELION's ``run_itNNN_data.star``.
 
     All columns of the input are kept. Angles, origins (Å), class (from 1; 0 for a particle that
-    was never used), maximum probability, number of significant samples, log-likelihood and
-    half-set (position in `particles` mod 2, plus 1) are set.
+    was never used), maximum probability, number of significant samples, log-likelihood, probability
+    of junk (ini3dJunkProbability) and half-set (position in `particles` mod 2, plus 1) are set.
 
     Parameters
     ----------
@@ -334,6 +335,7 @@ def _assignment_columns(assignments: Assignments) -> dict[str, Column]:
         "rlnMaxValueProbDistribution": _decimals(assignments.max_probability),
         "rlnNrOfSignificantSamples": assignments.n_significant,
         "rlnLogLikeliContribution": _decimals(assignments.log_likelihood),
+        JUNK_PROBABILITY: _decimals(assignments.junk_probability),
         "rlnRandomSubset": np.arange(len(assignments.class_index)) % 2 + 1,
     }
 
@@ -369,5 +371,5 @@ def write_particle_subset(
 
 
 def _decimals(values: FloatArray) -> Float64:
-    rounded: Float64 = np.asarray(np.round(values, 6), dtype=np.float64)
-    return rounded
+    exact: Float64 = values.astype(np.float64)  # before rounding: 0.3 is not 0.30000001
+    return np.round(exact, 6)

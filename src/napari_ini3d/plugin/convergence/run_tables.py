@@ -14,7 +14,7 @@ from napari_ini3d.runs import IterationSummary
 ITERATION_COLUMNS = (
     "iteration", "phase", "class", "resolution_A", "class_share", "map_change",
     "mean_max_probability", "step_size", "subset_size", "angular_step_deg", "offset_range_A",
-    "offset_step_A", "current_size", "seconds",
+    "offset_step_A", "current_size", "junk_share", "seconds",
 )  # fmt: skip
 SHELL_COLUMNS = ("iteration", "class", "shell", "frequency_per_A", "resolution_A", "fsc", "ssnr")
 
@@ -47,7 +47,7 @@ def _iteration_rows(summary: IterationSummary) -> Iterable[tuple[Any, ...]]:
             summary.iteration, summary.phase, k + 1, resolution, summary.class_shares[k],
             summary.map_change[k], summary.mean_max_probability, summary.step_size,
             summary.subset_size, summary.angular_step, summary.offset_range, summary.offset_step,
-            summary.current_size, summary.total_seconds,
+            summary.current_size, summary.junk, summary.total_seconds,
         )  # fmt: skip
 
 

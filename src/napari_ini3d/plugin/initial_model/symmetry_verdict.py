@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.compare import show_symmetry_of_run
-from napari_ini3d.runs import RunFolder, SymmetryFiles
+from napari_ini3d.runs import RunFolder, SymmetryFiles, ValidationFiles, describe_verdict
 from napari_ini3d.settings import AUTO_SYMMETRY
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class SymmetryVerdict(QWidget):
         self.hide()
 
     def show_run(self, folder: Path | None) -> None:
-        """Show the verdict on a run; hide it for None, or if no symmetry was searched for."""
-        text = "" if folder is None else describe_symmetry(RunFolder(folder))
+        """Show the verdict on a run and its symmetry; hide it for None, or if there is none."""
+        text = "" if folder is None else describe_result(RunFolder(folder))
         self._folder = folder
         self.text.setText(text)
         self.setVisible(bool(text))
@@ -70,6 +70,22 @@ class SymmetryVerdict(QWidget):
             show_symmetry_of_run(viewer, self._folder)
         except Ini3dError as error:
             show_error(str(error))
+
+
+def describe_result(folder: RunFolder) -> str:
+    """Return the verdict on a run and on its symmetry, in lines; empty if there is none.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    """
+    try:
+        facts = ValidationFiles(folder).read_facts()
+        verdict = "" if facts is None else describe_verdict(facts)
+    except (OSError, ValueError, KeyError) as error:
+        logger.info("%s: the verdict on the run cannot be read: %s", folder.path, error)
+        verdict = ""
+    return "\n".join(filter(None, (verdict, describe_symmetry(folder))))
 
 
 def describe_symmetry(folder: RunFolder) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import explain
-from napari_ini3d.runs import IterationSummary, Outcome, RunFolder
+from napari_ini3d.runs import IterationSummary, Outcome, RunFolder, describe_junk
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,9 @@ def describe_run(view: RunView) -> str:
         return f"⚠ Failed{_after(view)}: {explain(view.error)}"
     if not view.summaries:
         return _describe_start(view)
-    return " ".join(filter(None, (_describe_progress(view), _describe_classes(view))))
+    return " ".join(
+        filter(None, (_describe_progress(view), _describe_classes(view), _describe_junk(view)))
+    )
 
 
 def _describe_start(view: RunView) -> str:
@@ -191,6 +193,8 @@ def describe_iteration(summary: IterationSummary) -> str:
         f"change {change}",
         f"Pmax {summary.mean_max_probability:.2f}",
     ]
+    if math.isfinite(summary.junk):
+        words.append(f"junk {100 * summary.junk:.0f} %")
     if len(summary.class_shares) > 1:
         shares = " / ".join(f"{100 * share:.0f}" for share in summary.class_shares)
         words.append(f"shares {shares} %")
@@ -219,6 +223,14 @@ def _describe_classes(view: RunView) -> str:
         text = f"Class {finest + 1} has the highest resolution; {of_largest}"
     empty = [str(k + 1) for k, share in enumerate(shares) if share < _EMPTY_SHARE]
     return text + (f" Nearly empty: class {', '.join(empty)}." if empty else "")
+
+
+def _describe_junk(view: RunView) -> str:
+    """Return the share of junk of a run that is done."""
+    last = view.summaries[-1]
+    done = last.converged or last.iteration >= last.n_iterations
+    junk = describe_junk(last) if done else ""
+    return junk.replace("`", "") + "." if junk else ""
 
 
 def _after(view: RunView) -> str:

@@ -1,0 +1,124 @@
+"""Validation after a run: independent half-sets, their FSC, and the verdict."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from napari_ini3d.comparison import HalfMapFSC, half_map_fsc
+from napari_ini3d.engine import (
+    EngineState,
+    HalfSetMaps,
+    Verdict,
+    fourier_coverage,
+    judge_run,
+    refine_half_sets,
+)
+from napari_ini3d.fourier import resize_map, solvent_mask
+from napari_ini3d.io import write_map
+from napari_ini3d.particles import ImageSource, Particles
+from napari_ini3d.preflight import particle_grid
+from napari_ini3d.runs import RunFolder, ValidationFiles, describe_verdict
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+_LEAST_PARTICLES = 4  # two in each half-set, which has halves of its own
+
+
+def wants_validation(settings: InitialModelSettings, particles: Particles) -> bool:
+    """Return whether a run is validated: if it was asked for and there are enough particles."""
+    return settings.independent_half_sets and len(particles) >= _LEAST_PARTICLES
+
+
+def validate_run(
+    folder: RunFolder,
+    source: ImageSource,
+    particles: Particles,
+    settings: InitialModelSettings,
+    *,
+    stop: Callable[[], bool],
+) -> HalfMapFSC | None:
+    """Refine two half-sets of a finished run, write their maps and the verdict on the run.
+
+    The half-maps are written in the box of the particles.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    source : ImageSource
+        The images, in the working box.
+    particles : Particles
+    settings : InitialModelSettings
+    stop : callable
+        When it returns True, nothing is written.
+
+    Returns
+    -------
+    HalfMapFSC or None
+        In the working box; None if it was stopped.
+    """
+    files, grid = ValidationFiles(folder), particle_grid(particles)
+    files.clear()
+    state = EngineState.from_arrays(folder.read_checkpoint(None)[1])
+    logger.info("refining two independent half-sets")
+    found = refine_half_sets(source, particles, settings, state, stop=stop)
+    if found is None:
+        logger.info("stopped; the map was not validated")
+        return None
+    best = int(np.argmax(state.models[0].class_shares))
+    fsc = _fsc(found, best, state, settings, source.pixel_size)
+    for path, half_map in zip(files.half_map_paths, found.maps[:, best], strict=True):
+        write_map(path, resize_map(half_map, grid.box_size), grid.pixel_size)
+    verdict = _judge(fsc, state, best, settings)
+    facts = _facts(fsc, verdict)
+    files.write_facts(facts)
+    logger.info("%s", describe_verdict(facts))
+    return fsc
+
+
+def _fsc(
+    found: HalfSetMaps,
+    best: int,
+    state: EngineState,
+    settings: InitialModelSettings,
+    voxel_size: float,
+) -> HalfMapFSC:
+    """Return the FSC of the half-maps within a mask that is grown from the map of the run."""
+    mask = solvent_mask(state.models[0].maps[best], voxel_size, diameter=settings.mask_diameter)
+    first, second = found.maps[:, best]
+    return half_map_fsc(first, second, voxel_size, mask, seed=settings.seed).cut_at(found.radius)
+
+
+def _judge(
+    fsc: HalfMapFSC, state: EngineState, best: int, settings: InitialModelSettings
+) -> Verdict:
+    radius = max(2, int(fsc.box_size * fsc.voxel_size / max(fsc.resolution_half, 1e-3)))
+    denominator = state.models[0].denominator[best].sum(0)  # (cube)
+    visited = state.assignments.class_index >= 0
+    return judge_run(
+        resolution=fsc.resolution_half,
+        start_resolution=settings.initial_resolution,
+        junk=float(state.assignments.junk_probability[visited].mean()),
+        start_agreement=state.start_agreement,
+        coverage=fourier_coverage(denominator, radius, settings.padding_factor),
+    )
+
+
+def _facts(fsc: HalfMapFSC, verdict: Verdict) -> dict[str, Any]:
+    curves = {
+        name: np.round(getattr(fsc, name), 4).tolist()
+        for name in ("unmasked", "masked", "randomised", "corrected")
+    }
+    return {
+        "verdict": verdict.level,
+        "reasons": list(verdict.reasons),
+        "resolution_0143": round(fsc.resolution_0143, 2),
+        "resolution_05": round(fsc.resolution_half, 2),
+        "box_size": fsc.box_size,
+        "voxel_size": fsc.voxel_size,
+        "fsc": curves,
+    }

@@ -1,0 +1,73 @@
+"""Output files of the validation at the end of a run: half-maps, their FSC, and the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_ini3d.io import atomic_path
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.storage import explain_os_errors
+
+_MARKS = {"reliable": "✓", "uncertain": "⚠", "failed": "✗"}
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationFiles:
+    """Validation files in a run folder.
+
+    Attributes
+    ----------
+    folder : RunFolder
+    """
+
+    folder: RunFolder
+
+    @property
+    def half_map_paths(self) -> tuple[Path, Path]:
+        """The unfiltered maps of the two independent half-sets."""
+        first, second = (self.folder.path / f"initial_model_half{h}.mrc" for h in (1, 2))
+        return first, second
+
+    @property
+    def facts_path(self) -> Path:
+        """JSON file with the verdict, its reasons, resolutions and FSC curves."""
+        return self.folder.path / "validation.json"
+
+    def clear(self) -> None:
+        """Delete the files from an earlier end of the run."""
+        with explain_os_errors(self.folder.path):
+            for path in (*self.half_map_paths, self.facts_path):
+                path.unlink(missing_ok=True)
+
+    def write_facts(self, facts: Mapping[str, Any]) -> None:
+        """Write the results as JSON."""
+        with atomic_path(self.facts_path) as temporary:
+            temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+    def read_facts(self) -> dict[str, Any] | None:
+        """Return the results; None if the run was not validated."""
+        if not self.facts_path.is_file():
+            return None
+        found: dict[str, Any] = json.loads(self.facts_path.read_text(encoding="utf-8"))
+        return found
+
+
+def describe_verdict(facts: Mapping[str, Any]) -> str:
+    """Return the verdict on a run in words, with the resolution and the reasons.
+
+    Parameters
+    ----------
+    facts : mapping
+        From `ValidationFiles.read_facts`.
+    """
+    level = str(facts["verdict"])
+    text = (
+        f"{_MARKS.get(level, '')} {level.capitalize()}: independent half-sets agree to "
+        f"{facts['resolution_0143']:.1f} Å (FSC 0.143), {facts['resolution_05']:.1f} Å (FSC 0.5)"
+    )
+    reasons = [str(reason) for reason in facts["reasons"]]
+    return f"{text}. " + "; ".join(reasons) if reasons else text
