@@ -69,13 +69,15 @@ def test_the_worst_class_counts():
 
 
 def test_the_ratio_is_the_change_over_the_change_that_the_noise_explains():
-    between = np.array([0, 0, 0.9, 0.8, 0.4, -1, 0])
-    half = np.array([0, 0, 0.9, 0.5, 0.35, 0.2, 0.9])
+    between = np.array([0, -1, 0.9, 0.8, -1, 0.2, -1])
+    half = np.array([0, 0.9, 0.9, 0.5, 0.2, 0.35, 0.9])
     expected = []
-    for shell in (2, 3, 4):  # the fifth is mere noise, the sixth is beyond the radius
+    for shell in (2, 3, 5):  # the fourth is mere noise, the sixth is beyond the radius
         whole = 2 * half[shell] / (1 + half[shell])
         expected.append((1 - between[shell]) / (1 - whole + 0.01))
+    assert max(expected) == expected[2]
     assert drift_ratio(between, half, 5) == pytest.approx(max(expected))
+    assert drift_ratio(between, half, 3) == pytest.approx(max(expected[:2]))
 
 
 def test_halves_that_agree_nowhere_tell_nothing():

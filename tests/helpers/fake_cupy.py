@@ -20,8 +20,8 @@ import napari_ini3d.kernels
 
 FUNCTIONS = """
     arange ascontiguousarray ceil clip concatenate cos count_nonzero deg2rad empty empty_like exp
-    exp2 flatnonzero log log2 logaddexp maximum minimum nonzero ones ones_like rint searchsorted
-    sin sqrt stack unique where zeros zeros_like
+    exp2 flatnonzero log log2 logaddexp maximum minimum nonzero ones ones_like repeat rint
+    searchsorted sin sqrt stack tile unique where zeros zeros_like
 """.split()  # noqa: SIM905
 METHODS = """
     any argmax astype conj copy max mean ravel reshape std sum take tolist view transpose
