@@ -55,6 +55,7 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         fsc_radius=7,
         typical_power=rng.random((3, 4)),
         drift=make_drift(rng),
+        start_agreement=rng.random(3),
         models=states,
         assignments=assignments,
     )
@@ -73,6 +74,7 @@ def test_a_state_survives_a_file_bit_for_bit(tmp_path, models, phase):
         assert type(getattr(again, name)) is type(getattr(state, name))
     assert len(again.models) == models
     assert again.typical_power.tobytes() == state.typical_power.tobytes()
+    assert again.start_agreement.tobytes() == state.start_agreement.tobytes()
     pairs = [(state.assignments, again.assignments), (state.drift, again.drift)]
     pairs += list(zip(state.models, again.models, strict=True))
     for old, new in pairs:
