@@ -162,14 +162,19 @@ class ConvergenceWidget(QWidget):
         self._show_slider()
         self._show_classes()
         self._show_reading("")
-        lines = 3 if view.n_classes < 2 else 4
-        self.reading.setMinimumHeight(lines * self.reading.fontMetrics().lineSpacing())
+        self._keep_room_for_reading()
         for panel in self.panels.values():
             panel.show_run(view)
         for widget in (self.tabs, self.reading, self.below):
             widget.setVisible(bool(view.summaries))
         self.empty.setVisible(not view.summaries)
         self._update_polling()
+
+    def _keep_room_for_reading(self) -> None:
+        """Reserve the height of the longest text, or the plots would move under the mouse."""
+        lines = 3 if self.view.n_classes < 2 else 4  # of the values under the mouse
+        self.reading.setMinimumHeight(lines * self.reading.fontMetrics().lineSpacing())
+        self.reading.setMinimumHeight(self.reading.heightForWidth(self.reading.width()))
 
     def _show_reading(self, text: str) -> None:
         """Show the values under the mouse, or else those of the shown iteration."""
