@@ -27,13 +27,7 @@ from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_p
 from napari_ini3d.simulation.dataset import write_dataset
 
 N_PARTICLES = 12
-SETTINGS = InitialModelSettings(
-    mask_diameter=100.0,
-    iterations=5,
-    write_every=2,
-    threads=1,
-    independent_half_sets=False,  # they need a real engine, see test_validation.py
-)
+SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2, threads=1)
 
 
 @pytest.fixture(autouse=True)

@@ -40,6 +40,8 @@ class HalfMapFSC:
         `masked`, corrected by `randomised` from two shells beyond `randomised_from`.
     randomised_from : int or None
         First shell with random phases, where `unmasked` falls below 0.8; None if it never does.
+    radius : int or None
+        Shell up to which the maps have detail, if they were cut: no resolution is finer than that.
     """
 
     voxel_size: float
@@ -49,21 +51,23 @@ class HalfMapFSC:
     randomised: Float64
     corrected: Float64
     randomised_from: int | None
-
-    @property
-    def frequency(self) -> Float64:
-        """Spatial frequency of each shell, 1/Å."""
-        return np.arange(len(self.corrected)) / (self.box_size * self.voxel_size)
+    radius: int | None = None
 
     @property
     def resolution_0143(self) -> float:
         """Å, where `corrected` falls below 0.143; see `fsc_resolution` for the limits."""
-        return fsc_resolution(self.corrected, self.box_size, self.voxel_size, 0.143)
+        return self._resolution(0.143)
 
     @property
     def resolution_half(self) -> float:
         """Å, where `corrected` falls below 0.5; see `fsc_resolution` for the limits."""
-        return fsc_resolution(self.corrected, self.box_size, self.voxel_size, 0.5)
+        return self._resolution(0.5)
+
+    def _resolution(self, threshold: float) -> float:
+        found = fsc_resolution(self.corrected, self.box_size, self.voxel_size, threshold)
+        if self.radius is None:
+            return found
+        return max(found, self.box_size * self.voxel_size / self.radius)
 
     def cut_at(self, radius: int) -> HalfMapFSC:
         """Return a copy whose FSC is 0 beyond the shell up to which the maps have detail."""
@@ -73,11 +77,8 @@ class HalfMapFSC:
             unmasked=np.where(inside, self.unmasked, 0.0),
             masked=np.where(inside, self.masked, 0.0),
             corrected=np.where(inside, self.corrected, 0.0),
+            radius=radius,
         )
-
-    def first_below(self, threshold: float) -> int | None:
-        """Return the first shell, from 1, whose `corrected` is below a threshold, if any."""
-        return _first_below(self.corrected, threshold)
 
 
 def half_map_fsc(

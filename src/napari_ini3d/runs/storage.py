@@ -1,12 +1,14 @@
-"""Storage of arrays in npz files, written completely or not at all."""
+"""Storage of arrays in npz files and of results in JSON, written completely or not at all."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -40,6 +42,20 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
             return {name: archive[name] for name in archive.files}
     except (EOFError, BadZipFile) as error:
         raise ValueError(f"{path.name} is truncated or empty") from error
+
+
+def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write results as JSON, completely or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """Return the results that `write_facts` wrote; None if there is no such file."""
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def copy_or_link(source: Path, target: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_ini3d.io import atomic_path
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.storage import explain_os_errors
+from napari_ini3d.runs.storage import explain_os_errors, read_facts, write_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +61,8 @@ class SymmetryFiles:
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write the results as JSON."""
-        with atomic_path(self.facts_path) as temporary:
-            temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_facts(self.facts_path, facts)
 
     def read_facts(self) -> dict[str, Any] | None:
         """Return the results; None if symmetry was not searched for."""
-        if not self.facts_path.is_file():
-            return None
-        found: dict[str, Any] = json.loads(self.facts_path.read_text(encoding="utf-8"))
-        return found
+        return read_facts(self.facts_path)

@@ -1,0 +1,94 @@
+"""Validation at the end of a run, with the real engine on a small set."""
+
+import re
+
+import numpy as np
+import pytest
+
+from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.jobs.run import resume_run, start_run
+from napari_ini3d.runs import RunFolder, ValidationFiles
+from napari_ini3d.runs.validation_files import describe_verdict
+from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
+from napari_ini3d.simulation.dataset import write_dataset
+
+SETTINGS = InitialModelSettings(
+    mask_diameter=100.0, iterations=6, starts=2, max_resolution=20.0, threads=1
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    settings = SimulationSettings(number=120, box_size=32, pixel_size=5.0, snr=2.0)
+    phantom = make_phantom(diameter=80.0)
+    folder = tmp_path_factory.mktemp("data")
+    return write_dataset(folder, simulate_particles(phantom, settings), phantom)
+
+
+@pytest.fixture(scope="module")
+def validated(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "validated"
+    return folder, list(start_run(dataset, folder, SETTINGS))
+
+
+def files_of(folder):
+    return ValidationFiles(RunFolder(folder))
+
+
+def test_a_finished_run_has_half_maps_in_the_box_of_the_particles(validated):
+    folder, _ = validated
+    halves = [read_map(path) for path in files_of(folder).half_map_paths]
+    for half in halves:
+        assert half.data.shape == (32, 32, 32)
+        assert half.voxel_size == pytest.approx(5.0)
+    first, second = (half.data.ravel() for half in halves)
+    assert 0.3 < np.corrcoef(first, second)[0, 1] < 0.9999  # alike, and not the same
+    assert RunFolder(folder).outcome() == "SUCCESS"
+
+
+def test_the_verdict_gives_the_resolution_of_the_half_sets_and_is_logged(validated):
+    folder, _ = validated
+    facts = files_of(folder).read_facts()
+    assert facts["verdict"] in ("reliable", "uncertain", "failed")
+    assert bool(facts["reasons"]) == (facts["verdict"] != "reliable")
+    assert 20 <= facts["resolution_0143"] <= facts["resolution_05"] < 40
+    assert describe_verdict(facts) in (folder / "log.txt").read_text()
+
+
+def test_the_model_file_has_the_resolution_of_the_half_sets(validated):
+    folder, reports = validated
+    facts = files_of(folder).read_facts()
+    text = RunFolder(folder).iteration_path(reports[-1].iteration, "model.star").read_text()
+    written = [float(number) for number in re.findall(r"\b\d+\.\d+\b", text)]
+    assert any(abs(number - facts["resolution_0143"]) < 0.01 for number in written)
+
+
+def test_a_run_that_is_stopped_while_it_is_validated_is_resumed_there(
+    dataset, validated, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    folder = tmp_path / "run"
+
+    def stop() -> bool:
+        return "half-set 1, iteration 2" in caplog.text
+
+    list(start_run(dataset, folder, SETTINGS, stop=stop))
+    assert RunFolder(folder).outcome() == "ABORTED"
+    assert files_of(folder).read_facts() is None
+    caplog.clear()
+    assert list(resume_run(folder)) == []  # no iteration is done again
+    assert RunFolder(folder).outcome() == "SUCCESS"
+    assert files_of(folder).read_facts() == files_of(validated[0]).read_facts()
+    for path, expected in zip(
+        files_of(folder).half_map_paths, files_of(validated[0]).half_map_paths, strict=True
+    ):
+        assert np.array_equal(read_map(path).data, read_map(expected).data)
+
+
+def test_without_independent_half_sets_a_run_has_no_verdict(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS.with_changes(independent_half_sets=False)))
+    assert RunFolder(folder).outcome() == "SUCCESS"
+    files = files_of(folder)
+    assert not any(path.exists() for path in (*files.half_map_paths, files.facts_path))
