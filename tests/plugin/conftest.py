@@ -91,7 +91,7 @@ def notifications(monkeypatch):
         "initial_model.dock",
         "session.session",
         "initial_model.run_panel",
-        "initial_model.symmetry_verdict",
+        "initial_model.run_verdict",
     ):
         monkeypatch.setattr(f"napari_ini3d.plugin.{module}.show_error", messages.append)
     return messages

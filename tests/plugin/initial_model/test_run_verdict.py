@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("napari")
 
-from napari_ini3d.plugin.initial_model import symmetry_verdict
-from napari_ini3d.plugin.initial_model.symmetry_verdict import (
-    SymmetryVerdict,
+from napari_ini3d.plugin.initial_model import run_verdict
+from napari_ini3d.plugin.initial_model.run_verdict import (
+    RunVerdict,
     describe_symmetry,
     verdict_text,
 )
@@ -40,7 +40,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def verdict(model, qtbot):
-    widget = SymmetryVerdict(ref(model))
+    widget = RunVerdict(ref(model))
     qtbot.addWidget(widget)
     return widget
 
@@ -94,7 +94,7 @@ def test_the_compare_button_is_shown_if_there_is_an_imposed_map(verdict, folder)
 
 def test_missing_maps_are_reported(verdict, folder, monkeypatch):
     notifications = []
-    monkeypatch.setattr(symmetry_verdict, "show_error", notifications.append)
+    monkeypatch.setattr(run_verdict, "show_error", notifications.append)
     files = SymmetryFiles(folder)
     files.write_facts(HOLDS)
     files.symmetrised_path.touch()  # while the other two are missing

@@ -25,7 +25,7 @@ from napari_ini3d.plugin.initial_model.preferences import (
 )
 from napari_ini3d.plugin.initial_model.run_history import RunHistory
 from napari_ini3d.plugin.initial_model.run_panel import RunPanel
-from napari_ini3d.plugin.initial_model.symmetry_verdict import SymmetryVerdict
+from napari_ini3d.plugin.initial_model.run_verdict import RunVerdict
 from napari_ini3d.plugin.initial_model.user_config import (
     FormState,
     forget_run,
@@ -78,7 +78,7 @@ class InitialModelWidget(QWidget):
         self.circle = MaskCircle(self._viewer)
         self.circle_button = QPushButton("Show mask on average")
         self.menus = SettingsMenus(self.form)
-        self.verdict = SymmetryVerdict(self._viewer)
+        self.verdict = RunVerdict(self._viewer)
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()

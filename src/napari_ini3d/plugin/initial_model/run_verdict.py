@@ -1,4 +1,4 @@
-"""Verdict on the symmetry of a finished run, with a button to compare the maps."""
+"""Verdict on a finished run and on its symmetry, with a button to compare the maps."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class SymmetryVerdict(QWidget):
-    """Verdict on the symmetry of a run; hidden if no symmetry was searched for.
+class RunVerdict(QWidget):
+    """Verdict on a run and on its symmetry; hidden if there is neither.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class SymmetryVerdict(QWidget):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.text.setAccessibleName("Verdict on the symmetry of the map")
+        self.text.setAccessibleName("Verdict on the run and its symmetry")
         self.compare = QPushButton("Compare with symmetry")
         self.compare.setToolTip(
             "<p>Show the map, the aligned map and the map with the point group imposed side by "
@@ -54,7 +54,7 @@ class SymmetryVerdict(QWidget):
 
     def show_run(self, folder: Path | None) -> None:
         """Show the verdict on a run and its symmetry; hide it for None, or if there is none."""
-        text = "" if folder is None else describe_result(RunFolder(folder))
+        text = "" if folder is None else describe_verdicts(RunFolder(folder))
         self._folder = folder
         self.text.setText(text)
         self.setVisible(bool(text))
@@ -72,7 +72,7 @@ class SymmetryVerdict(QWidget):
             show_error(str(error))
 
 
-def describe_result(folder: RunFolder) -> str:
+def describe_verdicts(folder: RunFolder) -> str:
     """Return the verdict on a run and on its symmetry, in lines; empty if there is none.
 
     Parameters
