@@ -125,6 +125,10 @@ class Assignments:
     log_likelihood: FloatArray
     junk_probability: FloatArray
 
+    def take(self, index: IntArray | BoolArray) -> Self:
+        """Return those of the particles at `index` (integers or a mask), in that order."""
+        return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
 
 @dataclass(frozen=True, slots=True)
 class ParticlePoses:

@@ -254,8 +254,6 @@ def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelS
         maps=np.tile(model.maps, times),
         numerator=np.tile(model.numerator, (*times, 1)),
         denominator=np.tile(model.denominator, (*times, 1)),
-        blended_numerator=np.tile(model.blended_numerator, (*times, 1)),
-        blended_denominator=np.tile(model.blended_denominator, (*times, 1)),
         class_shares=np.full(settings.classes, 1 / settings.classes),
     )
 

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import Float32, IntArray
-from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.convergence import conclude
 from napari_ini3d.engine.drift import Drift
-from napari_ini3d.engine.executor import TileExecutor
-from napari_ini3d.engine.expectation.step import expectation
-from napari_ini3d.engine.images import draw_subset
-from napari_ini3d.engine.maximisation import maximisation
-from napari_ini3d.engine.references import prepare_references
+from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.regularisation import (
     RealSpaceConstraints,
     cube_shells,
     divide_by_weight,
 )
-from napari_ini3d.engine.resolved_settings import resolve_settings
-from napari_ini3d.engine.schedule import first_radius, plan_iteration
-from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.engine.resolved_settings import ResolvedSettings, resolve_settings
+from napari_ini3d.engine.schedule import ImageGeometry, first_radius
+from napari_ini3d.engine.state import NO_SUMS, EngineState
 from napari_ini3d.fourier import cube_to_map, map_to_cube
-from napari_ini3d.kernels import Backend, available_threads, choose_backend
-from napari_ini3d.particles import Assignments, ImageBatch, ImageSource, Particles
+from napari_ini3d.kernels import Backend
+from napari_ini3d.particles import ImageBatch, ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -115,52 +108,74 @@ def refine_half_sets(
         Default: the one that ``settings.device`` names.
     """
     # non-negativity makes fine detail from coarse, the same in both halves, even of noise
-    free = settings.with_changes(non_negative=False, iterations=state.iteration + _ITERATIONS + 1)
+    free = settings.with_changes(non_negative=False, iterations=_ITERATIONS + 2)
     resolved = resolve_settings(free, pixel_size=source.pixel_size)
-    backend = backend or choose_backend(
-        settings.device, precision=settings.precision, deterministic=settings.deterministic
-    )
+    start = _filtered_start(resolved, state, source)
     maps, radii = [], []
-    with closing(TileExecutor(backend, available_threads(settings.threads))) as executor:
-        for half in (0, 1):
-            index = np.arange(half, len(particles), 2)
-            run = RunContext.of(
-                SourceSubset(source, index), particles.take(index), resolved, executor
-            )
-            refined = _refine(run, _start_of_half(run, state, index), half, stop)
-            if refined is None:
-                return None
-            model, radius = refined
-            maps.append(_unfiltered_maps(run, model, radius))
-            radii.append(radius)
+    for half in (0, 1):
+        index = np.arange(half, len(particles), 2)
+        of_half = replace(start, assignments=start.assignments.take(index))
+        reports = reconstruct(
+            SourceSubset(source, index),
+            particles.take(index),
+            free,
+            state=of_half,
+            stop=stop,
+            backend=backend,
+        )
+        refined = _last_report(reports, half)
+        if stop():
+            return None
+        radius = refined.current_size // 2
+        maps.append(_unfiltered_maps(resolved, refined, radius))
+        radii.append(radius)
     return HalfSetMaps(np.stack(maps), min(radii))
 
 
-def _start_of_half(run: RunContext, state: EngineState, index: IntArray) -> EngineState:
-    """Return the state from which a half-set is refined: filtered maps, and no sums."""
-    radius = first_radius(run.settings, run.geometry)
-    model = state.models[0]
-    maps = np.stack([_filtered(volume, radius) for volume in model.maps])
-    sums = {
-        name: np.zeros_like(getattr(model, name))
-        for name in (
-            "numerator",
-            "denominator",
-            "blended_numerator",
-            "blended_denominator",
+def _last_report(reports: Iterator[IterationReport], half: int) -> IterationReport:
+    """Refine a half-set until it has converged or used up its iterations."""
+    for number, report in enumerate(reports, 1):
+        logger.info(
+            "half-set %d, iteration %d of at most %d: %.1f Å",
+            half + 1,
+            number,
+            _ITERATIONS,
+            float(report.resolution.min()),
         )
-    }
-    assignments = Assignments(
-        *(getattr(state.assignments, f.name)[index] for f in fields(Assignments))
+        if report.state.phase == "final" or number == _ITERATIONS:
+            break  # the final pass would assign particles; only the maps are wanted
+    return report
+
+
+def _filtered_start(
+    settings: ResolvedSettings, state: EngineState, source: ImageSource
+) -> EngineState:
+    """Return the state from which the half-sets are refined: filtered maps, and no sums."""
+    geometry = ImageGeometry(
+        box_size=source.box_size,
+        pixel_size=source.pixel_size,
+        diameter=settings.mask_diameter,
+        n_particles=len(state.assignments.class_index),
+    )
+    radius, model = first_radius(settings, geometry), state.models[0]
+    maps = np.stack([_filtered(volume, radius) for volume in model.maps])
+    without_sums = replace(
+        model,
+        maps=maps,
+        numerator=np.zeros_like(model.numerator),
+        denominator=np.zeros_like(model.denominator),
+        blended_numerator=NO_SUMS[0],
+        blended_denominator=NO_SUMS[1],
+        evidence=np.zeros(0),
     )
     return replace(
         state,
+        iteration=0,
         phase="refine",
         step=0,
         fsc_radius=radius,
-        models=(replace(model, maps=maps, evidence=np.zeros(0), **sums),),
+        models=(without_sums,),
         drift=Drift.begin(maps, radius),
-        assignments=assignments,
     )
 
 
@@ -171,43 +186,11 @@ def _filtered(volume: Float32, radius: int) -> Float32:
     return cube_to_map(cube, volume.shape[0], 1)
 
 
-def _refine(
-    run: RunContext, state: EngineState, half: int, stop: Callable[[], bool]
-) -> tuple[ModelState, int] | None:
-    """Return the model of a half-set, refined until it has converged, and its Fourier radius.
-
-    None if the work was stopped.
-    """
-    radius = state.fsc_radius
-    for iteration in range(_ITERATIONS):
-        plan = plan_iteration(state.schedule_input, run.settings, run.geometry)
-        subset = draw_subset(len(run.particles), state.drawn, plan.subset_size, run.settings.seed)
-        with threadpool_limits(1, "blas"):
-            references = prepare_references(run, state, plan)
-            found = expectation(run, state, plan, references, subset)
-            updates = maximisation(run, state, plan, found.sums)
-        radius = plan.radius
-        report = conclude(run, state, plan, found.sums, updates, {})
-        state = report.state
-        logger.info(
-            "half-set %d, iteration %d of at most %d: %.1f Å",
-            half + 1,
-            iteration + 1,
-            _ITERATIONS,
-            float(report.resolution.min()),
-        )
-        if stop():
-            return None
-        if state.phase == "final":
-            break
-    return state.models[0], radius
-
-
-def _unfiltered_maps(run: RunContext, model: ModelState, radius: int) -> Float32:
+def _unfiltered_maps(settings: ResolvedSettings, report: IterationReport, radius: int) -> Float32:
     """Return the maps (K, n, n, n) of the sums, without Wiener filter, mask and non-negativity."""
-    plain = replace(run.settings, flatten_solvent=False, non_negative=False)
-    constraints = RealSpaceConstraints(plain, run.geometry.box_size, run.geometry.pixel_size)
-    padding = run.settings.padding_factor
+    plain = replace(settings, flatten_solvent=False)
+    constraints = RealSpaceConstraints(plain, report.volumes.shape[-1], report.voxel_size)
+    model, padding = report.state.models[0], settings.padding_factor
     maps = []
     for numerator, denominator in zip(model.numerator, model.denominator, strict=True):
         n, w = numerator.sum(0), denominator.sum(0)  # (cube), over the quarters

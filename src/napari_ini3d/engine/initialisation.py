@@ -13,7 +13,7 @@ from napari_ini3d.engine.maximisation import complete_friedel
 from napari_ini3d.engine.noise import InitialNoise, initial_noise, plain_tile
 from napari_ini3d.engine.regularisation import divide_by_weight
 from napari_ini3d.engine.schedule import finest_radius, first_radius
-from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, EngineState, ModelState
+from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, NO_SUMS, EngineState, ModelState
 from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.geometry import random_rotation
 from napari_ini3d.particles import Assignments, Particles
@@ -74,8 +74,8 @@ def _random_model(
         maps=np.stack(maps),
         numerator=np.zeros(shape, np.complex64),
         denominator=np.zeros(shape, np.float32),
-        blended_numerator=np.zeros(shape, np.complex64),
-        blended_denominator=np.zeros(shape, np.float32),
+        blended_numerator=NO_SUMS[0],
+        blended_denominator=NO_SUMS[1],
         sigma2=noise.sigma2,
         class_shares=np.full(n_classes, 1 / n_classes),
         sigma_offset=np.array(FIRST_SIGMA_OFFSET),

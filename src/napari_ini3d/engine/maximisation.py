@@ -26,7 +26,7 @@ from napari_ini3d.engine.regularisation import (
     wiener_divide,
 )
 from napari_ini3d.engine.schedule import Phase, Plan
-from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, EngineState, ModelState
+from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, NO_SUMS, EngineState, ModelState
 from napari_ini3d.engine.sums import IterationSums
 from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.kernels import Backend
@@ -193,10 +193,11 @@ def update_maps(
     momentum : float
         Fraction of the last step by which the sums are extrapolated.
     """
-    blended = _blend(model, new, step_size)
-    numerator, denominator = blended
-    if momentum:  # else both are the same, to save memory
-        numerator, denominator = numerator.copy(), denominator.copy()
+    numerator, denominator = _blend(model, new, step_size)
+    blended = NO_SUMS
+    if momentum:
+        before = model.sums_without_momentum
+        blended = numerator.copy(), denominator.copy()
     m = new[0].shape[-3] // 2
     padding, tau2_fudge = constraints.settings.padding_factor, constraints.settings.tau2_fudge
     beyond = cube_shells(m, padding) > radius  # (cube)
@@ -205,9 +206,9 @@ def update_maps(
         n, w = inner_cube(numerator[k], m), inner_cube(denominator[k], m)  # (2, cube)
         found = _fsc_of_sums(n, w, constraints)
         if momentum:
-            before = model.blended_numerator[k], model.blended_denominator[k]
             factor = momentum * np.clip((found.fsc - _NOISY_FSC) / (_CLEAN_FSC - _NOISY_FSC), 0, 1)
-            _extrapolate(n, w, inner_cube(before[0], m), inner_cube(before[1], m), factor, padding)
+            earlier = inner_cube(before[0][k], m), inner_cube(before[1][k], m)
+            _extrapolate(n, w, *earlier, factor, padding)
             found = _fsc_of_sums(n, w, constraints)
         found.fsc[radius + 1 :] = 0
         cube = wiener_divide(n.sum(0), w.sum(0), found.ssnr * tau2_fudge, padding)

@@ -11,6 +11,7 @@ from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.images import Tile, draw_subset, excess_limit, split_into_tiles
 from napari_ini3d.engine.robust_weights import robust_weights, shell_power, typical_power
+from napari_ini3d.engine.shell_sums import sum_shells_of_images
 from napari_ini3d.engine.sums import IterationSums
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
 from napari_ini3d.particles import ImageBatch
@@ -54,7 +55,7 @@ def initial_noise(run: RunContext) -> InitialNoise:
             parts = (
                 shell_power(tile.images, disk.shell, n_shells, xp=xp),
                 tile.image_power,
-                shell_power(xp.sqrt(ctf2).astype(np.complex64), disk.shell, n_shells, xp=xp),
+                sum_shells_of_images(ctf2, disk.shell, n_shells, xp=xp),
             )
             found[tile.group].append(backend.to_host(xp.stack(parts)).astype(np.float64))
     limit = excess_limit(n, run.geometry.diameter / run.geometry.pixel_size)

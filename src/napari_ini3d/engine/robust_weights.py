@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import gamma
 
 from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, Int32
+from napari_ini3d.engine.shell_sums import sum_shells_of_images
 
 _QUANTILE = 0.999  # of the power of a shell of pure noise
 _MARGIN = 1.5  # for views and particles that are stronger than others
@@ -29,9 +30,8 @@ def shell_power(transforms: Complex64, shell: Int32, n_shells: int, *, xp: Any =
         Shell of each component.
     n_shells : int
     """
-    member = (shell[:, None] == xp.arange(n_shells)).astype(np.float32)  # (P, n_shells)
-    power: Float32 = (transforms.real**2 + transforms.imag**2) @ member
-    return power
+    power = transforms.real**2 + transforms.imag**2  # (B, P)
+    return sum_shells_of_images(power, shell, n_shells, xp=xp)
 
 
 def highest_excess(count: FloatArray) -> Float64:

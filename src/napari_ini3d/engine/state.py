@@ -16,6 +16,9 @@ from napari_ini3d.particles import Assignments
 FIRST_SIGMA_OFFSET = 10.0
 """Å, standard deviation of the shifts, before any is known; the least that is assumed."""
 
+NO_SUMS = np.zeros(0, np.complex64), np.zeros(0, np.float32)
+"""Sums of a model without momentum, in place of a second copy."""
+
 _RECENT = 5  # iterations, over which starts are compared
 _PHASES: tuple[Phase, ...] = ("starts", "search", "refine", "final")
 
@@ -31,7 +34,8 @@ class ModelState:
         Per half; sums of CTF · X / σ² in the half cube of the finest radius.
     denominator : (K, 2, cube) float32
     blended_numerator, blended_denominator
-        The same without the momentum.
+        The same without the momentum, from which the next step is measured; empty where there was
+        none.
     sigma2 : (G, n // 2 + 1) float64
         Noise variance of a real or imaginary part, per optics group and shell.
     class_shares : (K,) float64
@@ -50,6 +54,13 @@ class ModelState:
     class_shares: Float64
     sigma_offset: Float64
     evidence: Float64
+
+    @property
+    def sums_without_momentum(self) -> tuple[Complex64, Float32]:
+        """Numerator and denominator as they are without the extrapolation."""
+        if self.blended_numerator.size:
+            return self.blended_numerator, self.blended_denominator
+        return self.numerator, self.denominator
 
     @property
     def recent_evidence(self) -> float:

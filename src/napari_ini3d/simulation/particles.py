@@ -9,7 +9,7 @@ sum of waves over the beads, without interpolation:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,7 @@ def simulate_particles(
     for group, optics in enumerate(particles.optics):
         index = np.flatnonzero(particles.optics_index == group)
         members = _Group(states, settings, optics, particles.take(index), faults.take(index), group)
-        stacks.append(_simulate_group(members, _take(truth, index), rng))
+        stacks.append(_simulate_group(members, truth.take(index), rng))
     return SimulatedParticles(tuple(stacks), with_wrong_defocus(particles, faults), truth, faults)
 
 
@@ -275,10 +275,6 @@ def _draw_directions(settings: SimulationSettings, in_first: BoolArray) -> Float
     return np.rad2deg([np.arctan2(y, x), np.arctan2(np.hypot(x, y), z)])
 
 
-def _take(poses: Assignments, index: IntArray) -> Assignments:
-    return Assignments(*(getattr(poses, field.name)[index] for field in fields(poses)))
-
-
 def _project(group: _Group, poses: Assignments) -> Images:
     """Return the clean images of one optics group, (N, n, n)."""
     settings, optics, scale = group.settings, group.optics, group.faults.scale.astype(np.float32)
@@ -286,7 +282,7 @@ def _project(group: _Group, poses: Assignments) -> Images:
     images = np.empty((len(scale), optics.box_size, optics.box_size), dtype=np.float32)
     for start in range(0, len(scale), _CHUNK):
         part = np.arange(start, min(start + _CHUNK, len(scale)))
-        images_ft = _project_states(group, _take(poses, part))
+        images_ft = _project_states(group, poses.take(part))
         if settings.ctf:
             images_ft *= group.ctf(part)
         if settings.bfactor:

@@ -31,7 +31,8 @@ class CoarsePosterior:
     summary : (B, 4) float64
         Log evidence, weight of the best pose, its row (of K·R) and its shift.
     ball : (B,) float64
-        Log evidence of the map's rotational average, over that of noise alone.
+        Log evidence of the map's rotational average, over that of noise alone; 0 in the starts,
+        where no null model competes.
     """
 
     weights: Float32
@@ -60,7 +61,9 @@ def coarse_posterior(
     summary = references.backend.xp.empty((n_images, 4), np.float64)
     # turns the scores into weights, in place
     kernels.dense_posterior(scores, norm, log_prior.astype(np.float32, copy=False), summary)
-    ball = ball_log_evidence(references, tile, shifted, weighted.ctf2[:, :c])
+    ball = references.backend.xp.zeros(n_images)
+    if references.fine is not None:
+        ball = ball_log_evidence(references, tile, shifted, weighted.ctf2[:, :c])
     return CoarsePosterior(scores, summary, ball)
 
 
