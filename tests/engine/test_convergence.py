@@ -150,6 +150,41 @@ def test_nothing_is_gained_if_no_late_iteration_raises_the_evidence(step, gains,
     assert convergence._gains_nothing(model, SimpleNamespace(step=step)) == expected
 
 
+@pytest.mark.parametrize(
+    ("step", "sums", "classes", "expected"),
+    [
+        (2, (8.0, 8.0, 8.0), 1, True),  # too few iterations to tell
+        (3, (7.9, 8.0, 8.0, 7.95), 1, False),
+        (3, (7.9, 7.93, 7.98, 8.02), 1, True),
+        (3, (7.9, 7.93, 7.98, 8.02), 2, False),  # the same in two classes
+        (9, (2.0, 7.9, 8.0, 8.0, 7.7), 1, False),
+    ],
+)
+def test_shells_rise_if_the_half_sets_agree_better_than_three_iterations_ago(
+    step, sums, classes, expected
+):
+    model = SimpleNamespace(fsc_sum=np.array(sums), maps=[None] * classes)
+    assert convergence._shells_rise(model, SimpleNamespace(step=step)) == expected
+
+
+def test_the_sum_of_the_fsc_is_that_of_every_iteration_after_the_starts(particles):
+    reports = run(particles)
+    after = [r for r in reports if r.phase != "starts"]
+    found = reports[-1].state.models[0].fsc_sum
+    assert np.allclose(found, [r.fsc.sum() for r in after], atol=1e-4)
+
+
+def test_a_refinement_whose_shells_rise_is_not_called_converged(particles, measured, monkeypatch):
+    measured(0.1)
+    monkeypatch.setattr(convergence, "_CONVERGED_GAIN", np.inf)
+    resting = run(particles, iterations=40)
+    monkeypatch.setattr(convergence, "_shells_rise", lambda model, plan: plan.step < 5)
+    rising = run(particles, iterations=40)
+    assert resting[-1].converged
+    assert rising[-1].converged
+    assert count(resting, "refine") < 6 == count(rising, "refine")
+
+
 def test_the_drift_is_measured_anew_in_every_phase(particles):
     reports = run(particles)
     for before, after in pairwise(reports):

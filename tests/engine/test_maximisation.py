@@ -172,6 +172,7 @@ def model(m: int) -> ModelState:
         class_shares=np.ones(1),
         sigma_offset=np.array(10.0),
         evidence=np.zeros(0),
+        fsc_sum=np.zeros(0),
     )
 
 

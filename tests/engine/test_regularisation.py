@@ -121,6 +121,23 @@ def test_flattened_solvent_is_exactly_zero(padding):
     assert (kept[outside] != 0).mean() > 0.9
 
 
+def test_a_mask_grown_from_the_map_leaves_out_what_lies_apart_and_keeps_the_particle():
+    particle = make_phantom(diameter=50, domains=3).density(BOX, PIXEL_SIZE, 10.0)
+    ghost = np.zeros_like(particle)
+    x = radius_grid(BOX, 3)
+    far = np.roll(x, (0, 0, 11), (0, 1, 2)) < 2  # 55 Å from the centre, within the mask
+    ghost[far] = particle.max()
+    given = constraints(mask_diameter=130.0, gridding_correction=False)
+    cube = map_to_cube(particle + ghost, RADIUS, 1)
+    kept, cut = given.to_map(cube), given.to_map(cube, grow_mask=True)
+    assert kept[far].mean() > 0.3 * particle.max()
+    assert cut[far].max() < 0.05 * particle.max()
+    inside = particle > 0.2 * particle.max()
+    assert np.allclose(cut[inside], kept[inside], atol=1e-3 * particle.max())
+    free = constraints(mask_diameter=130.0, gridding_correction=False, flatten_solvent=False)
+    assert np.array_equal(free.to_map(cube), free.to_map(cube, grow_mask=True))
+
+
 def test_a_map_that_may_not_be_negative_is_not():
     assert constraints().to_map(noisy_cube()).min() == 0
     assert constraints(flatten_solvent=False).to_map(noisy_cube()).min() == 0

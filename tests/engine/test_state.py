@@ -20,6 +20,7 @@ def make_model(rng: np.random.Generator, classes: int = 2) -> ModelState:
         class_shares=np.array([0.1, 0.9]),
         sigma_offset=np.array(11.5),
         evidence=rng.standard_normal(7),
+        fsc_sum=rng.standard_normal(7),
     )
 
 

@@ -10,6 +10,11 @@ from scipy.spatial import KDTree
 
 from napari_ini3d._types import Float32, Float64
 from napari_ini3d.comparison import register_maps
+from napari_ini3d.engine.centring import (
+    centred_model,
+    centred_poses,
+    distance_from_centre,
+)
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.maximisation import Update
@@ -26,6 +31,7 @@ _VIEW_NSIDE = 8
 _SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
 _CONVERGED_GAIN = 4e-3  # relative gain in evidence below which an iteration changes nothing
 _CONVERGED_ITERATIONS = 2
+_RISING_ITERATIONS, _RISING_SHELLS = 3, 0.1  # sum of the FSC over shells, per class
 _PATIENCE = 10  # iterations without a gain that end a refinement whose map moves as a whole
 _SEARCH_INTERVAL, _REFINE_INTERVAL = 5, 3  # iterations over which the drift is measured
 _CLIMB_DRIFT = 3.0  # above it, the resolution of the search waits
@@ -91,7 +97,13 @@ def conclude(
         By stage.
     """
     outcome = IterationOutcome.of(plan, updates, sums)
-    after = _next_state(run, state, outcome, updates)
+    assignments = with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size)
+    drift = _drift_after(state, outcome)
+    if plan.phase == "search" and drift.age == 0 and run.settings.flatten_solvent:
+        outcome, assignments = _centred(run, outcome, assignments)
+        drift = replace(drift, maps=outcome.update.model.maps)
+        updates = [outcome.update]
+    after = _next_state(run, state, outcome, updates, drift, assignments)
     update, half_sets = outcome.update, outcome.update.half_sets
     resolution = np.array([_resolution(run, h.fsc, plan.radius) for h in half_sets])  # (K,)
     return IterationReport(
@@ -154,11 +166,28 @@ def _resolution(run: RunContext, fsc: Float64, radius: int) -> float:
     return max(found, run.geometry.resolution_of(radius))
 
 
+def _centred(
+    run: RunContext, outcome: IterationOutcome, assignments: Assignments
+) -> tuple[IterationOutcome, Assignments]:
+    """Return outcome and poses with every map at its centre of mass."""
+    model = outcome.update.model
+    shifts = np.stack([distance_from_centre(volume, run.operators) for volume in model.maps])
+    if not shifts.any():
+        return outcome, assignments
+    model = centred_model(model, shifts, run.settings.padding_factor)
+    assignments = centred_poses(assignments, shifts, run.geometry.pixel_size)
+    return replace(outcome, update=replace(outcome.update, model=model)), assignments
+
+
 def _next_state(
-    run: RunContext, state: EngineState, outcome: IterationOutcome, updates: list[Update]
+    run: RunContext,
+    state: EngineState,
+    outcome: IterationOutcome,
+    updates: list[Update],
+    drift: Drift,
+    assignments: Assignments,
 ) -> EngineState:
     models = tuple(update.model for update in updates)
-    drift = _drift_after(state, outcome)
     climbed = state.climbed + (outcome.plan.phase == "search" and _may_climb(drift))
     phase, step = _next_phase(run, state.iteration + 1, climbed, drift, outcome)
     agreement = state.start_agreement
@@ -178,7 +207,7 @@ def _next_state(
         drift=drift,
         start_agreement=agreement,
         models=models,
-        assignments=with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size),
+        assignments=assignments,
     )
 
 
@@ -215,10 +244,11 @@ def _next_phase(
             return ("refine" if phases.refine else "final"), 0
     if plan.phase == "refine":
         next_radius = refined_radius(outcome.fsc_radius, run.settings, run.geometry)
-        # a refinement has converged when neither resolution nor evidence grows, and the map rests
+        # converged: neither resolution, evidence nor the FSC of any shell grows, and the map rests
         model, limit = outcome.update.model, _REFINE_DRIFT if plan.step_size == 1 else _SEARCH_DRIFT
         rests = drift.ratio <= limit or _gains_nothing(model, plan, _PATIENCE)
-        if next_radius <= plan.radius and rests and _gains_nothing(model, plan):
+        grows = next_radius > plan.radius or _shells_rise(model, plan)
+        if rests and not grows and _gains_nothing(model, plan):
             # an iteration over all particles is its own final pass
             return "final", int(outcome.sums.total == run.geometry.n_particles)
         if iteration >= run.settings.iterations - 1:
@@ -235,6 +265,14 @@ def _gains_nothing(model: ModelState, plan: Plan, iterations: int = _CONVERGED_I
     return bool((gain < _CONVERGED_GAIN).all())
 
 
+def _shells_rise(model: ModelState, plan: Plan) -> bool:
+    """Tell whether the half-sets have lately come to agree better."""
+    if plan.step < _RISING_ITERATIONS:
+        return True
+    rise = model.fsc_sum[-1] - model.fsc_sum[-1 - _RISING_ITERATIONS]
+    return bool(rise > _RISING_SHELLS * len(model.maps))
+
+
 def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelState:
     """Return the best start as the only model, its map copied to all classes.
 
@@ -244,7 +282,10 @@ def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelS
     missing = settings.classes - len(model.maps)
     # the evidence of the next phase is not comparable with that of the starts: begin anew
     model = replace(
-        model, evidence=model.evidence[:0], sigma_offset=np.array(max(settings.offset_range, 1.0))
+        model,
+        evidence=model.evidence[:0],
+        fsc_sum=model.fsc_sum[:0],
+        sigma_offset=np.array(max(settings.offset_range, 1.0)),
     )
     if not missing:
         return model

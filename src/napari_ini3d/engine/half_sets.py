@@ -167,6 +167,7 @@ def _filtered_start(
         blended_numerator=NO_SUMS[0],
         blended_denominator=NO_SUMS[1],
         evidence=np.zeros(0),
+        fsc_sum=np.zeros(0),
     )
     return replace(
         state,

@@ -80,6 +80,7 @@ def _random_model(
         class_shares=np.full(n_classes, 1 / n_classes),
         sigma_offset=np.array(FIRST_SIGMA_OFFSET),
         evidence=np.zeros(0),
+        fsc_sum=np.zeros(0),
     )
 
 

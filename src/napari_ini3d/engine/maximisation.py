@@ -75,7 +75,13 @@ def maximisation(
         model, of_model = given
         new = symmetrised(of_model, run.operators, run.executor.backend)
         update = update_maps(
-            model, new, plan.step_size, plan.radius, run.constraints, _MOMENTUM[plan.phase]
+            model,
+            new,
+            plan.step_size,
+            plan.radius,
+            run.constraints,
+            _MOMENTUM[plan.phase],
+            grow_mask=plan.phase != "starts",
         )
         return replace(update, model=update_noise_and_classes(run, update.model, plan, of_model))
 
@@ -177,6 +183,8 @@ def update_maps(
     radius: int,
     constraints: RealSpaceConstraints,
     momentum: float = 0.0,
+    *,
+    grow_mask: bool = False,
 ) -> Update:
     """Return the model with the new sums blended in, and the maps that follow.
 
@@ -214,7 +222,7 @@ def update_maps(
         cube = wiener_divide(n.sum(0), w.sum(0), found.ssnr * tau2_fudge, padding)
         cube[beyond] = 0
         half_sets.append(found)
-        maps.append(constraints.to_map(cube))
+        maps.append(constraints.to_map(cube, grow_mask=grow_mask))
     new_maps = np.stack(maps)  # (K, n, n, n)
     return Update(
         model=replace(
@@ -224,6 +232,7 @@ def update_maps(
             denominator=denominator,
             blended_numerator=blended[0],
             blended_denominator=blended[1],
+            fsc_sum=np.append(model.fsc_sum, sum(found.fsc.sum() for found in half_sets)),
         ),
         half_sets=tuple(half_sets),
         map_change=_relative_change(model.maps, new_maps),

@@ -16,6 +16,7 @@ from napari_ini3d.fourier import (
     map_to_cube,
     radius_grid,
     soft_mask,
+    solvent_mask,
 )
 
 _LEAST_WEIGHT = 1e-3  # of a shell's mean: voxels with almost no data are not amplified
@@ -113,8 +114,16 @@ class RealSpaceConstraints:
     def _radius(self) -> float:
         return min(self.settings.mask_diameter / self.pixel_size / 2, self.box_size / 2 - 3)
 
-    def to_map(self, cube: Complex64) -> Float32:
-        """Return the constrained map (n, n, n) of a half cube."""
+    def to_map(self, cube: Complex64, *, grow_mask: bool = False) -> Float32:
+        """Return the constrained map (n, n, n) of a half cube.
+
+        Parameters
+        ----------
+        cube : (cube) complex64
+        grow_mask : bool
+            Flatten the solvent outside a mask that is grown from the map, not only outside the
+            spherical one.
+        """
         n, padding = self.box_size, self.settings.padding_factor
         volume = cube_to_map(cube, n, padding)
         if self.settings.gridding_correction:
@@ -126,6 +135,9 @@ class RealSpaceConstraints:
             volume -= volume[solvent].mean(dtype=np.float64).astype(np.float32)
         if self.settings.flatten_solvent:
             volume *= soft_mask(n, self._radius, MASK_EDGE / self.pixel_size, 3)
+            if grow_mask:
+                diameter = 2 * self._radius * self.pixel_size
+                volume *= solvent_mask(volume, self.pixel_size, diameter=diameter)
         if self.settings.non_negative:
             np.maximum(volume, 0, out=volume)
         return volume

@@ -43,6 +43,8 @@ class ModelState:
         Å, standard deviation of the Gaussian prior on the shifts, in x and in y.
     evidence : (E,) float64
         Mean log evidence per image of each iteration; begun anew after the starts.
+    fsc_sum : (E,) float64
+        FSC of the half-sets, summed over shells and classes, of each of these iterations.
     """
 
     maps: Float32
@@ -54,6 +56,7 @@ class ModelState:
     class_shares: Float64
     sigma_offset: Float64
     evidence: Float64
+    fsc_sum: Float64
 
     @property
     def sums_without_momentum(self) -> tuple[Complex64, Float32]:
