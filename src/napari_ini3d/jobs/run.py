@@ -5,42 +5,33 @@ The command line and the plugin iterate over the reports that `start_run` yields
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d import __version__
 from napari_ini3d.comparison import HalfMapFSC
 from napari_ini3d.engine import EngineState, IterationReport, reconstruct
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.fourier import resize_map
 from napari_ini3d.io import (
-    ParticleTable,
     StackReader,
-    check_scratch_for,
     read_map,
-    read_particles,
     reading_threads,
     write_map,
-    write_particle_subset,
 )
+from napari_ini3d.jobs.preparation import Halt, Job, StoppedError, prepare_job, read_again
 from napari_ini3d.jobs.start_log import log_start
-from napari_ini3d.jobs.symmetry import apply_symmetry, check_symmetry
+from napari_ini3d.jobs.symmetry import apply_symmetry
 from napari_ini3d.jobs.validation import validate_run, wants_validation
-from napari_ini3d.kernels import choose_backend
-from napari_ini3d.particles import Particles
-from napari_ini3d.preflight import PixelGrid, choose_working_grid, particle_grid, select_images
+from napari_ini3d.preflight import particle_grid
 from napari_ini3d.report import write_report
 from napari_ini3d.runs import (
     IterationSummary,
     RunFolder,
-    RunRecord,
     describe_result,
     forget_history_after,
     format_line,
@@ -55,43 +46,10 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-_BYTES_PER_VOXEL = 92  # the map, and two checkpoints of maps and half-set sums
-_BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
-_BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
-
 
 def never() -> bool:
     """Return False: the default of `stop`, for runs that are not stopped."""
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A checked run: its folder, record and particles."""
-
-    folder: RunFolder
-    record: RunRecord
-    particles: Particles
-    table: ParticleTable
-
-    @property
-    def settings(self) -> InitialModelSettings:
-        return self.record.settings
-
-
-class _StoppedError(Exception):
-    """The run was stopped before its first iteration; caught in this module."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Halt:
-    """Raises `_StoppedError` when called after a request to stop."""
-
-    stop: Callable[[], bool]
-
-    def __call__(self) -> None:
-        if self.stop():
-            raise _StoppedError
 
 
 def start_run(
@@ -130,57 +88,11 @@ def start_run(
     """
     output, particles_star = Path(output), Path(particles_star)
     try:
-        job = _check_and_create(particles_star, output, settings, command, _Halt(stop))
-    except _StoppedError:
+        job = prepare_job(particles_star, output, settings, command, Halt(stop))
+    except StoppedError:
         logger.info("stopped during the checks; nothing was written")
         return _nothing()
     return _walk(job, None, stop)
-
-
-def _check_and_create(
-    star: Path, output: Path, settings: InitialModelSettings, command: str, halt: _Halt
-) -> _Job:
-    """Check everything, and create the run folder; `halt` is called before each check."""
-    RunFolder.check_free(output)
-    check_symmetry(settings)
-    choose_backend(settings.device)
-    halt()
-    particles, table = read_particles(star, ctf=settings.ctf)
-    halt()
-    chosen = select_images(particles, settings, halt)
-    used = particles.take(chosen.good)
-    resolved = settings.with_changes(
-        mask_diameter=chosen.mask_diameter, invert_contrast="yes" if chosen.inverted else "no"
-    )
-    own = particle_grid(used)
-    grid = choose_working_grid(own, resolved)
-    record = RunRecord(
-        version=__version__,
-        command=command,
-        started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        particles=str(star.absolute()),
-        particles_sha256=_digest(star),
-        n_particles=len(particles),
-        excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
-        mask_estimated=settings.mask_diameter is None,
-        contrast=chosen.contrast,
-        inversion_measured=settings.invert_contrast == "auto",
-        n_mended=int(np.count_nonzero(chosen.replaced_pixels)),
-        n_replaced_pixels=int(chosen.replaced_pixels.sum()),
-        working_pixel_size=None if grid == own else grid.pixel_size,
-        settings=resolved,
-    )
-    RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
-    if settings.scratch:
-        check_scratch_for(used, record.working_pixel_size, Path(settings.scratch))
-    halt()
-    job = _Job(RunFolder.create(output), record, used, table)
-    forget_history_after(job.folder, 0)
-    if record.excluded:
-        rows, reasons = np.array(record.excluded), [image.reason for image in chosen.bad]
-        write_particle_subset(job.folder.excluded_path, table, rows, reasons)
-    job.folder.write_record(record)
-    return job
 
 
 def resume_run(
@@ -221,13 +133,13 @@ def resume_run(
     if iterations is not None:
         record = replace(record, settings=record.settings.with_changes(iterations=iterations))
     iteration, state = _read_state(runs, from_iteration, iterations)
-    particles, table = _read_again(record)
+    particles, table = read_again(record)
     if state is not None:
         runs.write_checkpoint(state.to_arrays(), iteration, keep=False)
     runs.forget_after(iteration)
     forget_history_after(runs, iteration)
     runs.write_record(record)
-    return _walk(_Job(runs, record, particles, table), state, stop)
+    return _walk(Job(runs, record, particles, table), state, stop)
 
 
 def _nothing() -> Iterator[IterationReport]:
@@ -236,15 +148,15 @@ def _nothing() -> Iterator[IterationReport]:
 
 
 def _walk(
-    job: _Job, state: EngineState | None, stop: Callable[[], bool]
+    job: Job, state: EngineState | None, stop: Callable[[], bool]
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
     with _log_and_mark(job.folder):
         log_start(job.record, particle_grid(job.particles), resumed=state is not None)
         try:
-            reader = _open_images(job, _Halt(stop))
-        except _StoppedError:
+            reader = _open_images(job, Halt(stop))
+        except StoppedError:
             _finish(job, None, None, finished=False)
             return
         with closing(reader):
@@ -282,7 +194,7 @@ def _log_and_mark(folder: RunFolder) -> Iterator[None]:
             raise
 
 
-def _open_images(job: _Job, halt: _Halt) -> StackReader:
+def _open_images(job: Job, halt: Halt) -> StackReader:
     """Open the images of a run with the pixel size that was chosen at its start."""
     pixel_size = job.record.working_pixel_size
     return StackReader(
@@ -295,7 +207,7 @@ def _open_images(job: _Job, halt: _Halt) -> StackReader:
     )
 
 
-def _write_iteration(job: _Job, report: IterationReport) -> None:
+def _write_iteration(job: Job, report: IterationReport) -> None:
     """Write all files of an iteration; the checkpoint last, because it completes the iteration."""
     folder = job.folder
     summary = IterationSummary.from_report(report)
@@ -316,7 +228,7 @@ def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
 
 
 def _finish(
-    job: _Job, report: IterationReport | None, fsc: HalfMapFSC | None, *, finished: bool
+    job: Job, report: IterationReport | None, fsc: HalfMapFSC | None, *, finished: bool
 ) -> None:
     """Write the result and the report page, and mark how the run ended.
 
@@ -339,7 +251,7 @@ def _finish(
     write_report(folder)
 
 
-def _write_result(job: _Job, last: IterationSummary) -> None:
+def _write_result(job: Job, last: IterationSummary) -> None:
     """Write the map of the largest class as the result, in the box of the particles."""
     folder, own = job.folder, particle_grid(job.particles)
     best = int(np.argmax(last.class_shares))
@@ -374,26 +286,3 @@ def _read_state(
         f"{folder.path} has no state from before its final pass, so it cannot be extended; "
         "start again with more iterations in another folder"
     )
-
-
-def _read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
-    """Read the particles of a run that is resumed, without the excluded ones."""
-    path = Path(record.particles)
-    if path.is_file() and _digest(path) != record.particles_sha256:
-        raise RunFolderError(
-            f"{path} has changed since the run was started; restore the file, or start again in "
-            "another folder"
-        )
-    particles, table = read_particles(path, ctf=record.settings.ctf)
-    return particles.take(~np.isin(particles.row, record.excluded)), table
-
-
-def _bytes_needed(n_particles: int, own: PixelGrid, grid: PixelGrid, classes: int) -> int:
-    """Estimate the disk space of an iteration, the result and two checkpoints, in bytes."""
-    state = classes * grid.box_size**3 * _BYTES_PER_VOXEL + n_particles * _BYTES_PER_PARTICLE
-    return state + (own.box_size**3 * _BYTES_PER_RESULT_VOXEL if grid != own else 0)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,128 @@
+"""Preparation of a run: its particles and images are checked, and its folder is created."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d import __version__
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io import (
+    ParticleTable,
+    check_scratch_for,
+    read_particles,
+    write_particle_subset,
+)
+from napari_ini3d.jobs.symmetry import check_symmetry
+from napari_ini3d.kernels import choose_backend
+from napari_ini3d.particles import Particles
+from napari_ini3d.preflight import PixelGrid, choose_working_grid, particle_grid, select_images
+from napari_ini3d.runs import RunFolder, RunRecord, forget_history_after
+from napari_ini3d.settings import InitialModelSettings
+
+_BYTES_PER_VOXEL = 92  # the map, and two checkpoints of maps and half-set sums
+_BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
+_BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A checked run: its folder, record and particles."""
+
+    folder: RunFolder
+    record: RunRecord
+    particles: Particles
+    table: ParticleTable
+
+    @property
+    def settings(self) -> InitialModelSettings:
+        return self.record.settings
+
+
+class StoppedError(Exception):
+    """The run was stopped before its first iteration; caught in `jobs.run`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Raises `StoppedError` when called after a request to stop."""
+
+    stop: Callable[[], bool]
+
+    def __call__(self) -> None:
+        if self.stop():
+            raise StoppedError
+
+
+def prepare_job(
+    star: Path, output: Path, settings: InitialModelSettings, command: str, halt: Halt
+) -> Job:
+    """Check everything, and create the run folder; `halt` is called before each check."""
+    RunFolder.check_free(output)
+    check_symmetry(settings)
+    choose_backend(settings.device)
+    halt()
+    particles, table = read_particles(star, ctf=settings.ctf)
+    halt()
+    chosen = select_images(particles, settings, halt)
+    used = particles.take(chosen.good)
+    resolved = settings.with_changes(
+        mask_diameter=chosen.mask_diameter, invert_contrast="yes" if chosen.inverted else "no"
+    )
+    own = particle_grid(used)
+    grid = choose_working_grid(own, resolved)
+    record = RunRecord(
+        version=__version__,
+        command=command,
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        particles=str(star.absolute()),
+        particles_sha256=_digest(star),
+        n_particles=len(particles),
+        excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
+        mask_estimated=settings.mask_diameter is None,
+        contrast=chosen.contrast,
+        inversion_measured=settings.invert_contrast == "auto",
+        n_mended=int(np.count_nonzero(chosen.replaced_pixels)),
+        n_replaced_pixels=int(chosen.replaced_pixels.sum()),
+        working_pixel_size=None if grid == own else grid.pixel_size,
+        settings=resolved,
+    )
+    RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
+    if settings.scratch:
+        check_scratch_for(used, record.working_pixel_size, Path(settings.scratch))
+    halt()
+    job = Job(RunFolder.create(output), record, used, table)
+    forget_history_after(job.folder, 0)
+    if record.excluded:
+        rows, reasons = np.array(record.excluded), [image.reason for image in chosen.bad]
+        write_particle_subset(job.folder.excluded_path, table, rows, reasons)
+    job.folder.write_record(record)
+    return job
+
+
+def read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
+    """Read the particles of a run that is resumed, without the excluded ones."""
+    path = Path(record.particles)
+    if path.is_file() and _digest(path) != record.particles_sha256:
+        raise RunFolderError(
+            f"{path} has changed since the run was started; restore the file, or start again in "
+            "another folder"
+        )
+    particles, table = read_particles(path, ctf=record.settings.ctf)
+    return particles.take(~np.isin(particles.row, record.excluded)), table
+
+
+def _bytes_needed(n_particles: int, own: PixelGrid, grid: PixelGrid, classes: int) -> int:
+    """Estimate the disk space of an iteration, the result and two checkpoints, in bytes."""
+    state = classes * grid.box_size**3 * _BYTES_PER_VOXEL + n_particles * _BYTES_PER_PARTICLE
+    return state + (own.box_size**3 * _BYTES_PER_RESULT_VOXEL if grid != own else 0)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
