@@ -1,6 +1,8 @@
 """Runs with a fake engine: files, order of writing, stopping and resuming."""
 
+import dataclasses
 import itertools
+import shutil
 
 import mrcfile
 import numpy as np
@@ -21,7 +23,9 @@ from napari_ini3d.io.star.particles import read_particles
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.preflight import selection
+from napari_ini3d.report import write_report
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.history import read_history
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.simulation.dataset import write_dataset
@@ -484,3 +488,19 @@ def test_a_stack_truncated_during_a_run_marks_failure_and_the_run_can_be_resumed
     stack.write_bytes(whole)
     monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
     assert [report.iteration for report in resume_run(folder)] == [2, 3, 4, 5]
+
+
+def test_a_run_finishes_with_its_report_if_a_class_ends_empty(dataset, tmp_path, monkeypatch):
+    def emptying(*args, **kwargs):
+        for report in fake_reconstruct(*args, **kwargs):
+            report.volumes[1] = 0
+            yield dataclasses.replace(report, class_shares=np.array([1.0, 0.0]))
+
+    monkeypatch.setattr(run_module, "reconstruct", emptying)
+    monkeypatch.setattr(run_module, "write_report", write_report)
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS.with_changes(classes=2)))
+    assert RunFolder.open(folder).outcome() == "SUCCESS"
+    assert "Final map of class 2" in (folder / "report.html").read_text()
+    shutil.rmtree(folder / "history")
+    assert not read_history(RunFolder(folder), 5, 1)[0].any()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fake_runs import make_report, make_volume
 
-from napari_ini3d.errors import RunFolderError
+from napari_ini3d.errors import MapError, RunFolderError
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.runs.classes import choose_class
 from napari_ini3d.runs.folder import RunFolder
@@ -51,6 +51,15 @@ def test_the_most_symmetric_class_has_the_highest_score(folder):
 
 def test_the_first_of_equal_classes_is_chosen(folder):
     assert choose_class(folder, "most-symmetric", lambda _: 1.0).class_index == 0
+
+
+def test_an_empty_class_is_not_the_most_symmetric(folder):
+    write_map(folder.class_map_path(10, 2), np.zeros((32, 32, 32), np.float32), 4.0)
+    assert choose_class(folder, "most-symmetric", lambda m: m.data.sum() < 100).class_index < 2
+    for k in range(2):
+        write_map(folder.class_map_path(10, k), np.zeros((32, 32, 32), np.float32), 4.0)
+    with pytest.raises(MapError, match="the maps of all classes are empty"):
+        choose_class(folder, "most-symmetric", no_symmetry)
 
 
 def test_iterations_without_maps_are_skipped(folder):

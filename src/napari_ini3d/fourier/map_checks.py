@@ -11,8 +11,16 @@ MIN_BOX_SIZE = 16
 """Voxels per side."""
 
 
-def check_map_values(data: FloatArray, name: str) -> None:
+def check_map_values(data: FloatArray, name: str, *, allow_empty: bool = False) -> None:
     """Refuse a map that is not finite or is the same everywhere.
+
+    Parameters
+    ----------
+    data : array
+    name : str
+        Of the map, for messages.
+    allow_empty : bool
+        Accept a map in which every voxel is 0.
 
     Raises
     ------
@@ -24,5 +32,5 @@ def check_map_values(data: FloatArray, name: str) -> None:
         raise MapError(
             f"{name}: {count} voxels are NaN or infinite; expected finite values; repair the map"
         )
-    if low == high:
+    if low == high and not (allow_empty and low == 0):
         raise MapError(f"{name}: every voxel is {low:g}; expected a map with density in it")

@@ -255,7 +255,7 @@ def _write_result(job: Job, last: IterationSummary) -> None:
     """Write the map of the largest class as the result, in the box of the particles."""
     folder, own = job.folder, particle_grid(job.particles)
     best = int(np.argmax(last.class_shares))
-    found = read_map(folder.class_map_path(last.iteration, best))
+    found = read_map(folder.class_map_path(last.iteration, best), allow_empty=True)
     write_map(folder.map_path, resize_map(found.data, own.box_size), own.pixel_size)
     for sentence in describe_result(folder.map_path.name, last):
         logger.info("%s", sentence)

@@ -74,7 +74,7 @@ def read_map_layer(path: Path) -> LayerData:
     MapError
         If the file is not a cubic map.
     """
-    found = read_map(path, allow_odd=True)
+    found = read_map(path, allow_odd=True, allow_empty=True)
     return map_layer(found.data, found.voxel_size, layer_name(path), metadata={"path": str(path)})
 
 
@@ -156,7 +156,7 @@ def _read_class(folder: Path, class_index: int, maps: dict[int, Path], n_classes
     name = folder.absolute().name
     return run_layer(
         LazyFrames(len(iterations), (side,) * 3, read),
-        read_map(maps[max(maps)], allow_odd=True).voxel_size,
+        read_map(maps[max(maps)], allow_odd=True, allow_empty=True).voxel_size,
         name if n_classes == 1 else f"{name} class {class_index + 1}",
         colormap=class_colour(class_index, n_classes),
         metadata={"path": str(folder), "class_index": class_index, "iterations": iterations},
@@ -167,7 +167,7 @@ def _read_frame(
     folder: Path, class_index: int, maps: dict[int, Path], iteration: int
 ) -> FloatArray:
     if iteration in maps:
-        return read_map(maps[iteration], allow_odd=True).data
+        return read_map(maps[iteration], allow_odd=True, allow_empty=True).data
     return read_history(RunFolder(folder), iteration, class_index)[0]
 
 

@@ -204,7 +204,7 @@ def _final_views(
     """Return slices and projections of the last map, or its small ones if it was not written."""
     path = folder.class_map_path(history.last.iteration, k)
     if path.is_file():
-        volume = read_map(path).data
+        volume = read_map(path, allow_empty=True).data
         return central_slices(volume), projections(volume)
     pictures = history.strip.get(history.last.iteration)
     return (pictures["slices"][k], pictures["projections"][k]) if pictures else None

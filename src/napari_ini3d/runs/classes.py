@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_ini3d.errors import RunFolderError
+from napari_ini3d.errors import MapError, RunFolderError
 from napari_ini3d.io import Map, read_map
 from napari_ini3d.runs.folder import RunFolder
 
@@ -43,7 +43,8 @@ def choose_class(
     ----------
     folder : RunFolder
     choice : {"largest", "best-resolved", "most-symmetric"}
-        The class with the most particles, the highest resolution, or the highest score.
+        The class with the most particles, the highest resolution, or the highest score; an empty
+        map has no score.
     symmetry_score : callable
         Returns the score of a map; called only for "most-symmetric".
 
@@ -52,20 +53,27 @@ def choose_class(
     RunFolderError
         If no iteration has been written yet.
     MapError
-        If a map cannot be read.
+        If a map cannot be read, or all are empty.
     """
     iteration, line = _last_written(folder)
     shares = np.array(line["class_shares"], dtype=np.float64)
     paths = [folder.class_map_path(iteration, k) for k in range(len(shares))]
     if choice == "largest":
-        scores: list[Any] = shares.tolist()
+        best = int(shares.argmax())
     elif choice == "best-resolved":
         resolution = np.array(line["resolution"], dtype=np.float64)  # null becomes NaN
-        scores = np.nan_to_num(-resolution, nan=-np.inf).tolist()
+        best = int(np.nan_to_num(-resolution, nan=-np.inf).argmax())
     else:
-        scores = [symmetry_score(read_map(path)) for path in paths]
-    best = max(range(len(scores)), key=scores.__getitem__)
+        best = _most_symmetric(paths, symmetry_score)
     return RunClass(best, paths[best], folder.iteration_path(iteration, "data.star"))
+
+
+def _most_symmetric(paths: list[Path], symmetry_score: Callable[[Map], Any]) -> int:
+    maps = {k: read_map(path, allow_empty=True) for k, path in enumerate(paths)}
+    scores = {k: symmetry_score(found) for k, found in maps.items() if found.data.any()}
+    if not scores:
+        raise MapError(f"{paths[0]}: the maps of all classes are empty; continue the run")
+    return max(scores, key=scores.__getitem__)
 
 
 def _last_written(folder: RunFolder) -> tuple[int, dict[str, Any]]:

@@ -76,7 +76,7 @@ def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[F
             f"{folder.path} has no map of class {class_index + 1} at iteration {iteration}; "
             "choose another iteration"
         )
-    found = read_map(path, allow_odd=True)
+    found = read_map(path, allow_odd=True, allow_empty=True)
     size = min(found.data.shape[0], HISTORY_SIZE)
     voxel = found.voxel_size * found.data.shape[0] / size
     return resize_map(found.data, size), voxel

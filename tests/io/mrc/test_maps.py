@@ -98,3 +98,14 @@ def test_a_map_that_is_not_a_finite_cube_is_not_written(tmp_path):
     with pytest.raises(RunFolderError):
         write_map(tmp_path / "none" / "m.mrc", DATA, 2.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_map_is_read_only_where_it_is_expected(tmp_path):
+    empty = np.zeros((16, 16, 16), np.float32)
+    write_map(tmp_path / "empty.mrc", empty, 2.0)
+    with pytest.raises(MapError, match="every voxel is 0"):
+        read_map(tmp_path / "empty.mrc")
+    assert not read_map(tmp_path / "empty.mrc", allow_empty=True).data.any()
+    write_map(tmp_path / "flat.mrc", empty + 1, 2.0)
+    with pytest.raises(MapError, match="every voxel is 1"):
+        read_map(tmp_path / "flat.mrc", allow_empty=True)

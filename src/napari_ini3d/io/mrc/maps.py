@@ -36,7 +36,7 @@ class Map:
     origin: tuple[float, float, float]
 
 
-def read_map(path: Path | str, *, allow_odd: bool = False) -> Map:
+def read_map(path: Path | str, *, allow_odd: bool = False, allow_empty: bool = False) -> Map:
     """Read a map.
 
     Parameters
@@ -44,6 +44,8 @@ def read_map(path: Path | str, *, allow_odd: bool = False) -> Map:
     path : Path or str
     allow_odd : bool
         Accept an odd box size.
+    allow_empty : bool
+        Accept a map in which every voxel is 0, as of a class without particles.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def read_map(path: Path | str, *, allow_odd: bool = False) -> Map:
     if not np.isrealobj(data):
         raise MapError(f"{map_path}: has complex values (a transform); expected a real-space map")
     data = np.ascontiguousarray(data, dtype=np.float32)
-    check_map_values(data, str(map_path))
+    check_map_values(data, str(map_path), allow_empty=allow_empty)
     return Map(data, voxel_size, (origin[0], origin[1], origin[2]))
 
 

@@ -65,7 +65,7 @@ def result_path(folder: RunFolder) -> Path:
 
 def _show_result(viewer: Any, folder: RunFolder) -> Image:
     path = result_path(folder)
-    found = read_map(path)
+    found = read_map(path, allow_empty=True)
     known = {"path": str(path)}
     name = f"{folder.path.name}, result"
     return show_map(
