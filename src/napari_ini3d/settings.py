@@ -302,6 +302,24 @@ def from_stored(values: Mapping[str, Any], version: object) -> dict[str, Any]:
     return current
 
 
+def check_types(values: Mapping[str, Any]) -> None:
+    """Refuse stored values of settings that have another type than the setting.
+
+    Raises
+    ------
+    SettingsError
+    """
+    kinds = setting_types()
+    for name, value in values.items():
+        if name not in kinds:
+            raise SettingsError(f"{name} is no setting of this version")
+        plain, optional = kinds[name].plain, kinds[name].optional
+        allowed = (int, float) if plain is float else plain
+        is_right = isinstance(value, allowed) and (plain is bool or not isinstance(value, bool))
+        if not (is_right or (optional and value is None)):
+            raise SettingsError(f"{name} is {value!r:.60}; expected {plain.__name__}")
+
+
 @dataclass(frozen=True, slots=True)
 class SettingType:
     """Type of a setting: a plain type, and whether None (automatic) is allowed."""

@@ -38,7 +38,7 @@ runner = CliRunner()
 def engine(monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
     monkeypatch.setattr(run_module, "EngineState", FakeState)
-    monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setattr(run_module, "write_report", lambda folder, **_: folder.report_path.touch())
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "dumb")
 

@@ -54,7 +54,7 @@ def reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
 def engine(monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", reconstruct)
     monkeypatch.setattr(run_module, "EngineState", ScheduledState)
-    monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setattr(run_module, "write_report", lambda folder, **_: folder.report_path.touch())
     monkeypatch.setattr(benchmark, "_PROBE_SIZES", (64,))
     monkeypatch.setattr(bench, "QUICK", SMALL)
     monkeypatch.setenv("COLUMNS", "120")
@@ -66,7 +66,7 @@ def small_result():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "reconstruct", reconstruct)
         patch.setattr(run_module, "EngineState", ScheduledState)
-        patch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+        patch.setattr(run_module, "write_report", lambda folder, **_: folder.report_path.touch())
         patch.setattr(benchmark, "_PROBE_SIZES", (64,))
         return run_benchmark(SMALL, device="cpu", threads=1)
 

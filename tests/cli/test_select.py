@@ -45,7 +45,7 @@ def make_run(folder, star):
 def star(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", with_junk)
     monkeypatch.setattr(run_module, "EngineState", FakeState)
-    monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setattr(run_module, "write_report", lambda folder, **_: folder.report_path.touch())
     monkeypatch.setenv("COLUMNS", "200")
     settings = SimulationSettings(number=len(JUNK), box_size=32, pixel_size=4.0, groups=2)
     phantom = make_phantom(diameter=80.0)

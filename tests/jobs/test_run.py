@@ -2,7 +2,11 @@
 
 import dataclasses
 import itertools
+import os
 import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import mrcfile
 import numpy as np
@@ -19,13 +23,15 @@ from napari_ini3d.errors import (
     SymmetryError,
 )
 from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.io.processes import machine_identity
 from napari_ini3d.io.star.particles import read_particles
-from napari_ini3d.jobs import run as run_module
+from napari_ini3d.jobs import completion, run as run_module
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.preflight import selection
 from napari_ini3d.report import write_report
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.history import read_history
+from napari_ini3d.runs.lock import RunLock
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.simulation.dataset import write_dataset
@@ -38,7 +44,7 @@ SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=5, write_every=2
 def engine(monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
     monkeypatch.setattr(run_module, "EngineState", FakeState)
-    monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setattr(run_module, "write_report", lambda folder, **_: folder.report_path.touch())
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,9 @@ def test_a_run_writes_the_files_of_a_relion_job_and_its_own(dataset, tmp_path):
         "log.txt",
         "progress.jsonl",
         "checkpoint.npz",
+        "checkpoint_previous.npz",
+        "images.npz",
+        "outputs.txt",
         "report.html",
         "pictures",
         "history",
@@ -215,7 +224,7 @@ def test_a_finished_run_can_be_extended(dataset, tmp_path):
 def test_a_finished_run_is_not_resumed_by_accident(dataset, tmp_path):
     list(start_run(dataset, tmp_path / "run", SETTINGS))
     with pytest.raises(
-        RunFolderError, match=r"holds a finished run; give a larger number of --iterations"
+        RunFolderError, match=r"a finished run, which is complete; give a larger number of --iter"
     ):
         resume_run(tmp_path / "run")
     assert RunFolder.open(tmp_path / "run").outcome() == "SUCCESS"
@@ -331,7 +340,7 @@ def test_settings_that_cannot_be_used_are_refused_at_once(dataset, tmp_path, cha
 
 def test_a_disk_without_space_is_refused_before_the_folder_is_made(dataset, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("napari_ini3d.runs.folder.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     with pytest.raises(RunFolderError, match=r"0\.0 MB free; an iteration needs about 3\.0 MB"):
         start_run(dataset, tmp_path / "run", SETTINGS)
     assert not (tmp_path / "run").exists()
@@ -430,7 +439,7 @@ def test_a_mask_that_is_not_given_is_estimated_and_recorded(dataset, tmp_path):
 def test_a_finished_run_is_searched_for_symmetry(dataset, tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(
-        run_module,
+        completion,
         "apply_symmetry",
         lambda *args, working_box: called.append((*args, working_box)),
     )
@@ -444,7 +453,7 @@ def test_a_finished_run_is_searched_for_symmetry(dataset, tmp_path, monkeypatch)
 
 
 def test_a_stopped_run_is_not_searched_for_symmetry(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "apply_symmetry", lambda *args, **_: pytest.fail("called"))
+    monkeypatch.setattr(completion, "apply_symmetry", lambda *args, **_: pytest.fail("called"))
     settings = SETTINGS.with_changes(symmetry="D2")
     list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
 
@@ -504,3 +513,168 @@ def test_a_run_finishes_with_its_report_if_a_class_ends_empty(dataset, tmp_path,
     assert "Final map of class 2" in (folder / "report.html").read_text()
     shutil.rmtree(folder / "history")
     assert not read_history(RunFolder(folder), 5, 1)[0].any()
+
+
+@pytest.mark.parametrize("name", ["report.html", "initial_model.mrc"])
+def test_what_is_missing_from_a_finished_run_is_completed(dataset, tmp_path, name):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    whole = (folder / name).read_bytes()
+    (folder / name).unlink()
+    assert list(resume_run(folder)) == []
+    assert (folder / name).read_bytes() == whole
+    assert RunFolder(folder).outcome() == "SUCCESS"
+
+
+def test_success_is_marked_after_everything_else(dataset, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+
+    def killed(*_, **__):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "write_report", killed)
+        with pytest.raises(SystemExit):
+            list(start_run(dataset, folder, SETTINGS))
+    assert RunFolder(folder).outcome() is None
+    assert list(resume_run(folder)) == []
+    assert (folder / "report.html").is_file()
+    assert RunFolder(folder).outcome() == "SUCCESS"
+
+
+def test_a_run_is_completed_without_its_progress(dataset, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS.with_changes(classes=2)))
+    whole = (folder / "initial_model.mrc").read_bytes()
+    (folder / "initial_model.mrc").unlink()
+    (folder / "progress.jsonl").write_bytes(b"\xff\x00 cut")
+    model = SimpleNamespace(class_shares=np.array([0.6, 0.4]), maps=np.zeros((2, 32, 32, 32)))
+    monkeypatch.setattr(FakeState, "models", (model,), raising=False)
+    list(resume_run(folder))
+    assert (folder / "initial_model.mrc").read_bytes() == whole
+
+
+def test_a_second_run_in_the_same_folder_is_told_who_runs(dataset, tmp_path):
+    folder = tmp_path / "run"
+    reports = start_run(dataset, folder, SETTINGS)
+    next(reports)
+    words = rf"in use: a run is going on in process {os.getpid()} on this machine, since 20"
+    for start in (
+        lambda: resume_run(folder),
+        lambda: start_run(dataset, folder, SETTINGS),
+        lambda: start_run(dataset, folder, SETTINGS, overwrite=True),
+    ):
+        with pytest.raises(RunFolderError, match=words):
+            start()
+    assert [report.iteration for report in reports] == [2, 3, 4, 5]
+    assert not (folder / "run.lock").exists()
+
+
+def test_a_run_that_lost_its_lock_ends_without_writing(dataset, tmp_path):
+    folder = tmp_path / "run"
+    reports = start_run(dataset, folder, SETTINGS)
+    next(reports)
+    before = (folder / "checkpoint.npz").read_bytes()
+    (folder / "run.lock").unlink()
+    other = RunLock.acquire(folder)
+    with pytest.raises(RunFolderError, match="was taken over by process"):
+        next(reports)
+    assert (folder / "checkpoint.npz").read_bytes() == before
+    assert (folder / "run.lock").is_file()
+    other.release()
+
+
+def test_a_run_is_overwritten_only_if_its_particles_stay(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS))
+    with pytest.raises(SettingsError, match=r"is an output of the run .* which would be deleted"):
+        start_run(folder / "run_it005_data.star", folder, SETTINGS, overwrite=True)
+    short = SETTINGS.with_changes(iterations=3)
+    list(start_run(dataset, folder, short, overwrite=True))
+    assert not (folder / "run_it005_data.star").exists()
+    assert RunFolder(folder).outcome() == "SUCCESS"
+
+
+def test_what_killed_processes_left_is_removed_at_the_next_start(dataset, tmp_path):
+    folder = tmp_path / "run"
+    list(start_run(dataset, folder, SETTINGS, stop=stopping_after(1, folder)))
+    machine = machine_identity()[:8]
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                           capture_output=True, check=True)  # fmt: skip
+    left = [
+        folder / place / f".it009.{machine}-{int(ended.stdout)}-3.tmp.npz"
+        for place in ("", "pictures", "history")
+    ]
+    in_use = folder / f".map.{machine}-{os.getppid()}-3.tmp.mrc"
+    of_the_user = folder / ".notes.tmp"
+    for path in (*left, in_use, of_the_user):
+        path.touch()
+    list(resume_run(folder))
+    assert not any(path.exists() for path in left)
+    assert in_use.exists()
+    assert of_the_user.exists()
+
+
+def reading_engine(change):
+    """Return an engine that reads all images in each iteration, and a change after the first."""
+
+    def reconstruct(source, particles, settings, **options):
+        for report in fake_reconstruct(source, particles, settings, **options):
+            for batch in source.batches([np.arange(len(particles))]):
+                assert np.isfinite(batch.images).all()
+                assert batch.images.std((1, 2)).all()
+            yield report
+            change()
+
+    return reconstruct
+
+
+def test_images_that_become_not_finite_during_a_run_are_left_out(
+    own_dataset, tmp_path, monkeypatch
+):
+    engine = reading_engine(lambda: spoil(own_dataset, 4))
+    monkeypatch.setattr(run_module, "reconstruct", engine)
+    list(start_run(own_dataset, tmp_path / "run", SETTINGS.with_changes(max_excluded=0.1)))
+    assert RunFolder(tmp_path / "run").outcome() == "SUCCESS"
+    assert "has become constant or not finite" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_stack_that_was_replaced_by_one_of_the_same_size_is_not_resumed(own_dataset, tmp_path):
+    folder, stack = tmp_path / "run", own_dataset.with_name("particles.mrcs")
+    list(start_run(own_dataset, folder, SETTINGS, stop=stopping_after(1, folder)))
+    whole = stack.read_bytes()
+    with mrcfile.open(stack, "r+") as file:
+        file.data[:] = file.data[::-1].copy()
+    with pytest.raises(StackError, match="is not the image that was checked"):
+        resume_run(folder)
+    stack.write_bytes(whole)
+    assert [report.iteration for report in resume_run(folder)] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("damage", [b"cut", None])
+def test_a_run_is_resumed_without_its_checksums(own_dataset, tmp_path, damage, caplog):
+    folder = tmp_path / "run"
+    list(start_run(own_dataset, folder, SETTINGS, stop=stopping_after(1, folder)))
+    if damage:
+        (folder / "images.npz").write_bytes(damage)
+    else:
+        (folder / "images.npz").unlink()
+    assert len(list(resume_run(folder))) == 4
+    assert "the images are not compared with those checked" in caplog.text
+
+
+def test_a_state_that_is_not_finite_is_not_written(dataset, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        for report in fake_reconstruct(*args, **kwargs):
+            arrays = report.state.to_arrays()
+            if report.iteration == 3:
+                arrays["models.0.maps"] = np.array([np.nan])
+            state = SimpleNamespace(to_arrays=lambda arrays=arrays: arrays)
+            yield dataclasses.replace(report, state=state)
+
+    monkeypatch.setattr(run_module, "reconstruct", broken)
+    with pytest.raises(
+        RunFolderError, match=r"iteration 3 gave values of models\.0\.maps that are"
+    ):
+        list(start_run(dataset, tmp_path / "run", SETTINGS))
+    assert RunFolder(tmp_path / "run").read_checkpoint()[0] == 2

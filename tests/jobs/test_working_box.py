@@ -44,7 +44,7 @@ def grids(monkeypatch):
 
     monkeypatch.setattr(run_module, "reconstruct", reconstruct)
     monkeypatch.setattr(run_module, "EngineState", FakeState)
-    monkeypatch.setattr(run_module, "write_report", lambda folder: folder.report_path.touch())
+    monkeypatch.setattr(run_module, "write_report", lambda folder, **_: folder.report_path.touch())
     return seen
 
 
@@ -95,7 +95,7 @@ def test_a_requested_resolution_is_kept(dataset, tmp_path, grids):
 
 
 def test_shifts_are_written_in_angstrom_for_any_box(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "write_report", lambda folder: None)
+    monkeypatch.setattr(run_module, "write_report", lambda folder, **_: None)
     given = np.tile([[14.0, -9.0], [-14.0, 3.0], [0.0, 12.0]], (8, 1))
     text = dataset.read_text()
     rows = iter(given.tolist())

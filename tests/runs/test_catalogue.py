@@ -4,7 +4,6 @@ from typing import get_args
 import pytest
 from fake_runs import make_record, make_report
 
-from napari_ini3d.errors import RunFolderError
 from napari_ini3d.runs.catalogue import describe_outcome, read_entry
 from napari_ini3d.runs.folder import Outcome, RunFolder
 from napari_ini3d.runs.summary import IterationSummary
@@ -38,9 +37,7 @@ def test_every_outcome_has_its_own_description():
     assert len({describe_outcome(outcome) for outcome in outcomes}) == len(outcomes)
 
 
-def test_a_run_that_cannot_be_read_is_refused(run):
-    run.append_progress({"iteration": 1})
-    with pytest.raises(
-        RunFolderError, match=r"cannot be read \(.*it is not listed; check the files"
-    ):
-        read_entry(run.path)
+def test_a_damaged_line_of_progress_does_not_keep_a_run_from_the_list(run, caplog):
+    run.append_progress({"iteration": 99})
+    assert read_entry(run.path).iterations == len(run.read_progress()) - 1
+    assert "the line of iteration 99 is damaged" in caplog.text

@@ -26,7 +26,7 @@ UNUSUAL = InitialModelSettings(
 @pytest.mark.parametrize("settings", [InitialModelSettings(), UNUSUAL])
 def test_the_command_starts_the_same_run(settings, monkeypatch):
     called = []
-    monkeypatch.setattr("napari_ini3d.cli.run.run_job", lambda *args: called.append(args))
+    monkeypatch.setattr("napari_ini3d.cli.run.run_job", lambda *args, **_: called.append(args))
     words = shlex.split(run_command("/a b/particles.star", "out put", settings))
     assert words[0] == "ini3d"
     result = typer.testing.CliRunner().invoke(app, words[1:])

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_runs import make_record
+from fake_runs import make_record, make_report
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.runs import folder as folder_module
+from napari_ini3d.runs.commands import resume_command
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.summary import make_pictures
 from napari_ini3d.settings import STORED_VERSION, InitialModelSettings
 
 
@@ -38,17 +39,59 @@ def test_a_new_folder_is_made_with_its_parents(tmp_path):
     assert RunFolder.create(tmp_path / "a" / "b").path.is_dir()
 
 
-def test_a_folder_with_other_files_is_accepted(tmp_path):
-    (tmp_path / "particles.star").touch()
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "name", ["particles.star", "settings.json", "progress.jsonl", "report.html", "job.star"]
+)
+def test_a_folder_with_files_of_others_is_refused(tmp_path, name, overwrite):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunFolderError, match=rf"is not empty \(it has {name}\).*another one"):
+        RunFolder.create(tmp_path, overwrite=overwrite)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_folder_with_what_desktops_write_is_empty(tmp_path):
+    (tmp_path / ".DS_Store").touch()
     assert RunFolder.create(tmp_path).path == tmp_path
 
 
-@pytest.mark.parametrize("name", ["settings.json", "run_it010_class001.mrc", "initial_model.mrc"])
-def test_a_folder_with_a_run_is_refused_with_the_alternatives(tmp_path, name):
-    (tmp_path / name).touch()
-    with pytest.raises(RunFolderError, match=r"already holds a run.*ini3d resume.*another folder"):
-        RunFolder.create(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [name]
+@pytest.mark.parametrize("name", ["run_it010_class001.mrc", "initial_model.mrc"])
+def test_a_folder_with_a_run_is_refused_with_the_alternatives(folder, name):
+    folder.write_record(RECORD)
+    (folder.path / name).touch()
+    with pytest.raises(RunFolderError, match=r"holds a run.*ini3d resume.*another.*--overwrite"):
+        RunFolder.create(folder.path)
+    assert folder.read_record() == RECORD
+
+
+def test_overwriting_deletes_what_the_run_wrote_and_nothing_else(folder):
+    folder.write_record(RECORD)
+    folder.append_progress({"iteration": 1})
+    folder.write_checkpoint({"x": np.arange(3)}, 1, keep=True)
+    for name in ("report.html", "run_it002_class001.mrc", "notes.txt"):
+        (folder.path / name).write_text("mine")
+    RunFolder.create(folder.path, overwrite=True)
+    assert set(names(folder)) == {
+        "report.html", "run_it002_class001.mrc", "notes.txt", "outputs.txt", "pictures"
+    }  # fmt: skip
+
+
+def test_a_file_of_the_user_is_renamed_before_its_name_is_used(folder, caplog):
+    folder.write_record(RECORD)
+    for text in ("first", "second"):
+        folder.report_path.write_text(text)
+        folder.claim(folder.report_path)
+        folder.remove_outputs(folder.report_path)
+    kept = [folder.path / name for name in ("report.kept.html", "report.kept2.html")]
+    assert [path.read_text() for path in kept] == ["first", "second"]
+    assert "was not written by this run; it is kept as report.kept.html" in caplog.text
+
+
+def test_a_line_of_the_list_of_outputs_that_was_cut_does_not_spoil_the_next(folder):
+    with (folder.path / "outputs.txt").open("a") as file:
+        file.write("run_it001_cla")
+    folder.append_progress({"iteration": 1})
+    assert folder.progress_path in folder.outputs()
 
 
 def test_a_file_as_output_is_refused(tmp_path):
@@ -79,7 +122,7 @@ def test_too_little_space_is_reported_before_the_folder_is_created(tmp_path):
 
 
 def test_the_command_to_resume_is_quoted_for_the_shell():
-    assert folder_module.resume_command(Path("a b")) == "ini3d resume 'a b'"
+    assert resume_command(Path("a b")) == "ini3d resume 'a b'"
 
 
 def test_a_full_disk_keeps_the_old_checkpoint_and_is_explained(folder, monkeypatch):
@@ -88,11 +131,11 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_is_explained(folder, monkeypat
     def fail(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(folder_module.np, "savez", fail)
+    monkeypatch.setattr(np, "savez", fail)
     with pytest.raises(RunFolderError, match="no space"):
         folder.write_checkpoint({"x": np.arange(4)}, 2, keep=False)
     assert folder.read_checkpoint()[0] == 1
-    assert names(folder) == ["checkpoint.npz", "pictures"]
+    assert not [name for name in names(folder) if ".tmp" in name]
 
 
 def test_opening_a_folder_without_a_run_is_refused(tmp_path):
@@ -103,11 +146,40 @@ def test_opening_a_folder_without_a_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"settings": {"no_such_setting": 1}, "excluded": []}']
+    "text", ["", "[]", "{}", '{"settings": {"no_such_setting": 1}, "excluded": []}', "[" * 99999]
 )
 def test_settings_that_cannot_be_read_are_refused(folder, text):
     folder.settings_path.write_text(text)
     with pytest.raises(RunFolderError, match=r"settings\.json cannot be used"):
+        folder.read_record()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("particles", 3),
+        ("n_particles", -1),
+        ("n_particles", 1.5),
+        ("excluded", [1, "2"]),
+        ("excluded", [999]),
+        ("mask_estimated", 1),
+        ("working_pixel_size", float("nan")),
+        ("settings.classes", "3"),
+        ("settings.classes", True),
+        ("settings.mask_diameter", "wide"),
+        ("settings.iterations", 1e9),
+        ("settings.seed", -5),
+    ],
+)
+def test_a_record_with_values_of_another_type_or_range_is_refused(folder, name, value):
+    folder.write_record(RECORD)
+    values = json.loads(folder.settings_path.read_text())
+    table = values["settings"] if "." in name else values
+    table[name.rpartition(".")[2]] = value
+    folder.settings_path.write_text(json.dumps(values))
+    with pytest.raises(
+        RunFolderError, match=r"settings\.json cannot be used .*" + name.split(".")[-1]
+    ):
         folder.read_record()
 
 
@@ -182,6 +254,46 @@ def test_a_truncated_checkpoint_is_refused(folder, size):
         folder.read_checkpoint()
 
 
+@pytest.mark.parametrize("text", [b"\xff\xfe\n", b"[2]\n", b'{"iteration": "x"}\n', b"[" * 9999])
+def test_damaged_lines_of_progress_are_said_and_left_out(folder, text, caplog):
+    folder.append_progress({"iteration": 1})
+    with folder.progress_path.open("ab") as file:
+        file.write(text)
+    assert folder.read_progress() == [{"iteration": 1}]
+    assert "line 2 is damaged" in caplog.text
+
+
+def test_damaged_pictures_are_said_and_left_out(folder, caplog):
+    folder.write_pictures(1, make_pictures(make_report(1)))
+    assert folder.read_pictures(1) is not None
+    folder.write_pictures(2, {"slices": np.zeros(3)})
+    path = folder.pictures_path / "it003.npz"
+    path.write_bytes((folder.pictures_path / "it001.npz").read_bytes()[:300])
+    assert folder.read_pictures(2) is folder.read_pictures(3) is None
+    assert "it002.npz is damaged" in caplog.text
+    assert "it003.npz is damaged" in caplog.text
+
+
+def test_the_checkpoint_before_is_used_if_the_last_one_is_damaged(folder, caplog):
+    for iteration in (1, 2, 3):
+        folder.write_checkpoint({"x": np.array(iteration)}, iteration, keep=False)
+    folder.checkpoint_path.write_bytes(folder.checkpoint_path.read_bytes()[:-40])
+    iteration, arrays = folder.read_checkpoint()
+    assert iteration == arrays["x"] == 2
+    assert "continues from the one before, of iteration 2" in caplog.text
+
+
+def test_the_checkpoint_before_is_used_if_the_last_one_is_not_accepted(folder):
+    for iteration in (1, 2, 3):
+        folder.write_checkpoint({"x": np.array(iteration)}, iteration, keep=False)
+
+    def accept(arrays):
+        if arrays["x"] == 3:
+            raise ValueError("not this one")
+
+    assert folder.read_checkpoint(accept=accept)[0] == 2
+
+
 def test_progress_is_read_as_it_was_appended(folder):
     lines = [{"iteration": i, "resolution": [40.0, None]} for i in (1, 2)]
     for line in lines:
@@ -203,7 +315,6 @@ def test_every_line_of_progress_has_the_version_of_its_format(folder):
         ('{"iteration": 2}', "no version number"),
         ('{"version": 1, "iteration": 2}', "version 1"),
         ('{"version": 3, "iteration": 2}', "version 3"),
-        ("[2]", "no version number"),
     ],
 )
 def test_progress_of_another_version_is_refused_with_the_way_out(folder, line, found):
@@ -220,13 +331,13 @@ def test_a_line_that_was_truncated_by_a_crash_is_skipped(folder, caplog):
     with folder.progress_path.open("a") as file:
         file.write('{"iteration": 2, "resol')
     assert folder.read_progress() == [{"iteration": 1}]
-    assert "progress.jsonl: skipped truncated line 2" in caplog.text
+    assert "progress.jsonl: line 2 is damaged; it is left out" in caplog.text
 
 
 def test_iterations_after_the_one_resumed_from_are_deleted(folder):
     for iteration in (1, 2, 3):
         folder.append_progress({"iteration": iteration})
-        folder.write_pictures(iteration, {"slices": np.zeros(3)})
+        folder.write_pictures(iteration, make_pictures(make_report(iteration)))
     folder.forget_after(2)
     folder.append_progress({"iteration": 3, "again": True})
     assert [line["iteration"] for line in folder.read_progress()] == [1, 2, 3]
@@ -251,7 +362,7 @@ def test_a_run_that_failed_before_its_first_iteration_does_not_block_the_folder(
     folder.write_record(RECORD)
     with pytest.raises(RunFolderError, match="already holds a run"):
         RunFolder.create(folder.path)  # it may be in progress
-    folder.progress_path.write_text('{"iteration": 1}\n')  # of an older version
+    folder.append_progress({"iteration": 1})
     folder.mark("FAILURE")
     again = RunFolder.create(folder.path)
     assert (again.outcome(), again.read_progress()) == (None, [])

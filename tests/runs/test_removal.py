@@ -5,7 +5,8 @@ from napari_ini3d.errors import RunFolderError
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.history import write_history
-from napari_ini3d.runs.removal import delete_run, run_files
+from napari_ini3d.runs.lock import RunLock
+from napari_ini3d.runs.removal import adopt_outputs, delete_run, run_files
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
@@ -27,6 +28,7 @@ def run(tmp_path, monkeypatch):
     files = SymmetryFiles(folder)
     named = (files.aligned_path, files.symmetrised_path, files.particles_path, files.picture_path)
     for path in (*named, files.facts_path, folder.excluded_path):
+        folder.claim(path)
         path.touch()
     return folder
 
@@ -44,6 +46,22 @@ def test_other_files_are_kept(run):
         path.touch()
     delete_run(run)
     assert sorted(path for path in run.path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_the_outputs_of_a_run_without_a_list_are_known_by_their_names(run):
+    listed = set(run_files(run))
+    (run.path / "outputs.txt").unlink()
+    assert set(run_files(run)) == listed - {run.path / "outputs.txt", run.previous_checkpoint_path}
+    adopt_outputs(run)
+    assert run.progress_path in run.outputs()
+
+
+def test_a_run_that_is_going_on_is_not_deleted(run):
+    lock = RunLock.acquire(run.path)
+    with pytest.raises(RunFolderError, match="in use"):
+        delete_run(run)
+    lock.release()
+    delete_run(run)
 
 
 def test_a_folder_without_a_run_is_left_alone(tmp_path):

@@ -59,6 +59,9 @@ ParticlesArgument = Annotated[
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Delete the files of an earlier run in the folder.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 
 
@@ -88,6 +91,7 @@ def run(
     particles: ParticlesArgument,
     settings: InitialModelSettings,
     output: OutputOption,
+    overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -97,7 +101,7 @@ def run(
     with exit_codes(verbose=verbose, quiet=quiet):
         from napari_ini3d.cli.run import run_job
 
-        run_job(particles, output, settings, mode)
+        run_job(particles, output, settings, mode, overwrite=overwrite)
 
 
 @app.command()
@@ -113,12 +117,25 @@ def resume(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Continue a stopped run from its last checkpoint."""
+    """Continue a stopped run from its last checkpoint, or complete a finished one."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet):
         from napari_ini3d.cli.run import resume_job
 
         resume_job(folder, mode, from_iteration=from_iteration, iterations=iterations)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)],
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write the report page of a run again, RUN/report.html."""
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.report import report_run
+
+        report_run(folder, as_json=as_json)
 
 
 @app.command()

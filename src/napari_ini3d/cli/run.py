@@ -30,13 +30,22 @@ if TYPE_CHECKING:
 Start = Callable[[StopRequest], Iterator["IterationReport"]]
 
 
-def run_job(particles: Path, output: Path, settings: InitialModelSettings, mode: Mode) -> None:
+def run_job(
+    particles: Path,
+    output: Path,
+    settings: InitialModelSettings,
+    mode: Mode,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Start a run and print its progress until it ends."""
     command = shlex.join(["ini3d", *sys.argv[1:]])
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
         say(f"Checking the particles; output folder: {output}", mode)
-        return start_run(particles, output, settings, command=command, stop=stop)
+        return start_run(
+            particles, output, settings, command=command, overwrite=overwrite, stop=stop
+        )
 
     follow_job(start, output, mode)
 

@@ -1,14 +1,13 @@
 from .files import (
     atomic_path as atomic_path,
     nearest_folder as nearest_folder,
+    remove_abandoned as remove_abandoned,
     write_error as write_error,
 )
+from .images.grids import check_scratch_for as check_scratch_for
 from .images.outliers import replace_outliers as replace_outliers
-from .images.reader import (
-    StackReader as StackReader,
-    check_scratch_for as check_scratch_for,
-    reading_threads as reading_threads,
-)
+from .images.reader import StackReader as StackReader
+from .images.reading_threads import reading_threads as reading_threads
 from .images.resample import common_grid as common_grid
 from .images.scratch import check_scratch as check_scratch
 from .images.stack_checks import inspect_stacks as inspect_stacks
@@ -19,12 +18,22 @@ from .mrc.stack import (
     StackHeader as StackHeader,
     read_stack_header as read_stack_header,
 )
+from .processes import (
+    host_name as host_name,
+    is_running as is_running,
+    machine_identity as machine_identity,
+    process_start as process_start,
+)
 from .star.junk import (
     JunkTable as JunkTable,
     keep_stack_names as keep_stack_names,
     read_junk_table as read_junk_table,
 )
-from .star.model import ModelTables as ModelTables, write_model_star as write_model_star
+from .star.model import (
+    ModelTables as ModelTables,
+    replace_class_fsc as replace_class_fsc,
+    write_model_star as write_model_star,
+)
 from .star.particles import (
     ParticleTable as ParticleTable,
     has_particles as has_particles,

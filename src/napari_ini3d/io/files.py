@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import logging
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io.processes import is_running, machine_identity
+
+logger = logging.getLogger(__name__)
+
+_counter = itertools.count()  # two threads may write the same file
+_TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-\d+\.tmp(\.[^.]*)?")
+_ABANDONED_SECONDS = 3600.0  # of a temporary file of another machine
 
 _CAUSES = {
     errno.ENOSPC: "no space is left on the disk; free some, or choose another folder",
@@ -47,7 +58,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         If the file cannot be written (no permission, no space, no folder).
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    writer = f"{machine_identity()[:8]}-{os.getpid()}-{next(_counter)}"
+    temporary = target.with_name(f".{target.stem}.{writer}.tmp{target.suffix}")
     try:
         _touch(temporary)
         yield temporary
@@ -59,6 +71,36 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder.
+
+    Those of processes that run are kept; those of another machine if they changed within the hour.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    """
+    try:
+        found = [(path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir()]
+    except OSError:
+        return
+    for path, match in found:
+        if match and _is_abandoned(path, match[1], int(match[2])):
+            with suppress(OSError):
+                path.unlink()
+                logger.info("%s, the rest of a process that was killed, is removed", path)
+
+
+def _is_abandoned(path: Path, machine: str, pid: int) -> bool:
+    if machine == machine_identity()[:8]:
+        return pid != os.getpid() and not is_running(pid)
+    try:
+        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+    except OSError:
+        return False
 
 
 def write_error(path: Path, error: OSError) -> RunFolderError:

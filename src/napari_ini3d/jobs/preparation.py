@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,18 +12,33 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d import __version__
-from napari_ini3d.errors import RunFolderError
+from napari_ini3d._types import UInt32
+from napari_ini3d.errors import RunFolderError, SettingsError
 from napari_ini3d.io import (
     ParticleTable,
     check_scratch_for,
     read_particles,
+    remove_abandoned,
+    write_error,
     write_particle_subset,
 )
 from napari_ini3d.jobs.symmetry import check_symmetry
 from napari_ini3d.kernels import choose_backend
 from napari_ini3d.particles import Particles
-from napari_ini3d.preflight import PixelGrid, choose_working_grid, particle_grid, select_images
-from napari_ini3d.runs import RunFolder, RunRecord, forget_history_after
+from napari_ini3d.preflight import (
+    PixelGrid,
+    Selection,
+    choose_working_grid,
+    particle_grid,
+    select_images,
+)
+from napari_ini3d.runs import (
+    RunFolder,
+    RunLock,
+    RunRecord,
+    run_files,
+    write_image_checksums,
+)
 from napari_ini3d.settings import InitialModelSettings
 
 _BYTES_PER_VOXEL = 92  # the map, and two checkpoints of maps and half-set sums
@@ -32,12 +48,14 @@ _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A checked run: its folder, record and particles."""
+    """A checked run: its folder, which is locked, its record and particles."""
 
     folder: RunFolder
+    lock: RunLock
     record: RunRecord
     particles: Particles
     table: ParticleTable
+    checksums: UInt32 | None
 
     @property
     def settings(self) -> InitialModelSettings:
@@ -60,10 +78,17 @@ class Halt:
 
 
 def prepare_job(
-    star: Path, output: Path, settings: InitialModelSettings, command: str, halt: Halt
+    star: Path,
+    output: Path,
+    settings: InitialModelSettings,
+    command: str,
+    halt: Halt,
+    *,
+    overwrite: bool,
 ) -> Job:
     """Check everything, and create the run folder; `halt` is called before each check."""
-    RunFolder.check_free(output)
+    RunFolder.check_free(output, overwrite=overwrite)
+    _check_input_stays(star, output)
     check_symmetry(settings)
     choose_backend(settings.device)
     halt()
@@ -71,12 +96,45 @@ def prepare_job(
     halt()
     chosen = select_images(particles, settings, halt)
     used = particles.take(chosen.good)
-    resolved = settings.with_changes(
-        mask_diameter=chosen.mask_diameter, invert_contrast="yes" if chosen.inverted else "no"
-    )
     own = particle_grid(used)
+    record = _make_record(star, settings, command, particles, chosen)
+    working = record.working_pixel_size
+    grid = own if working is None else PixelGrid(round(own.width / working), working)
+    RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
+    if settings.scratch:
+        check_scratch_for(used, working, Path(settings.scratch))
+    halt()
+    lock = lock_folder(output)
+    try:
+        folder = RunFolder.create(output, overwrite=overwrite, locked=True)
+        if record.excluded:
+            rows, reasons = np.array(record.excluded), [image.reason for image in chosen.bad]
+            folder.claim(folder.excluded_path)
+            write_particle_subset(folder.excluded_path, table, rows, reasons)
+        checksums = chosen.checksums[chosen.good]
+        write_image_checksums(folder, checksums)
+        folder.write_record(record)
+    except BaseException:
+        lock.release()
+        raise
+    return Job(folder, lock, record, used, table, checksums)
+
+
+def _make_record(
+    star: Path,
+    settings: InitialModelSettings,
+    command: str,
+    particles: Particles,
+    chosen: Selection,
+) -> RunRecord:
+    resolved = settings.with_changes(
+        mask_diameter=chosen.mask_diameter,
+        invert_contrast="yes" if chosen.inverted else "no",
+        scratch=os.path.abspath(settings.scratch) if settings.scratch else None,
+    )
+    own = particle_grid(particles.take(chosen.good))
     grid = choose_working_grid(own, resolved)
-    record = RunRecord(
+    return RunRecord(
         version=__version__,
         command=command,
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -92,17 +150,34 @@ def prepare_job(
         working_pixel_size=None if grid == own else grid.pixel_size,
         settings=resolved,
     )
-    RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
-    if settings.scratch:
-        check_scratch_for(used, record.working_pixel_size, Path(settings.scratch))
-    halt()
-    job = Job(RunFolder.create(output), record, used, table)
-    forget_history_after(job.folder, 0)
-    if record.excluded:
-        rows, reasons = np.array(record.excluded), [image.reason for image in chosen.bad]
-        write_particle_subset(job.folder.excluded_path, table, rows, reasons)
-    job.folder.write_record(record)
-    return job
+
+
+def lock_folder(path: Path) -> RunLock:
+    """Lock a run folder, which is made if need be, and remove what killed runs left in it.
+
+    Raises
+    ------
+    RunFolderError
+        If another run is going on in it, or it cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+    lock = RunLock.acquire(path.absolute())
+    for folder in (path, path / "pictures", path / "history"):
+        remove_abandoned(folder)
+    return lock
+
+
+def _check_input_stays(star: Path, output: Path) -> None:
+    """Refuse particles that are an output of the run that is to be replaced."""
+    outputs = run_files(RunFolder(output.absolute())) if output.is_dir() else []
+    if star.resolve() in [path.resolve() for path in outputs]:
+        raise SettingsError(
+            f"{star} is an output of the run in {output}, which would be deleted; give another "
+            "folder as output"
+        )
 
 
 def read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:

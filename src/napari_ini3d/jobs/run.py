@@ -6,41 +6,49 @@ The command line and the plugin iterate over the reports that `start_run` yields
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d.comparison import HalfMapFSC
+from napari_ini3d._types import AnyArray
 from napari_ini3d.engine import EngineState, IterationReport, reconstruct
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
-from napari_ini3d.fourier import resize_map
 from napari_ini3d.io import (
     StackReader,
-    read_map,
     reading_threads,
-    write_map,
 )
-from napari_ini3d.jobs.preparation import Halt, Job, StoppedError, prepare_job, read_again
+from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
+from napari_ini3d.jobs.preparation import (
+    Halt,
+    Job,
+    StoppedError,
+    lock_folder,
+    prepare_job,
+    read_again,
+)
 from napari_ini3d.jobs.start_log import log_start
-from napari_ini3d.jobs.symmetry import apply_symmetry
 from napari_ini3d.jobs.validation import validate_run, wants_validation
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.report import write_report
 from napari_ini3d.runs import (
     IterationSummary,
+    Outcome,
     RunFolder,
-    describe_result,
+    RunLock,
+    SymmetryFiles,
+    ValidationFiles,
+    adopt_outputs,
     forget_history_after,
     format_line,
     log_to_file,
     make_pictures,
+    read_image_checksums,
     resume_command,
     write_history,
     write_results,
-    write_validated_model,
 )
 from napari_ini3d.settings import InitialModelSettings
 
@@ -58,6 +66,7 @@ def start_run(
     settings: InitialModelSettings,
     *,
     command: str = "",
+    overwrite: bool = False,
     stop: Callable[[], bool] = never,
 ) -> Iterator[IterationReport]:
     """Check everything, create the run folder, and return the run as an iterator of reports.
@@ -76,6 +85,8 @@ def start_run(
         If the mask diameter is None, it is estimated from the images.
     command : str
         Command line, for the record.
+    overwrite : bool
+        Delete the files of an earlier run in the folder, and no others. Default: refuse it.
     stop : callable
         Called between the checks and by the engine. When it returns True, the current iteration
         is finished and written, and the run can be resumed.
@@ -84,11 +95,12 @@ def start_run(
     ------
     Ini3dError
         Before the first iteration: settings that contradict the images, missing or damaged files,
-        too many bad images, or a folder that already holds a run.
+        too many bad images, or a folder that holds a run, is in use, or is not empty.
     """
     output, particles_star = Path(output), Path(particles_star)
     try:
-        job = prepare_job(particles_star, output, settings, command, Halt(stop))
+        halt = Halt(stop)
+        job = prepare_job(particles_star, output, settings, command, halt, overwrite=overwrite)
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")
         return _nothing()
@@ -104,7 +116,8 @@ def resume_run(
 ) -> Iterator[IterationReport]:
     """Continue a run from its last checkpoint; the result is that of an uninterrupted run.
 
-    A run that ended before its first iteration was done starts again.
+    A run that ended before its first iteration was done starts again. Of a finished run, what is
+    missing is completed: the result, the validation, the symmetry, the report.
 
     Parameters
     ----------
@@ -120,26 +133,55 @@ def resume_run(
     Raises
     ------
     Ini3dError
-        If there is no run in the folder, the run has finished, or its particles have changed.
+        If there is no run in the folder, it is complete or going on, or its particles have changed.
     """
     runs = RunFolder.open(Path(folder))
+    lock = lock_folder(runs.path)
+    try:
+        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _prepare_resumed(
+    runs: RunFolder, lock: RunLock, from_iteration: int | None, iterations: int | None
+) -> tuple[Job, EngineState | None]:
+    """Check a run that is to be resumed, and forget what came after the state it goes on from."""
     record = runs.read_record()
-    if runs.outcome() == "SUCCESS" and from_iteration is None and iterations is None:
-        raise RunFolderError(
-            f"{folder} holds a finished run; give a larger number of --iterations to extend it, or "
-            "--from-iteration to continue from an earlier iteration"
-        )
     runs.read_progress()  # refuses a run of another version before anything is changed
     if iterations is not None:
         record = replace(record, settings=record.settings.with_changes(iterations=iterations))
     iteration, state = _read_state(runs, from_iteration, iterations)
     particles, table = read_again(record)
+    if runs.outcome() == "SUCCESS" and from_iteration is None and iterations is None:
+        validated = wants_validation(record.settings, particles)
+        missing = find_missing(runs, record.settings, validated=validated)
+        if not missing:
+            raise RunFolderError(
+                f"{runs.path} holds a finished run, which is complete; give a larger number of "
+                "--iterations to extend it, or --from-iteration to continue from an earlier "
+                "iteration"
+            )
+        logger.info("missing from the finished run: %s", ", ".join(missing))
+    checksums = read_image_checksums(runs, len(particles))
+    if (state is None or not state.finished) and checksums is not None:
+        share = record.settings.max_excluded
+        reader = StackReader(particles, checksums=checksums, max_excluded=share)
+        with closing(reader):
+            reader.check_samples()
+    adopt_outputs(runs)
+    if state is None or not state.finished:  # these belong to an end that is given up
+        ValidationFiles(runs).clear()
+        SymmetryFiles(runs).clear()
     if state is not None:
-        runs.write_checkpoint(state.to_arrays(), iteration, keep=False)
+        if from_iteration is not None or iterations is not None:
+            runs.remove_outputs(runs.previous_checkpoint_path)  # of a later iteration
+        runs.rewind(state.to_arrays(), iteration)
     runs.forget_after(iteration)
     forget_history_after(runs, iteration)
     runs.write_record(record)
-    return _walk(Job(runs, record, particles, table), state, stop)
+    return Job(runs, lock, record, particles, table, checksums), state
 
 
 def _nothing() -> Iterator[IterationReport]:
@@ -152,36 +194,43 @@ def _walk(
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
-    with _log_and_mark(job.folder):
+    with _log_and_mark(job):
         log_start(job.record, particle_grid(job.particles), resumed=state is not None)
         try:
-            reader = _open_images(job, Halt(stop))
+            reader = _open_images(job, Halt(stop)) if _needs_images(job, state) else None
         except StoppedError:
-            _finish(job, None, None, finished=False)
+            _finish(job, None, state, finished=False)
             return
-        with closing(reader):
-            reports = reconstruct(reader, job.particles, job.settings, state=state, stop=stop)
-            for report in reports:
-                _write_iteration(job, report)
-                yield report
-            finished, fsc = _is_finished(job.folder, stopped=stop()), None
-            if finished and wants_validation(job.settings, job.particles):
-                fsc = validate_run(job.folder, reader, job.particles, job.settings, stop=stop)
-                finished = fsc is not None  # if it was stopped, the run is resumed here
-        _finish(job, report, fsc, finished=finished)
+        finished = state is not None and state.finished
+        if reader is not None:
+            with closing(reader):
+                reports = reconstruct(reader, job.particles, job.settings, state=state, stop=stop)
+                for report in reports:
+                    _write_iteration(job, report)
+                    yield report
+                if report is not None:
+                    state, finished = report.state, report.converged or not stop()
+                if finished and _needs_validation(job):  # if it is stopped, it is resumed here
+                    options = (reader, job.particles, job.settings)
+                    finished = validate_run(job.folder, *options, stop=stop)
+        _finish(job, report, state, finished=finished)
 
 
-def _is_finished(folder: RunFolder, *, stopped: bool) -> bool:
-    """Tell whether the engine has nothing left to do."""
-    lines = folder.read_progress()
-    return bool(lines) and (not stopped or bool(lines[-1]["converged"]))
+def _needs_images(job: Job, state: EngineState | None) -> bool:
+    return state is None or not state.finished or _needs_validation(job)
+
+
+def _needs_validation(job: Job) -> bool:
+    return wants_validation(job.settings, job.particles) and needs_validation(job.folder)
 
 
 @contextmanager
-def _log_and_mark(folder: RunFolder) -> Iterator[None]:
-    """Log to the run folder, and mark a run that ends by an error or is stopped at once."""
+def _log_and_mark(job: Job) -> Iterator[None]:
+    """Log to the run folder, mark a run that ends by an error or at once, and unlock the folder."""
+    folder = job.folder
+    folder.claim(folder.log_path)
     folder.clear_marks()
-    with log_to_file(folder.log_path):
+    with closing(job.lock), log_to_file(folder.log_path):
         try:
             yield
         except (GeneratorExit, KeyboardInterrupt):
@@ -204,21 +253,37 @@ def _open_images(job: Job, halt: Halt) -> StackReader:
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
         threads=reading_threads(job.settings.threads, shared=pixel_size is None),
         between=halt,
+        checksums=job.checksums,
+        max_excluded=job.settings.max_excluded,
     )
 
 
 def _write_iteration(job: Job, report: IterationReport) -> None:
     """Write all files of an iteration; the checkpoint last, because it completes the iteration."""
     folder = job.folder
+    job.lock.check()
     summary = IterationSummary.from_report(report)
     due = is_due(report, job.settings)
+    arrays = report.state.to_arrays()
+    _refuse_not_finite(arrays, report.iteration)
     if due:
         write_results(folder, report, job.particles, job.table, job.settings)
     folder.write_pictures(report.iteration, make_pictures(report))
     write_history(folder, report.iteration, report.volumes, report.voxel_size)
     folder.append_progress(summary.to_json())
-    folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=due)
+    folder.write_checkpoint(arrays, report.iteration, keep=due)
     logger.info("%s", format_line(summary))
+
+
+def _refuse_not_finite(arrays: Mapping[str, AnyArray], iteration: int) -> None:
+    """Raise `RunFolderError` if the models of a state are not finite, before it is written."""
+    for name, array in arrays.items():
+        if name.startswith("models.") and not np.isfinite(array).all():
+            raise RunFolderError(
+                f"iteration {iteration} gave values of {name} that are not finite; expected finite "
+                "ones; the checkpoint of the iteration before is kept: check the device and the "
+                "images, then resume the run"
+            )
 
 
 def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
@@ -228,37 +293,23 @@ def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
 
 
 def _finish(
-    job: Job, report: IterationReport | None, fsc: HalfMapFSC | None, *, finished: bool
+    job: Job, report: IterationReport | None, state: EngineState | None, *, finished: bool
 ) -> None:
-    """Write the result and the report page, and mark how the run ended.
+    """Write the result and the report page, and mark how the run ended, last of all.
 
-    `report` is None if the run was killed between its last iteration and its result, so that the
-    engine had nothing left to do.
+    `report` is None if the engine had nothing left to do.
     """
     folder = job.folder
     if report is not None and not is_due(report, job.settings):
         write_results(folder, report, job.particles, job.table, job.settings)
         folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=True)
-    if finished:
-        last = IterationSummary.from_json(folder.read_progress()[-1])
-        if report is not None and fsc is not None:
-            write_validated_model(folder, report, job.particles, job.settings, fsc)
-        _write_result(job, last)
-        apply_symmetry(folder, job.settings, last.iteration, working_box=last.box_size)
+    if finished and state is not None:
+        write_ending(job, Ending.of(folder, state))
     else:
         logger.info("stopped; continue with `%s`", resume_command(folder.path))
-    folder.mark("SUCCESS" if finished else "ABORTED")
-    write_report(folder)
-
-
-def _write_result(job: Job, last: IterationSummary) -> None:
-    """Write the map of the largest class as the result, in the box of the particles."""
-    folder, own = job.folder, particle_grid(job.particles)
-    best = int(np.argmax(last.class_shares))
-    found = read_map(folder.class_map_path(last.iteration, best), allow_empty=True)
-    write_map(folder.map_path, resize_map(found.data, own.box_size), own.pixel_size)
-    for sentence in describe_result(folder.map_path.name, last):
-        logger.info("%s", sentence)
+    outcome: Outcome = "SUCCESS" if finished else "ABORTED"
+    write_report(folder, outcome=outcome)
+    folder.mark(outcome)
 
 
 def _read_state(
@@ -270,7 +321,8 @@ def _read_state(
     """
     if from_iteration is None and not folder.has_begun:
         return 0, None
-    done, arrays = folder.read_checkpoint(from_iteration)
+    accept = EngineState.from_arrays
+    done, arrays = folder.read_checkpoint(from_iteration, accept=accept)
     if iterations is not None and iterations < done:
         raise SettingsError(
             f"iterations is {iterations}, but {done} are done; give a larger number"
@@ -279,7 +331,7 @@ def _read_state(
     if iterations is None or not state.finished or from_iteration is not None:
         return done, state
     for earlier in reversed(folder.written_iterations()):
-        state = EngineState.from_arrays(folder.read_checkpoint(earlier)[1])
+        state = EngineState.from_arrays(folder.read_checkpoint(earlier, accept=accept)[1])
         if not state.finished:
             return earlier, state
     raise RunFolderError(

@@ -43,6 +43,11 @@ def check_symmetry(settings: InitialModelSettings) -> None:
         )
 
 
+def wants_symmetry(settings: InitialModelSettings) -> bool:
+    """Return whether the symmetry is analysed after a run."""
+    return not settings.symmetry_during_run and settings.symmetry.upper() != "C1"
+
+
 def apply_symmetry(
     folder: RunFolder,
     settings: InitialModelSettings,
@@ -70,8 +75,9 @@ def apply_symmetry(
     """
     files = SymmetryFiles(folder)
     files.clear()
-    if settings.symmetry_during_run or settings.symmetry.upper() == "C1":
+    if not wants_symmetry(settings):
         return
+    folder.claim(*files.paths())
     try:
         _finish(files, settings, iteration, working_box)
     except Ini3dError as error:
@@ -94,8 +100,8 @@ def _finish(
         logger.info("symmetry: %s", report.verdict)
         group = report.group
         if group == "C1":
-            files.write_facts(facts)
             save_png(draw_report(report, found.data), files.picture_path)
+            files.write_facts(facts)  # last: they say that the analysis is complete
             return
     files.write_facts(
         facts | _align_and_impose(files, found, group, iteration, box_size, settings.threads)

@@ -17,11 +17,17 @@ from napari_ini3d.engine import (
     judge_run,
     refine_half_sets,
 )
+from napari_ini3d.errors import StarError
 from napari_ini3d.fourier import resize_map, solvent_mask
 from napari_ini3d.io import write_map
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.preflight import particle_grid
-from napari_ini3d.runs import RunFolder, ValidationFiles, describe_verdict
+from napari_ini3d.runs import (
+    RunFolder,
+    ValidationFiles,
+    describe_verdict,
+    write_validated_model,
+)
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -41,10 +47,11 @@ def validate_run(
     settings: InitialModelSettings,
     *,
     stop: Callable[[], bool],
-) -> HalfMapFSC | None:
+) -> bool:
     """Refine two half-sets of a finished run, write their maps and the verdict on the run.
 
-    The half-maps are written in the box of the particles.
+    The half-maps are written in the box of the particles. The FSC replaces that of the largest
+    class in the model file of the last iteration.
 
     Parameters
     ----------
@@ -58,26 +65,32 @@ def validate_run(
 
     Returns
     -------
-    HalfMapFSC or None
-        In the working box; None if it was stopped.
+    bool
+        False if it was stopped.
     """
     files, grid = ValidationFiles(folder), particle_grid(particles)
     files.clear()
-    state = EngineState.from_arrays(folder.read_checkpoint(None)[1])
+    iteration, arrays = folder.read_checkpoint(None)
+    state = EngineState.from_arrays(arrays)
     logger.info("refining two independent half-sets")
     found = refine_half_sets(source, particles, settings, state, stop=stop)
     if found is None:
         logger.info("stopped; the map was not validated")
-        return None
+        return False
     best = int(np.argmax(state.models[0].class_shares))
     fsc = _fsc(found, best, state, settings, source.pixel_size)
+    folder.claim(*files.paths())
     for path, half_map in zip(files.half_map_paths, found.maps[:, best], strict=True):
         write_map(path, resize_map(half_map, grid.box_size), grid.pixel_size)
     verdict = _judge(fsc, state, best, settings)
     facts = _facts(fsc, verdict)
-    files.write_facts(facts)
+    try:
+        write_validated_model(folder, iteration, best, fsc)
+    except StarError as error:
+        logger.warning("the FSC of the half-sets is not in the model file: %s", error)
+    files.write_facts(facts)  # last: they say that the validation is complete
     logger.info("%s", describe_verdict(facts))
-    return fsc
+    return True
 
 
 def _fsc(

@@ -10,7 +10,11 @@ from .measure import (
 from .preview import Preview as Preview, preview_particles as preview_particles
 from .resources import estimate_resources as estimate_resources
 from .run_time import expected_iterations as expected_iterations
-from .selection import check_mask as check_mask, select_images as select_images
+from .selection import (
+    Selection as Selection,
+    check_mask as check_mask,
+    select_images as select_images,
+)
 from .summary import (
     check_rows as check_rows,
     describe_bad as describe_bad,

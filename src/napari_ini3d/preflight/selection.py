@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_ini3d._types import Int32, IntArray
+from napari_ini3d._types import Int32, IntArray, UInt32
 from napari_ini3d.errors import InputError, SettingsError
 from napari_ini3d.io import StackReader, reading_threads
 from napari_ini3d.particles import Particles
@@ -46,6 +46,8 @@ class Selection:
         Whether the images are to be inverted.
     replaced_pixels : (N,) int32
         Number of outlier pixels that were replaced in each image.
+    checksums : (N,) uint32
+        CRC-32 of each image, to recognise it when it is read again.
     """
 
     good: IntArray
@@ -54,6 +56,7 @@ class Selection:
     contrast: Contrast
     inverted: bool
     replaced_pixels: Int32
+    checksums: UInt32
 
 
 def select_images(
@@ -99,6 +102,7 @@ def select_images(
         contrast=found.contrast,
         inverted=inverted,
         replaced_pixels=reader.replaced_pixels,
+        checksums=reader.checksums,
     )
 
 

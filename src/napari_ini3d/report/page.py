@@ -24,6 +24,7 @@ from napari_ini3d.io import atomic_path, read_map
 from napari_ini3d.report import run_figures as figures
 from napari_ini3d.runs import (
     IterationSummary,
+    Outcome,
     RunFolder,
     RunRecord,
     SymmetryFiles,
@@ -35,6 +36,7 @@ from napari_ini3d.runs import (
     describe_outcome,
     describe_verdict,
     projections,
+    read_summaries,
 )
 from napari_ini3d.settings import format_setting
 
@@ -73,9 +75,16 @@ class RunHistory:
         return self.summaries[-1]
 
 
-def write_report(folder: RunFolder) -> Path:
-    """Write `report.html` from the files of a run; return its path."""
-    history = read_history(folder)
+def write_report(folder: RunFolder, *, outcome: Outcome | None = None) -> Path:
+    """Write `report.html` from the files of a run; return its path.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    outcome : {"SUCCESS", "FAILURE", "ABORTED"}, optional
+        How the run ended, where it is not marked yet. Default: as it is marked.
+    """
+    history = read_history(folder, outcome)
     body = (
         "\n".join(_sections(folder, history)) if history else "<p>No iteration has been done.</p>"
     )
@@ -83,19 +92,21 @@ def write_report(folder: RunFolder) -> Path:
         resources.files("napari_ini3d.report").joinpath("template.html").read_text("utf-8")
     )
     page = template.substitute(title=escape(folder.path.name), body=body)
+    folder.claim(folder.report_path)
     with atomic_path(folder.report_path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return folder.report_path
 
 
-def read_history(folder: RunFolder) -> RunHistory | None:
+def read_history(folder: RunFolder, outcome: Outcome | None = None) -> RunHistory | None:
     """Read the record, summaries and pictures of a run; None before its first iteration."""
-    summaries = tuple(IterationSummary.from_json(line) for line in folder.read_progress())
+    summaries = tuple(read_summaries(folder))
     if not summaries:
         return None
     shown = choose_iterations([summary.iteration for summary in summaries])
     strip = {i: pictures for i in shown if (pictures := folder.read_pictures(i)) is not None}
-    return RunHistory(folder.read_record(), summaries, strip, describe_outcome(folder.outcome()))
+    status = describe_outcome(outcome or folder.outcome())
+    return RunHistory(folder.read_record(), summaries, strip, status)
 
 
 def choose_iterations(iterations: Sequence[int], count: int = STRIP_LENGTH) -> list[int]:

@@ -7,13 +7,13 @@ from .classes import ClassChoice as ClassChoice, choose_class as choose_class
 from .commands import (
     changed_settings as changed_settings,
     flag_of as flag_of,
+    resume_command as resume_command,
     run_command as run_command,
     run_python as run_python,
 )
 from .folder import (
     Outcome as Outcome,
     RunFolder as RunFolder,
-    resume_command as resume_command,
 )
 from .history import (
     forget_history_after as forget_history_after,
@@ -21,13 +21,23 @@ from .history import (
     read_history as read_history,
     write_history as write_history,
 )
+from .image_checksums import (
+    read_image_checksums as read_image_checksums,
+    write_image_checksums as write_image_checksums,
+)
 from .image_notes import (
     describe_inversion as describe_inversion,
     describe_mended as describe_mended,
 )
+from .lock import RunLock as RunLock, check_unlocked as check_unlocked
 from .log_file import belongs_to as belongs_to, log_to_file as log_to_file
+from .read_summaries import read_summaries as read_summaries
 from .record import RunRecord as RunRecord
-from .removal import delete_run as delete_run, run_files as run_files
+from .removal import (
+    adopt_outputs as adopt_outputs,
+    delete_run as delete_run,
+    run_files as run_files,
+)
 from .results import write_results as write_results, write_validated_model as write_validated_model
 from .selection import (
     GroupCount as GroupCount,

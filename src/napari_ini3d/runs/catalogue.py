@@ -8,8 +8,8 @@ from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.runs.folder import Outcome, RunFolder
+from napari_ini3d.runs.read_summaries import read_summaries
 from napari_ini3d.runs.record import RunRecord
-from napari_ini3d.runs.summary import IterationSummary
 
 _OUTCOMES: dict[Outcome | None, str] = {
     "SUCCESS": "finished",
@@ -57,11 +57,11 @@ def read_entry(folder: Path) -> RunEntry:
     """
     try:
         run = RunFolder.open(folder)
-        record, lines = run.read_record(), run.read_progress()
-        last = IterationSummary.from_json(lines[-1]) if lines else None
-        resolution = math.nan if last is None else last.best_resolution
-        return RunEntry(folder, record, describe_outcome(run.outcome()), len(lines), resolution)
-    except (OSError, KeyError, TypeError) as error:
+        record, summaries = run.read_record(), read_summaries(run)
+        resolution = summaries[-1].best_resolution if summaries else math.nan
+        outcome = describe_outcome(run.outcome())
+        return RunEntry(folder, record, outcome, len(summaries), resolution)
+    except OSError as error:
         raise RunFolderError(
             f"{folder} cannot be read ({error}); it is not listed; check the files of the run"
         ) from error

@@ -33,6 +33,11 @@ def run_command(particles: Path | str, output: Path | str, settings: InitialMode
     return shlex.join(words)
 
 
+def resume_command(path: Path) -> str:
+    """Return the command that continues a run, quoted for a shell."""
+    return shlex.join(["ini3d", "resume", str(path)])
+
+
 def run_python(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
     """Return an equivalent Python script."""
     changed = changed_settings(settings).items()

@@ -7,7 +7,10 @@ Besides the maps and STAR files of the written iterations, a run folder contains
     progress.jsonl              one line per iteration: every scalar and curve
     pictures/it010.npz          small slices and projections, view counts, noise spectra
     checkpoint.npz              state from which the run continues after its last iteration
+    checkpoint_previous.npz     state after the iteration before, in case that one is damaged
     run_it010_state.npz         the same, kept for each written iteration
+    outputs.txt                 the files that the run wrote: no others are replaced or deleted
+    run.lock                    the process that writes to the folder, while the run is going on
     RELION_JOB_EXIT_SUCCESS     or _FAILURE or _ABORTED; none while the run is in progress
 
 Every file is written under a temporary name and renamed, so that a run that is killed leaves no
@@ -16,41 +19,39 @@ incomplete files.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
-import shlex
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray
-from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io import atomic_path, nearest_folder
-from napari_ini3d.runs.record import RunRecord
+from napari_ini3d.errors import RunFolderError, SettingsError
+from napari_ini3d.io import atomic_path
+from napari_ini3d.runs.occupied import check_free, check_space
+from napari_ini3d.runs.output_list import claim, read_outputs, remove_listed
+from napari_ini3d.runs.progress_file import format_progress, parse_progress
+from napari_ini3d.runs.record import RunRecord, format_record, parse_record
 from napari_ini3d.runs.storage import (
+    ITERATION_KEY,
     Arrays,
+    check_pictures,
     copy_or_link,
     explain_os_errors,
     load_arrays,
+    load_checkpoint,
     save_arrays,
 )
-from napari_ini3d.settings import STORED_VERSION, InitialModelSettings, from_stored
 
 logger = logging.getLogger(__name__)
-
-PROGRESS_VERSION = 2
-"""Version of the lines of `progress.jsonl`; the first ones had none."""
 
 Outcome = Literal["SUCCESS", "FAILURE", "ABORTED"]
 OUTCOMES: tuple[Outcome, ...] = ("SUCCESS", "FAILURE", "ABORTED")
 
-_ITERATION_KEY = "checkpoint_iteration"
 _STATE_NAME = re.compile(r"run_it(\d+)_state\.npz")
 _PICTURE_NAME = re.compile(r"it(\d+)\.npz")
 
@@ -62,23 +63,32 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path) -> Self:
+    def create(cls, path: Path, *, overwrite: bool = False, locked: bool = False) -> Self:
         """Create the folder of a new run.
+
+        Of an earlier run in it, the files on its list of outputs are deleted, and no others.
+
+        Parameters
+        ----------
+        path : Path
+        overwrite : bool
+            Accept a folder with an earlier run that has done iterations.
+        locked : bool
+            Whether the caller holds the lock of the folder.
 
         Raises
         ------
         RunFolderError
-            If it already holds a run, or cannot be created or written.
+            If the folder is not free (`check_free`), or cannot be created or written.
         """
-        cls.check_free(path)
+        cls.check_free(path, overwrite=overwrite, locked=locked)
         folder = cls(path.absolute())
         with explain_os_errors(path):
             folder.path.mkdir(parents=True, exist_ok=True)
+            if folder.settings_path.is_file():
+                folder.remove_outputs(*folder.outputs())
+                folder.clear_marks()
             folder.pictures_path.mkdir(exist_ok=True)
-            folder.excluded_path.unlink(missing_ok=True)
-            folder.progress_path.unlink(missing_ok=True)
-            folder.forget_after(0)
-            folder.clear_marks()
         return folder
 
     @classmethod
@@ -99,21 +109,28 @@ class RunFolder:
         return folder
 
     @staticmethod
-    def check_free(path: Path) -> None:
-        """Raise `RunFolderError` unless a new run can be written to `path`."""
-        if path.exists() and not path.is_dir():
-            raise RunFolderError(f"{path} is a file; give a folder as output")
-        if _holds_run(path):
-            raise RunFolderError(
-                f"{path} already holds a run; continue it with `{resume_command(path)}`, "
-                "or give another folder as output"
-            )
-        parent = nearest_folder(path)
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise RunFolderError(
-                f"no permission to write in {parent}; change its permissions or give another "
-                "folder as output"
-            )
+    def check_free(path: Path, *, overwrite: bool = False, locked: bool = False) -> None:
+        """Raise `RunFolderError` unless a new run can be written to `path`.
+
+        Parameters are those of `create`.
+        """
+        check_free(path, overwrite=overwrite, locked=locked)
+
+    # -- list of outputs --------------------------------------------------------------------
+
+    def claim(self, *paths: Path) -> None:
+        """List files as outputs before they are written; a user's file there is renamed."""
+        claim(self.path, paths)
+
+    def remove_outputs(self, *paths: Path) -> None:
+        """Delete files that are listed as outputs; others are kept."""
+        remove_listed(self.path, paths)
+
+    def outputs(self) -> list[Path]:
+        """Return the files that are listed as outputs, the record last."""
+        names = read_outputs(self.path) or set()
+        names.discard(self.settings_path.name)
+        return [*(self.path / name for name in sorted(names)), self.settings_path]
 
     @property
     def settings_path(self) -> Path:
@@ -134,6 +151,11 @@ class RunFolder:
     def checkpoint_path(self) -> Path:
         """State after the last iteration."""
         return self.path / "checkpoint.npz"
+
+    @property
+    def previous_checkpoint_path(self) -> Path:
+        """State after the iteration before the last."""
+        return self.path / "checkpoint_previous.npz"
 
     @property
     def report_path(self) -> Path:
@@ -171,19 +193,13 @@ class RunFolder:
     @staticmethod
     def check_space(path: Path, n_bytes: int) -> None:
         """Raise `RunFolderError` if fewer than `n_bytes` are free on the disk of `path`."""
-        free = shutil.disk_usage(nearest_folder(path)).free
-        if free < n_bytes:
-            raise RunFolderError(
-                f"{path} has {free / 1e6:.1f} MB free; an iteration needs about "
-                f"{n_bytes / 1e6:.1f} MB; free some disk space or give another folder as output"
-            )
+        check_space(path, n_bytes)
 
     # -- settings ---------------------------------------------------------------------------
 
     def write_record(self, record: RunRecord) -> None:
         """Write `settings.json`."""
-        values = {"settings_version": STORED_VERSION, **asdict(record)}
-        self._write_text(self.settings_path, json.dumps(values, indent=2) + "\n")
+        self._write_text(self.settings_path, format_record(record))
 
     def read_record(self) -> RunRecord:
         """Read `settings.json`.
@@ -194,12 +210,8 @@ class RunFolder:
             If it is invalid, or was written by a version with other settings.
         """
         try:
-            data = json.loads(self.settings_path.read_text(encoding="utf-8"))
-            values = from_stored(data.pop("settings"), data.pop("settings_version", None))
-            settings = InitialModelSettings(**values)
-            excluded = tuple(int(row) for row in data.pop("excluded"))
-            return RunRecord(settings=settings, excluded=excluded, **data)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            return parse_record(self.settings_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, SettingsError) as error:
             raise RunFolderError(
                 f"{self.settings_path} cannot be used ({error}); expected the file that "
                 "`ini3d run` wrote; start the run again in another folder"
@@ -233,18 +245,50 @@ class RunFolder:
     # -- checkpoints ------------------------------------------------------------------------
 
     def write_checkpoint(self, arrays: Arrays, iteration: int, *, keep: bool) -> None:
-        """Replace the checkpoint; with `keep`, store a copy for this iteration."""
-        save_arrays(self.checkpoint_path, {**arrays, _ITERATION_KEY: np.array(iteration)})
-        if keep:
-            copy_or_link(self.checkpoint_path, self.iteration_path(iteration, "state.npz"))
+        """Replace the checkpoint, and keep the one before beside it.
 
-    def read_checkpoint(self, iteration: int | None = None) -> tuple[int, dict[str, AnyArray]]:
+        Parameters
+        ----------
+        arrays : mapping of str to array
+        iteration : int
+        keep : bool
+            Store a copy for this iteration.
+        """
+        kept = self.iteration_path(iteration, "state.npz")
+        self.claim(self.checkpoint_path, self.previous_checkpoint_path, *([kept] if keep else []))
+        if self.checkpoint_path.is_file():
+            copy_or_link(self.checkpoint_path, self.previous_checkpoint_path)
+        save_arrays(self.checkpoint_path, {**arrays, ITERATION_KEY: np.array(iteration)})
+        if keep:
+            copy_or_link(self.checkpoint_path, kept)
+
+    def rewind(self, arrays: Arrays, iteration: int) -> None:
+        """Make a state the last checkpoint, unless it is; the one before is left as it is."""
+        try:
+            if load_checkpoint(self.checkpoint_path, lambda _: None)[0] == iteration:
+                return
+        except (OSError, ValueError, KeyError):
+            pass
+        self.claim(self.checkpoint_path)
+        save_arrays(self.checkpoint_path, {**arrays, ITERATION_KEY: np.array(iteration)})
+
+    def read_checkpoint(
+        self, iteration: int | None = None, *, accept: Callable[[Arrays], object] = lambda _: None
+    ) -> tuple[int, dict[str, AnyArray]]:
         """Return the iteration and the arrays of the last checkpoint, or of a written iteration.
+
+        If the last checkpoint is damaged, the one before is returned, which is logged.
+
+        Parameters
+        ----------
+        iteration : int, optional
+        accept : callable
+            Raises `ValueError` or `KeyError` for arrays that cannot be used.
 
         Raises
         ------
         RunFolderError
-            If there is none.
+            If there is none that can be used.
         """
         path = self.checkpoint_path
         if iteration is not None:
@@ -252,14 +296,31 @@ class RunFolder:
         if not path.is_file():
             raise RunFolderError(self._no_checkpoint(iteration))
         try:
-            arrays = load_arrays(path)
-            return int(arrays.pop(_ITERATION_KEY)), arrays
+            return load_checkpoint(path, accept)
         except (OSError, ValueError, KeyError) as error:
+            if iteration is None and (found := self._read_previous(accept)) is not None:
+                logger.warning(
+                    "%s cannot be used (%s); the run continues from the one before, of iteration "
+                    "%d",
+                    path,
+                    error,
+                    found[0],
+                )
+                return found
             listed = _listed(self.written_iterations())
             raise RunFolderError(
                 f"{path} cannot be read ({error}); resume with --from-iteration from one of "
                 f"the written iterations: {listed}"
             ) from error
+
+    def _read_previous(
+        self, accept: Callable[[Arrays], object]
+    ) -> tuple[int, dict[str, AnyArray]] | None:
+        """Return the checkpoint before the last, if it can be used."""
+        try:
+            return load_checkpoint(self.previous_checkpoint_path, accept)
+        except (OSError, ValueError, KeyError):
+            return None
 
     def _no_checkpoint(self, iteration: int | None) -> str:
         if iteration is None:
@@ -274,86 +335,60 @@ class RunFolder:
 
     def append_progress(self, line: Mapping[str, Any]) -> None:
         """Add one iteration to `progress.jsonl`."""
+        self.claim(self.progress_path)
         with explain_os_errors(self.path), self.progress_path.open("a", encoding="utf-8") as file:
-            file.write(_format_progress(line))
+            file.write(format_progress(line))
             file.flush()
             os.fsync(file.fileno())
 
     def read_progress(self) -> list[dict[str, Any]]:
-        """Return one line per finished iteration; a line truncated by a crash is skipped.
+        """Return one line per finished iteration; a damaged line is said and left out.
 
         Raises
         ------
         RunFolderError
             If a line has another version than `PROGRESS_VERSION`, or none.
         """
-        if not self.progress_path.is_file():
-            return []
-        lines = []
-        texts = self.progress_path.read_text(encoding="utf-8").splitlines()
-        for number, text in enumerate(texts, 1):
-            try:
-                line = json.loads(text)
-            except ValueError:
-                logger.warning("%s: skipped truncated line %d", self.progress_path.name, number)
-                continue
-            version = line.pop("version", None) if isinstance(line, dict) else None
-            if version != PROGRESS_VERSION:
-                raise RunFolderError(self._wrong_version(number, version))
-            lines.append(line)
-        return lines
-
-    def _wrong_version(self, number: int, version: object) -> str:
-        found = "no version number" if version is None else f"version {version}"
-        return (
-            f"{self.progress_path} cannot be used: line {number} has {found}; expected version "
-            f"{PROGRESS_VERSION}; open the run with the version of napari-ini3d that made it, or "
-            "start it again in another folder"
-        )
+        return parse_progress(self.progress_path)
 
     def write_pictures(self, iteration: int, arrays: Arrays) -> None:
         """Write the small slices and projections of an iteration."""
-        save_arrays(self.pictures_path / f"it{iteration:03d}.npz", arrays, compressed=True)
+        path = self.pictures_path / f"it{iteration:03d}.npz"
+        self.claim(path)
+        save_arrays(path, arrays, compressed=True)
 
     def read_pictures(self, iteration: int) -> dict[str, AnyArray] | None:
-        """Return the small slices and projections of an iteration; None if there are none."""
+        """Return the small slices and projections of an iteration.
+
+        None if there are none, or they are damaged, which is logged.
+        """
         path = self.pictures_path / f"it{iteration:03d}.npz"
-        return load_arrays(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            arrays = load_arrays(path)
+            check_pictures(arrays)
+        except (OSError, ValueError) as error:
+            logger.warning("%s is damaged (%s); it is left out", path, error)
+            return None
+        return arrays
 
     def forget_after(self, iteration: int) -> None:
         """Delete the progress and pictures of later iterations, but not maps and STAR files."""
         lines = [line for line in self.read_progress() if line["iteration"] <= iteration]
         if self.progress_path.exists():
-            self._write_text(self.progress_path, "".join(map(_format_progress, lines)))
-        for path in self.pictures_path.glob("it*.npz"):
-            match = _PICTURE_NAME.fullmatch(path.name)
-            if match and int(match[1]) > iteration:
-                path.unlink()
+            self._write_text(self.progress_path, "".join(map(format_progress, lines)))
+        later = (
+            path
+            for path in self.pictures_path.glob("it*.npz")
+            if (match := _PICTURE_NAME.fullmatch(path.name)) and int(match[1]) > iteration
+        )
+        self.remove_outputs(*later)
 
-    @staticmethod
-    def _write_text(path: Path, text: str) -> None:
+    def _write_text(self, path: Path, text: str) -> None:
+        self.claim(path)
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-
-
-def resume_command(path: Path) -> str:
-    """Return the command that continues a run, quoted for a shell."""
-    return shlex.join(["ini3d", "resume", str(path)])
-
-
-def _format_progress(line: Mapping[str, Any]) -> str:
-    return json.dumps({"version": PROGRESS_VERSION, **line}, allow_nan=False) + "\n"
-
-
-def _holds_run(path: Path) -> bool:
-    """Return whether a folder holds a run; one that ended before its first iteration is none."""
-    if not path.is_dir():
-        return False
-    names = ("checkpoint.npz", "initial_model.mrc", "job.star")
-    if any((path / name).exists() for name in names) or any(path.glob("run_it*")):
-        return True
-    ended = any((path / f"RELION_JOB_EXIT_{outcome}").exists() for outcome in OUTCOMES)
-    return (path / "settings.json").exists() and not ended
 
 
 def _listed(iterations: list[int]) -> str:

@@ -50,6 +50,7 @@ def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel:
     try:
         with explain_os_errors(path):
             path.parent.mkdir(exist_ok=True)
+        folder.claim(path)
         save_arrays(path, {**arrays, "voxel_size": np.array(voxel * n / size)})
     except RunFolderError as error:
         logger.warning("iteration %d cannot be replayed: %s", iteration, error)
@@ -67,9 +68,9 @@ def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[F
     MapError
         If the MRC file cannot be read.
     """
-    path = _small_path(folder, iteration)
-    if path.is_file():
-        return _read_small(path, class_index)
+    small = _read_small(_small_path(folder, iteration), class_index)
+    if small is not None:
+        return small
     path = folder.class_map_path(iteration, class_index)
     if not path.is_file():
         raise RunFolderError(
@@ -82,17 +83,22 @@ def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[F
     return resize_map(found.data, size), voxel
 
 
-def _read_small(path: Path, class_index: int) -> tuple[Float32, float]:
+def _read_small(path: Path, class_index: int) -> tuple[Float32, float] | None:
+    """Return a small map and its voxel size; None if there is none, or it is damaged."""
+    if not path.is_file():
+        return None
     try:
         arrays = load_arrays(path)
-        maps = arrays["maps"]
+        maps, voxel_size = arrays["maps"], float(arrays["voxel_size"])
         chosen = maps[0 if len(maps) == 1 else class_index]
         volume = chosen.astype(np.float32) * np.float32(arrays["peak"])
-        return volume, float(arrays["voxel_size"])
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise RunFolderError(
-            f"{path} cannot be read ({error}); delete it to show the MRC file instead"
-        ) from error
+        is_cube = volume.ndim == 3 and len(set(volume.shape)) == 1
+        if not (is_cube and np.isfinite(volume).all() and 0 < voxel_size < np.inf):
+            raise ValueError("it holds no map")
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        logger.warning("%s is damaged (%s); it is left out", path, error)
+        return None
+    return volume, voxel_size
 
 
 def history_iterations(folder: RunFolder, class_index: int = 0) -> list[int]:
@@ -106,13 +112,15 @@ def history_iterations(folder: RunFolder, class_index: int = 0) -> list[int]:
 
 def forget_history_after(folder: RunFolder, iteration: int) -> None:
     """Delete the small maps of later iterations; a failure is logged."""
-    for path in _history_path(folder).glob("it*.npz"):
-        match = _SMALL_NAME.fullmatch(path.name)
-        if match and int(match[1]) > iteration:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                logger.warning("an outdated map of the history is not deleted: %s", error)
+    later = (
+        path
+        for path in _history_path(folder).glob("it*.npz")
+        if (match := _SMALL_NAME.fullmatch(path.name)) and int(match[1]) > iteration
+    )
+    try:
+        folder.remove_outputs(*later)
+    except RunFolderError as error:
+        logger.warning("an outdated map of the history is not deleted: %s", error)
 
 
 def _history_path(folder: RunFolder) -> Path:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.settings import (
+    STORED_VERSION,
+    InitialModelSettings,
+    check_types,
+    from_stored,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +65,48 @@ class RunRecord:
     n_replaced_pixels: int = 0
     working_pixel_size: float | None = None
     settings: InitialModelSettings
+
+
+def format_record(record: RunRecord) -> str:
+    """Return the text of `settings.json`."""
+    values = {"settings_version": STORED_VERSION, **asdict(record)}
+    return json.dumps(values, indent=2) + "\n"
+
+
+def parse_record(text: str) -> RunRecord:
+    """Read the text of `settings.json`.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, SettingsError
+        If it is not the record of a run.
+    """
+    data = json.loads(text)
+    if not isinstance(data, dict) or not isinstance(data["settings"], dict):
+        raise ValueError("it holds no settings")
+    values = from_stored(data.pop("settings"), data.pop("settings_version", None))
+    check_types(values)
+    data["excluded"] = tuple(data["excluded"])
+    record = RunRecord(settings=InitialModelSettings(**values), **data)
+    for field in dataclasses.fields(RunRecord):
+        value = getattr(record, field.name)
+        if field.name != "settings" and not _CHECKS[str(field.type)](value):
+            raise ValueError(f"{field.name} is {value!r:.60}")
+    if any(row >= record.n_particles for row in record.excluded):
+        raise ValueError("excluded has rows beyond the last one")
+    return record
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+    "int": _is_count,
+    "tuple[int, ...]": lambda rows: all(_is_count(row) for row in rows),
+    "float | None": lambda value: (
+        value is None or (isinstance(value, (int, float)) and math.isfinite(value) and value > 0)
+    ),
+}

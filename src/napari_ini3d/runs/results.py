@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.fourier import radial_average
-from napari_ini3d.io import ModelTables, ParticleTable, write_data_star, write_map, write_model_star
+from napari_ini3d.io import (
+    ModelTables,
+    ParticleTable,
+    replace_class_fsc,
+    write_data_star,
+    write_map,
+    write_model_star,
+)
 from napari_ini3d.particles import Particles
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.settings import InitialModelSettings
@@ -48,8 +54,11 @@ def write_results(
         If a file cannot be written.
     """
     iteration = report.iteration
+    maps = [folder.class_map_path(iteration, k) for k in range(len(report.volumes))]
+    tables = (folder.iteration_path(iteration, name) for name in ("data.star", "model.star"))
+    folder.claim(*maps, *tables)
     for k, volume in enumerate(report.volumes):
-        write_map(folder.class_map_path(iteration, k), volume, report.voxel_size)
+        write_map(maps[k], volume, report.voxel_size)
     write_data_star(
         folder.iteration_path(iteration, "data.star"),
         table,
@@ -57,23 +66,22 @@ def write_results(
         report.assignments,
         class_count=len(report.volumes),
     )
-    tables = model_tables(folder, report, particles, settings)
-    write_model_star(folder.iteration_path(iteration, "model.star"), tables)
+    model = model_tables(folder, report, particles, settings)
+    write_model_star(folder.iteration_path(iteration, "model.star"), model)
 
 
 def write_validated_model(
-    folder: RunFolder,
-    report: IterationReport,
-    particles: Particles,
-    settings: InitialModelSettings,
-    fsc: HalfMapFSC,
+    folder: RunFolder, iteration: int, class_index: int, fsc: HalfMapFSC
 ) -> None:
-    """Write `_model.star` again, with the FSC of independent half-sets for the largest class.
+    """Put the FSC of independent half-sets into `_model.star`, for the largest class.
 
     Parameters
     ----------
-    folder, report, particles, settings
-        As for `write_results`.
+    folder : RunFolder
+    iteration : int
+        The last one, which was written.
+    class_index : int
+        From 0.
     fsc : HalfMapFSC
         Its resolution at 0.143 is written.
 
@@ -81,15 +89,17 @@ def write_validated_model(
     ------
     RunFolderError
         If the file cannot be written.
+    StarError
+        If the file is not that of the run.
     """
-    tables = model_tables(folder, report, particles, settings)
-    best = int(np.argmax(report.class_shares))
-    resolution, curves, ssnr = (np.array(a) for a in (report.resolution, report.fsc, report.ssnr))
-    resolution[best], curves[best] = fsc.resolution_0143, fsc.corrected
     clipped = np.clip(fsc.corrected, *_FSC_RANGE)
-    ssnr[best] = 2 * clipped / (1 - clipped)
-    tables = replace(tables, resolution=resolution, fsc=curves, ssnr=ssnr)
-    write_model_star(folder.iteration_path(report.iteration, "model.star"), tables)
+    replace_class_fsc(
+        folder.iteration_path(iteration, "model.star"),
+        class_index,
+        resolution=fsc.resolution_0143,
+        fsc=fsc.corrected,
+        ssnr=2 * clipped / (1 - clipped),
+    )
 
 
 def model_tables(

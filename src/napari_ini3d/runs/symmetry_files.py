@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.storage import explain_os_errors, read_facts, write_facts
+from napari_ini3d.runs.storage import read_facts, write_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,19 @@ class SymmetryFiles:
         """JSON file with group, verdict, rotation, shift, axes and curves."""
         return self.folder.path / "symmetry.json"
 
+    def paths(self) -> list[Path]:
+        """Return all of them, the facts last."""
+        return [
+            self.aligned_path,
+            self.symmetrised_path,
+            self.particles_path,
+            self.picture_path,
+            self.facts_path,
+        ]
+
     def clear(self) -> None:
-        """Delete the files from an earlier end of the run."""
-        with explain_os_errors(self.folder.path):
-            for path in (
-                self.aligned_path,
-                self.symmetrised_path,
-                self.particles_path,
-                self.picture_path,
-                self.facts_path,
-            ):
-                path.unlink(missing_ok=True)
+        """Delete the files from an earlier end of the run; those of others are kept."""
+        self.folder.remove_outputs(*reversed(self.paths()))
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write the results as JSON."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.storage import explain_os_errors, read_facts, write_facts
+from napari_ini3d.runs.storage import read_facts, write_facts
 
 _MARKS = {"reliable": "✓", "uncertain": "⚠", "failed": "✗"}
 
@@ -35,11 +35,13 @@ class ValidationFiles:
         """JSON file with the verdict, its reasons, resolutions and FSC curves."""
         return self.folder.path / "validation.json"
 
+    def paths(self) -> list[Path]:
+        """Return all of them, the facts last."""
+        return [*self.half_map_paths, self.facts_path]
+
     def clear(self) -> None:
-        """Delete the files from an earlier end of the run."""
-        with explain_os_errors(self.folder.path):
-            for path in (*self.half_map_paths, self.facts_path):
-                path.unlink(missing_ok=True)
+        """Delete the files from an earlier end of the run; those of others are kept."""
+        self.folder.remove_outputs(*reversed(self.paths()))
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write the results as JSON."""

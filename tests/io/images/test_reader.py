@@ -7,7 +7,8 @@ from mrc_files import mrc_bytes, particle_rows, star_text, write_particles, writ
 
 from napari_ini3d.errors import RunFolderError, StackError
 from napari_ini3d.io.images import reader as stacks_module
-from napari_ini3d.io.images.reader import StackReader, reading_threads
+from napari_ini3d.io.images.reader import StackReader
+from napari_ini3d.io.images.reading_threads import reading_threads
 from napari_ini3d.io.images.resample import resample_images
 from napari_ini3d.io.star.particles import read_particles
 

@@ -5,7 +5,8 @@ import pytest
 from mrc_files import particle_rows, star_text, write_stack
 
 from napari_ini3d.errors import RunFolderError, StackError
-from napari_ini3d.io.images.reader import StackReader, check_scratch_for
+from napari_ini3d.io.images.grids import check_scratch_for
+from napari_ini3d.io.images.reader import StackReader
 from napari_ini3d.io.star.particles import read_particles
 
 RNG = np.random.default_rng(5)
@@ -30,7 +31,7 @@ def test_images_from_scratch_equal_those_without_scratch(tmp_path):
     expected = _all_of(StackReader(particles, pixel_size=COARSE))
     reader = StackReader(particles, pixel_size=COARSE, scratch=tmp_path / "scratch")
     (path,) = (tmp_path / "scratch").iterdir()
-    assert path.stat().st_size == expected.nbytes
+    assert path.stat().st_size == expected.nbytes + 4 * len(expected)  # with their checksums
     assert (reader.box_size, reader.pixel_size, len(reader)) == (expected.shape[1], COARSE, 4)
     for name in ("a.mrcs", "b.mrcs"):
         (tmp_path / name).unlink()  # no longer needed

@@ -13,19 +13,20 @@ from threading import Lock
 
 import numpy as np
 
-from napari_ini3d._types import Float32, Int32, IntArray
+from napari_ini3d._types import Float32, Int32, IntArray, UInt32
 from napari_ini3d.errors import StackError
+from napari_ini3d.io.images.checksums import ChangedImagesError, ImageGuard
+from napari_ini3d.io.images.grids import are_on_grid, choose_grid
 from napari_ini3d.io.images.outliers import replace_outliers
-from napari_ini3d.io.images.resample import common_grid, resample_images
+from napari_ini3d.io.images.resample import resample_images
 from napari_ini3d.io.images.scratch import (
-    check_scratch,
     check_scratch_images,
     copy_to_scratch,
+    read_scratch_checksums,
     write_scratch_images,
 )
 from napari_ini3d.io.images.stack_checks import check_stacks
 from napari_ini3d.io.mrc.stack import ImageStack, StackHeader
-from napari_ini3d.kernels import available_threads
 from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 _OPEN_STACKS = 32
 _BATCHES_AHEAD = 1  # prefetched batches beyond one per thread
 _PREREAD_BATCH = 256
-_MAX_READERS = 4  # threads; more do not speed up a disk
-_MAX_RESAMPLING_READERS = 8  # threads that also resample
 _NOT_READ = -1
 _RESAMPLED_BYTES = 32 * 2**20  # of images that are resampled at once by a thread
 
@@ -63,6 +62,12 @@ class StackReader:
     between : callable
         Called repeatedly while images are read into memory or copied to scratch, which may take
         minutes; it may raise to cancel.
+    checksums : (N,) uint32, optional
+        Of the images as they were checked (`checksums` of the reader that checked them). Images
+        that have become constant or not finite since are left out of the batches; any other
+        change is an error. Default: that of the first reading.
+    max_excluded : float
+        Largest fraction of the images that may be left out.
 
     Raises
     ------
@@ -83,10 +88,15 @@ class StackReader:
         scratch: Path | str | None = None,
         threads: int = 1,
         between: Callable[[], object] = lambda: None,
+        checksums: UInt32 | None = None,
+        max_excluded: float = 0.05,
     ) -> None:
+        self._guard = ImageGuard(len(particles), checksums, max_excluded)
+        self._copies: dict[int, Path] = {}  # stacks that are read from scratch: the originals
+        self._resampled: Path | None = None  # images on scratch
         self._particles = particles
         self._headers = check_stacks(particles)
-        self._box_size, self._pixel_size = _choose_grid(particles, box_size, pixel_size)
+        self._box_size, self._pixel_size = choose_grid(particles, box_size, pixel_size)
         self._paths = dict(enumerate(particles.stack_paths))
         self._threads = threads
         self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
@@ -121,8 +131,32 @@ class StackReader:
         """Number of outlier pixels that were replaced in each image, (N,); 0 if it was not read."""
         return np.maximum(self._replaced, 0)
 
+    @property
+    def checksums(self) -> UInt32:
+        """CRC-32 of each image that was read, (N,), to recognise it when it is read again."""
+        return self._guard.checksums.copy()
+
+    def check_samples(self) -> None:
+        """Read the first, a middle and the last image of every stack, and compare their checksums.
+
+        Raises
+        ------
+        StackError
+            If one is not the image that was checked.
+        """
+        order = np.lexsort((self._particles.image_index, self._particles.stack_index))
+        starts = np.unique(self._particles.stack_index[order], return_index=True)[1]
+        ends = np.append(starts[1:], len(order))
+        samples = np.unique(np.concatenate([starts, (starts + ends) // 2, ends - 1]))
+        parts = np.array_split(order[samples], -(-len(samples) // _PREREAD_BATCH))
+        with closing(self.batches(parts)) as batches:
+            for _ in batches:
+                self._between()
+
     def batches(self, indices: Iterable[IntArray]) -> Generator[ImageBatch, None, None]:
         """Yield one batch per array of particle indices, in order; threads prefetch batches.
+
+        A batch has fewer images than its array if some were left out, and is skipped if all were.
 
         `indices` advances in the caller's thread, a few batches ahead. Errors in the threads are
         raised here. Closing the generator ends the threads.
@@ -132,22 +166,26 @@ class StackReader:
         indices : iterable of (B,) int arrays
             Positions in the particles, each array in any order.
         """
-        ahead: deque[Future[ImageBatch]] = deque()
+        ahead: deque[tuple[int, Future[ImageBatch]]] = deque()
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ini3d-stack-reader")
         try:
             for index in indices:
-                ahead.append(executor.submit(self.read, index))
+                ahead.append((len(index), executor.submit(self.read, index)))
                 if len(ahead) > self._threads + _BATCHES_AHEAD:
-                    yield ahead.popleft().result()
+                    yield from _unless_left_out(*ahead.popleft())
             while ahead:
-                yield ahead.popleft().result()
+                yield from _unless_left_out(*ahead.popleft())
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def read(self, index: IntArray) -> ImageBatch:
-        """Read the images at particle indices, in that order; safe in several threads."""
+        """Read the images at particle indices, in that order, without those that are left out.
+
+        It may be called in several threads.
+        """
         index = np.asarray(index, dtype=np.int64)
         if self._images is not None:
+            index = index[self._guard.is_usable(index)]
             return ImageBatch(index, self._images[index])
         images = np.empty((len(index), self._box_size, self._box_size), dtype=np.float32)
         particles = self._particles
@@ -160,7 +198,10 @@ class StackReader:
                 first = positions[0]
                 which = int(stacks[first]), int(groups[first])
                 self._read_positions(which, index, positions, images)
-        return ImageBatch(index, images)
+        usable = self._guard.is_usable(index)
+        return (
+            ImageBatch(index, images) if usable.all() else ImageBatch(index[usable], images[usable])
+        )
 
     def _read_positions(
         self,
@@ -184,9 +225,11 @@ class StackReader:
         group = self._particles.optics[stack_and_group[1]]
         numbers = self._particles.image_index[index[positions]]
         target = _as_slice(positions)
-        with self._in_use(stack_and_group[0]) as stack:
+        number = stack_and_group[0]
+        with self._in_use(number) as stack:
             if target is not None and self._is_common(group):
                 stack.read(numbers, images[target])
+                self._verify(number, images[target], index[target])
                 self._mend(images[target], index[target])
                 return
             at_once = max(1, _RESAMPLED_BYTES // (4 * group.box_size**2))
@@ -196,10 +239,49 @@ class StackReader:
                 some = raw[: len(numbers) - start]
                 part = slice(start, start + len(some))
                 stack.read(numbers[part], some)
+                self._verify(number, some, index[positions[part]])
                 self._mend(some, index[positions[part]])
                 images[positions[part]] = resample_images(
                     some, group.pixel_size, self._pixel_size, self._box_size
                 )
+
+    def _verify(self, stack: int, images: Float32, index: IntArray) -> None:
+        """Compare images as read with their checksums; those of a bad copy are read again."""
+        changed = self._guard.changed(images, index)
+        if not changed.size:
+            return
+        numbers = self._particles.image_index[index[changed]]
+        if stack in self._copies:
+            self._discard_copy(stack)
+            again = np.empty((len(changed), *images.shape[1:]), np.float32)
+            with self._in_use(stack) as original:
+                for i, number in enumerate(numbers.tolist()):
+                    original.read(np.array([number]), again[i : i + 1])
+            images[changed] = again
+            self._verify(stack, images, index)
+            return
+        path = self._particles.stack_paths[stack]
+        if path == self._resampled:
+            path.unlink(missing_ok=True)
+            raise ChangedImagesError(
+                f"{path}: the copies of images were damaged, and are deleted; resume the run to "
+                "make them again"
+            )
+        names = [f"{number + 1}@{path}" for number in numbers.tolist()]
+        self._guard.exclude(images[changed], index[changed], names)
+
+    def _discard_copy(self, stack: int) -> None:
+        """Read a stack from its original place, because its scratch copy is damaged."""
+        with self._lock:
+            original = self._copies.pop(stack, None)
+            if original is None:
+                return
+            copy, self._paths[stack] = self._paths[stack], original
+            opened = self._open.pop(stack, None)
+        if opened is not None:
+            opened.close()
+        copy.unlink(missing_ok=True)
+        logger.warning("%s is damaged and deleted; %s is read instead", copy, original)
 
     def _mend(self, images: Float32, index: IntArray) -> None:
         """Replace the outlier pixels of images as read, unless they are known to have none."""
@@ -225,10 +307,12 @@ class StackReader:
             yield opened
         finally:
             with self._lock:
-                surplus = self._open.pop(stack, None)
-                self._open[stack] = opened
-                if surplus is None and len(self._open) > _OPEN_STACKS:
-                    surplus = self._open.popitem(last=False)[1]
+                surplus: ImageStack | None = opened
+                if opened.path == self._paths[stack]:  # or a copy that was found damaged
+                    surplus = self._open.pop(stack, None)
+                    self._open[stack] = opened
+                    if surplus is None and len(self._open) > _OPEN_STACKS:
+                        surplus = self._open.popitem(last=False)[1]
             if surplus is not None:
                 surplus.close()
 
@@ -250,17 +334,20 @@ class StackReader:
     def _use_scratch(self, folder: Path) -> None:
         """Copy the stacks, or write the resampled images to one file, and read from there."""
         used = list(self._headers)
-        if _are_on_grid(self._particles, self._box_size, self._pixel_size):
+        if are_on_grid(self._particles, self._box_size, self._pixel_size):
             stacks = [self._paths[stack] for stack in used]
             copies = copy_to_scratch(stacks, folder, between=self._between)
             self._paths.update(zip(used, copies, strict=True))
+            self._copies = dict(zip(used, stacks, strict=True))
             return
         n, size = self._box_size, self._pixel_size
         path = check_scratch_images(self._particles, n, size, folder)
         if not path.is_file():
             logger.info("writing %d images of %d pixels to %s", len(self), n, folder)
-            write_scratch_images(path, self._all_images())
+            write_scratch_images(path, self._all_images(), len(self))
             self.close()
+        self._guard = ImageGuard(len(self), read_scratch_checksums(path, len(self)), 0.0)
+        self._resampled = path
         self._particles = replace(
             self._particles,
             stack_paths=(path,),
@@ -279,22 +366,11 @@ class StackReader:
             self._open.popitem()[1].close()
 
 
-def reading_threads(threads: int, *, shared: bool = True) -> int:
-    """Return the number of threads that read images.
-
-    Parameters
-    ----------
-    threads : int
-        Number of threads that compute; 0 means all cores.
-    shared : bool
-        True if reading only has to keep up with the computation: about one thread for four, at
-        most four. False if images are resampled, or nothing else is computed: as many threads as
-        compute, at most eight.
-    """
-    available = available_threads(threads)
-    if shared:
-        return min(_MAX_READERS, 1 + available // 4)
-    return min(_MAX_RESAMPLING_READERS, available)
+def _unless_left_out(size: int, future: Future[ImageBatch]) -> Iterator[ImageBatch]:
+    """Yield a batch, unless all the images it should have are left out."""
+    batch = future.result()
+    if len(batch.index) or not size:
+        yield batch
 
 
 def _as_slice(positions: IntArray) -> slice | None:
@@ -311,61 +387,3 @@ def _open_stack(path: Path, header: StackHeader) -> ImageStack:
         raise StackError(
             f"{path}: can no longer be read ({error}); was it moved during the run?"
         ) from error
-
-
-def check_scratch_for(particles: Particles, pixel_size: float | None, folder: Path) -> None:
-    """Check that a `StackReader` of this pixel size could use a scratch folder.
-
-    Parameters
-    ----------
-    particles : Particles
-    pixel_size : float or None
-        Å, as for `StackReader`.
-    folder : Path
-
-    Raises
-    ------
-    RunFolderError
-        If the folder cannot be written, or its disk has too little free space.
-    StackError
-        If a stack is missing.
-    """
-    grid = _choose_grid(particles, None, pixel_size)
-    if _are_on_grid(particles, *grid):
-        paths = particles.stack_paths
-        check_scratch([paths[i] for i in np.unique(particles.stack_index)], folder)
-    else:
-        check_scratch_images(particles, *grid, folder)
-
-
-def _grids(particles: Particles) -> list[tuple[int, float]]:
-    """Return the box and pixel size of each optics group with particles."""
-    used = (particles.optics[i] for i in np.unique(particles.optics_index))
-    return [(group.box_size, group.pixel_size) for group in used]
-
-
-def _are_on_grid(particles: Particles, box_size: int, pixel_size: float) -> bool:
-    """Return whether the images of all particles are on a grid without resampling."""
-    return set(_grids(particles)) == {(box_size, pixel_size)}
-
-
-def _choose_grid(
-    particles: Particles, box_size: int | None, pixel_size: float | None
-) -> tuple[int, float]:
-    grids = _grids(particles)
-    if not grids:
-        raise StackError("no particles were given; expected at least one")
-    if pixel_size is not None:
-        _check_pixel_size(pixel_size)
-    common_box, common_pixel = common_grid(grids, pixel_size)
-    if box_size is not None and (box_size <= 0 or box_size % 2):
-        raise StackError(f"box size {box_size}; expected an even number of pixels")
-    chosen = box_size or common_box, common_pixel
-    if len(set(grids)) > 1:
-        logger.info("optics groups differ: images resampled to %d pixels of %g Å", *chosen)
-    return chosen
-
-
-def _check_pixel_size(pixel_size: float) -> None:
-    if not (np.isfinite(pixel_size) and pixel_size > 0):
-        raise StackError(f"pixel size {pixel_size:g} Å; expected more than 0")

@@ -6,19 +6,24 @@ import hashlib
 import logging
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from napari_ini3d._types import UInt32
 from napari_ini3d.errors import RunFolderError, StackError
-from napari_ini3d.io.files import atomic_path, nearest_folder, write_error
+from napari_ini3d.io.files import atomic_path, nearest_folder, remove_abandoned, write_error
 from napari_ini3d.particles import ImageBatch, Particles
 
 logger = logging.getLogger(__name__)
 
+SCRATCH_SUFFIX = ".images"
+"""Of a file of resampled images."""
+
 _GIB = 2**30
-_RESAMPLING_VERSION = 2  # to be increased when the images in these files change
+_RESAMPLING_VERSION = 3  # to be increased when the images in these files change
 
 
 def copy_to_scratch(
@@ -101,25 +106,51 @@ def check_scratch_images(
     StackError
         If a stack is missing.
     """
-    path = folder / f"{_digest(particles, box_size, pixel_size)}_{box_size}px.images"
+    name = f"{_digest(particles, box_size, pixel_size)}_{box_size}px{SCRATCH_SUFFIX}"
+    path, needed = folder / name, (4 * box_size**2 + 4) * len(particles)
+    if path.is_file() and path.stat().st_size != needed:
+        logger.warning("%s has a wrong size, and is written again", path)
+        path.unlink()
     if not path.is_file():
-        needed = 4 * box_size**2 * len(particles)
         _check_free_space(needed, "resampled images", _writable_part(folder))
     return path
 
 
-def write_scratch_images(path: Path, batches: Iterable[ImageBatch]) -> None:
-    """Write images as float32 without a header, completely or not at all.
+def write_scratch_images(path: Path, batches: Iterable[ImageBatch], n_images: int) -> None:
+    """Write images as float32 without a header, and their CRC-32, completely or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    batches : iterable of ImageBatch
+        Of all images, in order.
+    n_images : int
 
     Raises
     ------
     RunFolderError
         If the file cannot be written.
+    StackError
+        If images are missing from the batches.
     """
     _make_folder(path.parent)
+    checksums: list[int] = []
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for batch in batches:
-            file.write(np.ascontiguousarray(batch.images).data)
+            images = np.ascontiguousarray(batch.images)
+            file.write(images.data)
+            checksums += [zlib.crc32(image.data) for image in images]
+        if len(checksums) != n_images:
+            raise StackError(
+                f"{n_images - len(checksums)} images have become constant or not finite since the "
+                "run was started; restore the stacks, or run without scratch"
+            )
+        file.write(np.array(checksums, "<u4").data)
+
+
+def read_scratch_checksums(path: Path, n_images: int) -> UInt32:
+    """Return the CRC-32 of the images of a scratch file."""
+    return np.fromfile(path, "<u4", n_images, offset=path.stat().st_size - 4 * n_images)
 
 
 def _digest(particles: Particles, box_size: int, pixel_size: float) -> str:
@@ -158,8 +189,10 @@ def _writable_part(folder: Path) -> Path:
 
 
 def _make_folder(folder: Path) -> None:
+    """Make a folder, and remove the parts of copies that killed runs left in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
     except OSError as error:
         raise write_error(folder, error) from error
 

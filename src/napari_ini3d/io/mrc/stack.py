@@ -135,6 +135,10 @@ class ImageStack:
     header : StackHeader
         Header of the file.
 
+    Attributes
+    ----------
+    path : Path
+
     Raises
     ------
     OSError
@@ -142,7 +146,7 @@ class ImageStack:
     """
 
     def __init__(self, path: Path, header: StackHeader) -> None:
-        self._path = path
+        self.path = path
         self._header = header
         self._lock = Lock()
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
@@ -167,7 +171,7 @@ class ImageStack:
         numbers = np.asarray(image_index, dtype=np.int64)
         header = self._header
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < header.n_images:
-            raise IndexError(f"{self._path}: image {numbers.max()} of {header.n_images}")
+            raise IndexError(f"{self.path}: image {numbers.max()} of {header.n_images}")
         direct = header.dtype == np.float32 and out.flags.c_contiguous
         longest = len(numbers) if direct else max(1, _CONVERTED_BYTES // header.image_bytes)
         whole = out.reshape(-1).view(np.uint8).data if direct else None
@@ -191,7 +195,7 @@ class ImageStack:
                 done += count
         except OSError as error:
             raise StackError(
-                f"{self._path}: can no longer be read ({error.strerror}); check the disk, then "
+                f"{self.path}: can no longer be read ({error.strerror}); check the disk, then "
                 "resume the run"
             ) from error
 
@@ -205,7 +209,7 @@ class ImageStack:
     def _truncated(self, image: int) -> StackError:
         needed = self._header.offset + (image + 1) * self._header.image_bytes
         return StackError(
-            f"{self._path}: truncated since it was opened: "
+            f"{self.path}: truncated since it was opened: "
             f"{os.fstat(self._file.fileno()).st_size} bytes, but image {image + 1} ends at "
             f"{needed}; restore the stack, then resume the run"
         )

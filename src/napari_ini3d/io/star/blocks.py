@@ -19,7 +19,7 @@ from napari_ini3d.io.star.columns import Columns
 
 _BLOCK_START = re.compile(rb"^data_(\S*)", re.MULTILINE)
 _LOOP_END = re.compile(rb"\n(?=[ \t\r]*(?:\n|\Z)|data_|loop_|#)")
-_VALUE = re.compile(rb'"[^"]*"|\S+')
+VALUE = re.compile(rb'"[^"]*"|\S+')
 _ROWS_PER_CHUNK = 50_000
 
 
@@ -71,7 +71,7 @@ def open_byte_range(path: Path, start: int, end: int) -> BinaryIO:
 
 def count_values(line: bytes) -> int:
     """Return the number of values in a row; a quoted string is one value."""
-    return len(_VALUE.findall(line))
+    return len(VALUE.findall(line))
 
 
 def find_loops(path: Path) -> list[LoopBlock]:

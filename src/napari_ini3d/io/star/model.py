@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray, FloatArray, IntArray
+from napari_ini3d.errors import StarError
 from napari_ini3d.io.files import atomic_path
-from napari_ini3d.io.star.blocks import format_loop, format_pairs
+from napari_ini3d.io.star.blocks import VALUE, LoopBlock, find_loops, format_loop, format_pairs
 
 _NO_RESOLUTION = 999.0  # RELION's value for the shell of zero frequency
 
@@ -83,6 +85,73 @@ def write_model_star(path: Path | str, tables: ModelTables) -> None:
         file.write(_format_general(tables))
         for name, columns in _loops(tables):
             file.writelines(format_loop(name, columns))
+
+
+def replace_class_fsc(
+    path: Path | str, class_index: int, *, resolution: float, fsc: FloatArray, ssnr: FloatArray
+) -> None:
+    """Replace resolution, FSC and SSNR of a class in a model file that `write_model_star` wrote.
+
+    Parameters
+    ----------
+    path : Path or str
+    class_index : int
+        From 0.
+    resolution : float
+        Å.
+    fsc, ssnr : (S,) array
+
+    Raises
+    ------
+    StarError
+        If the file has no such class, or another number of shells.
+    RunFolderError
+        If it cannot be written.
+    """
+    model = Path(path)
+    loops = {loop.name: loop for loop in find_loops(model)}
+    text = model.read_bytes()
+    spectrum = f"model_class_{class_index + 1}"
+    changes = {
+        "model_classes": {"rlnEstimatedResolution": {class_index: resolution}},
+        spectrum: {
+            "rlnGoldStandardFsc": dict(enumerate(fsc.tolist())),
+            "rlnSsnrMap": dict(enumerate(ssnr.tolist())),
+        },
+    }
+    try:
+        for name in sorted(changes, key=lambda name: -loops[name].start):  # from the end
+            text = _with_cells(text, loops[name], changes[name])
+        rows = _rows(text, loops["model_classes"])  # of unchanged start, as it is nearest to it
+        column = loops["model_classes"].columns.index("rlnEstimatedResolution")
+        best = min(float(row[column]) for row in rows)
+    except (KeyError, IndexError, ValueError) as error:
+        raise StarError(
+            f"{model}: no classes as ini3d writes them; write the model again"
+        ) from error
+    general = re.compile(rb"^(_rlnCurrentResolution\s+)\S+", re.MULTILINE)
+    text = general.sub(lambda match: match[1] + b"%.6f" % best, text, count=1)
+    with atomic_path(model) as temporary:
+        temporary.write_bytes(text)
+
+
+def _rows(text: bytes, loop: LoopBlock) -> list[list[bytes]]:
+    end = text.find(b"\n\n", loop.start)
+    body = text[loop.start : end if end >= 0 else len(text)]
+    return [VALUE.findall(line) for line in body.splitlines() if line.strip()]
+
+
+def _with_cells(text: bytes, loop: LoopBlock, changes: Mapping[str, Mapping[int, float]]) -> bytes:
+    """Return the text of a file with other numbers in some columns and rows of a table."""
+    rows = _rows(text, loop)
+    for name, cells in changes.items():
+        column = loop.columns.index(name)
+        if len(cells) > 1 and len(cells) != len(rows):
+            raise ValueError("another number of shells")
+        for number, value in cells.items():
+            rows[number][column] = b"%.12g" % value
+    table = b"".join(b" ".join(row) + b"\n" for row in rows)
+    return text[: loop.start] + table + b"\n" + text[loop.end :].lstrip(b"\n")
 
 
 def _loops(tables: ModelTables) -> Iterator[tuple[str, dict[str, AnyArray]]]:

@@ -36,7 +36,7 @@ from napari_ini3d.plugin.viewer import (
     show_map,
     shown_iteration,
 )
-from napari_ini3d.runs import IterationSummary, RunFolder, history_iterations, read_history
+from napari_ini3d.runs import RunFolder, history_iterations, read_history, read_summaries
 
 if TYPE_CHECKING:
     import napari
@@ -208,7 +208,7 @@ class LiveLayers(QObject):
     def _resolution_at(self, iteration: int) -> float | None:
         """Return the resolution of an iteration (Å), from the run folder if it was not shown."""
         if iteration not in self._resolution:
-            summaries = map(IterationSummary.from_json, RunFolder(self._folder).read_progress())
+            summaries = read_summaries(RunFolder(self._folder))
             self._resolution = {found.iteration: found.best_resolution for found in summaries}
         return self._resolution.get(iteration)
 
@@ -326,5 +326,5 @@ def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:
 
 
 def _count_classes(folder: Path) -> int:
-    lines = RunFolder(folder).read_progress()
-    return max((len(line["resolution"]) for line in lines), default=1)
+    summaries = read_summaries(RunFolder(folder))
+    return max((len(summary.resolution) for summary in summaries), default=1)

@@ -11,7 +11,7 @@ from napari_ini3d.plugin import METADATA_KEY, read_run_layers
 from napari_ini3d.plugin.session.run_view import RunView
 from napari_ini3d.plugin.session.session import RunSession
 from napari_ini3d.plugin.viewer import add_layers, get_metadata, show_iteration, shown_iteration
-from napari_ini3d.runs import IterationSummary, RunFolder
+from napari_ini3d.runs import RunFolder, read_summaries
 
 
 def run_folder_of(layer: Any) -> Path | None:
@@ -36,8 +36,8 @@ def read_run(folder: Path) -> RunView:
     """
     run = RunFolder(folder.absolute())
     try:
-        summaries = tuple(IterationSummary.from_json(line) for line in run.read_progress())
-    except (OSError, KeyError, TypeError, AttributeError) as error:
+        summaries = tuple(read_summaries(run))
+    except OSError as error:
         raise RunFolderError(
             f"{run.progress_path} cannot be used ({error!r}); expected a file of this version of "
             "ini3d; run it again to see its curves"

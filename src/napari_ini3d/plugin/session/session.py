@@ -28,7 +28,7 @@ from napari_ini3d.plugin.session.log_buffer import LogTail
 from napari_ini3d.plugin.session.status import expected_end, settings_of
 from napari_ini3d.plugin.session.worker import BackgroundRun, Progress, Start
 from napari_ini3d.plugin.viewer import unwrap_proxy
-from napari_ini3d.runs import IterationSummary, RunFolder, run_command
+from napari_ini3d.runs import IterationSummary, RunFolder, read_summaries, run_command
 
 if TYPE_CHECKING:
     import napari
@@ -179,7 +179,7 @@ class RunSession(QObject):
         """
         self._refuse_while_busy()
         run = RunFolder.open(Path(folder))
-        self.summaries = [IterationSummary.from_json(line) for line in run.read_progress()]
+        self.summaries = read_summaries(run)
         self.run_folder, self.latest, self.error, self.dropped = run.path, None, None, 0
         self.layers.show_history(run.path)
         self.log.reset(run.log_path)

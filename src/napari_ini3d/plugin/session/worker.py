@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.plugin.session.latest_value import LatestValue
-from napari_ini3d.runs import IterationSummary, RunFolder
+from napari_ini3d.runs import IterationSummary, RunFolder, read_summaries
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -124,8 +124,8 @@ class BackgroundRun:
         """Publish the iterations of a resumed run before its first new one."""
         folder = RunFolder.open(self.folder)
         self._n_classes = folder.read_record().settings.classes
-        lines = [line for line in folder.read_progress() if line["iteration"] < iteration]
-        self._summaries.extend(IterationSummary.from_json(line) for line in lines)
+        earlier = [each for each in read_summaries(folder) if each.iteration < iteration]
+        self._summaries.extend(earlier)
 
     def _publish(self, report: IterationReport) -> None:
         summary = IterationSummary.from_report(report)

@@ -1,0 +1,100 @@
+"""List of the files that a run wrote, so that the files of users are never deleted or replaced.
+
+``outputs.txt`` has a line for each file, relative to the run folder; one that begins with ``- ``
+takes a file off the list. A file that is not listed is not ours, whatever its name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from napari_ini3d.runs.storage import explain_os_errors
+
+logger = logging.getLogger(__name__)
+
+NAME = "outputs.txt"
+_REMOVED = "- "
+
+
+def read_outputs(folder: Path) -> set[str] | None:
+    """Return the listed names; None if there is no list, as in runs of early versions."""
+    try:
+        lines = (folder / NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    names: set[str] = set()
+    for line in lines:
+        if line.startswith(_REMOVED):
+            names.discard(line.removeprefix(_REMOVED))
+        elif line:
+            names.add(line)
+    return names
+
+
+def claim(folder: Path, paths: Iterable[Path]) -> None:
+    """List files before they are written; a file that is there and not listed is renamed.
+
+    Raises
+    ------
+    RunFolderError
+        If the list cannot be written.
+    """
+    listed = read_outputs(folder) or set()
+    new = {name: path for path in paths if (name := _name(folder, path)) not in listed}
+    for path in new.values():
+        if path.exists():
+            _set_apart(path)
+    _append(folder, list(new))
+
+
+def append_outputs(folder: Path, paths: Iterable[Path]) -> None:
+    """List files that are there as outputs."""
+    _append(folder, [_name(folder, path) for path in paths])
+
+
+def remove_listed(folder: Path, paths: Iterable[Path]) -> None:
+    """Delete those of the files that are listed, and take them off the list.
+
+    Raises
+    ------
+    RunFolderError
+        If a file cannot be deleted.
+    """
+    listed = read_outputs(folder) or set()
+    names = [name for path in paths if (name := _name(folder, path)) in listed]
+    for name in names:
+        with explain_os_errors(folder / name):
+            (folder / name).unlink(missing_ok=True)
+    _append(folder, [_REMOVED + name for name in names])
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _append(folder: Path, lines: list[str]) -> None:
+    if not lines:
+        return
+    path = folder / NAME
+    with explain_os_errors(path), path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":  # a line that was truncated by a crash
+                lines = ["", *lines]
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def _set_apart(path: Path) -> None:
+    """Rename a file of the user that has the name of an output."""
+    kept = path.with_name(f"{path.stem}.kept{path.suffix}")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.stem}.kept{number}{path.suffix}")
+    with explain_os_errors(path):
+        path.rename(kept)
+    logger.warning("%s was not written by this run; it is kept as %s", path, kept.name)
