@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -116,6 +117,22 @@ def test_the_result_mentions_junk_if_there_is_any(junk, mentioned):
     sentences = describe_result("m.mrc", summary_with([junk, 0.0]))
     assert sentences[0] == "m.mrc is class 1, with 100 % of the particles"
     assert [s.partition(" of ")[0] for s in sentences[1:]] == ["14 %"] * mentioned
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0.6, 0.4), None),
+        ((0.93, 0.07), None),
+        ((0.97, 0.03), "class 2 (3.0%) holds hardly any particles; fewer than 2 classes"),
+        ((0.99, 0.0, 0.01), "class 2 (0.0%), class 3 (1.0%) hold hardly any particles; fewer than"),
+        ((1.0,), None),
+    ],
+)
+def test_the_result_names_classes_that_hold_hardly_any_particles(shares, said):
+    summary = dataclasses.replace(summary_with([0.0, 0.0]), class_shares=list(shares))
+    sentences = describe_result("m.mrc", summary)[1:]
+    assert [s[: len(said or "")] for s in sentences] == ([said] if said else [])
 
 
 def test_particles_are_counted_by_their_probability_of_junk():

@@ -23,6 +23,7 @@ LINE_HEADER = " iteration phase    resolution   step   subset   Pmax  junk   cha
 
 _DIGITS = 6
 _LEAST_PERCENT = 0.5  # of junk that is mentioned
+_STARVED = 0.1  # share of a class, relative to equal ones, below which it is called empty
 _JUNK_BINS = 20
 
 
@@ -119,18 +120,37 @@ def describe_junk(summary: IterationSummary) -> str:
 
 
 def describe_result(map_name: str, summary: IterationSummary) -> list[str]:
-    """Return which class is the result of a run, and the share of junk, as sentences.
+    """Return which class is the result of a run, which ones are empty, and the share of junk.
 
     Parameters
     ----------
     map_name : str
     summary : IterationSummary
         Of the last iteration.
+
+    Returns
+    -------
+    list of str
+        Sentences.
     """
     share = max(summary.class_shares)
     best = summary.class_shares.index(share)
     chosen = f"{map_name} is class {best + 1}, with {100 * share:.0f} % of the particles"
-    return [chosen, *filter(None, [describe_junk(summary)])]
+    return [chosen, *filter(None, [_describe_starved(summary), describe_junk(summary)])]
+
+
+def _describe_starved(summary: IterationSummary) -> str:
+    """Return which classes hold hardly any particles, as a sentence; empty if none does."""
+    n = len(summary.class_shares)
+    starved = [
+        f"class {i + 1} ({share:.1%})"
+        for i, share in enumerate(summary.class_shares)
+        if share < _STARVED / n
+    ]
+    if not starved:
+        return ""
+    verb = "holds" if len(starved) == 1 else "hold"
+    return f"{', '.join(starved)} {verb} hardly any particles; fewer than {n} classes explain them"
 
 
 def make_pictures(report: IterationReport) -> dict[str, AnyArray]:
