@@ -9,7 +9,7 @@ from .measure import (
 )
 from .preview import Preview as Preview, preview_particles as preview_particles
 from .resources import estimate_resources as estimate_resources
-from .run_time import expected_iterations as expected_iterations
+from .run_time import expected_end as expected_end
 from .selection import (
     Selection as Selection,
     check_mask as check_mask,

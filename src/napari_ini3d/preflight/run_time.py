@@ -65,9 +65,25 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
     return _START_UP + seconds / available_threads(settings.threads)
 
 
-def expected_iterations(settings: InitialModelSettings) -> int:
-    """Return how many iterations a run usually takes until it has settled."""
-    return len(_steps(settings))
+def expected_end(settings: InitialModelSettings, iteration: int, phase: str, done: int) -> int:
+    """Return the iteration at which a run is expected to have settled.
+
+    Parameters
+    ----------
+    settings : InitialModelSettings
+    iteration : int
+        The last one.
+    phase : str
+        Of that iteration.
+    done : int
+        Iterations of this phase, with that one.
+    """
+    names: list[str] = [name for name, _ in _steps(settings)]
+    if phase not in names:
+        return iteration
+    later = names[names.index(phase) + names.count(phase) :]
+    left = max(names.count(phase) - done, 0) + len(later)
+    return min(settings.iterations, iteration + left)
 
 
 def _steps(settings: InitialModelSettings) -> list[tuple[Phase, int]]:

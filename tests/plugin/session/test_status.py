@@ -10,7 +10,6 @@ from napari_ini3d.plugin.session.status import (
     remaining_seconds,
     status_text,
 )
-from napari_ini3d.preflight.run_time import expected_iterations
 from napari_ini3d.runs.summary import IterationSummary
 from napari_ini3d.settings import InitialModelSettings
 
@@ -24,12 +23,37 @@ def iterations(count, seconds=2.0, **changes):
     return [IterationSummary.from_report(report) for report in reports]
 
 
-def test_the_expected_end_is_before_the_maximum_unless_the_run_takes_longer():
-    expected = expected_iterations(SETTINGS)
-    assert expected < 200
-    assert expected_end(iterations(3), SETTINGS) == expected
-    assert expected_end(iterations(expected + 5), SETTINGS) == expected + 6
-    assert expected_end(iterations(3), None) == 200
+def run_until(**phases: int) -> list[IterationSummary]:
+    """Return the iterations of a run that did so many of each phase."""
+    names = [name for name, count in phases.items() for _ in range(count)]
+    return [
+        replace(summary, phase=name)
+        for name, summary in zip(names, iterations(len(names)), strict=True)
+    ]
+
+
+def test_the_expected_end_is_before_the_maximum():
+    early = expected_end(run_until(starts=3), SETTINGS)
+    assert 60 < early < 120
+    assert expected_end(run_until(starts=24), SETTINGS) == early
+    assert expected_end(run_until(starts=3), None) == 200
+    assert expected_end(run_until(starts=3), SETTINGS.with_changes(iterations=50)) == early
+
+
+def test_refinement_and_final_pass_are_expected_after_a_search_however_long_it_takes():
+    usual = expected_end(run_until(starts=25, search=30), SETTINGS)
+    for search in (50, 63, 70):
+        assert expected_end(run_until(starts=25, search=search), SETTINGS) == 25 + search + 9
+    assert usual == expected_end(run_until(starts=25), SETTINGS)
+    refining = expected_end(run_until(starts=25, search=63, refine=3), SETTINGS)
+    assert refining == 25 + 63 + 9
+    assert expected_end(run_until(starts=25, search=30, refine=20), SETTINGS) == 76
+
+
+def test_no_end_is_expected_after_the_last_iteration():
+    whole = run_until(starts=25, search=75, refine=99)
+    assert expected_end(whole, SETTINGS) == 200
+    assert expected_end([*whole, replace(whole[-1], iteration=200, phase="final")], SETTINGS) == 200
 
 
 def test_the_remaining_time_is_estimated_from_the_last_five_iterations():
@@ -55,9 +79,12 @@ def test_the_status_has_stage_resolution_and_remaining_time():
 )
 def test_after_the_last_iteration_the_status_says_what_follows(symmetry, during, looks):
     settings = InitialModelSettings(symmetry=symmetry, symmetry_during_run=during)
-    text = status_text(iterations(3, converged=True), "running", settings)
-    assert "Last iteration (3) done" in text
+    done = iterations(3, converged=True)
+    text = status_text(done, "running", settings)
+    assert text.startswith("Last iteration (3) done · refining two half-sets")
     assert ("symmetry" in text) == looks
+    plain = settings.with_changes(independent_half_sets=False)
+    assert status_text(done, "running", plain).startswith("Last iteration (3) done · writing the")
 
 
 def test_the_status_of_an_ended_run_says_whether_it_finished():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.session.run_view import PHASES
-from napari_ini3d.preflight import describe_time, expected_iterations
+from napari_ini3d.preflight import describe_time, expected_end as planned_end
 from napari_ini3d.runs import IterationSummary, RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
@@ -21,7 +21,9 @@ def expected_end(summaries: list[IterationSummary], settings: InitialModelSettin
     last = summaries[-1]
     if last.phase == "final" or settings is None:
         return last.n_iterations if settings is None else last.iteration
-    return min(last.n_iterations, max(expected_iterations(settings), last.iteration + 1))
+    done = sum(summary.phase == last.phase for summary in summaries)
+    planned = settings.with_changes(iterations=last.n_iterations)
+    return planned_end(planned, last.iteration, last.phase, done)
 
 
 def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float:
@@ -48,8 +50,7 @@ def status_text(
     if state == "idle":
         return _end_text(last)
     if is_done(last):
-        follows = " and testing its symmetry" if _has_symmetry_to_find(settings) else ""
-        return f"Last iteration ({last.iteration}) done · writing the result{follows}"
+        return f"Last iteration ({last.iteration}) done · {_what_follows(settings)}"
     resolution = last.best_resolution
     words = [f"Iteration {last.iteration} of max. {last.n_iterations}"]
     words.append(PHASES.get(last.phase, last.phase))
@@ -87,6 +88,17 @@ def _result_text(last: IterationSummary) -> str:
     share = max(last.class_shares)
     best = last.class_shares.index(share)
     return f" · the result is class {best + 1}, with {share:.0%} of the particles"
+
+
+def _what_follows(settings: InitialModelSettings | None) -> str:
+    """Return what a run does after its last iteration."""
+    steps = []
+    if settings is not None and settings.independent_half_sets:
+        steps.append("refining two half-sets")
+    steps.append("writing the result")
+    if _has_symmetry_to_find(settings):
+        steps.append("testing its symmetry")
+    return " and ".join([", ".join(steps[:-1]), steps[-1]] if steps[1:] else steps)
 
 
 def _has_symmetry_to_find(settings: InitialModelSettings | None) -> bool:
