@@ -31,6 +31,8 @@ class OpticsGroup:
         Pixels per side of the images in the stack.
     ctf_premultiplied : bool
         True if the images have been multiplied by their CTF.
+    phase_flipped : bool
+        True if the images have been multiplied by the sign of their CTF.
     """
 
     name: str
@@ -41,6 +43,7 @@ class OpticsGroup:
     pixel_size: float
     box_size: int
     ctf_premultiplied: bool = False
+    phase_flipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

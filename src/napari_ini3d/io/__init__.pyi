@@ -11,9 +11,9 @@ from .images.reading_threads import reading_threads as reading_threads
 from .images.resample import common_grid as common_grid
 from .images.scratch import check_scratch as check_scratch
 from .images.stack_checks import inspect_stacks as inspect_stacks
+from .mrc.header import HEADER_BYTES as HEADER_BYTES
 from .mrc.maps import Map as Map, read_map as read_map, write_map as write_map
 from .mrc.stack import (
-    HEADER_BYTES as HEADER_BYTES,
     ImageStack as ImageStack,
     StackHeader as StackHeader,
     read_stack_header as read_stack_header,
@@ -24,6 +24,7 @@ from .processes import (
     machine_identity as machine_identity,
     process_start as process_start,
 )
+from .star.image_names import is_respelled as is_respelled
 from .star.junk import (
     JunkTable as JunkTable,
     keep_stack_names as keep_stack_names,
@@ -36,7 +37,6 @@ from .star.model import (
 )
 from .star.particles import (
     ParticleTable as ParticleTable,
-    has_particles as has_particles,
     read_particles as read_particles,
     write_data_star as write_data_star,
     write_particle_subset as write_particle_subset,
@@ -47,3 +47,4 @@ from .star.poses import (
     rotate_particles as rotate_particles,
 )
 from .star.simulated import write_simulated_particles as write_simulated_particles
+from .star.tables import has_particles as has_particles

@@ -38,6 +38,8 @@ class CtfParameters:
         Å, positive is underfocus.
     defocus_angle, phase_shift : (N,)
         Degrees; the angle is that of `defocus_u` against the x axis.
+    phase_flipped : bool
+        Whether the images have been multiplied by the sign of the CTF.
     """
 
     voltage: float
@@ -47,6 +49,7 @@ class CtfParameters:
     defocus_v: FloatArray
     defocus_angle: FloatArray
     phase_shift: FloatArray
+    phase_flipped: bool = False
 
 
 def electron_wavelength(voltage: float) -> float:
@@ -86,6 +89,7 @@ def ctf_parameters(particles: Particles, group: int) -> CtfParameters:
         defocus_v=particles.defocus_v,
         defocus_angle=particles.defocus_angle,
         phase_shift=particles.phase_shift,
+        phase_flipped=optics.phase_flipped,
     )
 
 
@@ -97,7 +101,7 @@ def compute_ctf(
     ignore_first_peak: bool = False,
     xp: Any = np,
 ) -> Float32:
-    """Return the CTF of N particles at given spatial frequencies.
+    """Return the CTF of N particles at given spatial frequencies, |CTF| if they are phase-flipped.
 
     Parameters
     ----------
@@ -124,6 +128,8 @@ def compute_ctf(
     ctf = xp.sin(phase)
     if ignore_first_peak:
         ctf = xp.where(abs(phase) < np.pi / 2, 1.0, ctf)
+    if parameters.phase_flipped:
+        ctf = abs(ctf)
     found: Float32 = ctf.astype(np.float32)
     return found
 

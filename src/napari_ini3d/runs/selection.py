@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from napari_ini3d._types import BoolArray
 from napari_ini3d.errors import RunFolderError, SettingsError
 from napari_ini3d.io import JunkTable, keep_stack_names, read_junk_table, write_particle_subset
 from napari_ini3d.runs.folder import RunFolder
-
-logger = logging.getLogger(__name__)
 
 _DATA_NAME = re.compile(r"run_it(\d+)_data\.star")
 
@@ -85,10 +82,7 @@ class JunkSelection:
             If the file cannot be written.
         """
         rows = np.flatnonzero(self.is_kept == kept)
-        table = keep_stack_names(self.found.table, self.sources, path)
-        if table is not self.found.table:
-            logger.info("%s: the paths of stacks are absolute", path)
-        write_particle_subset(path, table, rows)
+        write_particle_subset(path, keep_stack_names(self.found.table, self.sources), rows)
 
 
 def select_particles(

@@ -1,6 +1,7 @@
 import logging
 from dataclasses import replace
 
+import mrcfile
 import numpy as np
 import pytest
 import starfile
@@ -169,13 +170,40 @@ def test_without_ctf_its_columns_may_be_missing(tmp_path):
         read_particles(path)
 
 
-def test_premultiplied_data_are_flagged(tmp_path):
+@pytest.mark.parametrize(
+    ("label", "field"),
+    [
+        ("rlnCtfDataAreCtfPremultiplied", "ctf_premultiplied"),
+        ("rlnCtfDataArePhaseFlipped", "phase_flipped"),
+    ],
+)
+def test_images_changed_by_their_ctf_are_flagged(tmp_path, label, field):
     text = star_text(
         particle_rows(5),
         optics=["1 a 300.0 2.7 0.1 2.0 16 2 1"],
-        optics_labels=[*OPTICS_LABELS, "rlnCtfDataAreCtfPremultiplied"],
+        optics_labels=[*OPTICS_LABELS, label],
     )
-    assert read_particles(_write(tmp_path, text))[0].optics[0].ctf_premultiplied
+    assert getattr(read_particles(_write(tmp_path, text))[0].optics[0], field)
+    old = [f"{i + 1}@stack.mrcs 300 1e4 1e4 0 2.7 0.1 50000 14 0 0 0 1" for i in range(5)]
+    (tmp_path / "old.star").write_text(loop("", [*LABELS_3_0, label], old))
+    assert getattr(read_particles(tmp_path / "old.star")[0].optics[0], field)
+
+
+def test_without_columns_for_the_ctf_they_are_all_named_with_the_way_out(tmp_path):
+    path = _write(tmp_path, loop("", ["rlnImageName"], ["1@stack.mrcs", "2@stack.mrcs"]))
+    with pytest.raises(StarError, match=r"rlnVoltage.*rlnDefocusU.*rlnDefocusAngle.*--no-ctf"):
+        read_particles(path)
+
+
+def test_without_a_pixel_size_that_of_the_stack_is_used_and_said(tmp_path, caplog):
+    path = _write(tmp_path, loop("", ["rlnImageName"], ["1@stack.mrcs", "2@stack.mrcs"]))
+    with pytest.raises(StarError, match="rlnDetectorPixelSize"):
+        read_particles(path, ctf=False)
+    with mrcfile.new(tmp_path / "stack.mrcs", IMAGES.astype(np.float32), overwrite=True) as file:
+        file.voxel_size = 1.7
+    particles, _ = read_particles(path, ctf=False)
+    assert particles.optics[0].pixel_size == pytest.approx(1.7)
+    assert "that of the stacks is used, 1.7 Å" in caplog.text
 
 
 def _edited(old, new):
@@ -191,20 +219,24 @@ BAD = {
     "no voltage": (_edited("_rlnVoltage", "_rlnOther"), "has no rlnVoltage"),
     "no pixel size": (_edited("_rlnImagePixelSize", "_rlnOther"), "has no rlnImagePixelSize"),
     "unknown group": (_edited("30.5 1\n", "30.5 4\n"), r"optics group 4.*\[1\]"),
-    "negative defocus": (_edited(" 14002 ", " -14002 "), r"rlnDefocusV is -14002 in row 3"),
-    "zero defocus": (_edited(" 15000 ", " 0 "), "rlnDefocusU is 0 in row 1"),
+    "negative defoci": (_edited(" 1400", " -1400"), r"rlnDefocusV is -14000 in row 1 \(5 of 5"),
+    "text for all defoci": (_edited(" 1500", " x1500"), "rlnDefocusU is nan in row 1"),
     "voltage in V": (_edited(" 300.0 ", " 300000 "), "rlnVoltage 300000.*divide by 1000"),
     "zero voltage": (_edited(" 300.0 ", " 0 "), "rlnVoltage 0"),
-    "large aberration": (_edited(" 2.7 ", " 2700 "), "rlnSphericalAberration 2700"),
-    "amplitude in percent": (_edited(" 0.1 ", " 10 "), "rlnAmplitudeContrast 10"),
+    "large aberration": (_edited(" 2.7 ", " 2700 "), "looks like µm: divide by 1000"),
+    "amplitude in percent": (_edited(" 0.1 ", " 10 "), "looks like percent: divide by 100"),
     "pixel size 0": (_edited(" 2.0 16", " 0 16"), "rlnImagePixelSize 0"),
     "3D particles": (_edited(" 16 2\n", " 16 3\n"), "3 dimensions"),
     "tomography": (_edited("_rlnMicrographName", "_rlnTomoName"), "tomography"),
-    "text for a number": (_edited(" 15003 ", " abc "), "'abc' as rlnDefocusU in row 4"),
-    "nan": (_edited(" 15003 ", " nan "), "rlnDefocusU in row 4"),
+    "text for a group": (
+        _edited("14003 30.5 1\n", "14003 30.5 x\n"),
+        "'x' as rlnOpticsGroup in row",
+    ),
     "short row": (_edited(" 30.5 1\n\n", "\n\n"), "values"),
     "long rows": (_edited(" 30.5 1\n", " 30.5 1 7\n"), "expected 6 values"),
     "one long row": (_edited("14003 30.5 1\n", "14003 30.5 1 7\n"), "expected 6 values"),
+    "aberration in Å": (_edited(" 2.7 ", " 27000000 "), "looks like Å"),
+    "voltage in MV": (_edited(" 300.0 ", " 0.3 "), "looks like MV: multiply by 1000"),
     "image 0": (_edited("000001@", "000000@"), "row 1 has the image name '000000@stack.mrcs'"),
     "no number": (_edited("000002@", ""), "row 2"),
     "group twice": (
@@ -221,6 +253,13 @@ def test_a_bad_star_file_is_refused_with_the_reason(tmp_path, name):
     with pytest.raises(StarError, match=reason) as error:
         read_particles(_write(tmp_path, text))
     assert "particles.star" in str(error.value)
+
+
+def test_a_few_particles_without_underfocus_are_left_for_the_preflight(tmp_path):
+    text = _edited(" 14002 ", " -14002 ").replace(" 15003 ", " abc ")
+    particles, _ = read_particles(_write(tmp_path, text))
+    assert particles.defocus_v[2] == -14002
+    np.testing.assert_array_equal(np.isnan(particles.defocus_u), [False] * 3 + [True, False])
 
 
 def test_a_missing_star_file_is_a_star_error(tmp_path):
@@ -245,7 +284,8 @@ def test_output_keeps_every_column_and_sets_the_poses(tmp_path):
     write_data_star(tmp_path / "data.star", table, some, found, class_count=1)
     written = starfile.read(tmp_path / "data.star", parse_as_string=["rlnGroupName"])
     frame = written["particles"]
-    assert list(frame["rlnImageName"]) == ["000005@stack.mrcs", "000002@stack.mrcs"]
+    stack = tmp_path / "stack.mrcs"
+    assert list(frame["rlnImageName"]) == [f"000005@{stack}", f"000002@{stack}"]
     assert list(frame["rlnGroupName"]) == ["004", "001"]
     np.testing.assert_allclose(frame["rlnCtfBfactor"], [6.25e-7, 2.5e-7], rtol=1e-9)
     np.testing.assert_array_equal(frame["rlnDefocusU"], [15004, 15001])
@@ -285,7 +325,8 @@ def test_a_subset_has_the_chosen_rows_and_the_reasons(tmp_path):
     rows = particles.row[[3, 0]]
     write_particle_subset(tmp_path / "excluded.star", table, rows, ["not finite", "constant"])
     frame = starfile.read(tmp_path / "excluded.star")["particles"]
-    assert list(frame["rlnImageName"]) == ["000004@stack.mrcs", "000001@stack.mrcs"]
+    stack = tmp_path / "stack.mrcs"
+    assert list(frame["rlnImageName"]) == [f"000004@{stack}", f"000001@{stack}"]
     assert list(frame["ini3dExcludedReason"]) == ["not_finite", "constant"]
     assert len(read_particles(tmp_path / "excluded.star")[0]) == 2
 

@@ -1,15 +1,11 @@
-"""MRC headers and open image stacks (MRC2014, modes 0, 1, 2, 6 and 12).
-
-Header layout: A. Cheng et al., J. Struct. Biol. 192 (2015) 146; mode 12 (float16) as in
-https://www.ccpem.ac.uk/mrc_format/mrc2014.php.
-"""
+"""Image stacks in MRC files: their headers, and reading of images."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -19,13 +15,10 @@ import numpy as np
 from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.errors import StackError
 from napari_ini3d.io.files import read_failure
+from napari_ini3d.io.mrc.header import HEADER_BYTES, parse_header, unsigned_by_values
 
-HEADER_BYTES = 1024
-_MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-_BYTE_ORDERS = {0x44: "<", 0x11: ">"}
-_NATIVE = "<" if sys.byteorder == "little" else ">"
 _CONVERTED_BYTES = 8 * 2**20  # buffer for samples that are converted to float32
-_MAX_SIDE = 65_536
+_SAMPLE_BYTES = 2**20  # by which signed bytes are told from unsigned ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +33,8 @@ class StackHeader:
         Type and byte order of the samples.
     offset : int
         Bytes before the first image (header and extended header).
+    pixel_size : float
+        Å per pixel, 0 if the header has none.
     """
 
     nx: int
@@ -47,6 +42,7 @@ class StackHeader:
     n_images: int
     dtype: np.dtype[np.generic]
     offset: int
+    pixel_size: float = 0.0
 
     @property
     def image_bytes(self) -> int:
@@ -67,45 +63,17 @@ def read_stack_header(path: Path) -> StackHeader:
         with open(path, "rb") as file:
             raw = file.read(HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
+            found = parse_header(path, raw, "stack", StackError)
+            if not found.signedness_known:
+                file.seek(found.offset)
+                unsigned = unsigned_by_values(file.read(_SAMPLE_BYTES))
+                found = replace(found, dtype=np.dtype(np.uint8 if unsigned else np.int8))
     except OSError as error:
         raise StackError(read_failure(path, error, "check the path in rlnImageName")) from error
-    header = _parse_header(path, raw)
+    n_images, ny, nx = found.shape
+    header = StackHeader(nx, ny, n_images, found.dtype, found.offset, found.voxel_size[0])
     _check_shape(path, header, size)
     return header
-
-
-def _parse_header(path: Path, raw: bytes) -> StackHeader:
-    if len(raw) < HEADER_BYTES:
-        raise StackError(
-            f"{path}: {len(raw)} bytes, shorter than the {HEADER_BYTES} of an MRC header; "
-            "copy or extract the stack again"
-        )
-    order = _byte_order(raw)
-    words = np.frombuffer(raw, dtype=f"{order}i4", count=24)
-    nx, ny, nz, mode = (int(word) for word in words[:4])
-    if not (0 < nx <= _MAX_SIDE and 0 < ny <= _MAX_SIDE and nz > 0 and words[23] >= 0):
-        raise StackError(
-            f"{path}: the header says {nx} x {ny} x {nz} samples; this is not an MRC stack"
-        )
-    if mode not in _MODES:
-        raise StackError(
-            f"{path}: MRC mode {mode}; expected 0, 1, 2, 6 or 12; convert the stack to mode 2"
-        )
-    dtype = np.dtype(f"{order}{_MODES[mode]}")
-    return StackHeader(nx, ny, nz, dtype, HEADER_BYTES + int(words[23]))
-
-
-def _byte_order(raw: bytes) -> str:
-    """Return the byte order: that of the machine stamp, or the one with a plausible mode."""
-    stamped = _BYTE_ORDERS.get(raw[212])
-    candidates = [stamped] if stamped else []
-    candidates += [order for order in (_NATIVE, "<", ">") if order not in candidates]
-    for order in candidates:
-        mode = int(np.frombuffer(raw, dtype=f"{order}i4", count=1, offset=12)[0])
-        width = int(np.frombuffer(raw, dtype=f"{order}i4", count=1)[0])
-        if 0 <= mode < 1000 and 0 < width <= _MAX_SIDE:
-            return order
-    return candidates[0]
 
 
 def _check_shape(path: Path, header: StackHeader, size: int) -> None:

@@ -17,15 +17,23 @@ from napari_ini3d.errors import StarError
 from napari_ini3d.io.files import atomic_path, read_failure
 from napari_ini3d.io.star.columns import Columns
 
-_BLOCK_START = re.compile(rb"^data_(\S*)", re.MULTILINE)
-_LOOP_END = re.compile(rb"\n(?=[ \t\r]*(?:\n|\Z)|data_|loop_|#)")
-VALUE = re.compile(rb'"[^"]*"|\S+')
+_BLOCK_LINE = rb"[ \t]*(?i:data_)(\S*)[ \t]*(?:#[^\n]*)?\r?$"
+_BLOCK_START = re.compile(rb"^(?:\xef\xbb\xbf)?" + _BLOCK_LINE, re.MULTILINE)
+_BLOCK = re.compile(_BLOCK_LINE)
+_LOOP = re.compile(rb"(?i:loop_)\s*(?:#.*)?$")
+_LABEL = re.compile(rb"_(\S+)\s*(?:#.*|\d+)?$")
+_PAIR = re.compile(rb"_(\S+)\s+(\S.*)$")
+_NOT_A_ROW = re.compile(rb"\n(?=[ \t]*(?:[\r\n#]|\Z|(?i:data_|loop_)))")
+VALUE = re.compile(rb""""(?:[^"\n]|"")*"(?=\s|$)|'[^'\n]*'(?=\s|$)|\S+""")
+_NEEDS_QUOTES = re.compile(r"""\s|^["'#]""")
 _ROWS_PER_CHUNK = 50_000
+_BEGINNING = 1024
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz"}
 
 
 @dataclass(frozen=True, slots=True)
 class LoopBlock:
-    """Position and columns of a loop table in a STAR file.
+    """Position and columns of a table in a STAR file.
 
     Attributes
     ----------
@@ -35,12 +43,19 @@ class LoopBlock:
         Without the leading underscore.
     start, end : int
         Byte range of the rows.
+    plain : bool
+        Whether there are rows only between `start` and `end`, without blank lines or comments,
+        and no value is in single quotes.
+    values : bytes or None
+        The only row of a block without ``loop_``, which has a label and a value in each line.
     """
 
     name: str
     columns: tuple[str, ...]
     start: int
     end: int
+    plain: bool = True
+    values: bytes | None = None
 
 
 class _ByteRange(io.RawIOBase):
@@ -69,29 +84,83 @@ def open_byte_range(path: Path, start: int, end: int) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(_ByteRange(path, start, end), 2**20))
 
 
+def open_rows(path: Path, block: LoopBlock) -> BinaryIO:
+    """Open the rows of a table, one per line, with double quotes only."""
+    if block.values is not None:
+        return io.BytesIO(_double_quoted(block.values) + b"\n")
+    rows = open_byte_range(path, block.start, block.end)
+    if block.plain:
+        return rows
+    with rows:
+        return io.BytesIO(b"".join(_double_quoted(line) for line in rows if is_row(line)))
+
+
+def is_row(line: bytes) -> bool:
+    """Return whether a line within a table is a row: not blank, and not a comment."""
+    text = line.strip()
+    return bool(text) and not text.startswith(b"#")
+
+
+def _double_quoted(line: bytes) -> bytes:
+    def quoted(match: re.Match[bytes]) -> bytes:
+        value = match.group()
+        if len(value) < 2 or not value.startswith(b"'") or not value.endswith(b"'"):
+            return value
+        return b'"' + value[1:-1].replace(b'"', b'""') + b'"'
+
+    return VALUE.sub(quoted, line) if b"'" in line else line
+
+
 def count_values(line: bytes) -> int:
     """Return the number of values in a row; a quoted string is one value."""
     return len(VALUE.findall(line))
 
 
 def find_loops(path: Path) -> list[LoopBlock]:
-    """Find the loop tables of a STAR file, without reading their rows.
+    """Find the tables of a STAR file, without reading their rows.
 
-    As in RELION, a table ends at a blank line, a comment, or the next block.
+    A table ends at the next block or loop, or at the end of the file: rows after a blank line or
+    a comment belong to it, too. A block of labels and values is a table of one row.
 
     Raises
     ------
     StarError
-        If the file is missing, unreadable, empty or has no ``data_`` block.
+        If the file is missing, unreadable, empty, compressed, not in UTF-8, or has no ``data_``
+        block.
     """
     try:
         if path.stat().st_size == 0:
             raise StarError(f"{path}: the file is empty; expected data_optics and data_particles")
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            _refuse_other_formats(path, text[:_BEGINNING])
             found = _find_loops(text, path)
     except OSError as error:
         raise StarError(read_failure(path, error, "check the name")) from error
     return found
+
+
+def _refuse_other_formats(path: Path, beginning: bytes) -> None:
+    for magic, name in _COMPRESSED.items():
+        if beginning.startswith(magic):
+            raise StarError(f"{path}: compressed with {name}; expected text; unpack it first")
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or _is_wide_text(beginning):
+        raise StarError(
+            f"{path}: the encoding is UTF-16 or UTF-32; expected UTF-8; convert the file, for "
+            f"instance with iconv -f UTF-16 -t UTF-8 {path.name} > utf8.star"
+        )
+    if b"\0" in beginning:
+        raise StarError(f"{path}: a binary file; expected the text of a STAR file of particles")
+    if b"\r" in beginning and b"\n" not in beginning:
+        raise StarError(
+            f"{path}: the lines end with a carriage return only, as on old Macs; expected line "
+            "feeds; convert the file, for instance with mac2unix"
+        )
+
+
+def _is_wide_text(beginning: bytes) -> bool:
+    """Return whether at least every third byte is zero, and the others are ASCII."""
+    others = beginning.replace(b"\0", b"")
+    return 3 * len(others) <= 2 * len(beginning) and others.isascii() and b"data_" in others
 
 
 def _find_loops(text: mmap.mmap, path: Path) -> list[LoopBlock]:
@@ -100,36 +169,80 @@ def _find_loops(text: mmap.mmap, path: Path) -> list[LoopBlock]:
     if match is None:
         raise StarError(f"{path}: no 'data_' block; expected a STAR file of particles")
     while match is not None:
-        loop = _read_loop_header(text, match.group(1).decode(errors="replace"), match.end())
-        if loop is not None:
-            loops.append(loop)
-        match = _BLOCK_START.search(text, loop.end if loop else match.end())
+        end = match.end()
+        for table in _read_block(text, match.group(1).decode(errors="replace"), end):
+            loops.append(table)
+            end = max(end, table.end)
+        match = _BLOCK_START.search(text, end)
     return loops
 
 
+def _read_block(text: mmap.mmap, name: str, position: int) -> Iterator[LoopBlock]:
+    """Yield the tables of a block: its single values, and its loops."""
+    end = position
+    loop_start: int | None = position
+    while loop_start is not None:
+        pairs: dict[str, bytes] = {}
+        loop_start = None
+        for start, line in _lines(text, end):
+            if _LOOP.match(line):
+                loop_start = start
+            if _BLOCK.match(line) or loop_start is not None:
+                break
+            pair = _PAIR.match(line)
+            if pair is not None:
+                pairs[pair.group(1).decode(errors="replace")] = VALUE.findall(pair.group(2))[0]
+        if pairs:
+            values = b" ".join(pairs.values())
+            yield LoopBlock(name, tuple(pairs), end, end, values=values)
+        loop = None if loop_start is None else _read_loop_header(text, name, loop_start)
+        if loop is not None:
+            yield loop
+        end = loop.end - 1 if loop is not None else loop_start or end
+
+
 def _read_loop_header(text: mmap.mmap, name: str, position: int) -> LoopBlock | None:
+    """Return the table whose labels follow the line ``loop_`` at `position`."""
     columns: list[str] = []
-    in_loop = False
     for start, line in _lines(text, position):
-        if line.startswith(b"loop_"):
-            in_loop = True
-        elif line.startswith(b"_") and in_loop:
-            columns.append(line.split()[0][1:].decode(errors="replace"))
-        elif line.startswith(b"data_"):
+        label = _LABEL.match(line)
+        if label is not None:
+            columns.append(label.group(1).decode(errors="replace"))
+        elif _BLOCK.match(line) or _LOOP.match(line):
             return LoopBlock(name, tuple(columns), start, start) if columns else None
-        elif columns:
-            return LoopBlock(name, tuple(columns), start, _loop_end(text, line, start))
+        elif columns and is_row(line):
+            end, has_gaps = _find_end(text, start)
+            plain = not has_gaps and text.find(b"'", start, end) < 0
+            return LoopBlock(name, tuple(columns), start, end, plain=plain)
     return LoopBlock(name, tuple(columns), len(text), len(text)) if columns else None
 
 
-def _loop_end(text: mmap.mmap, first_line: bytes, start: int) -> int:
-    if not first_line or first_line.startswith(b"#"):
-        return start
-    match = _LOOP_END.search(text, start)
-    return match.end() if match else len(text)
+def _find_end(text: mmap.mmap, start: int) -> tuple[int, bool]:
+    """Return the end of the last row of a table, and whether there are other lines before it."""
+    end = position = start
+    has_gaps = False
+    for match in _NOT_A_ROW.finditer(text, start):
+        other = match.end()
+        newline = text.find(b"\n", other)
+        stop = len(text) if newline < 0 else newline + 1
+        line = text[other:stop].strip()
+        if other > position:
+            has_gaps = has_gaps or position > end
+            end = other
+        if _BLOCK.match(line) or _LOOP.match(line):
+            return end, has_gaps
+        if is_row(line):  # a value that begins with data_ or loop_
+            has_gaps = has_gaps or other > end
+            end = stop
+        position = stop
+    if len(text) > position:
+        has_gaps = has_gaps or position > end
+        end = len(text)
+    return end, has_gaps
 
 
 def _lines(text: mmap.mmap, position: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the start and the text of each line after the one that holds `position`."""
     newline = text.find(b"\n", position)
     while 0 <= newline < len(text) - 1:
         start = newline + 1
@@ -151,7 +264,10 @@ def write_tables(path: Path | str, tables: Mapping[str, Columns]) -> None:
     RunFolderError
         If the file cannot be written.
     """
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         for name, columns in tables.items():
             file.writelines(format_loop(name, columns))
 
@@ -198,15 +314,27 @@ def _column_format(column: npt.NDArray[np.generic]) -> str:
 def _column_cells(column: npt.NDArray[np.generic]) -> list[object]:
     cells: list[object] = column.tolist()
     if column.dtype.kind == "O":
-        return [_quote(str(cell)) for cell in cells]
+        return [quote(str(cell)) for cell in cells]
     return cells
 
 
-def _quote(text: str) -> str:
-    return f'"{text}"' if not text or " " in text or "\t" in text else text
+def quote(text: str) -> str:
+    """Return a value as it is written to a STAR file, in quotation marks if it needs them.
+
+    Raises
+    ------
+    StarError
+        If it has line ends, or blanks and both kinds of quotation marks.
+    """
+    if text and not _NEEDS_QUOTES.search(text):
+        return text
+    mark = "'" if '"' in text else '"'
+    if mark in text or "\n" in text or "\r" in text:
+        raise StarError(f"{text!r} cannot be written to a STAR file; rename the file or folder")
+    return f"{mark}{text}{mark}"
 
 
 def _format_value(value: str | int | float) -> str:
     if isinstance(value, str):
-        return _quote(value)
+        return quote(value)
     return str(value) if isinstance(value, int) else f"{value:.6f}"

@@ -16,14 +16,19 @@ Columns = Mapping[str, Column]
 
 
 def read_numbers(
-    path: Path, columns: Columns, name: str, *, table: str = "data_particles"
+    path: Path,
+    columns: Columns,
+    name: str,
+    *,
+    table: str = "data_particles",
+    allow_nan: bool = False,
 ) -> Float64:
-    """Return a column as (N,) finite float64.
+    """Return a column as (N,) float64, finite unless `allow_nan`; text becomes NaN then.
 
     Raises
     ------
     StarError
-        If the column is missing, or a value is not a finite number.
+        If the column is missing, or a value is not a finite number and `allow_nan` is not given.
     """
     if name not in columns:
         raise StarError(
@@ -32,7 +37,7 @@ def read_numbers(
     column = columns[name]
     values = np.asarray(_to_floats(column), dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
+    if bad.size and not allow_nan:
         raise StarError(
             f"{path}: {table} has {str(column[bad[0]])!r} as {name} in row {bad[0] + 1} "
             f"({bad.size} such rows); expected a number; correct or remove the row"

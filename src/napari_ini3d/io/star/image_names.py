@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from napari_ini3d._types import IntArray
 from napari_ini3d.errors import StackError, StarError
+from napari_ini3d.io.files import read_failure
 
 logger = logging.getLogger(__name__)
 
 _PROJECT_MARKERS = ("default_pipeline.star", ".gui_projectdir")
 _NAMES_SHOWN = 3
+_LARGEST_NUMBER = 2**31 - 1
+_OTHER_SUFFIX = {".mrcs": ".mrc", ".mrc": ".mrcs"}
 
 
 def split_image_names(names: Sequence[str], path: Path) -> tuple[list[str], IntArray, IntArray]:
@@ -45,22 +49,27 @@ def split_image_names(names: Sequence[str], path: Path) -> tuple[list[str], IntA
         (codes.setdefault(stack, len(codes)) for stack in stacks), np.int32, len(stacks)
     )
     try:
-        image_index = np.array(list(map(int, numbers)), dtype=np.int32) - np.int32(1)
+        counted = np.fromiter(map(int, numbers), np.int64, len(names))
     except (ValueError, OverflowError):
-        image_index = np.full(len(names), -1, dtype=np.int32)
-    if image_index.min() < 0 or "" in codes:
-        _raise_bad_name(names, path)
-    return list(codes), stack_index, image_index
+        counted = np.zeros(len(names), dtype=np.int64)
+    if not 1 <= counted.min() <= counted.max() <= _LARGEST_NUMBER or "" in codes:
+        raise _bad_name(names, path)
+    return list(codes), stack_index, (counted - 1).astype(np.int32)
 
 
-def _raise_bad_name(names: Sequence[str], path: Path) -> None:
-    for row, name in enumerate(names, 1):
-        number, _, stack = name.partition("@")
-        if not (number.isdecimal() and int(number) >= 1 and stack):
-            raise StarError(
-                f"{path}: row {row} has the image name {name!r}; expected number@stack, "
-                "as in 000001@Extract/job007/stack.mrcs, with numbers from 1"
-            )
+def _bad_name(names: Sequence[str], path: Path) -> StarError:
+    row, bad = next(((i, n) for i, n in enumerate(names, 1) if not _is_good(n)), (1, names[0]))
+    return StarError(
+        f"{path}: row {row} has the image name {bad!r}; expected number@stack, as in "
+        f"000001@Extract/job007/stack.mrcs, with numbers from 1 to {_LARGEST_NUMBER}; correct or "
+        "remove the row"
+    )
+
+
+def _is_good(name: str) -> bool:
+    number, _, stack = name.partition("@")
+    digits = number.strip().removeprefix("+")
+    return digits.isdecimal() and 1 <= int(digits) <= _LARGEST_NUMBER and bool(stack)
 
 
 def find_stacks(stack_names: Sequence[str], star_path: Path) -> tuple[Path, ...]:
@@ -80,12 +89,13 @@ def find_stacks(stack_names: Sequence[str], star_path: Path) -> tuple[Path, ...]
     found: list[Path] = []
     missing: list[str] = []
     for name in stack_names:
-        base = _find_base(name, bases, used)
-        if base is None:
+        place = _locate(name, bases, used)
+        if place is None:
             missing.append(name)
             continue
+        base, spelling = place
         used[base] = used.get(base, 0) + 1
-        found.append(base / name)
+        found.append(base / spelling)
     if missing:
         raise _missing_error(missing, len(stack_names), star_path, bases)
     for base, count in used.items():
@@ -93,34 +103,96 @@ def find_stacks(stack_names: Sequence[str], star_path: Path) -> tuple[Path, ...]
     return tuple(found)
 
 
-def names_from(stack_names: Sequence[str], sources: Sequence[Path], target: Path) -> list[str]:
-    """Return the names by which a new STAR file refers to the stacks of others.
+def spellings(name: str) -> Iterator[str]:
+    """Yield the name of a stack as it stands, and other ways in which programs write it.
 
-    A name stays as it is if it leads to the same stack from the folder of the new file (as
-    `find_stacks` searches, without the current folder), or if the stack is not found; otherwise
-    it becomes an absolute path.
+    These are RELION's ``stack.mrc:mrcs``, cryoSPARC's ``>J94/extract/stack.mrcs``, the folders of
+    Windows, and ``.mrc`` for ``.mrcs``.
+    """
+    yield name
+    plain = name.removeprefix(">")
+    stem, colon, kind = plain.rpartition(":")
+    if colon and kind in ("mrc", "mrcs"):
+        plain = stem
+    for spelling in dict.fromkeys((plain, plain.replace("\\", "/"))):
+        if spelling and spelling != name:
+            yield spelling
+        path = Path(spelling)
+        if path.suffix in _OTHER_SUFFIX:
+            yield str(path.with_suffix(_OTHER_SUFFIX[path.suffix]))
+
+
+def is_respelled(name: str, path: Path) -> bool:
+    """Return whether a stack was found by another spelling of its name."""
+    return not path.as_posix().endswith(Path(name).as_posix())
+
+
+def locate_stacks(stack_names: Sequence[str], sources: Sequence[Path]) -> list[Path | None]:
+    """Return the stacks of STAR files, None for those that are not found.
 
     Parameters
     ----------
     stack_names : sequence of str
     sources : sequence of Path
         STAR files from whose folders the names hold, in the order in which they are tried.
+    """
+    bases = [*dict.fromkeys(base for path in sources for base in _base_folders(path))]
+    places = (_locate(name, bases, {}) for name in stack_names)
+    return [None if place is None else place[0] / place[1] for place in places]
+
+
+def names_for(
+    stack_names: Sequence[str], stack_paths: Sequence[Path | None], target: Path
+) -> list[str]:
+    """Return the names by which a new STAR file refers to stacks.
+
+    A name stays as it is if it is absolute, or relative to the RELION project folder of the new
+    file, as RELION expects. Otherwise it becomes relative to that folder if the stack is in it,
+    and absolute if not, so that the file can be used from any folder.
+
+    Parameters
+    ----------
+    stack_names : sequence of str
+        As in the STAR file that was read.
+    stack_paths : sequence of Path or None
+        The stacks; the name of a stack that is not known stays as it is.
     target : Path
         The new STAR file.
     """
-    before = [*dict.fromkeys(base for path in sources for base in _base_folders(path))]
-    after = [*_folders_above(target)]
-    names = []
-    for name in stack_names:
-        old, new = _find_base(name, before, {}), _find_base(name, after, {})
-        same = old is None or (new is not None and (old / name).samefile(new / name))
-        names.append(name if old is None or same else str((old / name).absolute()))
-    return names
+    project = _project_folder(target)
+    return [
+        name if path is None or Path(name) == path else _name_for(name, path, project)
+        for name, path in zip(stack_names, stack_paths, strict=True)
+    ]
 
 
-def _find_base(name: str, bases: list[Path], used: dict[Path, int]) -> Path | None:
+def _name_for(name: str, path: Path, project: Path | None) -> str:
+    full = path.resolve() if ".." in path.parts else path.absolute()
+    if project is not None:
+        if _is_file(project / name) and (project / name).samefile(path):
+            return name
+        if full.is_relative_to(project):
+            full = full.relative_to(project)
+    return f"{full}:mrcs" if full.suffix == ".mrc" else str(full)  # RELION's mark of a stack
+
+
+def _locate(name: str, bases: list[Path], used: Mapping[Path, int]) -> tuple[Path, str] | None:
+    """Return the folder and the spelling by which a stack is found; None if it is not."""
     candidates = [*used, *(base for base in bases if base not in used)]
-    return next((base for base in candidates if (base / name).is_file()), None)
+    for spelling in spellings(name):
+        for base in candidates:
+            if _is_file(base / spelling):
+                return base, spelling
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError as error:
+        raise StackError(read_failure(path, error, "check the path")) from error
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _base_folders(star_path: Path) -> Iterator[Path]:
@@ -130,17 +202,34 @@ def _base_folders(star_path: Path) -> Iterator[Path]:
 def _folders_above(star_path: Path) -> Iterator[Path]:
     """Yield the project folder, the folder of the STAR file, and each folder above it."""
     folder = star_path.absolute().parent
-    above = [folder, *folder.parents]
-    project = [f for f in above if any((f / marker).exists() for marker in _PROJECT_MARKERS)]
-    yield from dict.fromkeys([*project[:1], *above])
+    project = _project_folder(star_path)
+    yield from dict.fromkeys([*([project] if project else []), folder, *folder.parents])
+
+
+def _project_folder(star_path: Path) -> Path | None:
+    """Return the nearest folder above a file that has the marker files of a RELION project."""
+    above = star_path.absolute().parents
+    return next((f for f in above if any((f / m).exists() for m in _PROJECT_MARKERS)), None)
 
 
 def _missing_error(
     missing: list[str], n_stacks: int, star_path: Path, bases: list[Path]
 ) -> StackError:
+    link = next((found for base in bases if (found := _dead_link(base / missing[0]))), None)
+    if link is not None:
+        return StackError(
+            f"{star_path}: {len(missing)} of {n_stacks} stacks not found: {link} is a link to "
+            f"{os.readlink(link)}, which does not exist; restore its target, or make the link again"
+        )
     shown = ", ".join(missing[:_NAMES_SHOWN]) + (", ..." if len(missing) > _NAMES_SHOWN else "")
     return StackError(
         f"{star_path}: {len(missing)} of {n_stacks} stacks not found: {shown}; searched in "
         f"{bases[0]}, the folders above the STAR file and {Path.cwd()}; run from the RELION "
         "project folder, or put the STAR file there"
     )
+
+
+def _dead_link(path: Path) -> Path | None:
+    """Return the part of a path that is a link which points nowhere, if there is one."""
+    parts = [path, *path.parents]
+    return next((p for p in parts if os.path.islink(p) and not os.path.exists(p)), None)

@@ -11,9 +11,10 @@ import numpy as np
 from napari_ini3d._types import BoolArray, Float64, IntArray
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.star.columns import read_numbers
-from napari_ini3d.io.star.image_names import names_from, split_image_names
+from napari_ini3d.io.star.image_names import locate_stacks, split_image_names
 from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
-from napari_ini3d.io.star.particles import JUNK_PROBABILITY, ParticleTable, read_tables
+from napari_ini3d.io.star.particles import JUNK_PROBABILITY, ParticleTable
+from napari_ini3d.io.star.tables import read_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +72,15 @@ def read_junk_table(path: Path | str) -> JunkTable:
     )
 
 
-def keep_stack_names(table: ParticleTable, sources: Sequence[Path], target: Path) -> ParticleTable:
-    """Return a table whose image names hold from the folder of a new STAR file.
-
-    Names that lead to the same stack from there stay as they are; for the others the path of the
-    stack becomes absolute.
+def keep_stack_names(table: ParticleTable, sources: Sequence[Path]) -> ParticleTable:
+    """Return a table that knows its stacks, so that names hold in files that are written from it.
 
     Parameters
     ----------
     table : ParticleTable
     sources : sequence of Path
         STAR files from whose folders the names hold, in the order in which they are tried.
-    target : Path
-        The new STAR file.
     """
     images = table.particles["rlnImageName"].tolist()
-    stacks, stack_index, _ = split_image_names(images, table.path)
-    names = names_from(stacks, sources, target)
-    if names == stacks:
-        return table
-    numbers = (image.partition("@")[0] for image in images)
-    moved = [f"{n}@{names[i]}" for n, i in zip(numbers, stack_index.tolist(), strict=True)]
-    columns = {**table.particles, "rlnImageName": np.array(moved, dtype=object)}
-    return replace(table, particles=columns)
+    stacks = split_image_names(images, table.path)[0]
+    return replace(table, stack_paths=tuple(locate_stacks(stacks, sources)))

@@ -26,19 +26,43 @@ _OPTICS_DEFAULTS = {
     "rlnImageSize": 0.0,
     "rlnImageDimensionality": 2.0,
     "rlnCtfDataAreCtfPremultiplied": 0.0,
+    "rlnCtfDataArePhaseFlipped": 0.0,
 }
+_FLAGS = ("rlnCtfDataAreCtfPremultiplied", "rlnCtfDataArePhaseFlipped")
+_PIXEL_SIZES = ("rlnImagePixelSize", "rlnPixelSize")
+_FROM_DETECTOR = ("rlnDetectorPixelSize", "rlnMagnification")
 _LIMITS: dict[str, tuple[float, float, str]] = {
     "rlnVoltage": (10.0, 1500.0, "the voltage in kV, between 10 and 1500"),
     "rlnSphericalAberration": (-1.0, 50.0, "the spherical aberration in mm, at most 50"),
     "rlnAmplitudeContrast": (0.0, 1.0, "a fraction between 0 and 1"),
 }
+_TYPICAL = {
+    "rlnVoltage": (80.0, 1500.0),
+    "rlnSphericalAberration": (0.4, 10.0),
+    "rlnAmplitudeContrast": (0.01, 0.5),
+}
+_OTHER_UNITS = {
+    "rlnVoltage": {"V": 1e-3, "MV": 1e3},
+    "rlnSphericalAberration": {"µm": 1e-3, "nm": 1e-6, "Å": 1e-7},
+    "rlnAmplitudeContrast": {"percent": 1e-2},
+}
 _SINGLE_TABLE = "the particle table (without data_optics, RELION 3.0)"
 
 
 def convert_single_table(
-    path: Path, columns: Columns, *, ctf: bool
+    path: Path, columns: Columns, *, ctf: bool, header_pixel_size: float | None = None
 ) -> tuple[dict[str, Column], dict[str, Column]]:
     """Make one optics group of each set of values in a particle table of RELION 3.0.
+
+    Parameters
+    ----------
+    path : Path
+    columns : mapping
+        Of the particle table.
+    ctf : bool
+        Whether the columns for the CTF are needed.
+    header_pixel_size : float, optional
+        Å, used if the table has no pixel size.
 
     Returns
     -------
@@ -51,9 +75,16 @@ def convert_single_table(
     StarError
         If the pixel size, or a column for the CTF, is missing or not a number.
     """
-    values = {"rlnImagePixelSize": _pixel_sizes(path, columns)}
+    if header_pixel_size is not None and not has_pixel_size(columns):
+        pixel_sizes = np.full(len(columns["rlnImageName"]), header_pixel_size)
+    else:
+        pixel_sizes = _pixel_sizes(path, columns)
+    values = {"rlnImagePixelSize": pixel_sizes}
     for name in _CTF_DEFAULTS:
         if ctf or name in columns:
+            values[name] = read_numbers(path, columns, name, table=_SINGLE_TABLE)
+    for name in _FLAGS:
+        if name in columns:
             values[name] = read_numbers(path, columns, name, table=_SINGLE_TABLE)
     first, group = _distinct_rows(list(values.values()))
     numbers = np.arange(1, len(first) + 1)
@@ -68,8 +99,13 @@ def convert_single_table(
     return optics, particles | {"rlnOpticsGroup": group + 1}
 
 
+def has_pixel_size(columns: Columns) -> bool:
+    """Return whether a particle table of RELION 3.0 has a pixel size, or what it follows from."""
+    return any(name in columns for name in (*_PIXEL_SIZES, *_FROM_DETECTOR))
+
+
 def _pixel_sizes(path: Path, columns: Columns) -> Float64:
-    for name in ("rlnImagePixelSize", "rlnPixelSize"):
+    for name in _PIXEL_SIZES:
         if name in columns:
             return read_numbers(path, columns, name, table=_SINGLE_TABLE)
     micrometres = read_numbers(path, columns, "rlnDetectorPixelSize", table=_SINGLE_TABLE)
@@ -139,6 +175,7 @@ def _read_group(path: Path, optics: Columns, row: int, *, ctf: bool) -> OpticsGr
         pixel_size=value("rlnImagePixelSize"),
         box_size=int(value("rlnImageSize")),
         ctf_premultiplied=value("rlnCtfDataAreCtfPremultiplied") != 0,
+        phase_flipped=value("rlnCtfDataArePhaseFlipped") != 0,
     )
     if value("rlnImageDimensionality") != 2:
         raise StarError(
@@ -164,8 +201,18 @@ def _check_group(path: Path, group: OpticsGroup, *, ctf: bool) -> None:
     for name, value in found.items():
         low, high, expected = _LIMITS[name]
         if ctf and not low <= value <= high:
-            advice = "it looks like V: divide by 1000" if value >= 1e4 else "correct the value"
+            advice = _likely_unit(name, value)
             raise StarError(f"{where} {name} {value:g}; expected {expected}; {advice}")
+
+
+def _likely_unit(name: str, value: float) -> str:
+    """Return what to do about a value that is out of range."""
+    for unit, factor in _OTHER_UNITS[name].items():
+        low, high = _TYPICAL[name]
+        if low <= value * factor <= high:
+            how = f"divide by {1 / factor:g}" if factor < 1 else f"multiply by {factor:g}"
+            return f"it looks like {unit}: {how}"
+    return "correct the value"
 
 
 def fill_box_sizes(

@@ -10,31 +10,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
 
 from napari_ini3d._types import Float32, Float64, FloatArray, IntArray
 from napari_ini3d.errors import StarError
-from napari_ini3d.io.star.blocks import (
-    LoopBlock,
-    count_values,
-    find_loops,
-    open_byte_range,
-    write_tables,
-)
+from napari_ini3d.io.mrc.stack import read_stack_header
+from napari_ini3d.io.star.blocks import write_tables
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
-from napari_ini3d.io.star.image_names import find_stacks, split_image_names
-from napari_ini3d.io.star.optics import convert_single_table, fill_box_sizes, read_optics_groups
+from napari_ini3d.io.star.image_names import find_stacks, names_for, split_image_names
+from napari_ini3d.io.star.optics import (
+    convert_single_table,
+    fill_box_sizes,
+    has_pixel_size,
+    read_optics_groups,
+)
+from napari_ini3d.io.star.tables import read_tables
 from napari_ini3d.particles import Assignments, Particles
 
 logger = logging.getLogger(__name__)
 
-_TOMOGRAPHY = ("rlnTomoName", "rlnTomoParticleName", "rlnTomoParticleId", "rlnCtfImage")
 _IN_PIXELS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
 JUNK_PROBABILITY = "ini3dJunkProbability"
-_NAN_TEXT = ["nan", "NaN", "NAN", "-nan", "<NA>"]
+_SHARED_CTF_COLUMNS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
+_CTF_COLUMNS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +48,14 @@ class ParticleTable:
         Columns of the optics table (derived from the particles for RELION 3.0).
     particles : mapping of str to array
         Columns of the particle table.
+    stack_paths : tuple of Path or None
+        Stacks in the order of their first use, None for those that are not known.
     """
 
     path: Path
     optics: Columns
     particles: Columns
+    stack_paths: tuple[Path | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.particles["rlnImageName"])
@@ -80,18 +82,26 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
     ------
     StarError
         If the file is empty, a column is missing, an optics group is unknown, values are
-        impossible (defocus not positive, voltage in V), or the particles are 3D.
+        impossible (most defoci not positive, voltage in V), or the particles are 3D. A few
+        defoci that are not positive or NaN are left as they are.
     StackError
         If a stack is not found.
     """
     star_path = Path(path)
     optics, columns = read_tables(star_path)
     names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), star_path)
+    if ctf:
+        _check_ctf_columns(star_path, optics, columns)
+    stacks: tuple[Path, ...] = ()
     if optics is None:
-        optics, columns = convert_single_table(star_path, columns, ctf=ctf)
+        size = None
+        if not has_pixel_size(columns):
+            stacks = find_stacks(names, star_path)
+            size = _header_pixel_size(star_path, stacks)
+        optics, columns = convert_single_table(star_path, columns, ctf=ctf, header_pixel_size=size)
     groups, optics_index = read_optics_groups(star_path, optics, columns, ctf=ctf)
     defocus = _read_defocus(star_path, columns, ctf=ctf)
-    stacks = find_stacks(names, star_path)
+    stacks = stacks or find_stacks(names, star_path)
     groups = fill_box_sizes(groups, optics_index, stack_index, stacks)
     if "rlnImageSize" not in optics and len(groups) == len(optics["rlnOpticsGroup"]):
         optics["rlnImageSize"] = np.array([group.box_size for group in groups])
@@ -108,132 +118,28 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
         **defocus,
     )
     logger.info("%s: %d particles in %d stack(s)", star_path, len(particles), len(stacks))
-    return particles, ParticleTable(star_path, optics, columns)
+    return particles, ParticleTable(star_path, optics, columns, stacks)
 
 
-def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]]:
-    """Return the optics table (None if there is none, as in RELION 3.0) and the particle table.
-
-    Raises
-    ------
-    StarError
-        If the file cannot be read, or has no particle table or one of tomography.
-    """
-    loops = find_loops(path)
-    particles = find_particle_loop(path, loops)
-    optics = next(
-        (loop for loop in loops if loop is not particles and "rlnOpticsGroup" in loop.columns), None
-    )
-    tables = (_read_table(path, optics) if optics else None), _read_table(path, particles)
-    _refuse_tomography(path, tables[1])
-    return tables
-
-
-def has_particles(path: Path) -> bool:
-    """Return whether a STAR file has a table of particle images.
-
-    Raises
-    ------
-    OSError, StarError
-        If the file cannot be read.
-    """
-    return any("rlnImageName" in loop.columns for loop in find_loops(path))
-
-
-def find_particle_loop(path: Path, loops: Sequence[LoopBlock]) -> LoopBlock:
-    """Return the particle table of a STAR file.
-
-    Raises
-    ------
-    StarError
-        If there is none.
-    """
-    particles = next((loop for loop in loops if "rlnImageName" in loop.columns), None)
-    if particles is None:
-        found = ", ".join(f"data_{loop.name}" for loop in loops) or "no table"
+def _check_ctf_columns(path: Path, optics: Columns | None, columns: Columns) -> None:
+    shared = columns if optics is None else optics
+    missing = [name for name in _SHARED_CTF_COLUMNS if name not in shared]
+    missing += [name for name in _CTF_COLUMNS if name not in columns]
+    if missing:
         raise StarError(
-            f"{path}: no table has the column rlnImageName (found: {found}); "
-            "export the particles of a 2D class selection"
-        )
-    return particles
-
-
-def _read_table(path: Path, block: LoopBlock) -> dict[str, Column]:
-    columns = list(block.columns)
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated:
-        raise StarError(f"{path}: data_{block.name} has {repeated[0]} twice; remove one")
-    if block.start == block.end:
-        raise StarError(f"{path}: data_{block.name} has no rows; expected at least one")
-    _check_first_row(path, block)
-    try:
-        with open_byte_range(path, block.start, block.end) as stream:
-            frame = _parse_rows(stream, columns)
-    except ValueError as error:  # also pandas' ParserError and a wrong encoding
-        raise StarError(
-            f"{path}: data_{block.name} cannot be read ({error}); "
-            f"expected {len(columns)} values in every row"
-        ) from error
-    _check_last_column(path, block, frame)
-    return {column: _to_array(frame[column]) for column in columns}
-
-
-def _parse_rows(stream: BinaryIO, columns: list[str]) -> pd.DataFrame:
-    """Parse rows with pandas' C parser, which stores repeated strings once."""
-    text = {column: "object" for column in columns if column.endswith("Name")}
-    return pd.read_csv(
-        stream,
-        sep=r"\s+",
-        header=None,
-        names=columns,
-        index_col=False,
-        dtype=text,
-        keep_default_na=False,
-        na_values={column: _NAN_TEXT for column in columns if column not in text},
-        low_memory=False,
-        on_bad_lines="error",
-    )
-
-
-def _check_first_row(path: Path, block: LoopBlock) -> None:
-    """Raise `StarError` if the first row has the wrong length, which pandas would accept."""
-    with open_byte_range(path, block.start, block.end) as stream:
-        n_values = count_values(stream.readline())
-    _check_row_length(path, block, 1, n_values)
-
-
-def _check_last_column(path: Path, block: LoopBlock, frame: pd.DataFrame) -> None:
-    """Raise `StarError` for rows that are too short, which pandas would fill with NaN."""
-    last = frame[block.columns[-1]]
-    if not (last.isna() | (last.astype(object) == "")).any():
-        return
-    with open_byte_range(path, block.start, block.end) as stream:
-        rows = (count_values(line) for line in stream)
-        for row, n_values in enumerate((n for n in rows if n), 1):
-            _check_row_length(path, block, row, n_values)
-
-
-def _check_row_length(path: Path, block: LoopBlock, row: int, n_values: int) -> None:
-    if n_values != len(block.columns):
-        raise StarError(
-            f"{path}: data_{block.name} row {row} has {n_values} values; expected "
-            f"{len(block.columns)} values; the file may be truncated: export the particles again"
+            f"{path}: the file has no {', '.join(missing)}; expected the CTF of the particles; "
+            "export them with it, or give --no-ctf to reconstruct without its correction"
         )
 
 
-def _to_array(series: pd.Series) -> Column:
-    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb":
-        return series.to_numpy()
-    return series.to_numpy(dtype=object)
-
-
-def _refuse_tomography(path: Path, columns: Columns) -> None:
-    found = next((column for column in _TOMOGRAPHY if column in columns), None)
-    if found is not None:
-        raise StarError(
-            f"{path}: the column {found} belongs to tomography; expected images of single "
-            "particles; subtomograms cannot be used here"
-        )
+def _header_pixel_size(path: Path, stacks: Sequence[Path]) -> float | None:
+    """Return the pixel size in the headers of the stacks, if they have one and the same."""
+    sizes = {read_stack_header(stack).pixel_size for stack in stacks}
+    size = sizes.pop()
+    if sizes or size <= 0:
+        return None
+    logger.warning("%s: no pixel size; that of the stacks is used, %g Å", path, size)
+    return size
 
 
 def _read_defocus(path: Path, columns: Columns, *, ctf: bool) -> dict[str, FloatArray]:
@@ -242,7 +148,7 @@ def _read_defocus(path: Path, columns: Columns, *, ctf: bool) -> dict[str, Float
     def read(name: str, fallback: Float64 | None) -> Float64:
         if name not in columns and fallback is not None:
             return fallback
-        return read_numbers(path, columns, name)
+        return read_numbers(path, columns, name, allow_nan=ctf)
 
     zeros = np.zeros(n_rows)
     defocus_u = read("rlnDefocusU", None if ctf else zeros)
@@ -258,12 +164,14 @@ def _read_defocus(path: Path, columns: Columns, *, ctf: bool) -> dict[str, Float
 
 
 def _check_defocus(path: Path, defocus: dict[str, Float64]) -> None:
+    """Refuse particles most of which have no underfocus; a few are excluded before a run."""
     for name, values in defocus.items():
-        bad = np.flatnonzero(values <= 0)
-        if bad.size:
+        bad = np.flatnonzero(~(values > 0))
+        if 2 * bad.size > len(values):
             raise StarError(
-                f"{path}: {name} is {values[bad[0]]:g} in row {bad[0] + 1} ({bad.size} such rows); "
-                "expected underfocus in Å, above 0; change the sign or remove the rows"
+                f"{path}: {name} is {values[bad[0]]:g} in row {bad[0] + 1} ({bad.size} of "
+                f"{len(values)} rows are like it); expected underfocus in Å, above 0; change the "
+                "sign or export the particles again"
             )
 
 
@@ -317,7 +225,7 @@ def write_data_star(
         raise ValueError(f"class index {classes.max()} in a run of {class_count} classes")
     columns = {
         name: column[particles.row]
-        for name, column in table.particles.items()
+        for name, column in _with_names_for(table, Path(path)).items()
         if name not in _IN_PIXELS
     }
     columns |= _assignment_columns(assignments)
@@ -363,11 +271,29 @@ def write_particle_subset(
     RunFolderError
         If the file cannot be written.
     """
-    columns = {name: column[rows] for name, column in table.particles.items()}
+    found = _with_names_for(table, Path(path))
+    columns = {name: column[rows] for name, column in found.items()}
     if reasons is not None:
         words = ["_".join(reason.split()) for reason in reasons]
         columns["ini3dExcludedReason"] = np.array(words, dtype=object)
     write_tables(path, {"optics": table.optics, "particles": columns})
+
+
+def _with_names_for(table: ParticleTable, target: Path) -> Columns:
+    """Return the particle table with image names that hold in a new STAR file."""
+    if not table.stack_paths:
+        return table.particles
+    images = table.particles["rlnImageName"].tolist()
+    return {**table.particles, "rlnImageName": rename_images(images, table, target)}
+
+
+def rename_images(images: Sequence[str], table: ParticleTable, target: Path) -> Column:
+    """Return image names (N,) that lead to the stacks of a table from a new STAR file."""
+    stacks, index, _ = split_image_names(images, table.path)
+    names = names_for(stacks, table.stack_paths, target)
+    numbers = (image.partition("@")[0] for image in images)
+    moved = [f"{n}@{names[i]}" for n, i in zip(numbers, index.tolist(), strict=True)]
+    return np.array(moved, dtype=object)
 
 
 def _decimals(values: FloatArray) -> Float64:

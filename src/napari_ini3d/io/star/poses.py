@@ -18,11 +18,12 @@ from napari_ini3d._types import Float64
 from napari_ini3d.errors import StarError
 from napari_ini3d.geometry import RigidTransform, flip_angles, rotate_poses
 from napari_ini3d.io.files import atomic_path
-from napari_ini3d.io.star.blocks import LoopBlock, find_loops, open_byte_range
+from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range, quote
 from napari_ini3d.io.star.columns import Columns, read_numbers
-from napari_ini3d.io.star.image_names import split_image_names
+from napari_ini3d.io.star.image_names import locate_stacks, split_image_names
 from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
-from napari_ini3d.io.star.particles import find_particle_loop, read_tables
+from napari_ini3d.io.star.particles import ParticleTable, rename_images
+from napari_ini3d.io.star.tables import find_particle_loop, read_tables
 from napari_ini3d.particles import ParticlePoses
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ NewColumns = Mapping[str, Float64]
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _ORIGINS = ("rlnOriginX", "rlnOriginY")
 _PRIOR = re.compile(r"rln(Angle|Origin)\w*Prior")
-_PIECE = re.compile(rb'\s+|"[^"]*"|\S+')
+_PIECE = re.compile(rb"""\s+|"[^"]*"(?=\s|$)|'[^']*'(?=\s|$)|\S+""")
 
 
 def read_poses(path: Path | str) -> ParticlePoses:
@@ -187,7 +188,13 @@ def _rewrite(
     """Copy a STAR file, and replace the columns that `change` returns."""
     optics, columns = read_tables(source)
     block = find_particle_loop(source, find_loops(source))
+    if block.values is not None:
+        raise StarError(
+            f"{source}: data_{block.name} has one particle and no loop_; expected a table of "
+            "particles; write the file again as a loop"
+        )
     new = change(source, optics, columns)
+    names = _new_names(source, target, columns)
     _warn_of_priors(source, columns)
     added = [name for name in new if name not in columns]
     with atomic_path(target) as temporary, open(temporary, "wb") as file:
@@ -195,7 +202,7 @@ def _rewrite(
             shutil.copyfileobj(head, file)
         for number, name in enumerate(added, len(block.columns) + 1):
             file.write(f"_{name} #{number}\n".encode())
-        file.writelines(_changed_rows(source, block, new))
+        file.writelines(_changed_rows(source, block, new, names))
         with open_byte_range(source, block.end, source.stat().st_size) as tail:
             shutil.copyfileobj(tail, file)
 
@@ -206,15 +213,31 @@ def _warn_of_priors(source: Path, columns: Columns) -> None:
         logger.warning("%s: %s not changed; they belong to the map before", source, stale)
 
 
-def _changed_rows(source: Path, block: LoopBlock, new: NewColumns) -> Iterator[bytes]:
+def _new_names(source: Path, target: Path, columns: Columns) -> list[bytes] | None:
+    """Return the image names for another folder, or None if they stay as they are."""
+    images = columns["rlnImageName"].tolist()
+    stacks = tuple(locate_stacks(split_image_names(images, source)[0], [source]))
+    renamed = rename_images(images, ParticleTable(source, {}, columns, stacks), target).tolist()
+    if renamed == images:
+        return None
+    return [quote(name).encode(errors="surrogateescape") for name in renamed]
+
+
+def _changed_rows(
+    source: Path, block: LoopBlock, new: NewColumns, names: list[bytes] | None
+) -> Iterator[bytes]:
     places = {name: place for place, name in enumerate(block.columns)}
     order = sorted(new, key=lambda name: places.get(name, len(places)))
     rounded = [np.round(new[name], 6) + 0.0 for name in order]  # + 0.0: no minus zero
     where = [places[name] for name in order if name in places]
+    values = zip(*(column.tolist() for column in rounded), strict=True)
+    cells = ([b"%.6f" % value for value in row] for row in values)
+    if names is not None:
+        where = [places["rlnImageName"], *where]
+        cells = ([name, *row] for name, row in zip(names, cells, strict=True))
     with open_byte_range(source, block.start, block.end) as rows:
-        for line, *values in zip(rows, *(column.tolist() for column in rounded), strict=True):
-            cells = [b"%.6f" % value for value in values]
-            yield _changed_row(line, where, cells)
+        for line in rows:
+            yield _changed_row(line, where, next(cells)) if is_row(line) else line
 
 
 def _changed_row(line: bytes, where: list[int], cells: list[bytes]) -> bytes:

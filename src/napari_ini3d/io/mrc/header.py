@@ -1,0 +1,166 @@
+"""Header of an MRC file (MRC2014, modes 0, 1, 2, 6 and 12), as people's programs really write it.
+
+Header layout: A. Cheng et al., J. Struct. Biol. 192 (2015) 146; mode 12 (float16) as in
+https://www.ccpem.ac.uk/mrc_format/mrc2014.php. As in RELION, neither the stamp of the byte order
+nor the word MAP is needed. Bytes of mode 0 are signed, unless IMOD's flag, the range of values in
+the header, or the values themselves say otherwise.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d._types import Float64
+from napari_ini3d.errors import InputError
+
+HEADER_BYTES = 1024
+MAX_SIDE = 65_536
+_MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_BYTE_ORDERS = {0x44: "<", 0x11: ">"}
+_NATIVE = "<" if sys.byteorder == "little" else ">"
+_IMOD_STAMP = 1_146_047_817
+_IMOD_SIGNED = 1  # bit of IMOD's flags
+_LARGEST_SIGNED = 127
+
+
+@dataclass(frozen=True, slots=True)
+class MrcHeader:
+    """What the header of an MRC file says.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        Sections, rows, columns: the order of the samples in the file.
+    dtype : numpy dtype
+        Type and byte order of the samples.
+    offset : int
+        Bytes before the first sample (header and extended header).
+    axes : (int, int, int)
+        Axis of the columns, rows and sections: 1 for x, 2 for y, 3 for z.
+    voxel_size : (float, float, float)
+        Å, along x, y, z; 0 where the header has none.
+    origin : (float, float, float)
+        Å, along x, y, z.
+    signedness_known : bool
+        False for bytes (mode 0) if neither IMOD's flag nor the range tells whether they are signed.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    offset: int
+    axes: tuple[int, int, int]
+    voxel_size: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    signedness_known: bool = True
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file without what may follow the samples, bytes."""
+        return self.offset + int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> MrcHeader:
+    """Parse the first 1024 bytes of an MRC file.
+
+    Parameters
+    ----------
+    path : Path
+    raw : bytes
+    kind : str
+        "stack" or "map", for messages.
+    error : type
+        Exception to raise.
+
+    Raises
+    ------
+    InputError
+        Of the type `error`, if these bytes are no MRC header, or the mode is not known.
+    """
+    if len(raw) < HEADER_BYTES:
+        raise error(
+            f"{path}: {len(raw)} bytes, shorter than the {HEADER_BYTES} of an MRC header; "
+            f"copy or make the {kind} again"
+        )
+    order = _byte_order(raw)
+    words = np.frombuffer(raw, dtype=f"{order}i4", count=56)
+    floats = np.frombuffer(raw, dtype=f"{order}f4", count=56)
+    nx, ny, nz, mode, extended = (int(words[i]) for i in (0, 1, 2, 3, 23))
+    if not (0 < nx <= MAX_SIDE and 0 < ny <= MAX_SIDE and nz > 0 and extended >= 0):
+        raise error(
+            f"{path}: cannot be read as MRC: the header says {nx} x {ny} x {nz} samples after an "
+            f"extended header of {extended} bytes; this is not an MRC {kind}"
+        )
+    if mode not in _MODES:
+        what = "complex values (a transform)" if mode in (3, 4) else f"MRC mode {mode}"
+        raise error(f"{path}: {what}; expected mode 0, 1, 2, 6 or 12; convert the {kind} to mode 2")
+    code, known = (_MODES[mode], True) if mode else _byte_type(words, floats)
+    return MrcHeader(
+        shape=(nz, ny, nx),
+        dtype=np.dtype(f"{order}{code}"),
+        offset=HEADER_BYTES + extended,
+        axes=_axes(path, words, kind, error),
+        voxel_size=_voxel_size(words, floats),
+        origin=(float(floats[49]), float(floats[50]), float(floats[51])),
+        signedness_known=known,
+    )
+
+
+def _byte_order(raw: bytes) -> str:
+    """Return the byte order: that of the machine stamp, or the one with a plausible header."""
+    stamped = _BYTE_ORDERS.get(raw[212])
+    candidates = [stamped] if stamped else []
+    candidates += [order for order in (_NATIVE, "<", ">") if order not in candidates]
+    for order in candidates:
+        nx, ny, _, mode = np.frombuffer(raw, dtype=f"{order}i4", count=4).tolist()
+        if 0 <= mode < 1000 and 0 < nx <= MAX_SIDE and 0 < ny <= MAX_SIDE:
+            return order
+    return candidates[0]
+
+
+def _byte_type(words: np.ndarray, floats: np.ndarray) -> tuple[str, bool]:
+    """Return the type of the bytes of mode 0, and whether the header tells it."""
+    if words[38] == _IMOD_STAMP:
+        return ("i1" if words[39] & _IMOD_SIGNED else "u1"), True
+    low, high = float(floats[19]), float(floats[20])
+    if not low < high:
+        return "i1", False  # the range is not set
+    if low < 0:
+        return "i1", True
+    return ("u1", True) if high > _LARGEST_SIGNED else ("i1", False)
+
+
+def unsigned_by_values(sample: bytes) -> bool:
+    """Tell from the values of neighbouring pixels whether bytes are unsigned.
+
+    Read with the wrong sign, a small step across the middle of the range becomes one of nearly
+    256.
+    """
+    raw = np.frombuffer(sample, np.uint8)
+    as_unsigned = np.abs(np.diff(raw.astype(np.int16))).sum()
+    as_signed = np.abs(np.diff(raw.view(np.int8).astype(np.int16))).sum()
+    return bool(as_unsigned < as_signed)
+
+
+def _axes(
+    path: Path, words: np.ndarray, kind: str, error: type[InputError]
+) -> tuple[int, int, int]:
+    found = (int(words[16]), int(words[17]), int(words[18]))
+    if found == (0, 0, 0):
+        return 1, 2, 3
+    if sorted(found) != [1, 2, 3]:
+        raise error(
+            f"{path}: the header says that the axes are {found}; expected an order of 1, 2, 3; "
+            f"write the {kind} again"
+        )
+    return found
+
+
+def _voxel_size(words: np.ndarray, floats: np.ndarray) -> tuple[float, float, float]:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        sizes: Float64 = floats[10:13].astype(np.float64) / np.maximum(words[7:10], 0)
+    clean = np.where(np.isfinite(sizes), sizes, 0.0).tolist()
+    return clean[0], clean[1], clean[2]
