@@ -58,7 +58,9 @@ def test_dark_particles_and_duplicates_are_noted(tmp_path):
     assert report.ok
     assert report.n_duplicates == 3
     assert report.contrast == "black on white"
-    assert len(report.notes) == 2
+    found = {found.code: found for found in report.findings}
+    assert set(found) == {"few-particles", "duplicates", "contrast"}
+    assert (found["duplicates"].count, found["duplicates"].rows) == (3, (61, 62, 63))
 
 
 def test_every_bad_stack_is_reported(tmp_path):

@@ -11,7 +11,13 @@ from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.session import exit_codes
-from napari_ini3d.cli.shared_options import JsonOption, ThreadsOption, VerboseOption
+from napari_ini3d.cli.shared_options import (
+    JsonOption,
+    StrictOption,
+    ThreadsOption,
+    VerboseOption,
+    VoxelSizeOption,
+)
 from napari_ini3d.cli.simulate_options import (
     BfactorOption,
     BoxSizeOption,
@@ -92,6 +98,7 @@ def run(
     settings: InitialModelSettings,
     output: OutputOption,
     overwrite: OverwriteOption = False,
+    strict: StrictOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -101,7 +108,7 @@ def run(
     with exit_codes(verbose=verbose, quiet=quiet):
         from napari_ini3d.cli.run import run_job
 
-        run_job(particles, output, settings, mode, overwrite=overwrite)
+        run_job(particles, output, settings, mode, overwrite=overwrite, strict=strict)
 
 
 @app.command()
@@ -251,6 +258,7 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="PNG file for the FSC curve.")
     ] = None,
+    pixel_size: VoxelSizeOption = None,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -259,8 +267,11 @@ def compare(
 
     With --poses, angles and shifts are those left after the best common rotation, shift and hand.
     """
-    if poses and (mask_diameter is not None or not align or output is not None):
-        raise typer.BadParameter("--mask-diameter, --no-align and --output are for maps only")
+    of_maps = (mask_diameter, output, pixel_size)
+    if poses and (not align or any(value is not None for value in of_maps)):
+        raise typer.BadParameter(
+            "--mask-diameter, --no-align, --pixel-size and --output are for maps only"
+        )
     if symmetry is not None and not poses:
         raise typer.BadParameter("--symmetry is for --poses only")
     if first.suffix == second.suffix == ".star" and not poses:
@@ -278,20 +289,25 @@ def compare(
             picture=output,
             threads=threads,
             as_json=as_json,
+            pixel_size=pixel_size,
         )
 
 
 @app.command()
+@with_settings
 def check(
+    *,
     particles: ParticlesArgument,
+    settings: InitialModelSettings,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check particles before a run; exit code 3 if there are problems."""
+    """Check particles before a run, with its options; exit code 3 if there are errors."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.check import check_files
 
-        check_files(particles, as_json=as_json)
+        check_files(particles, settings, strict=strict, as_json=as_json)
 
 
 @app.command()

@@ -15,28 +15,33 @@ from napari_ini3d.cli.session import EXIT_PROBLEMS
 
 if TYPE_CHECKING:
     from napari_ini3d.preflight import CheckReport
+    from napari_ini3d.settings import InitialModelSettings
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def check_files(particles: Path, *, as_json: bool) -> None:
+def check_files(
+    particles: Path, settings: InitialModelSettings, *, strict: bool, as_json: bool
+) -> None:
     """Check particles and print the result.
 
     Raises
     ------
     typer.Exit
-        With 3 if there are problems.
+        With 3 if there are errors.
     """
     from napari_ini3d.preflight import check_particles
 
-    report = check_particles(particles)
+    report = check_particles(particles, settings, strict=strict)
     if as_json:
-        emit("checked", check_values(report))
+        emit("checked", check_values(report, settings))
     else:
-        _print_check(report)
+        _print_check(report, settings)
     if not report.ok:
         raise typer.Exit(EXIT_PROBLEMS)
 
 
-def check_values(report: CheckReport) -> dict[str, Any]:
+def check_values(report: CheckReport, settings: InitialModelSettings) -> dict[str, Any]:
     """Return a check as JSON values."""
     from napari_ini3d.preflight import estimated_time
 
@@ -44,22 +49,22 @@ def check_values(report: CheckReport) -> dict[str, Any]:
         **dataclasses.asdict(report),
         "path": str(report.path),
         "ok": report.ok,
-        "estimated_seconds": estimated_time(report),
+        "findings": [found.to_json() for found in report.findings],
+        "estimated_seconds": estimated_time(report, settings),
     }
 
 
-def _print_check(report: CheckReport) -> None:
+def _print_check(report: CheckReport, settings: InitialModelSettings) -> None:
     from napari_ini3d.preflight import check_rows, estimated_time
 
     console = Console(highlight=False, soft_wrap=True)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in check_rows(report, estimated_time(report)):
+    for name, value in check_rows(report, estimated_time(report, settings)):
         table.add_row(f"[dim]{name}[/]", value)
     if report.n_particles:
         console.print(table)
-    for problem in report.problems:
-        console.print("[bold red]problem:[/]", problem, markup=True)
-    for note in report.notes:
-        console.print("[yellow]note:[/]", note)
+    for found in sorted(report.findings, key=lambda found: list(_STYLES).index(found.level)):
+        console.print(f"[{_STYLES[found.level]}]{found.level}:[/]", end=" ")
+        console.print(f"{found} [{found.code}]", markup=False)
     if report.ok:
         console.print("[green]A run can start.[/]")

@@ -22,7 +22,7 @@ from napari_ini3d.comparison import (
     describe_comparison,
     describe_poses,
 )
-from napari_ini3d.io import read_map, read_poses
+from napari_ini3d.io import prepare_map, read_poses
 
 if TYPE_CHECKING:
     from napari_ini3d._types import Float64
@@ -36,10 +36,16 @@ def compare_files(
     picture: Path | None,
     threads: int,
     as_json: bool,
+    pixel_size: float | None = None,
 ) -> None:
     """Compare two maps and report the result."""
     found = compare_paths(
-        paths, mask_diameter=mask_diameter, align=align, picture=picture, threads=threads
+        paths,
+        mask_diameter=mask_diameter,
+        align=align,
+        picture=picture,
+        threads=threads,
+        pixel_size=pixel_size,
     )
     if as_json:
         emit("compared", comparison_values(found))
@@ -118,6 +124,7 @@ def compare_paths(
     align: bool,
     picture: Path | None,
     threads: int = 0,
+    pixel_size: float | None = None,
 ) -> MapComparison:
     """Read two maps, compare them, and draw the curve if a picture is given.
 
@@ -126,7 +133,7 @@ def compare_paths(
     MapError
         If a map cannot be read, or their boxes or voxel sizes differ.
     """
-    first, second = (read_map(path, allow_odd=True) for path in paths)
+    first, second = (prepare_map(path, voxel_size=pixel_size) for path in paths)
     check_same_grid(
         *(
             MapGrid(str(path), len(map_.data), map_.voxel_size)

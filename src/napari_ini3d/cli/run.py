@@ -37,6 +37,7 @@ def run_job(
     mode: Mode,
     *,
     overwrite: bool = False,
+    strict: bool = False,
 ) -> None:
     """Start a run and print its progress until it ends."""
     command = shlex.join(["ini3d", *sys.argv[1:]])
@@ -44,7 +45,13 @@ def run_job(
     def start(stop: StopRequest) -> Iterator[IterationReport]:
         say(f"Checking the particles; output folder: {output}", mode)
         return start_run(
-            particles, output, settings, command=command, overwrite=overwrite, stop=stop
+            particles,
+            output,
+            settings,
+            command=command,
+            overwrite=overwrite,
+            strict=strict,
+            stop=stop,
         )
 
     follow_job(start, output, mode)

@@ -10,4 +10,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="Print all log messages, and tracebacks of errors.")
 ]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Treat warnings about the particles as errors.")
+]
+VoxelSizeOption = Annotated[
+    float | None,
+    typer.Option("--pixel-size", min=0.01, help="Voxel size [Å], instead of that in the header."),
+]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Number of threads; 0 uses all cores.")]

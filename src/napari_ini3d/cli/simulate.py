@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ini3d.cli.display import emit, say
-from napari_ini3d.io import read_map
+from napari_ini3d.errors import MapError
+from napari_ini3d.io import prepare_map
 from napari_ini3d.runs import RunFolder
 from napari_ini3d.simulation import (
     MapMolecule,
@@ -62,10 +63,10 @@ def read_molecules(
         assert phantom is not None
         first, default = phantom, (_BOX_SIZE, _PIXEL_SIZE)
     else:
-        first = _read_molecule(map_path)
+        first = _read_molecule(map_path, pixel_size)
         default = len(first.data), first.voxel_size
     box_size, pixel_size = box_size or default[0], pixel_size or default[1]
-    other: Molecule | None = _read_molecule(other_path) if other_path else None
+    other: Molecule | None = _read_molecule(other_path, pixel_size) if other_path else None
     if micelle:
         first = MapMolecule.with_micelle(first, box_size, pixel_size)
         other = other and MapMolecule.with_micelle(other, box_size, pixel_size)
@@ -89,6 +90,12 @@ def simulate_files(
     say(f"Truth: {output / 'truth.mrc'}, {output / 'truth.star'}")
 
 
-def _read_molecule(path: Path) -> MapMolecule:
-    found = read_map(path)
+def _read_molecule(path: Path, pixel_size: float | None) -> MapMolecule:
+    """Read a map; the pixel size is that of a map whose header has none."""
+    try:
+        found = prepare_map(path)
+    except MapError:
+        if pixel_size is None:
+            raise
+        found = prepare_map(path, voxel_size=pixel_size)
     return MapMolecule(found.data, found.voxel_size)

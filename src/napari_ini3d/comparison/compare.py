@@ -9,7 +9,7 @@ import numpy as np
 from napari_ini3d._types import Float32, Float64, FloatArray
 from napari_ini3d.comparison.register import Registration, check_pair, register_maps
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.fourier import compute_fsc, fsc_resolution, soft_mask
+from napari_ini3d.fourier import compute_fsc, fsc_resolution, soft_mask, upright_density
 
 _EDGE = 3.0  # voxels
 
@@ -33,7 +33,7 @@ class MapComparison:
     registration : Registration or None
         Alignment of the second map to the first; None if not asked for.
     aligned : (n, n, n) float32
-        The second map, aligned to the first.
+        The second map, aligned to the first; its solvent is 0 and its density positive.
     """
 
     voxel_size: float
@@ -73,6 +73,8 @@ def compare_maps(
 ) -> MapComparison:
     """Compare two maps by FSC and correlation, with the second aligned to the first.
 
+    A background that was added to a map is subtracted, and an inverted map is inverted.
+
     Parameters
     ----------
     first, second : (n, n, n)
@@ -98,6 +100,7 @@ def compare_maps(
         Where the voxel size is not positive, or the mask diameter not within the box.
     """
     check_pair(first, second)
+    first, second = upright_density(first), upright_density(second)
     n = first.shape[0]
     radius = _mask_radius(n, voxel_size, mask_diameter)
     mask = soft_mask(n, radius, _EDGE, 3)

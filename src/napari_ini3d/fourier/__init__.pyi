@@ -6,6 +6,11 @@ from .fourier_map import (
 )
 from .fsc import compute_fsc as compute_fsc, fsc_resolution as fsc_resolution
 from .map_checks import MIN_BOX_SIZE as MIN_BOX_SIZE, check_map_values as check_map_values
+from .map_contrast import (
+    background_level as background_level,
+    is_inverted as is_inverted,
+    upright_density as upright_density,
+)
 from .masks import Point as Point, radius_grid as radius_grid, soft_mask as soft_mask
 from .nufft import FineMap as FineMap
 from .resample import (

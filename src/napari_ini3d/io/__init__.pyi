@@ -13,6 +13,7 @@ from .images.scratch import check_scratch as check_scratch
 from .images.stack_checks import inspect_stacks as inspect_stacks
 from .mrc.header import HEADER_BYTES as HEADER_BYTES
 from .mrc.maps import Map as Map, read_map as read_map, write_map as write_map
+from .mrc.prepared import PreparedMap as PreparedMap, prepare_map as prepare_map
 from .mrc.stack import (
     ImageStack as ImageStack,
     StackHeader as StackHeader,

@@ -85,6 +85,7 @@ def prepare_job(
     halt: Halt,
     *,
     overwrite: bool,
+    strict: bool,
 ) -> Job:
     """Check everything, and create the run folder; `halt` is called before each check."""
     RunFolder.check_free(output, overwrite=overwrite)
@@ -94,7 +95,7 @@ def prepare_job(
     halt()
     particles, table = read_particles(star, ctf=settings.ctf)
     halt()
-    chosen = select_images(particles, settings, halt)
+    chosen = select_images(particles, table, settings, halt, strict=strict)
     used = particles.take(chosen.good)
     own = particle_grid(used)
     record = _make_record(star, settings, command, particles, chosen)

@@ -67,6 +67,7 @@ def start_run(
     *,
     command: str = "",
     overwrite: bool = False,
+    strict: bool = False,
     stop: Callable[[], bool] = never,
 ) -> Iterator[IterationReport]:
     """Check everything, create the run folder, and return the run as an iterator of reports.
@@ -87,6 +88,8 @@ def start_run(
         Command line, for the record.
     overwrite : bool
         Delete the files of an earlier run in the folder, and no others. Default: refuse it.
+    strict : bool
+        Treat warnings about the particles as errors.
     stop : callable
         Called between the checks and by the engine. When it returns True, the current iteration
         is finished and written, and the run can be resumed.
@@ -100,10 +103,12 @@ def start_run(
     output, particles_star = Path(output), Path(particles_star)
     try:
         halt = Halt(stop)
-        job = prepare_job(particles_star, output, settings, command, halt, overwrite=overwrite)
+        job = prepare_job(
+            particles_star, output, settings, command, halt, overwrite=overwrite, strict=strict
+        )
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")
-        return _nothing()
+        return (report for report in list[IterationReport]())
     return _walk(job, None, stop)
 
 
@@ -182,11 +187,6 @@ def _prepare_resumed(
     forget_history_after(runs, iteration)
     runs.write_record(record)
     return Job(runs, lock, record, particles, table, checksums), state
-
-
-def _nothing() -> Iterator[IterationReport]:
-    """Return a run without iterations."""
-    yield from ()
 
 
 def _walk(

@@ -1,7 +1,9 @@
 from .check import (
     CheckReport as CheckReport,
+    check_mask as check_mask,
     check_particles as check_particles,
 )
+from .findings import Finding as Finding
 from .measure import (
     describe_contrast as describe_contrast,
     estimate_mask_diameter as estimate_mask_diameter,
@@ -10,11 +12,7 @@ from .measure import (
 from .preview import Preview as Preview, preview_particles as preview_particles
 from .resources import estimate_resources as estimate_resources
 from .run_time import expected_end as expected_end
-from .selection import (
-    Selection as Selection,
-    check_mask as check_mask,
-    select_images as select_images,
-)
+from .selection import Selection as Selection, select_images as select_images
 from .summary import (
     check_rows as check_rows,
     describe_bad as describe_bad,

@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 
 from napari_ini3d._types import IntArray
-from napari_ini3d.errors import InputError
+from napari_ini3d.errors import InputError, SettingsError
 from napari_ini3d.io import StackReader, inspect_stacks, read_particles
 from napari_ini3d.particles import ImageSource, OpticsGroup, Particles
+from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
 from napari_ini3d.preflight.measure import (
     INVISIBLE,
     Contrast,
@@ -24,12 +25,17 @@ from napari_ini3d.preflight.measure import (
     must_invert,
 )
 from napari_ini3d.preflight.resources import ResourceEstimate, estimate_resources
+from napari_ini3d.preflight.values import (
+    inspect_values,
+    repeated_images,
+    without_underfocus,
+)
 from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid, particle_grid
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-BadReason = Literal["not finite", "constant", "all zero"]
+BadReason = Literal["not finite", "constant", "all zero", "no underfocus"]
 
 _BATCH = 256  # images; fewer if they are large
 _BATCH_BYTES = 64 * 2**20
@@ -59,10 +65,8 @@ class CheckReport:
         Å, of the particles.
     working_grid : PixelGrid or None
         Grid on which a run processes the particles; coarser than theirs if they are oversampled.
-    problems : tuple of str
-        Problems that prevent a run.
-    notes : tuple of str
-        Warnings.
+    findings : tuple of Finding
+        Errors, warnings and notes; a run does not start with an error.
     bad_images : tuple of BadImage
         Images that a run would exclude.
     n_duplicates : int
@@ -86,8 +90,7 @@ class CheckReport:
     box_size: int = 0
     pixel_size: float = 0.0
     working_grid: PixelGrid | None = None
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
     n_duplicates: int = 0
     n_mended: int = 0
@@ -102,8 +105,20 @@ class CheckReport:
         """True if a run can start."""
         return not self.problems
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Errors as sentences."""
+        return tuple(str(found) for found in self.findings if found.level == "error")
 
-def check_particles(path: Path | str, settings: InitialModelSettings | None = None) -> CheckReport:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings and notes as sentences."""
+        return tuple(str(found) for found in self.findings if found.level != "error")
+
+
+def check_particles(
+    path: Path | str, settings: InitialModelSettings | None = None, *, strict: bool = False
+) -> CheckReport:
     """Check a particle STAR file and its stacks before a run.
 
     Every header and every image is read once. Bad input raises no error, but is reported.
@@ -112,16 +127,18 @@ def check_particles(path: Path | str, settings: InitialModelSettings | None = No
     ----------
     path : Path or str
     settings : InitialModelSettings, optional
-        Settings of the planned run. They decide whether the CTF is checked, and the estimates of
-        memory and disk space.
+        Settings of the planned run. They decide whether the CTF is checked, how many images may be
+        excluded, and the estimates of memory and disk space.
+    strict : bool
+        Treat warnings as errors.
     """
     settings = settings or InitialModelSettings()
     report, particles = check_headers(path, settings)
-    if particles is None:
-        return report
-    with closing(StackReader(particles)) as source:
-        bad = tuple(bad_images(source, len(particles)))
-        return add_image_checks(report, source, particles, bad, settings)
+    if particles is not None:
+        with closing(StackReader(particles)) as source:
+            bad = tuple(bad_images(source, len(particles)))
+            report = add_image_checks(report, source, particles, bad, settings)
+    return replace(report, findings=with_strict(report.findings, strict=strict))
 
 
 def check_headers(
@@ -132,25 +149,33 @@ def check_headers(
     Returns
     -------
     CheckReport, Particles or None
-        None if there are problems.
+        None if the images cannot be read.
     """
     star_path = Path(path)
     try:
-        particles, _ = read_particles(star_path, ctf=settings.ctf)
+        particles, table = read_particles(star_path, ctf=settings.ctf)
     except InputError as error:
-        return CheckReport(path=star_path, problems=(str(error),)), None
+        return CheckReport(path=star_path, findings=(finding_of(error),)), None
     headers, errors = inspect_stacks(particles)
     report = CheckReport(
         path=star_path,
         n_particles=len(particles),
         n_stacks=len(particles.stack_paths),
         optics=particles.optics,
-        problems=tuple(str(error) for error in errors),
+        findings=(
+            *map(finding_of, errors),
+            *inspect_values(particles, table, headers, settings),
+        ),
     )
     if errors:
         return report, None
     logger.info("%s: %d stack header(s) checked", star_path, len(headers))
     own = particle_grid(particles)
+    try:
+        check_mask(settings, own.box_size, own.pixel_size)
+    except SettingsError as error:
+        wrong = Finding(code="mask-diameter", level="error", message=str(error))
+        report = replace(report, findings=(*report.findings, wrong))
     report = replace(report, box_size=own.box_size, pixel_size=own.pixel_size)
     return _with_estimates(report, settings), particles
 
@@ -176,18 +201,19 @@ def add_image_checks(
     settings: InitialModelSettings,
 ) -> CheckReport:
     """Add the checks of the images to the report of `check_headers`."""
+    bad = with_bad_rows(bad, particles, settings)
     good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
-    duplicates = count_duplicates(particles)
     found = measure_particles(source, good) if len(good) else None
     contrast: Contrast = found.contrast if found else "undecided"
     replaced = source.replaced_pixels
-    excess = describe_excess(bad, len(particles), settings.max_excluded)
     checked = replace(
         report,
-        problems=(f"{report.path}: {excess}",) if excess else (),
-        notes=tuple(_notes(particles, found, duplicates, settings)),
+        findings=(
+            *report.findings,
+            *image_findings(particles, bad, found, replaced, settings),
+        ),
         bad_images=bad,
-        n_duplicates=duplicates,
+        n_duplicates=int(np.count_nonzero(repeated_images(particles))),
         n_mended=int(np.count_nonzero(replaced)),
         n_replaced_pixels=int(replaced.sum()),
         contrast=contrast,
@@ -197,29 +223,112 @@ def add_image_checks(
     return _with_estimates(checked, settings)
 
 
-def _notes(
+def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float) -> None:
+    """Raise `SettingsError` for a mask that does not fit into the box of the particles."""
+    width = box_size * pixel_size
+    if settings.mask_diameter is not None and settings.mask_diameter > width:
+        raise SettingsError(
+            f"mask_diameter is {settings.mask_diameter:g} Å; the box is {box_size} pixels "
+            f"of {pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
+            "re-extract the particles in a larger box"
+        )
+
+
+def with_bad_rows(
+    bad: Sequence[BadImage], particles: Particles, settings: InitialModelSettings
+) -> tuple[BadImage, ...]:
+    """Return bad images and, if the CTF is used, particles without underfocus, in order."""
+    reasons: dict[int, BadReason] = {}
+    if settings.ctf:
+        reasons = {int(i): "no underfocus" for i in np.flatnonzero(without_underfocus(particles))}
+    reasons |= {image.index: image.reason for image in bad}
+    return tuple(BadImage(index, reasons[index]) for index in sorted(reasons))
+
+
+def image_findings(
     particles: Particles,
+    bad: Sequence[BadImage],
     found: Measurement | None,
-    duplicates: int,
+    replaced: IntArray,
     settings: InitialModelSettings,
-) -> Iterator[str]:
-    if found:
-        invert = must_invert(found.contrast, settings.invert_contrast)
-        if invert or found.contrast == "black on white":
-            yield describe_contrast(found.contrast, settings.invert_contrast)
-        if not (found.visible or settings.mask_diameter):
-            yield INVISIBLE
-    if duplicates:
-        yield f"{duplicates} particles have the same image as another one; remove duplicates"
-    if any(group.ctf_premultiplied for group in particles.optics):
-        yield "some images are CTF-premultiplied (data_optics); a run accounts for that"
+) -> Iterator[Finding]:
+    """Yield what is wrong or noteworthy about the images of particles.
+
+    Parameters
+    ----------
+    particles : Particles
+    bad : sequence of BadImage
+        Those that cannot be used.
+    found : Measurement or None
+        Contrast and size of the others, if there are any.
+    replaced : (N,) int
+        Number of outlier pixels in each image.
+    settings : InitialModelSettings
+    """
+    if bad:
+        yield _describe_bad_images(particles, bad, settings.max_excluded)
+    mended = replaced > 0
+    if mended.any():
+        yield Finding(
+            code="outlier-pixels",
+            level="note",
+            message=f"{int(replaced.sum())} outlier pixels in {int(mended.sum())} images; they "
+            "are replaced by their neighbours",
+            count=int(mended.sum()),
+            rows=rows_of(mended),
+        )
+    if found is None:
+        return
+    if must_invert(found.contrast, settings.invert_contrast) or found.contrast == "black on white":
+        confirmed = settings.invert_contrast == "yes" and found.contrast != "white on black"
+        yield Finding(
+            code="contrast",
+            level="note" if confirmed else "warning",
+            message=describe_contrast(found.contrast, settings.invert_contrast),
+            advice="give --invert-contrast to decide it"
+            if settings.invert_contrast == "auto"
+            else "",
+        )
+    if not (found.visible or settings.mask_diameter):
+        yield Finding(
+            code="no-particle-visible",
+            level="warning",
+            message=INVISIBLE,
+            advice="give --mask-diameter",
+        )
 
 
-def count_duplicates(particles: Particles) -> int:
-    """Count the particles with the same image as an earlier particle."""
-    stack = particles.stack_index.astype(np.int64)
-    key = stack * (int(particles.image_index.max(initial=0)) + 1) + particles.image_index
-    return len(key) - len(np.unique(key))
+def _describe_bad_images(
+    particles: Particles, bad: Sequence[BadImage], max_excluded: float
+) -> Finding:
+    n, n_bad = len(particles), len(bad)
+    concerned = np.zeros(n, dtype=bool)
+    concerned[[image.index for image in bad]] = True
+    first = ", ".join(
+        f"{_image_name(particles, image.index)} ({image.reason})" for image in bad[:3]
+    )
+    message = f"{n_bad} of {n} images cannot be used (such as {first})"
+    if n_bad > max_excluded * n or n_bad == n:
+        return Finding(
+            code="bad-images",
+            level="error",
+            message=f"{message}; at most {max_excluded:.1%} may be excluded",
+            advice="repair the stacks, remove the rows, or increase --max-excluded",
+            count=n_bad,
+            rows=rows_of(concerned),
+        )
+    return Finding(
+        code="bad-images",
+        level="warning",
+        message=f"{message}; they are excluded",
+        count=n_bad,
+        rows=rows_of(concerned),
+    )
+
+
+def _image_name(particles: Particles, index: int) -> str:
+    stack = particles.stack_paths[int(particles.stack_index[index])]
+    return f"{int(particles.image_index[index]) + 1}@{stack}"
 
 
 def bad_images(
@@ -263,14 +372,3 @@ def _batch_size(source: ImageSource) -> int:
 def _split(index: IntArray, batch_size: int) -> Iterator[IntArray]:
     for start in range(0, len(index), batch_size):
         yield index[start : start + batch_size]
-
-
-def describe_excess(bad: Sequence[BadImage], n_particles: int, max_excluded: float) -> str | None:
-    """Return the problem if more images are bad than may be excluded."""
-    share = len(bad) / max(1, n_particles)
-    if share <= max_excluded:
-        return None
-    return (
-        f"{len(bad)} of {n_particles} images cannot be used ({share:.1%}); at most "
-        f"{max_excluded:.1%} may be excluded; remove them or increase --max-excluded"
-    )

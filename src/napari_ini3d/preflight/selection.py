@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_ini3d._types import Int32, IntArray, UInt32
-from napari_ini3d.errors import InputError, SettingsError
-from napari_ini3d.io import StackReader, reading_threads
+from napari_ini3d.io import ParticleTable, StackReader, inspect_stacks, reading_threads
 from napari_ini3d.particles import Particles
-from napari_ini3d.preflight.check import BadImage, bad_images
-from napari_ini3d.preflight.measure import (
-    INVISIBLE,
-    Contrast,
-    describe_contrast,
-    measure_particles,
-    must_invert,
+from napari_ini3d.preflight.check import (
+    BadImage,
+    bad_images,
+    check_mask,
+    image_findings,
+    with_bad_rows,
 )
+from napari_ini3d.preflight.findings import raise_errors, with_strict
+from napari_ini3d.preflight.measure import Contrast, measure_particles, must_invert
+from napari_ini3d.preflight.values import inspect_values
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -60,83 +61,66 @@ class Selection:
 
 
 def select_images(
-    particles: Particles, settings: InitialModelSettings, between: Callable[[], object]
+    particles: Particles,
+    table: ParticleTable,
+    settings: InitialModelSettings,
+    between: Callable[[], object],
+    *,
+    strict: bool = False,
 ) -> Selection:
     """Check every image, exclude the bad ones, and measure contrast and mask diameter.
 
-    A mask diameter that is given is kept.
+    A mask diameter that is given is kept. Warnings and notes are logged.
 
     Parameters
     ----------
     particles : Particles
+    table : ParticleTable
+        From which they were read.
     settings : InitialModelSettings
     between : callable
         Called every 1024 images and between the checks; it may raise to cancel them.
+    strict : bool
+        Treat warnings as errors.
 
     Raises
     ------
     SettingsError
         If the mask does not fit into the box.
     InputError
-        If a stack cannot be used, or too many images are bad.
+        If a stack cannot be used, too many images are bad, or the values of the particles are
+        impossible.
     """
     threads = reading_threads(settings.threads, shared=False)
+    headers, errors = inspect_stacks(particles)
+    if errors:
+        raise errors[0]
+    values = with_strict(inspect_values(particles, table, headers, settings), strict=strict)
+    raise_errors(values)
     with closing(StackReader(particles, threads=threads)) as reader:
         check_mask(settings, reader.box_size, reader.pixel_size)
-        bad: list[BadImage] = []
+        unreadable: list[BadImage] = []
         for start in range(0, len(particles), _IMAGES_AT_ONCE):
             between()
-            bad += bad_images(reader, np.arange(len(particles))[start : start + _IMAGES_AT_ONCE])
-        good = exclude_bad_images(particles, bad, settings.max_excluded)
+            some = np.arange(len(particles))[start : start + _IMAGES_AT_ONCE]
+            unreadable += bad_images(reader, some)
+        bad = with_bad_rows(unreadable, particles, settings)
+        good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
         between()
-        found = measure_particles(reader, good)
-    inverted = must_invert(found.contrast, settings.invert_contrast)
-    if inverted or found.contrast == "black on white":
-        logger.warning("%s", describe_contrast(found.contrast, settings.invert_contrast))
-    if not (found.visible or settings.mask_diameter):
-        logger.warning("%s", INVISIBLE)
+        found = measure_particles(reader, good) if len(good) else None
+    of_images = image_findings(particles, bad, found, reader.replaced_pixels, settings)
+    images = with_strict(of_images, strict=strict)
+    raise_errors(images)
+    assert found is not None  # without good images there is an error
+    for finding in (*values, *images):
+        level = logging.WARNING if finding.level == "warning" else logging.INFO
+        logger.log(level, "%s", finding)
     return Selection(
         good=good,
-        bad=tuple(bad),
+        bad=bad,
         mask_diameter=float(settings.mask_diameter or round(found.mask_diameter)),
         contrast=found.contrast,
-        inverted=inverted,
+        inverted=must_invert(found.contrast, settings.invert_contrast),
         replaced_pixels=reader.replaced_pixels,
         checksums=reader.checksums,
     )
-
-
-def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float) -> None:
-    """Raise `SettingsError` for a mask that does not fit into the box of the particles."""
-    width = box_size * pixel_size
-    if settings.mask_diameter is not None and settings.mask_diameter > width:
-        raise SettingsError(
-            f"mask_diameter is {settings.mask_diameter:g} Å; the box is {box_size} pixels "
-            f"of {pixel_size:g} Å, {width:.0f} Å wide; give a smaller diameter, or "
-            "re-extract the particles in a larger box"
-        )
-
-
-def exclude_bad_images(
-    particles: Particles, bad: Sequence[BadImage], max_excluded: float
-) -> IntArray:
-    """Return the positions of the particles without the bad ones.
-
-    Raises
-    ------
-    InputError
-        If the fraction of bad images exceeds `max_excluded`, or all are bad.
-    """
-    n, n_bad = len(particles), len(bad)
-    if n_bad > max_excluded * n or n_bad == n:
-        first = ", ".join(f"{_image_name(particles, b.index)} ({b.reason})" for b in bad[:3])
-        raise InputError(
-            f"{n_bad} of {n} images cannot be used (such as {first}); at most {max_excluded:.1%} "
-            "may be excluded; repair the stacks, remove the rows, or increase --max-excluded"
-        )
-    return np.setdiff1d(np.arange(n), [image.index for image in bad])
-
-
-def _image_name(particles: Particles, index: int) -> str:
-    stack = particles.stack_paths[int(particles.stack_index[index])]
-    return f"{int(particles.image_index[index]) + 1}@{stack}"

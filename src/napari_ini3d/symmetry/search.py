@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
+from napari_ini3d.fourier import upright_density
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.initial_axes import AxisMap, initial_frames
 from napari_ini3d.symmetry.particle_extent import ParticleExtent, find_particle_extent
@@ -59,7 +60,7 @@ class Search:
 
     @classmethod
     def of(cls, volume: FloatArray, finest: float = _FINEST, *, threads: int = 0) -> Self:
-        """Compute the self-rotation function of a map.
+        """Compute the self-rotation function of a map, without its background, of positive density.
 
         Parameters
         ----------
@@ -70,6 +71,7 @@ class Search:
         threads : int
             Of this and all that is done with the search; 0 means as many as the process may use.
         """
+        volume = upright_density(volume)
         extent = find_particle_extent(volume)
         search_map = SearchMap.of(volume, extent, max(finest, _FINEST))
         last = min(round(_WAVES / search_map.diameter), search_map.max_shell)

@@ -87,10 +87,10 @@ def test_missing_files_and_other_formats_are_map_errors(tmp_path):
         read_map(tmp_path / "x.mrc")
 
 
-def test_a_map_that_is_not_a_finite_cube_is_not_written(tmp_path):
+def test_a_map_that_is_not_finite_is_not_written(tmp_path):
     for data, voxel_size, reason in (
         (_with(np.nan), 2.0, "not finite"),
-        (DATA[:8], 2.0, "expected a cube"),
+        (DATA[0], 2.0, "2 dimensions"),
         (DATA, 0.0, "voxel size 0"),
     ):
         with pytest.raises(MapError, match=reason):

@@ -13,6 +13,7 @@ from napari_ini3d.plugin.initial_model.validation import (
     is_resumable,
 )
 from napari_ini3d.preflight.check import CheckReport
+from napari_ini3d.preflight.findings import Finding
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.settings import InitialModelSettings, setting_types
 
@@ -72,7 +73,11 @@ def test_several_problems_are_reported_at_once(star, tmp_path):
 
 
 def test_the_first_problem_of_the_particles_is_reported(star, tmp_path):
-    report = CheckReport(path=star, problems=("stack.mrcs: truncated", "other.mrcs: missing"))
+    wrong = [
+        Finding(code="stack", level="error", message=text)
+        for text in ("stack.mrcs: truncated", "other.mrcs: missing")
+    ]
+    report = CheckReport(path=star, findings=tuple(wrong))
     found = find_problems(str(star), str(tmp_path / "run"), DEFAULTS, report)
     assert found == {"particles": "stack.mrcs: truncated"}
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ini3d.cli.session import exit_codes
-from napari_ini3d.cli.shared_options import JsonOption, ThreadsOption, VerboseOption
+from napari_ini3d.cli.shared_options import (
+    JsonOption,
+    ThreadsOption,
+    VerboseOption,
+    VoxelSizeOption,
+)
 
 if TYPE_CHECKING:
     from napari_ini3d.runs import ClassChoice
@@ -64,6 +69,7 @@ ForceOption = Annotated[
 def detect(
     path: MapArgument,
     choice: ClassArgument = None,
+    pixel_size: VoxelSizeOption = None,
     resolution: ResolutionOption = None,
     picture: PictureOption = None,
     threads: ThreadsOption = 0,
@@ -75,7 +81,7 @@ def detect(
         from napari_ini3d.cli.symmetry.files import MapChoice
         from napari_ini3d.cli.symmetry.maps import detect_file
 
-        chosen = MapChoice(path, _value(choice))
+        chosen = MapChoice(path, _value(choice), pixel_size)
         detect_file(
             chosen, resolution=resolution, picture=picture, threads=threads, as_json=as_json
         )
@@ -87,6 +93,7 @@ def align(
     symmetry: GroupOption,
     output: OutputOption,
     choice: ClassArgument = None,
+    pixel_size: VoxelSizeOption = None,
     keep_centre: Annotated[
         bool,
         typer.Option(
@@ -119,7 +126,7 @@ def align(
             threads=threads,
         )
         outputs = Outputs(output, particles, particles_output, picture, force=force)
-        align_file(MapChoice(path, _value(choice)), request, outputs, as_json=as_json)
+        align_file(MapChoice(path, _value(choice), pixel_size), request, outputs, as_json=as_json)
 
 
 @symmetry_app.command()
@@ -128,6 +135,7 @@ def impose(
     symmetry: GroupOption,
     output: OutputOption,
     choice: ClassArgument = None,
+    pixel_size: VoxelSizeOption = None,
     mask: Annotated[
         Path | None, typer.Option(help="Map from 0 to 1 that multiplies the result.")
     ] = None,
@@ -149,7 +157,7 @@ def impose(
         request = AlignRequest(symmetry, resolution=resolution, threads=threads)
         outputs = Outputs(output, picture=picture, force=force)
         impose_file(
-            MapChoice(path, _value(choice)),
+            MapChoice(path, _value(choice), pixel_size),
             request,
             outputs,
             mask=mask,
@@ -163,6 +171,7 @@ def flip_hand(
     path: MapArgument,
     output: OutputOption,
     choice: ClassArgument = None,
+    pixel_size: VoxelSizeOption = None,
     particles: ParticlesOption = None,
     particles_output: ParticlesOutputOption = None,
     as_json: JsonOption = False,
@@ -174,7 +183,7 @@ def flip_hand(
         from napari_ini3d.cli.symmetry.maps import flip_file
 
         outputs = Outputs(output, particles, particles_output)
-        flip_file(MapChoice(path, _value(choice)), outputs, as_json=as_json)
+        flip_file(MapChoice(path, _value(choice), pixel_size), outputs, as_json=as_json)
 
 
 def _value(choice: ClassOption | None) -> ClassChoice | None:

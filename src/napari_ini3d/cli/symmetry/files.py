@@ -12,7 +12,7 @@ from napari_ini3d.cli.outputs import refuse_overwriting
 from napari_ini3d.cli.session import errors
 from napari_ini3d.cli.symmetry.display import print_outputs
 from napari_ini3d.geometry import PointGroup
-from napari_ini3d.io import Map, read_map
+from napari_ini3d.io import Map, PreparedMap, prepare_map
 from napari_ini3d.runs import ClassChoice, RunFolder, choose_class
 from napari_ini3d.symmetry import SymmetryAlignment, align_symmetry
 
@@ -21,10 +21,20 @@ EXIT_GROUP_FAILS = 4
 
 @dataclass(frozen=True, slots=True)
 class MapChoice:
-    """A map, or the folder of a run and one of its classes (default: the largest)."""
+    """A map, or the folder of a run and one of its classes (default: the largest).
+
+    Attributes
+    ----------
+    path : Path
+    choice : str or None
+        Class of a run.
+    voxel_size : float or None
+        Å, instead of that in the header of a map.
+    """
 
     path: Path
     choice: ClassChoice | None = None
+    voxel_size: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class AlignRequest:
     def __post_init__(self) -> None:
         PointGroup.parse(self.group)  # an unknown name is refused before any file is read
 
-    def align(self, map_: Map) -> SymmetryAlignment:
+    def align(self, map_: Map | PreparedMap) -> SymmetryAlignment:
         """Find the alignment of the map to the group's axes."""
         return align_symmetry(
             map_.data,
@@ -96,7 +106,7 @@ class Outputs:
 class MapInput:
     """A map, its path, and the particles that belong to it, if known."""
 
-    map_: Map
+    map_: PreparedMap
     path: Path
     particles: Path | None = None
 
@@ -119,12 +129,13 @@ def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) ->
     """
     if chosen.path.is_dir():
         found = choose_class(RunFolder.open(chosen.path), chosen.choice or "largest", score)
-        return MapInput(read_map(found.map_path), found.map_path, found.particles_path)
+        map_ = prepare_map(found.map_path, voxel_size=chosen.voxel_size)
+        return MapInput(map_, found.map_path, found.particles_path)
     if chosen.choice is not None:
         raise typer.BadParameter(
             f"--class chooses among the maps of a run; {chosen.path} is not a run folder"
         )
-    return MapInput(read_map(chosen.path), chosen.path)
+    return MapInput(prepare_map(chosen.path, voxel_size=chosen.voxel_size), chosen.path)
 
 
 def particles_to_change(given: MapInput, outputs: Outputs) -> Path | None:

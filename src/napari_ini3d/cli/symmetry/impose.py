@@ -15,7 +15,7 @@ from napari_ini3d.cli.symmetry.files import (
     read_chosen,
 )
 from napari_ini3d.errors import MapError
-from napari_ini3d.io import Map, read_map, write_map
+from napari_ini3d.io import PreparedMap, read_map, write_map
 from napari_ini3d.symmetry import (
     alignment_values,
     find_particle_extent,
@@ -56,7 +56,7 @@ def impose_file(
     written = validation.holds or outputs.force
     if written:
         imposed = validation.imposed if mask_data is None else validation.imposed * mask_data
-        write_map(outputs.map_path, imposed, voxel_size)
+        write_map(outputs.map_path, given.map_.restore(imposed), voxel_size)
         if outputs.picture is not None:
             from napari_ini3d.report import draw_validation, save_png
 
@@ -71,12 +71,18 @@ def impose_file(
     outputs.conclude(holds=validation.holds, as_json=as_json)
 
 
-def _read_mask(path: Path, map_: Map) -> Float32:
-    mask = read_map(path)
+def _read_mask(path: Path, map_: PreparedMap) -> Float32:
+    """Return a mask, padded with 0 as the map was padded."""
+    mask = read_map(path, any_box=True)
     apart = abs(mask.voxel_size / map_.voxel_size - 1)
-    if mask.data.shape == map_.data.shape and apart <= _VOXEL_TOLERANCE:
-        return mask.data
+    if mask.data.shape == map_.shape and apart <= _VOXEL_TOLERANCE:
+        return map_.pad(mask.data)
     raise MapError(
-        f"{path}: {mask.data.shape[0]} voxels of {mask.voxel_size:g} Å; expected those of the "
-        f"map ({map_.data.shape[0]} voxels of {map_.voxel_size:g} Å); make the mask from this map"
+        f"{path}: {_size_text(mask.data.shape)} voxels of {mask.voxel_size:g} Å; expected those of "
+        f"the map ({_size_text(map_.shape)} voxels of {map_.voxel_size:g} Å); make the mask from "
+        "this map"
     )
+
+
+def _size_text(shape: tuple[int, ...]) -> str:
+    return str(shape[0]) if len(set(shape)) == 1 else " x ".join(map(str, reversed(shape)))

@@ -91,19 +91,23 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
     nx, ny, nz, mode, extended = (int(words[i]) for i in (0, 1, 2, 3, 23))
     if not (0 < nx <= MAX_SIDE and 0 < ny <= MAX_SIDE and nz > 0 and extended >= 0):
         raise error(
-            f"{path}: cannot be read as MRC: the header says {nx} x {ny} x {nz} samples after an "
-            f"extended header of {extended} bytes; this is not an MRC {kind}"
+            f"{path}: cannot be read as an MRC {kind}: the header says {nx} x {ny} x {nz} samples "
+            f"after an extended header of {extended} bytes; this is not an MRC {kind}"
         )
     if mode not in _MODES:
-        what = "complex values (a transform)" if mode in (3, 4) else f"MRC mode {mode}"
-        raise error(f"{path}: {what}; expected mode 0, 1, 2, 6 or 12; convert the {kind} to mode 2")
+        what = ", complex values (a transform)" if mode in (3, 4) else ""
+        raise error(
+            f"{path}: MRC mode {mode}{what}; expected 0, 1, 2, 6 or 12; convert the {kind} to "
+            "mode 2"
+        )
     code, known = (_MODES[mode], True) if mode else _byte_type(words, floats)
+    axes = _axes(path, words, kind, error)
     return MrcHeader(
         shape=(nz, ny, nx),
         dtype=np.dtype(f"{order}{code}"),
         offset=HEADER_BYTES + extended,
-        axes=_axes(path, words, kind, error),
-        voxel_size=_voxel_size(words, floats),
+        axes=axes,
+        voxel_size=_voxel_size(words, floats, axes),
         origin=(float(floats[49]), float(floats[50]), float(floats[51])),
         signedness_known=known,
     )
@@ -159,8 +163,13 @@ def _axes(
     return found
 
 
-def _voxel_size(words: np.ndarray, floats: np.ndarray) -> tuple[float, float, float]:
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        sizes: Float64 = floats[10:13].astype(np.float64) / np.maximum(words[7:10], 0)
+def _voxel_size(
+    words: np.ndarray, floats: np.ndarray, axes: tuple[int, int, int]
+) -> tuple[float, float, float]:
+    """Return the cell over its intervals, or over the samples if the intervals are not set."""
+    samples = [int(words[axes.index(axis)]) for axis in (1, 2, 3)]
+    intervals = [int(words[7 + i]) if words[7 + i] > 0 else samples[i] for i in range(3)]
+    with np.errstate(invalid="ignore", over="ignore"):
+        sizes: Float64 = floats[10:13].astype(np.float64) / np.array(intervals, dtype=np.float64)
     clean = np.where(np.isfinite(sizes), sizes, 0.0).tolist()
     return clean[0], clean[1], clean[2]

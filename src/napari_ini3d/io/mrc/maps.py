@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import logging
+import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import mrcfile
 import numpy as np
 
-from napari_ini3d._types import Float32, FloatArray
+from napari_ini3d._types import AnyArray, Float32, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import MIN_BOX_SIZE, check_map_values
-from napari_ini3d.io.files import atomic_path
+from napari_ini3d.io.files import atomic_path, read_failure
+from napari_ini3d.io.mrc.header import HEADER_BYTES, MrcHeader, parse_header, unsigned_by_values
+
+logger = logging.getLogger(__name__)
 
 _LABEL = "napari-ini3d"
 _ANISOTROPY = 1e-3
+_GZIP, _BZIP2 = b"\x1f\x8b", b"BZh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +34,8 @@ class Map:
     Attributes
     ----------
     data : (n, n, n) float32
-        Real space, (z, y, x); the rotation centre is voxel n // 2.
+        Real space, (z, y, x); the rotation centre is voxel n // 2. Another box if it was asked
+        for.
     voxel_size : float
         Å.
     origin : tuple of float
@@ -36,8 +47,18 @@ class Map:
     origin: tuple[float, float, float]
 
 
-def read_map(path: Path | str, *, allow_odd: bool = False, allow_empty: bool = False) -> Map:
-    """Read a map.
+def read_map(
+    path: Path | str,
+    *,
+    allow_odd: bool = False,
+    any_box: bool = False,
+    allow_empty: bool = False,
+    voxel_size: float | None = None,
+) -> Map:
+    """Read a map; files may be compressed with gzip or bzip2.
+
+    Axes are brought into the order x, y, z. The stamp of the byte order and the word MAP may be
+    missing.
 
     Parameters
     ----------
@@ -46,6 +67,10 @@ def read_map(path: Path | str, *, allow_odd: bool = False, allow_empty: bool = F
         Accept an odd box size.
     allow_empty : bool
         Accept a map in which every voxel is 0, as of a class without particles.
+    any_box : bool
+        Accept any box: odd, and with sides of different length.
+    voxel_size : float, optional
+        Å, instead of that in the header.
 
     Raises
     ------
@@ -54,21 +79,67 @@ def read_map(path: Path | str, *, allow_odd: bool = False, allow_empty: bool = F
         one, is smaller than 16 voxels, not finite, or constant.
     """
     map_path = Path(path)
+    header, data = _read_samples(map_path)
+    by_axis = [3 - axis for axis in (header.axes[2], header.axes[1], header.axes[0])]
+    data = data.transpose(np.argsort(by_axis))
+    _check_shape(map_path, data.shape, allow_odd=allow_odd or any_box, any_box=any_box)
+    found = _check_voxel_size(map_path, header.voxel_size) if voxel_size is None else voxel_size
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused below
+        values = np.ascontiguousarray(data, dtype=np.float32)
+    check_map_values(values, str(map_path), allow_empty=allow_empty)
+    return Map(values, found, header.origin)
+
+
+def _read_samples(path: Path) -> tuple[MrcHeader, AnyArray]:
+    """Return the header and the samples, (sections, rows, columns)."""
     try:
-        with mrcfile.open(map_path, mode="r") as file:
-            data = np.array(file.data)
-            voxel = tuple(float(file.voxel_size[axis]) for axis in ("x", "y", "z"))
-            origin = tuple(float(file.header.origin[axis]) for axis in ("x", "y", "z"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MapError(f"{map_path}: cannot be read as an MRC map ({reason}); check it") from error
-    _check_shape(map_path, data.shape, allow_odd=allow_odd)
-    voxel_size = _check_voxel_size(map_path, voxel)
-    if not np.isrealobj(data):
-        raise MapError(f"{map_path}: has complex values (a transform); expected a real-space map")
-    data = np.ascontiguousarray(data, dtype=np.float32)
-    check_map_values(data, str(map_path), allow_empty=allow_empty)
-    return Map(data, voxel_size, (origin[0], origin[1], origin[2]))
+        with _open(path) as file:
+            header = parse_header(path, file.read(HEADER_BYTES), "map", MapError)
+            if isinstance(file, (gzip.GzipFile, bz2.BZ2File)):
+                raw = _read_exactly(file, header)
+            else:
+                _check_size(path, header, os.fstat(file.fileno()).st_size)
+                file.seek(header.offset)
+                raw = file.read(header.n_bytes - header.offset)
+    except (OSError, EOFError, zlib.error) as error:
+        known = isinstance(error, OSError) and error.strerror
+        advice = "check the name"
+        text = read_failure(path, cast(OSError, error), advice) if known else f"{path}: {error}"
+        raise MapError(f"{text}: cannot be read as an MRC map" if not known else text) from error
+    _check_size(path, header, header.offset + len(raw))
+    if not header.signedness_known and unsigned_by_values(raw):
+        return header, np.frombuffer(raw, np.uint8).reshape(header.shape)
+    return header, np.frombuffer(raw, header.dtype).reshape(header.shape)
+
+
+def _open(path: Path) -> BinaryIO:
+    with open(path, "rb") as file:
+        magic = file.read(3)
+    if magic.startswith(_GZIP):
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if magic == _BZIP2:
+        return cast(BinaryIO, bz2.open(path, "rb"))
+    return open(path, "rb")
+
+
+def _read_exactly(file: BinaryIO, header: MrcHeader) -> bytes:
+    """Read the samples of a compressed file, skipping its extended header piece by piece."""
+    left = header.offset - HEADER_BYTES
+    while left > 0:
+        skipped = len(file.read(min(left, 2**20)))
+        if not skipped:
+            return b""
+        left -= skipped
+    return file.read(header.n_bytes - header.offset)
+
+
+def _check_size(path: Path, header: MrcHeader, size: int) -> None:
+    if size < header.n_bytes:
+        raise MapError(
+            f"{path}: truncated: {size} bytes; expected {header.n_bytes} (an extended header of "
+            f"{header.offset - HEADER_BYTES} bytes and {' x '.join(map(str, header.shape))} "
+            "voxels); copy or make the map again"
+        )
 
 
 def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
@@ -80,19 +151,20 @@ def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
     ----------
     path : Path or str
     data : (n, n, n) array
-        Real space, (z, y, x).
+        Real space, (z, y, x); other boxes are written as they are.
     voxel_size : float
         Å.
 
     Raises
     ------
     MapError
-        If `data` is not cubic or not finite, or the voxel size is not positive.
+        If `data` has not three dimensions or is not finite, or the voxel size is not positive.
     RunFolderError
         If the file cannot be written.
     """
     map_path = Path(path)
-    _check_shape(map_path, data.shape, allow_odd=True)
+    if data.ndim != 3:
+        raise MapError(f"{map_path}: {data.ndim} dimensions to write; expected 3 of a map")
     if not (np.isfinite(voxel_size) and voxel_size > 0):
         raise MapError(f"{map_path}: voxel size {voxel_size:g} Å; expected more than 0")
     if not np.isfinite(data).all():
@@ -104,11 +176,11 @@ def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
         file.header.label[0] = _LABEL  # instead of mrcfile's label with the time
 
 
-def _check_shape(path: Path, shape: tuple[int, ...], *, allow_odd: bool) -> None:
-    text = " x ".join(str(side) for side in shape)
-    if len(shape) != 3 or len(set(shape)) != 1:
+def _check_shape(path: Path, shape: tuple[int, ...], *, allow_odd: bool, any_box: bool) -> None:
+    text = " x ".join(str(side) for side in reversed(shape))
+    if not any_box and len(set(shape)) != 1:
         raise MapError(f"{path}: {text} voxels; expected a cube; crop or pad the map")
-    if shape[0] < MIN_BOX_SIZE:
+    if max(shape) < MIN_BOX_SIZE:
         raise MapError(f"{path}: {text} voxels; expected at least {MIN_BOX_SIZE} per side")
     if shape[0] % 2 and not allow_odd:
         raise MapError(f"{path}: an odd box, {text} voxels; expected an even one; pad it by one")
@@ -118,9 +190,12 @@ def _check_voxel_size(path: Path, voxel: tuple[float, ...]) -> float:
     text = " x ".join(f"{side:g}" for side in voxel)
     if not all(np.isfinite(side) and side > 0 for side in voxel):
         raise MapError(
-            f"{path}: voxel size {text} Å in the header; expected more than 0; set it, for "
-            "instance with relion_image_handler --rescale_angpix"
+            f"{path}: voxel size {text} Å in the header; expected more than 0; give --pixel-size, "
+            "or set it with relion_image_handler --force_header_angpix"
         )
     if max(voxel) / min(voxel) - 1 > _ANISOTROPY:
-        raise MapError(f"{path}: voxel size {text} Å differs between axes; expected one; resample")
+        raise MapError(
+            f"{path}: voxel size {text} Å differs between axes; expected one; resample the map, "
+            "or give --pixel-size if the header is wrong"
+        )
     return float(round(voxel[0], 6))

@@ -71,7 +71,7 @@ def read_stack_header(path: Path) -> StackHeader:
     except OSError as error:
         raise StackError(read_failure(path, error, "check the path in rlnImageName")) from error
     n_images, ny, nx = found.shape
-    header = StackHeader(nx, ny, n_images, found.dtype, found.offset, found.voxel_size[0])
+    header = StackHeader(nx, ny, n_images, found.dtype, found.offset, round(found.voxel_size[0], 6))
     _check_shape(path, header, size)
     return header
 

@@ -1,0 +1,238 @@
+"""Checks of the values in a STAR file: likely units, underfocus, helices, numbers of particles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from napari_ini3d._types import BoolArray, Float64
+from napari_ini3d.io import ParticleTable, StackHeader, is_respelled
+from napari_ini3d.particles import Particles
+from napari_ini3d.preflight.findings import Finding, rows_of
+from napari_ini3d.settings import InitialModelSettings
+
+_DEFOCUS_UNITS = (  # largest median of numbers that cannot be Å, the unit, Å per unit
+    (1e-3, "m", 1e10),
+    (100.0, "µm", 1e4),
+    (2500.0, "nm", 10.0),
+)
+_WITH_PHASE_PLATE = 1000.0  # Å, the least median defocus: phase plates are used near focus
+_CLOSE_TO_FOCUS = 4500.0  # Å, of the median: possible, but rather nm
+_FAR_FROM_FOCUS = 1e5  # Å: 10 µm
+_TOO_FAR = 1e6
+_SMALLEST_PIXEL = 0.2  # Å
+_SMALL_PIXEL = 0.6  # Å, plausible in a large box only
+_NARROW_BOX = 80.0  # Å
+_LARGEST_PIXEL = 30.0  # Å
+_SAME = 0.02
+_FEW = 100
+_HELICAL = ("rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnHelicalTrackLength")
+_LEAST_ANGLES = 20  # that differ, before their unit is judged
+
+
+def inspect_values(
+    particles: Particles,
+    table: ParticleTable,
+    headers: dict[int, StackHeader],
+    settings: InitialModelSettings,
+) -> Iterator[Finding]:
+    """Yield what is wrong or noteworthy about particles, without their images.
+
+    Parameters
+    ----------
+    particles : Particles
+    table : ParticleTable
+        From which they were read.
+    headers : dict
+        Headers of the stacks by position in `particles.stack_paths`.
+    settings : InitialModelSettings
+        They decide whether the CTF is checked.
+    """
+    yield from _pixel_sizes(particles, headers)
+    if settings.ctf:
+        yield from _defocus(particles)
+        yield from _angles_in_radians(particles)
+        yield from _ctf_flags(particles)
+    yield from _particles(particles, table)
+    yield from _stacks(particles, table, headers)
+
+
+def without_underfocus(particles: Particles) -> BoolArray:
+    """Return which particles have a defocus that is not a number above 0, (N,)."""
+    good = np.ones(len(particles), dtype=bool)
+    for values in (particles.defocus_u, particles.defocus_v):
+        good &= np.isfinite(values) & (values > 0)
+    for values in (particles.defocus_angle, particles.phase_shift):
+        good &= np.isfinite(values)
+    return ~good
+
+
+def _defocus(particles: Particles) -> Iterator[Finding]:
+    values: Float64 = particles.defocus_u.astype(np.float64)
+    middle = float(np.median(values[~without_underfocus(particles)], axis=0))
+    if not np.isfinite(middle):
+        return
+    phase_plate = bool(np.nanmedian(particles.phase_shift) > 0)
+    for largest, unit, factor in _DEFOCUS_UNITS:
+        if middle < (min(largest, _WITH_PHASE_PLATE) if phase_plate else largest):
+            yield Finding(
+                code="defocus-unit",
+                level="error",
+                message=f"the median of rlnDefocusU is {middle:g}, expected Å, 5000 to 40000 as a "
+                f"rule; it looks like {unit}",
+                advice=f"multiply rlnDefocusU and rlnDefocusV by {factor:g}",
+                count=len(particles),
+            )
+            return
+    if middle < _CLOSE_TO_FOCUS and not phase_plate:
+        yield Finding(
+            code="defocus-small",
+            level="warning",
+            message=f"the median of rlnDefocusU is {middle:g} Å, unusually close to focus",
+            advice="check that it is not in nm",
+            count=len(particles),
+        )
+    if middle > _FAR_FROM_FOCUS:
+        yield Finding(
+            code="defocus-unit",
+            level="error" if middle > _TOO_FAR else "warning",
+            message=f"the median of rlnDefocusU is {middle:g} Å, unusually far from focus",
+            advice="check that it is not in pm" if middle > _TOO_FAR else "check its unit",
+            count=len(particles),
+        )
+
+
+def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
+    names = {"rlnDefocusAngle": particles.defocus_angle, "rlnPhaseShift": particles.phase_shift}
+    for name, values in names.items():
+        finite = values[np.isfinite(values)]
+        largest = float(np.abs(finite).max(initial=0.0))
+        if len(np.unique(finite)) >= _LEAST_ANGLES and 0 < largest <= 2 * np.pi:
+            yield Finding(
+                code="angle-unit",
+                level="warning",
+                message=f"all values of {name} are within {largest:.3g}, expected degrees; they "
+                "look like radians",
+                advice="multiply them by 57.29578",
+                count=len(particles),
+            )
+
+
+def _ctf_flags(particles: Particles) -> Iterator[Finding]:
+    if any(group.ctf_premultiplied for group in particles.optics):
+        yield Finding(
+            code="ctf-premultiplied",
+            level="note",
+            message="some images are CTF-premultiplied (data_optics); a run accounts for that",
+        )
+    if any(group.phase_flipped for group in particles.optics):
+        yield Finding(
+            code="phase-flipped",
+            level="note",
+            message="some images are phase-flipped (rlnCtfDataArePhaseFlipped); a run accounts "
+            "for that",
+        )
+
+
+def _pixel_sizes(particles: Particles, headers: dict[int, StackHeader]) -> Iterator[Finding]:
+    for position, group in enumerate(particles.optics):
+        concerned = particles.optics_index == position
+        width = group.pixel_size * group.box_size
+        stacks = {int(stack) for stack in np.unique(particles.stack_index[concerned])}
+        sizes = {headers[stack].pixel_size for stack in stacks if stack in headers}
+        header = sizes.pop() if len(sizes) == 1 else 0.0
+        ratio = header / group.pixel_size if header > 0 else 1.0
+        found = f"optics group {group.number} has images of {group.box_size} pixels of "
+        found += f"{group.pixel_size:g} Å, {width:g} Å wide"
+        tiny = group.pixel_size < _SMALLEST_PIXEL or (
+            group.pixel_size < _SMALL_PIXEL and width < _NARROW_BOX
+        )
+        tenfold = group.pixel_size < 1 and abs(ratio / 10 - 1) < _SAME  # of that in the header
+        if tiny or tenfold:
+            unit, factor = "nm", 10.0
+        elif group.pixel_size > _LARGEST_PIXEL:
+            unit, factor = "pm", 0.01
+        else:
+            if abs(ratio - 1) > _SAME and header != 1:
+                yield Finding(
+                    code="pixel-size-differs",
+                    level="note",
+                    message=f"{found}, but the headers of the stacks say {header:g} Å; that of "
+                    "the STAR file is used",
+                    advice="check the pixel size",
+                    count=int(concerned.sum()),
+                )
+            continue
+        yield Finding(
+            code="pixel-size-unit",
+            level="error",
+            message=f"{found}; the pixel size looks like {unit}, expected Å",
+            advice=f"multiply rlnImagePixelSize by {factor:g}",
+            count=int(concerned.sum()),
+        )
+
+
+def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
+    if len(particles) < _FEW:
+        yield Finding(
+            code="few-particles",
+            level="warning",
+            message=f"{len(particles)} particle{'' if len(particles) == 1 else 's'}, too few for "
+            "a model; expected some thousand",
+            advice="use more particles",
+            count=len(particles),
+        )
+    if any(name in table.particles for name in _HELICAL):
+        yield Finding(
+            code="helical",
+            level="warning",
+            message="the particles are segments of helices, but helical symmetry is not handled; "
+            "expected single particles",
+            advice="use a program for helices",
+            count=len(particles),
+        )
+    repeated = repeated_images(particles)
+    if repeated.any():
+        yield Finding(
+            code="duplicates",
+            level="warning",
+            message=f"{repeated.sum()} particles have the same image as another one",
+            advice="remove duplicates",
+            count=int(repeated.sum()),
+            rows=rows_of(repeated),
+        )
+
+
+def repeated_images(particles: Particles) -> BoolArray:
+    """Return which particles have the same image as an earlier particle, (N,)."""
+    stack = particles.stack_index.astype(np.int64)
+    key = stack * (int(particles.image_index.max(initial=0)) + 1) + particles.image_index
+    repeated = np.ones(len(key), dtype=bool)
+    repeated[np.unique(key, return_index=True)[1]] = False
+    return repeated
+
+
+def _stacks(
+    particles: Particles, table: ParticleTable, headers: dict[int, StackHeader]
+) -> Iterator[Finding]:
+    unsigned = [stack for stack, header in headers.items() if header.dtype == np.uint8]
+    if unsigned:
+        yield Finding(
+            code="unsigned-bytes",
+            level="note",
+            message=f"{len(unsigned)} stacks, such as {particles.stack_paths[unsigned[0]]}, have "
+            "bytes (mode 0), which are read as unsigned, 0 to 255",
+            count=len(unsigned),
+        )
+    names = dict.fromkeys(name.partition("@")[2] for name in table.particles["rlnImageName"])
+    pairs = list(zip(names, particles.stack_paths, strict=True))
+    other = [(name, path) for name, path in pairs if is_respelled(name, path)]
+    if other:
+        yield Finding(
+            code="stack-names",
+            level="note",
+            message=f"{len(other)} stacks are found by another name, such as {other[0][1]} for "
+            f"{other[0][0]}",
+            count=len(other),
+        )
