@@ -81,6 +81,14 @@ class TestNamesInNewFiles:
         stack = _touch(tmp_path / "Import/a.mrcs")
         assert names_for(["a.mrcs"], [stack], tmp_path / "run/d.star") == ["Import/a.mrcs"]
 
+    def test_a_project_is_found_through_links_and_dots(self, tmp_path):
+        (tmp_path / "project").mkdir()
+        (tmp_path / "project/default_pipeline.star").touch()
+        stack = _touch(tmp_path / "project/Import/a.mrcs")
+        (tmp_path / "link").symlink_to("project")
+        for target in ("project/Import/../run/d.star", "link/run/d.star"):
+            assert names_for(["a.mrcs"], [stack], tmp_path / target) == ["Import/a.mrcs"]
+
     def test_stacks_outside_the_project_become_absolute(self, tmp_path):
         (tmp_path / "project").mkdir()
         (tmp_path / "project/default_pipeline.star").touch()

@@ -167,12 +167,14 @@ def names_for(
 
 
 def _name_for(name: str, path: Path, project: Path | None) -> str:
-    full = path.resolve() if ".." in path.parts else path.absolute()
+    full = _absolute(path)
     if project is not None:
         if _is_file(project / name) and (project / name).samefile(path):
             return name
-        if full.is_relative_to(project):
-            full = full.relative_to(project)
+        for inside, folder in ((full, project), (full.resolve(), project.resolve())):
+            if inside.is_relative_to(folder):
+                full = inside.relative_to(folder)
+                break
     return f"{full}:mrcs" if full.suffix == ".mrc" else str(full)  # RELION's mark of a stack
 
 
@@ -201,15 +203,20 @@ def _base_folders(star_path: Path) -> Iterator[Path]:
 
 def _folders_above(star_path: Path) -> Iterator[Path]:
     """Yield the project folder, the folder of the STAR file, and each folder above it."""
-    folder = star_path.absolute().parent
+    folder = _absolute(star_path).parent
     project = _project_folder(star_path)
     yield from dict.fromkeys([*([project] if project else []), folder, *folder.parents])
 
 
 def _project_folder(star_path: Path) -> Path | None:
     """Return the nearest folder above a file that has the marker files of a RELION project."""
-    above = star_path.absolute().parents
+    above = _absolute(star_path).parents
     return next((f for f in above if any((f / m).exists() for m in _PROJECT_MARKERS)), None)
+
+
+def _absolute(path: Path) -> Path:
+    """Return an absolute path without `..`; links stay where there is none."""
+    return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def _missing_error(
