@@ -33,7 +33,7 @@ ALLOWED_ONLY_IN = {
     "cupy": ("kernels/gpu.py",),
     "cupyx": ("kernels/gpu.py",),
     "starfile": (),  # a dependency of the tests only
-    "pandas": ("io/star/particles.py",),
+    "pandas": ("io/star/tables.py",),
     "napari": ("plugin/",),
     "magicgui": ("plugin/",),
     "qtpy": ("plugin/",),

@@ -25,7 +25,6 @@ from .processes import (
     machine_identity as machine_identity,
     process_start as process_start,
 )
-from .star.image_names import is_respelled as is_respelled
 from .star.junk import (
     JunkTable as JunkTable,
     keep_stack_names as keep_stack_names,

@@ -171,11 +171,12 @@ def check_headers(
         return report, None
     logger.info("%s: %d stack header(s) checked", star_path, len(headers))
     own = particle_grid(particles)
-    try:
-        check_mask(settings, own.box_size, own.pixel_size)
-    except SettingsError as error:
-        wrong = Finding(code="mask-diameter", level="error", message=str(error))
-        report = replace(report, findings=(*report.findings, wrong))
+    if report.ok:  # a pixel size in nm is said once
+        try:
+            check_mask(settings, own.box_size, own.pixel_size)
+        except SettingsError as error:
+            wrong = Finding(code="mask-diameter", level="error", message=str(error))
+            report = replace(report, findings=(*report.findings, wrong))
     report = replace(report, box_size=own.box_size, pixel_size=own.pixel_size)
     return _with_estimates(report, settings), particles
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_ini3d._types import BoolArray, Float64
-from napari_ini3d.io import ParticleTable, StackHeader, is_respelled
+from napari_ini3d._types import BoolArray
+from napari_ini3d.io import ParticleTable, StackHeader
 from napari_ini3d.particles import Particles
 from napari_ini3d.preflight.findings import Finding, rows_of
 from napari_ini3d.settings import InitialModelSettings
@@ -27,7 +27,6 @@ _NARROW_BOX = 80.0  # Å
 _LARGEST_PIXEL = 30.0  # Å
 _SAME = 0.02
 _FEW = 100
-_HELICAL = ("rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnHelicalTrackLength")
 _LEAST_ANGLES = 20  # that differ, before their unit is judged
 
 
@@ -69,19 +68,19 @@ def without_underfocus(particles: Particles) -> BoolArray:
 
 
 def _defocus(particles: Particles) -> Iterator[Finding]:
-    values: Float64 = particles.defocus_u.astype(np.float64)
-    middle = float(np.median(values[~without_underfocus(particles)], axis=0))
-    if not np.isfinite(middle):
-        return
-    phase_plate = bool(np.nanmedian(particles.phase_shift) > 0)
+    good = ~without_underfocus(particles)
+    if not good.any():
+        return  # every particle is excluded, which is said
+    middle = float(np.median(particles.defocus_u[good].astype(np.float64)))
+    phase_plate = bool(np.median(particles.phase_shift[good]) > 0)
     for largest, unit, factor in _DEFOCUS_UNITS:
         if middle < (min(largest, _WITH_PHASE_PLATE) if phase_plate else largest):
             yield Finding(
                 code="defocus-unit",
                 level="error",
-                message=f"the median of rlnDefocusU is {middle:g}, expected Å, 5000 to 40000 as a "
+                message=f"the median defocus is {middle:g}, expected Å, 5000 to 40000 as a "
                 f"rule; it looks like {unit}",
-                advice=f"multiply rlnDefocusU and rlnDefocusV by {factor:g}",
+                advice=f"multiply both defoci by {factor:g}",
                 count=len(particles),
             )
             return
@@ -89,7 +88,7 @@ def _defocus(particles: Particles) -> Iterator[Finding]:
         yield Finding(
             code="defocus-small",
             level="warning",
-            message=f"the median of rlnDefocusU is {middle:g} Å, unusually close to focus",
+            message=f"the median defocus is {middle:g} Å, unusually close to focus",
             advice="check that it is not in nm",
             count=len(particles),
         )
@@ -97,14 +96,14 @@ def _defocus(particles: Particles) -> Iterator[Finding]:
         yield Finding(
             code="defocus-unit",
             level="error" if middle > _TOO_FAR else "warning",
-            message=f"the median of rlnDefocusU is {middle:g} Å, unusually far from focus",
+            message=f"the median defocus is {middle:g} Å, unusually far from focus",
             advice="check that it is not in pm" if middle > _TOO_FAR else "check its unit",
             count=len(particles),
         )
 
 
 def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
-    names = {"rlnDefocusAngle": particles.defocus_angle, "rlnPhaseShift": particles.phase_shift}
+    names = {"defocus angle": particles.defocus_angle, "phase shift": particles.phase_shift}
     for name, values in names.items():
         finite = values[np.isfinite(values)]
         largest = float(np.abs(finite).max(initial=0.0))
@@ -112,8 +111,8 @@ def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
             yield Finding(
                 code="angle-unit",
                 level="warning",
-                message=f"all values of {name} are within {largest:.3g}, expected degrees; they "
-                "look like radians",
+                message=f"every {name} is within {largest:.3g}, expected degrees; it "
+                "looks like radians",
                 advice="multiply them by 57.29578",
                 count=len(particles),
             )
@@ -130,8 +129,7 @@ def _ctf_flags(particles: Particles) -> Iterator[Finding]:
         yield Finding(
             code="phase-flipped",
             level="note",
-            message="some images are phase-flipped (rlnCtfDataArePhaseFlipped); a run accounts "
-            "for that",
+            message="some images are phase-flipped (data_optics); a run accounts for that",
         )
 
 
@@ -168,7 +166,7 @@ def _pixel_sizes(particles: Particles, headers: dict[int, StackHeader]) -> Itera
             code="pixel-size-unit",
             level="error",
             message=f"{found}; the pixel size looks like {unit}, expected Å",
-            advice=f"multiply rlnImagePixelSize by {factor:g}",
+            advice=f"multiply the pixel size by {factor:g}",
             count=int(concerned.sum()),
         )
 
@@ -183,7 +181,7 @@ def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
             advice="use more particles",
             count=len(particles),
         )
-    if any(name in table.particles for name in _HELICAL):
+    if table.is_helical:
         yield Finding(
             code="helical",
             level="warning",
@@ -225,9 +223,7 @@ def _stacks(
             "bytes (mode 0), which are read as unsigned, 0 to 255",
             count=len(unsigned),
         )
-    names = dict.fromkeys(name.partition("@")[2] for name in table.particles["rlnImageName"])
-    pairs = list(zip(names, particles.stack_paths, strict=True))
-    other = [(name, path) for name, path in pairs if is_respelled(name, path)]
+    other = table.respelled_stacks()
     if other:
         yield Finding(
             code="stack-names",

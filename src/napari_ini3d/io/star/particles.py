@@ -18,7 +18,12 @@ from napari_ini3d.errors import StarError
 from napari_ini3d.io.mrc.stack import read_stack_header
 from napari_ini3d.io.star.blocks import write_tables
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
-from napari_ini3d.io.star.image_names import find_stacks, names_for, split_image_names
+from napari_ini3d.io.star.image_names import (
+    find_stacks,
+    is_respelled,
+    names_for,
+    split_image_names,
+)
 from napari_ini3d.io.star.optics import (
     convert_single_table,
     fill_box_sizes,
@@ -32,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _IN_PIXELS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
 JUNK_PROBABILITY = "ini3dJunkProbability"
+_HELICAL = ("rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnHelicalTrackLength")
 _SHARED_CTF_COLUMNS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _CTF_COLUMNS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 
@@ -59,6 +65,17 @@ class ParticleTable:
 
     def __len__(self) -> int:
         return len(self.particles["rlnImageName"])
+
+    @property
+    def is_helical(self) -> bool:
+        """True if the particles are segments of helices."""
+        return any(name in self.particles for name in _HELICAL)
+
+    def respelled_stacks(self) -> list[tuple[str, Path]]:
+        """Return the names of stacks that were found by another spelling, and the stacks."""
+        names = dict.fromkeys(n.partition("@")[2] for n in self.particles["rlnImageName"])
+        pairs = zip(names, self.stack_paths, strict=True)
+        return [(name, path) for name, path in pairs if path and is_respelled(name, path)]
 
 
 def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, ParticleTable]:
