@@ -170,7 +170,7 @@ def map_files() -> dict[str, bytes]:
         "not_cubic.mrc": volume(particle((16, 20, 18))),
         "inverted.mrc": volume(-particle()),
         "constant_added.mrc": volume(particle() * 50 + 100),
-        "empty.mrc": volume(np.zeros((BOX,) * 3)),
+        "empty.mrc": volume(np.zeros((BOX,) * 3, np.float32)),
         "packed.map.gz": gzip.compress(volume(), mtime=0),
     }
 

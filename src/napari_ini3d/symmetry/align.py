@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
-from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.checks import check_order, check_volume
 from napari_ini3d.symmetry.records import SymmetryAlignment
 from napari_ini3d.symmetry.refinement import Freedom, essential_operators, refine_upwards
 from napari_ini3d.symmetry.search import Search
@@ -66,6 +66,7 @@ def align_symmetry(
     """
     check_volume(volume, voxel_size, resolution)
     parsed = PointGroup.parse(group)
+    check_order(parsed)
     if parsed.order == 1:
         raise SymmetryError(f"{parsed.name} has no axes to align; give another group, such as D2")
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -10,12 +12,20 @@ from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
 from napari_ini3d.symmetry.refinement import curve_at, essential_operators, refine_upwards
+from napari_ini3d.symmetry.scores import agreement_of_any_rotation
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.self_rotation import MAX_ORDER
-from napari_ini3d.symmetry.verdict import CLOSE_AGREEMENT, ScoredFit, describe_fit, holds
+from napari_ini3d.symmetry.verdict import (
+    CLOSE_AGREEMENT,
+    LEAST_AGREEMENT,
+    ScoredFit,
+    describe_fit,
+)
 
+_ROUND = "no point group can be told: any rotation fits"
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be tried
 _REPORTED = 6
+_AS_CLOSE = 0.05  # of the score: groups that are as close as the closest
 _SHOWN_ORDERS = tuple(range(2, 15))
 
 
@@ -26,8 +36,8 @@ def detect_symmetry(
 
     Cn and Dn up to n = 24, T, O and I are tried, each where it fits best. A group holds where
     the copies under each kind of its operators agree with the map as well as the noise allows,
-    and about equally well for all kinds; the largest group that holds is that of the map. The
-    noise is measured in the solvent.
+    and about equally well for all kinds; the largest group that holds is that of the map, unless
+    a subgroup holds much better, or any rotation does. The noise is measured in the solvent.
 
     Parameters
     ----------
@@ -55,15 +65,18 @@ def detect_symmetry(
     check_volume(volume, voxel_size, resolution)
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
         search = Search.of(volume, (resolution or 0.0) / voxel_size, threads=threads)
-        trials = sorted(_try_groups(search), key=_rank, reverse=True)[:_REPORTED]
+        trials = _without_pseudo(_try_groups(search))[:_REPORTED]
         candidates = tuple(
             _describe(search, trial, voxel_size, refined=trial is trials[0]) for trial in trials
         )
+        round_map = trials[0].holds and _is_round(search, trials[0])
+    if round_map:
+        candidates = tuple(replace(one, holds=False, verdict=_ROUND) for one in candidates)
     group = candidates[0].group if candidates[0].holds else "C1"
     return SymmetryReport(
         group=group,
         candidates=candidates,
-        verdict=_sum_up(group, candidates),
+        verdict=f"{_ROUND.capitalize()}." if round_map else _sum_up(group, candidates),
         self_rotation=_self_rotation(search),
         diameter=2 * search.extent.radius * voxel_size,
         voxel_size=voxel_size,
@@ -80,9 +93,23 @@ def _try_groups(search: Search) -> list[ScoredFit]:
     return [ScoredFit.of(search, group, search.best_fit(group)) for group in groups]
 
 
+def _without_pseudo(trials: list[ScoredFit]) -> list[ScoredFit]:
+    """Return groups by rank, those of which only a subgroup holds marked as pseudo-symmetries."""
+    marked = [
+        replace(trial, contradicted=any(trial.is_pseudo_beside(other) for other in trials))
+        for trial in trials
+    ]
+    return sorted(marked, key=_rank, reverse=True)
+
+
+def _is_round(search: Search, trial: ScoredFit) -> bool:
+    found = agreement_of_any_rotation(search.search_map, trial.fit, threads=search.threads)
+    return found >= LEAST_AGREEMENT
+
+
 def _rank(trial: ScoredFit) -> tuple[bool, int, float]:
     """Return the sort key of a group: those that hold first, larger groups before subgroups."""
-    held = holds(trial.scores)
+    held = trial.holds
     return (held, trial.group.order if held else 0, trial.scores.agreement)
 
 
@@ -92,9 +119,10 @@ def _describe(
     """Describe a group, after refining the best one and those that nearly hold."""
     search_map, threads = search.search_map, search.threads
     operators = essential_operators(symmetry_operators(trial.group))
-    if trial.scores.agreement >= CLOSE_AGREEMENT and (refined or not holds(trial.scores)):
+    if trial.scores.agreement >= CLOSE_AGREEMENT and (refined or not trial.holds):
         fit = refine_upwards(search_map, operators, trial.fit, threads=threads)
-        trial = ScoredFit.of(search, trial.group, fit)
+        refined_trial = ScoredFit.of(search, trial.group, fit)
+        trial = replace(refined_trial, contradicted=trial.contradicted)
     curve = curve_at(search_map, operators, trial.fit, search_map.max_shell, threads)
     return describe_fit(search, trial, curve, voxel_size)
 
@@ -112,7 +140,11 @@ def _sum_up(group: str, candidates: tuple[GroupCandidate, ...]) -> str:
     first = "No symmetry found: C1." if group == "C1" else candidates[0].verdict + "."
     if not close:
         return first
-    nearest = max(close, key=lambda candidate: PointGroup.parse(candidate.group).order)
+    best = max(candidate.score for candidate in close)
+    nearest = max(
+        (candidate for candidate in close if candidate.score >= best - _AS_CLOSE),
+        key=lambda candidate: PointGroup.parse(candidate.group).order,
+    )
     return f"{first} The map is {nearest.verdict}."
 
 

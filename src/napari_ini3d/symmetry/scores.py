@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float64
 from napari_ini3d.geometry import PointGroup, symmetry_axes, symmetry_operators
@@ -26,6 +27,9 @@ DECIDING_WAVES = 14.0
 
 LEAST_EXPECTED = 0.1
 """Expected correlation: with more noise nothing can be concluded."""
+
+_ODD_ROTATIONS = ((50.0, 8.0, 3.0), (-7.0, 47.0, 15.0), (11.0, -5.0, 77.0), (61.0, 83.0, -29.0))
+"""Axis times angle, degrees: rotations of no point group."""
 
 _OPERATORS = 4  # of each class that are compared
 
@@ -86,6 +90,27 @@ def score_group(
         curve=curves.mean(axis=0),
         expected=expected,
     )
+
+
+def agreement_of_any_rotation(search_map: SearchMap, axes: GroupAxes, *, threads: int = 0) -> float:
+    """Return the agreement of a map with copies under rotations that belong to no group.
+
+    It is 1 for a ball or a shell, whose point group cannot be told.
+
+    Parameters
+    ----------
+    search_map : SearchMap
+    axes : GroupAxes
+        Of which only the centre matters.
+    threads : int
+    """
+    last = min(round(DECIDING_WAVES / search_map.diameter), search_map.max_shell)
+    rotations = Rotation.from_rotvec(_ODD_ROTATIONS, degrees=True).as_matrix()
+    curves = [curve_at(search_map, one[None], axes, last, threads) for one in rotations]
+    expected = search_map.share[: last + 1]
+    weight = shell_weight(search_map.ft.power[: last + 1], expected)
+    worst = float((np.array(curves) @ weight).min())
+    return worst / max(float(expected @ weight), 1e-6)
 
 
 def _axes_agreement(

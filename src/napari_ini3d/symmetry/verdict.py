@@ -20,6 +20,8 @@ from napari_ini3d.symmetry.standard_setting import nearest_rotation
 LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
 LEAST_EVENNESS = 0.9  # agreement of the worst class of operators over the best
 CLOSE_AGREEMENT = 0.6
+_FULL_AGREEMENT = 0.97  # of the copies of a subgroup
+_CLEARLY_BETTER = 0.06
 _COARSE_FSC = 0.97
 _FLAT_AGREEMENT = 0.6
 _SLACK = 0.1  # the copies of a real map may agree less than noise alone explains, by this
@@ -30,11 +32,39 @@ _NO_NOISE = 0.99  # mean share of signal in the shells of a map whose solvent is
 
 @dataclass(frozen=True, slots=True)
 class ScoredFit:
-    """The best fit of a group, and how well the copies of the map agree there."""
+    """The best fit of a group, and how well the copies of the map agree there.
+
+    Attributes
+    ----------
+    group : PointGroup
+    fit : Fit
+    scores : GroupScore
+    contradicted : bool
+        Whether a subgroup of it holds so much better that this is a pseudo-symmetry.
+    """
 
     group: PointGroup
     fit: Fit
     scores: GroupScore
+    contradicted: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the map has the group: its scores say so, and no subgroup holds far better."""
+        return not self.contradicted and holds(self.scores)
+
+    def is_pseudo_beside(self, other: ScoredFit) -> bool:
+        """Return whether only a subgroup holds: its copies agree fully, and those of this do not.
+
+        With noise or an uneven map both agree less than fully.
+        """
+        return (
+            self.group.order > other.group.order
+            and self.group.order % other.group.order == 0
+            and holds(other.scores)
+            and other.scores.agreement >= _FULL_AGREEMENT
+            and other.scores.agreement >= self.scores.agreement + _CLEARLY_BETTER
+        )
 
     @classmethod
     def of(cls, search: Search, group: PointGroup, fit: Fit) -> Self:
@@ -68,8 +98,8 @@ def describe_fit(
         centre=_vector(centre_in_map(search_map, group, fit) * voxel_size),
         fsc=in_map,
         fsc05=fsc_resolution(in_map, search_map.box_size, voxel_size, 0.5),
-        holds=holds(scores),
-        verdict=verdict_of(search_map, group.name, scores, curve, voxel_size),
+        holds=scored.holds,
+        verdict=verdict_of(search_map, scored, curve, voxel_size),
     )
 
 
@@ -162,9 +192,7 @@ def lasting_shell(
     return len(curve) - 1, True
 
 
-def verdict_of(
-    search_map: SearchMap, name: str, scores: GroupScore, curve: Float64, voxel_size: float
-) -> str:
+def verdict_of(search_map: SearchMap, scored: ScoredFit, curve: Float64, voxel_size: float) -> str:
     """Return how well a group fits a search map, in words."""
     expected = search_map.share[: len(curve)]
     filled = np.pi / 6 * search_map.diameter**3  # share of the search box that the particle fills
@@ -172,9 +200,9 @@ def verdict_of(
     components = np.asarray(counts * filled, dtype=np.float64)
     shell, by_noise = lasting_shell(curve, expected, components, FIRST_SHELL)
     return Finding(
-        name=name,
-        holds=holds(scores),
-        agreement=scores.agreement,
+        name=scored.group.name,
+        holds=scored.holds,
+        agreement=scored.scores.agreement,
         resolution=search_map.side * voxel_size / shell,
         limited_by_noise=by_noise,
         noise_unknown=noise_unknown(expected[FIRST_SHELL:]),

@@ -1,0 +1,63 @@
+"""Maps that nearly have a point group, maps with every one, and orders that are not searched."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_ini3d.errors import SymmetryError
+from napari_ini3d.symmetry import align_symmetry, detect_symmetry
+
+N, VOXEL = 64, 5.1
+
+
+def blob(place, spread=8.0):
+    """A Gaussian at (x, y, z) and of a standard deviation in Å, (z, y, x)."""
+    z, y, x = (np.mgrid[:N, :N, :N] - N // 2) * VOXEL
+    square = (x - place[0]) ** 2 + (y - place[1]) ** 2 + (z - place[2]) ** 2
+    return np.exp(-square / (2 * spread**2))
+
+
+def four_subunits():
+    """C4, nearly D4: each subunit has blobs above and below the plane, and one more above."""
+    heights = (-1, 0, 1, 1.7)
+    places = [
+        (40 * np.cos(a) - 9 * np.sin(a) * k, 40 * np.sin(a) + 9 * np.cos(a) * k, 14 * k)
+        for a in np.arange(4) * np.pi / 2
+        for k in heights
+    ]
+    return gaussian_filter(sum(blob(place) for place in places), 1).astype(np.float32)
+
+
+def test_a_ring_of_four_that_is_nearly_d4_is_c4():
+    report = detect_symmetry(four_subunits(), voxel_size=VOXEL)
+    assert report.group == "C4"
+    assert "close to D4 (pseudo-symmetry)" in report.verdict
+
+
+def test_a_ring_of_four_with_two_larger_subunits_is_c2():
+    pair = (blob((48, 14, 20)) + blob((-48, -14, 20))).astype(np.float32)
+    report = detect_symmetry(four_subunits() + 0.6 * pair, voxel_size=VOXEL)
+    assert report.group == "C2"
+    assert "close to C4 (pseudo-symmetry)" in report.verdict
+
+
+@pytest.mark.parametrize("inner", [0.0, 45.0])
+def test_of_a_ball_or_a_shell_no_point_group_can_be_told(inner):
+    radius = np.linalg.norm(np.mgrid[:N, :N, :N] - N // 2, axis=0) * VOXEL
+    data = gaussian_filter(((radius < 70) & (radius >= inner)).astype(np.float32), 1)
+    report = detect_symmetry(data, voxel_size=VOXEL)
+    assert report.group == "C1"
+    assert not any(candidate.holds for candidate in report.candidates)
+    assert report.verdict == "No point group can be told: any rotation fits."
+
+
+@pytest.mark.parametrize(("scale", "added"), [(-1.0, 0.0), (50.0, 100.0), (-3.0, 20.0)])
+def test_sign_and_background_of_a_map_do_not_matter(scale, added):
+    report = detect_symmetry(scale * four_subunits() + added, voxel_size=VOXEL)
+    expected = detect_symmetry(four_subunits(), voxel_size=VOXEL)
+    assert report.verdict == expected.verdict
+
+
+def test_an_order_that_is_not_searched_is_refused_in_words():
+    with pytest.raises(SymmetryError, match="C34 has a 34-fold axis; axes up to 24-fold"):
+        align_symmetry(four_subunits(), "C34", voxel_size=VOXEL)
