@@ -272,33 +272,6 @@ def test_a_check_with_problems_is_exit_code_3(star):
     assert found["bad_images"][0] == {"index": 0, "reason": "not finite"}
 
 
-def test_findings_are_in_the_json_and_strict_turns_warnings_into_errors(star):
-    (found,) = json_lines(invoke("check", star, "--json"))
-    (few,) = [one for one in found["findings"] if one["code"] == "few-particles"]
-    assert (few["level"], few["count"], few["rows"]) == ("warning", 12, [])
-    assert few["advice"]
-    strict = invoke("check", star, "--json", "--strict")
-    assert strict.exit_code == 3
-    levels = {one["code"]: one["level"] for one in json_lines(strict)[0]["findings"]}
-    assert levels["few-particles"] == "error"
-
-
-def test_a_strict_run_does_not_start_with_a_warning(star, tmp_path):
-    result = run(star, tmp_path / "run", "--strict")
-    assert result.exit_code == 1
-    assert "too few for a model" in plain(result.stderr)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_check_takes_the_options_of_the_run(star):
-    star.write_text(star.read_text().replace("_rlnDefocusU", "_other"))
-    assert "rlnDefocusU" in plain(invoke("check", star).stdout)
-    assert invoke("check", star, "--no-ctf").exit_code == 0
-    large = invoke("check", star, "--no-ctf", "--mask-diameter", 5000)
-    assert large.exit_code == 3
-    assert "[mask-diameter]" in large.stdout
-
-
 def test_simulated_particles_can_be_run(tmp_path):
     result = invoke(
         "simulate", "-o", tmp_path / "sim", "--symmetry", "C2", "--number", 10,

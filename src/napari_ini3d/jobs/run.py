@@ -108,7 +108,7 @@ def start_run(
         )
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")
-        return (report for report in list[IterationReport]())
+        return _nothing()
     return _walk(job, None, stop)
 
 
@@ -187,6 +187,11 @@ def _prepare_resumed(
     forget_history_after(runs, iteration)
     runs.write_record(record)
     return Job(runs, lock, record, particles, table, checksums), state
+
+
+def _nothing() -> Iterator[IterationReport]:
+    """Return a run without iterations."""
+    yield from ()
 
 
 def _walk(
