@@ -86,3 +86,9 @@ def test_stored_settings_of_the_first_version_keep_their_regularisation():
     assert from_stored(stored, None) == {"tau2_fudge": 2.0, "classes": 2}
     assert from_stored(stored, STORED_VERSION) == stored
     assert stored["tau2_fudge"] == 8.0
+
+
+def test_steps_far_finer_than_the_range_of_the_shifts_are_refused_with_their_number():
+    with pytest.raises(SettingsError, match="which makes about 282743 shifts; at most 4000"):
+        InitialModelSettings(offset_step=0.1, offset_range=30.0)
+    InitialModelSettings(offset_step=1.0, offset_range=30.0)

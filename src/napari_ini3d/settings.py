@@ -7,6 +7,7 @@ that a setting is defined in one place.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ Group = Literal["I/O", "CTF", "Optimisation", "Sampling", "Compute"]
 
 STORED_VERSION = 2
 """Version of settings in files; raised when a stored value changes its meaning."""
+
+_MOST_SHIFTS = 4000
 
 AUTO_SYMMETRY = "auto"
 """Symmetry setting that asks for the point group to be detected in the final map."""
@@ -281,6 +284,8 @@ class InitialModelSettings:
                 "initial_resolution"
             )
 
+        _check_shifts(self.offset_range, self.offset_step)
+
     def with_changes(self, **changes: Any) -> Self:
         """Return a validated copy with some fields changed."""
         return dataclasses.replace(self, **changes)
@@ -351,6 +356,19 @@ def _setting_type(hint: Any) -> SettingType:
         return SettingType(hint, optional=False)
     (plain,) = (argument for argument in get_args(hint) if argument is not types.NoneType)
     return SettingType(plain, optional=True)
+
+
+def _check_shifts(offset_range: float, offset_step: float | None) -> None:
+    """Refuse steps that are far finer than the range of the shifts."""
+    if offset_step is None:
+        return
+    shifts = math.pi * (offset_range / offset_step) ** 2
+    if shifts > _MOST_SHIFTS:
+        raise SettingsError(
+            f"offset_step is {offset_step:g} Å and offset_range {offset_range:g} Å, which makes "
+            f"about {shifts:.0f} shifts; at most {_MOST_SHIFTS} can be compared; increase "
+            "offset_step or decrease offset_range"
+        )
 
 
 def _check_field(name: str, value: Any, info: FieldInfo) -> None:

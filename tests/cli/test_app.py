@@ -207,10 +207,15 @@ def test_the_first_signal_stops_after_the_current_iteration(
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_the_second_signal_stops_at_once_and_leaves_complete_files(star, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "reconstruct", interrupting([signal.SIGINT, signal.SIGINT]))
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_the_second_signal_stops_at_once_and_leaves_complete_files(
+    star, tmp_path, monkeypatch, number, code
+):
+    monkeypatch.setattr(run_module, "reconstruct", interrupting([number, number]))
     result = run(star, tmp_path / "run")
-    assert result.exit_code == 130
+    assert result.exit_code == code
     folder = RunFolder.open(tmp_path / "run")
     assert (folder.outcome(), folder.read_checkpoint()[0]) == ("ABORTED", 1)
     assert not [p for p in folder.path.iterdir() if ".tmp" in p.name]
@@ -383,8 +388,48 @@ def test_the_demo_makes_a_map_and_compares_it_with_the_truth(tmp_path, monkeypat
 
 def test_the_demo_does_not_overwrite_another(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "settings.json").touch()
+    (tmp_path / "run" / "settings.json").touch()  # of any program
     result = invoke("demo", "-o", tmp_path)
     assert result.exit_code == 1
-    assert "already holds a run" in result.stderr
+    assert "is not empty" in result.stderr
     assert not (tmp_path / "truth.mrc").exists()
+
+
+def test_the_report_of_a_run_is_written_again(star, tmp_path):
+    run(star, tmp_path / "run")
+    path = tmp_path / "run" / "report.html"
+    path.unlink()
+    result = invoke("report", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "Status: finished." in path.read_text()
+
+
+def test_a_run_is_replaced_with_overwrite_only(star, tmp_path):
+    run(star, tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    refused = run(star, tmp_path / "run")
+    assert refused.exit_code == 1
+    assert "delete the files of that run with --overwrite" in refused.stderr
+    assert run(star, tmp_path / "run", "--overwrite").exit_code == 0
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+CODE = "from napari_ini3d.cli import main; main()"
+
+
+def test_output_that_nobody_reads_ends_a_command_quietly(star):
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, "check", str(star), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.wait()
+
+
+def test_a_terminal_without_angstrom_gets_another_sign(star):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", CODE, "check", str(star)]
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert b"?" in done.stdout

@@ -132,3 +132,51 @@ def test_starts_are_compared_by_their_last_five_iterations():
         make_model(np.random.default_rng(0)), evidence=np.array([100.0, 1, 2, 3, 4, 5])
     )
     assert model.recent_evidence == 3
+
+
+CHANGES = {
+    "counters": [lambda a: a - 99, lambda a: a.astype(float), lambda a: a[:5],
+                 lambda a: np.where(np.arange(6) == 1, 7, a)],
+    "typical_power": [lambda a: -a, lambda a: a[0]],
+    "models.0.maps": [lambda a: a * np.nan, lambda a: a[..., :5], lambda a: a[:, :4, :4, :4],
+                      lambda a: a.astype(int), lambda a: a[:0]],
+    "models.1.maps": [lambda a: a[:1]],
+    "models.0.numerator": [lambda a: a * np.inf, lambda a: a.real, lambda a: a[:, :1]],
+    "models.0.denominator": [lambda a: a[..., :2], lambda a: a * np.nan],
+    "models.0.sigma2": [lambda a: a[:2], lambda a: -a],
+    "models.0.class_shares": [lambda a: a * 0, lambda a: -a, lambda a: a[:1]],
+    "models.0.sigma_offset": [lambda a: a * np.nan, lambda a: -a, lambda a: a[None]],
+    "assignments.rot": [lambda a: a[:4], lambda a: a * np.nan],
+    "assignments.class_index": [lambda a: a - 5, lambda a: a.astype(float)],
+    "drift.age": [lambda a: a - 99],
+}  # fmt: skip
+
+
+def test_a_state_that_was_written_is_accepted():
+    for models in (1, 3):
+        EngineState.from_arrays(make_state(models).to_arrays())
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, i) for name, some in CHANGES.items() for i in range(len(some))]
+)
+def test_an_array_of_another_type_shape_or_range_is_refused(name, number):
+    arrays = make_state().to_arrays()
+    arrays[name] = CHANGES[name][number](arrays[name])
+    with pytest.raises(ValueError, match=name.rpartition(".")[0] or name):
+        EngineState.from_arrays(arrays)
+
+
+@pytest.mark.parametrize("name", ["counters", "models.1.maps", "drift.ratio", "assignments.psi"])
+def test_a_missing_array_is_refused(name):
+    arrays = make_state().to_arrays()
+    del arrays[name]
+    with pytest.raises(KeyError, match=name):
+        EngineState.from_arrays(arrays)
+
+
+def test_a_state_without_its_first_model_is_refused():
+    arrays = make_state().to_arrays()
+    arrays = {name: a for name, a in arrays.items() if not name.startswith("models.0.")}
+    with pytest.raises(ValueError, match="models are missing"):
+        EngineState.from_arrays(arrays)

@@ -678,3 +678,25 @@ def test_a_state_that_is_not_finite_is_not_written(dataset, tmp_path, monkeypatc
     ):
         list(start_run(dataset, tmp_path / "run", SETTINGS))
     assert RunFolder(tmp_path / "run").read_checkpoint()[0] == 2
+
+
+def test_a_box_that_is_too_small_is_refused_before_the_start(tmp_path):
+    settings = SimulationSettings(number=4, box_size=12, pixel_size=8.0)
+    phantom = make_phantom(diameter=60.0)
+    star = write_dataset(tmp_path, simulate_particles(phantom, settings), phantom)
+    with pytest.raises(StackError, match="a box of 12 pixels of 8 Å; expected at least 16"):
+        start_run(star, tmp_path / "run", SETTINGS.with_changes(mask_diameter=80.0))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["two\nlines", 'a "quote"', os.fsdecode(b"\xff")])
+def test_a_name_that_a_star_file_cannot_hold_is_refused_at_once(dataset, tmp_path, name):
+    with pytest.raises(SettingsError, match="expected a path that STAR files can hold"):
+        start_run(dataset, tmp_path / name, SETTINGS)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_relative_scratch_folder_is_kept_absolute(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    list(start_run(dataset, tmp_path / "run", SETTINGS.with_changes(scratch="fast")))
+    assert RunFolder(tmp_path / "run").read_record().settings.scratch == str(tmp_path / "fast")

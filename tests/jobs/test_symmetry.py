@@ -91,6 +91,7 @@ def test_a_group_that_does_not_hold_is_written_with_a_warning(run, caplog):
 def test_a_run_without_symmetry_writes_nothing_and_removes_old_files(run, symmetry, during):
     files = run("D2")
     files.write_facts({"group": "old"})
+    files.folder.claim(files.aligned_path)
     files.aligned_path.touch()
     assert finish(files, symmetry, symmetry_during_run=during) is None
     assert not files.aligned_path.exists()

@@ -157,7 +157,7 @@ def test_scratch_has_the_resampled_images_and_is_used_by_a_resumed_run(dataset, 
     settings = SETTINGS.with_changes(scratch=str(scratch))
     list(start_run(dataset, folder, settings, stop=stop_after_first(folder)))
     (images,) = scratch.iterdir()
-    assert images.stat().st_size == 24 * 40**2 * 4
+    assert images.stat().st_size == 24 * (40**2 * 4 + 4)
     made = images.stat().st_ino
     list(resume_run(folder))
     assert grids == [(40, 3.2), (40, 3.2)]

@@ -68,3 +68,25 @@ def test_the_process_that_compiles_the_loops_gives_the_bits_of_those_that_load_t
         for _ in range(2)
     )
     assert compiling == loading
+
+
+@pytest.mark.parametrize("suffix", ["*.nbi", "*.nbc"])
+@pytest.mark.parametrize("size", [0, 10, 120])
+def test_a_loop_whose_cache_was_truncated_is_compiled_again(tmp_path, suffix, size):
+    (tmp_path / "loop.py").write_text(
+        "from napari_ini3d.kernels.numba_jit import jit\n\n"
+        "@jit\ndef add(x):\n    return x + 1\n\nprint(add(2))\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run():
+        command = [sys.executable, str(tmp_path / "loop.py")]
+        return subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
+
+    run()
+    for path in (tmp_path / "cache").rglob(suffix):
+        path.write_bytes(path.read_bytes()[:size])
+    for _ in range(2):
+        assert run().stdout == "3\n"
+    damaged = list((tmp_path / "cache").rglob("*.damaged"))
+    assert len(damaged) == 1

@@ -96,3 +96,12 @@ def test_different_optics_groups_have_the_grid_of_the_reader(tmp_path):
     )
     with pytest.raises(StackError, match="no particles"):
         particle_grid(particles.take(np.array([], dtype=int)))
+
+
+@pytest.mark.parametrize(("box_size", "pixel_size"), [(64, 3.0), (32, 6.0), (16, 8.0), (100, 1.0)])
+@pytest.mark.parametrize("finest", [None, 40.0, 120.0])
+def test_the_working_box_is_never_smaller_than_maps_may_be(box_size, pixel_size, finest):
+    settings = InitialModelSettings(
+        mask_diameter=90.0, max_resolution=finest, initial_resolution=finest or 40.0
+    )
+    assert choose_working_grid(PixelGrid(box_size, pixel_size), settings).box_size >= 16

@@ -76,6 +76,14 @@ def test_overwriting_deletes_what_the_run_wrote_and_nothing_else(folder):
     }  # fmt: skip
 
 
+def test_a_run_that_was_killed_before_its_record_was_written_does_not_block_the_folder(folder):
+    folder.claim(folder.excluded_path)
+    folder.excluded_path.touch()
+    (folder.path / "notes.txt").touch()
+    RunFolder.create(folder.path)
+    assert names(folder) == ["notes.txt", "outputs.txt", "pictures"]
+
+
 def test_a_file_of_the_user_is_renamed_before_its_name_is_used(folder, caplog):
     folder.write_record(RECORD)
     for text in ("first", "second"):

@@ -81,12 +81,15 @@ def follow_job(start: Start, output: Path, mode: Mode) -> IterationSummary | Non
         with stop.listening():
             last = follow(reports, mode)
     except KeyboardInterrupt:
-        reports.close()  # type: ignore[attr-defined]
         _say_how_to_resume(output)
+        raise
+    except BrokenPipeError:
         raise
     except Exception as error:
         error.add_note(f"After fixing the problem, continue with: {resume_command(output)}")
         raise
+    finally:  # the folder is unlocked and marked also if the output cannot be printed
+        reports.close()  # type: ignore[attr-defined]
     if RunFolder.open(output).outcome() == "ABORTED":
         _say_how_to_resume(output)
         raise typer.Exit(stop.exit_code)
@@ -127,7 +130,7 @@ def finished_values(folder: RunFolder, last: IterationSummary | None) -> dict[st
         values |= {name: validation[name] for name in names}
     facts = SymmetryFiles(folder).read_facts()
     if facts is not None:
-        values["symmetry"] = {name: facts[name] for name in ("group", "holds", "verdict")}
+        values["symmetry"] = {name: facts.get(name) for name in ("group", "holds", "verdict")}
     if last is not None:
         line = last.to_json()
         values |= {name: line[name] for name in ("iteration", "resolution", "class_shares", "junk")}

@@ -17,7 +17,7 @@ from napari_ini3d.errors import explain
 
 EXIT_ERROR = 1
 EXIT_PROBLEMS = 3
-EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -29,7 +29,10 @@ def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt as error:
-            raise typer.Exit(EXIT_INTERRUPTED) from error
+            number = error.args[0] if error.args else signal.SIGINT
+            raise typer.Exit(128 + int(number)) from error
+        except BrokenPipeError as error:  # of `| head`
+            raise typer.Exit(EXIT_PIPE) from error
         except (typer.Exit, typer.BadParameter):
             raise
         except Exception as error:
@@ -54,7 +57,7 @@ class StopRequest:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         self.signal_number = number
         errors.print("Stopping after the current iteration; press Ctrl-C again to stop now.")
 

@@ -11,6 +11,7 @@ import numpy as np
 from napari_ini3d._types import AnyArray, Complex64, Float32, Float64
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.schedule import Phase, ScheduleInput
+from napari_ini3d.engine.state_checks import check_arrays
 from napari_ini3d.particles import Assignments
 
 FIRST_SIGMA_OFFSET = 10.0
@@ -154,9 +155,16 @@ class EngineState:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Self:
-        """Return the state of the arrays that `to_arrays` returned."""
-        iteration, phase, step, climbed, drawn, radius = (int(c) for c in arrays["counters"])
+        """Return the state of the arrays that `to_arrays` returned.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If they are not such arrays (`check_arrays`).
+        """
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}
+        check_arrays(arrays, sorted(numbers))
+        iteration, phase, step, climbed, drawn, radius = (int(c) for c in arrays["counters"])
         return cls(
             iteration=iteration,
             phase=_PHASES[phase],

@@ -13,7 +13,8 @@ import numpy as np
 
 from napari_ini3d import __version__
 from napari_ini3d._types import UInt32
-from napari_ini3d.errors import RunFolderError, SettingsError
+from napari_ini3d.errors import RunFolderError, SettingsError, StackError
+from napari_ini3d.fourier import MIN_BOX_SIZE
 from napari_ini3d.io import (
     ParticleTable,
     check_scratch_for,
@@ -43,6 +44,7 @@ from napari_ini3d.settings import InitialModelSettings
 
 _BYTES_PER_VOXEL = 92  # the map, and two checkpoints of maps and half-set sums
 _BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
+_BAD_SIGNS = {"\n": "a line break", "\r": "a line break", '"': "a double quote"}
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
@@ -88,12 +90,15 @@ def prepare_job(
     strict: bool,
 ) -> Job:
     """Check everything, and create the run folder; `halt` is called before each check."""
+    for path in (star, output, *([Path(settings.scratch)] if settings.scratch else [])):
+        _check_name(path)
     RunFolder.check_free(output, overwrite=overwrite)
     _check_input_stays(star, output)
     check_symmetry(settings)
     choose_backend(settings.device)
     halt()
     particles, table = read_particles(star, ctf=settings.ctf)
+    _check_box(star, particles)
     halt()
     chosen = select_images(particles, table, settings, halt, strict=strict)
     used = particles.take(chosen.good)
@@ -169,6 +174,31 @@ def lock_folder(path: Path) -> RunLock:
     for folder in (path, path / "pictures", path / "history"):
         remove_abandoned(folder)
     return lock
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a path that cannot be written to STAR files so that it reads back."""
+    name = str(path.absolute())
+    try:
+        name.encode("utf-8")
+        found = next((kind for sign, kind in _BAD_SIGNS.items() if sign in name), None)
+    except UnicodeEncodeError:
+        found = "bytes that are not UTF-8"
+    if found is not None:
+        raise SettingsError(
+            f"{name!r} has {found}; expected a path that STAR files can hold; rename the file or "
+            "folder"
+        )
+
+
+def _check_box(star: Path, particles: Particles) -> None:
+    """Refuse particles in a box that is smaller than maps may be."""
+    own = particle_grid(particles)
+    if own.box_size < MIN_BOX_SIZE:
+        raise StackError(
+            f"{star}: a box of {own}; expected at least {MIN_BOX_SIZE} pixels; extract the "
+            "particles again in a larger box, or with smaller pixels"
+        )
 
 
 def _check_input_stays(star: Path, output: Path) -> None:

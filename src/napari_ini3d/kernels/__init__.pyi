@@ -5,6 +5,7 @@ from .backend import (
     list_gpus as list_gpus,
 )
 from .cuda_kernels import scaled_product as scaled_product
+from .free_memory import free_memory as free_memory
 from .numba_jit import jit as jit, jit_inline as jit_inline
 from .points import compare_copies as compare_copies, read_points as read_points
 from .types import Array as Array, Backend as Backend, GpuInfo as GpuInfo

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +13,7 @@ import scipy.fft
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import DeviceError, SettingsError
+from napari_ini3d.kernels.free_memory import free_memory
 from napari_ini3d.kernels.types import INSTALL_CUPY, Array, Backend, GpuInfo
 
 logger = logging.getLogger(__name__)
@@ -38,13 +38,9 @@ class HostDevice:
         return nullcontext(host)
 
     def free_bytes(self) -> int:
-        """Return the available memory that the system reports, or 4 GiB where it reports none."""
-        try:
-            lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-            (available,) = (line for line in lines if line.startswith("MemAvailable:"))
-            return 1024 * int(available.split()[1])
-        except (OSError, ValueError):  # no Linux, or a very old one
-            return _UNKNOWN_FREE_BYTES
+        """Return the memory that may still be taken (`free_memory`), or 4 GiB if it is unknown."""
+        found = free_memory()
+        return _UNKNOWN_FREE_BYTES if found is None else found
 
     def release(self) -> None:
         """Do nothing: no memory is cached."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import shutil
 import tempfile
@@ -118,7 +119,8 @@ def open_icosahedral_map() -> list[LayerData]:
 def _bases() -> tuple[Path, Path]:
     """Return the folders of samples: in the user's cache, and in the temporary folder."""
     cache = Path(platformdirs.user_cache_dir("napari-ini3d", appauthor=False)) / "samples"
-    return cache, Path(tempfile.gettempdir()) / "napari-ini3d" / "samples"
+    own = f"napari-ini3d-{getpass.getuser()}"  # the temporary folder is shared by all users
+    return cache, Path(tempfile.gettempdir()) / own / "samples"
 
 
 def _open(symmetry: str, file_name: str) -> list[LayerData]:

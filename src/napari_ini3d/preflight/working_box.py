@@ -15,6 +15,7 @@ import scipy.fft
 
 from napari_ini3d.engine import ImageGeometry, finest_resolution
 from napari_ini3d.errors import StackError
+from napari_ini3d.fourier import MIN_BOX_SIZE
 from napari_ini3d.io import common_grid
 from napari_ini3d.particles import Particles
 from napari_ini3d.settings import InitialModelSettings
@@ -68,7 +69,7 @@ def choose_working_grid(own: PixelGrid, settings: InitialModelSettings) -> Pixel
 
     It samples the highest resolution of the run with 2.5 pixels (the same distance from Nyquist
     that the schedule keeps), over the same field of view. If the map would keep more than half of
-    its voxels, the particles are not downsampled.
+    its voxels, the particles are not downsampled. Its box is never smaller than maps may be.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def choose_working_grid(own: PixelGrid, settings: InitialModelSettings) -> Pixel
         Without a mask diameter, the grid is at least as fine as with any.
     """
     radius = _finest_radius(own, settings)
-    half = int(np.ceil(_SAMPLES_PER_SHELL * radius / 2))
+    half = max(int(np.ceil(_SAMPLES_PER_SHELL * radius / 2)), MIN_BOX_SIZE // 2)
     while True:
         half = scipy.fft.next_fast_len(half)
         found = PixelGrid(2 * half, own.width / (2 * half))

@@ -32,7 +32,7 @@ import numpy as np
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import RunFolderError, SettingsError
 from napari_ini3d.io import atomic_path
-from napari_ini3d.runs.occupied import check_free, check_space
+from napari_ini3d.runs.occupied import check_free, check_space, is_ours
 from napari_ini3d.runs.output_list import claim, read_outputs, remove_listed
 from napari_ini3d.runs.progress_file import format_progress, parse_progress
 from napari_ini3d.runs.record import RunRecord, format_record, parse_record
@@ -85,7 +85,7 @@ class RunFolder:
         folder = cls(path.absolute())
         with explain_os_errors(path):
             folder.path.mkdir(parents=True, exist_ok=True)
-            if folder.settings_path.is_file():
+            if is_ours(folder.path):
                 folder.remove_outputs(*folder.outputs())
                 folder.clear_marks()
             folder.pictures_path.mkdir(exist_ok=True)

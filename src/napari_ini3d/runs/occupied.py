@@ -11,6 +11,7 @@ from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import nearest_folder
 from napari_ini3d.runs.commands import resume_command
 from napari_ini3d.runs.lock import check_unlocked
+from napari_ini3d.runs.output_list import has_list
 
 _OF_THE_DESKTOP = {".DS_Store", ".directory", "Thumbs.db", "desktop.ini"}
 _MARK = "RELION_JOB_EXIT_"
@@ -66,7 +67,9 @@ def check_space(path: Path, n_bytes: int) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether a folder has the record of a run."""
+    """Return whether a folder has the record of a run, or its list of outputs."""
+    if has_list(path):
+        return True
     try:
         record = json.loads((path / "settings.json").read_text(encoding="utf-8"))
         return all(name in record for name in ("settings", "particles", "particles_sha256"))
@@ -78,7 +81,7 @@ def _has_begun(path: Path, names: list[str]) -> bool:
     """Return whether a run has done an iteration, or may still be in its first one."""
     if {"checkpoint.npz", "initial_model.mrc"} & set(names) or any(path.glob("run_it*")):
         return True
-    return not any(name.startswith(_MARK) for name in names)
+    return "settings.json" in names and not any(name.startswith(_MARK) for name in names)
 
 
 def _listed(names: list[str]) -> str:

@@ -1,7 +1,8 @@
 """List of the files that a run wrote, so that the files of users are never deleted or replaced.
 
 ``outputs.txt`` has a line for each file, relative to the run folder; one that begins with ``- ``
-takes a file off the list. A file that is not listed is not ours, whatever its name.
+takes a file off the list. A file that is not listed is not ours, whatever its name. The first
+line says whose list it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from napari_ini3d.runs.storage import explain_os_errors
 logger = logging.getLogger(__name__)
 
 NAME = "outputs.txt"
+_HEADER = "# files of a run of ini3d; no others are replaced or deleted"
 _REMOVED = "- "
 
 
@@ -29,9 +31,18 @@ def read_outputs(folder: Path) -> set[str] | None:
     for line in lines:
         if line.startswith(_REMOVED):
             names.discard(line.removeprefix(_REMOVED))
-        elif line:
+        elif line and line != _HEADER:
             names.add(line)
     return names
+
+
+def has_list(folder: Path) -> bool:
+    """Return whether a folder has a list of outputs of ours."""
+    try:
+        with (folder / NAME).open(encoding="utf-8", errors="replace") as file:
+            return file.readline(200).strip() == _HEADER
+    except OSError:
+        return False
 
 
 def claim(folder: Path, paths: Iterable[Path]) -> None:
@@ -81,7 +92,9 @@ def _append(folder: Path, lines: list[str]) -> None:
     path = folder / NAME
     with explain_os_errors(path), path.open("ab+") as file:
         size = file.seek(0, os.SEEK_END)
-        if size:
+        if not size:
+            lines = [_HEADER, *lines]
+        else:
             file.seek(size - 1)
             if file.read(1) != b"\n":  # a line that was truncated by a crash
                 lines = ["", *lines]

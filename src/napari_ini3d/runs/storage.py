@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.io import atomic_path, write_error
+from napari_ini3d.kernels import free_memory
 
 logger = logging.getLogger(__name__)
 
 Arrays = Mapping[str, AnyArray]
+
+_DEFLATE_RATIO = 1032  # the most that deflate compresses
 
 ITERATION_KEY = "checkpoint_iteration"
 """Name of the number of the iteration in a checkpoint."""
@@ -43,12 +47,50 @@ def save_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None
 
 
 def load_arrays(path: Path) -> dict[str, AnyArray]:
-    """Read the named arrays of an npz file."""
+    """Read the named arrays of an npz file.
+
+    What the file declares is compared with its size and the free memory before it is read.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is damaged.
+    """
     try:
+        _check_members(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (EOFError, BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{path.name} is truncated, empty or damaged") from error
+
+
+def _check_members(path: Path) -> None:
+    """Raise `ValueError` if an npz file declares more than it can hold."""
+    with ZipFile(path) as archive:
+        members = archive.infolist()
+        total = sum(member.file_size for member in members)
+        free = free_memory()
+        if free is not None and total > free:
+            raise ValueError(f"{path.name} declares {total} bytes, but {free} are free")
+        for member in members:
+            if member.file_size > _DEFLATE_RATIO * member.compress_size + 1024:
+                raise ValueError(f"{path.name}: {member.filename} declares too much")
+            with archive.open(member) as file:
+                _check_header(path, member, file)
+
+
+def _check_header(path: Path, member: ZipInfo, file: IO[bytes]) -> None:
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"{path.name}: {member.filename} has an unknown format")
+    read = np.lib.format.read_array_header_1_0
+    if version == (2, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize + file.tell() != member.file_size:
+        raise ValueError(f"{path.name}: {member.filename} is not of its declared size")
 
 
 def load_checkpoint(
@@ -112,6 +154,15 @@ def read_facts(path: Path) -> dict[str, Any] | None:
         logger.warning("%s is damaged (%s); it is left out", path, error)
         return None
     return found
+
+
+def are_of_kinds(facts: Mapping[str, Any], kinds: Mapping[str, Any], path: Path) -> bool:
+    """Return whether results have values of these types; it is logged if they have not."""
+    for name, kind in kinds.items():
+        if not isinstance(facts.get(name), kind) or (kind is not bool and facts[name] is True):
+            logger.warning("%s is damaged (%s); it is left out", path, name)
+            return False
+    return True
 
 
 def copy_or_link(source: Path, target: Path) -> None:

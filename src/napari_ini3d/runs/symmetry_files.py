@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.storage import read_facts, write_facts
+from napari_ini3d.runs.storage import are_of_kinds, read_facts, write_facts
+
+_KINDS = {"requested": str, "group": str, "verdict": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,12 @@ class SymmetryFiles:
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write the results as JSON."""
+        self.folder.claim(self.facts_path)
         write_facts(self.facts_path, facts)
 
     def read_facts(self) -> dict[str, Any] | None:
-        """Return the results; None if symmetry was not searched for."""
-        return read_facts(self.facts_path)
+        """Return the results; None if symmetry was not searched for, or the file is damaged."""
+        facts = read_facts(self.facts_path)
+        if facts is None or not are_of_kinds(facts, _KINDS, self.facts_path):
+            return None
+        return facts

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.storage import read_facts, write_facts
+from napari_ini3d.runs.storage import are_of_kinds, read_facts, write_facts
 
+logger = logging.getLogger(__name__)
+
+FSC_CURVES = ("unmasked", "masked", "randomised", "corrected")
+"""Names of the curves in the results."""
+
+_KINDS: dict[str, Any] = {
+    "verdict": str,
+    "reasons": list,
+    "resolution_0143": (int, float),
+    "resolution_05": (int, float),
+    "box_size": int,
+    "voxel_size": (int, float),
+    "fsc": dict,
+}
 _MARKS = {"reliable": "✓", "uncertain": "⚠", "failed": "✗"}
 
 
@@ -45,11 +60,24 @@ class ValidationFiles:
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write the results as JSON."""
+        self.folder.claim(self.facts_path)
         write_facts(self.facts_path, facts)
 
     def read_facts(self) -> dict[str, Any] | None:
-        """Return the results; None if the run was not validated."""
-        return read_facts(self.facts_path)
+        """Return the results; None if the run was not validated, or the file is damaged."""
+        facts = read_facts(self.facts_path)
+        if facts is None or not are_of_kinds(facts, _KINDS, self.facts_path):
+            return None
+        curves = [facts["fsc"].get(name) for name in FSC_CURVES]
+        lengths = {len(curve) if isinstance(curve, list) else 0 for curve in curves}
+        if (
+            len(lengths) != 1
+            or 0 in lengths
+            or not all(isinstance(v, (int, float)) for c in curves for v in c or ())
+        ):
+            logger.warning("%s is damaged (fsc); it is left out", self.facts_path)
+            return None
+        return facts
 
 
 def describe_verdict(facts: Mapping[str, Any]) -> str:

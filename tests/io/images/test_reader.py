@@ -309,3 +309,24 @@ def test_outlier_pixels_are_replaced_before_resampling_and_counted(tmp_path, pix
         untouched = ~np.isin(index, (2, 5))
         assert np.array_equal(found[untouched], wanted[index][untouched])
     assert reader.replaced_pixels.tolist() == [0, 0, 1, 0, 0, 2, 0]
+
+
+def test_a_batch_that_does_not_fit_in_memory_comes_in_halves(tmp_path, monkeypatch, caplog):
+    write_stack(tmp_path / "x.mrcs", IMAGES)
+    (tmp_path / "p.star").write_text(star_text(particle_rows(7, "x.mrcs")))
+    reader = StackReader(read_particles(tmp_path / "p.star")[0])
+    read = reader.read
+
+    def short_of_memory(index):
+        if len(index) > 2:
+            raise MemoryError
+        return read(index)
+
+    monkeypatch.setattr(reader, "read", short_of_memory)
+    batches = list(reader.batches([np.arange(7)]))
+    assert np.concatenate([batch.index for batch in batches]).tolist() == list(range(7))
+    assert max(len(batch.index) for batch in batches) == 2
+    assert "out of memory reading 7 images at once; reading halves" in caplog.text
+    monkeypatch.setattr(reader, "read", lambda index: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        list(reader.batches([np.arange(7)]))

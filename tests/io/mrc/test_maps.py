@@ -1,3 +1,5 @@
+import resource
+
 import mrcfile
 import numpy as np
 import pytest
@@ -109,3 +111,25 @@ def test_an_empty_map_is_read_only_where_it_is_expected(tmp_path):
     write_map(tmp_path / "flat.mrc", empty + 1, 2.0)
     with pytest.raises(MapError, match="every voxel is 1"):
         read_map(tmp_path / "flat.mrc", allow_empty=True)
+
+
+@pytest.mark.parametrize(("word", "value"), [(23, 2**31 - 1), (2, 2**20), (1, 60_000), (3, 4)])
+def test_a_header_that_declares_more_than_the_file_holds_is_refused(tmp_path, word, value):
+    path = tmp_path / "a.mrc"
+    write_map(path, np.random.default_rng(0).normal(size=(16, 16, 16)), 2.0)
+    raw = bytearray(path.read_bytes())
+    raw[4 * word : 4 * word + 4] = np.array(value, "<i4").tobytes()
+    path.write_bytes(raw)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MapError, match=r"declares \d+ bytes, but the file has 17408"):
+        read_map(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def test_the_declared_size_of_a_map_of_the_other_byte_order_is_understood(tmp_path):
+    path = tmp_path / "a.mrc"
+    data = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(">f4")
+    with mrcfile.new(path) as file:
+        file.set_data(data)
+        file.voxel_size = 2.0
+    np.testing.assert_allclose(read_map(path).data, data)

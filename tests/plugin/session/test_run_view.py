@@ -155,7 +155,9 @@ def test_truncated_pictures_are_ignored(tmp_path):
     folder.pictures_path.mkdir()
     view = RunView(folder=tmp_path, summaries=summaries_of([9.0]))
     assert view.read_pictures() == {}
-    folder.write_pictures(1, {"slices": np.zeros((1, 3, 4, 4))})
+    images = np.zeros((1, 3, 4, 4))
+    arrays = {"slices": images, "projections": images, "view_counts": np.ones((1, 12))}
+    folder.write_pictures(1, arrays)
     assert view.read_pictures()["slices"].shape == (1, 3, 4, 4)
     path = folder.pictures_path / "it001.npz"
     path.write_bytes(b"")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -157,6 +158,7 @@ class StackReader:
         """Yield one batch per array of particle indices, in order; threads prefetch batches.
 
         A batch has fewer images than its array if some were left out, and is skipped if all were.
+        One that does not fit in memory comes in halves.
 
         `indices` advances in the caller's thread, a few batches ahead. Errors in the threads are
         raised here. Closing the generator ends the threads.
@@ -166,17 +168,33 @@ class StackReader:
         indices : iterable of (B,) int arrays
             Positions in the particles, each array in any order.
         """
-        ahead: deque[tuple[int, Future[ImageBatch]]] = deque()
+        ahead: deque[tuple[IntArray, Future[ImageBatch]]] = deque()
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ini3d-stack-reader")
         try:
             for index in indices:
-                ahead.append((len(index), executor.submit(self.read, index)))
+                ahead.append((index, executor.submit(self.read, index)))
                 if len(ahead) > self._threads + _BATCHES_AHEAD:
-                    yield from _unless_left_out(*ahead.popleft())
+                    asked, future = ahead.popleft()
+                    yield from self._in_parts(asked, future.result)
             while ahead:
-                yield from _unless_left_out(*ahead.popleft())
+                asked, future = ahead.popleft()
+                yield from self._in_parts(asked, future.result)
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+
+    def _in_parts(self, index: IntArray, read: Callable[[], ImageBatch]) -> Iterator[ImageBatch]:
+        """Yield a batch, in halves if it does not fit in memory, unless all of it is left out."""
+        try:
+            batch = read()
+        except MemoryError:
+            if len(index) < 2:
+                raise
+            logger.warning("out of memory reading %d images at once; reading halves", len(index))
+            for half in np.array_split(index, 2):
+                yield from self._in_parts(half, partial(self.read, half))
+            return
+        if len(batch.index) or not len(index):
+            yield batch
 
     def read(self, index: IntArray) -> ImageBatch:
         """Read the images at particle indices, in that order, without those that are left out.
@@ -364,13 +382,6 @@ class StackReader:
         """Close the open stacks; reading opens them again."""
         while self._open:
             self._open.popitem()[1].close()
-
-
-def _unless_left_out(size: int, future: Future[ImageBatch]) -> Iterator[ImageBatch]:
-    """Yield a batch, unless all the images it should have are left out."""
-    batch = future.result()
-    if len(batch.index) or not size:
-        yield batch
 
 
 def _as_slice(positions: IntArray) -> slice | None:
