@@ -84,6 +84,11 @@ def test_a_run_that_is_stopped_while_it_is_validated_is_resumed_there(
         files_of(folder).half_map_paths, files_of(validated[0]).half_map_paths, strict=True
     ):
         assert np.array_equal(read_map(path).data, read_map(expected).data)
+    texts = [
+        (where / "run_it006_model.star").read_text().replace(str(where), "")
+        for where in (folder, validated[0])
+    ]
+    assert texts[0] == texts[1]
 
 
 def test_without_independent_half_sets_a_run_has_no_verdict(dataset, tmp_path):
