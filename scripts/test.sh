@@ -22,6 +22,6 @@ if "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 12))'; the
 fi
 status=0
 xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" \
-    "$venv/bin/python" -m pytest --cov --cov-report= "$@" || status=$?
+    "$venv/bin/python" -m pytest -n 2 --dist loadgroup --cov --cov-report= "$@" || status=$?
 "$venv/bin/python" scripts/coverage_summary.py
 exit $status

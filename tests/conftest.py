@@ -1,6 +1,18 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and how several processes share the tests."""
+
+from pathlib import Path
 
 import pytest
+
+_TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all tests of the plugin, which share a display; a file is not split."""
+    for item in items:
+        path = item.path.relative_to(_TESTS)
+        group = "plugin" if path.parts[0] == "plugin" else path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True, scope="session")
