@@ -1,6 +1,7 @@
 """What would be found in a symmetric map, made by hand."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.geometry.point_groups import symmetry_axes
@@ -12,6 +13,9 @@ from napari_ini3d.symmetry.records import (
     SymmetryAlignment,
     SymmetryReport,
 )
+
+VOXEL = 4.0
+ROTATION = Rotation.from_euler("xyz", [15, -20, 30], degrees=True).as_matrix()
 
 FSC = 1 / (1 + np.exp(np.arange(17.0) - 9))
 

@@ -11,7 +11,7 @@ from napari_ini3d.plugin.layers import LazyFrames, density_scale_of, particle_la
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.worker import Progress
 from napari_ini3d.plugin.viewer.layer_combo import LayerCombo
-from napari_ini3d.plugin.viewer.map_layers import add_layers
+from napari_ini3d.plugin.viewer.map_layers import add_layers, show_map
 from napari_ini3d.plugin.writer import write_layer
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.history import write_history
@@ -97,6 +97,33 @@ def test_the_caption_shows_the_iteration(model, tmp_path):
     assert text.visible
     model.layers.clear()
     assert not text.visible
+
+
+def test_the_caption_vanishes_while_another_map_is_shown(model, tmp_path):
+    text = model.canvas.overlays.text
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    layers.show(progress_of(7, make_volume()))
+    other = show_map(model, make_volume(), 2.0, "other")
+    assert not text.visible
+    other.visible = False
+    assert text.visible
+    model.canvas.grid.enabled = True  # it would be beneath the map of one cell
+    assert not text.visible
+    model.canvas.grid.enabled = False
+    assert text.visible
+
+
+def test_the_caption_gives_the_resolution_of_the_class_that_is_shown(model, tmp_path):
+    text = model.canvas.overlays.text
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    report = make_report(7, classes=2, resolution=np.array([12.0, 20.0]))
+    summary = IterationSummary.from_report(report)
+    layers.show(Progress(summary, report.volumes, report.view_counts, n_classes=2))
+    assert text.text == "run · iteration 7 · class 1 12.0 Å · class 2 20.0 Å"
+    model.layers[0].visible = False
+    assert text.text == "run · iteration 7 · class 2 20.0 Å"
 
 
 def test_a_text_set_by_the_user_is_kept(model, tmp_path):

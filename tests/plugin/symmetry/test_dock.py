@@ -4,73 +4,22 @@ import threading
 
 import numpy as np
 import pytest
-from fake_symmetry import make_alignment, make_report
+from fake_symmetry import ROTATION, VOXEL, make_report
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea
 from scipy.spatial.transform import Rotation
-from symmetry_phantoms import known_map
+from symmetry_driver import press
 
 from napari_ini3d.fourier.resample import mirror_map, rotate_map
 from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.plugin.compare.side_by_side import SideBySide
 from napari_ini3d.plugin.layers import LazyFrames, run_layer
-from napari_ini3d.plugin.symmetry import controller, impose, tasks
+from napari_ini3d.plugin.symmetry import impose, tasks
 from napari_ini3d.plugin.symmetry.dock import SymmetryWidget
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import trial_of
 from napari_ini3d.plugin.viewer.metadata import get_metadata
-
-VOXEL = 4.0
-ROTATION = Rotation.from_euler("xyz", [15, -20, 30], degrees=True).as_matrix()
-
-
-@pytest.fixture(scope="module")
-def d2():
-    return known_map("D2", box_size=32, resolution=12.0)
-
-
-@pytest.fixture
-def notifications(monkeypatch):
-    """Notifications of the dock."""
-    messages = []
-    for module in (controller, impose):
-        for name in ("show_error", "show_warning", "show_info"):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, messages.append)
-    monkeypatch.setattr("napari_ini3d.plugin.viewer.task_runner.show_error", messages.append)
-    monkeypatch.setattr("napari_ini3d.plugin.symmetry.align.show_info", messages.append)
-    return messages
-
-
-@pytest.fixture
-def layer(viewer, d2):
-    return map_layers.show_map(viewer, d2.volume, VOXEL, "map").__wrapped__
-
-
-@pytest.fixture
-def widget(viewer, layer, qtbot):
-    widget = SymmetryWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Symmetry")
-    return widget
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Fake results of detection and alignment."""
-    monkeypatch.setattr(tasks, "detect_symmetry", lambda *_, **__: make_report("D2"))
-    shift = (4.0, -8.0, 2.0)
-    monkeypatch.setattr(
-        tasks,
-        "align_symmetry",
-        lambda *_, **__: make_alignment("D2", rotation=ROTATION, shift=shift),
-    )
-
-
-def press(widget, qtbot, button):
-    assert button.isEnabled(), button.text()
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not widget.controller.tasks.busy, timeout=120_000)
 
 
 def shown(viewer):

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
-from napari_ini3d.plugin.viewer.layer_transform import MapAxes, try_motion
+from napari_ini3d.plugin.viewer.layer_transform import try_motion
+from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.symmetry.records import FoundAxis
 

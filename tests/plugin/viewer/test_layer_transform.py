@@ -10,7 +10,8 @@ from napari_ini3d.errors import MapError
 from napari_ini3d.geometry.rigid import RigidTransform
 from napari_ini3d.plugin.layers import map_layer
 from napari_ini3d.plugin.viewer import layer_transform
-from napari_ini3d.plugin.viewer.layer_transform import MapAxes, Origin, transform_by_hand
+from napari_ini3d.plugin.viewer.layer_transform import Origin, transform_by_hand
+from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.metadata import set_metadata
 
 N, VOXEL = 24, 3.0
@@ -147,7 +148,7 @@ def test_flipping_twice_restores_the_map_and_once_commutes_with_moving():
 
 
 def test_axes_move_with_their_map():
-    axes = MapAxes.of_setting("D2").moved(MOTION)
+    axes = MapAxes.of_setting("D2", "detected").moved(MOTION)
     np.testing.assert_allclose(axes.axes[0].direction, MOTION.rotation[:, 2], atol=1e-9)
     np.testing.assert_allclose(axes.centre, -MOTION.rotation @ MOTION.shift, atol=1e-9)
     assert axes.mirrored().centre[2] == -axes.centre[2]

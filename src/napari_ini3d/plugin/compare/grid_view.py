@@ -26,9 +26,10 @@ from napari_ini3d.plugin.viewer import (
     show_frame,
     show_map,
     show_symmetry_axes,
+    standard_deviation,
 )
 
-_DIFFERENCE_COLOURS = {"+": "#e69f00", "−": "#0072b2"}  # map minus imposed map
+_DIFFERENCE_COLOURS = {1: "#e69f00", -1: "#0072b2"}  # by sign, of map minus imposed map
 _ROOM = 2.2  # width of a cell, in units of the reach of the axes
 _DIFFERENCE_LEVEL = 0.4  # of the level of the maps
 
@@ -88,23 +89,40 @@ def _empty(viewer: Any) -> Layer:
 
 
 def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Layer]:
-    """Show positive and negative differences as two surfaces."""
+    """Show positive and negative differences as two surfaces, named with their level."""
     shown = []
-    level = abs(float(like.iso_threshold)) * _DIFFERENCE_LEVEL
-    for sign, (word, colour) in zip((1, -1), _DIFFERENCE_COLOURS.items(), strict=True):
+    for sign, colour in _DIFFERENCE_COLOURS.items():
         layer = show_map(
             viewer,
             sign * difference.volume,
             difference.voxel_size,
-            f"difference ({word})",
+            f"difference {sign}",
+            key=f"difference {sign}",
             colormap=colour,
-            metadata={"comparison": True},
+            metadata={"comparison": True, "kind": "difference"},
         )
-        layer.iso_threshold = level
-        layer.contrast_limits_range = layer.contrast_limits = surface_contrast(level)
         layer.affine = like.affine
         shown.append(layer)
+    level_differences(shown, like)
     return shown
+
+
+def level_differences(layers: Sequence[Image], like: Image) -> None:
+    """Set the surfaces of a difference to a share of the level of a map, and name them.
+
+    The name of the first one, which is shown on the canvas, says where nothing reaches the level.
+    """
+    level = abs(float(like.iso_threshold)) * _DIFFERENCE_LEVEL
+    for layer in layers:
+        layer.iso_threshold = level
+        layer.contrast_limits_range = layer.contrast_limits = surface_contrast(level)
+    largest = max(float(np.max(layer.data)) for layer in layers)
+    one_sigma = standard_deviation(like)
+    at = f"{level / one_sigma:.1f} σ"
+    if largest < level:
+        layers[0].name = f"difference: nothing above {at} (largest {largest / one_sigma:.2g} σ)"
+    else:
+        layers[0].name = f"difference at ±{at} (orange +, blue −)"
 
 
 def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) -> None:

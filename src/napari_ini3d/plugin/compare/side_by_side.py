@@ -23,6 +23,7 @@ from napari_ini3d.plugin.compare.grid_view import (
     add_difference,
     arrange_cells,
     draw_axes,
+    level_differences,
     pad_cells,
     restore_viewer_state,
     save_viewer_state,
@@ -33,6 +34,7 @@ from napari_ini3d.plugin.viewer import (
     get_metadata,
     hide_parts,
     level_in_sigma,
+    record_axes,
     set_level_in_sigma,
     show_map,
     unwrap_proxy,
@@ -67,6 +69,7 @@ class SideBySide(QObject):
         self._before: ViewerState | None = None
         self._maps: list[ReferenceType[Image]] = []
         self._extra: list[ReferenceType[Layer]] = []
+        self._difference: list[ReferenceType[Image]] = []
         self._link: LevelLink = "density"
         self._quiet = False
 
@@ -124,7 +127,9 @@ class SideBySide(QObject):
             stride = max(len(cell) for cell in cells)
             pad_cells(viewer, cells, stride)
             if difference is not None:
-                cells.append(add_difference(viewer, difference, maps[0]))
+                surfaces = add_difference(viewer, difference, maps[0])
+                self._difference = [ref(layer) for layer in surfaces]
+                cells.append(surfaces)
             self._maps = [ref(layer) for layer in maps]
             self._extra = [ref(x) for cell in cells for x in cell if get_metadata(x, "comparison")]
             arrange_cells(viewer, cells, stride)
@@ -147,7 +152,7 @@ class SideBySide(QObject):
                 if layer is not None and layer in viewer.layers:
                     viewer.layers.remove(layer)
             restore_viewer_state(viewer, before)
-        self._maps, self._extra = [], []
+        self._maps, self._extra, self._difference = [], [], []
         self.changed.emit()
 
     def _listen(self, viewer: Any) -> None:
@@ -186,6 +191,9 @@ class SideBySide(QObject):
                     set_level_in_sigma(layer, sigma)
                     continue
                 _copy_density_level(layer, source)
+            surfaces = [layer for layer in (r() for r in self._difference) if layer is not None]
+            if surfaces:
+                level_differences(surfaces, self.maps[0])
 
     def _on_inserted(self, _event: Any) -> None:
         if not self._quiet:
@@ -265,5 +273,8 @@ def show_symmetry_of_run(viewer: napari.Viewer, run_folder: Path | str) -> None:
                 scale=density_scale_of(layers[0].metadata) if layers else None,
             )
         )
-    setting = MapAxes.of_setting(group)
-    SideBySide.of(viewer).show(layers, [None, setting, setting])
+    aligned = MapAxes.of_setting(group, "detected" if facts.get("holds") else "rejected")
+    imposed = MapAxes.of_setting(group, "imposed")
+    for layer, axes in zip(layers, (None, aligned, imposed), strict=True):
+        record_axes(viewer, layer, axes)
+    SideBySide.of(viewer).show(layers, [None, aligned, imposed])

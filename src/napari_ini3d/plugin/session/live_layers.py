@@ -31,6 +31,7 @@ from napari_ini3d.plugin.viewer import (
     caption_of,
     find_layer,
     get_metadata,
+    is_map_layer,
     set_metadata,
     show_iteration,
     show_map,
@@ -71,13 +72,16 @@ class LiveLayers(QObject):
         self._made: set[str] = set()
         self._newest_hidden = False
         self._n_classes = 1
-        self._newest_iteration: int | None = None
-        self._resolution: dict[int, float] = {}
+        self._resolution: dict[int, list[float]] = {}  # of each class
         self._caption = Caption()
         real: Any = viewer()
         if real is not None:
             real.dims.events.point.connect(self._on_view)
             real.layers.events.removed.connect(self._on_view)
+            real.layers.events.inserted.connect(self._on_inserted)
+            real.canvas.grid.events.enabled.connect(self._on_view)
+            for layer in real.layers:
+                layer.events.visible.connect(self._on_view)
 
     @property
     def history_visible(self) -> bool:
@@ -91,7 +95,6 @@ class LiveLayers(QObject):
         self._folder, self._n_classes = folder, 1
         self._made.clear()
         self._newest_hidden = False
-        self._newest_iteration = None
         self._resolution.clear()
         self._update_caption()
 
@@ -101,6 +104,7 @@ class LiveLayers(QObject):
         if viewer is None:
             return
         self._n_classes = progress.n_classes
+        self._resolution[progress.summary.iteration] = progress.summary.resolution
         if self._newest_hidden and not self._history():  # the user has removed the iterations
             self.show_newest()
         hidden = self.history_visible
@@ -108,8 +112,6 @@ class LiveLayers(QObject):
             self._show_class(viewer, progress, k, volume, visible=not hidden)
         if self._history():
             self._update_history(viewer)
-        self._newest_iteration = progress.summary.iteration
-        self._resolution[progress.summary.iteration] = progress.summary.best_resolution
         self._update_caption()
 
     def show_history(self, folder: Path | None = None) -> None:
@@ -186,6 +188,10 @@ class LiveLayers(QObject):
         if viewer is not None and shown and was_active:
             viewer.layers.selection.active = shown[0]
 
+    def _on_inserted(self, event: Any) -> None:
+        event.value.events.visible.connect(self._on_view)
+        self._on_view(event)
+
     def _on_view(self, _event: Any) -> None:
         """Update the caption after the slider was moved, or a layer hidden or removed."""
         if self._caption.written or self._history() or self._newest():
@@ -196,21 +202,36 @@ class LiveLayers(QObject):
         viewer = self._viewer()
         if viewer is None:
             return
-        iteration = self.shown_iteration()
-        if iteration is None and any(layer.visible for layer in self._newest()):
-            iteration = self._newest_iteration
-        text = ""
-        if iteration is not None:
-            text = caption_of(self._folder.name, iteration, self._resolution_at(iteration))
-        self._caption.write(viewer, text)
+        self._caption.write(viewer, self._describe_shown(viewer))
         self.changed.emit()
 
-    def _resolution_at(self, iteration: int) -> float | None:
-        """Return the resolution of an iteration (Å), from the run folder if it was not shown."""
+    def _describe_shown(self, viewer: Any) -> str:
+        """Return the caption; empty unless the maps of the run, and no others, are shown."""
+        ours = [*self._newest(), *self._history()]
+        shown = [layer for layer in viewer.layers if is_map_layer(layer) and layer.visible]
+        if not shown or viewer.canvas.grid.enabled or any(layer not in ours for layer in shown):
+            return ""
+        iteration = self.shown_iteration()
+        if iteration is None:
+            iteration = int(get_metadata(shown[0], "iteration"))
+        classes = sorted(int(get_metadata(layer, "class_index")) for layer in shown)
+        resolution = self._resolution_at(iteration)
+        by_class = {
+            f"class {k + 1}" if self._n_classes > 1 else "": resolution[k]
+            for k in dict.fromkeys(classes)
+            if k < len(resolution)
+        }
+        return caption_of(self._folder.name, iteration, by_class)
+
+    def _resolution_at(self, iteration: int) -> list[float]:
+        """Return the resolution of each class in an iteration (Å).
+
+        It is read from the run folder if the iteration was not shown.
+        """
         if iteration not in self._resolution:
             summaries = read_summaries(RunFolder(self._folder))
-            self._resolution = {found.iteration: found.best_resolution for found in summaries}
-        return self._resolution.get(iteration)
+            self._resolution = {found.iteration: found.resolution for found in summaries}
+        return self._resolution.get(iteration, [])
 
     def _show_class(
         self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool
@@ -239,7 +260,6 @@ class LiveLayers(QObject):
         if not existed:
             self._hide_others(viewer)
             layer.visible = visible
-            layer.events.visible.connect(self._on_view)
 
     def _hide_others(self, viewer: Any) -> None:
         """Hide particles, which would cut through the map in 3D, and other maps."""

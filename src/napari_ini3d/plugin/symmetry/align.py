@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
@@ -18,16 +19,16 @@ from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
 from napari_ini3d.plugin.viewer import (
     MapAxes,
     Origin,
+    Standing,
     Task,
     TaskRunner,
     add_derived_map,
-    get_metadata,
     origin_of,
-    set_metadata,
+    record_axes,
+    recorded_axes,
     trial_of,
     voxel_size_of,
 )
-from napari_ini3d.symmetry import SymmetryAlignment
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -73,18 +74,31 @@ class AlignControl(QObject):
     # -- preview ------------------------------------------------------------------------------
 
     def _on_align(self) -> None:
-        group = self._panel.chosen_group
+        self.align(self._panel.chosen_group)
+
+    def align(self, group: str, then: Callable[[Image], None] | None = None) -> None:
+        """Find the alignment to a group and preview it; then call `then`, if the group holds."""
+        known = self._controller.validated(self._controller.layer)
 
         def prepare(origin: Origin, voxel_size: float) -> Any:
             tasks.check_group(group)
-            return lambda task: tasks.find_alignment(task, origin.result, group, voxel_size)
+            return lambda task: tasks.find_alignment(task, origin, group, voxel_size, known)
 
-        self._controller.run_task(Task(f"Aligning to {group}"), prepare, self._show_alignment)
+        def show(layer: Image, aligned: tasks.Aligned) -> None:
+            self._show_alignment(layer, aligned)
+            if then is not None and aligned.imposed.validation.holds:
+                then(layer)
 
-    def _show_alignment(self, layer: Image, alignment: SymmetryAlignment) -> None:
-        motion = alignment.transform.in_voxels(voxel_size_of(layer))
+        self._controller.run_task(Task(f"Aligning to {group}", 2), prepare, show)
+
+    def _show_alignment(self, layer: Image, aligned: tasks.Aligned) -> None:
+        alignment, validation = aligned.alignment, aligned.imposed.validation
+        motion = aligned.imposed.motion
         x, y, z = (float(value) for value in motion.shift)
-        set_metadata(layer, axes=MapAxes(alignment.group, alignment.axes, (x, y, z)))
+        standing: Standing = "detected" if validation.holds else "rejected"
+        axes = MapAxes(alignment.group, alignment.axes, (x, y, z), standing)
+        record_axes(self._controller.viewer, layer, axes)
+        self._controller.keep_validation(layer, aligned.imposed)
         self._controller.place(layer, motion)
         if layer is not self._controller.layer:
             return
@@ -92,8 +106,8 @@ class AlignControl(QObject):
         self._start = motion
         self._panel.clear()
         self._controller.axes_wanted.emit()
-        mark = "✓" if alignment.holds else "✗"
-        lines = [f"{mark} {alignment.verdict}", *(f"⚠ {w}" for w in alignment.warnings)]
+        mark = "✓" if validation.holds else "✗"
+        lines = [f"{mark} {validation.verdict}", *(f"⚠ {w}" for w in alignment.warnings)]
         self._panel.score.setText("\n".join([*lines, describe_trial(layer)]))
 
     def _on_adjusted(self) -> None:
@@ -167,7 +181,8 @@ class AlignControl(QObject):
                 )
                 return
             self._controller.end_trial(layer)
-            self._controller.replace(layer, moved, moved_axes(layer, motion))
+            axes = moved_axes(self._controller, layer, motion)
+            self._controller.replace(layer, moved, axes)
 
         self._controller.run_task(Task("Moving the map"), prepare, then)
 
@@ -178,7 +193,7 @@ class AlignControl(QObject):
         self._controller.run_task(Task("Flipping the hand"), prepare, self._show_flipped)
 
     def _show_flipped(self, layer: Image, flipped: Origin) -> None:
-        found: MapAxes | None = get_metadata(layer, "axes")
+        found = recorded_axes(self._controller.viewer, layer)
         axes = None if found is None else found.mirrored()
         motion = trial_of(layer).mirrored()
         self._controller.end_trial(layer)
@@ -199,15 +214,17 @@ def add_aligned(
     controller: SymmetryController, layer: Image, moved: Origin, motion: RigidTransform
 ) -> Image:
     """Show a moved map in a new layer, and hide the original."""
-    axes = moved_axes(layer, motion)
+    axes = moved_axes(controller, layer, motion)
     controller.end_trial(layer)
     layer.visible = False
     return add_derived_map(controller.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
 
 
-def moved_axes(layer: Image, motion: RigidTransform) -> MapAxes | None:
+def moved_axes(
+    controller: SymmetryController, layer: Image, motion: RigidTransform
+) -> MapAxes | None:
     """Return the axes that were found in a map, after a motion of the map."""
-    found: MapAxes | None = get_metadata(layer, "axes")
+    found = recorded_axes(controller.viewer, layer)
     return None if found is None else found.moved(motion)
 
 

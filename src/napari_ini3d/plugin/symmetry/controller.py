@@ -14,10 +14,14 @@ from qtpy.QtCore import QObject, Signal
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin.compare import SideBySide
+from napari_ini3d.plugin.symmetry.shown_map import ShownMap
+from napari_ini3d.plugin.symmetry.tasks import Imposed
 from napari_ini3d.plugin.symmetry.undo import MapChanges
 from napari_ini3d.plugin.viewer import (
     LayerCombo,
     MapAxes,
+    MapResults,
+    MapToken,
     Origin,
     Task,
     TaskRunner,
@@ -28,6 +32,7 @@ from napari_ini3d.plugin.viewer import (
     origin_of,
     place_trial,
     rebase_trial,
+    record_axes,
     try_motion,
     unwrap_proxy,
     voxel_size_of,
@@ -52,15 +57,12 @@ class SymmetryController(QObject):
         Another map was chosen, or the map has new values.
     trial_changed
         The preview of a motion was changed or removed.
-    values_changed : Image
-        Results for the previous values of a layer are out of date.
     axes_wanted
         The axes of the map have been found and are to be shown.
     """
 
     map_changed = Signal(object)
     trial_changed = Signal()
-    values_changed = Signal(object)
     axes_wanted = Signal()
 
     def __init__(self, viewer: napari.Viewer) -> None:
@@ -70,11 +72,18 @@ class SymmetryController(QObject):
         self.tasks = TaskRunner(self)
         self.comparison = SideBySide.of(viewer)
         self.layer_combo = LayerCombo(self.viewer_ref)
+        self.shown_map = ShownMap(self, self.viewer_ref, self.layer_combo, self.comparison)
         self._changes = MapChanges()
+        self._validated: MapResults[Imposed] = MapResults()
+        self._token: MapToken | None = None  # of the chosen map
         self._followed: ReferenceType[Image] | None = None
         self._changing = False
         self.layer_combo.chosen.connect(self._on_chosen)
-        connect_to_viewer(self, real, {"layers.events.removed": self._on_removed})
+        connect_to_viewer(
+            self,
+            real,
+            {"layers.events.removed": self._on_removed, "dims.events.point": self._on_map},
+        )
 
     @property
     def viewer(self) -> Any:
@@ -104,7 +113,8 @@ class SymmetryController(QObject):
         prepare : callable
             Takes the map and its voxel size (Å), and returns the function to run in the thread.
         then : callable
-            Takes the layer and the result; not called if the layer was removed.
+            Takes the layer and the result; not called if the layer was removed, or shows another
+            map by now.
         """
         layer = self.layer
         if layer is None or self.viewer is None:
@@ -116,7 +126,16 @@ class SymmetryController(QObject):
         except Ini3dError as error:
             show_error(str(error))
             return
-        self.tasks.start(task, work, functools.partial(self._on_result, ref(layer), then))
+        token = MapToken.of(self.viewer, layer)
+        self.tasks.start(task, work, functools.partial(self._on_result, ref(layer), token, then))
+
+    def validated(self, layer: Image | None) -> Imposed | None:
+        """Return the last validation of a group on the map that a layer shows."""
+        return self._validated.find(self.viewer, layer)
+
+    def keep_validation(self, layer: Image, imposed: Imposed) -> None:
+        """Keep the validation of a group on the map that a layer shows."""
+        self._validated.keep(self.viewer, layer, imposed)
 
     def place(self, layer: Image, motion: RigidTransform) -> None:
         """Preview a motion of a map and its axes."""
@@ -134,7 +153,9 @@ class SymmetryController(QObject):
 
     def replace(self, layer: Image, origin: Origin, axes: MapAxes | None) -> None:
         """Replace the values of a layer; can be undone."""
-        self._changes.replace(layer, origin, axes)
+        with self._own_change():
+            self._changes.replace(layer, origin)
+        record_axes(self.viewer, layer, axes)
         self._after_values(layer)
 
     def undo(self) -> None:
@@ -142,22 +163,33 @@ class SymmetryController(QObject):
         layer = self.layer
         if layer is not None and self._changes.can_undo(layer):
             self.end_trial(layer)
-            self._changes.undo(layer)
+            with self._own_change():
+                self._changes.undo(layer)
             self._after_values(layer)
 
     def _after_values(self, layer: Image) -> None:
-        self.values_changed.emit(layer)
         if layer is self.layer:
+            self._token = MapToken.of(self.viewer, layer)
             self.map_changed.emit(layer)
 
     def _on_result(
-        self, layer: ReferenceType[Image], then: Callable[[Image, Any], None], result: Any
+        self,
+        layer: ReferenceType[Image],
+        token: MapToken,
+        then: Callable[[Image, Any], None],
+        result: Any,
     ) -> None:
         found = layer()
         if self.viewer is None:
             return
         if found is None or found not in self.viewer.layers:
             show_warning("The map was removed while the task was running; the result is discarded.")
+            return
+        if not token.is_shown(self.viewer, found):
+            show_warning(
+                f"{found.name} shows another map since the task was started; the result is "
+                "discarded. Pause the run, or choose an iteration, and start again."
+            )
             return
         self.comparison.leave()
         then(found, result)
@@ -167,6 +199,7 @@ class SymmetryController(QObject):
         if before is not None:
             for name in (*_PLACES, "affine"):
                 getattr(before.events, name).disconnect(self._on_placed)
+            before.events.data.disconnect(self._on_map)
             exists = self.viewer is not None and before in self.viewer.layers
             if exists and not self.comparison.active:
                 axes_layers.hide_parts(self.viewer, before, axes_layers.ALL_PARTS)
@@ -174,7 +207,18 @@ class SymmetryController(QObject):
         if layer is not None:
             for name in (*_PLACES, "affine"):
                 getattr(layer.events, name).connect(self._on_placed)
+            layer.events.data.connect(self._on_map)
+        self._token = None if layer is None else MapToken.of(self.viewer, layer)
         self.map_changed.emit(layer)
+
+    def _on_map(self, _event: Any) -> None:
+        """Forget what was found, after a run or the slider has brought another map."""
+        layer, viewer = self.layer, self.viewer
+        if layer is None or viewer is None or self._changing or self._token is None:
+            return
+        if not self._token.is_shown(viewer, layer):
+            self._token = MapToken.of(viewer, layer)
+            self.map_changed.emit(layer)
 
     def _on_placed(self, event: Any) -> None:
         """Let the axes follow a map that the user has scaled or moved."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QObject, QSignalBlocker
@@ -11,18 +10,22 @@ from qtpy.QtCore import QObject, QSignalBlocker
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.geometry import PointGroup
 from napari_ini3d.plugin.symmetry import tasks
+from napari_ini3d.plugin.symmetry.axes_panel import AxesPanel
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
-from napari_ini3d.plugin.symmetry.panels import AlignPanel, AxesPanel, DetectPanel
+from napari_ini3d.plugin.symmetry.panels import AlignPanel, DetectPanel
 from napari_ini3d.plugin.viewer import (
     MapAxes,
+    MapResults,
+    Origin,
+    Standing,
     Task,
     axes_layers,
-    get_metadata,
     is_dock_hidden,
-    set_metadata,
+    record_axes,
+    recorded_axes,
     voxel_size_of,
 )
-from napari_ini3d.symmetry import GroupCandidate, SymmetryReport
+from napari_ini3d.symmetry import GroupCandidate
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -35,7 +38,7 @@ class DetectControl(QObject):
     ----------
     controller : SymmetryController
     detection, axes, align : panels
-        The axes of the group chosen in `align` are shown.
+        The ideal axes that can be shown are those of the group chosen in `align`.
     """
 
     def __init__(
@@ -52,14 +55,13 @@ class DetectControl(QObject):
             axes,
             align,
         )
-        self._reports: WeakKeyDictionary[Any, SymmetryReport] = WeakKeyDictionary()
+        self._found: MapResults[tasks.Detected] = MapResults()
         detection.detect.clicked.connect(self._on_detect)
         detection.row_chosen.connect(self._on_row)
         detection.sphere_wanted.connect(self._on_sphere)
         axes.changed.connect(self.redraw)
         align.group_changed.connect(self.redraw)
-        controller.axes_wanted.connect(self._on_wanted)
-        controller.values_changed.connect(self._forget)
+        controller.axes_wanted.connect(self._on_aligned)
         controller.map_changed.connect(self._on_map_changed)
         controller.comparison.changed.connect(self.redraw)
 
@@ -70,43 +72,73 @@ class DetectControl(QObject):
             return
         if is_dock_hidden(self._axes):  # no axes on maps that are opened meanwhile
             return
-        found = self._axes_of(layer) if self._axes.symmetry.isChecked() else None
-        self._axes.explain(found.axes if found is not None else ())
+        found, ideal = recorded_axes(viewer, layer), self._ideal_axes()
+        self._axes.explain(found, ideal)
         axes_layers.hide_parts(viewer, layer, axes_layers.LINE_PARTS)
-        through = self._axes.through.isChecked()
-        if not self._axes.frame.isChecked() and found is None:
+        through, frame = self._axes.through.isChecked(), self._axes.frame.isChecked()
+        wanted = [found] if found is not None and self._axes.symmetry.isChecked() else []
+        wanted += [] if ideal is None else [ideal]
+        if not frame and not wanted:
             return
         radius = axes_layers.particle_radius(viewer, layer)
-        if self._axes.frame.isChecked():
+        if frame:
             axes_layers.show_frame(viewer, layer, radius, through=through)
-        if found is not None:
-            axes_layers.show_symmetry_axes(viewer, layer, found, radius, through=through)
+        for axes in wanted:
+            axes_layers.show_symmetry_axes(viewer, layer, axes, radius, through=through)
+
+    def _ideal_axes(self) -> MapAxes | None:
+        """Return the axes of the chosen group in RELION's convention, if they are wanted."""
+        if not self._axes.ideal.isChecked():
+            return None
+        try:
+            return MapAxes.of_setting(PointGroup.parse(self._align.chosen_group).name)
+        except Ini3dError:
+            return None
 
     def _on_detect(self) -> None:
-        def prepare(origin: Any, voxel_size: float) -> Any:
-            return lambda task: tasks.find_symmetry(task, origin.result, voxel_size)
+        known = self._controller.validated(self._controller.layer)
 
-        self._controller.run_task(Task("Detecting symmetry"), prepare, self._show_report)
+        def prepare(origin: Origin, voxel_size: float) -> Any:
+            return lambda task: tasks.find_symmetry(task, origin, voxel_size, known)
 
-    def _show_report(self, layer: Image, report: SymmetryReport) -> None:
-        self._reports[layer] = report
+        self._controller.run_task(Task("Detecting symmetry", 2), prepare, self._show_detected)
+
+    def _show_detected(self, layer: Image, detected: tasks.Detected) -> None:
+        viewer = self._controller.viewer
+        self._found.keep(viewer, layer, detected)
+        if detected.imposed is not None:
+            self._controller.keep_validation(layer, detected.imposed)
+        record_axes(viewer, layer, None)
         if layer is not self._controller.layer:
             return
-        self._detection.show_report(report)
-        if report.group == "C1":
-            set_metadata(layer, axes=None)
+        self._axes.withdraw_ideal()
+        self._detection.show_report(detected)
+        if detected.group == "C1":
             self.redraw()
         else:
             self._detection.table.selectRow(0)  # shows its axes
 
     def _on_row(self, candidate: GroupCandidate) -> None:
-        layer = self._controller.layer
-        if layer is None:
+        layer, viewer = self._controller.layer, self._controller.viewer
+        detected = self._found.find(viewer, layer)
+        if layer is None or detected is None:
             return
         centre = np.array(candidate.centre) / voxel_size_of(layer)
         x, y, z = (float(value) for value in centre)
-        set_metadata(layer, axes=MapAxes(candidate.group, candidate.axes, (x, y, z)))
+        standing: Standing = "detected" if detected.holds(candidate) else "rejected"
+        axes = MapAxes(candidate.group, candidate.axes, (x, y, z), standing)
+        record_axes(viewer, layer, axes)
         self._align.choose_group(candidate.group)
+        self._on_wanted()
+
+    def _on_aligned(self) -> None:
+        """Show the axes that the alignment has found, and its number in place of an earlier one."""
+        layer, viewer = self._controller.layer, self._controller.viewer
+        detected, known = self._found.find(viewer, layer), self._controller.validated(layer)
+        if layer is not None and detected is not None and known is not None:
+            detected = detected.after(known)
+            self._found.keep(viewer, layer, detected)
+            self._detection.show_verdict(detected)
         self._on_wanted()
 
     def _on_wanted(self) -> None:
@@ -119,10 +151,11 @@ class DetectControl(QObject):
         layer, viewer = self._controller.layer, self._controller.viewer
         if layer is None or viewer is None:
             return
-        report = self._reports.get(layer)
-        if report is None or not order:
+        detected = self._found.find(viewer, layer)
+        if detected is None or not order:
             axes_layers.hide_parts(viewer, layer, ("sphere",))
             return
+        report = detected.report
         self._controller.comparison.leave()
         axes_layers.show_self_rotation(
             viewer,
@@ -133,26 +166,15 @@ class DetectControl(QObject):
             centre=np.array(report.candidates[0].centre) / report.voxel_size,
         )
 
-    def _forget(self, layer: Image) -> None:
-        self._reports.pop(layer, None)
-
     def _on_map_changed(self, layer: Image | None) -> None:
-        self._detection.show_report(None if layer is None else self._reports.get(layer))
-        if layer is None:
+        viewer = self._controller.viewer
+        self._axes.withdraw_ideal()
+        self._detection.show_report(self._found.find(viewer, layer))
+        if layer is None or viewer is None:
+            self._axes.explain(None, None)
             return
-        found: MapAxes | None = get_metadata(layer, "axes")
+        found = recorded_axes(viewer, layer)
         if found is not None:
             self._align.choose_group(found.group)
         self.redraw()
         self._on_sphere(self._detection.wanted_order)
-
-    def _axes_of(self, layer: Image) -> MapAxes | None:
-        """Return the axes that were found in the map, or those of the chosen group."""
-        found: MapAxes | None = get_metadata(layer, "axes")
-        try:
-            group = PointGroup.parse(self._align.chosen_group)
-        except Ini3dError:
-            return found
-        if found is not None and found.group == group.name:
-            return found
-        return MapAxes.of_setting(group.name)

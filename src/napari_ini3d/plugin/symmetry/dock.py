@@ -13,12 +13,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ini3d.plugin.symmetry.align import AlignControl
+from napari_ini3d.plugin.symmetry.axes_panel import AxesPanel
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.detect import DetectControl
 from napari_ini3d.plugin.symmetry.impose import ImposeControl
 from napari_ini3d.plugin.symmetry.panels import (
     AlignPanel,
-    AxesPanel,
     DetectPanel,
     FilePanel,
 )
@@ -57,7 +57,7 @@ class SymmetryWidget(TaskDock):
         self.detect_control = DetectControl(self.controller, self.detection, self.axes, self.align)
         self.align_control = AlignControl(self.controller, self.align, self.files)
         self.impose_control = ImposeControl(
-            self.controller, self.align, self.files, self.validation
+            self.controller, self.align, self.files, self.validation, self.align_control
         )
         self._lay_out()
         self._connect(self.controller.viewer)

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import ReferenceType, ref
 
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin import density_scale_of
 from napari_ini3d.plugin.compare import IMPOSED_COLOUR, Difference
 from napari_ini3d.plugin.symmetry import tasks
-from napari_ini3d.plugin.symmetry.align import add_aligned
+from napari_ini3d.plugin.symmetry.align import AlignControl, add_aligned
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
 from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
 from napari_ini3d.plugin.viewer import (
     MapAxes,
+    MapResults,
     Origin,
     Task,
     add_derived_map,
     get_metadata,
     origin_of,
+    recorded_axes,
     trial_of,
     voxel_size_of,
 )
+from napari_ini3d.symmetry import SymmetryValidation
 
 if TYPE_CHECKING:
     from napari.layers import Image
+
+Answer = Literal["align", "impose", "cancel"]
 
 _MRC, _STAR = "MRC map (*.mrc)", "Particles (*.star)"
 
@@ -76,17 +81,17 @@ class ImposeControl(QObject):
         align: AlignPanel,
         files: FilePanel,
         validation: ValidationPanel,
+        align_control: AlignControl,
     ) -> None:
         super().__init__(controller)
         self._controller, self._align = controller, align
-        self._validation = validation
-        self._impositions: WeakKeyDictionary[Any, Imposition] = WeakKeyDictionary()
+        self._validation, self._align_control = validation, align_control
+        self._impositions: MapResults[Imposition] = MapResults()
         files.impose.clicked.connect(self._on_impose)
         files.particles.clicked.connect(self._on_particles)
         files.save.clicked.connect(self._on_save)
         validation.side_by_side.connect(self.compare)
         controller.map_changed.connect(self._on_map_changed)
-        controller.values_changed.connect(self._forget)
 
     # -- imposing -----------------------------------------------------------------------------
 
@@ -94,7 +99,7 @@ class ImposeControl(QObject):
         """Show the original, aligned and imposed map side by side, or end the comparison."""
         controller = self._controller
         controller.comparison.leave()
-        imposition = None if controller.layer is None else self._impositions.get(controller.layer)
+        imposition = self._impositions.find(controller.viewer, controller.layer)
         if not wanted or imposition is None or controller.viewer is None:
             return
         layers = imposition.layers(controller.viewer)
@@ -105,60 +110,76 @@ class ImposeControl(QObject):
         difference = None
         if self._validation.difference.isChecked():
             difference = Difference(validation.difference, validation.voxel_size)
-        axes = [get_metadata(layer, "axes") for layer in layers]
+        axes = [recorded_axes(controller.viewer, layer) for layer in layers]
         controller.comparison.show(layers, axes, difference=difference)
 
     def _on_impose(self) -> None:
         layer, group = self._controller.layer, self._align.chosen_group
         motion = RigidTransform.identity() if layer is None else trial_of(layer)
+        known = self._controller.validated(layer)
 
         def prepare(origin: Origin, voxel_size: float) -> Any:
             parsed = tasks.check_group(group)
+            if known is not None and known.is_of(parsed.name, motion):
+                return lambda _: known
             return lambda task: tasks.impose_group(task, origin, motion, parsed, voxel_size)
 
-        def then(layer: Image, imposed: tasks.Imposed) -> None:
-            self._show_imposed(layer, motion, imposed)
+        self._controller.run_task(Task(f"Imposing {group}", 2), prepare, self._on_imposed)
 
-        self._controller.run_task(Task(f"Imposing {group}", 2), prepare, then)
+    def _on_imposed(self, layer: Image, imposed: tasks.Imposed) -> None:
+        """Show the imposed map; if the map is not on the axes of the group, ask first."""
+        group = imposed.validation.group
+        if not imposed.validation.holds and not self._is_aligned(layer, imposed):
+            answer = ask_to_align(layer.name, imposed.validation)
+            if answer == "cancel":
+                return
+            if answer == "align":
+                self._controller.layer_combo.choose(layer)
+                self._align_control.align(group, lambda _: self._on_impose())
+                return
+        self._show_imposed(layer, imposed)
 
-    def _show_imposed(self, layer: Image, motion: RigidTransform, imposed: tasks.Imposed) -> None:
+    def _is_aligned(self, layer: Image, imposed: tasks.Imposed) -> bool:
+        """Tell whether the axes found for a group are where it was imposed."""
+        found = recorded_axes(self._controller.viewer, layer)
+        group = imposed.validation.group
+        return found is not None and found.moved(imposed.motion).fits_setting(group)
+
+    def _show_imposed(self, layer: Image, imposed: tasks.Imposed) -> None:
         controller, validation = self._controller, imposed.validation
         aligned = layer
-        if not motion.is_identity:
-            aligned = add_aligned(controller, layer, imposed.aligned, motion)
+        if not imposed.motion.is_identity:
+            aligned = add_aligned(controller, layer, imposed.aligned, imposed.motion)
+        still = RigidTransform.identity()
         new = add_derived_map(
             controller.viewer,
             aligned,
-            Origin(validation.imposed, False, RigidTransform.identity(), validation.imposed),
+            Origin(validation.imposed, False, still, validation.imposed),
             f"{layer.name} {validation.group} imposed",
-            axes=MapAxes.of_setting(validation.group).moved(RigidTransform.identity()),
+            axes=MapAxes.of_setting(validation.group, "imposed"),
             key=f"{aligned.unique_id}: {validation.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
         new.visible, aligned.visible = True, False  # they overlap
         original = _source_of(controller.viewer, aligned)
-        self._impositions[aligned] = Imposition(ref(original), ref(aligned), ref(new), imposed)
-        self._impositions[new] = self._impositions[aligned]
+        controller.keep_validation(aligned, replace(imposed, motion=still))
+        imposition = Imposition(ref(original), ref(aligned), ref(new), imposed)
+        for shown in (aligned, new):
+            self._impositions.keep(controller.viewer, shown, imposition)
         controller.layer_combo.choose(new)  # to save or flip it next
         self._on_map_changed(new)
         self.group_imposed.emit()
         self.compare(True)
         if not validation.holds:
-            advice = (
-                "" if not motion.is_identity else " Is the map aligned to the axes? Press Align."
-            )
-            show_warning(f"{validation.verdict}.{advice}")
+            show_warning(f"{validation.verdict}.")
 
     def _on_map_changed(self, layer: Image | None) -> None:
-        imposition = None if layer is None else self._impositions.get(layer)
+        imposition = self._impositions.find(self._controller.viewer, layer)
         if imposition is None:
             self._validation.clear()
         else:
             result = imposition.result
             self._validation.show_validation(result.validation, result.aligned.result)
-
-    def _forget(self, layer: Image) -> None:
-        self._impositions.pop(layer, None)
 
     # -- files --------------------------------------------------------------------------------
 
@@ -206,6 +227,26 @@ class ImposeControl(QObject):
                 ),
                 _show_written,
             )
+
+
+def ask_to_align(name: str, validation: SymmetryValidation) -> Answer:
+    """Ask what to do with a map that is not on the axes of the group to impose."""
+    group = validation.group
+    box = QMessageBox()
+    box.setWindowTitle(f"Impose {group}")
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setText(
+        f"{name} as shown is not on the axes of {group}: its rotated copies reach "
+        f"{max(validation.agreement, 0):.0%} of the agreement expected if they were. Imposing "
+        f"{group} here would average what does not belong together."
+    )
+    align = box.addButton("Align first", QMessageBox.ButtonRole.AcceptRole)
+    impose = box.addButton("Impose anyway", QMessageBox.ButtonRole.DestructiveRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(align)
+    box.exec()
+    answers: dict[Any, Answer] = {align: "align", impose: "impose"}
+    return answers.get(box.clickedButton(), "cancel")
 
 
 def ask_open(title: str, start: Path | None, kinds: str) -> Path | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
@@ -23,21 +20,21 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_ini3d.geometry import RigidTransform
+from napari_ini3d.geometry import PointGroup, RigidTransform
+from napari_ini3d.plugin.symmetry.axes_panel import describe_axes
+from napari_ini3d.plugin.symmetry.tasks import CRITERION, Detected
 from napari_ini3d.plugin.viewer import (
-    FRAME_COLOURS,
     make_text_label,
-    order_colour,
     set_tooltip,
     transform_by_hand,
 )
-from napari_ini3d.symmetry import FoundAxis, GroupCandidate, SymmetryReport
+from napari_ini3d.symmetry import CLOSE_AGREEMENT, GroupCandidate, SymmetryReport
 
-_MARKS = {2: "◆", 3: "▲", 4: "■", 5: "⬟", 6: "⬢"}
 _COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D7", "T", "O", "I")
 _ROWS = 6
 _STEP = 0.5  # degrees, Å
-_COLUMNS = ("Group", "Score", "FSC 0.5", "Holds", "Axes")
+_NOT_DETECTED = "Press Detect to find the symmetry of the map."
+_COLUMNS = ("Group", "Score", "Holds", "Axes")
 
 
 class DetectPanel(QGroupBox):
@@ -57,7 +54,7 @@ class DetectPanel(QGroupBox):
     def __init__(self) -> None:
         super().__init__("1  Detect")
         self.detect = QPushButton("Detect")
-        self.verdict = make_text_label("Press Detect to find the symmetry of the map.")
+        self.verdict = make_text_label(_NOT_DETECTED)
         self.table = QTableWidget(0, len(_COLUMNS))
         self.sphere = QCheckBox("Self-rotation function")
         self.order = QComboBox()
@@ -74,20 +71,25 @@ class DetectPanel(QGroupBox):
         chosen = self.order.currentData()
         return int(chosen) if self.sphere.isChecked() and chosen is not None else 0
 
-    def show_report(self, report: SymmetryReport | None) -> None:
+    def show_report(self, detected: Detected | None) -> None:
         """Show the result of a detection; None clears the panel."""
+        report = None if detected is None else detected.report
         self._candidates = () if report is None else report.candidates
         with QSignalBlocker(self.table), QSignalBlocker(self.order), QSignalBlocker(self.sphere):
             self.table.setRowCount(len(self._candidates))
             for row, candidate in enumerate(self._candidates):
-                self._fill_row(row, candidate)
+                self._fill_row(
+                    row, candidate, holds=detected is not None and detected.holds(candidate)
+                )
             self.table.clearSelection()
+            self.table.setCurrentCell(-1, -1)
             self._offer_orders(report)
         self.table.setVisible(bool(self._candidates))
-        if report is not None:
-            self.verdict.setText("\n".join([report.verdict, *(f"⚠ {w}" for w in report.warnings)]))
-        else:
-            self.verdict.setText("Press Detect to find the symmetry of the map.")
+        self.show_verdict(detected)
+
+    def show_verdict(self, detected: Detected | None) -> None:
+        """Show the verdict of a detection; None clears it."""
+        self.verdict.setText(_NOT_DETECTED if detected is None else describe_detected(detected))
 
     def _offer_orders(self, report: SymmetryReport | None) -> None:
         self.order.clear()
@@ -103,18 +105,16 @@ class DetectPanel(QGroupBox):
         main = max((a.order for c in self._candidates[:1] for a in c.axes), default=2)
         self.order.setCurrentIndex(max(self.order.findData(main), 0))
 
-    def _fill_row(self, row: int, candidate: GroupCandidate) -> None:
+    def _fill_row(self, row: int, candidate: GroupCandidate, *, holds: bool) -> None:
         cells = (
             candidate.group,
             f"{candidate.score:.3f}",
-            f"{candidate.fsc05:.1f} Å",
-            "✓ yes" if candidate.holds else "✗ no",
+            "✓ yes" if holds else "✗ no",
             describe_axes(candidate.axes),
         )
         for column, text in enumerate(cells):
             item = QTableWidgetItem(text)
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-            item.setToolTip(f"<p>{candidate.verdict}</p>")
             self.table.setItem(row, column, item)
 
     def _on_row(self) -> None:
@@ -153,65 +153,14 @@ class DetectPanel(QGroupBox):
         set_tooltip(
             table,
             "Select a row to show the axes of that group in the map, and to align to it. Score: "
-            "agreement of the map with its rotated copies, 1 if the group holds. FSC 0.5: the "
-            "resolution to which the copies agree.",
+            "agreement of the map with its rotated copies, 1 if the group holds. Axes of a "
+            "group that does not hold are dashed.",
         )
         set_tooltip(
             self.sphere,
             "Show the self-rotation function on a sphere around the map: bright in the directions "
             "of symmetry axes of this order.",
         )
-
-
-class AxesPanel(QGroupBox):
-    """Choice of the axes to show, with a legend.
-
-    Signals
-    -------
-    changed
-    """
-
-    changed = Signal()
-
-    def __init__(self) -> None:
-        super().__init__("2  Show axes")
-        self.frame = QCheckBox("X, Y, Z")
-        self.symmetry = QCheckBox("Symmetry axes")
-        self.through = QCheckBox("Through the map")
-        self.through.setChecked(True)
-        self.legend = QLabel()
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        grid = QGridLayout(self)
-        for column, box in enumerate((self.frame, self.symmetry, self.through)):
-            grid.addWidget(box, 0, column)
-            box.toggled.connect(self._on_toggled)
-        grid.addWidget(self.legend, 1, 0, 1, 3)
-        set_tooltip(
-            self.frame,
-            "Show X, Y and Z through the rotation centre of the map, as in RELION's convention for "
-            "symmetry axes.",
-        )
-        set_tooltip(
-            self.symmetry,
-            "Show the axes that were found, or those of the point group below in RELION's "
-            "convention.",
-        )
-        set_tooltip(self.through, "Show the axes inside the map, too.")
-        self.explain(())
-
-    def explain(self, axes: Sequence[FoundAxis]) -> None:
-        """Update the legend of colours and marks."""
-        letters = [f'<span style="color:{c}"><b>{name}</b></span>' for name, c in
-                   FRAME_COLOURS.items()]  # fmt: skip
-        orders = sorted({axis.order for axis in axes}, reverse=True)
-        marks = [
-            f'<span style="color:{order_colour(n)}">{_MARKS.get(n, "⬤")}</span> {n}-fold'
-            for n in orders
-        ]
-        self.legend.setText("&nbsp; ".join([*letters, *marks]))
-
-    def _on_toggled(self, _: bool) -> None:
-        self.changed.emit()
 
 
 class AlignPanel(QGroupBox):
@@ -354,7 +303,24 @@ class FilePanel(QGroupBox):
         set_tooltip(self.save, "Write the map as shown to an MRC file.")
 
 
-def describe_axes(axes: Sequence[FoundAxis]) -> str:
-    """Return the number of axes of each order as text."""
-    counts = Counter(axis.order for axis in axes)
-    return "  ".join(f"{counts[n]} × {n}{_MARKS.get(n, '')}" for n in sorted(counts, reverse=True))
+def describe_detected(detected: Detected) -> str:
+    """Return the verdict on the symmetry of a map, with its warnings, line by line.
+
+    The only resolution in it is that of the validation.
+    """
+    report = detected.report
+    lines = [f"{detected.verdict}."]
+    order = PointGroup.parse(report.group).order
+    close = [
+        candidate.group
+        for candidate in report.candidates
+        if not detected.holds(candidate)
+        and candidate.group != report.group
+        and candidate.score >= CLOSE_AGREEMENT
+        and PointGroup.parse(candidate.group).order > order
+    ]
+    if close:
+        lines.append(f"Close to {', '.join(close)} (pseudo-symmetry): see Score.")
+    if detected.imposed is not None:
+        lines.append(CRITERION)
+    return "\n".join([*lines, *(f"⚠ {warning}" for warning in report.warnings)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from napari_ini3d.io import flip_particles, rotate_particles, write_map
 from napari_ini3d.plugin.viewer import Origin, Task
 from napari_ini3d.symmetry import (
     GroupAxes,
+    GroupCandidate,
     Search,
     SymmetryAlignment,
     SymmetryReport,
@@ -26,6 +27,14 @@ from napari_ini3d.symmetry import (
     validate_symmetry,
 )
 
+CRITERION = (
+    "Resolution: where the FSC of the map with its symmetry copies falls below that of a symmetric "
+    "map with the same noise, or below 0.143."
+)
+"""Of the resolution to which a group holds, in detection, alignment and validation."""
+
+_NEAR_ANGLE, _NEAR_SHIFT = 1.0, 0.5  # degrees, voxels
+
 
 @dataclass(frozen=True, eq=False)
 class Imposed:
@@ -36,10 +45,73 @@ class Imposed:
     aligned : Origin
         The map before the group was imposed.
     validation : SymmetryValidation
+    motion : RigidTransform
+        That aligned it.
     """
 
     aligned: Origin
     validation: SymmetryValidation
+    motion: RigidTransform
+
+    def is_of(self, group: str, motion: RigidTransform) -> bool:
+        """Tell whether this is what imposing a group after a motion would give."""
+        return self.validation.group == group and motion.after(self.motion.inverse()).is_identity
+
+    def is_near(self, group: str, motion: RigidTransform) -> bool:
+        """Tell whether a group was imposed after nearly the same motion."""
+        rest = motion.after(self.motion.inverse())
+        near = rest.angle < _NEAR_ANGLE and np.linalg.norm(rest.shift) < _NEAR_SHIFT
+        return self.validation.group == group and bool(near)
+
+
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """The symmetry of a map.
+
+    Attributes
+    ----------
+    report : SymmetryReport
+    imposed : Imposed or None
+        The group that was found, imposed on the map on its axes; None for C1.
+    """
+
+    report: SymmetryReport
+    imposed: Imposed | None
+
+    @property
+    def group(self) -> str:
+        """The group of the map; C1 if the one that was found does not pass its validation."""
+        return self.report.group if self.imposed and self.imposed.validation.holds else "C1"
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the validation, or that no symmetry was found."""
+        return "No symmetry found: C1" if self.imposed is None else self.imposed.validation.verdict
+
+    def after(self, imposed: Imposed) -> Detected:
+        """Return the result with a later validation of the same group on this map."""
+        same = self.imposed is not None and imposed.validation.group == self.report.group
+        return replace(self, imposed=imposed) if same else self
+
+    def holds(self, candidate: GroupCandidate) -> bool:
+        """Tell whether the map has a group of the report."""
+        if self.imposed is not None and candidate.group == self.imposed.validation.group:
+            return self.imposed.validation.holds
+        return candidate.holds
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """The alignment of a map, and its group imposed on it.
+
+    Attributes
+    ----------
+    alignment : SymmetryAlignment
+    imposed : Imposed
+    """
+
+    alignment: SymmetryAlignment
+    imposed: Imposed
 
 
 def check_group(name: str) -> PointGroup:
@@ -58,18 +130,56 @@ def check_group(name: str) -> PointGroup:
     return group
 
 
-def find_symmetry(task: Task, volume: FloatArray, voxel_size: float) -> SymmetryReport:
-    """Find the point group of a map."""
+def find_symmetry(
+    task: Task, origin: Origin, voxel_size: float, known: Imposed | None = None
+) -> Detected:
+    """Find the point group of a map, and validate it.
+
+    The resolution to which a group holds is always that of its validation, so that detection,
+    alignment and validation state the same number.
+
+    Parameters
+    ----------
+    task : Task
+    origin : Origin
+    voxel_size : float
+        Å.
+    known : Imposed, optional
+        An earlier validation of this map; it is kept if it is of the same group and axes.
+    """
     task.step("Searching for symmetry axes")
-    return detect_symmetry(volume, voxel_size=voxel_size)
+    report = detect_symmetry(origin.result, voxel_size=voxel_size)
+    if report.group == "C1":
+        return Detected(report, None)
+    best = report.candidates[0]
+    motion = RigidTransform(best.rotation, np.array(best.centre)).in_voxels(voxel_size)
+    return Detected(report, _validate(task, origin, best.group, motion, voxel_size, known))
 
 
 def find_alignment(
-    task: Task, volume: FloatArray, group: str, voxel_size: float
-) -> SymmetryAlignment:
-    """Find the rotation and shift that align a map to RELION's convention for a group."""
+    task: Task, origin: Origin, group: str, voxel_size: float, known: Imposed | None = None
+) -> Aligned:
+    """Find the rotation and shift that align a map to RELION's convention for a group.
+
+    The parameters are those of `find_symmetry`; the alignment is that of `known` if they agree.
+    """
     task.step(f"Aligning to {group}")
-    return align_symmetry(volume, group, voxel_size=voxel_size)
+    found = align_symmetry(origin.result, group, voxel_size=voxel_size)
+    motion = found.transform.in_voxels(voxel_size)
+    return Aligned(found, _validate(task, origin, found.group, motion, voxel_size, known))
+
+
+def _validate(
+    task: Task,
+    origin: Origin,
+    group: str,
+    motion: RigidTransform,
+    voxel_size: float,
+    known: Imposed | None,
+) -> Imposed:
+    if known is not None and known.is_near(group, motion):
+        return known
+    return impose_group(task, origin, motion, PointGroup.parse(group), voxel_size)
 
 
 def apply_motion(task: Task, origin: Origin, motion: RigidTransform) -> Origin:
@@ -84,7 +194,8 @@ def impose_group(
     """Move a map, impose a group on it, and validate the group."""
     aligned = apply_motion(task, origin, motion)
     task.step(f"Imposing {group.name}")
-    return Imposed(aligned, validate_symmetry(aligned.result, group, voxel_size=voxel_size))
+    validation = validate_symmetry(aligned.result, group, voxel_size=voxel_size)
+    return Imposed(aligned, validation, motion)
 
 
 def flip_map(task: Task, origin: Origin) -> Origin:

@@ -10,7 +10,6 @@ from napari.layers import Image
 
 from napari_ini3d.plugin import map_statistics
 from napari_ini3d.plugin.viewer import (
-    MapAxes,
     Origin,
     get_metadata,
     set_metadata,
@@ -38,14 +37,14 @@ class MapChanges:
         """Tell whether a change of a layer can be undone."""
         return layer is not None and bool(self._steps.get(layer))
 
-    def replace(self, layer: Image, origin: Origin, axes: MapAxes | None) -> None:
-        """Replace the values of a layer, and their metadata."""
+    def replace(self, layer: Image, origin: Origin) -> None:
+        """Replace the values of a layer, and their metadata; its axes are forgotten."""
         entries = {name: get_metadata(layer, name) for name in _CHANGED}
         steps = self._steps.setdefault(layer, [])
         steps.append(_Step(layer.data, entries))
         del steps[:-_MOST_STEPS]
         layer.data = origin.result
-        set_metadata(layer, origin=origin, axes=axes, **map_statistics(origin.result))
+        set_metadata(layer, origin=origin, axes=None, **map_statistics(origin.result))
 
     def undo(self, layer: Image) -> None:
         """Undo the last change of a layer."""

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.plugin.compare import FscPlot, SlicedMap, SlicesView
+from napari_ini3d.plugin.symmetry.tasks import CRITERION
 from napari_ini3d.plugin.viewer import make_text_label, set_tooltip
 from napari_ini3d.symmetry import FoundAxis, SymmetryValidation
 
@@ -67,7 +68,7 @@ class ValidationPanel(QWidget):
         self.setEnabled(True)
         mark = "✓" if validation.holds else "✗"
         self.verdict.setText(f"<b>{mark} {validation.verdict}</b>")
-        self.numbers.setText(describe(validation))
+        self.numbers.setText(f"{describe(validation)}<br>{CRITERION}")
         curves = {
             "map vs. rotated copies": validation.copies_fsc,
             "expected if symmetric": validation.expected_fsc,

@@ -10,14 +10,18 @@ from .axes_layers import (
     show_symmetry_axes as show_symmetry_axes,
 )
 from .caption import Caption as Caption, caption_of as caption_of
-from .connections import connect_to_viewer as connect_to_viewer, unwrap_proxy as unwrap_proxy
+from .connections import (
+    connect_to_layers as connect_to_layers,
+    connect_to_viewer as connect_to_viewer,
+    unwrap_proxy as unwrap_proxy,
+)
 from .derived_maps import add_derived_map as add_derived_map
 from .docking import is_dock_hidden as is_dock_hidden, tabify_dock as tabify_dock
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
-    MapAxes as MapAxes,
     Origin as Origin,
     end_trial as end_trial,
+    is_map_layer as is_map_layer,
     origin_of as origin_of,
     place_trial as place_trial,
     rebase_trial as rebase_trial,
@@ -25,6 +29,12 @@ from .layer_transform import (
     trial_of as trial_of,
     try_motion as try_motion,
     voxel_size_of as voxel_size_of,
+)
+from .map_axes import (
+    MapAxes as MapAxes,
+    Standing as Standing,
+    record_axes as record_axes,
+    recorded_axes as recorded_axes,
 )
 from .map_layers import (
     add_layers as add_layers,
@@ -36,7 +46,9 @@ from .map_layers import (
     show_iteration as show_iteration,
     show_map as show_map,
     shown_iteration as shown_iteration,
+    standard_deviation as standard_deviation,
 )
+from .map_results import MapResults as MapResults, MapToken as MapToken
 from .mask_circle import MaskCircle as MaskCircle
 from .metadata import get_metadata as get_metadata, set_metadata as set_metadata
 from .plot_style import (
@@ -50,6 +62,7 @@ from .plot_style import (
     small_font as small_font,
     style_plot as style_plot,
 )
+from .shown_volume import shown_volume as shown_volume
 from .task_dock import (
     TaskDock as TaskDock,
     make_scrollable as make_scrollable,

@@ -2,6 +2,10 @@
 
 They are drawn in voxels of the map and placed by an affine. In the preview of a motion, X, Y and Z
 stay as in RELION's convention, and the symmetry axes move with the map.
+
+Axes that the map has are solid lines. Those of a group that does not hold are dashed, and those of
+RELION's convention, which say nothing about the map, are dashed and grey; both are named on the
+canvas.
 """
 
 from __future__ import annotations
@@ -14,32 +18,36 @@ from napari.layers import Layer, Points, Surface, Vectors
 from napari.utils import Colormap
 from napari.utils.colormaps.standardize_color import transform_color
 
-from napari_ini3d._types import FloatArray
+from napari_ini3d._types import FloatArray, IntArray
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
-from napari_ini3d.plugin.viewer.layer_transform import MapAxes, scene_from_map
-from napari_ini3d.plugin.viewer.map_layers import shown_volume
+from napari_ini3d.plugin.viewer.layer_transform import scene_from_map
+from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.meshes import axis_mark, join_meshes, sphere_mesh
 from napari_ini3d.plugin.viewer.metadata import get_metadata
+from napari_ini3d.plugin.viewer.shown_volume import shown_volume
 from napari_ini3d.symmetry import SelfRotation, find_particle_extent
 
-Part = Literal["frame", "letters", "axes", "marks", "sphere"]
+Part = Literal["frame", "letters", "axes", "marks", "ideal", "ideal marks", "sphere"]
 
 # Okabe and Ito's colours, distinguishable by the colour-blind; the axes have letters, too.
 FRAME_COLOURS = {"X": "#d55e00", "Y": "#009e73", "Z": "#56b4e9"}
 ORDER_COLOURS = {2: "#e0b000", 3: "#cc79a7", 4: "#3b82c4", 5: "#7a6ad8", 6: "#e08a2e"}
 OTHER_COLOUR = "#8c8c8c"
+IDEAL_COLOUR = "#b4b4b4"
 
 FRAME_PARTS: tuple[Part, ...] = ("frame", "letters")
 SYMMETRY_PARTS: tuple[Part, ...] = ("axes", "marks")
-LINE_PARTS: tuple[Part, ...] = FRAME_PARTS + SYMMETRY_PARTS
+IDEAL_PARTS: tuple[Part, ...] = ("ideal", "ideal marks")
+LINE_PARTS: tuple[Part, ...] = FRAME_PARTS + SYMMETRY_PARTS + IDEAL_PARTS
 ALL_PARTS: tuple[Part, ...] = (*LINE_PARTS, "sphere")
 
-_FIXED: tuple[Part, ...] = FRAME_PARTS  # do not move in a preview
+_FIXED: tuple[Part, ...] = FRAME_PARTS + IDEAL_PARTS  # do not move in a preview
 _FRAME_REACH, _AXES_REACH, _SPHERE_REACH = 1.4, 1.2, 1.12  # of the radius of the particle
 LETTER_REACH = 1.5
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
 _FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.04, 0.045, 0.1  # of the radius of the particle
 _MANY_AXES = 10
+_DASHES = 9  # of an axis, an odd number: one in the middle, and one at each end
 _SEE_THROUGH = Colormap(
     [[0.3, 0.2, 0.5, 0.1], [0.45, 0.1, 0.5, 0.3], [0.9, 0.4, 0.3, 0.8], [1.0, 0.95, 0.6, 1.0]],
     name="self-rotation",
@@ -105,37 +113,75 @@ def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True
 def show_symmetry_axes(
     viewer: Any, layer: Layer, found: MapAxes, radius: float, *, through: bool = True
 ) -> list[Layer]:
-    """Show the symmetry axes of a map, with the symbol of their order at both ends."""
-    hide_parts(viewer, layer, SYMMETRY_PARTS)
+    """Show the symmetry axes of a map, with the symbol of their order at both ends.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    layer : Image
+        The map.
+    found : MapAxes
+        Those of RELION's convention are shown beside those of the map, not in their place.
+    radius : float
+        Of the particle, voxels.
+    through : bool
+        Visible through the map.
+    """
+    lines, marks = SYMMETRY_PARTS if found.found else IDEAL_PARTS
+    hide_parts(viewer, layer, (lines, marks))
     if not found.axes:
         return []
-    reach = _AXES_REACH * radius
-    mark = _MARK_RADIUS * radius * (0.65 if len(found.axes) > _MANY_AXES else 1.0)
-    directions = np.array([axis.direction for axis in found.axes])
-    colours = transform_color([order_colour(axis.order) for axis in found.axes])
-    centre = np.array(found.centre)
-    lines = np.stack([(centre - reach * directions), 2 * reach * directions], axis=1)[..., ::-1]
+    many = len(found.axes) > _MANY_AXES
+    colours = transform_color(
+        [order_colour(axis.order) if found.found else IDEAL_COLOUR for axis in found.axes]
+    )
+    segments = _axis_lines(found, radius)  # (A, D, 2, 3)
     axes = Vectors(
-        np.ascontiguousarray(lines),
-        edge_color=colours,
-        edge_width=_AXES_WIDTH * radius * (0.5 if len(found.axes) > _MANY_AXES else 1.0),
+        segments.reshape(-1, 2, 3),
+        edge_color=np.repeat(colours, segments.shape[1], axis=0),
+        edge_width=_AXES_WIDTH * radius * (0.5 if many else 1.0),
         vector_style="line",
-        **_keywords(layer, "axes", f"{found.group} axes", through=through, fixed=not found.found),
+        **_keywords(layer, lines, found.label, through=through),
     )
-    meshes, tints = [], []
-    for axis, direction, colour in zip(found.axes, directions, colours, strict=True):
-        for end in (-1, 1):
-            mesh = axis_mark(axis.order, end * direction, centre + end * reach * direction, mark)
-            meshes.append(mesh[:2])
-            tints.append(np.column_stack([mesh[2][:, None] * colour[:3], np.ones(len(mesh[0]))]))
-    vertices, faces = join_meshes(meshes)
-    marks = Surface(
+    vertices, faces, tints = _axis_marks(found, colours, radius * (0.65 if many else 1.0), radius)
+    name = found.label.replace("axes", "marks", 1)
+    symbols = Surface(
         (vertices, faces),
-        vertex_colors=np.concatenate(tints),
+        vertex_colors=tints,
         shading="none",
-        **_keywords(layer, "marks", f"{found.group} marks", through=through, fixed=not found.found),
+        **_keywords(layer, marks, name, through=through),
     )
-    return [_put(viewer, layer, "axes", axes), _put(viewer, layer, "marks", marks)]
+    shown = [_put(viewer, layer, lines, axes), _put(viewer, layer, marks, symbols)]
+    shown[0].name_overlay.visible = not found.holds
+    return shown
+
+
+def _axis_lines(found: MapAxes, radius: float) -> FloatArray:
+    """Return each axis as lines (start, vector) in (z, y, x): (A, D, 2, 3), dashed or not."""
+    directions = np.array([axis.direction for axis in found.axes])[:, None]  # (A, 1, 3)
+    reach = _AXES_REACH * radius
+    pieces = 1 if found.holds else 2 * _DASHES - 1
+    starts = np.linspace(-reach, reach, pieces + 1)[:-1:2, None]  # (D, 1)
+    vectors = np.broadcast_to(2 * reach / pieces * directions, (len(found.axes), len(starts), 3))
+    lines = np.stack([np.array(found.centre) + starts * directions, vectors], axis=2)
+    return np.ascontiguousarray(lines[..., ::-1])
+
+
+def _axis_marks(
+    found: MapAxes, colours: FloatArray, size: float, radius: float
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Return vertices, faces and colours of the symbols at both ends of the axes."""
+    meshes, tints = [], []
+    for axis, colour in zip(found.axes, colours, strict=True):
+        for end in (-1, 1):
+            direction = end * np.array(axis.direction)
+            place = np.array(found.centre) + _AXES_REACH * radius * direction
+            vertices, faces, shade = axis_mark(
+                axis.order, direction.tolist(), place, _MARK_RADIUS * size
+            )
+            meshes.append((vertices, faces))
+            tints.append(np.column_stack([shade[:, None] * colour[:3], np.ones(len(shade))]))
+    return *join_meshes(meshes), np.concatenate(tints)
 
 
 def show_self_rotation(
@@ -228,11 +274,8 @@ def _put(viewer: Any, layer: Layer, part: Part, new: Layer) -> Layer:
     return new
 
 
-def _keywords(
-    layer: Layer, part: Part, name: str, *, through: bool, fixed: bool = False
-) -> Mapping[str, Any]:
-    fixed = fixed or part in _FIXED
-    own = {"kind": "axes", "of": layer.unique_id, "part": part, "fixed": fixed}
+def _keywords(layer: Layer, part: Part, name: str, *, through: bool) -> Mapping[str, Any]:
+    own = {"kind": "axes", "of": layer.unique_id, "part": part, "fixed": part in _FIXED}
     return {
         "name": f"{layer.name}: {name}",
         "units": layer.units[-3:],

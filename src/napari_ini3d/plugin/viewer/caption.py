@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -31,7 +32,20 @@ class Caption:
         self.written = text
 
 
-def caption_of(name: str, iteration: int, resolution: float | None) -> str:
-    """Return the caption for a map of a run, such as ``ini3d_001 · iteration 40 · 12.3 Å``."""
-    suffix = f" · {resolution:.1f} Å" if resolution and math.isfinite(resolution) else ""
-    return f"{name} · iteration {iteration}{suffix}"
+def caption_of(name: str, iteration: int, resolution: Mapping[str, float]) -> str:
+    """Return the caption for maps of a run, such as ``ini3d_001 · iteration 40 · 12.3 Å``.
+
+    Parameters
+    ----------
+    name : str
+        Of the run.
+    iteration : int
+    resolution : mapping
+        From the name of each class that is shown, empty if there is only one, to its resolution
+        (Å); NaN if it has none.
+    """
+    parts = [name, f"iteration {iteration}"]
+    for of_class, value in resolution.items():
+        number = f"{value:.1f} Å" if math.isfinite(value) else ""
+        parts.append(" ".join(filter(None, (of_class, number))))
+    return " · ".join(filter(None, parts))

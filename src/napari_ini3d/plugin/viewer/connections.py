@@ -43,3 +43,45 @@ def disconnect_from_viewer(
     if existing is not None:
         for event, callback in callbacks.items():
             attrgetter(event)(existing).disconnect(callback)
+
+
+def connect_to_layers(
+    widget: QObject, viewer: Any, event: str, callback: Callable[[Any], None]
+) -> None:
+    """Connect a callback to an event of all layers, also later ones, until a widget is destroyed.
+
+    Parameters
+    ----------
+    widget : QObject
+        The owner of the callback.
+    viewer : napari viewer
+        Itself, not a proxy.
+    event : str
+        Such as ``visible``.
+    callback : callable
+        Takes the event.
+    """
+
+    def connect(inserted: Any) -> None:
+        getattr(inserted.value.events, event).connect(callback)
+
+    viewer.layers.events.inserted.connect(connect)
+    for layer in viewer.layers:
+        getattr(layer.events, event).connect(callback)
+    leave = functools.partial(_disconnect_from_layers, ref(viewer), event, callback, connect)
+    widget.destroyed.connect(leave)
+
+
+def _disconnect_from_layers(
+    viewer: ReferenceType[Any],
+    event: str,
+    callback: Callable[[Any], None],
+    connect: Callable[[Any], None],
+    *_destroyed: object,
+) -> None:
+    existing = viewer()
+    if existing is None:
+        return
+    existing.layers.events.inserted.disconnect(connect)
+    for layer in existing.layers:
+        getattr(layer.events, event).disconnect(callback)

@@ -7,7 +7,8 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_ini3d.plugin.viewer.layer_transform import MapAxes, Origin, base_affine, voxel_size_of
+from napari_ini3d.plugin.viewer.layer_transform import Origin, base_affine, voxel_size_of
+from napari_ini3d.plugin.viewer.map_axes import MapAxes, record_axes
 from napari_ini3d.plugin.viewer.map_layers import show_map
 from napari_ini3d.plugin.viewer.metadata import layer_metadata
 
@@ -49,8 +50,9 @@ def add_derived_map(
         name,
         key=key or uuid.uuid4().hex,
         colormap=colormap,
-        metadata=inherited | {"origin": origin, "axes": axes, "source": layer.unique_id},
+        metadata=inherited | {"origin": origin, "source": layer.unique_id},
     )
+    record_axes(viewer, new, axes)
     new.scale, new.translate = layer.scale[-3:], layer.translate[-3:]
     new.units = layer.units[-3:]
     new.affine = base_affine(layer)

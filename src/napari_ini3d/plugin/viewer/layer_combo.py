@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
@@ -10,7 +9,11 @@ from weakref import ReferenceType, ref
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
-from napari_ini3d.plugin.viewer.connections import connect_to_viewer, unwrap_proxy
+from napari_ini3d.plugin.viewer.connections import (
+    connect_to_layers,
+    connect_to_viewer,
+    unwrap_proxy,
+)
 from napari_ini3d.plugin.viewer.layer_transform import is_map_layer
 
 if TYPE_CHECKING:
@@ -49,14 +52,12 @@ class LayerCombo(QComboBox):
         real = viewer()
         if real is not None:
             callbacks: dict[str, Callable[..., None]] = {
-                "layers.events.inserted": self._on_inserted,
+                "layers.events.inserted": self._on_list,
                 "layers.events.removed": self._on_list,
                 "layers.events.reordered": self._on_list,
             }
             connect_to_viewer(self, real, callbacks)
-            self.destroyed.connect(functools.partial(_disconnect_names, viewer, self._on_list))
-            for layer in real.layers:
-                layer.events.name.connect(self._on_list)
+            connect_to_layers(self, real, "name", self._on_list)
         self.refresh()
 
     @property
@@ -90,10 +91,6 @@ class LayerCombo(QComboBox):
         self._emit_chosen()
         self.offered.emit()
 
-    def _on_inserted(self, event: Any) -> None:
-        event.value.events.name.connect(self._on_list)
-        self.refresh()
-
     def _on_list(self, _event: Any = None) -> None:
         self.refresh()
 
@@ -103,11 +100,3 @@ class LayerCombo(QComboBox):
         if now is not before or (now is None) != (self._last_chosen is None):
             self._last_chosen = None if now is None else ref(now)
             self.chosen.emit(now)
-
-
-def _disconnect_names(
-    viewer: ReferenceType[Any], callback: Callable[..., None], *_destroyed: object
-) -> None:
-    """Disconnect a callback from the names of all layers."""
-    for layer in getattr(viewer(), "layers", ()):
-        layer.events.name.disconnect(callback)

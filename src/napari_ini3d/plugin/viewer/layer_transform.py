@@ -5,26 +5,24 @@ to the scene by its scale, translation and affine. A trial previews a motion wit
 its affine is changed so that the point x of the map appears where ``rotation @ (x - shift)`` was.
 The *base*, the affine set by the user, is kept and applied afterwards.
 
-The metadata of a layer have the entries ``trial`` (`Trial`), ``origin`` (`Origin`) and ``axes``
-(`MapAxes`).
+The metadata of a layer have the entries ``trial`` (`Trial`) and ``origin`` (`Origin`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d._types import Float64, FloatArray, Vector
+from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import check_map_values, mirror_map, rotate_map
-from napari_ini3d.geometry import RigidTransform, symmetry_axes
-from napari_ini3d.plugin.viewer.map_layers import shown_volume
+from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
-from napari_ini3d.symmetry import FoundAxis
+from napari_ini3d.plugin.viewer.shown_volume import shown_volume
 
 _ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0, "pixel": 1.0}
 _TOLERANCE = 1e-3
@@ -80,48 +78,6 @@ class Trial:
 
     motion: RigidTransform
     base: Float64
-
-
-@dataclass(frozen=True)
-class MapAxes:
-    """Symmetry axes of a map.
-
-    Attributes
-    ----------
-    group : str
-    axes : tuple of FoundAxis
-    centre : tuple of float
-        Their intersection, voxels (x, y, z) from voxel n // 2.
-    found : bool
-        False for axes of RELION's convention, which do not depend on the map and do not move in
-        a preview.
-    """
-
-    group: str
-    axes: tuple[FoundAxis, ...]
-    centre: Vector = (0.0, 0.0, 0.0)
-    found: bool = True
-
-    @classmethod
-    def of_setting(cls, group: str) -> Self:
-        """Return the axes of a group in RELION's convention."""
-        axes = symmetry_axes(group)
-        known = tuple(FoundAxis(a.order, a.direction, float("nan")) for a in axes)
-        return cls(group, known, found=False)
-
-    def moved(self, motion: RigidTransform) -> MapAxes:
-        """Return the axes of the map after a motion."""
-        directions = [motion.rotation @ np.array(axis.direction) for axis in self.axes]
-        axes = tuple(
-            FoundAxis(axis.order, _vector(direction), axis.score)
-            for axis, direction in zip(self.axes, directions, strict=True)
-        )
-        return MapAxes(self.group, axes, _vector(motion.apply(np.array(self.centre))))
-
-    def mirrored(self) -> MapAxes:
-        """Return the axes of the mirror image of the map."""
-        axes = tuple(FoundAxis(a.order, _flip(a.direction), a.score) for a in self.axes)
-        return MapAxes(self.group, axes, _flip(self.centre), self.found)
 
 
 def is_map_layer(layer: Layer) -> bool:
@@ -276,13 +232,3 @@ def _set_affine(layer: Layer, matrix: Float64) -> None:
     keep = [*range(len(whole) - 4, len(whole) - 1), len(whole) - 1]
     whole[np.ix_(keep, keep)] = matrix
     layer.affine = whole
-
-
-def _flip(vector: Vector) -> Vector:
-    x, y, z = vector
-    return (x, y, -z)
-
-
-def _vector(values: FloatArray) -> Vector:
-    x, y, z = (float(value) for value in values)
-    return (x, y, z)

@@ -31,6 +31,7 @@ from napari_ini3d.plugin import (
     surface_contrast,
 )
 from napari_ini3d.plugin.viewer.metadata import get_metadata, layer_metadata, set_metadata
+from napari_ini3d.plugin.viewer.shown_volume import frame_axis, frame_number
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
 
@@ -145,14 +146,7 @@ def show_iteration(viewer: ViewerModel, layer: Image, iteration: int) -> int:
 def shown_iteration(viewer: ViewerModel, layer: Image) -> int:
     """Return the iteration that a layer of a run shows."""
     iterations = layer.metadata[METADATA_KEY]["iterations"]
-    return int(iterations[_frame_number(viewer, layer)])
-
-
-def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
-    """Return the map (n, n, n) that a layer shows; of a run, the one at the slider."""
-    if layer.ndim <= 3:
-        return np.asarray(layer.data)
-    return np.asarray(layer.data[_frame_number(viewer, layer)])
+    return int(iterations[frame_number(viewer, layer)])
 
 
 def find_layer(viewer: ViewerModel, key: str) -> Image | None:
@@ -170,6 +164,11 @@ def level_in_sigma(layer: Image) -> float:
     """
     statistics = _statistics(layer)
     return (float(layer.iso_threshold) - statistics["mean"]) / statistics["std"]
+
+
+def standard_deviation(layer: Image) -> float:
+    """Return the standard deviation of the displayed values of a map."""
+    return float(_statistics(layer)["std"])
 
 
 def set_level_in_sigma(layer: Image, sigma: float) -> None:
@@ -200,17 +199,7 @@ def _update_placement(layer: Image, shape: Sequence[int], voxel_size: float) -> 
 
 
 def _show_frame(viewer: ViewerModel, layer: Image, frame: int) -> None:
-    viewer.dims.set_point(_frame_axis(viewer, layer), float(frame))
-
-
-def _frame_number(viewer: ViewerModel, layer: Image) -> int:
-    place = round(viewer.dims.point[_frame_axis(viewer, layer)])
-    return int(np.clip(place, 0, len(layer.data) - 1))
-
-
-def _frame_axis(viewer: ViewerModel, layer: Image) -> int:
-    """Return the axis of the viewer for the first axis of a layer; axes are aligned at the end."""
-    return int(viewer.dims.ndim - layer.ndim)
+    viewer.dims.set_point(frame_axis(viewer, layer), float(frame))
 
 
 def _show_new(viewer: ViewerModel, layer: Layer) -> None:
