@@ -285,6 +285,7 @@ DRAW_NOTHING = (
     "compare truth.mrc truth.mrc",
     "compare --poses truth.star truth.star",
     "select done --output good.star --max-junk 1",
+    "convert truth.star truth.cs",
     "symmetry detect truth.mrc",
     "symmetry align truth.mrc --symmetry C2 --output aligned.mrc",
     "symmetry impose truth.mrc --symmetry C2 --output imposed.mrc",

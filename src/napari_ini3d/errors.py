@@ -6,6 +6,7 @@
     ├── SettingsError      a setting is out of range, unknown, or contradicts another
     ├── InputError         a file the user gave cannot be used as it is
     │   ├── StarError      a STAR file: missing column, unknown optics group, empty table
+    │   ├── CryosparcError a dataset of cryoSPARC: not of particles, missing field, empty
     │   ├── StackError     an image stack: missing, truncated, wrong box or mode
     │   └── MapError       a map: not cubic, no voxel size, NaN
     ├── RunFolderError     a run folder: already holds a run, cannot be resumed, no space
@@ -31,6 +32,10 @@ class InputError(Ini3dError):
 
 class StarError(InputError):
     """A STAR file is incomplete or has impossible values."""
+
+
+class CryosparcError(InputError):
+    """A dataset of cryoSPARC is not one of particles, is incomplete, or cannot be read."""
 
 
 class StackError(InputError):

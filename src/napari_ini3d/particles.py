@@ -67,7 +67,10 @@ class Particles:
         Å; the shift that centres the particle in the box, as found by 2D classification
         (RELION's rlnOriginXAngst); zero if the file has none.
     row : (N,) int64
-        Row in the table of the STAR file, kept in subsets.
+        Row in the table of the particle file, kept in subsets.
+    is_dark : (N,) bool or None
+        Whether the protein is dark in an image, as the particle file says (cryoSPARC's
+        `blob/sign`); None if it says nothing, as STAR files.
     """
 
     stack_paths: tuple[Path, ...]
@@ -82,16 +85,25 @@ class Particles:
     origin_x: FloatArray
     origin_y: FloatArray
     row: IntArray
+    is_dark: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.stack_index)
 
+    @property
+    def to_invert(self) -> BoolArray | None:
+        """Images (N,) to invert for all to have one contrast, by `is_dark`; None if they have."""
+        dark = self.is_dark
+        return None if dark is None or dark.all() or not dark.any() else dark
+
     def take(self, index: IntArray | BoolArray) -> Self:
         """Return the particles at `index` (integers or a mask), in that order."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        shared = ("stack_paths", "optics")
         arrays = {
-            f.name: getattr(self, f.name)[index]
-            for f in fields(self)
-            if f.name not in ("stack_paths", "optics")
+            name: column[index]
+            for name, column in columns.items()
+            if name not in shared and column is not None
         }
         return replace(self, **arrays)
 

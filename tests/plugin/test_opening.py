@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cryosparc_files import make_dataset, save, write_stacks
 from napari.settings import get_plugin_settings
 
 from napari_ini3d.io.mrc.maps import read_map, write_map
@@ -107,3 +108,19 @@ def test_the_other_maps_of_a_run_are_shown_after_one_was_deleted(viewer, tmp_pat
     assert map_layers.show_iteration(viewer, layer, 20) == 20
     assert layer.data.latest.max() == 20
     assert lit(viewer) > 0.01
+
+
+def test_a_dataset_of_cryosparc_is_opened_by_its_name_and_used_by_the_form(
+    widget, viewer, tmp_path, qtbot
+):
+    table = make_dataset()
+    images = write_stacks(tmp_path, table)
+    path = save(tmp_path / "J9" / "particles.cs", table)
+    (layer,) = viewer.open(path, plugin=PLUGIN)
+    np.testing.assert_array_equal(np.asarray(layer.data[4]).squeeze(), images[4])
+    assert widget.form.particles.text == str(path)
+    qtbot.waitUntil(lambda: widget.summary.report is not None, timeout=60_000)
+    assert widget.summary.report.n_particles == 6
+    assert not widget.summary.report.problems
+    assert widget.form.output.text == str(tmp_path / "J9" / "ini3d_001")
+    assert "*.cs" in widget.form.particles.control.filter

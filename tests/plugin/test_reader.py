@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from cryosparc_files import make_dataset, save, write_stacks
 from mrc_files import mrc_bytes, write_particles, write_stack
 
-from napari_ini3d.errors import MapError, StackError, StarError
+from napari_ini3d.errors import CryosparcError, MapError, StackError, StarError
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.plugin.layers import METADATA_KEY
 from napari_ini3d.plugin.reader import get_reader
@@ -188,3 +189,19 @@ def test_an_unreadable_file_is_accepted_and_reported(tmp_path):
     ):
         with pytest.raises(error, match=name):
             read(tmp_path / name)
+
+
+def test_datasets_of_cryosparc_are_opened_as_particles(tmp_path):
+    table = make_dataset()
+    images = write_stacks(tmp_path, table)
+    ((data, keywords, _),) = read(save(tmp_path / "J9" / "particles.cs", table))
+    np.testing.assert_array_equal(data[4, 0, 0], images[4])
+    known = keywords["metadata"][METADATA_KEY]
+    assert known["kind"] == "particles"
+    assert known["features"]["cs/uid"].tolist() == table["uid"].tolist()
+
+
+def test_a_dataset_that_is_not_of_particles_is_refused_when_it_is_opened(tmp_path):
+    path = save(tmp_path / "volume.cs", make_dataset(fields=[("map/path", "S20")]))
+    with pytest.raises(CryosparcError, match="a volume"):
+        read(path)

@@ -10,6 +10,7 @@ import typer
 from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
+from napari_ini3d.cli.particle_options import ParticlesArgument, PassthroughOption, ProjectOption
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
     JsonOption,
@@ -58,12 +59,6 @@ app = typer.Typer(
 )
 app.add_typer(symmetry_app, name="symmetry")
 
-ParticlesArgument = Annotated[
-    Path,
-    typer.Argument(
-        help="STAR file of the particles (RELION 3.0 to 5).", show_default=False, readable=False
-    ),
-]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Delete the files of an earlier run in the folder.")
@@ -97,6 +92,8 @@ def run(
     particles: ParticlesArgument,
     settings: InitialModelSettings,
     output: OutputOption,
+    passthrough: PassthroughOption = None,
+    project: ProjectOption = None,
     overwrite: OverwriteOption = False,
     strict: StrictOption = False,
     quiet: QuietOption = False,
@@ -107,8 +104,10 @@ def run(
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet):
         from napari_ini3d.cli.run import run_job
+        from napari_ini3d.io import ParticleFiles
 
-        run_job(particles, output, settings, mode, overwrite=overwrite, strict=strict)
+        files = ParticleFiles(particles, tuple(passthrough or ()), project)
+        run_job(files, output, settings, mode, overwrite=overwrite, strict=strict)
 
 
 @app.command()
@@ -299,6 +298,8 @@ def check(
     *,
     particles: ParticlesArgument,
     settings: InitialModelSettings,
+    passthrough: PassthroughOption = None,
+    project: ProjectOption = None,
     strict: StrictOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -306,8 +307,10 @@ def check(
     """Check particles before a run, with its options; exit code 3 if there are errors."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.check import check_files
+        from napari_ini3d.io import ParticleFiles
 
-        check_files(particles, settings, strict=strict, as_json=as_json)
+        files = ParticleFiles(particles, tuple(passthrough or ()), project)
+        check_files(files, settings, strict=strict, as_json=as_json)
 
 
 @app.command()
@@ -336,6 +339,45 @@ def select(
 
         select_files(
             folder, output, rejected, max_junk=max_junk, iteration=iteration, as_json=as_json
+        )
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="FROM", help="STAR file, or .cs file.", show_default=False)
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="TO", help=".cs file, or STAR file, to write.", show_default=False),
+    ],
+    passthrough: PassthroughOption = None,
+    project: ProjectOption = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help=".cs file of the same particles, to .cs only: poses are taken from FROM, and all "
+            "else from here, by uid; --passthrough belongs to it.",
+            readable=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Convert particles between RELION's STAR files and cryoSPARC's .cs files.
+
+    A .csg file, which cryoSPARC's job Import Result Group takes, is written beside a .cs file.
+    """
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.convert import convert_files
+
+        convert_files(
+            source,
+            target,
+            passthrough=tuple(passthrough or ()),
+            project=project,
+            template=template,
+            as_json=as_json,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +13,7 @@ from napari_ini3d.cli.display import emit
 from napari_ini3d.cli.session import EXIT_PROBLEMS
 
 if TYPE_CHECKING:
+    from napari_ini3d.io import ParticleFiles
     from napari_ini3d.preflight import CheckReport
     from napari_ini3d.settings import InitialModelSettings
 
@@ -21,7 +21,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def check_files(
-    particles: Path, settings: InitialModelSettings, *, strict: bool, as_json: bool
+    particles: ParticleFiles, settings: InitialModelSettings, *, strict: bool, as_json: bool
 ) -> None:
     """Check particles and print the result.
 

@@ -24,6 +24,7 @@ from napari_ini3d.runs import (
 
 if TYPE_CHECKING:
     from napari_ini3d.engine import IterationReport
+    from napari_ini3d.io import ParticleFiles
     from napari_ini3d.runs import IterationSummary
     from napari_ini3d.settings import InitialModelSettings
 
@@ -31,7 +32,7 @@ Start = Callable[[StopRequest], Iterator["IterationReport"]]
 
 
 def run_job(
-    particles: Path,
+    particles: ParticleFiles,
     output: Path,
     settings: InitialModelSettings,
     mode: Mode,

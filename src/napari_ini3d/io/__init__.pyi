@@ -1,3 +1,8 @@
+from .conversion import (
+    Conversion as Conversion,
+    convert_to_cryosparc as convert_to_cryosparc,
+    convert_to_star as convert_to_star,
+)
 from .files import (
     atomic_path as atomic_path,
     nearest_folder as nearest_folder,
@@ -19,6 +24,16 @@ from .mrc.stack import (
     StackHeader as StackHeader,
     read_stack_header as read_stack_header,
 )
+from .particles import (
+    PARTICLE_ENDINGS as PARTICLE_ENDINGS,
+    ParticleFiles as ParticleFiles,
+    ParticleSource as ParticleSource,
+    is_cryosparc as is_cryosparc,
+    is_particle_file as is_particle_file,
+    may_have_particles as may_have_particles,
+    particle_files as particle_files,
+    read_particles as read_particles,
+)
 from .processes import (
     host_name as host_name,
     is_running as is_running,
@@ -37,7 +52,6 @@ from .star.model import (
 )
 from .star.particles import (
     ParticleTable as ParticleTable,
-    read_particles as read_particles,
     write_data_star as write_data_star,
     write_particle_subset as write_particle_subset,
 )

@@ -16,6 +16,7 @@ from napari_ini3d._types import UInt32
 from napari_ini3d.errors import RunFolderError, SettingsError, StackError
 from napari_ini3d.fourier import MIN_BOX_SIZE
 from napari_ini3d.io import (
+    ParticleFiles,
     ParticleTable,
     check_scratch_for,
     read_particles,
@@ -80,7 +81,7 @@ class Halt:
 
 
 def prepare_job(
-    star: Path,
+    files: ParticleFiles,
     output: Path,
     settings: InitialModelSettings,
     command: str,
@@ -90,20 +91,20 @@ def prepare_job(
     strict: bool,
 ) -> Job:
     """Check everything, and create the run folder; `halt` is called before each check."""
-    for path in (star, output, *([Path(settings.scratch)] if settings.scratch else [])):
+    for path in (*files.all_paths, output, *([Path(settings.scratch)] if settings.scratch else [])):
         _check_name(path)
     RunFolder.check_free(output, overwrite=overwrite)
-    _check_input_stays(star, output)
+    _check_input_stays(files, output)
     check_symmetry(settings)
     choose_backend(settings.device)
     halt()
-    particles, table = read_particles(star, ctf=settings.ctf)
-    _check_box(star, particles)
+    particles, table = read_particles(files, ctf=settings.ctf)
+    _check_box(files.path, particles)
     halt()
     chosen = select_images(particles, table, settings, halt, strict=strict)
     used = particles.take(chosen.good)
     own = particle_grid(used)
-    record = _make_record(star, settings, command, particles, chosen)
+    record = _make_record(files, settings, command, particles, chosen)
     working = record.working_pixel_size
     grid = own if working is None else PixelGrid(round(own.width / working), working)
     RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
@@ -127,7 +128,7 @@ def prepare_job(
 
 
 def _make_record(
-    star: Path,
+    files: ParticleFiles,
     settings: InitialModelSettings,
     command: str,
     particles: Particles,
@@ -144,8 +145,10 @@ def _make_record(
         version=__version__,
         command=command,
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        particles=str(star.absolute()),
-        particles_sha256=_digest(star),
+        particles=str(files.path.absolute()),
+        particles_sha256=_digest(files),
+        passthrough=tuple(str(path.absolute()) for path in files.passthrough),
+        project="" if files.project is None else str(files.project.absolute()),
         n_particles=len(particles),
         excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
         mask_estimated=settings.mask_diameter is None,
@@ -191,35 +194,41 @@ def _check_name(path: Path) -> None:
         )
 
 
-def _check_box(star: Path, particles: Particles) -> None:
+def _check_box(path: Path, particles: Particles) -> None:
     """Refuse particles in a box that is smaller than maps may be."""
     own = particle_grid(particles)
     if own.box_size < MIN_BOX_SIZE:
         raise StackError(
-            f"{star}: a box of {own}; expected at least {MIN_BOX_SIZE} pixels; extract the "
+            f"{path}: a box of {own}; expected at least {MIN_BOX_SIZE} pixels; extract the "
             "particles again in a larger box, or with smaller pixels"
         )
 
 
-def _check_input_stays(star: Path, output: Path) -> None:
+def _check_input_stays(files: ParticleFiles, output: Path) -> None:
     """Refuse particles that are an output of the run that is to be replaced."""
     outputs = run_files(RunFolder(output.absolute())) if output.is_dir() else []
-    if star.resolve() in [path.resolve() for path in outputs]:
+    if files.path.resolve() in [path.resolve() for path in outputs]:
         raise SettingsError(
-            f"{star} is an output of the run in {output}, which would be deleted; give another "
-            "folder as output"
+            f"{files.path} is an output of the run in {output}, which would be deleted; give "
+            "another folder as output"
         )
 
 
 def read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
     """Read the particles of a run that is resumed, without the excluded ones."""
-    path = Path(record.particles)
-    if path.is_file() and _digest(path) != record.particles_sha256:
+    files = ParticleFiles(
+        Path(record.particles),
+        tuple(Path(path) for path in record.passthrough),
+        Path(record.project) if record.project else None,
+    )
+    is_there = all(path.is_file() for path in files.all_paths)
+    if is_there and _digest(files) != record.particles_sha256:
+        names = " or ".join(str(path) for path in files.all_paths)
         raise RunFolderError(
-            f"{path} has changed since the run was started; restore the file, or start again in "
+            f"{names} has changed since the run was started; restore the file, or start again in "
             "another folder"
         )
-    particles, table = read_particles(path, ctf=record.settings.ctf)
+    particles, table = read_particles(files, ctf=record.settings.ctf)
     return particles.take(~np.isin(particles.row, record.excluded)), table
 
 
@@ -229,6 +238,10 @@ def _bytes_needed(n_particles: int, own: PixelGrid, grid: PixelGrid, classes: in
     return state + (own.box_size**3 * _BYTES_PER_RESULT_VOXEL if grid != own else 0)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(files: ParticleFiles) -> str:
+    """Return the hash of a particle file and its passthrough files."""
+    digest = hashlib.sha256()
+    for path in files.all_paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()

@@ -17,7 +17,9 @@ from napari_ini3d._types import AnyArray
 from napari_ini3d.engine import EngineState, IterationReport, reconstruct
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.io import (
+    ParticleSource,
     StackReader,
+    particle_files,
     reading_threads,
 )
 from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
@@ -61,7 +63,7 @@ def never() -> bool:
 
 
 def start_run(
-    particles_star: Path,
+    particles: ParticleSource,
     output: Path,
     settings: InitialModelSettings,
     *,
@@ -78,8 +80,8 @@ def start_run(
 
     Parameters
     ----------
-    particles_star : Path
-        STAR file of the particles.
+    particles : Path, str or ParticleFiles
+        STAR file, or dataset of cryoSPARC.
     output : Path
         Folder of the run; created if it does not exist.
     settings : InitialModelSettings
@@ -100,11 +102,11 @@ def start_run(
         Before the first iteration: settings that contradict the images, missing or damaged files,
         too many bad images, or a folder that holds a run, is in use, or is not empty.
     """
-    output, particles_star = Path(output), Path(particles_star)
+    output, files = Path(output), particle_files(particles)
     try:
         halt = Halt(stop)
         job = prepare_job(
-            particles_star, output, settings, command, halt, overwrite=overwrite, strict=strict
+            files, output, settings, command, halt, overwrite=overwrite, strict=strict
         )
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")

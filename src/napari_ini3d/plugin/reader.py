@@ -15,10 +15,11 @@ from napari_ini3d._types import FloatArray, IntArray
 from napari_ini3d.errors import InputError, MapError
 from napari_ini3d.io import (
     HEADER_BYTES,
+    PARTICLE_ENDINGS,
     ImageStack,
     StackHeader,
     StackReader,
-    has_particles,
+    may_have_particles,
     read_map,
     read_particles,
     read_stack_header,
@@ -44,9 +45,9 @@ _CLASS_MAP = re.compile(r"run_(?:ct\d+_)?it(\d+)_class(\d+)\.mrc")
 def get_reader(path: str | Sequence[str]) -> Reader | None:
     """Return the function that reads `path`, or None if the plugin does not read such files.
 
-    It reads cubic MRC maps, MRC stacks of images (``.mrcs``), STAR files with particle images, and
-    run folders. Only headers are checked here. A file that cannot be opened is accepted, so that
-    reading it reports the error.
+    It reads cubic MRC maps, MRC stacks of images (``.mrcs``), STAR files with particle images,
+    datasets of cryoSPARC (``.cs``), and run folders. Only headers are checked here. A file that
+    cannot be opened is accepted, so that reading it reports the error.
     """
     kinds = {_kind_of(Path(p)) for p in _as_list(path)}
     return read_layers if kinds and None not in kinds else None
@@ -79,12 +80,14 @@ def read_map_layer(path: Path) -> LayerData:
 
 
 def read_particle_layer(path: Path) -> LayerData:
-    """Read the particles of a STAR file; images are read when they are shown.
+    """Read the particles of a STAR file or a dataset of cryoSPARC.
+
+    Images are read when they are shown.
 
     Raises
     ------
-    StarError, StackError
-        If the STAR file or one of its stacks cannot be used.
+    InputError
+        If the file or one of its stacks cannot be used.
     """
     particles, table = read_particles(path, ctf=False)
     source = StackReader(particles)
@@ -211,7 +214,7 @@ def _kind_of(path: Path) -> Kind | None:
         return "run" if any(_CLASS_MAP.fullmatch(p.name) for p in path.iterdir()) else None
     if name.endswith(".mrcs"):
         return "stack"
-    if name.endswith(".star"):
+    if name.endswith(PARTICLE_ENDINGS):
         return "particles" if _may_have_particles(path) else None
     if name.removesuffix(".gz").endswith(_MAP_ENDINGS):
         return "map" if _may_be_a_cube(path) else None
@@ -219,9 +222,9 @@ def _kind_of(path: Path) -> Kind | None:
 
 
 def _may_have_particles(path: Path) -> bool:
-    """Tell whether a STAR file has particles; True if it cannot be read, to show the error."""
+    """Tell whether a file may have particles; True if it cannot be read, to show the error."""
     try:
-        return has_particles(path)
+        return may_have_particles(path)
     except (OSError, InputError):
         return True
 

@@ -13,17 +13,23 @@ import numpy as np
 
 from napari_ini3d._types import IntArray
 from napari_ini3d.errors import InputError, SettingsError
-from napari_ini3d.io import StackReader, inspect_stacks, read_particles
+from napari_ini3d.io import (
+    ParticleSource,
+    StackReader,
+    inspect_stacks,
+    particle_files,
+    read_particles,
+)
 from napari_ini3d.particles import ImageSource, OpticsGroup, Particles
 from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
 from napari_ini3d.preflight.measure import (
-    INVISIBLE,
     Contrast,
     Measurement,
-    describe_contrast,
+    known_contrast,
     measure_particles,
     must_invert,
 )
+from napari_ini3d.preflight.measured import measured_findings
 from napari_ini3d.preflight.resources import ResourceEstimate, estimate_resources
 from napari_ini3d.preflight.values import (
     inspect_values,
@@ -117,15 +123,15 @@ class CheckReport:
 
 
 def check_particles(
-    path: Path | str, settings: InitialModelSettings | None = None, *, strict: bool = False
+    source: ParticleSource, settings: InitialModelSettings | None = None, *, strict: bool = False
 ) -> CheckReport:
-    """Check a particle STAR file and its stacks before a run.
+    """Check a particle file and its stacks before a run.
 
     Every header and every image is read once. Bad input raises no error, but is reported.
 
     Parameters
     ----------
-    path : Path or str
+    source : Path, str or ParticleFiles
     settings : InitialModelSettings, optional
         Settings of the planned run. They decide whether the CTF is checked, how many images may be
         excluded, and the estimates of memory and disk space.
@@ -133,32 +139,32 @@ def check_particles(
         Treat warnings as errors.
     """
     settings = settings or InitialModelSettings()
-    report, particles = check_headers(path, settings)
+    report, particles = check_headers(source, settings)
     if particles is not None:
-        with closing(StackReader(particles)) as source:
-            bad = tuple(bad_images(source, len(particles)))
-            report = add_image_checks(report, source, particles, bad, settings)
+        with closing(StackReader(particles)) as reader:
+            bad = tuple(bad_images(reader, len(particles)))
+            report = add_image_checks(report, reader, particles, bad, settings)
     return replace(report, findings=with_strict(report.findings, strict=strict))
 
 
 def check_headers(
-    path: Path | str, settings: InitialModelSettings
+    source: ParticleSource, settings: InitialModelSettings
 ) -> tuple[CheckReport, Particles | None]:
-    """Check a STAR file and the headers of its stacks, without reading images.
+    """Check a particle file and the headers of its stacks, without reading images.
 
     Returns
     -------
     CheckReport, Particles or None
         None if the images cannot be read.
     """
-    star_path = Path(path)
+    path = particle_files(source).path
     try:
-        particles, table = read_particles(star_path, ctf=settings.ctf)
+        particles, table = read_particles(source, ctf=settings.ctf)
     except InputError as error:
-        return CheckReport(path=star_path, findings=(finding_of(error),)), None
+        return CheckReport(path=path, findings=(finding_of(error),)), None
     headers, errors = inspect_stacks(particles)
     report = CheckReport(
-        path=star_path,
+        path=path,
         n_particles=len(particles),
         n_stacks=len(particles.stack_paths),
         optics=particles.optics,
@@ -169,7 +175,7 @@ def check_headers(
     )
     if errors:
         return report, None
-    logger.info("%s: %d stack header(s) checked", star_path, len(headers))
+    logger.info("%s: %d stack header(s) checked", path, len(headers))
     own = particle_grid(particles)
     if report.ok:  # a pixel size in nm is said once
         try:
@@ -205,7 +211,7 @@ def add_image_checks(
     bad = with_bad_rows(bad, particles, settings)
     good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
     found = measure_particles(source, good) if len(good) else None
-    contrast: Contrast = found.contrast if found else "undecided"
+    contrast = known_contrast(particles, found.contrast if found else "undecided")
     replaced = source.replaced_pixels
     checked = replace(
         report,
@@ -280,23 +286,7 @@ def image_findings(
         )
     if found is None:
         return
-    if must_invert(found.contrast, settings.invert_contrast) or found.contrast == "black on white":
-        confirmed = settings.invert_contrast == "yes" and found.contrast != "white on black"
-        yield Finding(
-            code="contrast",
-            level="note" if confirmed else "warning",
-            message=describe_contrast(found.contrast, settings.invert_contrast),
-            advice="give --invert-contrast to decide it"
-            if settings.invert_contrast == "auto"
-            else "",
-        )
-    if not (found.visible or settings.mask_diameter):
-        yield Finding(
-            code="no-particle-visible",
-            level="warning",
-            message=INVISIBLE,
-            advice="give --mask-diameter",
-        )
+    yield from measured_findings(particles, found, settings)
 
 
 def _describe_bad_images(

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine import background_planes, normalise
-from napari_ini3d.particles import ImageSource
+from napari_ini3d.particles import ImageSource, Particles
 
 logger = logging.getLogger(__name__)
 
@@ -150,13 +150,24 @@ def detect_contrast(source: ImageSource, index: IntArray) -> Contrast:
     return measure_particles(source, index).contrast
 
 
+def known_contrast(particles: Particles, measured: Contrast) -> Contrast:
+    """Return the contrast of particles: as their file says, or else as measured.
+
+    If the file says that some are dark and others are not, the dark ones are inverted when they are
+    read (`StackReader`).
+    """
+    if particles.is_dark is None:
+        return measured
+    return "black on white" if particles.is_dark.all() else "white on black"
+
+
 def must_invert(contrast: Contrast, setting: str) -> bool:
     """Return whether a run inverts images of this contrast.
 
     Parameters
     ----------
     contrast : {"white on black", "black on white", "undecided"}
-        As measured.
+        As measured, or as the particle file says.
     setting : {"auto", "yes", "no"}
         The setting `invert_contrast`.
     """

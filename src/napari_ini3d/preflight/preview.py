@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from napari_ini3d._types import Float32, IntArray
-from napari_ini3d.io import StackReader
+from napari_ini3d.io import ParticleSource, StackReader
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.preflight.check import (
     BadImage,
@@ -19,7 +18,7 @@ from napari_ini3d.preflight.check import (
     bad_images,
     check_headers,
 )
-from napari_ini3d.preflight.measure import measure_particles, must_invert
+from napari_ini3d.preflight.measure import known_contrast, measure_particles, must_invert
 from napari_ini3d.settings import InitialModelSettings
 
 Average = Float32
@@ -49,14 +48,14 @@ class Preview:
     complete: bool = False
 
 
-def preview_particles(path: Path | str, settings: InitialModelSettings) -> Generator[Preview]:
+def preview_particles(source: ParticleSource, settings: InitialModelSettings) -> Generator[Preview]:
     """Yield the results of checking headers, then a sample of the images, then all images.
 
     The last report equals that of `check_particles`.
 
     Parameters
     ----------
-    path : Path or str
+    source : Path, str or ParticleFiles
     settings : InitialModelSettings
         Settings of the planned run.
 
@@ -65,20 +64,20 @@ def preview_particles(path: Path | str, settings: InitialModelSettings) -> Gener
     StackError
         If a stack disappears while it is read; all other bad input is in the report.
     """
-    report, particles = check_headers(path, settings)
+    report, particles = check_headers(source, settings)
     if particles is None:
         yield Preview(report, complete=True)
         return
     yield Preview(report)
-    with closing(StackReader(particles)) as source:
-        yield from _check_images(report, source, particles, settings)
+    with closing(StackReader(particles)) as reader:
+        yield from _check_images(report, reader, particles, settings)
 
 
 def _check_images(
     report: CheckReport, source: StackReader, particles: Particles, settings: InitialModelSettings
 ) -> Iterator[Preview]:
     n = len(particles)
-    sampled = _preview_sample(report, source, n, settings)
+    sampled = _preview_sample(report, source, particles, settings)
     yield sampled
     bad: list[BadImage] = []
     for start in range(0, n, _CHUNK):
@@ -91,19 +90,21 @@ def _check_images(
 
 
 def _preview_sample(
-    report: CheckReport, source: ImageSource, n: int, settings: InitialModelSettings
+    report: CheckReport, source: ImageSource, particles: Particles, settings: InitialModelSettings
 ) -> Preview:
+    n = len(particles)
     sample = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))
     bad = tuple(bad_images(source, sample))
     good = np.setdiff1d(sample, [image.index for image in bad])
     if not len(good):
         return Preview(replace(report, bad_images=bad), len(sample))
     measured = measure_particles(source, good)
+    contrast = known_contrast(particles, measured.contrast)
     found = replace(
         report,
         bad_images=bad,
-        contrast=measured.contrast,
-        inverted=must_invert(measured.contrast, settings.invert_contrast),
+        contrast=contrast,
+        inverted=must_invert(contrast, settings.invert_contrast),
         mask_diameter=measured.mask_diameter,
     )
     return Preview(found, len(sample), average_images(source, good))

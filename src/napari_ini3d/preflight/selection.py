@@ -20,7 +20,7 @@ from napari_ini3d.preflight.check import (
     with_bad_rows,
 )
 from napari_ini3d.preflight.findings import raise_errors, with_strict
-from napari_ini3d.preflight.measure import Contrast, measure_particles, must_invert
+from napari_ini3d.preflight.measure import Contrast, known_contrast, measure_particles, must_invert
 from napari_ini3d.preflight.values import inspect_values
 from napari_ini3d.settings import InitialModelSettings
 
@@ -42,7 +42,7 @@ class Selection:
     mask_diameter : float
         Å, from the settings or estimated.
     contrast : {"white on black", "black on white", "undecided"}
-        Of the particles, as measured.
+        Of the particles, as measured, or as their file says.
     inverted : bool
         Whether the images are to be inverted.
     replaced_pixels : (N,) int32
@@ -115,12 +115,13 @@ def select_images(
     for finding in (*values, *images):
         level = logging.WARNING if finding.level == "warning" else logging.INFO
         logger.log(level, "%s", finding)
+    contrast = known_contrast(particles.take(good), found.contrast)
     return Selection(
         good=good,
         bad=bad,
         mask_diameter=float(settings.mask_diameter or round(found.mask_diameter)),
-        contrast=found.contrast,
-        inverted=must_invert(found.contrast, settings.invert_contrast),
+        contrast=contrast,
+        inverted=must_invert(contrast, settings.invert_contrast),
         replaced_pixels=reader.replaced_pixels,
         checksums=reader.checksums,
     )

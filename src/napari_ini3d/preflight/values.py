@@ -1,4 +1,4 @@
-"""Checks of the values in a STAR file: likely units, underfocus, helices, numbers of particles."""
+"""Checks of the values in a particle file: likely units, underfocus, helices, numbers."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _pixel_sizes(particles: Particles, headers: dict[int, StackHeader]) -> Itera
                     code="pixel-size-differs",
                     level="note",
                     message=f"{found}, but the headers of the stacks say {header:g} Å; that of "
-                    "the STAR file is used",
+                    "the particle file is used",
                     advice="check the pixel size",
                     count=int(concerned.sum()),
                 )

@@ -30,17 +30,23 @@ class RunRecord:
     started : str
         ISO 8601, local time with its offset.
     particles : str
-        Absolute path of the STAR file.
+        Absolute path of the particle file.
     particles_sha256 : str
-        Hash of the STAR file; a run is resumed only if it has not changed.
+        Hash of the particle file, with its passthrough files; a run is resumed only if it has not
+        changed.
     n_particles : int
-        Rows of the STAR file.
+        Rows of the particle file.
+    passthrough : tuple of str
+        Absolute paths of passthrough files of cryoSPARC.
+    project : str
+        Absolute path of the folder to which the paths of stacks are relative; empty to search.
     excluded : tuple of int
         Rows of excluded particles, from 0.
     mask_estimated : bool
         True if the mask diameter was estimated from the images.
     contrast : str
-        Of the particles, as measured, such as "black on white"; empty if it was not measured.
+        Of the particles, as measured or as their file says, such as "black on white"; empty if it
+        was not measured.
     inversion_measured : bool
         True if the contrast decided whether the images are inverted (`settings.invert_contrast`).
     n_mended, n_replaced_pixels : int
@@ -57,6 +63,8 @@ class RunRecord:
     particles: str
     particles_sha256: str
     n_particles: int
+    passthrough: tuple[str, ...] = ()
+    project: str = ""
     excluded: tuple[int, ...] = ()
     mask_estimated: bool = False
     contrast: str = ""
@@ -87,6 +95,7 @@ def parse_record(text: str) -> RunRecord:
     values = from_stored(data.pop("settings"), data.pop("settings_version", None))
     check_types(values)
     data["excluded"] = tuple(data["excluded"])
+    data["passthrough"] = tuple(data.get("passthrough", ()))
     record = RunRecord(settings=InitialModelSettings(**values), **data)
     for field in dataclasses.fields(RunRecord):
         value = getattr(record, field.name)
@@ -105,6 +114,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str),
     "bool": lambda value: isinstance(value, bool),
     "int": _is_count,
+    "tuple[str, ...]": lambda texts: all(isinstance(text, str) for text in texts),
     "tuple[int, ...]": lambda rows: all(_is_count(row) for row in rows),
     "float | None": lambda value: (
         value is None or (isinstance(value, (int, float)) and math.isfinite(value) and value > 0)

@@ -14,8 +14,7 @@ from threading import Lock
 
 import numpy as np
 
-from napari_ini3d._types import Float32, Int32, IntArray, UInt32
-from napari_ini3d.errors import StackError
+from napari_ini3d._types import BoolArray, Float32, Int32, IntArray, UInt32
 from napari_ini3d.io.images.checksums import ChangedImagesError, ImageGuard
 from napari_ini3d.io.images.grids import are_on_grid, choose_grid
 from napari_ini3d.io.images.outliers import replace_outliers
@@ -27,7 +26,7 @@ from napari_ini3d.io.images.scratch import (
     write_scratch_images,
 )
 from napari_ini3d.io.images.stack_checks import check_stacks
-from napari_ini3d.io.mrc.stack import ImageStack, StackHeader
+from napari_ini3d.io.mrc.stack import ImageStack, StackHeader, open_stack
 from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,8 @@ class StackReader:
 
     Images are read on demand and few stacks are open at a time, so that memory does not grow with
     the number of images unless `preread` is given. All headers are checked on creation. Outlier
-    pixels (hot, dead, not finite) are replaced before anything else is done with an image.
+    pixels (hot, dead, not finite) are replaced before anything else is done with an image. If some
+    of the particles are dark and others are not, by their file, the dark ones are inverted.
 
     Parameters
     ----------
@@ -104,10 +104,12 @@ class StackReader:
         self._lock = Lock()
         self._replaced = np.full(len(particles), _NOT_READ, np.int32)
         self._images: Float32 | None = None
+        self._flipped: BoolArray | None = None
         self._between = between
         try:
             if scratch is not None:
                 self._use_scratch(Path(scratch))
+            self._flipped = particles.to_invert  # images on scratch are as in the stacks
             if preread:
                 self._images = self._preread()
         except BaseException:
@@ -216,6 +218,8 @@ class StackReader:
                 first = positions[0]
                 which = int(stacks[first]), int(groups[first])
                 self._read_positions(which, index, positions, images)
+        if self._flipped is not None:
+            images[self._flipped[index]] *= -1
         usable = self._guard.is_usable(index)
         return (
             ImageBatch(index, images) if usable.all() else ImageBatch(index[usable], images[usable])
@@ -320,7 +324,7 @@ class StackReader:
         with self._lock:
             opened = self._open.pop(stack, None)
         if opened is None:
-            opened = _open_stack(self._paths[stack], self._headers[stack])
+            opened = open_stack(self._paths[stack], self._headers[stack])
         try:
             yield opened
         finally:
@@ -389,12 +393,3 @@ def _as_slice(positions: IntArray) -> slice | None:
     first, last = int(positions[0]), int(positions[-1])
     ascending = last - first == len(positions) - 1 and bool((np.diff(positions) == 1).all())
     return slice(first, last + 1) if ascending else None
-
-
-def _open_stack(path: Path, header: StackHeader) -> ImageStack:
-    try:
-        return ImageStack(path, header)
-    except (OSError, ValueError) as error:
-        raise StackError(
-            f"{path}: can no longer be read ({error}); was it moved during the run?"
-        ) from error

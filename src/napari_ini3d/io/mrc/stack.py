@@ -193,3 +193,19 @@ def _runs(numbers: IntArray, longest: int) -> Iterator[tuple[int, int]]:
     for start, stop in pairwise([0, *breaks.tolist(), len(numbers)]):
         for low in range(start, stop, max(1, longest)):
             yield low, min(low + longest, stop)
+
+
+def open_stack(path: Path, header: StackHeader) -> ImageStack:
+    """Open a stack whose header was read before.
+
+    Raises
+    ------
+    StackError
+        If it can no longer be read.
+    """
+    try:
+        return ImageStack(path, header)
+    except (OSError, ValueError) as error:
+        raise StackError(
+            f"{path}: can no longer be read ({error}); was it moved during the run?"
+        ) from error

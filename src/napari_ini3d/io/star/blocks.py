@@ -167,7 +167,12 @@ def _find_loops(text: mmap.mmap, path: Path) -> list[LoopBlock]:
     loops: list[LoopBlock] = []
     match = _BLOCK_START.search(text)
     if match is None:
-        raise StarError(f"{path}: no 'data_' block; expected a STAR file of particles")
+        advice = (
+            f"; convert it first: ini3d convert {path.name} {path.stem}.star"
+            if path.suffix == ".cs"
+            else ""
+        )
+        raise StarError(f"{path}: no 'data_' block; expected a STAR file of particles{advice}")
     while match is not None:
         end = match.end()
         for table in _read_block(text, match.group(1).decode(errors="replace"), end):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 _PROJECT_MARKERS = ("default_pipeline.star", ".gui_projectdir")
 _NAMES_SHOWN = 3
 _LARGEST_NUMBER = 2**31 - 1
+_FORMAT = re.compile(r":(?:mrcs?|st)$")
 _OTHER_SUFFIX = {".mrcs": ".mrc", ".mrc": ".mrcs"}
 
 
@@ -72,35 +74,67 @@ def _is_good(name: str) -> bool:
     return digits.isdecimal() and 1 <= int(digits) <= _LARGEST_NUMBER and bool(stack)
 
 
-def find_stacks(stack_names: Sequence[str], star_path: Path) -> tuple[Path, ...]:
+def without_format(stack_name: str) -> str:
+    """Return the name of a stack without the format that RELION allows at its end.
+
+    ``stack.mrc:mrcs`` is the file ``stack.mrc``, to be read as a stack of images.
+    """
+    return _FORMAT.sub("", stack_name)
+
+
+def find_stacks(
+    stack_names: Sequence[str], star_path: Path, *, project: Path | None = None
+) -> tuple[Path, ...]:
     """Find the stacks of a STAR file on disk.
 
-    Relative names are searched for in the RELION project directory (the nearest folder above the
-    STAR file with RELION's marker files), in the folder of the STAR file, in each folder above
-    it, and in the current folder. The folders that were used are logged.
+    Relative names are searched for in `project`, if it is given, in the RELION project directory
+    (the nearest folder above the STAR file with RELION's marker files), in the folder of the STAR
+    file, in each folder above it, and in the current folder. The folders that were used are logged.
 
     Raises
     ------
     StackError
         If a stack is not found.
     """
-    bases = list(_base_folders(star_path))
+    bases = list(search_folders(star_path, project))
+    found = search_stacks(stack_names, bases, star_path)
+    missing = [name for name, path in zip(stack_names, found, strict=True) if path is None]
+    if missing:
+        raise _missing_error(missing, len(stack_names), star_path, bases)
+    return tuple(path for path in found if path is not None)
+
+
+def search_folders(path: Path, project: Path | None = None) -> Iterator[Path]:
+    """Yield the folders in which the stacks of a particle file are searched for, in this order."""
+    own = [] if project is None else [_absolute(project)]
+    yield from dict.fromkeys([*own, *_base_folders(path)])
+
+
+def search_stacks(stack_names: Sequence[str], bases: list[Path], source: Path) -> list[Path | None]:
+    """Return the path of each stack, None where it is not found, and log the folders.
+
+    Parameters
+    ----------
+    stack_names : sequence of str
+    bases : list of Path
+        Folders to which relative names may refer, in the order in which they are tried.
+    source : Path
+        File of the particles, for messages.
+    """
     used: dict[Path, int] = {}
-    found: list[Path] = []
-    missing: list[str] = []
+    found: list[Path | None] = []
     for name in stack_names:
         place = _locate(name, bases, used)
         if place is None:
-            missing.append(name)
+            found.append(None)
             continue
         base, spelling = place
-        used[base] = used.get(base, 0) + 1
         found.append(base / spelling)
-    if missing:
-        raise _missing_error(missing, len(stack_names), star_path, bases)
+        if not Path(spelling).is_absolute():
+            used[base] = used.get(base, 0) + 1
     for base, count in used.items():
-        logger.info("%s: %d stack(s) found relative to %s", star_path, count, base)
-    return tuple(found)
+        logger.info("%s: %d stack(s) found relative to %s", source, count, base)
+    return found
 
 
 def spellings(name: str) -> Iterator[str]:
@@ -110,10 +144,7 @@ def spellings(name: str) -> Iterator[str]:
     Windows, and ``.mrc`` for ``.mrcs``.
     """
     yield name
-    plain = name.removeprefix(">")
-    stem, colon, kind = plain.rpartition(":")
-    if colon and kind in ("mrc", "mrcs"):
-        plain = stem
+    plain = without_format(name.removeprefix(">"))
     for spelling in dict.fromkeys((plain, plain.replace("\\", "/"))):
         if spelling and spelling != name:
             yield spelling

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d._types import Float32, Float64, FloatArray, IntArray
-from napari_ini3d.errors import StarError
+from napari_ini3d.errors import InputError, StarError
 from napari_ini3d.io.mrc.stack import read_stack_header
 from napari_ini3d.io.star.blocks import write_tables
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
@@ -23,6 +23,7 @@ from napari_ini3d.io.star.image_names import (
     is_respelled,
     names_for,
     split_image_names,
+    without_format,
 )
 from napari_ini3d.io.star.optics import (
     convert_single_table,
@@ -49,7 +50,7 @@ class ParticleTable:
     Attributes
     ----------
     path : Path
-        STAR file from which the table was read.
+        Particle file from which the table was read.
     optics : mapping of str to array
         Columns of the optics table (derived from the particles for RELION 3.0).
     particles : mapping of str to array
@@ -75,10 +76,16 @@ class ParticleTable:
         """Return the names of stacks that were found by another spelling, and the stacks."""
         names = dict.fromkeys(n.partition("@")[2] for n in self.particles["rlnImageName"])
         pairs = zip(names, self.stack_paths, strict=True)
-        return [(name, path) for name, path in pairs if path and is_respelled(name, path)]
+        return [
+            (name, path)
+            for name, path in pairs
+            if path and is_respelled(without_format(name), path)
+        ]
 
 
-def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, ParticleTable]:
+def read_particles(
+    path: Path | str, *, ctf: bool = True, project: Path | None = None
+) -> tuple[Particles, ParticleTable]:
     """Read a particle STAR file of RELION 3.0, 3.1, 4 or 5.
 
     Parameters
@@ -87,6 +94,8 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
     ctf : bool
         Whether the CTF will be used. If not, its columns may be missing (defocus and phase shift
         are then 0) and are not checked.
+    project : Path, optional
+        Folder in which stacks are searched for first.
 
     Returns
     -------
@@ -106,19 +115,40 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
     """
     star_path = Path(path)
     optics, columns = read_tables(star_path)
-    names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), star_path)
     if ctf:
         _check_ctf_columns(star_path, optics, columns)
-    stacks: tuple[Path, ...] = ()
     if optics is None:
-        size = None
-        if not has_pixel_size(columns):
-            stacks = find_stacks(names, star_path)
-            size = _header_pixel_size(star_path, stacks)
-        optics, columns = convert_single_table(star_path, columns, ctf=ctf, header_pixel_size=size)
-    groups, optics_index = read_optics_groups(star_path, optics, columns, ctf=ctf)
-    defocus = _read_defocus(star_path, columns, ctf=ctf)
-    stacks = stacks or find_stacks(names, star_path)
+        optics, columns = add_optics(star_path, columns, ctf=ctf, project=project)
+    return make_particles(ParticleTable(star_path, optics, columns), ctf=ctf, project=project)
+
+
+def add_optics(
+    path: Path, columns: Columns, *, ctf: bool, project: Path | None = None
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Return the optics table and the particle table for a particle table of RELION 3.0.
+
+    If it has no pixel size, that of the stacks is used. Parameters and errors are those of
+    `read_particles`.
+    """
+    size = None
+    if not has_pixel_size(columns):
+        names, *_ = split_image_names(columns["rlnImageName"].tolist(), path)
+        size = _header_pixel_size(path, find_stacks(names, path, project=project))
+    return convert_single_table(path, columns, ctf=ctf, header_pixel_size=size)
+
+
+def make_particles(
+    table: ParticleTable, *, ctf: bool, project: Path | None = None
+) -> tuple[Particles, ParticleTable]:
+    """Return the particles of a table, and the table with its stacks and their box sizes.
+
+    Parameters and errors are those of `read_particles`.
+    """
+    path, optics, columns = table.path, dict(table.optics), table.particles
+    names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), path)
+    groups, optics_index = read_optics_groups(path, optics, columns, ctf=ctf)
+    defocus = _read_defocus(path, columns, ctf=ctf)
+    stacks = find_stacks(names, path, project=project)
     groups = fill_box_sizes(groups, optics_index, stack_index, stacks)
     if "rlnImageSize" not in optics and len(groups) == len(optics["rlnOpticsGroup"]):
         optics["rlnImageSize"] = np.array([group.box_size for group in groups])
@@ -129,13 +159,14 @@ def read_particles(path: Path | str, *, ctf: bool = True) -> tuple[Particles, Pa
         image_index=image_index,
         optics=groups,
         optics_index=optics_index,
-        origin_x=_read_origin(star_path, columns, "rlnOriginX", pixel_size),
-        origin_y=_read_origin(star_path, columns, "rlnOriginY", pixel_size),
+        origin_x=_read_origin(path, columns, "rlnOriginX", pixel_size),
+        origin_y=_read_origin(path, columns, "rlnOriginY", pixel_size),
         row=np.arange(len(stack_index), dtype=np.int64),
+        is_dark=None,
         **defocus,
     )
-    logger.info("%s: %d particles in %d stack(s)", star_path, len(particles), len(stacks))
-    return particles, ParticleTable(star_path, optics, columns, stacks)
+    logger.info("%s: %d particles in %d stack(s)", path, len(particles), len(stacks))
+    return particles, ParticleTable(path, optics, columns, stacks)
 
 
 def _check_ctf_columns(path: Path, optics: Columns | None, columns: Columns) -> None:
@@ -171,7 +202,7 @@ def _read_defocus(path: Path, columns: Columns, *, ctf: bool) -> dict[str, Float
     defocus_u = read("rlnDefocusU", None if ctf else zeros)
     defocus_v = read("rlnDefocusV", None if ctf else defocus_u)
     if ctf:
-        _check_defocus(path, {"rlnDefocusU": defocus_u, "rlnDefocusV": defocus_v})
+        check_defocus(path, {"rlnDefocusU": defocus_u, "rlnDefocusV": defocus_v})
     return {
         "defocus_u": defocus_u.astype(np.float32),
         "defocus_v": defocus_v.astype(np.float32),
@@ -180,12 +211,24 @@ def _read_defocus(path: Path, columns: Columns, *, ctf: bool) -> dict[str, Float
     }
 
 
-def _check_defocus(path: Path, defocus: dict[str, Float64]) -> None:
-    """Refuse particles most of which have no underfocus; a few are excluded before a run."""
+def check_defocus(
+    path: Path, defocus: dict[str, Float64], kind: type[InputError] = StarError
+) -> None:
+    """Refuse particles most of which have no underfocus; a few are excluded before a run.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    defocus : dict of str to (N,) array
+        Å, by the name of the column or field.
+    kind : type
+        Error to raise.
+    """
     for name, values in defocus.items():
         bad = np.flatnonzero(~(values > 0))
         if 2 * bad.size > len(values):
-            raise StarError(
+            raise kind(
                 f"{path}: {name} is {values[bad[0]]:g} in row {bad[0] + 1} ({bad.size} of "
                 f"{len(values)} rows are like it); expected underfocus in Å, above 0; change the "
                 "sign or export the particles again"

@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.io import is_particle_file
 from napari_ini3d.plugin.compare import compare_runs
 from napari_ini3d.plugin.initial_model.fields import label_of
 from napari_ini3d.plugin.initial_model.form import SettingsForm
@@ -133,7 +134,7 @@ class InitialModelWidget(QWidget):
             self.session.form_state = self.form.state()
 
     def _on_particles(self, text: str) -> None:
-        path = Path(text) if text.endswith(".star") else None
+        path = Path(text) if is_particle_file(Path(text)) else None
         try:
             settings = self.form.settings()
         except SettingsError:
@@ -350,6 +351,6 @@ class InitialModelWidget(QWidget):
 
     def _use_particles(self, layer: Any) -> None:
         path = str(get_metadata(layer, "path") or "")
-        is_particles = get_metadata(layer, "kind") == "particles" and path.endswith(".star")
+        is_particles = get_metadata(layer, "kind") == "particles" and is_particle_file(Path(path))
         if is_particles and not self.form.particles.text:
             self.form.set_particles(path)

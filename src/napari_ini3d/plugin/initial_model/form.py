@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ini3d.io import PARTICLE_ENDINGS
 from napari_ini3d.plugin.initial_model.fields import (
     ProblemLabel,
     WheelGuard,
@@ -30,9 +31,10 @@ from napari_ini3d.settings import Group, InitialModelSettings
 
 FOLDED: tuple[Group, ...] = ("Sampling", "Compute")
 
+_PATTERNS = f"Particles ({' '.join(f'*{ending}' for ending in PARTICLE_ENDINGS)})"
 _HELP = {
-    PARTICLES: "STAR file of the particles selected by 2D classification (RELION 3.0 to 5, or "
-    "exported from cryoSPARC).",
+    PARTICLES: "STAR file (RELION 3.0 to 5) or .cs file (cryoSPARC) of the particles selected by "
+    "2D classification. Passthrough files of cryoSPARC are found if they are in the same folder.",
     OUTPUT: "Output folder of the run; it is created. The file names are those of RELION.",
 }
 
@@ -133,7 +135,7 @@ class SettingsForm(QScrollArea):
 
     def __init__(self, defaults: InitialModelSettings) -> None:
         super().__init__()
-        self.particles = PathField(PARTICLES, "Particles", "r", "*.star")
+        self.particles = PathField(PARTICLES, "Particles", "r", _PATTERNS)
         self.output = PathField(OUTPUT, "Output folder", "d")
         self.fields = {field.name: field for field in all_fields()}
         self.sections: dict[str, Section] = {}

@@ -74,11 +74,11 @@ def field_of_failure(error: BaseException) -> str | None:
 
 def _particle_problem(particles: str, report: CheckReport | None) -> str:
     if not particles:
-        return "choose the STAR file of the particles"
+        return "choose the particles: a STAR file, or a .cs file of cryoSPARC"
     if report is not None and report.path == Path(particles) and report.problems:
         return report.problems[0]
     if not Path(particles).is_file():
-        return f"{particles} is not a file; choose the STAR file of the particles"
+        return f"{particles} is not a file; choose a STAR file or a .cs file"
     return ""
 
 

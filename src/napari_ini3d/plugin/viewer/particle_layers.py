@@ -19,7 +19,7 @@ from napari.utils.notifications import show_error
 
 from napari_ini3d._types import FloatArray, IntArray
 from napari_ini3d.errors import Ini3dError, InputError, SettingsError
-from napari_ini3d.io import read_particles
+from napari_ini3d.io import is_particle_file, read_particles
 from napari_ini3d.optics import compute_ctf, ctf_parameters
 from napari_ini3d.particles import ImageBatch, Particles
 from napari_ini3d.plugin import METADATA_KEY, LazyFrames
@@ -43,16 +43,19 @@ def show_ctf(viewer: ViewerModel, layer: Image) -> Image:
     ----------
     viewer : napari viewer
     layer : napari.layers.Image
-        Particles of a STAR file, from the plugin's reader.
+        Particles of a STAR file or a dataset of cryoSPARC, from the plugin's reader.
 
     Raises
     ------
     InputError
-        If the layer has no STAR file, or the file has no CTF parameters.
+        If the layer has no such file, or the file has no CTF parameters.
     """
     path = _path_of(layer)
-    if path.suffix != ".star":
-        raise InputError(f"{path.name} is a stack without CTF; open the STAR file of its particles")
+    if not is_particle_file(path):
+        raise InputError(
+            f"{path.name} is a stack without CTF; open the STAR file or the .cs file of its "
+            "particles"
+        )
     key = f"{path}, CTF"
     existing = find_layer(viewer, key)
     if existing is not None:
@@ -130,8 +133,8 @@ def particles_to_show(viewer: ViewerModel) -> Image:
     if found:
         raise InputError(f"{len(found)} layers show particles; select one of them")
     raise InputError(
-        "no layer shows particles; open a particles.star first (File > Open File(s)…), or a sample "
-        "from File > Open Sample"
+        "no layer shows particles; open a particles.star or a .cs file first (File > Open "
+        "File(s)…), or a sample from File > Open Sample"
     )
 
 
@@ -235,7 +238,8 @@ def _do(viewer: ViewerModel, show: Callable[[ViewerModel, Image], Layer]) -> Non
 def _check_particles(layer: Layer) -> None:
     if not _is_particles(layer):
         raise InputError(
-            f"the layer {layer.name} shows no particles; open a particles.star or a stack (.mrcs)"
+            f"the layer {layer.name} shows no particles; open a particles.star, a .cs file or a "
+            "stack (.mrcs)"
         )
 
 

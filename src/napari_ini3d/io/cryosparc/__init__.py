@@ -1,0 +1,1 @@
+"""cryoSPARC's particle files: `.cs` datasets and `.csg` result groups."""
