@@ -97,7 +97,7 @@ def test_a_name_that_does_not_exist_would_be_found(wrong):
     assert wrong_references(wrong) == [re.sub(r"```frames|[`\s]", "", wrong)]
 
 
-@pytest.mark.parametrize("page", ["docs/method.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["docs/method.md", "docs/exchange.md", "CONTRIBUTING.md"])
 def test_the_files_named_on_other_pages_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     names = [f"{name}:{inside}".rstrip(":") for name, inside in FILE.findall(text)]
