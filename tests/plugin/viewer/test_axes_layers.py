@@ -140,7 +140,7 @@ def test_the_self_rotation_function_is_bright_at_its_axis(viewer, layer):
 
 def test_axes_share_units_with_the_map_and_are_removed_with_it(viewer, layer):
     axes_layers.show_frame(viewer, layer, RADIUS)
-    axes_layers.show_symmetry_axes(viewer, layer, MapAxes.of_setting("O"), RADIUS)
+    axes_layers.show_symmetry_axes(viewer, layer, MapAxes.of_setting("O", "detected"), RADIUS)
     parts = axes_layers.parts_of(viewer, layer)
     assert len(parts) == 4
     for part in parts:
@@ -157,3 +157,23 @@ def test_showing_axes_again_replaces_them(viewer, layer):
     assert len(axes_layers.parts_of(viewer, layer)) == 2
     axes_layers.show_symmetry_axes(viewer, layer, MapAxes.of_setting("C1"), RADIUS)
     assert axes_layers.parts_of(viewer, layer) == []
+
+
+def test_axes_of_a_group_that_does_not_hold_and_ideal_axes_are_dashed(viewer, layer):
+    gaps = {}
+    for standing in ("detected", "rejected", "ideal"):
+        axes = MapAxes("C2", (FoundAxis(2, (0.0, 1.0, 0.0), 1.0),), standing=standing)
+        layer.visible = False
+        shown = axes_layers.show_symmetry_axes(viewer, layer, axes, RADIUS)
+        for part in shown:
+            part.visible = True
+        picture = photograph(viewer)
+        rows = [pixel(point)[0] for point in along((0, 1, 0), -20, 20)]
+        column = pixel((0, 0, 0))[1]
+        line = picture[min(rows) : max(rows), column].max(axis=-1) > 60
+        gaps[standing] = int((np.diff(line.astype(int)) < 0).sum())
+        assert shown[0].name_overlay.visible == (standing != "detected")
+        axes_layers.hide_parts(viewer, layer, axes_layers.ALL_PARTS)
+    assert gaps["detected"] == 0
+    assert gaps["rejected"] >= 3
+    assert gaps["ideal"] >= 3

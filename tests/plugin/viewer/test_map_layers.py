@@ -7,6 +7,7 @@ from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.plugin.layers import map_layer
 from napari_ini3d.plugin.reader import read_run_layers
 from napari_ini3d.plugin.viewer import map_layers
+from napari_ini3d.plugin.viewer.shown_volume import shown_volume
 
 N, VOXEL = 48, 2.0
 
@@ -174,7 +175,7 @@ def test_a_run_is_shown_at_its_last_iteration(model, tmp_path):
     map_layers.show_map(model, blob(), VOXEL, "a map that was there before")
     (layer,) = show_run(model, write_run(tmp_path / "run", [10, 20, 30]))
     assert map_layers.shown_iteration(model, layer) == 30
-    np.testing.assert_array_equal(map_layers.shown_volume(model, layer), blob(30, n=16, width=3))
+    np.testing.assert_array_equal(shown_volume(model, layer), blob(30, n=16, width=3))
 
 
 @pytest.mark.parametrize(("asked", "shown"), [(0, 10), (10, 10), (19, 10), (20, 20), (99, 30)])
@@ -227,4 +228,4 @@ def test_the_volume_of_a_map_layer_is_the_map():
     model = ViewerModel()
     data, keywords, _ = map_layer(blob(), VOXEL, "map")
     layer = model.add_image(data, **keywords)
-    np.testing.assert_array_equal(map_layers.shown_volume(model, layer), blob())
+    np.testing.assert_array_equal(shown_volume(model, layer), blob())
