@@ -59,6 +59,16 @@ def own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def rendering(request, monkeypatch):
+    """Draw maps as volumes, as with a GPU; a test with the mark `meshes` draws meshes."""
+    if missing_package() is None:
+        from napari_ini3d.plugin.viewer import map_layers
+
+        wanted = "mesh" if request.node.get_closest_marker("meshes") else "volume"
+        monkeypatch.setattr(map_layers, "map_rendering", lambda: wanted)
+
+
 @pytest.fixture
 def viewer(make_napari_viewer_proxy):
     """A viewer in a real window, as plugins get it; napari checks for leaks."""

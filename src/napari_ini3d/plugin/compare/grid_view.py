@@ -20,6 +20,7 @@ from napari_ini3d.plugin.viewer import (
     MapAxes,
     centre_camera,
     get_metadata,
+    mesh_of,
     particle_radius,
     parts_of,
     set_metadata,
@@ -71,6 +72,12 @@ def draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
     if found is not None:
         drawn += show_symmetry_axes(viewer, layer, found, radius)
     return drawn
+
+
+def with_mesh(viewer: Any, layer: Image) -> list[Layer]:
+    """Return a map and its mesh, if it is drawn as one."""
+    mesh = mesh_of(viewer, layer)
+    return [layer] if mesh is None else [layer, mesh]
 
 
 def pad_cells(viewer: Any, cells: list[list[Layer]], stride: int) -> None:
@@ -173,7 +180,7 @@ def grid_shape(count: int, size: tuple[int, int]) -> tuple[int, int]:
 def _takes_part(layer: Layer, cells: Sequence[Sequence[Layer]]) -> bool:
     return (
         any(layer is cell[0] for cell in cells)
-        or get_metadata(layer, "kind") == "axes"
+        or get_metadata(layer, "kind") in ("axes", "mesh")
         or bool(get_metadata(layer, "comparison") and isinstance(layer, Image))
     )
 

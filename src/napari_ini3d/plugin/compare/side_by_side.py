@@ -27,6 +27,7 @@ from napari_ini3d.plugin.compare.grid_view import (
     pad_cells,
     restore_viewer_state,
     save_viewer_state,
+    with_mesh,
 )
 from napari_ini3d.plugin.viewer import (
     LINE_PARTS,
@@ -121,7 +122,7 @@ class SideBySide(QObject):
         self._before = save_viewer_state(viewer)
         with self._ignore_events():
             cells = [
-                [layer, *draw_axes(viewer, layer, found)]
+                [*with_mesh(viewer, layer), *draw_axes(viewer, layer, found)]
                 for layer, found in zip(maps, axes, strict=True)
             ]
             stride = max(len(cell) for cell in cells)
@@ -129,7 +130,7 @@ class SideBySide(QObject):
             if difference is not None:
                 surfaces = add_difference(viewer, difference, maps[0])
                 self._difference = [ref(layer) for layer in surfaces]
-                cells.append(surfaces)
+                cells.append([x for layer in surfaces for x in with_mesh(viewer, layer)])
             self._maps = [ref(layer) for layer in maps]
             self._extra = [ref(x) for cell in cells for x in cell if get_metadata(x, "comparison")]
             arrange_cells(viewer, cells, stride)

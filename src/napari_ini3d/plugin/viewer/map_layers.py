@@ -30,7 +30,9 @@ from napari_ini3d.plugin import (
     map_statistics,
     surface_contrast,
 )
+from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
 from napari_ini3d.plugin.viewer.metadata import get_metadata, layer_metadata, set_metadata
+from napari_ini3d.plugin.viewer.rendering import map_rendering
 from napari_ini3d.plugin.viewer.shown_volume import frame_axis, frame_number
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
@@ -41,9 +43,12 @@ _SHADED_WELL = (0.15, 0.6)  # level as a fraction of the contrast range
 def prepare_viewer(viewer: ViewerModel) -> None:
     """Prepare a viewer for maps: 3D, right-handed, centred on the rotation centre.
 
-    The camera is changed only once: if the scene is right-handed already, the view is the user's.
+    Maps are drawn as meshes from then on if volumes would be drawn too slowly. The camera is
+    changed only once: if the scene is right-handed already, the view is the user's.
     """
     viewer.layers.events.inserted.connect(_on_layer_inserted)
+    if hasattr(viewer, "window") and map_rendering() == "mesh":
+        MapMeshes.of(viewer).start()
     if tuple(str(direction) for direction in viewer.scene.camera.orientation) == MAP_ORIENTATION:
         return
     viewer.dims.ndisplay = 3

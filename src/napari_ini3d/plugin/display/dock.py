@@ -1,0 +1,153 @@
+"""Dock *Map display*: the level of a map, the volume that it encloses, and dust."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, QSize, Qt
+from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QWidget
+from superqt import QLabeledDoubleSlider
+
+from napari_ini3d.errors import MapError
+from napari_ini3d.plugin.viewer import (
+    LayerCombo,
+    MapMeshes,
+    enclosed_mass,
+    level_in_sigma,
+    make_text_label,
+    set_level_in_sigma,
+    set_tooltip,
+    shown_volume,
+    tabify_dock,
+    unwrap_proxy,
+    voxel_size_of,
+)
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+_WIDTH, _HEIGHT = 360, 220  # pixels
+_MOST_SIGMA = 15.0  # shown at first; more if a map has a higher level
+_MOST_DUST = 1e7  # Å³
+
+
+class MapDisplayWidget(QWidget):
+    """The dock *Map display*, for the map that is chosen at its top.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        real: Any = unwrap_proxy(napari_viewer)
+        self._viewer: ReferenceType[Any] = ref(real)
+        self._followed: ReferenceType[Image] | None = None
+        self.map = LayerCombo(self._viewer)
+        self.level = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.dust = QDoubleSpinBox()
+        self.enclosed = make_text_label()
+        self._lay_out()
+        self.level.valueChanged.connect(self._on_slider)
+        self.dust.valueChanged.connect(self._on_dust)
+        self.map.chosen.connect(self._on_chosen)
+        MapMeshes.of(real).updated.connect(self.refresh)
+        self._on_chosen(self.map.layer)
+
+    def refresh(self, *_: object) -> None:
+        """Show the level of the chosen map, and the volume that it encloses."""
+        layer, viewer = self.map.layer, self._viewer()
+        for widget in (self.level, self.dust):
+            widget.setEnabled(layer is not None)
+        if layer is None or viewer is None:
+            self.enclosed.setText("No map. Open one from napari's File menu.")
+            return
+        sigma = level_in_sigma(layer)
+        with QSignalBlocker(self.level):
+            self.level.setRange(min(0.0, sigma), max(_MOST_SIGMA, sigma))
+            self.level.setValue(sigma)
+        self.dust.setEnabled(MapMeshes.of(viewer).find(layer) is not None)
+        self.enclosed.setText(self._describe(viewer, layer))
+
+    def showEvent(self, event: object) -> None:
+        """Share a place with the other docks of the plugin."""
+        super().showEvent(event)
+        tabify_dock(self)
+
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves room for the canvas on a small screen."""
+        return QSize(_WIDTH, _HEIGHT)
+
+    def _describe(self, viewer: Any, layer: Image) -> str:
+        try:
+            voxel_size = voxel_size_of(layer)
+        except MapError as error:
+            return str(error)
+        mesh = MapMeshes.of(viewer).find(layer)
+        if mesh is not None and mesh.busy:
+            return "…"
+        if mesh is not None and mesh.surface is not None:
+            voxels = mesh.surface.enclosed
+        else:
+            voxels = int(np.count_nonzero(shown_volume(viewer, layer) > layer.iso_threshold))
+        volume = voxels * voxel_size**3
+        return f"Encloses {volume:,.0f} Å³, as {enclosed_mass(volume):,.0f} kDa of protein do."
+
+    def _on_slider(self, sigma: float) -> None:
+        layer = self.map.layer
+        if layer is not None:
+            set_level_in_sigma(layer, sigma)
+
+    def _on_dust(self, volume: float) -> None:
+        layer, viewer = self.map.layer, self._viewer()
+        if layer is None or viewer is None:
+            return
+        mesh = MapMeshes.of(viewer).find(layer)
+        if mesh is not None:
+            mesh.hide_dust(math.ceil(volume / voxel_size_of(layer) ** 3))
+
+    def _on_chosen(self, layer: Image | None) -> None:
+        viewer, before = self._viewer(), None if self._followed is None else self._followed()
+        if before is not None:
+            for name in ("iso_threshold", "data", "set_data"):
+                getattr(before.events, name).disconnect(self.refresh)
+        self._followed = None if layer is None else ref(layer)
+        if layer is not None and viewer is not None:
+            for name in ("iso_threshold", "data", "set_data"):
+                getattr(layer.events, name).connect(self.refresh)
+            mesh = MapMeshes.of(viewer).find(layer)
+            if mesh is not None:
+                with QSignalBlocker(self.dust):
+                    self.dust.setValue(mesh.dust * voxel_size_of(layer) ** 3)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        self.level.setDecimals(2)
+        self.level.setSingleStep(0.1)
+        self.dust.setRange(0, _MOST_DUST)
+        self.dust.setDecimals(0)
+        self.dust.setSingleStep(500)
+        self.dust.setSuffix(" Å³")
+        self.dust.setSpecialValueText("none")
+        self.dust.setKeyboardTracking(False)
+        form = QFormLayout(self)
+        form.addRow("Map", self.map)
+        form.addRow("Level (σ)", self.level)
+        form.addRow("Hide dust below", self.dust)
+        form.addRow(self.enclosed)
+        self.level.setAccessibleName("level, standard deviations above the mean")
+        self.dust.setAccessibleName("smallest part that is shown, cubic ångström")
+        set_tooltip(
+            self.level,
+            "Level of the surface in standard deviations (σ) above the mean of the map. New "
+            "iterations of a run keep it.",
+        )
+        set_tooltip(
+            self.dust,
+            "Hide parts that enclose less than this volume (Å³). Only for maps drawn as meshes.",
+        )

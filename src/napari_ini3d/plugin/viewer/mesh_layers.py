@@ -1,0 +1,314 @@
+"""Meshes in place of the volumes of map layers, where volumes are drawn too slowly.
+
+The layer of a map stays: it keeps the values, level, placement and visibility, and everything that
+works on maps works on it. Only its volume is not drawn, by a plane of napari outside the box, and a
+surface layer beside it shows its mesh. If the user removes the mesh, or sets the depiction of the
+map to *volume* in napari's controls, the volume is drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+import numpy as np
+from napari.layers import Image, Layer, Surface
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ini3d._types import AnyArray
+from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
+from napari_ini3d.plugin.viewer.connections import unwrap_proxy
+from napari_ini3d.plugin.viewer.map_surface import MapSurface, find_surface
+from napari_ini3d.plugin.viewer.metadata import get_metadata
+from napari_ini3d.plugin.viewer.shown_volume import shown_volume
+from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
+
+if TYPE_CHECKING:
+    import napari
+
+_OUTSIDE = -1e6  # voxels
+_BRIGHTNESS = 0.75  # of the plain colour, to leave room for highlights
+_PLACES = ("scale", "translate", "rotate", "shear", "affine", "units")
+
+
+class MapMesh(QObject):
+    """The mesh of a map layer; it follows the layer.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    layer : Image
+
+    Signals
+    -------
+    updated
+        The mesh is up to date with the map and its level.
+
+    Attributes
+    ----------
+    surface : MapSurface or None
+        The mesh and the enclosed volume; None before they were computed first.
+    dust : int
+        Voxels; smaller parts are left out.
+    ended : bool
+        True after the volume is drawn again.
+    """
+
+    updated = Signal()
+
+    def __init__(self, viewer: napari.Viewer, layer: Image) -> None:
+        super().__init__()
+        self._viewer: ReferenceType[Any] = ref(viewer)
+        self._layer = ref(layer)
+        self.surface: MapSurface | None = None
+        self.dust = 0
+        self.ended = False
+        self._mesh: ReferenceType[Surface] | None = None
+        self._tasks = TaskRunner(self, quiet=True)
+        self._timer = QTimer(self)  # values and level are changed one after the other
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._start)
+        self._outdated = False
+        self._changing = False
+        self._follow(layer)
+        self._add(viewer, layer)
+        self._compute()
+
+    @property
+    def layer(self) -> Image | None:
+        """The layer of the map; None after it was removed."""
+        return self._layer()
+
+    @property
+    def mesh(self) -> Surface | None:
+        """The layer of the mesh; None before it was computed first."""
+        return None if self._mesh is None else self._mesh()
+
+    @property
+    def busy(self) -> bool:
+        """True until the mesh is up to date."""
+        return self._outdated or self._tasks.busy
+
+    def hide_dust(self, voxels: int) -> None:
+        """Leave out parts of fewer voxels."""
+        if voxels != self.dust:
+            self.dust = voxels
+            self._compute()
+
+    def end(self) -> None:
+        """Draw the volume again, and remove the mesh."""
+        viewer, layer, mesh = self._viewer(), self.layer, self.mesh
+        self._timer.stop()
+        self._tasks.cancel()
+        self._mesh, self.ended = None, True
+        if layer is not None:
+            self._unfollow(layer)
+            layer.depiction = "volume"
+        if viewer is not None and mesh is not None and mesh in viewer.layers:
+            viewer.layers.remove(mesh)
+
+    # -- following the map ------------------------------------------------------------------
+
+    def _follow(self, layer: Image) -> None:
+        with self._own_change():
+            layer.plane = {"position": (_OUTSIDE,) * 3, "normal": (1, 0, 0), "thickness": 1}
+            layer.depiction = "plane"
+        events = layer.events
+        events.iso_threshold.connect(self._compute)
+        (events.data if layer.ndim == 3 else events.set_data).connect(self._compute)
+        for name in _PLACES:
+            getattr(events, name).connect(self._place)
+        events.visible.connect(self._show)
+        events.name.connect(self._rename)
+        events.colormap.connect(self._colour)
+        events.depiction.connect(self._on_depiction)
+
+    def _unfollow(self, layer: Image) -> None:
+        events = layer.events
+        events.iso_threshold.disconnect(self._compute)
+        (events.data if layer.ndim == 3 else events.set_data).disconnect(self._compute)
+        for name in _PLACES:
+            getattr(events, name).disconnect(self._place)
+        events.visible.disconnect(self._show)
+        events.name.disconnect(self._rename)
+        events.colormap.disconnect(self._colour)
+        events.depiction.disconnect(self._on_depiction)
+
+    def _on_depiction(self, _event: Any) -> None:
+        layer = self.layer
+        if layer is not None and layer.depiction == "volume" and not self._changing:
+            self.end()
+
+    def _compute(self, _event: Any = None) -> None:
+        """Compute the mesh in a thread; only the last request counts."""
+        self._outdated = True
+        if not self._tasks.busy:
+            self._timer.start()
+
+    def _start(self) -> None:
+        viewer, layer = self._viewer(), self.layer
+        if viewer is None or layer is None:
+            return
+        self._outdated = False
+        volume, level, dust = shown_volume(viewer, layer), float(layer.iso_threshold), self.dust
+        self._tasks.start(
+            Task("Mesh"), lambda _: find_surface(volume, level, smallest=dust), self._show_surface
+        )
+
+    def _show_surface(self, surface: MapSurface) -> None:
+        viewer, layer = self._viewer(), self.layer
+        if viewer is None or layer is None or layer not in viewer.layers:
+            return
+        self.surface = surface
+        if self.mesh is not None:
+            self.mesh.data = _mesh_data(surface)
+        if self._outdated:
+            self._timer.start()
+        if not self.busy:
+            self.updated.emit()
+
+    def _add(self, viewer: Any, layer: Image) -> None:
+        """Add the mesh, still empty."""
+        mesh = Surface(
+            _mesh_data(None),
+            name=f"{layer.name}: mesh",
+            shading="smooth",
+            contrast_limits=(0.0, 1.0),
+            colormap=layer.colormap,
+            visible=layer.visible,
+            units=layer.units[-3:],
+            axis_labels=MAP_AXES,
+            metadata={METADATA_KEY: {"kind": "mesh", "mesh_of": layer.unique_id}},
+        )
+        self._mesh = ref(mesh)
+        selected = {*viewer.layers.selection}
+        viewer.layers.insert(viewer.layers.index(layer) + 1, mesh)
+        viewer.layers.selection = selected  # keep the controls of the map
+        self._place()
+        mesh.events.visible.connect(self._on_mesh_visible)
+
+    def _place(self, _event: Any = None) -> None:
+        layer, mesh = self.layer, self.mesh
+        if layer is None or mesh is None:
+            return
+        mesh.units = layer.units[-3:]
+        mesh.scale, mesh.translate = layer.scale[-3:], layer.translate[-3:]
+        mesh.rotate, mesh.shear = layer.rotate[-3:, -3:], layer.shear[-3:]
+        whole = np.asarray(layer.affine.affine_matrix)
+        keep = [*range(len(whole) - 4, len(whole))]
+        mesh.affine = whole[np.ix_(keep, keep)]
+
+    def _show(self, _event: Any = None) -> None:
+        layer, mesh = self.layer, self.mesh
+        if layer is not None and mesh is not None and mesh.visible != layer.visible:
+            mesh.visible = layer.visible
+
+    def _on_mesh_visible(self, _event: Any) -> None:
+        layer, mesh = self.layer, self.mesh
+        if layer is not None and mesh is not None and mesh.visible != layer.visible:
+            layer.visible = mesh.visible
+
+    def _rename(self, _event: Any = None) -> None:
+        layer, mesh = self.layer, self.mesh
+        if layer is not None and mesh is not None:
+            mesh.name = f"{layer.name}: mesh"
+
+    def _colour(self, _event: Any = None) -> None:
+        layer, mesh = self.layer, self.mesh
+        if layer is not None and mesh is not None:
+            mesh.colormap = layer.colormap
+
+    @contextmanager
+    def _own_change(self) -> Iterator[None]:
+        self._changing = True
+        try:
+            yield
+        finally:
+            self._changing = False
+
+
+class MapMeshes(QObject):
+    """The meshes of the maps of a viewer.
+
+    Signals
+    -------
+    updated : Image
+        The mesh of a map is up to date.
+    """
+
+    updated = Signal(object)
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = ref(viewer)
+        self._meshes: WeakKeyDictionary[Image, MapMesh] = WeakKeyDictionary()
+        self._started = False
+
+    @classmethod
+    def of(cls, viewer: napari.Viewer) -> Self:
+        """Return the meshes of a viewer; the same object each time."""
+        real = unwrap_proxy(viewer)
+        if real not in _made:
+            _made[real] = cls(real)
+        found: Self = _made[real]
+        return found
+
+    def start(self) -> None:
+        """Draw maps as meshes from now on, also those that are there already."""
+        viewer: Any = self._viewer()
+        if viewer is None or self._started:
+            return
+        self._started = True
+        # last, when napari has finished adding or removing a map
+        viewer.layers.events.inserted.connect(self._on_inserted, position="last")
+        viewer.layers.events.removed.connect(self._on_removed, position="last")
+        for layer in [*viewer.layers]:
+            self._add(layer)
+
+    def find(self, layer: Image) -> MapMesh | None:
+        """Return the mesh of a map; None if it is drawn as a volume."""
+        found = self._meshes.get(unwrap_proxy(layer))
+        return None if found is None or found.ended else found
+
+    def _on_inserted(self, event: Any) -> None:
+        self._add(event.value)
+
+    def _add(self, layer: Any) -> None:
+        viewer: Any = self._viewer()
+        if viewer is not None and get_metadata(layer, "kind") in ("map", "run", "difference"):
+            mesh = self._meshes[layer] = MapMesh(viewer, layer)
+            of_layer = ref(layer)
+            mesh.updated.connect(lambda: self.updated.emit(of_layer()))
+
+    def _on_removed(self, event: Any) -> None:
+        gone = event.value
+        own = self._meshes.pop(gone, None)
+        if own is not None:
+            own.end()
+            return
+        for layer, mesh in [*self._meshes.items()]:
+            if mesh.mesh is gone:
+                del self._meshes[layer]
+                mesh.end()
+
+
+_made: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def mesh_of(viewer: Any, layer: Layer) -> Surface | None:
+    """Return the layer of the mesh of a map; None if the map is drawn as a volume."""
+    for other in viewer.layers:
+        if get_metadata(other, "mesh_of") == layer.unique_id:
+            return other
+    return None
+
+
+def _mesh_data(surface: MapSurface | None) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """Return vertices, faces and values for napari, which needs at least one face."""
+    if surface is None or not len(surface.faces):
+        return np.zeros((3, 3), np.float32), np.array([[0, 1, 2]]), np.zeros(3, np.float32)
+    values = np.full(len(surface.vertices), _BRIGHTNESS, np.float32)
+    return surface.vertices, surface.faces, values

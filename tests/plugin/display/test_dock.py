@@ -1,0 +1,75 @@
+"""The dock *Map display* in a real window."""
+
+import numpy as np
+import pytest
+
+from napari_ini3d.plugin.display.dock import MapDisplayWidget
+from napari_ini3d.plugin.viewer import map_layers
+from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
+
+N, VOXEL = 32, 2.0
+RADIUS, SPECK = 7.2, 1.6  # voxels; no voxel lies on the surfaces
+
+
+def ball(radius, x=0):
+    grid = np.mgrid[:N, :N, :N] - N // 2
+    distance = np.sqrt(grid[0] ** 2 + grid[1] ** 2 + (grid[2] - x) ** 2)
+    return np.maximum(1 - distance / (2 * radius), 0).astype(np.float32)
+
+
+@pytest.fixture
+def layer(viewer):
+    volume = np.maximum(ball(RADIUS), ball(SPECK, x=12))
+    layer = map_layers.show_map(viewer, volume, VOXEL, "map").__wrapped__
+    layer.iso_threshold = 0.5
+    return layer
+
+
+@pytest.fixture
+def widget(viewer, layer):
+    widget = MapDisplayWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Map display")
+    return widget
+
+
+def volume_shown(widget):
+    return float(widget.enclosed.text().split()[1].replace(",", ""))
+
+
+def test_the_enclosed_volume_and_its_mass_are_shown(widget):
+    volume = 4 / 3 * np.pi * VOXEL**3 * (RADIUS**3 + SPECK**3)
+    assert volume_shown(widget) == pytest.approx(volume, rel=0.03)
+    assert f"{volume_shown(widget) / 1210:.0f} kDa" in widget.enclosed.text()
+
+
+def test_the_slider_sets_the_level_in_sigma_and_follows_it(widget, layer):
+    before = volume_shown(widget)
+    widget.level.setValue(3.3)
+    assert map_layers.level_in_sigma(layer) == pytest.approx(3.3)
+    assert volume_shown(widget) != before
+    map_layers.set_level_in_sigma(layer, 4.0)
+    assert widget.level.value() == pytest.approx(4.0, abs=0.01)
+
+
+def test_dust_is_only_for_meshes(widget):
+    assert not widget.dust.isEnabled()
+
+
+@pytest.mark.meshes
+def test_dust_is_hidden_and_not_counted(viewer, widget, layer, qtbot):
+    meshes = MapMeshes.of(viewer)
+    qtbot.waitUntil(lambda: not meshes.find(layer).busy, timeout=60_000)
+    before = volume_shown(widget)
+    widget.dust.setValue(1000)
+    qtbot.waitUntil(lambda: not meshes.find(layer).busy, timeout=60_000)
+    ball_only = 4 / 3 * np.pi * (RADIUS * VOXEL) ** 3
+    assert volume_shown(widget) < before
+    assert volume_shown(widget) == pytest.approx(ball_only, rel=0.03)
+    vertices = meshes.find(layer).mesh.data[0]
+    assert vertices[:, 2].max() < N // 2 + 8
+
+
+def test_without_a_map_it_says_so(viewer, widget, layer):
+    viewer.layers.remove(layer)
+    assert "No map" in widget.enclosed.text()
+    assert not widget.level.isEnabled()
