@@ -166,7 +166,8 @@ class SideBySide(QObject):
         if not layers:
             return
         for layer in layers:
-            layer.rendering = "iso"
+            if layer.depiction == "volume":  # not as a mesh
+                layer.rendering = "iso"
         self._copy_level(layers[0])
         for layer in layers:
             layer.events.iso_threshold.connect(self._on_level)

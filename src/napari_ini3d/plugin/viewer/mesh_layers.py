@@ -1,9 +1,11 @@
 """Meshes in place of the volumes of map layers, where volumes are drawn too slowly.
 
 The layer of a map stays: it keeps the values, level, placement and visibility, and everything that
-works on maps works on it. Only its volume is not drawn, by a plane of napari outside the box, and a
-surface layer beside it shows its mesh. If the user removes the mesh, or sets the depiction of the
-map to *volume* in napari's controls, the volume is drawn again.
+works on maps works on it. Only its volume is not drawn: a plane of napari outside the box takes its
+place, in the rendering that costs least where nothing is drawn (at 128³ and 943 x 751 pixels, 0.3
+CPU-seconds instead of 2.2 for *iso*). A surface layer beside it shows its mesh. If the user removes
+the mesh, or sets the depiction of the map to *volume* or its rendering to *iso* in napari's
+controls, the volume is drawn again.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import napari
 
 _OUTSIDE = -1e6  # voxels
+_CHEAPEST = "attenuated_mip"  # of the renderings, where nothing is drawn
 _BRIGHTNESS = 0.75  # of the plain colour, to leave room for highlights
 _PLACES = ("scale", "translate", "rotate", "shear", "affine", "units")
 
@@ -107,6 +110,7 @@ class MapMesh(QObject):
         if layer is not None:
             self._unfollow(layer)
             layer.depiction = "volume"
+            layer.rendering = "iso"
         if viewer is not None and mesh is not None and mesh in viewer.layers:
             viewer.layers.remove(mesh)
 
@@ -116,6 +120,7 @@ class MapMesh(QObject):
         with self._own_change():
             layer.plane = {"position": (_OUTSIDE,) * 3, "normal": (1, 0, 0), "thickness": 1}
             layer.depiction = "plane"
+            layer.rendering = _CHEAPEST
         events = layer.events
         events.iso_threshold.connect(self._compute)
         (events.data if layer.ndim == 3 else events.set_data).connect(self._compute)
@@ -124,7 +129,8 @@ class MapMesh(QObject):
         events.visible.connect(self._show)
         events.name.connect(self._rename)
         events.colormap.connect(self._colour)
-        events.depiction.connect(self._on_depiction)
+        events.depiction.connect(self._on_rendering)
+        events.rendering.connect(self._on_rendering)
 
     def _unfollow(self, layer: Image) -> None:
         events = layer.events
@@ -135,11 +141,14 @@ class MapMesh(QObject):
         events.visible.disconnect(self._show)
         events.name.disconnect(self._rename)
         events.colormap.disconnect(self._colour)
-        events.depiction.disconnect(self._on_depiction)
+        events.depiction.disconnect(self._on_rendering)
+        events.rendering.disconnect(self._on_rendering)
 
-    def _on_depiction(self, _event: Any) -> None:
+    def _on_rendering(self, _event: Any) -> None:
         layer = self.layer
-        if layer is not None and layer.depiction == "volume" and not self._changing:
+        if layer is None or self._changing:
+            return
+        if layer.depiction == "volume" or layer.rendering != _CHEAPEST:
             self.end()
 
     def _compute(self, _event: Any = None) -> None:
