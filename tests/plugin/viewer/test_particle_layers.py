@@ -167,4 +167,4 @@ def test_without_particles_the_commands_say_what_to_do(model, monkeypatch):
     shown.show_ctf_of_selected(model)
     shown.show_mask_circle_on_selected(model)
     assert len(notifications) == 2
-    assert all("open a particles.star first" in text for text in notifications)
+    assert all("open a particles.star or a .cs file first" in text for text in notifications)
