@@ -102,6 +102,11 @@ def test_a_map_that_is_not_finite_is_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_values_of_a_map_may_be_changed(tmp_path):
+    write_map(tmp_path / "m.mrc", DATA, 2.0)
+    assert read_map(tmp_path / "m.mrc").data.flags.writeable
+
+
 def test_an_empty_map_is_read_only_where_it_is_expected(tmp_path):
     empty = np.zeros((16, 16, 16), np.float32)
     write_map(tmp_path / "empty.mrc", empty, 2.0)

@@ -21,6 +21,22 @@ def test_vertices_lie_where_the_density_is_the_level():
     np.testing.assert_allclose(radii, 8.0, atol=0.1)
 
 
+def test_a_surface_is_bright_towards_the_light_and_dim_but_not_black_on_the_other_side():
+    surface = find_surface(ball(8.0), 0.5)
+    towards = (surface.vertices - N // 2) @ [0.6, 0.65, 0.466] / 8  # (V,), -1 to 1
+    assert surface.brightness[towards > 0.95].min() > 0.9
+    assert 0.15 < surface.brightness[towards < -0.95].max() < 0.3
+    assert surface.brightness.min() >= 0.19
+    hollow = find_surface(1 - ball(8.0), 0.6)  # a cavity: its wall is seen from within
+    assert hollow.brightness.shape == (len(hollow.vertices),)
+
+
+def test_the_surface_of_a_map_that_may_not_be_written_is_found():
+    volume = ball(8.0)
+    volume.flags.writeable = False
+    assert len(find_surface(volume, 0.5).faces) == len(find_surface(ball(8.0), 0.5).faces)
+
+
 def test_normals_point_outwards():
     """Napari turns faces around with the axes; in (z, y, x) they must wind as of a left hand."""
     surface = find_surface(ball(8.0), 0.5)

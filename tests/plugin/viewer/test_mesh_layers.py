@@ -8,9 +8,10 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_ini3d.io import write_map
 from napari_ini3d.plugin.compare.side_by_side import SideBySide
 from napari_ini3d.plugin.layers import LazyFrames, run_layer
-from napari_ini3d.plugin.viewer import map_layers, rendering
+from napari_ini3d.plugin.viewer import map_layers, mesh_layers, rendering
 from napari_ini3d.plugin.viewer.layer_combo import LayerCombo
 from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes, mesh_of
 
@@ -54,6 +55,25 @@ def overlap(first, second):
 @pytest.fixture
 def layer(viewer):
     return map_layers.show_map(viewer, bent_body(), VOXEL, "map").__wrapped__
+
+
+@meshes
+def test_a_map_that_is_opened_from_a_file_is_shown_as_a_mesh(viewer, qtbot, tmp_path):
+    write_map(tmp_path / "body.mrc", bent_body(), VOXEL)
+    (layer,) = viewer.open(tmp_path / "body.mrc", plugin="napari-ini3d")
+    assert len(ready(qtbot, viewer, layer).data[1]) > 100
+
+
+@meshes
+def test_a_map_of_which_no_mesh_can_be_made_is_drawn_as_a_volume(viewer, qtbot, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("no mesh")
+
+    monkeypatch.setattr(mesh_layers, "find_surface", fail)
+    layer = map_layers.show_map(viewer, bent_body(), VOXEL, "map").__wrapped__
+    qtbot.waitUntil(lambda: MapMeshes.of(viewer).find(layer) is None, timeout=60_000)
+    assert (layer.depiction, layer.rendering) == ("volume", "iso")
+    assert mesh_of(viewer, layer) is None
 
 
 @meshes

@@ -85,7 +85,7 @@ def read_map(
     _check_shape(map_path, data.shape, allow_odd=allow_odd or any_box, any_box=any_box)
     found = _check_voxel_size(map_path, header.voxel_size) if voxel_size is None else voxel_size
     with np.errstate(over="ignore"):  # becomes infinite, which is refused below
-        values = np.ascontiguousarray(data, dtype=np.float32)
+        values = np.array(data, dtype=np.float32, order="C")  # a copy that may be written
     check_map_values(values, str(map_path), allow_empty=allow_empty)
     return Map(values, found, header.origin)
 

@@ -96,7 +96,9 @@ class MapDisplayWidget(QWidget):
         else:
             voxels = int(np.count_nonzero(shown_volume(viewer, layer) > layer.iso_threshold))
         volume = voxels * voxel_size**3
-        return f"Encloses {volume:,.0f} Å³, as {enclosed_mass(volume):,.0f} kDa of protein do."
+        return (
+            f"Encloses {volume:,.0f} Å³, the volume of {enclosed_mass(volume):,.0f} kDa of protein."
+        )
 
     def _on_slider(self, sigma: float) -> None:
         layer = self.map.layer

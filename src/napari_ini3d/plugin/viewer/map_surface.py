@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy import ndimage
@@ -13,6 +14,8 @@ from napari_ini3d._types import BoolArray, Float32, FloatArray, Int64
 PROTEIN_VOLUME = 1.21
 """Å³ per dalton of protein (Harpaz, Gerstein & Chothia, Structure 2, 641, 1994)."""
 
+_LIGHT = np.array([0.6, 0.65, 0.466], np.float32)  # (z, y, x), unit: where the light comes from
+_LEAST_BRIGHTNESS = 0.2
 _FULL_BOX = 160  # voxels; the mesh of a larger map would have too many faces to turn smoothly
 _TOUCHING = np.ones((3, 3, 3), dtype=np.int8)  # also at edges and corners
 
@@ -26,13 +29,22 @@ class MapSurface:
     vertices : (V, 3) float32
         (z, y, x), voxels from the first one; without vertices where nothing reaches the level.
     faces : (F, 3) int64
+    brightness : (V,) float32
+        From 0 to 1, as lit from the upper right in front of the map as it was opened.
     enclosed : int
         Number of voxels above the level.
     """
 
     vertices: Float32
     faces: Int64
+    brightness: Float32
     enclosed: int
+
+    @classmethod
+    def nowhere(cls, enclosed: int) -> Self:
+        """Return a surface without vertices."""
+        nothing = np.zeros((0, 3), np.float32)
+        return cls(nothing, np.zeros((0, 3), np.int64), nothing[:, 0], enclosed)
 
 
 def enclosed_mass(volume: float) -> float:
@@ -51,7 +63,7 @@ def find_surface(volume: FloatArray, level: float, *, smallest: int = 0) -> MapS
     smallest : int
         Parts of fewer voxels (dust) are left out.
     """
-    densities = np.asarray(volume, dtype=np.float32)
+    densities = np.require(volume, np.float32, ["C", "W"])  # as scikit-image needs them
     above = densities > level  # (n, n, n); False for NaN
     if smallest > 1:
         dust = above & ~_large_parts(above, smallest)
@@ -59,15 +71,30 @@ def find_surface(volume: FloatArray, level: float, *, smallest: int = 0) -> MapS
         above = above & ~dust
     enclosed = int(np.count_nonzero(above))
     if not 0 < enclosed < above.size or not np.isfinite(densities).all():
-        return MapSurface(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64), enclosed)
+        return MapSurface.nowhere(enclosed)
     step = surface_step(len(densities))
     low, high = float(densities.min()), float(densities.max())
     if not low < level < high:
-        return MapSurface(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64), enclosed)
-    vertices, faces, _, _ = marching_cubes(  # type: ignore[no-untyped-call]
+        return MapSurface.nowhere(enclosed)
+    vertices, faces, normals, _ = marching_cubes(  # type: ignore[no-untyped-call]
         densities, level, step_size=step
     )
-    return MapSurface(vertices.astype(np.float32), faces.astype(np.int64), enclosed)
+    return MapSurface(
+        vertices.astype(np.float32),
+        faces.astype(np.int64),
+        _brightness(vertices, normals),
+        enclosed,
+    )
+
+
+def _brightness(vertices: Float32, normals: Float32) -> Float32:
+    """Return the brightness of vertices (V,): dim where the surface faces away, but never black."""
+    outwards = np.sign(np.sum(normals * (vertices - vertices.mean(0))) or 1.0)
+    facing = 0.5 + 0.5 * outwards * (normals @ _LIGHT)  # (V,), 0 to 1
+    brightness: Float32 = (_LEAST_BRIGHTNESS + (1 - _LEAST_BRIGHTNESS) * facing**2).astype(
+        np.float32
+    )
+    return brightness
 
 
 def surface_step(box_size: int) -> int:

@@ -10,6 +10,7 @@ controls, the volume is drawn again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -30,9 +31,10 @@ from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
 if TYPE_CHECKING:
     import napari
 
+logger = logging.getLogger(__name__)
+
 _OUTSIDE = -1e6  # voxels
 _CHEAPEST = "attenuated_mip"  # of the renderings, where nothing is drawn
-_BRIGHTNESS = 0.75  # of the plain colour, to leave room for highlights
 _PLACES = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -70,6 +72,7 @@ class MapMesh(QObject):
         self.ended = False
         self._mesh: ReferenceType[Surface] | None = None
         self._tasks = TaskRunner(self, quiet=True)
+        self._tasks.changed.connect(self._on_task)
         self._timer = QTimer(self)  # values and level are changed one after the other
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -167,6 +170,13 @@ class MapMesh(QObject):
             Task("Mesh"), lambda _: find_surface(volume, level, smallest=dust), self._show_surface
         )
 
+    def _on_task(self) -> None:
+        """Draw the volume again if no mesh can be made of it."""
+        error = self._tasks.error
+        if error is not None and not self.ended:
+            logger.warning("no mesh of a map can be made (%s); it is drawn as a volume", error)
+            self.end()
+
     def _show_surface(self, surface: MapSurface) -> None:
         viewer, layer = self._viewer(), self.layer
         if viewer is None or layer is None or layer not in viewer.layers:
@@ -184,7 +194,7 @@ class MapMesh(QObject):
         mesh = Surface(
             _mesh_data(None),
             name=f"{layer.name}: mesh",
-            shading="smooth",
+            shading="none",  # napari's light is misplaced where axes are flipped, as for maps
             contrast_limits=(0.0, 1.0),
             colormap=layer.colormap,
             visible=layer.visible,
@@ -319,5 +329,4 @@ def _mesh_data(surface: MapSurface | None) -> tuple[AnyArray, AnyArray, AnyArray
     """Return vertices, faces and values for napari, which needs at least one face."""
     if surface is None or not len(surface.faces):
         return np.zeros((3, 3), np.float32), np.array([[0, 1, 2]]), np.zeros(3, np.float32)
-    values = np.full(len(surface.vertices), _BRIGHTNESS, np.float32)
-    return surface.vertices, surface.faces, values
+    return surface.vertices, surface.faces, surface.brightness
