@@ -141,7 +141,12 @@ def use_fake_engine(monkeypatch, seconds=0.0):
 
     monkeypatch.setattr(run_module, "reconstruct", reconstruct)
     monkeypatch.setattr(run_module, "EngineState", FakeState)
-    monkeypatch.setattr(run_module, "write_report", lambda folder, **_: folder.report_path.touch())
+
+    def write_report(folder, **_):
+        folder.claim(folder.report_path)
+        folder.report_path.touch()
+
+    monkeypatch.setattr(run_module, "write_report", write_report)
 
 
 def posed_particles(pixel_size, box_size):

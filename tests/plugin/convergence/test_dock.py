@@ -332,7 +332,9 @@ def test_slices_are_drawn_with_y_upwards(widget, tmp_path):
     path = write_run(tmp_path / "run", 2, maps=False)
     slices = np.zeros((1, 3, 8, 8))
     slices[0, 0, 6, 1] = 1  # y = 6, x = 1
-    RunFolder(path).write_pictures(2, {"slices": slices, "projections": slices})
+    views = np.zeros((1, 48), np.float32)
+    pictures = {"slices": slices, "projections": slices, "view_counts": views}
+    RunFolder(path).write_pictures(2, pictures)
     widget.show_folder(path)
     widget.tabs.setCurrentWidget(widget.pictures)
     image = widget.pictures._images[0, "slice", "z"]

@@ -125,7 +125,7 @@ def test_an_unreadable_star_file_is_marked_beside_its_field(widget, tmp_path, qt
 def test_empty_fields_are_reported_only_after_run_is_pressed(widget, qtbot, notifications):
     assert widget.validate() == {}
     press(qtbot, widget.panel.run)
-    assert "choose the STAR file" in widget.form.particles.problem.text()
+    assert "choose the particles: a STAR file" in widget.form.particles.problem.text()
     assert len(notifications) == 1
     assert not widget.session.busy
 
