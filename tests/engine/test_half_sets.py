@@ -117,6 +117,24 @@ def test_a_subset_reads_its_own_images_and_numbers_them_anew():
     assert [batch.images[:, 0, 0].tolist() for batch in batches] == [[1, 5], [3]]
 
 
+class FaultySource(InMemorySource):
+    """A source that excludes image 3, and yields the others one by one."""
+
+    def batches(self, indices):
+        for batch in super().batches(indices):
+            for index, image in zip(batch.index, batch.images, strict=True):
+                if index != 3:
+                    yield ImageBatch(np.array([index]), image[None])
+
+
+def test_a_subset_follows_a_source_that_excludes_images_and_splits_batches():
+    images = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((1, 4, 4), np.float32)
+    subset = SourceSubset(FaultySource(images, 3.0), np.array([1, 3, 5]))
+    batches = list(subset.batches([np.array([2, 1, 0])]))
+    assert [batch.index.tolist() for batch in batches] == [[2], [0]]
+    assert [batch.images[:, 0, 0].tolist() for batch in batches] == [[5], [1]]
+
+
 @pytest.mark.parametrize("after", [1, 2])
 def test_stopping_returns_nothing(particles, after, monkeypatch):
     calls = []

@@ -77,10 +77,11 @@ class SourceSubset:
 
     def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
         """Yield a batch per array of positions within the subset."""
-        wanted = list(indices)
-        found = self.source.batches([self.index[i] for i in wanted])
-        for own, batch in zip(wanted, found, strict=True):
-            yield ImageBatch(own, batch.images)
+        own = np.full(self.index.max(initial=-1) + 1, -1)
+        own[self.index] = np.arange(len(self.index))
+        # a source may exclude images, and split batches that do not fit in memory
+        for batch in self.source.batches(self.index[i] for i in indices):
+            yield ImageBatch(own[batch.index], batch.images)
 
 
 def refine_half_sets(

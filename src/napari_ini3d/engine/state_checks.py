@@ -71,7 +71,8 @@ def _check_model(arrays: Mapping[str, AnyArray], prefix: str, noise: tuple[int, 
         raise ValueError(f"{prefix}.class_shares are out of range")
     if _finite(arrays, f"{prefix}.sigma_offset", "f", ()) < 0:
         raise ValueError(f"{prefix}.sigma_offset is out of range")
-    _finite(arrays, f"{prefix}.evidence", "f", (None,))
+    evidence = _finite(arrays, f"{prefix}.evidence", "f", (None,))
+    _finite(arrays, f"{prefix}.fsc_sum", "f", evidence.shape)
     return int(n_classes)
 
 
