@@ -339,7 +339,7 @@ def test_a_line_that_was_truncated_by_a_crash_is_skipped(folder, caplog):
     with folder.progress_path.open("a") as file:
         file.write('{"iteration": 2, "resol')
     assert folder.read_progress() == [{"iteration": 1}]
-    assert "progress.jsonl: line 2 is damaged; it is left out" in caplog.text
+    assert "progress.jsonl: line 2 is damaged; it is ignored" in caplog.text
 
 
 def test_iterations_after_the_one_resumed_from_are_deleted(folder):

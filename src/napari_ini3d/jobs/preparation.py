@@ -102,14 +102,31 @@ def prepare_job(
     _check_box(files.path, particles)
     halt()
     chosen = select_images(particles, table, settings, halt, strict=strict)
-    used = particles.take(chosen.good)
+    used, resolved = particles.take(chosen.good), _resolve(settings, chosen)
     own = particle_grid(used)
-    record = _make_record(files, settings, command, particles, chosen)
-    working = record.working_pixel_size
-    grid = own if working is None else PixelGrid(round(own.width / working), working)
+    grid = choose_working_grid(own, resolved)
+    working = None if grid == own else grid.pixel_size
     RunFolder.check_space(output, _bytes_needed(len(used), own, grid, settings.classes))
     if settings.scratch:
         check_scratch_for(used, working, Path(settings.scratch))
+    record = RunRecord(
+        version=__version__,
+        command=command,
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        particles=str(files.path.absolute()),
+        particles_sha256=_digest(files),
+        passthrough=tuple(str(path.absolute()) for path in files.passthrough),
+        project="" if files.project is None else str(files.project.absolute()),
+        n_particles=len(particles),
+        excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
+        mask_estimated=settings.mask_diameter is None,
+        contrast=chosen.contrast,
+        inversion_measured=settings.invert_contrast == "auto",
+        n_mended=int(np.count_nonzero(chosen.replaced_pixels)),
+        n_replaced_pixels=int(chosen.replaced_pixels.sum()),
+        working_pixel_size=working,
+        settings=resolved,
+    )
     halt()
     lock = lock_folder(output)
     try:
@@ -127,37 +144,12 @@ def prepare_job(
     return Job(folder, lock, record, used, table, checksums)
 
 
-def _make_record(
-    files: ParticleFiles,
-    settings: InitialModelSettings,
-    command: str,
-    particles: Particles,
-    chosen: Selection,
-) -> RunRecord:
-    resolved = settings.with_changes(
+def _resolve(settings: InitialModelSettings, chosen: Selection) -> InitialModelSettings:
+    """Return the settings with what was measured on the images, and an absolute scratch folder."""
+    return settings.with_changes(
         mask_diameter=chosen.mask_diameter,
         invert_contrast="yes" if chosen.inverted else "no",
         scratch=os.path.abspath(settings.scratch) if settings.scratch else None,
-    )
-    own = particle_grid(particles.take(chosen.good))
-    grid = choose_working_grid(own, resolved)
-    return RunRecord(
-        version=__version__,
-        command=command,
-        started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        particles=str(files.path.absolute()),
-        particles_sha256=_digest(files),
-        passthrough=tuple(str(path.absolute()) for path in files.passthrough),
-        project="" if files.project is None else str(files.project.absolute()),
-        n_particles=len(particles),
-        excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
-        mask_estimated=settings.mask_diameter is None,
-        contrast=chosen.contrast,
-        inversion_measured=settings.invert_contrast == "auto",
-        n_mended=int(np.count_nonzero(chosen.replaced_pixels)),
-        n_replaced_pixels=int(chosen.replaced_pixels.sum()),
-        working_pixel_size=None if grid == own else grid.pixel_size,
-        settings=resolved,
     )
 
 

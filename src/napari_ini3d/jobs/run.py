@@ -178,7 +178,7 @@ def _prepare_resumed(
         with closing(reader):
             reader.check_samples()
     adopt_outputs(runs)
-    if state is None or not state.finished:  # these belong to an end that is given up
+    if state is None or not state.finished:  # of an end that is replaced
         ValidationFiles(runs).clear()
         SymmetryFiles(runs).clear()
     if state is not None:

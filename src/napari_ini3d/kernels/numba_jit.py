@@ -28,7 +28,7 @@ def jit(function: Any) -> Any:
 
 
 def _survive_damaged_cache(dispatcher: Any) -> Any:
-    """Compile a loop again where its cached version was cut, as by a full disk or a kill.
+    """Compile a loop again where its cached version is truncated, as by a full disk or a kill.
 
     Numba has no public way to do so; where its internals differ, nothing is changed.
     """
@@ -45,14 +45,14 @@ def _survive_damaged_cache(dispatcher: Any) -> Any:
             logger.warning(
                 "the compiled kernels %s are damaged (%r); compiling again", index, error
             )
-            _set_aside(Path(index))
+            _rename_damaged(Path(index))
             return None
 
     cache.load_overload = load_or_compile
     return dispatcher
 
 
-def _set_aside(index: Path) -> None:
+def _rename_damaged(index: Path) -> None:
     with suppress(OSError):
         index.replace(index.with_name(f"{index.name}.damaged"))
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from napari_ini3d._types import IntArray
+from napari_ini3d._types import Int32, IntArray
 from napari_ini3d.errors import InputError, SettingsError
 from napari_ini3d.io import (
     ParticleSource,
@@ -33,7 +33,6 @@ from napari_ini3d.preflight.measured import measured_findings
 from napari_ini3d.preflight.resources import ResourceEstimate, estimate_resources
 from napari_ini3d.preflight.values import (
     inspect_values,
-    repeated_images,
     without_underfocus,
 )
 from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid, particle_grid
@@ -75,8 +74,6 @@ class CheckReport:
         Errors, warnings and notes; a run does not start with an error.
     bad_images : tuple of BadImage
         Images that a run would exclude.
-    n_duplicates : int
-        Particles with the same image as an earlier particle.
     n_mended : int
         Images in which outlier pixels are replaced.
     n_replaced_pixels : int
@@ -98,7 +95,6 @@ class CheckReport:
     working_grid: PixelGrid | None = None
     findings: tuple[Finding, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
-    n_duplicates: int = 0
     n_mended: int = 0
     n_replaced_pixels: int = 0
     contrast: Contrast = "undecided"
@@ -142,8 +138,8 @@ def check_particles(
     report, particles = check_headers(source, settings)
     if particles is not None:
         with closing(StackReader(particles)) as reader:
-            bad = tuple(bad_images(reader, len(particles)))
-            report = add_image_checks(report, reader, particles, bad, settings)
+            unreadable = list(bad_images(reader, len(particles)))
+            report = add_image_checks(report, reader, particles, unreadable, settings)
     return replace(report, findings=with_strict(report.findings, strict=strict))
 
 
@@ -177,7 +173,7 @@ def check_headers(
         return report, None
     logger.info("%s: %d stack header(s) checked", path, len(headers))
     own = particle_grid(particles)
-    if report.ok:  # a pixel size in nm is said once
+    if report.ok:  # a pixel size in nm is reported once
         try:
             check_mask(settings, own.box_size, own.pixel_size)
         except SettingsError as error:
@@ -200,32 +196,86 @@ def _with_estimates(report: CheckReport, settings: InitialModelSettings) -> Chec
     )
 
 
-def add_image_checks(
-    report: CheckReport,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageChecks:
+    """Results of the checks of images.
+
+    Attributes
+    ----------
+    good : (M,) int
+        Positions of the particles that can be used.
+    bad : tuple of BadImage
+        The others.
+    replaced : (N,) int32
+        Number of outlier pixels in each image.
+    contrast : {"white on black", "black on white", "undecided"}
+        Of the particles, as measured, or as their file says.
+    inverted : bool
+        Whether a run inverts the images.
+    mask_diameter : float or None
+        Å, estimated; None without good images.
+    findings : tuple of Finding
+    """
+
+    good: IntArray
+    bad: tuple[BadImage, ...]
+    replaced: Int32
+    contrast: Contrast
+    inverted: bool
+    mask_diameter: float | None
+    findings: tuple[Finding, ...]
+
+
+def check_images(
     source: StackReader,
     particles: Particles,
-    bad: tuple[BadImage, ...],
+    unreadable: Sequence[BadImage],
     settings: InitialModelSettings,
-) -> CheckReport:
-    """Add the checks of the images to the report of `check_headers`."""
-    bad = with_bad_rows(bad, particles, settings)
+) -> ImageChecks:
+    """Measure contrast and size of the particles on the images that can be used.
+
+    Parameters
+    ----------
+    source : StackReader
+    particles : Particles
+    unreadable : sequence of BadImage
+        As `bad_images` found them.
+    settings : InitialModelSettings
+    """
+    bad = _with_bad_rows(unreadable, particles, settings)
     good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
     found = measure_particles(source, good) if len(good) else None
     contrast = known_contrast(particles, found.contrast if found else "undecided")
     replaced = source.replaced_pixels
-    checked = replace(
-        report,
-        findings=(
-            *report.findings,
-            *image_findings(particles, bad, found, replaced, settings),
-        ),
-        bad_images=bad,
-        n_duplicates=int(np.count_nonzero(repeated_images(particles))),
-        n_mended=int(np.count_nonzero(replaced)),
-        n_replaced_pixels=int(replaced.sum()),
+    return ImageChecks(
+        good=good,
+        bad=bad,
+        replaced=replaced,
         contrast=contrast,
         inverted=must_invert(contrast, settings.invert_contrast),
         mask_diameter=found.mask_diameter if found else None,
+        findings=tuple(_image_findings(particles, bad, found, replaced, settings)),
+    )
+
+
+def add_image_checks(
+    report: CheckReport,
+    source: StackReader,
+    particles: Particles,
+    unreadable: Sequence[BadImage],
+    settings: InitialModelSettings,
+) -> CheckReport:
+    """Add the checks of the images to the report of `check_headers`."""
+    found = check_images(source, particles, unreadable, settings)
+    checked = replace(
+        report,
+        findings=(*report.findings, *found.findings),
+        bad_images=found.bad,
+        n_mended=int(np.count_nonzero(found.replaced)),
+        n_replaced_pixels=int(found.replaced.sum()),
+        contrast=found.contrast,
+        inverted=found.inverted,
+        mask_diameter=found.mask_diameter,
     )
     return _with_estimates(checked, settings)
 
@@ -241,7 +291,7 @@ def check_mask(settings: InitialModelSettings, box_size: int, pixel_size: float)
         )
 
 
-def with_bad_rows(
+def _with_bad_rows(
     bad: Sequence[BadImage], particles: Particles, settings: InitialModelSettings
 ) -> tuple[BadImage, ...]:
     """Return bad images and, if the CTF is used, particles without underfocus, in order."""
@@ -252,26 +302,14 @@ def with_bad_rows(
     return tuple(BadImage(index, reasons[index]) for index in sorted(reasons))
 
 
-def image_findings(
+def _image_findings(
     particles: Particles,
     bad: Sequence[BadImage],
     found: Measurement | None,
     replaced: IntArray,
     settings: InitialModelSettings,
 ) -> Iterator[Finding]:
-    """Yield what is wrong or noteworthy about the images of particles.
-
-    Parameters
-    ----------
-    particles : Particles
-    bad : sequence of BadImage
-        Those that cannot be used.
-    found : Measurement or None
-        Contrast and size of the others, if there are any.
-    replaced : (N,) int
-        Number of outlier pixels in each image.
-    settings : InitialModelSettings
-    """
+    """Yield what is wrong or noteworthy about the images of particles."""
     if bad:
         yield _describe_bad_images(particles, bad, settings.max_excluded)
     mended = replaced > 0

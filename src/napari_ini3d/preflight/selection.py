@@ -12,15 +12,9 @@ import numpy as np
 from napari_ini3d._types import Int32, IntArray, UInt32
 from napari_ini3d.io import ParticleTable, StackReader, inspect_stacks, reading_threads
 from napari_ini3d.particles import Particles
-from napari_ini3d.preflight.check import (
-    BadImage,
-    bad_images,
-    check_mask,
-    image_findings,
-    with_bad_rows,
-)
+from napari_ini3d.preflight.check import BadImage, bad_images, check_images, check_mask
 from napari_ini3d.preflight.findings import raise_errors, with_strict
-from napari_ini3d.preflight.measure import Contrast, known_contrast, measure_particles, must_invert
+from napari_ini3d.preflight.measure import Contrast
 from napari_ini3d.preflight.values import inspect_values
 from napari_ini3d.settings import InitialModelSettings
 
@@ -104,24 +98,20 @@ def select_images(
             between()
             some = np.arange(len(particles))[start : start + _IMAGES_AT_ONCE]
             unreadable += bad_images(reader, some)
-        bad = with_bad_rows(unreadable, particles, settings)
-        good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
         between()
-        found = measure_particles(reader, good) if len(good) else None
-    of_images = image_findings(particles, bad, found, reader.replaced_pixels, settings)
-    images = with_strict(of_images, strict=strict)
+        found = check_images(reader, particles, unreadable, settings)
+    images = with_strict(found.findings, strict=strict)
     raise_errors(images)
-    assert found is not None  # without good images there is an error
+    assert found.mask_diameter is not None  # without good images there is an error
     for finding in (*values, *images):
         level = logging.WARNING if finding.level == "warning" else logging.INFO
         logger.log(level, "%s", finding)
-    contrast = known_contrast(particles.take(good), found.contrast)
     return Selection(
-        good=good,
-        bad=bad,
+        good=found.good,
+        bad=found.bad,
         mask_diameter=float(settings.mask_diameter or round(found.mask_diameter)),
-        contrast=contrast,
-        inverted=must_invert(contrast, settings.invert_contrast),
-        replaced_pixels=reader.replaced_pixels,
+        contrast=found.contrast,
+        inverted=found.inverted,
+        replaced_pixels=found.replaced,
         checksums=reader.checksums,
     )

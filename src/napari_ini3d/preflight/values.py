@@ -70,7 +70,7 @@ def without_underfocus(particles: Particles) -> BoolArray:
 def _defocus(particles: Particles) -> Iterator[Finding]:
     good = ~without_underfocus(particles)
     if not good.any():
-        return  # every particle is excluded, which is said
+        return  # every particle is excluded, which is reported
     middle = float(np.median(particles.defocus_u[good].astype(np.float64)))
     phase_plate = bool(np.median(particles.phase_shift[good]) > 0)
     for largest, unit, factor in _DEFOCUS_UNITS:
@@ -190,7 +190,7 @@ def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
             advice="use a program for helices",
             count=len(particles),
         )
-    repeated = repeated_images(particles)
+    repeated = _repeated_images(particles)
     if repeated.any():
         yield Finding(
             code="duplicates",
@@ -202,7 +202,7 @@ def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
         )
 
 
-def repeated_images(particles: Particles) -> BoolArray:
+def _repeated_images(particles: Particles) -> BoolArray:
     """Return which particles have the same image as an earlier particle, (N,)."""
     stack = particles.stack_index.astype(np.int64)
     key = stack * (int(particles.image_index.max(initial=0)) + 1) + particles.image_index

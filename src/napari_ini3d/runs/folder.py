@@ -342,7 +342,7 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def read_progress(self) -> list[dict[str, Any]]:
-        """Return one line per finished iteration; a damaged line is said and left out.
+        """Return one line per finished iteration; a damaged line is logged and ignored.
 
         Raises
         ------
@@ -369,7 +369,7 @@ class RunFolder:
             arrays = load_arrays(path)
             check_pictures(arrays)
         except (OSError, ValueError) as error:
-            logger.warning("%s is damaged (%s); it is left out", path, error)
+            logger.warning("%s is damaged (%s); it is ignored", path, error)
             return None
         return arrays
 

@@ -96,7 +96,7 @@ def _read_small(path: Path, class_index: int) -> tuple[Float32, float] | None:
         if not (is_cube and np.isfinite(volume).all() and 0 < voxel_size < np.inf):
             raise ValueError("it holds no map")
     except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        logger.warning("%s is damaged (%s); it is left out", path, error)
+        logger.warning("%s is damaged (%s); it is ignored", path, error)
         return None
     return volume, voxel_size
 

@@ -57,7 +57,7 @@ def claim(folder: Path, paths: Iterable[Path]) -> None:
     new = {name: path for path in paths if (name := _name(folder, path)) not in listed}
     for path in new.values():
         if path.exists():
-            _set_apart(path)
+            _rename(path)
     _append(folder, list(new))
 
 
@@ -101,7 +101,7 @@ def _append(folder: Path, lines: list[str]) -> None:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 
-def _set_apart(path: Path) -> None:
+def _rename(path: Path) -> None:
     """Rename a file of the user that has the name of an output."""
     kept = path.with_name(f"{path.stem}.kept{path.suffix}")
     number = 1

@@ -22,7 +22,7 @@ def format_progress(line: Mapping[str, Any]) -> str:
 
 
 def parse_progress(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a file; lines that are damaged are said and left out.
+    """Return the lines of a file; damaged lines are logged and ignored.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def parse_progress(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        logger.warning("%s cannot be read (%s); it is left out", path, error.strerror)
+        logger.warning("%s cannot be read (%s); it is ignored", path, error.strerror)
         return []
     lines = []
     for number, text in enumerate(texts, 1):
@@ -42,7 +42,7 @@ def parse_progress(path: Path) -> list[dict[str, Any]]:
             continue
         line = _parse(text)
         if line is None:
-            logger.warning("%s: line %d is damaged; it is left out", path.name, number)
+            logger.warning("%s: line %d is damaged; it is ignored", path.name, number)
             continue
         version = line.pop("version", None)
         if version != PROGRESS_VERSION:

@@ -15,7 +15,7 @@ _NUMBERS = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
 def read_summaries(folder: RunFolder) -> list[IterationSummary]:
-    """Return the iterations of a run; a line that lacks something is said and left out.
+    """Return the iterations of a run; an incomplete line is logged and ignored.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def read_summaries(folder: RunFolder) -> list[IterationSummary]:
             _check(summary)
         except (KeyError, TypeError, ValueError) as error:
             logger.warning(
-                "%s: the line of iteration %d is damaged (%r); it is left out",
+                "%s: the line of iteration %d is damaged (%r); it is ignored",
                 folder.progress_path.name,
                 line["iteration"],
                 error,

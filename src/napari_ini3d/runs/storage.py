@@ -151,7 +151,7 @@ def read_facts(path: Path) -> dict[str, Any] | None:
         if not isinstance(found, dict):
             raise ValueError("it holds no table of results")
     except (OSError, ValueError, RecursionError) as error:
-        logger.warning("%s is damaged (%s); it is left out", path, error)
+        logger.warning("%s is damaged (%s); it is ignored", path, error)
         return None
     return found
 
@@ -160,7 +160,7 @@ def are_of_kinds(facts: Mapping[str, Any], kinds: Mapping[str, Any], path: Path)
     """Return whether results have values of these types; it is logged if they have not."""
     for name, kind in kinds.items():
         if not isinstance(facts.get(name), kind) or (kind is not bool and facts[name] is True):
-            logger.warning("%s is damaged (%s); it is left out", path, name)
+            logger.warning("%s is damaged (%s); it is ignored", path, name)
             return False
     return True
 

@@ -75,7 +75,7 @@ class ValidationFiles:
             or 0 in lengths
             or not all(isinstance(v, (int, float)) for c in curves for v in c or ())
         ):
-            logger.warning("%s is damaged (fsc); it is left out", self.facts_path)
+            logger.warning("%s is damaged (fsc); it is ignored", self.facts_path)
             return None
         return facts
 

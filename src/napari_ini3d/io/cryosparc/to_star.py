@@ -20,7 +20,7 @@ from napari_ini3d.io.cryosparc.carried import (
     short_decimals,
 )
 from napari_ini3d.io.cryosparc.dataset import UID, Fields, read_field
-from napari_ini3d.io.star.columns import Column
+from napari_ini3d.io.star.columns import Column, distinct_rows
 from napari_ini3d.io.star.image_names import without_format
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def _optics_tables(path: Path, fields: Fields, *, ctf: bool) -> tuple[dict[str, 
     }
     values["rlnImageSize"] = box_sizes(path, fields)
     own = restore_columns(fields, RELION_OPTICS)
-    first, index = _distinct_rows([exposure, *values.values(), *own.values()])
+    first, index = distinct_rows([exposure, *values.values(), *own.values()])
     ids = exposure[first]
     keeps_numbers = own and len(np.unique(ids)) == len(ids) and ids.min() >= 1
     numbers = ids if keeps_numbers else np.arange(1, len(first) + 1)
@@ -159,16 +159,6 @@ def _optics_tables(path: Path, fields: Fields, *, ctf: bool) -> tuple[dict[str, 
 def default_group_names(numbers: Column) -> Column:
     """Return the names of optics groups that have none."""
     return np.array([f"exposures{number}" for number in numbers.tolist()], dtype=object)
-
-
-def _distinct_rows(columns: Sequence[Column]) -> tuple[Int64, Int64]:
-    """Return the first row of each set of equal rows, sorted by the values, and each row's set."""
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        values, inverse = np.unique(column, return_inverse=True)
-        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
-    _, first, index = np.unique(code, return_index=True, return_inverse=True)
-    return first.astype(np.int64), index.astype(np.int64)
 
 
 def box_sizes(path: Path, fields: Fields) -> Int64:

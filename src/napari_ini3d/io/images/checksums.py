@@ -19,9 +19,9 @@ class ChangedImagesError(StackError):
 
 
 class ImageGuard:
-    """Compares images as they are read with their checksums, and leaves out spoilt ones.
+    """Compares images as they are read with their checksums, and excludes damaged ones.
 
-    An image that has become constant or not finite is left out from then on. Any other change
+    An image that has become constant or not finite is excluded from then on. Any other change
     means that the stack is another one, which is an error.
 
     Parameters
@@ -30,7 +30,7 @@ class ImageGuard:
     checksums : (N,) uint32, optional
         CRC-32 of each image as read, in float32. Default: learned when an image is first read.
     max_excluded : float
-        Largest fraction of the images that may be left out.
+        Largest fraction of the images that may be excluded.
     """
 
     def __init__(self, n_images: int, checksums: UInt32 | None, max_excluded: float) -> None:
@@ -43,7 +43,7 @@ class ImageGuard:
         self._lock = Lock()
 
     def is_usable(self, index: IntArray) -> BoolArray:
-        """Return which images are not left out, (B,)."""
+        """Return which images are not excluded, (B,)."""
         usable: BoolArray = ~self._excluded[index]
         return usable
 
@@ -56,7 +56,7 @@ class ImageGuard:
         return np.flatnonzero(known & (found != self.checksums[index]))
 
     def exclude(self, images: Float32, index: IntArray, names: list[str]) -> None:
-        """Leave out images that have changed.
+        """Exclude images that have changed.
 
         Parameters
         ----------
@@ -82,8 +82,8 @@ class ImageGuard:
                 self._excluded[i] = True
             if is_new:
                 logger.warning(
-                    "%s has become constant or not finite since the run was started; it is left "
-                    "out",
+                    "%s has become constant or not finite since the run was started; it is "
+                    "excluded",
                     name,
                 )
         share = float(self._excluded.mean())

@@ -65,10 +65,10 @@ class StackReader:
         minutes; it may raise to cancel.
     checksums : (N,) uint32, optional
         Of the images as they were checked (`checksums` of the reader that checked them). Images
-        that have become constant or not finite since are left out of the batches; any other
+        that have become constant or not finite since are excluded from the batches; any other
         change is an error. Default: that of the first reading.
     max_excluded : float
-        Largest fraction of the images that may be left out.
+        Largest fraction of the images that may be excluded.
 
     Raises
     ------
@@ -159,7 +159,7 @@ class StackReader:
     def batches(self, indices: Iterable[IntArray]) -> Generator[ImageBatch, None, None]:
         """Yield one batch per array of particle indices, in order; threads prefetch batches.
 
-        A batch has fewer images than its array if some were left out, and is skipped if all were.
+        A batch has fewer images than its array if some were excluded, and is skipped if all were.
         One that does not fit in memory comes in halves.
 
         `indices` advances in the caller's thread, a few batches ahead. Errors in the threads are
@@ -185,7 +185,7 @@ class StackReader:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def _in_parts(self, index: IntArray, read: Callable[[], ImageBatch]) -> Iterator[ImageBatch]:
-        """Yield a batch, in halves if it does not fit in memory, unless all of it is left out."""
+        """Yield a batch, in halves if it does not fit in memory, unless all of it is excluded."""
         try:
             batch = read()
         except MemoryError:
@@ -199,7 +199,7 @@ class StackReader:
             yield batch
 
     def read(self, index: IntArray) -> ImageBatch:
-        """Read the images at particle indices, in that order, without those that are left out.
+        """Read the images at particle indices, in that order, without those that are excluded.
 
         It may be called in several threads.
         """

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.errors import MapError
-from napari_ini3d.fourier import background_level, is_inverted, upright_density
+from napari_ini3d.fourier import background_level, is_inverted
 from napari_ini3d.io.mrc.maps import read_map
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def prepare_map(path: Path | str, *, voxel_size: float | None = None) -> Prepare
     background = background_level(found.data)
     inverted = is_inverted(found.data)
     cube = np.zeros((side,) * 3, np.float32)
-    cube[_inner(side, shape)] = upright_density(found.data)
+    cube[_inner(side, shape)] = (found.data - np.float32(background)) * (-1 if inverted else 1)
     if background:
         logger.info("%s: background %g subtracted", map_path, background)
     if inverted:

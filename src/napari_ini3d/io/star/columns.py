@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d._types import AnyArray, Float64
+from napari_ini3d._types import AnyArray, Float64, Int64
 from napari_ini3d.errors import StarError
 
 Column = AnyArray
@@ -56,3 +56,18 @@ def _to_float(cell: object) -> float:
         return float(str(cell))
     except ValueError:
         return float("nan")
+
+
+def distinct_rows(columns: Sequence[Column]) -> tuple[Int64, Int64]:
+    """Return the first row of each set of equal rows, sorted by the values, and each row's set.
+
+    Parameters
+    ----------
+    columns : sequence of (N,) array
+    """
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
+    _, first, index = np.unique(code, return_index=True, return_inverse=True)
+    return first.astype(np.int64), index.astype(np.int64)

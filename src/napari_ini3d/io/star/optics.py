@@ -12,7 +12,7 @@ import numpy as np
 from napari_ini3d._types import Float64, Int32, IntArray
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.mrc.stack import read_stack_header
-from napari_ini3d.io.star.columns import Column, Columns, read_numbers
+from napari_ini3d.io.star.columns import Column, Columns, distinct_rows, read_numbers
 from napari_ini3d.particles import OpticsGroup
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def convert_single_table(
     for name in _FLAGS:
         if name in columns:
             values[name] = read_numbers(path, columns, name, table=_SINGLE_TABLE)
-    first, group = _distinct_rows(list(values.values()))
+    first, group = distinct_rows(list(values.values()))
     numbers = np.arange(1, len(first) + 1)
     optics: dict[str, Column] = {
         "rlnOpticsGroup": numbers,
@@ -117,16 +117,6 @@ def _pixel_sizes(path: Path, columns: Columns) -> Float64:
         )
     pixel_sizes: Float64 = np.round(micrometres * 1e4 / magnification, 6)
     return pixel_sizes
-
-
-def _distinct_rows(columns: Sequence[Float64]) -> tuple[IntArray, IntArray]:
-    """Return the index of the first of each set of equal rows, and the set of each row."""
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        distinct, inverse = np.unique(column, return_inverse=True)
-        code = np.unique(code * len(distinct) + inverse, return_inverse=True)[1]
-    _, first, group = np.unique(code, return_index=True, return_inverse=True)
-    return first, group
 
 
 def read_optics_groups(
