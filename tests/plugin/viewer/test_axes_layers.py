@@ -161,8 +161,8 @@ def test_showing_axes_again_replaces_them(viewer, layer):
 
 def test_axes_of_a_group_that_does_not_hold_and_ideal_axes_are_dashed(viewer, layer):
     gaps = {}
-    for standing in ("detected", "rejected", "ideal"):
-        axes = MapAxes("C2", (FoundAxis(2, (0.0, 1.0, 0.0), 1.0),), standing=standing)
+    for status in ("detected", "rejected", "ideal"):
+        axes = MapAxes("C2", (FoundAxis(2, (0.0, 1.0, 0.0), 1.0),), status=status)
         layer.visible = False
         shown = axes_layers.show_symmetry_axes(viewer, layer, axes, RADIUS)
         for part in shown:
@@ -171,8 +171,8 @@ def test_axes_of_a_group_that_does_not_hold_and_ideal_axes_are_dashed(viewer, la
         rows = [pixel(point)[0] for point in along((0, 1, 0), -20, 20)]
         column = pixel((0, 0, 0))[1]
         line = picture[min(rows) : max(rows), column].max(axis=-1) > 60
-        gaps[standing] = int((np.diff(line.astype(int)) < 0).sum())
-        assert shown[0].name_overlay.visible == (standing != "detected")
+        gaps[status] = int((np.diff(line.astype(int)) < 0).sum())
+        assert shown[0].name_overlay.visible == (status != "detected")
         axes_layers.hide_parts(viewer, layer, axes_layers.ALL_PARTS)
     assert gaps["detected"] == 0
     assert gaps["rejected"] >= 3

@@ -84,7 +84,7 @@ def test_axes_fit_the_setting_if_they_are_on_it(degrees, shift, fits):
 
 
 @pytest.mark.parametrize(
-    ("standing", "words"),
+    ("status", "words"),
     [
         ("detected", "D2 axes"),
         ("rejected", "D2 axes (D2 does not hold)"),
@@ -92,5 +92,5 @@ def test_axes_fit_the_setting_if_they_are_on_it(degrees, shift, fits):
         ("ideal", "ideal D2 axes (not of this map)"),
     ],
 )
-def test_the_label_says_on_which_grounds_axes_are_drawn(standing, words):
-    assert MapAxes.of_setting("D2", standing).label == words
+def test_the_label_says_on_which_grounds_axes_are_drawn(status, words):
+    assert MapAxes.of_setting("D2", status).label == words

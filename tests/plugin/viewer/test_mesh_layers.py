@@ -106,6 +106,7 @@ def test_a_mesh_is_neither_burnt_out_nor_black(viewer, layer, qtbot):
     shades = photograph(viewer)
     shades = shades[shades > 0]
     assert np.percentile(shades, 10) > 30
+    assert np.median(shades) > 90, "the side that is seen is lit"
     assert (shades > 250).mean() < 0.05
     assert np.ptp(np.percentile(shades, (10, 90))) > 20, "the shape can be seen"
 

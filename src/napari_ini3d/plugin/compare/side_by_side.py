@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import ReferenceType, ref
 
 from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, Signal
@@ -32,6 +32,7 @@ from napari_ini3d.plugin.compare.grid_view import (
 from napari_ini3d.plugin.viewer import (
     LINE_PARTS,
     MapAxes,
+    PerViewer,
     get_metadata,
     hide_parts,
     level_in_sigma,
@@ -75,13 +76,9 @@ class SideBySide(QObject):
         self._quiet = False
 
     @classmethod
-    def of(cls, viewer: napari.Viewer) -> Self:
+    def of(cls, viewer: napari.Viewer) -> SideBySide:
         """Return the comparison of a viewer; the same one each time."""
-        real = unwrap_proxy(viewer)
-        if real not in _shown:
-            _shown[real] = cls(real)
-        found: Self = _shown[real]
-        return found
+        return _comparisons.of(viewer)
 
     @property
     def active(self) -> bool:
@@ -215,7 +212,7 @@ class SideBySide(QObject):
             self._quiet = before
 
 
-_shown: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+_comparisons = PerViewer(SideBySide)
 
 
 def _copy_density_level(layer: Image, source: Image) -> None:

@@ -12,8 +12,8 @@ import functools
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
-from weakref import WeakKeyDictionary, ref
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 from napari import current_viewer
 from napari.qt.threading import FunctionWorker, create_worker
@@ -27,7 +27,7 @@ from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.log_buffer import LogTail
 from napari_ini3d.plugin.session.status import expected_end, settings_of
 from napari_ini3d.plugin.session.worker import BackgroundRun, Progress, Start
-from napari_ini3d.plugin.viewer import unwrap_proxy
+from napari_ini3d.plugin.viewer import PerViewer
 from napari_ini3d.runs import IterationSummary, RunFolder, read_summaries, run_command
 
 if TYPE_CHECKING:
@@ -122,13 +122,9 @@ class RunSession(QObject):
         self._timer.timeout.connect(self._update)
 
     @classmethod
-    def of(cls, viewer: napari.Viewer) -> Self:
+    def of(cls, viewer: napari.Viewer) -> RunSession:
         """Return the session of a viewer; the same one each time."""
-        real: Any = unwrap_proxy(viewer)  # each dock has a proxy of its own
-        if real not in _sessions:
-            _sessions[real] = cls(real)
-        session: Self = _sessions[real]
-        return session
+        return _sessions.of(viewer)  # each dock has a proxy of its own
 
     @property
     def busy(self) -> bool:
@@ -193,7 +189,7 @@ class RunSession(QObject):
         RunFolderError
             If the run is in progress, in this viewer or another.
         """
-        for session in _sessions.values():
+        for session in _sessions.all():
             if session.busy and session.run_folder == folder:
                 raise RunFolderError(f"the run in {folder} is in progress; stop it first")
         self.layers.forget(folder)
@@ -324,7 +320,7 @@ class RunSession(QObject):
         self.state_changed.emit(state)
 
 
-_sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+_sessions = PerViewer(RunSession)
 
 
 def _resume(folder: Path, options: dict[str, int | None], stop: Any) -> Any:

@@ -17,9 +17,9 @@ from napari_ini3d.plugin.symmetry import tasks
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
 from napari_ini3d.plugin.viewer import (
+    AxesStatus,
     MapAxes,
     Origin,
-    Standing,
     Task,
     TaskRunner,
     add_derived_map,
@@ -95,8 +95,8 @@ class AlignControl(QObject):
         alignment, validation = aligned.alignment, aligned.imposed.validation
         motion = aligned.imposed.motion
         x, y, z = (float(value) for value in motion.shift)
-        standing: Standing = "detected" if validation.holds else "rejected"
-        axes = MapAxes(alignment.group, alignment.axes, (x, y, z), standing)
+        status: AxesStatus = "detected" if validation.holds else "rejected"
+        axes = MapAxes(alignment.group, alignment.axes, (x, y, z), status)
         record_axes(self._controller.viewer, layer, axes)
         self._controller.keep_validation(layer, aligned.imposed)
         self._controller.place(layer, motion)

@@ -96,7 +96,7 @@ def describe_grounds(axes: MapAxes) -> str:
         "rejected": f"Dashed: best fit of {axes.group}, which does not hold.",
         "imposed": f"Solid: {axes.group}, imposed on this map.",
         "ideal": f"Dashed and grey: ideal axes of {axes.group}, not found in this map.",
-    }[axes.standing]
+    }[axes.status]
 
 
 def describe_axes(axes: Sequence[FoundAxis]) -> str:

@@ -14,10 +14,10 @@ from napari_ini3d.plugin.symmetry.axes_panel import AxesPanel
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.panels import AlignPanel, DetectPanel
 from napari_ini3d.plugin.viewer import (
+    AxesStatus,
     MapAxes,
     MapResults,
     Origin,
-    Standing,
     Task,
     axes_layers,
     is_dock_hidden,
@@ -125,8 +125,8 @@ class DetectControl(QObject):
             return
         centre = np.array(candidate.centre) / voxel_size_of(layer)
         x, y, z = (float(value) for value in centre)
-        standing: Standing = "detected" if detected.holds(candidate) else "rejected"
-        axes = MapAxes(candidate.group, candidate.axes, (x, y, z), standing)
+        status: AxesStatus = "detected" if detected.holds(candidate) else "rejected"
+        axes = MapAxes(candidate.group, candidate.axes, (x, y, z), status)
         record_axes(viewer, layer, axes)
         self._align.choose_group(candidate.group)
         self._on_wanted()

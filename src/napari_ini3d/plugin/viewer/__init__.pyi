@@ -11,6 +11,7 @@ from .axes_layers import (
 )
 from .caption import Caption as Caption, caption_of as caption_of
 from .connections import (
+    PerViewer as PerViewer,
     connect_to_layers as connect_to_layers,
     connect_to_viewer as connect_to_viewer,
     unwrap_proxy as unwrap_proxy,
@@ -31,8 +32,8 @@ from .layer_transform import (
     voxel_size_of as voxel_size_of,
 )
 from .map_axes import (
+    AxesStatus as AxesStatus,
     MapAxes as MapAxes,
-    Standing as Standing,
     record_axes as record_axes,
     recorded_axes as recorded_axes,
 )

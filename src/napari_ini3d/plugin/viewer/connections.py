@@ -1,14 +1,16 @@
-"""Connections of a widget to events of the viewer, which outlives the widget."""
+"""Widgets and their viewer: objects of a viewer, and connections to its events."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any
-from weakref import ReferenceType, ref
+from typing import Any, Generic, TypeVar
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from qtpy.QtCore import QObject
+
+T = TypeVar("T")
 
 Callbacks = Mapping[str, Callable[..., None]]
 """From the name of an event, such as ``layers.events.removed``, to what is called."""
@@ -17,6 +19,31 @@ Callbacks = Mapping[str, Callable[..., None]]
 def unwrap_proxy(thing: Any) -> Any:
     """Return the viewer or layer behind a proxy of napari, which weak references do not keep."""
     return getattr(thing, "__wrapped__", thing)
+
+
+class PerViewer(Generic[T]):
+    """Objects of which each viewer has one, as long as it exists.
+
+    Parameters
+    ----------
+    make : callable
+        Takes a viewer (itself, not a proxy), and returns its object.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self._made: WeakKeyDictionary[Any, T] = WeakKeyDictionary()
+
+    def of(self, viewer: Any) -> T:
+        """Return the object of a viewer, or of the viewer behind a proxy; the same each time."""
+        real = unwrap_proxy(viewer)
+        if real not in self._made:
+            self._made[real] = self._make(real)
+        return self._made[real]
+
+    def all(self) -> list[T]:
+        """Return the objects of all viewers."""
+        return list(self._made.values())
 
 
 def connect_to_viewer(widget: QObject, viewer: Any, callbacks: Callbacks) -> None:

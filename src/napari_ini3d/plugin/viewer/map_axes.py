@@ -18,7 +18,7 @@ from napari_ini3d.plugin.viewer.map_results import MapToken
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 from napari_ini3d.symmetry import FoundAxis
 
-Standing = Literal["detected", "rejected", "imposed", "ideal"]
+AxesStatus = Literal["detected", "rejected", "imposed", "ideal"]
 
 _LEAST_COSINE = 0.998  # of an axis and that of the setting: 3.6 degrees
 _MOST_SHIFT = 1.0  # voxels
@@ -35,7 +35,7 @@ class MapAxes:
         Directions (x, y, z).
     centre : tuple of float
         Their intersection, voxels (x, y, z) from voxel n // 2.
-    standing : {"detected", "rejected", "imposed", "ideal"}
+    status : {"detected", "rejected", "imposed", "ideal"}
         Found in the map, and the group holds; found in the map as the best fit of a group that
         does not hold; of a map on which the group was imposed; or those of RELION's convention,
         which say nothing about the map and do not move in a preview.
@@ -44,24 +44,24 @@ class MapAxes:
     group: str
     axes: tuple[FoundAxis, ...]
     centre: Vector = (0.0, 0.0, 0.0)
-    standing: Standing = "detected"
+    status: AxesStatus = "detected"
 
     @classmethod
-    def of_setting(cls, group: str, standing: Standing = "ideal") -> Self:
+    def of_setting(cls, group: str, status: AxesStatus = "ideal") -> Self:
         """Return the axes of a group in RELION's convention."""
         axes = symmetry_axes(group)
         known = tuple(FoundAxis(a.order, a.direction, float("nan")) for a in axes)
-        return cls(group, known, standing=standing)
+        return cls(group, known, status=status)
 
     @property
     def found(self) -> bool:
         """True for axes of the map, False for those of RELION's convention."""
-        return self.standing != "ideal"
+        return self.status != "ideal"
 
     @property
     def holds(self) -> bool:
         """True if the map has these axes."""
-        return self.standing in ("detected", "imposed")
+        return self.status in ("detected", "imposed")
 
     @property
     def label(self) -> str:
@@ -71,7 +71,7 @@ class MapAxes:
             "rejected": f"{self.group} axes ({self.group} does not hold)",
             "imposed": f"{self.group} axes (imposed)",
             "ideal": f"ideal {self.group} axes (not of this map)",
-        }[self.standing]
+        }[self.status]
 
     def moved(self, motion: RigidTransform) -> Self:
         """Return the axes of the map after a motion."""

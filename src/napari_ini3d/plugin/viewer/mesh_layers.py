@@ -11,9 +11,9 @@ controls, the volume is drawn again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
@@ -22,7 +22,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
-from napari_ini3d.plugin.viewer.connections import unwrap_proxy
+from napari_ini3d.plugin.viewer.connections import PerViewer, unwrap_proxy
 from napari_ini3d.plugin.viewer.map_surface import MapSurface, find_surface
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.plugin.viewer.shown_volume import shown_volume
@@ -124,28 +124,25 @@ class MapMesh(QObject):
             layer.plane = {"position": (_OUTSIDE,) * 3, "normal": (1, 0, 0), "thickness": 1}
             layer.depiction = "plane"
             layer.rendering = _CHEAPEST
-        events = layer.events
-        events.iso_threshold.connect(self._compute)
-        (events.data if layer.ndim == 3 else events.set_data).connect(self._compute)
-        for name in _PLACES:
-            getattr(events, name).connect(self._place)
-        events.visible.connect(self._show)
-        events.name.connect(self._rename)
-        events.colormap.connect(self._colour)
-        events.depiction.connect(self._on_rendering)
-        events.rendering.connect(self._on_rendering)
+        for name, callback in self._callbacks(layer).items():
+            getattr(layer.events, name).connect(callback)
 
     def _unfollow(self, layer: Image) -> None:
-        events = layer.events
-        events.iso_threshold.disconnect(self._compute)
-        (events.data if layer.ndim == 3 else events.set_data).disconnect(self._compute)
-        for name in _PLACES:
-            getattr(events, name).disconnect(self._place)
-        events.visible.disconnect(self._show)
-        events.name.disconnect(self._rename)
-        events.colormap.disconnect(self._colour)
-        events.depiction.disconnect(self._on_rendering)
-        events.rendering.disconnect(self._on_rendering)
+        for name, callback in self._callbacks(layer).items():
+            getattr(layer.events, name).disconnect(callback)
+
+    def _callbacks(self, layer: Image) -> dict[str, Callable[[Any], None]]:
+        """Return what is called after each event of the map."""
+        return {
+            "iso_threshold": self._compute,
+            "data" if layer.ndim == 3 else "set_data": self._compute,
+            **dict.fromkeys(_PLACES, self._place),
+            "visible": self._show,
+            "name": self._rename,
+            "colormap": self._colour,
+            "depiction": self._on_rendering,
+            "rendering": self._on_rendering,
+        }
 
     def _on_rendering(self, _event: Any) -> None:
         layer = self.layer
@@ -267,13 +264,9 @@ class MapMeshes(QObject):
         self._started = False
 
     @classmethod
-    def of(cls, viewer: napari.Viewer) -> Self:
+    def of(cls, viewer: napari.Viewer) -> MapMeshes:
         """Return the meshes of a viewer; the same object each time."""
-        real = unwrap_proxy(viewer)
-        if real not in _made:
-            _made[real] = cls(real)
-        found: Self = _made[real]
-        return found
+        return _meshes.of(viewer)
 
     def start(self) -> None:
         """Draw maps as meshes from now on, also those that are there already."""
@@ -314,7 +307,7 @@ class MapMeshes(QObject):
                 mesh.end()
 
 
-_made: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+_meshes = PerViewer(MapMeshes)
 
 
 def mesh_of(viewer: Any, layer: Layer) -> Surface | None:
