@@ -120,3 +120,25 @@ def test_a_run_on_particles_that_are_all_off_centre_ends_with_a_centred_map():
     run = InitialModelSettings(mask_diameter=100, iterations=30, starts=1, seed=1, threads=1)
     *_, last = reconstruct(source, data.particles, run)
     assert np.abs(distance_from_centre(last.volumes[0], ALONE)).max() <= 1
+
+
+def test_particles_that_centring_has_moved_beyond_the_allowed_shift_are_compared_within_it():
+    settings = SimulationSettings(number=40, box_size=BOX, pixel_size=PIXEL_SIZE, snr=2, seed=2)
+    data = simulate_particles(PHANTOM, settings)
+    run = InitialModelSettings(
+        mask_diameter=100, iterations=6, starts=1, offset_range=10, seed=1, threads=1
+    )
+    source = InMemorySource.of(data)
+    reports = reconstruct(source, data.particles, run)
+    state = next(report.state for report in reports if report.state.phase == "search")
+    far = state.assignments.origin_x + np.float32(300)  # Å: no shift near it is allowed
+    moved_away = dataclasses.replace(
+        state, assignments=dataclasses.replace(state.assignments, origin_x=far)
+    )
+    found = next(reconstruct(source, data.particles, run, state=moved_away))
+    plain = next(reconstruct(source, data.particles, run, state=state))
+    evidence = [report.state.models[0].evidence[-1] for report in (found, plain)]
+    assert evidence[0] > -1e3  # it was -1e6, for each of them
+    assert evidence[0] == pytest.approx(evidence[1], rel=0.5)
+    off = found.assignments.origin_x - data.particles.origin_x
+    assert np.abs(off).max() < 60

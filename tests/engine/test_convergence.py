@@ -111,6 +111,14 @@ def test_every_phase_and_the_final_pass_fit_into_the_iterations(
     assert phases == sorted(phases, key=order.index)
 
 
+@pytest.fixture
+def nothing_gained(monkeypatch):
+    """Let no iteration count as a gain: of 20 particles, evidence and FSC scatter."""
+    monkeypatch.setattr(convergence, "_CONVERGED_GAIN", np.inf)
+    monkeypatch.setattr(convergence, "_RISING_SHELLS", np.inf)
+
+
+@pytest.mark.usefixtures("nothing_gained")
 def test_a_refinement_whose_map_drifts_is_not_called_converged(particles, measured):
     measured(0.1, 100.0)  # once in the search
     moving = run(particles)
@@ -122,11 +130,11 @@ def test_a_refinement_whose_map_drifts_is_not_called_converged(particles, measur
     assert count(resting, "refine") < count(moving, "refine")
 
 
+@pytest.mark.usefixtures("nothing_gained")
 def test_a_refinement_that_drifts_ends_when_it_has_long_gained_nothing(
     particles, measured, monkeypatch
 ):
     monkeypatch.setattr(convergence, "_PATIENCE", 5)
-    monkeypatch.setattr(convergence, "_CONVERGED_GAIN", np.inf)  # no gain is large enough
     measured(0.1, 0.1, 0.1, 100.0)  # three times in the search
     reports = run(particles, iterations=40)
     assert reports[-1].converged

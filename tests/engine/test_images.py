@@ -9,7 +9,7 @@ from napari_ini3d.engine.images import (
     ImagePreparation,
     WeightedImages,
     draw_subset,
-    excess_limit,
+    excess_limits,
     split_into_tiles,
 )
 from napari_ini3d.engine.normalisation import normalise
@@ -142,12 +142,15 @@ def test_a_tile_holds_masked_transforms_ctf_and_noise_of_its_group():
 
 def test_shells_of_a_tile_weigh_less_the_more_their_masked_power_exceeds_the_typical():
     tile, _, disk, _ = make_tile(PREPARATION)
-    limit = excess_limit(BOX, 80.0 / PIXEL_SIZE)
+    limits = excess_limits(BOX, 80.0 / PIXEL_SIZE)
     for image, excess, weight in zip(tile.images, tile.excess, tile.shell_weight, strict=True):
         power = np.bincount(disk.shell, np.abs(image) ** 2, BOX // 2 + 1)
         assert np.allclose(excess, power / TYPICAL, rtol=1e-4)
-        expected = [1 if e <= top else (top / e) ** 2 for e, top in zip(excess, limit, strict=True)]
-        assert np.allclose(weight, expected, rtol=1e-4)
+        for shell, found in enumerate(weight):
+            last = max(shell, np.flatnonzero(np.cumsum(limits.count) >= 10)[0])
+            mean = np.average(excess[: last + 1], weights=limits.count[: last + 1])
+            least = min(limits.shell[shell] / excess[shell], limits.together[shell] / mean)
+            assert found == pytest.approx(min(1.0, least) ** 4, rel=1e-3)
     assert (tile.shell_weight < 1).any()
     assert (tile.shell_weight == 1).any()
 

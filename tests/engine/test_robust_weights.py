@@ -6,10 +6,11 @@ import pytest
 
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.executor import TileExecutor
-from napari_ini3d.engine.images import excess_limit, independent_components
+from napari_ini3d.engine.images import excess_limits, independent_components
 from napari_ini3d.engine.noise import InitialNoise, initial_noise
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.robust_weights import (
+    ExcessLimits,
     highest_excess,
     robust_weights,
     shell_power,
@@ -56,31 +57,66 @@ def test_pure_noise_exceeds_the_limit_in_less_than_one_shell_in_a_thousand(compo
     assert (power > limit / 1.5).any()
 
 
+def limits_of(*count: float) -> ExcessLimits:
+    """Return the limits of shells from 1 on; shell 0 has no components that count."""
+    return ExcessLimits.of(np.array([1.0, *count]))
+
+
 def test_ordinary_shells_weigh_one_and_the_brighter_one_is_the_less_power_it_contributes():
-    excess = np.linspace(0, 50, 501)[:, None]
-    weight = robust_weights(excess, np.array([4.0]))[:, 0]
-    assert (weight[excess[:, 0] <= 4] == 1).all()
-    for e, found in zip(excess[:, 0], weight, strict=True):
-        if e > 4:
-            assert found == pytest.approx((4 / e) ** 2, rel=1e-5)
-    contributed = (weight * excess[:, 0])[excess[:, 0] > 4]
-    assert (np.diff(contributed) < 0).all()
+    limits = limits_of(20.0)
+    excess = np.stack([np.zeros(501), np.linspace(0, 50, 501)], 1)
+    weight, top = robust_weights(excess, limits)[:, 1], limits.shell[1]
+    e = excess[:, 1]
+    assert (weight[e <= top] == 1).all()
+    assert np.allclose(weight[e > top], (top / e[e > top]) ** 4, rtol=1e-5)
+    assert (np.diff((weight * e)[e > top]) < 0).all()
+
+
+def test_inner_shells_of_few_components_are_judged_as_one():
+    limits = limits_of(1.0, 2.0, 3.0, 4.0, 20.0)
+    edge = np.array([[0.0, 6.0, 6.0, 5.0, 3.0, 1.0]])  # each shell alone could be noise
+    assert (edge < limits.shell).all()
+    weight = robust_weights(edge, limits)[0]
+    together = (6 + 12 + 15 + 12) / 10
+    expected = (limits.together[4] / together) ** 4
+    assert np.allclose(weight[1:5], expected, rtol=1e-5)
+    assert expected < 0.6
+    assert weight[5] > expected  # the shell beyond them has no excess, and counts more
+
+
+def test_noise_seldom_weighs_less_than_one_in_any_shell():
+    rng = np.random.default_rng(3)
+    count = np.array([1.0, 1.5, 2.0, 4.0, 4.0, 6.0, 6.0])
+    excess = np.insert(rng.gamma(count, 1 / count, (20_000, len(count))), 0, 1.0, axis=1)
+    assert (robust_weights(excess, limits_of(*count)) < 1).any(1).mean() < 2e-3
 
 
 @pytest.mark.parametrize("bright", [0.0, 0.3])
 def test_the_typical_power_is_that_of_the_noise_though_three_images_in_ten_are_bright(bright):
     rng = np.random.default_rng(2)
     n, count = 2000, np.array([4.0, 20.0, 100.0])
-    mean = np.array([3.0, 0.5, 7.0])
+    mean, limits = np.array([3.0, 0.5, 7.0]), limits_of(*count)
     power = mean * rng.gamma(count, 1 / count, (n, 3))
     power[: round(bright * n)] *= rng.uniform(30, 1000, (round(bright * n), 1))
-    found = typical_power(power, highest_excess(count))
+    found = typical_power(np.insert(power, 0, 0.0, axis=1), limits)[1:]
     error = 4 / np.sqrt(count * n * (1 - bright))  # four standard errors of the mean
-    # what is left of the bright images: at most limit² / 30 each, and there are 3 for 7 others
-    left = bright / (1 - bright) * highest_excess(count) ** 2 / 30
+    # what is left of the bright images: limit⁴ / 30³ each at most, and there are 3 for 7 others
+    left = bright / (1 - bright) * limits.shell[1:] ** 4 / 30**3
     assert (found > mean * (1 - error)).all()
     assert (found < mean * (1 + error + left)).all()
     assert (np.mean(power, 0) > 20 * mean).all() == (bright > 0)
+
+
+def test_the_typical_power_of_inner_shells_is_that_of_the_particles_among_carbon_edges():
+    # a third of the images has 25, 15 and 7 times the power in the shells of few components:
+    # judged one by one, with the limits of so few components, they raised it several times
+    rng = np.random.default_rng(8)
+    count = np.array([1.1, 1.6, 2.1, 4.3, 3.7, 5.4])
+    power = rng.gamma(count, 1 / count, (3000, 6))
+    power[:1000] *= np.array([25.0, 15.0, 7.0, 2.0, 1.0, 1.0])
+    found = typical_power(np.insert(power, 0, 0.0, axis=1), limits_of(*count))[1:]
+    assert (found > 0.8).all()
+    assert (found < 2).all()  # 8 where each shell is judged alone
 
 
 def test_a_mask_leaves_as_many_independent_components_as_it_leaves_area():
@@ -145,7 +181,7 @@ def allowance(share: float) -> np.ndarray:
     disk = frequency_disk(BOX, BOX // 2 - 1)
     power = np.abs(oracles.transform_at(BLOB, disk.kx, disk.ky)) ** 2
     ratio = BOX**2 * np.array([power[disk.shell == shell].mean() for shell in range(1, 16)])
-    limit = excess_limit(BOX, DIAMETER / PIXEL_SIZE)[1:16]
+    limit = excess_limits(BOX, DIAMETER / PIXEL_SIZE).shell[1:16]
     near = (ratio > 0.05) & (ratio < 10 * limit)  # a blob that is hardly brighter counts in part
     assert 1 <= near.sum() <= 3
     return np.where(near, share / (1 - share) * limit, 0)

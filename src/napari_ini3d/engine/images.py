@@ -11,7 +11,7 @@ import numpy as np
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.normalisation import normalise
-from napari_ini3d.engine.robust_weights import highest_excess, robust_weights, shell_power
+from napari_ini3d.engine.robust_weights import ExcessLimits, robust_weights, shell_power
 from napari_ini3d.fourier import (
     FrequencyDisk,
     frequency_disk,
@@ -195,7 +195,8 @@ class ImagePreparation:
         group = int(self.particles.optics_index[batch.index[0]])
         typical = backend.to_device(typical_power[group].astype(np.float32))  # (n_shells,)
         excess = shell_power(masked, disk.shell, n_shells, xp=xp) / typical
-        weight = robust_weights(excess, self._highest_excess(n, backend), xp=xp)
+        limits = excess_limits(n, self.mask_diameter / self.pixel_size).on(backend.to_device)
+        weight = robust_weights(excess, limits, xp=xp)
         return Tile(
             index=batch.index,
             images=masked,
@@ -236,11 +237,6 @@ class ImagePreparation:
         x, y = self.particles.origin_x[index], self.particles.origin_y[index]
         return (np.stack([x, y], -1) / self.pixel_size).astype(np.float32)  # (B, 2), pixels
 
-    def _highest_excess(self, box_size: int, backend: Backend) -> Float32:
-        limit = excess_limit(box_size, self.mask_diameter / self.pixel_size)
-        on_device: Float32 = backend.to_device(limit.astype(np.float32))
-        return on_device
-
     def _mask(self, box_size: int) -> Float32:
         edge = MASK_EDGE / self.pixel_size
         radius = min(self.mask_diameter / self.pixel_size / 2, box_size / 2 - edge)
@@ -263,7 +259,7 @@ class ImagePreparation:
 
 
 @lru_cache(maxsize=8)
-def excess_limit(box_size: int, diameter: float) -> Float64:
+def excess_limits(box_size: int, diameter: float) -> ExcessLimits:
     """Return the excess of each shell (n // 2 + 1) beyond which a masked image counts less.
 
     Parameters
@@ -272,7 +268,7 @@ def excess_limit(box_size: int, diameter: float) -> Float64:
     diameter : float
         Pixels, of the mask.
     """
-    return highest_excess(independent_components(box_size, diameter))
+    return ExcessLimits.of(independent_components(box_size, diameter))
 
 
 def independent_components(box_size: int, diameter: float) -> Float64:

@@ -9,8 +9,13 @@ import numpy as np
 from napari_ini3d._types import BoolArray, Float64
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.images import Tile, draw_subset, excess_limit, split_into_tiles
-from napari_ini3d.engine.robust_weights import robust_weights, shell_power, typical_power
+from napari_ini3d.engine.images import Tile, draw_subset, excess_limits, split_into_tiles
+from napari_ini3d.engine.robust_weights import (
+    ExcessLimits,
+    robust_weights,
+    shell_power,
+    typical_power,
+)
 from napari_ini3d.engine.shell_sums import sum_shells_of_images
 from napari_ini3d.engine.sums import IterationSums
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
@@ -58,27 +63,29 @@ def initial_noise(run: RunContext) -> InitialNoise:
                 sum_shells_of_images(ctf2, disk.shell, n_shells, xp=xp),
             )
             found[tile.group].append(backend.to_host(xp.stack(parts)).astype(np.float64))
-    limit = excess_limit(n, run.geometry.diameter / run.geometry.pixel_size)
+    limits = excess_limits(n, run.geometry.diameter / run.geometry.pixel_size)
     rows = [
-        _noise_of_group(np.concatenate(of_group, 1), limit) if of_group else np.zeros((2, n_shells))
+        _noise_of_group(np.concatenate(of_group, 1), limits)
+        if of_group
+        else np.zeros((2, n_shells))
         for of_group in found.values()
     ]
     sigma2, typical = (_fill_gaps(np.stack(values)) for values in zip(*rows, strict=True))
     return InitialNoise(sigma2, typical)
 
 
-def _noise_of_group(power: Float64, limit: Float64) -> Float64:
+def _noise_of_group(power: Float64, limits: ExcessLimits) -> Float64:
     """Return noise variance and typical power, (2, n_shells).
 
     Parameters
     ----------
     power : (3, N, n_shells) float64
         Of masked images, of whole ones, and sums of CTF² or of ones.
-    limit : (n_shells,) float64
+    limits : ExcessLimits
     """
     masked, whole, components = power
-    typical = typical_power(masked, limit)
-    weight = robust_weights(masked / np.maximum(typical, 1e-30), limit)
+    typical = typical_power(masked, limits)
+    weight = robust_weights(masked / np.maximum(typical, 1e-30), limits)
     total = 2 * (weight * components).sum(0, dtype=np.float64)
     sigma2 = np.divide(
         (weight * whole).sum(0, dtype=np.float64), total, out=np.zeros_like(total), where=total > 0

@@ -16,7 +16,7 @@ import numpy as np
 from napari_ini3d._types import Complex64, Float32, Float64, Int32
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.images import excess_limit, independent_components
+from napari_ini3d.engine.images import excess_limits, independent_components
 from napari_ini3d.engine.memory import chunk_rows, table_bytes
 from napari_ini3d.engine.resolved_settings import ResolvedSettings
 from napari_ini3d.engine.schedule import OFFSET_RANGES, Plan
@@ -303,7 +303,7 @@ def _null_model(
     return NullModel(
         ball=_ball(slices, len(model.maps), disk.shell[:n_coarse], backend),
         count=to_device(count),
-        limit=to_device(excess_limit(box_size, diameter)),
+        limit=to_device(excess_limits(box_size, diameter).shell),
     )
 
 

@@ -7,7 +7,9 @@ the noise and the map.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy.stats import gamma
@@ -17,7 +19,9 @@ from napari_ini3d.engine.shell_sums import sum_shells_of_images
 
 _QUANTILE = 0.999  # of the power of a shell of pure noise
 _MARGIN = 1.5  # for views and particles that are stronger than others
-_ROUNDS = 3
+_LEAST_COMPONENTS = 10  # of the inner shells that are judged as one
+_POWER = 4  # of limit over excess, in the weight
+_ROUNDS = 10
 
 
 def shell_power(transforms: Complex64, shell: Int32, n_shells: int, *, xp: Any = np) -> Float32:
@@ -32,6 +36,48 @@ def shell_power(transforms: Complex64, shell: Int32, n_shells: int, *, xp: Any =
     """
     power = transforms.real**2 + transforms.imag**2  # (B, P)
     return sum_shells_of_images(power, shell, n_shells, xp=xp)
+
+
+@dataclass(frozen=True, slots=True)
+class ExcessLimits:
+    """Power of a shell, over the typical one, from which an image counts less.
+
+    Attributes
+    ----------
+    count : (n_shells,) float64
+        Independent components of each shell; 0 in the first, which is the mean.
+    shell : (n_shells,) float64
+        Limit of each shell alone.
+    together : (n_shells,) float64
+        Limit of each shell together with those within it.
+    inner_mean : (n_shells, n_shells) float64
+        `excess @ inner_mean` is the mean over the components of each shell and all within it.
+        The innermost shells, in which an edge of carbon shows, have so few components that noise
+        alone varies by factors; they are judged as one.
+    """
+
+    count: Float64
+    shell: Float64
+    together: Float64
+    inner_mean: Float64
+
+    @classmethod
+    def of(cls, count: FloatArray) -> Self:
+        """Return the limits of shells with `count` independent components each."""
+        counted = np.array(count, np.float64)
+        counted[0] = 0
+        total = np.cumsum(counted)
+        enough = np.searchsorted(total, min(_LEAST_COMPONENTS, total[-1]))
+        last = np.maximum(np.arange(len(total)), enough)  # of the shells judged with each
+        within = np.arange(len(total))[:, None] <= last
+        inner_mean = np.where(within, counted[:, None], 0) / np.maximum(total[last], 1e-30)
+        return cls(counted, highest_excess(counted), highest_excess(total[last]), inner_mean)
+
+    def on(self, to_device: Callable[[Any], Any]) -> Self:
+        """Return the limits on a device, in single precision."""
+        rows = (self.count, self.shell, self.together, *self.inner_mean)
+        packed = to_device(np.stack(rows).astype(np.float32))  # in one copy
+        return type(self)(packed[0], packed[1], packed[2], packed[3:])
 
 
 def highest_excess(count: FloatArray) -> Float64:
@@ -49,33 +95,42 @@ def highest_excess(count: FloatArray) -> Float64:
     return limit
 
 
-def robust_weights(excess: FloatArray, limit: FloatArray, *, xp: Any = np) -> Float32:
-    """Return min(1, limit / excess)², the weight of each shell of each image.
+def robust_weights(excess: FloatArray, limits: ExcessLimits, *, xp: Any = np) -> Float32:
+    """Return the weight of each shell of each image, 1 or less.
 
-    The square makes them redescend: the more a shell exceeds the limit, the less power it
-    contributes, even in absolute terms.
+    It is min(1, limit / excess)⁴ of the shell alone, or together with all shells within it,
+    whichever is lower. The power makes the weights redescend: the more a shell exceeds the limit,
+    the less power it contributes, even in absolute terms.
 
     Parameters
     ----------
     excess : (B, n_shells)
         Power over the typical power.
-    limit : (n_shells,)
+    limits : ExcessLimits
     """
-    weight = xp.minimum(1, limit / xp.maximum(excess, 1e-30)) ** 2
-    out: Float32 = weight.astype(np.float32)
+    together = excess @ limits.inner_mean  # (B, n_shells)
+    least = xp.minimum(
+        limits.shell / xp.maximum(excess, 1e-30), limits.together / xp.maximum(together, 1e-30)
+    )
+    out: Float32 = (xp.minimum(1, least) ** _POWER).astype(np.float32)
     return out
 
 
-def typical_power(power: Float64, limit: FloatArray) -> Float64:
+def typical_power(power: Float64, limits: ExcessLimits) -> Float64:
     """Return the mean power of each shell over the images that do not stand out, (n_shells,).
 
     Parameters
     ----------
     power : (N, n_shells) float64
-    limit : (n_shells,) float64
+    limits : ExcessLimits
     """
-    typical: Float64 = np.median(power, axis=0)
+    independent = np.maximum(limits.count, 1.0)
+    # from below: contaminants are brighter, and the lower quartile of noise has a known ratio to
+    # its mean; the means then take in the images that are a little stronger
+    quartile: Float64 = np.quantile(power, 0.25, axis=0)
+    typical = quartile * independent / gamma.ppf(0.25, independent)
     for _ in range(_ROUNDS):
-        weight = robust_weights(power / np.maximum(typical, 1e-30), limit)
-        typical = (weight * power).sum(0, dtype=np.float64) / weight.sum(0, dtype=np.float64)
+        ordinary = robust_weights(power / np.maximum(typical, 1e-30), limits) == 1
+        count = np.maximum(ordinary.sum(0), 1)  # (n_shells,)
+        typical = (ordinary * power).sum(0, dtype=np.float64) / count
     return typical

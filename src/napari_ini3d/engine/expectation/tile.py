@@ -66,7 +66,7 @@ def expect_tile(given: TileInput, batch: ImageBatch) -> TileResult:
     """
     timer = ThreadTimer(running=not given.preparation.backend.is_gpu)
     i, found = batch.index, given.assignments
-    origins = np.stack([found.origin_x[i], found.origin_y[i]], -1)  # (B, 2)
+    origins = _within_limit(given, i, np.stack([found.origin_x[i], found.origin_y[i]], -1))
     disk, bias = given.references[0].disk, given.class_bias(i)
     tile = given.preparation.tile(batch, disk, origins, given.sigma2, given.typical_power, bias)
     weighted = WeightedImages.of(tile, disk)  # the same for every model
@@ -81,3 +81,18 @@ def expect_tile(given: TileInput, batch: ImageBatch) -> TileResult:
             per_model.append(fine_sums(references, references.fine, tile, weighted, posterior))
         timer.part("fine_pass")
     return TileResult(per_model, timer.seconds)
+
+
+def _within_limit(given: TileInput, index: IntArray, origins: Float32) -> Float32:
+    """Return origins (B, 2), Å, none further from that of the STAR file than the limit.
+
+    Centring the map moves particles that are not visited meanwhile; beyond the limit, no shift
+    near the origin would be allowed.
+    """
+    particles = given.preparation.particles
+    expected = np.stack([particles.origin_x[index], particles.origin_y[index]], -1)  # (B, 2)
+    limit = given.references[0].offset_limit_px * given.preparation.pixel_size
+    off = origins - expected
+    distance = np.hypot(off[:, 0], off[:, 1])[:, None]
+    within = expected + off * (limit / np.maximum(distance, limit))
+    return within.astype(np.float32)
