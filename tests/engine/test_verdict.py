@@ -8,6 +8,7 @@ GOOD = {
     "start_resolution": 40.0,
     "junk": 0.15,
     "start_agreement": np.array([0.5, 0.95]),
+    "repeat_agreement": 0.97,
     "coverage": 0.98,
 }
 
@@ -25,6 +26,7 @@ def test_a_run_whose_half_sets_agree_far_beyond_their_start_is_reliable():
         ({"resolution": 25.0}, "uncertain", "25.0 Å"),
         ({"junk": 0.62}, "failed", "62%"),
         ({"start_agreement": np.array([0.3, 0.55])}, "uncertain", "0.55"),
+        ({"repeat_agreement": 0.79}, "uncertain", "0.79"),
         ({"coverage": 0.4}, "uncertain", "40%"),
     ],
 )
@@ -42,6 +44,10 @@ def test_a_failure_outweighs_doubts_and_both_are_named():
 
 def test_a_single_start_is_no_reason_for_doubt():
     assert judge_run(**{**GOOD, "start_agreement": np.zeros(0)}).level == "reliable"
+
+
+def test_a_search_that_was_not_repeated_is_no_reason_for_doubt():
+    assert judge_run(**{**GOOD, "repeat_agreement": None}).level == "reliable"
 
 
 def test_the_coverage_is_the_share_of_the_components_with_data():

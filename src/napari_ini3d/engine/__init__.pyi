@@ -9,6 +9,10 @@ from .references import (
     ReferenceSet as ReferenceSet,
     prepare_references as prepare_references,
 )
+from .repeated_search import (
+    can_repeat_search as can_repeat_search,
+    repeat_search as repeat_search,
+)
 from .resolved_settings import (
     finest_resolution as finest_resolution,
     resolve_settings as resolve_settings,

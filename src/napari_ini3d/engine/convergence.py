@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from napari_ini3d._types import Float32, Float64
-from napari_ini3d.comparison import register_maps
+from napari_ini3d.engine.agreement import mean_agreement
 from napari_ini3d.engine.centring import (
     centred_model,
     centred_poses,
@@ -22,7 +22,7 @@ from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phase, Phases, Plan, refined_radius
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.sums import BestPoses, IterationSums
-from napari_ini3d.fourier import compute_fsc, fsc_resolution, resize_map
+from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import euler_to_matrix, matrix_to_euler, pixel_directions
 from napari_ini3d.particles import Assignments
 from napari_ini3d.settings import InitialModelSettings
@@ -36,7 +36,6 @@ _PATIENCE = 10  # iterations without a gain that end a refinement whose map move
 _SEARCH_INTERVAL, _REFINE_INTERVAL = 5, 3  # iterations over which the drift is measured
 _CLIMB_DRIFT = 3.0  # above it, the resolution of the search waits
 _SEARCH_DRIFT, _REFINE_DRIFT = 1.0, 0.5  # above it, the phase goes on
-_LEAST_BOX = 16  # voxels, of the maps whose agreement is measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,7 +352,7 @@ def _message_of_starts(outcome: IterationOutcome, after: EngineState, updates: l
 def start_agreement(
     maps: list[Float32], best: int, radius: int, *, threads: int = 0
 ) -> list[float]:
-    """Return how well each start agrees with the best: mean FSC after alignment, both hands.
+    """Return how well each other start agrees with the best: mean FSC after alignment.
 
     Parameters
     ----------
@@ -365,12 +364,8 @@ def start_agreement(
     threads : int
         0 for all cores.
     """
-    size = min(maps[0].shape[0], max(_LEAST_BOX, 2 * -(-3 * radius // 2)))
-    small = [resize_map(volume, size) for volume in maps]
-    agreement = []
-    for i, volume in enumerate(small):
-        if i != best:
-            registration = register_maps(small[best], volume, threads=threads)
-            aligned = registration.apply(volume, threads=threads)
-            agreement.append(float(compute_fsc(small[best], aligned)[1 : radius + 1].mean()))
-    return agreement
+    return [
+        mean_agreement(maps[best], volume, radius, threads=threads)
+        for number, volume in enumerate(maps)
+        if number != best
+    ]

@@ -16,6 +16,7 @@ Level = Literal["reliable", "uncertain", "failed"]
 _FAILED_RATIO, _UNCERTAIN_RATIO = 0.75, 0.5  # of the resolution at which the half-sets start
 _MOST_JUNK = 0.5
 _LEAST_AGREEMENT = 0.7  # of another start with the best
+_LEAST_REPEAT = 0.9  # agreement of the search from other random maps
 _LEAST_COVERAGE = 0.7
 _LEAST_WEIGHT = 0.05  # of the mean of a shell, of a Fourier component that has been seen
 
@@ -41,6 +42,7 @@ def judge_run(
     start_resolution: float,
     junk: float,
     start_agreement: Float64,
+    repeat_agreement: float | None,
     coverage: float,
 ) -> Verdict:
     """Return the verdict on a run.
@@ -55,6 +57,8 @@ def judge_run(
         Share of the images in which no particle was recognised.
     start_agreement : (S - 1,) float64
         Mean FSC of the other random starts with the best one.
+    repeat_agreement : float or None
+        Mean FSC of the map with that of a search from other random maps; None if it was not done.
     coverage : float
         Share of the Fourier components up to the resolution that the views cover.
     """
@@ -72,6 +76,11 @@ def judge_run(
         uncertain.append(
             "no other random start agreed with this map (mean FSC of the best "
             f"{start_agreement.max():.2f})"
+        )
+    if repeat_agreement is not None and repeat_agreement < _LEAST_REPEAT:
+        uncertain.append(
+            "the search from other random maps ended at a different map (mean FSC "
+            f"{repeat_agreement:.2f})"
         )
     if coverage < _LEAST_COVERAGE:
         uncertain.append(

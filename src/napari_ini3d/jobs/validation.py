@@ -13,9 +13,11 @@ from napari_ini3d.engine import (
     EngineState,
     HalfSetMaps,
     Verdict,
+    can_repeat_search,
     fourier_coverage,
     judge_run,
     refine_half_sets,
+    repeat_search,
 )
 from napari_ini3d.errors import StarError
 from napari_ini3d.fourier import resize_map, solvent_mask
@@ -48,7 +50,7 @@ def validate_run(
     *,
     stop: Callable[[], bool],
 ) -> bool:
-    """Refine two half-sets of a finished run, write their maps and the verdict on the run.
+    """Refine two half-sets of a finished run, repeat its search, and write the verdict on it.
 
     The half-maps are written in the box of the particles. The FSC replaces that of the largest
     class in the model file of the last iteration.
@@ -78,12 +80,21 @@ def validate_run(
         logger.info("stopped; the map was not validated")
         return False
     best = int(np.argmax(state.models[0].class_shares))
+    agreement = None
+    if can_repeat_search(settings):
+        logger.info("repeating the search from other random maps")
+        volume = state.models[0].maps[best]
+        agreement = repeat_search(source, particles, settings, volume, stop=stop)
+        if agreement is None:
+            logger.info("stopped; the map was not validated")
+            return False
+        logger.info("the repeated search found the same map with a mean FSC of %.2f", agreement)
     fsc = _fsc(found, best, state, settings, source.pixel_size)
     folder.claim(*files.paths())
     for path, half_map in zip(files.half_map_paths, found.maps[:, best], strict=True):
         write_map(path, resize_map(half_map, grid.box_size), grid.pixel_size)
-    verdict = _judge(fsc, state, best, settings)
-    facts = _facts(fsc, verdict)
+    verdict = _judge(fsc, state, best, settings, agreement)
+    facts = _facts(fsc, verdict, agreement)
     try:
         write_validated_model(folder, iteration, best, fsc)
     except StarError as error:
@@ -107,7 +118,11 @@ def _fsc(
 
 
 def _judge(
-    fsc: HalfMapFSC, state: EngineState, best: int, settings: InitialModelSettings
+    fsc: HalfMapFSC,
+    state: EngineState,
+    best: int,
+    settings: InitialModelSettings,
+    repeat_agreement: float | None,
 ) -> Verdict:
     radius = max(2, int(fsc.box_size * fsc.voxel_size / max(fsc.resolution_half, 1e-3)))
     denominator = state.models[0].denominator[best].sum(0)  # (cube)
@@ -117,11 +132,12 @@ def _judge(
         start_resolution=settings.initial_resolution,
         junk=float(state.assignments.junk_probability[visited].mean()),
         start_agreement=state.start_agreement,
+        repeat_agreement=repeat_agreement,
         coverage=fourier_coverage(denominator, radius, settings.padding_factor),
     )
 
 
-def _facts(fsc: HalfMapFSC, verdict: Verdict) -> dict[str, Any]:
+def _facts(fsc: HalfMapFSC, verdict: Verdict, repeat_agreement: float | None) -> dict[str, Any]:
     curves = {
         name: np.round(getattr(fsc, name), 4).tolist()
         for name in ("unmasked", "masked", "randomised", "corrected")
@@ -133,5 +149,6 @@ def _facts(fsc: HalfMapFSC, verdict: Verdict) -> dict[str, Any]:
         "resolution_05": round(fsc.resolution_half, 2),
         "box_size": fsc.box_size,
         "voxel_size": fsc.voxel_size,
+        "repeat_agreement": repeat_agreement and round(repeat_agreement, 4),
         "fsc": curves,
     }

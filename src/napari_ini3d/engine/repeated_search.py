@@ -1,0 +1,77 @@
+"""Repeated search: whether other random maps lead to the same map.
+
+The half-sets of the validation share a coarse map. Where that map is wrong, both find the same
+wrong detail, since it follows from the coarse map. Only a search that has begun elsewhere can
+tell: at a low signal-to-noise ratio, or where junk or preferred views leave several ways to
+explain the images, it ends at another map.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from napari_ini3d._types import Float32
+from napari_ini3d.engine.agreement import mean_agreement
+from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.schedule import Phases
+from napari_ini3d.kernels import Backend
+from napari_ini3d.particles import ImageSource, Particles
+from napari_ini3d.settings import InitialModelSettings
+
+logger = logging.getLogger(__name__)
+
+_LOGGED_EVERY = 10  # iterations
+
+
+def can_repeat_search(settings: InitialModelSettings) -> bool:
+    """Return whether a run has one map and a search that can be repeated."""
+    return settings.classes == 1 and Phases.of(settings.iterations).search > 0
+
+
+def repeat_search(
+    source: ImageSource,
+    particles: Particles,
+    settings: InitialModelSettings,
+    volume: Float32,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    backend: Backend | None = None,
+) -> float | None:
+    """Search again from other random maps; return how well the map that is found agrees.
+
+    Parameters
+    ----------
+    source : ImageSource
+    particles : Particles
+    settings : InitialModelSettings
+        Of the run.
+    volume : (n, n, n) float32
+        Map of the run.
+    stop : callable
+        Called after every iteration.
+    backend : Backend, optional
+        Default: the one that ``settings.device`` names.
+
+    Returns
+    -------
+    float or None
+        Mean FSC after alignment, either hand, up to the resolution of the search; None if the
+        work was stopped.
+    """
+    other = settings.with_changes(seed=settings.seed + 1)
+    reports = reconstruct(source, particles, other, stop=stop, backend=backend)
+    last: IterationReport | None = None
+    for report in reports:
+        if report.phase not in ("starts", "search"):
+            break
+        last = report
+        if report.iteration % _LOGGED_EVERY == 0:
+            logger.info("repeated search, iteration %d: %s", report.iteration, report.message)
+        if report.state.phase not in ("starts", "search"):
+            break
+    if last is None or stop():
+        return None
+    radius = last.current_size // 2
+    return mean_agreement(volume, last.volumes[0], radius, threads=settings.threads)
