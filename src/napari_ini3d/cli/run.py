@@ -129,6 +129,7 @@ def finished_values(folder: RunFolder, last: IterationSummary | None) -> dict[st
     if validation is not None:
         names = ("verdict", "reasons", "resolution_0143", "resolution_05")
         values |= {name: validation[name] for name in names}
+        values["repeat_agreement"] = validation.get("repeat_agreement")
     facts = SymmetryFiles(folder).read_facts()
     if facts is not None:
         values["symmetry"] = {name: facts.get(name) for name in ("group", "holds", "verdict")}

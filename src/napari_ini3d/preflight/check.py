@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -20,7 +19,8 @@ from napari_ini3d.io import (
     particle_files,
     read_particles,
 )
-from napari_ini3d.particles import ImageSource, OpticsGroup, Particles
+from napari_ini3d.particles import OpticsGroup, Particles
+from napari_ini3d.preflight.bad_images import BadImage, BadReason, bad_images
 from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
 from napari_ini3d.preflight.measure import (
     Contrast,
@@ -39,20 +39,6 @@ from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid, p
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
-
-BadReason = Literal["not finite", "constant", "all zero", "no underfocus"]
-
-_BATCH = 256  # images; fewer if they are large
-_BATCH_BYTES = 64 * 2**20
-_CONSTANT_RANGE = 1e-5  # relative; larger than float32 rounding in resampled constants
-
-
-@dataclass(frozen=True, slots=True)
-class BadImage:
-    """An image that cannot be used: its position in the particles, and the reason."""
-
-    index: int
-    reason: BadReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,46 +344,3 @@ def _describe_bad_images(
 def _image_name(particles: Particles, index: int) -> str:
     stack = particles.stack_paths[int(particles.stack_index[index])]
     return f"{int(particles.image_index[index]) + 1}@{stack}"
-
-
-def bad_images(
-    source: ImageSource, images: int | IntArray, *, batch_size: int = _BATCH
-) -> Iterator[BadImage]:
-    """Yield the images that cannot be used, in order; each image is read once.
-
-    The minimum and maximum of an image suffice: with a NaN both are NaN, with an infinity one of
-    them is infinite, and in a constant image they are equal.
-
-    Parameters
-    ----------
-    source : ImageSource
-    images : int or (N,) int array
-        Number of images to check, from the first, or their indices.
-    batch_size : int
-        Maximum number of images in memory.
-    """
-    index = np.arange(images) if isinstance(images, int) else images
-    batch_size = min(batch_size, _batch_size(source))
-    for batch in source.batches(_split(index, batch_size)):
-        flat = batch.images.reshape(len(batch.images), -1)
-        low, high = flat.min(axis=1), flat.max(axis=1)
-        with np.errstate(invalid="ignore", over="ignore"):
-            tolerance = _CONSTANT_RANGE * np.maximum(np.abs(low), np.abs(high))
-            good = np.isfinite(low) & np.isfinite(high) & (high - low > tolerance)
-        for i in np.flatnonzero(~good):
-            yield BadImage(int(batch.index[i]), _reason(low[i], high[i]))
-
-
-def _reason(low: np.float32, high: np.float32) -> BadReason:
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return "not finite"
-    return "all zero" if low == high == 0 else "constant"
-
-
-def _batch_size(source: ImageSource) -> int:
-    return int(np.clip(_BATCH_BYTES // (4 * source.box_size**2), 1, _BATCH))
-
-
-def _split(index: IntArray, batch_size: int) -> Iterator[IntArray]:
-    for start in range(0, len(index), batch_size):
-        yield index[start : start + batch_size]

@@ -11,11 +11,10 @@ import numpy as np
 from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.io import ParticleSource, StackReader
 from napari_ini3d.particles import ImageSource, Particles
+from napari_ini3d.preflight.bad_images import BadImage, bad_images
 from napari_ini3d.preflight.check import (
-    BadImage,
     CheckReport,
     add_image_checks,
-    bad_images,
     check_headers,
 )
 from napari_ini3d.preflight.measure import known_contrast, measure_particles, must_invert

@@ -12,7 +12,8 @@ import numpy as np
 from napari_ini3d._types import Int32, IntArray, UInt32
 from napari_ini3d.io import ParticleTable, StackReader, inspect_stacks, reading_threads
 from napari_ini3d.particles import Particles
-from napari_ini3d.preflight.check import BadImage, bad_images, check_images, check_mask
+from napari_ini3d.preflight.bad_images import BadImage, bad_images
+from napari_ini3d.preflight.check import check_images, check_mask
 from napari_ini3d.preflight.findings import raise_errors, with_strict
 from napari_ini3d.preflight.measure import Contrast
 from napari_ini3d.preflight.values import inspect_values
