@@ -290,6 +290,8 @@ DRAW_NOTHING = (
     "symmetry align truth.mrc --symmetry C2 --output aligned.mrc",
     "symmetry impose truth.mrc --symmetry C2 --output imposed.mrc",
     "symmetry flip-hand truth.mrc --output flipped.mrc",
+    "symmetry expand truth.star --symmetry C2 --output expanded.star",
+    "symmetry fold truth.star --symmetry C2 --output folded.star",
 )
 DRAW = {
     "run particles.star --output run --iterations 4 --starts 1 --threads 1": "",

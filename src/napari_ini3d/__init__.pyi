@@ -3,6 +3,8 @@ from .engine import IterationReport as IterationReport, reconstruct as reconstru
 from .errors import Ini3dError as Ini3dError
 from .geometry import RigidTransform as RigidTransform
 from .io import (
+    expand_particles as expand_particles,
+    fold_particles as fold_particles,
     read_map as read_map,
     read_particles as read_particles,
     rotate_particles as rotate_particles,

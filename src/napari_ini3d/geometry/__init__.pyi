@@ -7,7 +7,12 @@ from .point_groups import (
     symmetry_axes as symmetry_axes,
     symmetry_operators as symmetry_operators,
 )
-from .poses import flip_angles as flip_angles, rotate_poses as rotate_poses
+from .poses import (
+    expand_angles as expand_angles,
+    flip_angles as flip_angles,
+    fold_angles as fold_angles,
+    rotate_poses as rotate_poses,
+)
 from .rigid import RigidTransform as RigidTransform
 from .sampling import (
     CHILDREN as CHILDREN,

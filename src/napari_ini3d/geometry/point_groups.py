@@ -26,7 +26,7 @@ from typing import Self
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d._types import BoolArray, Float64, FloatArray
+from napari_ini3d._types import BoolArray, Float64, FloatArray, IntArray
 from napari_ini3d.errors import SymmetryError
 
 Matrices = Float64
@@ -186,6 +186,40 @@ def in_asymmetric_unit(directions: FloatArray, name: str | PointGroup) -> BoolAr
         best &= ~np.any(undecided & (lead.T < -_TIE), axis=1)
         undecided &= np.abs(lead.T) <= _TIE
     return best
+
+
+def operator_into_unit(matrices: FloatArray, name: str | PointGroup) -> IntArray:
+    """Find the operator that brings each rotation into the asymmetric unit.
+
+    Of the equivalent rotations ``A g``, the one whose viewing direction, the third row, is in the
+    unit of `in_asymmetric_unit`. Views along an axis have several such rotations; their image
+    axes decide in the same way, so that all equivalent rotations lead to the same one.
+
+    Parameters
+    ----------
+    matrices : (N, 3, 3)
+        Rotations A of Euler angles.
+    name : str or PointGroup
+
+    Returns
+    -------
+    (N,) int64
+        Index of g in `symmetry_operators`.
+
+    Raises
+    ------
+    SymmetryError
+        Where the name is unknown or the group holds a mirror.
+    """
+    group = name if isinstance(name, PointGroup) else PointGroup.parse(name)
+    operators = _operators(group)
+    undecided = np.ones((len(matrices), len(operators)), dtype=bool)
+    for row in (2, 0):  # the viewing direction, then the x axis of the image
+        for reference in _references(group):
+            lead = matrices[:, row] @ (operators @ reference).T  # (N, G)
+            best = np.where(undecided, lead, -np.inf).max(axis=1, keepdims=True)
+            undecided &= lead >= best - _TIE
+    return np.asarray(undecided.argmax(axis=1))
 
 
 def _explain_refusal(name: str, text: str) -> str:

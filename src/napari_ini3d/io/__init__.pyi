@@ -56,7 +56,9 @@ from .star.particles import (
     write_particle_subset as write_particle_subset,
 )
 from .star.poses import (
+    expand_particles as expand_particles,
     flip_particles as flip_particles,
+    fold_particles as fold_particles,
     read_poses as read_poses,
     rotate_particles as rotate_particles,
 )

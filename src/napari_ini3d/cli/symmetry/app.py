@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 symmetry_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Find the point group of a map, align its axes to RELION's, impose it, flip the hand.",
+    help="Find the point group of a map, align its axes to RELION's, impose it, flip the hand; "
+    "expand particles to all asymmetric units, and fold them into one.",
     epilog="Exit codes: as `ini3d`; and 4 where the point group does not hold for the map "
     "(nothing is written then, unless --force is given).",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -59,6 +60,15 @@ ParticlesOutputOption = Annotated[
     Path | None, typer.Option(help="STAR file to write with the new poses.")
 ]
 ResolutionOption = Annotated[float | None, typer.Option(min=1.0, help="Ignore finer detail [Å].")]
+StarArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STAR",
+        help="Particles with poses, of a map on RELION's axes of the group (align it first).",
+        show_default=False,
+    ),
+]
+StarOutputOption = Annotated[Path, typer.Option("--output", "-o", help="STAR file to write.")]
 PictureOption = Annotated[Path | None, typer.Option(help="Write axes, slices and FSC as PNG.")]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Write even where the point group does not hold.")
@@ -184,6 +194,42 @@ def flip_hand(
 
         outputs = Outputs(output, particles, particles_output)
         flip_file(MapChoice(path, _value(choice), pixel_size), outputs, as_json=as_json)
+
+
+@symmetry_app.command()
+def expand(
+    particles: StarArgument,
+    symmetry: GroupOption,
+    output: StarOutputOption,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write each particle once per operator of a point group: in each asymmetric unit.
+
+    Like relion_particle_symmetry_expand. Refine the particles without symmetry, and locally.
+    """
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry.particles import expand_file
+
+        expand_file(particles, symmetry, output, as_json=as_json)
+
+
+@symmetry_app.command()
+def fold(
+    particles: StarArgument,
+    symmetry: GroupOption,
+    output: StarOutputOption,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write particles with their poses in one asymmetric unit of a point group.
+
+    Equivalent poses become the same. Expanded particles keep their rows.
+    """
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry.particles import fold_file
+
+        fold_file(particles, symmetry, output, as_json=as_json)
 
 
 def _value(choice: ClassOption | None) -> ClassChoice | None:

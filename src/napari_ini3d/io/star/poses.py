@@ -1,39 +1,38 @@
 """Poses in a particle STAR file: reading, and changes that keep all other bytes of the file.
 
-To rotate or mirror them, only the values of the angles and origins are replaced. Blocks, columns,
-their order, comments and the format of all other values stay the same.
+To rotate, mirror, expand or fold them, only the values of the angles and origins are replaced.
+Blocks, columns, their order, comments and the format of all other values stay the same.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from napari_ini3d._types import Float64
-from napari_ini3d.errors import StarError
-from napari_ini3d.geometry import RigidTransform, flip_angles, rotate_poses
-from napari_ini3d.io.files import atomic_path
-from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range, quote
+from napari_ini3d.errors import StarError, SymmetryError
+from napari_ini3d.geometry import (
+    PointGroup,
+    RigidTransform,
+    expand_angles,
+    flip_angles,
+    fold_angles,
+    rotate_poses,
+)
 from napari_ini3d.io.star.columns import Columns, read_numbers
-from napari_ini3d.io.star.image_names import locate_stacks, split_image_names
+from napari_ini3d.io.star.image_names import split_image_names
 from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
-from napari_ini3d.io.star.particles import ParticleTable, rename_images
-from napari_ini3d.io.star.tables import find_particle_loop, read_tables
+from napari_ini3d.io.star.rewrite import ColumnChange, rewrite_columns
+from napari_ini3d.io.star.tables import read_tables
 from napari_ini3d.particles import ParticlePoses
 
 logger = logging.getLogger(__name__)
 
-NewColumns = Mapping[str, Float64]
-
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _ORIGINS = ("rlnOriginX", "rlnOriginY")
-_PRIOR = re.compile(r"rln(Angle|Origin)\w*Prior")
-_PIECE = re.compile(rb"""\s+|"[^"]*"(?=\s|$)|'[^']*'(?=\s|$)|\S+""")
 
 
 def read_poses(path: Path | str) -> ParticlePoses:
@@ -95,12 +94,12 @@ def rotate_particles(source: Path | str, target: Path | str, transform: RigidTra
         If the target cannot be written.
     """
 
-    def rotate(path: Path, optics: Columns | None, columns: Columns) -> NewColumns:
+    def rotate(path: Path, optics: Columns | None, columns: Columns) -> ColumnChange:
         origins = _Origins.read(path, optics, columns)
         angles, moved = rotate_poses(_read_angles(path, columns), origins.angstrom, transform)
-        return _angle_columns(angles) | origins.columns(moved)
+        return ColumnChange.to(_angle_columns(angles) | origins.columns(moved))
 
-    _rewrite(Path(source), Path(target), rotate)
+    rewrite_columns(Path(source), Path(target), rotate)
 
 
 def flip_particles(source: Path | str, target: Path | str) -> None:
@@ -121,10 +120,117 @@ def flip_particles(source: Path | str, target: Path | str) -> None:
         If the target cannot be written.
     """
 
-    def flip(path: Path, _optics: Columns | None, columns: Columns) -> NewColumns:
-        return _angle_columns(flip_angles(_read_angles(path, columns)))
+    def flip(path: Path, _optics: Columns | None, columns: Columns) -> ColumnChange:
+        return ColumnChange.to(_angle_columns(flip_angles(_read_angles(path, columns))))
 
-    _rewrite(Path(source), Path(target), flip)
+    rewrite_columns(Path(source), Path(target), flip)
+
+
+def expand_particles(source: Path | str, target: Path | str, group: str | PointGroup) -> int:
+    """Write each particle once per operator of a point group, in each of its equivalent poses.
+
+    Like RELION's `relion_particle_symmetry_expand`, for the analysis of single asymmetric units.
+    The poses must belong to a map on RELION's axes of the group. The copies of a particle follow
+    each other, first the particle as it is; all columns but the angles are the same. Refine them
+    with local searches only, and not with symmetry.
+
+    Parameters
+    ----------
+    source : Path or str
+        STAR file of particles with the poses of a 3D reconstruction.
+    target : Path or str
+        STAR file to write, completely or not at all.
+    group : str or PointGroup
+        Such as "D2".
+
+    Returns
+    -------
+    int
+        Number of rows written: particles times operators.
+
+    Raises
+    ------
+    StarError
+        If the source cannot be read, has no angles, or describes 3D particles.
+    SymmetryError
+        If the group is unknown, or C1.
+    RunFolderError
+        If the target cannot be written.
+    """
+    point_group = _group_with_copies(group, "expand")
+    n_particles = _rewrite_angles(
+        Path(source), Path(target), lambda angles: expand_angles(angles, point_group)
+    )
+    return n_particles * point_group.order
+
+
+def fold_particles(source: Path | str, target: Path | str, group: str | PointGroup) -> int:
+    """Write particles with their poses in one asymmetric unit of a point group.
+
+    Of the equivalent poses of a particle one is chosen, always the same, so that the poses of two
+    runs can be compared and views are counted once. The poses must belong to a map on RELION's
+    axes of the group.
+
+    Parameters
+    ----------
+    source : Path or str
+        STAR file of particles with the poses of a 3D reconstruction.
+    target : Path or str
+        STAR file to write, completely or not at all.
+    group : str or PointGroup
+        Such as "D2".
+
+    Returns
+    -------
+    int
+        Number of particles.
+
+    Raises
+    ------
+    StarError
+        If the source cannot be read, has no angles, or describes 3D particles.
+    SymmetryError
+        If the group is unknown, or C1.
+    RunFolderError
+        If the target cannot be written.
+    """
+    point_group = _group_with_copies(group, "fold")
+    return _rewrite_angles(
+        Path(source), Path(target), lambda angles: fold_angles(angles, point_group)[:, None]
+    )
+
+
+def _group_with_copies(group: str | PointGroup, verb: str) -> PointGroup:
+    point_group = group if isinstance(group, PointGroup) else PointGroup.parse(group)
+    if point_group.order == 1:
+        raise SymmetryError(
+            f"{point_group.name} has a single asymmetric unit, so that there is nothing to {verb}; "
+            "give the point group of the map, such as D2"
+        )
+    return point_group
+
+
+def _rewrite_angles(source: Path, target: Path, change: Callable[[Float64], Float64]) -> int:
+    """Replace angles (n, 3) by K poses each, (n, K, 3), and return the number of particles."""
+
+    def change_columns(path: Path, _optics: Columns | None, columns: Columns) -> ColumnChange:
+        angles = _read_angles(path, columns)  # (N, 3)
+        _warn_of_unassigned(path, columns)
+        return ColumnChange(_ANGLES, len(angles), lambda rows: _angle_columns(change(angles[rows])))
+
+    return rewrite_columns(source, target, change_columns)
+
+
+def _warn_of_unassigned(path: Path, columns: Columns) -> None:
+    if "rlnClassNumber" not in columns:
+        return
+    unassigned = int((read_numbers(path, columns, "rlnClassNumber") < 1).sum())
+    if unassigned:
+        logger.warning(
+            "%s: %d particles have rlnClassNumber 0, which means no pose; they are written too",
+            path,
+            unassigned,
+        )
 
 
 class _Origins:
@@ -177,79 +283,4 @@ def _read_angles(path: Path, columns: Columns) -> Float64:
 
 
 def _angle_columns(angles: Float64) -> dict[str, Float64]:
-    return dict(zip(_ANGLES, angles.T, strict=True))
-
-
-def _rewrite(
-    source: Path,
-    target: Path,
-    change: Callable[[Path, Columns | None, Columns], NewColumns],
-) -> None:
-    """Copy a STAR file, and replace the columns that `change` returns."""
-    optics, columns = read_tables(source)
-    block = find_particle_loop(source, find_loops(source))
-    if block.values is not None:
-        raise StarError(
-            f"{source}: data_{block.name} has one particle and no loop_; expected a table of "
-            "particles; write the file again as a loop"
-        )
-    new = change(source, optics, columns)
-    names = _new_names(source, target, columns)
-    _warn_of_priors(source, columns)
-    added = [name for name in new if name not in columns]
-    with atomic_path(target) as temporary, open(temporary, "wb") as file:
-        with open_byte_range(source, 0, block.start) as head:
-            shutil.copyfileobj(head, file)
-        for number, name in enumerate(added, len(block.columns) + 1):
-            file.write(f"_{name} #{number}\n".encode())
-        file.writelines(_changed_rows(source, block, new, names))
-        with open_byte_range(source, block.end, source.stat().st_size) as tail:
-            shutil.copyfileobj(tail, file)
-
-
-def _warn_of_priors(source: Path, columns: Columns) -> None:
-    stale = ", ".join(name for name in columns if _PRIOR.fullmatch(name))
-    if stale:
-        logger.warning("%s: %s not changed; they belong to the map before", source, stale)
-
-
-def _new_names(source: Path, target: Path, columns: Columns) -> list[bytes] | None:
-    """Return the image names for another folder, or None if they stay as they are."""
-    images = columns["rlnImageName"].tolist()
-    stacks = tuple(locate_stacks(split_image_names(images, source)[0], [source]))
-    renamed = rename_images(images, ParticleTable(source, {}, columns, stacks), target).tolist()
-    if renamed == images:
-        return None
-    return [quote(name).encode(errors="surrogateescape") for name in renamed]
-
-
-def _changed_rows(
-    source: Path, block: LoopBlock, new: NewColumns, names: list[bytes] | None
-) -> Iterator[bytes]:
-    places = {name: place for place, name in enumerate(block.columns)}
-    order = sorted(new, key=lambda name: places.get(name, len(places)))
-    rounded = [np.round(new[name], 6) + 0.0 for name in order]  # + 0.0: no minus zero
-    where = [places[name] for name in order if name in places]
-    values = zip(*(column.tolist() for column in rounded), strict=True)
-    cells = ([b"%.6f" % value for value in row] for row in values)
-    if names is not None:
-        where = [places["rlnImageName"], *where]
-        cells = ([name, *row] for name, row in zip(names, cells, strict=True))
-    with open_byte_range(source, block.start, block.end) as rows:
-        for line in rows:
-            yield _changed_row(line, where, next(cells)) if is_row(line) else line
-
-
-def _changed_row(line: bytes, where: list[int], cells: list[bytes]) -> bytes:
-    """Replace the values of a row at `where` by the first cells, and append the other cells."""
-    body = line.rstrip()
-    pieces = _PIECE.findall(body)
-    values = [i for i, piece in enumerate(pieces) if not piece.isspace()]
-    for place, cell in zip(where, cells, strict=False):
-        at = values[place]
-        spare = len(pieces[at]) - len(cell)
-        pieces[at] = cell
-        if at and not pieces[at - 1].strip(b" "):  # keeps the alignment to the right
-            pieces[at - 1] = b" " * max(1, len(pieces[at - 1]) + spare)
-    extra = b"".join(b" " + cell for cell in cells[len(where) :])
-    return b"".join(pieces) + extra + line[len(body) :]
+    return {name: angles[..., i] for i, name in enumerate(_ANGLES)}
