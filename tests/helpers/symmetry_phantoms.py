@@ -31,11 +31,13 @@ def known_map(
     rotated: bool = True,
     change: float = 0.0,
     twist: float = 0.0,
+    scales: dict[int, float] | None = None,
 ) -> Known:
     """Return a phantom's map.
 
     The first of its copies has more weight, by the share `change`, and is twisted about its own
-    centre by `twist` degrees.
+    centre by `twist` degrees. `scales` multiplies the weight of copies by their index in
+    `symmetry_operators`.
     """
     rng = np.random.default_rng(seed)
     radii = RADII.get(group, (9.0, 18.0))
@@ -47,6 +49,8 @@ def known_map(
     weights = phantom.weights.copy()
     first = slice(0, len(weights) // PointGroup.parse(group).order)
     weights[first] *= 1 + change
+    for copy, scale in (scales or {}).items():
+        weights[copy * first.stop : (copy + 1) * first.stop] *= scale
     positions = phantom.positions.copy()
     middle = positions[first].mean(axis=0)
     twisting = Rotation.from_rotvec([0, np.deg2rad(twist), 0]).as_matrix()

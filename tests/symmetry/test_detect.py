@@ -86,9 +86,10 @@ def test_pseudo_symmetry_is_reported_with_its_resolution(group, difference):
     nearest = next(c for c in report.candidates if c.group == group)
     assert not nearest.holds
     assert 0.7 <= nearest.score < 0.85
-    assert "pseudo-symmetry" in nearest.verdict
-    assert "beyond" in nearest.verdict
+    assert nearest.verdict.startswith(f"{group} is pseudo-symmetry (no subgroup holds): it breaks")
     assert nearest.verdict in report.verdict
+    assert nearest.pseudo.subgroup == "C1"
+    assert 5 < nearest.pseudo.resolution < 40
 
 
 def test_a_map_without_symmetry_is_said_to_be_c1():

@@ -31,14 +31,16 @@ def four_subunits():
 def test_a_ring_of_four_that_is_nearly_d4_is_c4():
     report = detect_symmetry(four_subunits(), voxel_size=VOXEL)
     assert report.group == "C4"
-    assert "close to D4 (pseudo-symmetry)" in report.verdict
+    assert "D4 is pseudo-symmetry (only C4 holds): it breaks at" in report.verdict
+    assert "copies rotated by 180° about a 2-fold axis differ in density" in report.verdict
 
 
 def test_a_ring_of_four_with_two_larger_subunits_is_c2():
     pair = (blob((48, 14, 20)) + blob((-48, -14, 20))).astype(np.float32)
     report = detect_symmetry(four_subunits() + 0.6 * pair, voxel_size=VOXEL)
     assert report.group == "C2"
-    assert "close to C4 (pseudo-symmetry)" in report.verdict
+    assert "C4 is pseudo-symmetry (only C2 holds): it breaks at" in report.verdict
+    assert "copies rotated by 90° about a 4-fold axis differ in density" in report.verdict
 
 
 @pytest.mark.parametrize("inner", [0.0, 45.0])

@@ -157,7 +157,8 @@ def _scene_of_candidate(
 ) -> _Scene:
     if shown is None:
         return _Scene("no axes", volume, report.voxel_size, (0.0, 0.0, 0.0), ())
-    holds = "" if shown.holds else " (does not hold)"
+    state = "pseudo-symmetry" if shown.pseudo else "does not hold"
+    holds = "" if shown.holds else f" ({state})"
     axes = [(axis.order, axis.direction) for axis in shown.axes]
     return _Scene(f"{shown.group}{holds}", volume, report.voxel_size, shown.centre, axes)
 

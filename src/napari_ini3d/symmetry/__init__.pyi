@@ -14,6 +14,7 @@ from .records import (
     GroupCandidate as GroupCandidate,
     SelfRotation as SelfRotation,
     SymmetryAlignment as SymmetryAlignment,
+    SymmetryBreak as SymmetryBreak,
     SymmetryReport as SymmetryReport,
 )
 from .refinement import GroupAxes as GroupAxes
@@ -24,4 +25,3 @@ from .validate import (
     SymmetryValidation as SymmetryValidation,
     validate_symmetry as validate_symmetry,
 )
-from .verdict import CLOSE_AGREEMENT as CLOSE_AGREEMENT

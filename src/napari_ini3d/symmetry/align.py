@@ -75,7 +75,7 @@ def align_symmetry(
         fit = search.best_fit(parsed, freedom)
         operators = essential_operators(symmetry_operators(parsed), _FINAL_OPERATORS)
         fit = refine_upwards(search.search_map, operators, fit, freedom=freedom, threads=threads)
-        scored = ScoredFit.of(search, parsed, fit)
+        scored = ScoredFit.of(search, parsed, fit).with_break(search, volume, voxel_size)
         found = describe_fit(search, scored, fit.curve, voxel_size, upright=only_rot)
     return SymmetryAlignment(
         group=found.group,
@@ -86,6 +86,7 @@ def align_symmetry(
         fsc05=found.fsc05,
         voxel_size=voxel_size,
         holds=found.holds,
+        pseudo=found.pseudo,
         verdict=found.verdict,
         warnings=search.extent.warnings,
     )

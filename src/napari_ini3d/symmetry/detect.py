@@ -16,7 +16,6 @@ from napari_ini3d.symmetry.scores import agreement_of_any_rotation
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.self_rotation import MAX_ORDER
 from napari_ini3d.symmetry.verdict import (
-    CLOSE_AGREEMENT,
     LEAST_AGREEMENT,
     ScoredFit,
     describe_fit,
@@ -65,10 +64,9 @@ def detect_symmetry(
     check_volume(volume, voxel_size, resolution)
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
         search = Search.of(volume, (resolution or 0.0) / voxel_size, threads=threads)
-        trials = _without_pseudo(_try_groups(search))[:_REPORTED]
-        candidates = tuple(
-            _describe(search, trial, voxel_size, refined=trial is trials[0]) for trial in trials
-        )
+        ranked = _without_pseudo(_try_groups(search))[:_REPORTED]
+        trials = _without_breaks(search, volume, ranked, voxel_size)
+        candidates = tuple(_describe(search, trial, voxel_size) for trial in trials)
         round_map = trials[0].holds and _is_round(search, trials[0])
     if round_map:
         candidates = tuple(replace(one, holds=False, verdict=_ROUND) for one in candidates)
@@ -102,6 +100,44 @@ def _without_pseudo(trials: list[ScoredFit]) -> list[ScoredFit]:
     return sorted(marked, key=_rank, reverse=True)
 
 
+def _without_breaks(
+    search: Search, volume: FloatArray, trials: list[ScoredFit], voxel_size: float
+) -> list[ScoredFit]:
+    """Return groups by rank, those that break in the map itself marked as pseudo-symmetries.
+
+    The largest group that holds is refined and looked at; if it breaks, the next one, and so on.
+    """
+    found = trials
+    while not found[0].refined and found[0].holds:
+        first = _refined(search, found[0]).with_break(search, volume, voxel_size)
+        found = sorted([first, *found[1:]], key=_rank, reverse=True)
+    group = found[0].group if found[0].holds else PointGroup.parse("C1")
+    described = [
+        _refined(search, trial).with_break(search, volume, voxel_size)
+        if not trial.holds and trial.pseudo is None and trial.group.order > group.order
+        else trial
+        for trial in found
+    ]
+    return [_within(trial, group) for trial in described]
+
+
+def _within(trial: ScoredFit, group: PointGroup) -> ScoredFit:
+    """Return a fit of whose subgroups none larger than the group of the map is said to hold."""
+    if trial.pseudo is None or PointGroup.parse(trial.pseudo.subgroup).order <= group.order:
+        return trial
+    return replace(trial, pseudo=replace(trial.pseudo, subgroup=group.name))
+
+
+def _refined(search: Search, trial: ScoredFit) -> ScoredFit:
+    """Return a fit as fine as the map allows; what is known of its group stays."""
+    if trial.refined or not trial.is_close:
+        return trial
+    operators = essential_operators(symmetry_operators(trial.group))
+    fit = refine_upwards(search.search_map, operators, trial.fit, threads=search.threads)
+    scored = ScoredFit.of(search, trial.group, fit)
+    return replace(scored, contradicted=trial.contradicted, refined=True)
+
+
 def _is_round(search: Search, trial: ScoredFit) -> bool:
     found = agreement_of_any_rotation(search.search_map, trial.fit, threads=search.threads)
     return found >= LEAST_AGREEMENT
@@ -113,31 +149,18 @@ def _rank(trial: ScoredFit) -> tuple[bool, int, float]:
     return (held, trial.group.order if held else 0, trial.scores.agreement)
 
 
-def _describe(
-    search: Search, trial: ScoredFit, voxel_size: float, *, refined: bool
-) -> GroupCandidate:
-    """Describe a group, after refining the best one and those that nearly hold."""
+def _describe(search: Search, trial: ScoredFit, voxel_size: float) -> GroupCandidate:
     search_map, threads = search.search_map, search.threads
     operators = essential_operators(symmetry_operators(trial.group))
-    if trial.scores.agreement >= CLOSE_AGREEMENT and (refined or not trial.holds):
-        fit = refine_upwards(search_map, operators, trial.fit, threads=threads)
-        refined_trial = ScoredFit.of(search, trial.group, fit)
-        trial = replace(refined_trial, contradicted=trial.contradicted)
     curve = curve_at(search_map, operators, trial.fit, search_map.max_shell, threads)
     return describe_fit(search, trial, curve, voxel_size)
 
 
 def _sum_up(group: str, candidates: tuple[GroupCandidate, ...]) -> str:
-    """Return the verdict on the group, and the larger group that the map is close to."""
-    order = PointGroup.parse(group).order
-    close = [
-        candidate
-        for candidate in candidates
-        if not candidate.holds
-        and candidate.score >= CLOSE_AGREEMENT
-        and PointGroup.parse(candidate.group).order > order
-    ]
+    """Return the verdict on the group, and on the larger groups that the map is close to."""
     first = "No symmetry found: C1." if group == "C1" else candidates[0].verdict + "."
+    order = PointGroup.parse(group).order
+    close = [c for c in candidates if c.pseudo and PointGroup.parse(c.group).order > order]
     if not close:
         return first
     best = max(candidate.score for candidate in close)
@@ -145,7 +168,9 @@ def _sum_up(group: str, candidates: tuple[GroupCandidate, ...]) -> str:
         (candidate for candidate in close if candidate.score >= best - _AS_CLOSE),
         key=lambda candidate: PointGroup.parse(candidate.group).order,
     )
-    return f"{first} The map is {nearest.verdict}."
+    others = [c.group for c in close if c is not nearest]
+    rest = f" So {'is' if len(others) == 1 else 'are'} {' and '.join(others)}." if others else ""
+    return f"{first} {nearest.verdict}.{rest}"
 
 
 def _self_rotation(search: Search) -> SelfRotation:

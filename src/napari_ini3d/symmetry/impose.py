@@ -99,7 +99,7 @@ def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
         of the group is the product, last step first, of one matrix of each step, in one way.
     """
     operators = symmetry_operators(group)
-    table = _product_table(operators)
+    table = product_table(operators)
     exact = np.array([_keeps_voxels(operator) for operator in operators])
     subgroup, steps = np.zeros(1, dtype=np.intp), []
     while len(subgroup) < len(operators):
@@ -109,7 +109,7 @@ def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
     return tuple(steps)
 
 
-def _product_table(operators: Float64) -> Indices:
+def product_table(operators: Float64) -> Indices:
     """Return the index of the product of each two operators, (G, G)."""
     products = (operators[:, None] @ operators[None]).reshape(-1, 9)  # (G², 9)
     _, index = KDTree(operators.reshape(-1, 9)).query(products)
@@ -127,10 +127,11 @@ def _next_group(table: Indices, subgroup: Indices, exact: BoolArray) -> Indices:
     if not len(preferred) and len(table) <= _MOST_COSETS * len(subgroup):
         return np.arange(len(table))
     candidates = preferred if len(preferred) else others
-    return min((_closure(table, np.append(subgroup, i)) for i in candidates), key=len)
+    return min((closure(table, np.append(subgroup, i)) for i in candidates), key=len)
 
 
-def _closure(table: Indices, members: Indices) -> Indices:
+def closure(table: Indices, members: Indices) -> Indices:
+    """Return the group that operators generate, as indices into a product table."""
     while True:
         larger = np.unique(table[np.ix_(members, members)])
         if len(larger) == len(members):

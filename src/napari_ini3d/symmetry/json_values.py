@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         FoundAxis,
         GroupCandidate,
         SymmetryAlignment,
+        SymmetryBreak,
         SymmetryReport,
     )
     from napari_ini3d.symmetry.validate import SymmetryValidation
@@ -38,6 +39,7 @@ def _candidate_values(candidate: GroupCandidate) -> dict[str, Any]:
         "fsc05": plain(candidate.fsc05),
         "axes": [_axis_values(axis) for axis in candidate.axes],
         "holds": bool(candidate.holds),
+        "pseudo": _break_values(candidate.pseudo),
         "verdict": candidate.verdict,
         "rotation": plain(candidate.rotation),
         "centre": plain(candidate.centre),
@@ -54,6 +56,7 @@ def alignment_values(alignment: SymmetryAlignment) -> dict[str, Any]:
         "score": plain(alignment.score),
         "fsc05": plain(alignment.fsc05),
         "holds": bool(alignment.holds),
+        "pseudo": _break_values(alignment.pseudo),
         "verdict": alignment.verdict,
         "axes": [_axis_values(axis) for axis in alignment.axes],
         "fsc": plain(alignment.fsc),
@@ -67,6 +70,7 @@ def validation_values(validation: SymmetryValidation) -> dict[str, Any]:
     return {
         "group": validation.group,
         "holds": bool(validation.holds),
+        "pseudo": _break_values(validation.pseudo),
         "verdict": validation.verdict,
         "resolution": plain(validation.resolution),
         "limited_by_noise": bool(validation.limited_by_noise),
@@ -79,6 +83,19 @@ def validation_values(validation: SymmetryValidation) -> dict[str, Any]:
         "expected_fsc": plain(validation.expected_fsc),
         "diameter": plain(validation.diameter),
         "voxel_size": plain(validation.voxel_size),
+    }
+
+
+def _break_values(found: SymmetryBreak | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "resolution": plain(found.resolution),
+        "difference": plain(found.difference),
+        "angle": plain(found.angle),
+        "axis_order": int(found.axis_order),
+        "axis": plain(found.axis),
+        "subgroup": found.subgroup,
     }
 
 

@@ -33,6 +33,34 @@ class FoundAxis:
 
 
 @dataclass(frozen=True, slots=True)
+class SymmetryBreak:
+    """Where and how a point group breaks, of which only a subgroup holds.
+
+    Attributes
+    ----------
+    resolution : float
+        Å, the coarsest at which the copies differ.
+    difference : float
+        Largest difference in density between two copies, as a share of the denser one.
+    angle : float
+        Degrees, of the rotation under which they differ most.
+    axis_order : int
+        Of the axis of that rotation.
+    axis : tuple of float
+        Its direction in RELION's setting of the group.
+    subgroup : str
+        The largest subgroup on these axes that does not break; "C1" where none is left.
+    """
+
+    resolution: float
+    difference: float
+    angle: float
+    axis_order: int
+    axis: Vector
+    subgroup: str
+
+
+@dataclass(frozen=True, slots=True)
 class GroupCandidate:
     """Fit of one point group to a map.
 
@@ -58,6 +86,8 @@ class GroupCandidate:
         True for the group of the map and its subgroups.
     verdict : str
         In words.
+    pseudo : SymmetryBreak or None
+        Where and how the group breaks if the map is only close to it.
     """
 
     group: str
@@ -69,6 +99,7 @@ class GroupCandidate:
     fsc05: float
     holds: bool
     verdict: str
+    pseudo: SymmetryBreak | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +177,8 @@ class SymmetryAlignment:
         In words.
     warnings : tuple of str
         Possible problems of the map.
+    pseudo : SymmetryBreak or None
+        Where and how the group breaks if the map is only close to it.
     """
 
     group: str
@@ -158,6 +191,7 @@ class SymmetryAlignment:
     holds: bool
     verdict: str
     warnings: tuple[str, ...] = ()
+    pseudo: SymmetryBreak | None = None
 
     def apply(self, volume: FloatArray, *, threads: int = 0) -> Float32:
         """Return a map (n, n, n) of the same voxel size, aligned; resampled once."""

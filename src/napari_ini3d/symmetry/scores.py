@@ -28,7 +28,7 @@ DECIDING_WAVES = 14.0
 LEAST_EXPECTED = 0.1
 """Expected correlation: with more noise nothing can be concluded."""
 
-_ODD_ROTATIONS = ((50.0, 8.0, 3.0), (-7.0, 47.0, 15.0), (11.0, -5.0, 77.0), (61.0, 83.0, -29.0))
+ODD_ROTATIONS = ((50.0, 8.0, 3.0), (-7.0, 47.0, 15.0), (11.0, -5.0, 77.0), (61.0, 83.0, -29.0))
 """Axis times angle, degrees: rotations of no point group."""
 
 _OPERATORS = 4  # of each class that are compared
@@ -92,6 +92,22 @@ def score_group(
     )
 
 
+def operator_agreements(
+    search_map: SearchMap, group: PointGroup, axes: GroupAxes, *, threads: int = 0
+) -> Float64:
+    """Return the agreement of each operator of a group, (G,); 1 for the identity."""
+    last = min(round(DECIDING_WAVES / search_map.diameter), search_map.max_shell)
+    expected = search_map.share[: last + 1]
+    weight = shell_weight(search_map.ft.power[: last + 1], expected)  # (S + 1,)
+    identity = np.eye(3)[None]
+    curves = [
+        curve_at(search_map, np.concatenate([identity, one[None]]), axes, last, threads)
+        for one in symmetry_operators(group)[1:]
+    ]
+    found = np.array(curves) @ weight / max(float(expected @ weight), 1e-6)
+    return np.concatenate([[1.0], found])
+
+
 def agreement_of_any_rotation(search_map: SearchMap, axes: GroupAxes, *, threads: int = 0) -> float:
     """Return the agreement of a map with copies under rotations that belong to no group.
 
@@ -105,7 +121,7 @@ def agreement_of_any_rotation(search_map: SearchMap, axes: GroupAxes, *, threads
     threads : int
     """
     last = min(round(DECIDING_WAVES / search_map.diameter), search_map.max_shell)
-    rotations = Rotation.from_rotvec(_ODD_ROTATIONS, degrees=True).as_matrix()
+    rotations = Rotation.from_rotvec(ODD_ROTATIONS, degrees=True).as_matrix()
     curves = [curve_at(search_map, one[None], axes, last, threads) for one in rotations]
     expected = search_map.share[: last + 1]
     weight = shell_weight(search_map.ft.power[: last + 1], expected)

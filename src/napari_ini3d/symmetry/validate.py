@@ -12,19 +12,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float32, Float64, FloatArray
 from napari_ini3d.comparison import check_pair
 from napari_ini3d.errors import MapError, SettingsError
 from napari_ini3d.fourier import FineMap, compute_fsc, resize_map, shell_sum, soft_mask
-from napari_ini3d.geometry import Axis, PointGroup, symmetry_axes
+from napari_ini3d.geometry import (
+    Axis,
+    PointGroup,
+    RigidTransform,
+    symmetry_axes,
+    symmetry_operators,
+)
+from napari_ini3d.symmetry.breaks import find_break
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.impose import impose_symmetry
+from napari_ini3d.symmetry.local_correlation import correlate_locally
 from napari_ini3d.symmetry.noise import share_from_halves, signal_share
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
-from napari_ini3d.symmetry.records import FoundAxis
+from napari_ini3d.symmetry.records import FoundAxis, SymmetryBreak
 from napari_ini3d.symmetry.scores import (
     COARSE_WAVES,
     DECIDING_WAVES,
@@ -33,9 +40,12 @@ from napari_ini3d.symmetry.scores import (
 )
 from napari_ini3d.symmetry.search_map import FIRST_SHELL
 from napari_ini3d.symmetry.verdict import (
+    CLOSE_AGREEMENT,
     Finding,
+    is_contradicted,
     lasting_shell,
     least_agreement,
+    least_of_operators,
     noise_unknown,
 )
 
@@ -45,9 +55,6 @@ _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius, if no diameter is given
 _FIRST_WAVES = 2.0  # across the particle: coarser detail shows the outline only
 _LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
-_WINDOW = 0.75  # of the resolution, standard deviation of the window of the local correlation
-_SMALLEST_WINDOW = 1.5  # voxels
-_FLAT = 1e-6  # of the map's variance: less variance means there is nothing to correlate
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class SymmetryValidation:
     holds : bool
     verdict : str
         In words.
+    pseudo : SymmetryBreak or None
+        Where and how the group breaks if the map is only close to it.
     """
 
     group: str
@@ -106,6 +115,7 @@ class SymmetryValidation:
     limited_by_noise: bool
     holds: bool
     verdict: str
+    pseudo: SymmetryBreak | None = None
 
     @property
     def frequency(self) -> Float64:
@@ -125,8 +135,10 @@ def validate_symmetry(
     """Impose a point group on a map, and measure how well the map fits it.
 
     A group holds if the copies reach 85 % of the correlation expected with this noise, for every
-    rotation about every axis, and differ by no more than noise up to 4 waves across the particle.
-    From 60 % on it is close (pseudo-symmetry). It holds up to the resolution at which the FSC of
+    rotation about every axis, and differ by no more than noise up to 4 waves across the particle;
+    unless the copies differ in density somewhere by more than noise and by more than 15 %, or a
+    subgroup on the same axes holds much better. From 60 % on the group is then pseudo-symmetry, and
+    `pseudo` says where it breaks. It holds up to the resolution at which the FSC of
     the copies is below the expected one in two consecutive shells, by more than a tenth and
     three standard deviations, or at which it falls below 0.143. A standard deviation is
     (1 - FSC²) / sqrt(M), with M half the components of the shell times the share of the box that
@@ -171,12 +183,27 @@ def validate_symmetry(
     after = impose_symmetry(before, point_group, threads=threads)
     share = _share(before, half_maps, radius, mask)
     copies = _Copies.of(before, after, point_group.order, share, mask)
-    axes, agreement = _compare_rotations(before, point_group, share, radius, threads)
+    axes, agreements = _compare_rotations(before, point_group, share, radius, threads)
+    agreement = float(agreements.min())
     waves = len(volume) / (2 * radius)  # shells to a wave across the particle
     first = int(np.clip(round(_FIRST_WAVES * waves), FIRST_SHELL, len(volume) // 4))
     last, by_noise = lasting_shell(copies.curve, copies.expected, copies.components, first)
     resolution = len(volume) * voxel_size / last
     fine_enough = by_noise or last >= _LEAST_WAVES * waves
+    holds = fine_enough and agreement >= least_agreement(copies.expected, copies.coarse(waves))
+    pseudo = None
+    if agreement >= CLOSE_AGREEMENT and point_group.order > 1:
+        extent = find_particle_extent(before).radius if diameter is None else radius / _MARGIN
+        pseudo = find_break(
+            before,
+            point_group,
+            RigidTransform.identity(),
+            extent,
+            voxel_size=voxel_size,
+            agreeing=agreements >= least_of_operators(copies.expected),
+            known=not holds or is_contradicted(point_group, agreements),
+            threads=threads,
+        )
     inside = mask > 0.5
     validation = SymmetryValidation(
         group=point_group.name,
@@ -194,39 +221,11 @@ def validate_symmetry(
         agreement=agreement,
         resolution=resolution,
         limited_by_noise=by_noise,
-        holds=agreement >= least_agreement(copies.expected, copies.coarse(waves)) and fine_enough,
+        holds=holds and pseudo is None,
         verdict="",
+        pseudo=pseudo,
     )
     return replace(validation, verdict=_put_in_words(validation))
-
-
-def correlate_locally(first: FloatArray, second: FloatArray, resolution: float) -> Float32:
-    """Return the correlation of two maps about each voxel, in a Gaussian window.
-
-    Parameters
-    ----------
-    first, second : (n, n, n)
-        Real space.
-    resolution : float
-        Voxels; the standard deviation of the window is 3/4 of it.
-
-    Returns
-    -------
-    (n, n, n) float32
-        0 where a map is flat.
-    """
-    width = max(_WINDOW * resolution, _SMALLEST_WINDOW)
-
-    def mean(values: Float64) -> Float64:
-        return np.asarray(gaussian_filter(values, width, mode="wrap", truncate=3.0))
-
-    a, b = (x - x.mean() for x in (first.astype(np.float64), second.astype(np.float64)))
-    mean_a, mean_b = mean(a), mean(b)  # (n, n, n) each
-    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    known = (variance_a > _FLAT * a.var()) & (variance_b > _FLAT * b.var())
-    covariance = mean(a * b) - mean_a * mean_b
-    scale = np.sqrt(np.where(known, variance_a * variance_b, 1.0))
-    return np.where(known, np.clip(covariance / scale, -1, 1), 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +279,8 @@ def expected_of_mean(share: Float64, order: int) -> Float64:
 
 def _compare_rotations(
     volume: Float32, group: PointGroup, share: Float64, radius: float, threads: int
-) -> tuple[tuple[FoundAxis, ...], float]:
-    """Return the axes with their correlations, and the agreement of the worst rotation.
+) -> tuple[tuple[FoundAxis, ...], Float64]:
+    """Return the axes with their correlations, and the agreement of each operator, (G,).
 
     Only coarse shells are compared, so the map is resampled to larger voxels first.
     """
@@ -294,17 +293,22 @@ def _compare_rotations(
     fine, masked = FineMap.of(small, threads=threads), small * mask
     weight = _normalised_weight(masked, share[: last + 1])
     expected = max(float(weight @ share[: last + 1]), LEAST_EXPECTED)
-    axes, worst = [], expected
+    operators = symmetry_operators(group)
+    axes, agreements = [], np.ones(group.order)
     for axis in symmetry_axes(group):
+        rotations = rotations_to_half_circle(axis)
         rotated = [
             fine.mean_of_rotated(rotation, radius=reach, threads=threads) * mask
-            for rotation in rotations_to_half_circle(axis)
+            for rotation in rotations
         ]
         found = [float(weight @ compute_fsc(masked, copy)[: last + 1]) for copy in rotated]
         back = [1 if 2 * i == axis.order else 2 for i in range(1, len(found) + 1)]
         axes.append(FoundAxis(axis.order, axis.direction, float(np.average(found, weights=back))))
-        worst = min(worst, *found)
-    return tuple(axes), worst / expected
+        for rotation, value in zip(rotations, found, strict=True):
+            for same in (rotation, rotation.T):
+                index = np.abs(operators - same).max(axis=(1, 2)).argmin()
+                agreements[index] = min(value / expected, 1.0)
+    return tuple(axes), agreements
 
 
 def rotations_to_half_circle(axis: Axis) -> Float64:
@@ -375,4 +379,5 @@ def _put_in_words(validation: SymmetryValidation) -> str:
         resolution=validation.resolution,
         limited_by_noise=validation.limited_by_noise,
         noise_unknown=noise_unknown(validation.expected_fsc[FIRST_SHELL:]),
+        pseudo=validation.pseudo,
     ).in_words()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
-from napari_ini3d._types import Float64, Vector
+from napari_ini3d._types import Float64, FloatArray, Vector
 from napari_ini3d.fourier import fsc_resolution
-from napari_ini3d.geometry import PointGroup, symmetry_axes
-from napari_ini3d.symmetry.records import FoundAxis, GroupCandidate
+from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_axes, symmetry_operators
+from napari_ini3d.symmetry.breaks import find_break, subgroups
+from napari_ini3d.symmetry.records import FoundAxis, GroupCandidate, SymmetryBreak
 from napari_ini3d.symmetry.refinement import Fit
-from napari_ini3d.symmetry.scores import GroupScore, score_group
+from napari_ini3d.symmetry.scores import GroupScore, operator_agreements, score_group
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.search_map import FIRST_SHELL, SearchMap
 from napari_ini3d.symmetry.standard_setting import nearest_rotation
@@ -41,17 +42,58 @@ class ScoredFit:
     scores : GroupScore
     contradicted : bool
         Whether a subgroup of it holds so much better that this is a pseudo-symmetry.
+    pseudo : SymmetryBreak or None
+        Where the group breaks, if it does.
+    refined : bool
+        Whether the fit is as fine as the map allows.
     """
 
     group: PointGroup
     fit: Fit
     scores: GroupScore
     contradicted: bool = False
+    pseudo: SymmetryBreak | None = None
+    refined: bool = False
 
     @property
     def holds(self) -> bool:
-        """Whether the map has the group: its scores say so, and no subgroup holds far better."""
-        return not self.contradicted and holds(self.scores)
+        """Whether the map has the group: its scores say so, and it does not break."""
+        return not self.contradicted and self.pseudo is None and holds(self.scores)
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the map has the group at coarse detail at least."""
+        return self.scores.agreement >= CLOSE_AGREEMENT
+
+    def with_break(self, search: Search, volume: FloatArray, voxel_size: float) -> ScoredFit:
+        """Return the fit with the break of a group that does not hold, or whose copies differ.
+
+        Parameters
+        ----------
+        search : Search
+        volume : (n, n, n)
+            From which the search was made.
+        voxel_size : float
+            Å.
+        """
+        if not self.is_close:
+            return self
+        group, search_map = self.group, search.search_map
+        agreements = operator_agreements(search_map, group, self.fit, threads=search.threads)
+        contradicted = self.contradicted or is_contradicted(group, agreements)
+        rotation = nearest_rotation(group, self.fit.frame)
+        pseudo = find_break(
+            volume,
+            group,
+            RigidTransform(rotation, centre_in_map(search_map, group, self.fit)),
+            search.extent.radius,
+            voxel_size=voxel_size,
+            agreeing=_in_setting(group, self.fit.frame, rotation, agreements)
+            >= least_of_operators(self.scores.expected),
+            known=contradicted or not self.holds,
+            threads=search.threads,
+        )
+        return replace(self, contradicted=contradicted, pseudo=pseudo)
 
     def is_pseudo_beside(self, other: ScoredFit) -> bool:
         """Return whether only a subgroup holds: its copies agree fully, and those of this do not.
@@ -99,8 +141,49 @@ def describe_fit(
         fsc=in_map,
         fsc05=fsc_resolution(in_map, search_map.box_size, voxel_size, 0.5),
         holds=scored.holds,
+        pseudo=scored.pseudo,
         verdict=verdict_of(search_map, scored, curve, voxel_size),
     )
+
+
+def is_contradicted(group: PointGroup, agreements: Float64) -> bool:
+    """Return whether a subgroup on the same axes agrees fully, and the group clearly less.
+
+    Parameters
+    ----------
+    group : PointGroup
+    agreements : (G,) float64
+        Of each operator, the identity first.
+    """
+    worst = float(agreements[1:].min())
+    best = max(
+        (float(agreements[members[1:]].min()) for members in subgroups(group) if len(members) > 1),
+        default=worst,
+    )
+    return best >= _FULL_AGREEMENT and best >= worst + _CLEARLY_BETTER
+
+
+def _in_setting(
+    group: PointGroup, frame: Float64, rotation: Float64, agreements: Float64
+) -> Float64:
+    """Return the agreements of operators about other axes of the same group: those of a setting.
+
+    Parameters
+    ----------
+    group : PointGroup
+    frame : (3, 3)
+        Takes the setting to the axes in the map; the agreements are those of its operators.
+    rotation : (3, 3)
+        Aligns the map to the setting, perhaps by other axes that are alike.
+    agreements : (G,) float64
+    """
+    operators = symmetry_operators(group)
+    change = rotation @ frame  # maps the group onto itself
+    moved = change @ operators @ change.T
+    apart = np.abs(moved[:, None] - operators).max(axis=(2, 3))  # (G, G)
+    found = np.empty_like(agreements)
+    found[apart.argmin(axis=1)] = agreements
+    return found
 
 
 def holds(scores: GroupScore) -> bool:
@@ -125,6 +208,11 @@ def least_agreement(expected: Float64, coarse: float) -> float:
     """
     flat = noise_unknown(expected) and coarse >= _COARSE_FSC
     return _FLAT_AGREEMENT if flat else LEAST_AGREEMENT
+
+
+def least_of_operators(expected: Float64) -> float:
+    """Return the least agreement of an operator that belongs to a subgroup that may hold."""
+    return _FLAT_AGREEMENT if noise_unknown(expected) else LEAST_AGREEMENT
 
 
 def noise_unknown(expected: Float64) -> bool:
@@ -206,6 +294,7 @@ def verdict_of(search_map: SearchMap, scored: ScoredFit, curve: Float64, voxel_s
         resolution=search_map.side * voxel_size / shell,
         limited_by_noise=by_noise,
         noise_unknown=noise_unknown(expected[FIRST_SHELL:]),
+        pseudo=scored.pseudo,
     ).in_words()
 
 
@@ -225,6 +314,8 @@ class Finding:
         True where noise is the limit, not a difference between copies.
     noise_unknown : bool
         True where the noise of the map cannot be measured.
+    pseudo : SymmetryBreak or None
+        Where and how the group breaks, if the map is only close to it.
     """
 
     name: str
@@ -233,27 +324,38 @@ class Finding:
     resolution: float
     limited_by_noise: bool
     noise_unknown: bool
+    pseudo: SymmetryBreak | None = None
 
     def in_words(self) -> str:
         """Return the verdict."""
-        share = np.clip(self.agreement, 0, 1)
-        reached = f"{share:.0%} of the correlation expected for true symmetry with this noise"
         if self.holds:
             text = f"{self.name} holds to {self.resolution:.1f} Å"
             return (
                 text if self.limited_by_noise else f"{text}; at finer detail {self._difference()}"
             )
-        if self.agreement < CLOSE_AGREEMENT:
-            return f"{self.name} does not hold: the worst operators reach {reached}"
-        close = f"close to {self.name} (pseudo-symmetry): the copies reach {reached}"
-        if self.limited_by_noise:
-            return close
-        return f"{close}; beyond {self.resolution:.1f} Å {self._difference()}"
+        if self.pseudo is None:
+            share = np.clip(self.agreement, 0, 1)
+            return (
+                f"{self.name} does not hold: the worst operators reach {share:.0%} of the "
+                "correlation expected for true symmetry with this noise"
+            )
+        return f"{self.name} is pseudo-symmetry ({_remaining(self.pseudo)}): {_broken(self.pseudo)}"
 
     def _difference(self) -> str:
         if self.noise_unknown:
             return "the copies differ (the solvent is flat, so the noise is unknown)"
         return "the copies differ by more than noise"
+
+
+def _remaining(found: SymmetryBreak) -> str:
+    return "no subgroup holds" if found.subgroup == "C1" else f"only {found.subgroup} holds"
+
+
+def _broken(found: SymmetryBreak) -> str:
+    return (
+        f"it breaks at {found.resolution:.0f} Å, where copies rotated by {found.angle:.0f}° about "
+        f"a {found.axis_order}-fold axis differ in density, by up to {found.difference:.0%}"
+    )
 
 
 def _vector(values: Float64) -> Vector:

@@ -15,6 +15,7 @@ from napari_ini3d.cli.session import errors
 if TYPE_CHECKING:
     from napari_ini3d.symmetry import (
         FoundAxis,
+        GroupCandidate,
         SymmetryAlignment,
         SymmetryReport,
         SymmetryValidation,
@@ -35,7 +36,7 @@ def print_report(report: SymmetryReport) -> None:
             f"{candidate.score:.3f}",
             f"{candidate.fsc05:.1f} Å",
             _count_axes(candidate.axes),
-            "[green]holds[/]" if candidate.holds else "[dim]does not hold[/]",
+            _state_of(candidate),
         )
     console = _console()
     if report.candidates:
@@ -100,6 +101,12 @@ def _print_axes(console: Console, axes: Sequence[FoundAxis]) -> None:
         table.add_row(f"and {len(axes) - _MOST_AXES} more", "", "", "", "")
     if axes:
         console.print(table)
+
+
+def _state_of(candidate: GroupCandidate) -> str:
+    if candidate.holds:
+        return "[green]holds[/]"
+    return "[yellow]pseudo-symmetry[/]" if candidate.pseudo else "[dim]does not hold[/]"
 
 
 def _count_axes(axes: Sequence[FoundAxis]) -> str:

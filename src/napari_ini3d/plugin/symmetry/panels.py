@@ -28,7 +28,7 @@ from napari_ini3d.plugin.viewer import (
     set_tooltip,
     transform_by_hand,
 )
-from napari_ini3d.symmetry import CLOSE_AGREEMENT, GroupCandidate, SymmetryReport
+from napari_ini3d.symmetry import GroupCandidate, SymmetryReport
 
 _COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D7", "T", "O", "I")
 _ROWS = 6
@@ -109,7 +109,7 @@ class DetectPanel(QGroupBox):
         cells = (
             candidate.group,
             f"{candidate.score:.3f}",
-            "✓ yes" if holds else "✗ no",
+            "✓ yes" if holds else "✗ pseudo" if candidate.pseudo is not None else "✗ no",
             describe_axes(candidate.axes),
         )
         for column, text in enumerate(cells):
@@ -306,21 +306,18 @@ class FilePanel(QGroupBox):
 def describe_detected(detected: Detected) -> str:
     """Return the verdict on the symmetry of a map, with its warnings, line by line.
 
-    The only resolution in it is that of the validation.
+    The resolution to which the group holds is that of the validation.
     """
     report = detected.report
     lines = [f"{detected.verdict}."]
     order = PointGroup.parse(report.group).order
-    close = [
-        candidate.group
+    lines += [
+        f"{candidate.verdict}."
         for candidate in report.candidates
-        if not detected.holds(candidate)
+        if candidate.pseudo is not None
         and candidate.group != report.group
-        and candidate.score >= CLOSE_AGREEMENT
         and PointGroup.parse(candidate.group).order > order
     ]
-    if close:
-        lines.append(f"Close to {', '.join(close)} (pseudo-symmetry): see Score.")
     if detected.imposed is not None:
         lines.append(CRITERION)
     return "\n".join([*lines, *(f"⚠ {warning}" for warning in report.warnings)])

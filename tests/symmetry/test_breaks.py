@@ -1,0 +1,114 @@
+"""Groups of which only a subgroup holds: detection, alignment and validation say the same."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from symmetry_phantoms import VOXEL, known_map
+
+from napari_ini3d.geometry import RigidTransform
+from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
+from napari_ini3d.symmetry import align_symmetry, detect_symmetry, validate_symmetry
+from napari_ini3d.symmetry.breaks import find_break, name_of, subgroups
+
+MATES = (0, 7)  # of D7: copies that a 2-fold brings to each other
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ("C6", {"C6": 1, "C3": 1, "C2": 1, "C1": 1}),
+        ("D4", {"D4": 1, "C4": 1, "D2": 2, "C2": 5, "C1": 1}),
+        ("D7", {"D7": 1, "C7": 1, "C2": 7, "C1": 1}),
+        ("T", {"T": 1, "D2": 1, "C3": 4, "C2": 3, "C1": 1}),
+        ("O", {"O": 1, "T": 1, "D4": 3, "D3": 4, "D2": 4, "C4": 3, "C3": 4, "C2": 9, "C1": 1}),
+        ("I1", {"I": 1, "T": 5, "D5": 6, "D3": 10, "D2": 5, "C5": 6, "C3": 10, "C2": 15, "C1": 1}),
+    ],
+)
+def test_every_subgroup_is_listed_once_by_size_and_named(group, expected):
+    operators = symmetry_operators(group)
+    found = subgroups(PointGroup.parse(group))
+    assert Counter(name_of(operators[members]) for members in found) == expected
+    sizes = [len(members) for members in found]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def flatten(volume):
+    """Return a map without noise in its solvent, as reconstructions are."""
+    radius = np.linalg.norm(np.indices(volume.shape) - len(volume) // 2, axis=0)
+    return np.where(radius < 0.4 * len(volume), volume, 0).astype(np.float32)
+
+
+CASES = {
+    "one subunit of C4 at 60 %": ("C4", {"scales": {0: 0.6}}, "C1", {90, 180}),
+    "a pair of C4 at 60 %": ("C4", {"scales": {0: 0.6, 2: 0.6}}, "C2", {90}),
+    "a pair of D7 at 60 %": (
+        "D7",
+        {"scales": dict.fromkeys(MATES, 0.6)},
+        "C2",
+        {51, 103, 154, 180},
+    ),
+}
+
+
+@pytest.mark.parametrize("noise", ["strong", "flat solvent"])
+@pytest.mark.parametrize("case", CASES)
+def test_detection_alignment_and_validation_name_the_pseudo_symmetry_alike(case, noise):
+    group, changes, truth, angles = CASES[case]
+    level = {"strong": 1.0, "flat solvent": 0.3}[noise]
+    volume = known_map(group, noise=level, seed=2, **changes).volume
+    volume = flatten(volume) if noise == "flat solvent" else volume
+    report = detect_symmetry(volume, voxel_size=VOXEL)
+    alignment = align_symmetry(volume, group, voxel_size=VOXEL)
+    validation = validate_symmetry(alignment.apply(volume), group, voxel_size=VOXEL)
+    candidate = next(c for c in report.candidates if c.group == group)
+    assert report.group == truth
+    remaining = "no subgroup holds" if truth == "C1" else f"only {truth} holds"
+    for found in (candidate, alignment, validation):
+        assert not found.holds
+        assert found.verdict.startswith(f"{group} is pseudo-symmetry ({remaining}): it breaks at")
+        assert found.pseudo.subgroup == truth
+        assert round(found.pseudo.angle) in angles
+        assert found.pseudo.difference == pytest.approx(0.4, abs=0.12)
+        assert re.findall(r"[\d.]+ ?%", found.verdict) == [f"{found.pseudo.difference:.0%}"]
+    assert candidate.verdict in report.verdict
+    assert validation.pseudo.resolution == pytest.approx(candidate.pseudo.resolution, rel=0.35)
+
+
+@pytest.mark.parametrize("group", ["C2", "D3", "T", "O"])
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_a_true_group_does_not_break(group, noise):
+    known = known_map(group, noise=noise, seed=3, rotated=False)
+    found = find_break(
+        known.volume, PointGroup.parse(group), RigidTransform.identity(), 15.0, voxel_size=VOXEL
+    )
+    assert found is None
+
+
+def test_the_axis_about_which_copies_differ_most_is_named():
+    known = known_map("D2", scales={0: 0.5, 1: 0.5}, rotated=False)
+    copies = symmetry_operators("D2")
+    kept = next(i for i in (1, 2, 3) if np.allclose(copies[1], copies[i]))
+    found = find_break(
+        known.volume, PointGroup.parse("D2"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
+    )
+    true_axis = np.diagonal(copies[kept]) > 0
+    assert found.subgroup == "C2"
+    assert not (np.abs(found.axis) > 0.5)[true_axis].any()
+    assert found.difference == pytest.approx(0.5, abs=0.1)
+
+
+def test_copies_that_differ_by_a_tenth_are_no_break():
+    known = known_map("C4", scales={0: 0.9}, rotated=False)
+    found = find_break(
+        known.volume, PointGroup.parse("C4"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
+    )
+    assert found is None
+
+
+def test_a_subgroup_that_holds_is_named_when_a_larger_group_is_imposed():
+    known = known_map("C4", scales={0: 0.6, 2: 0.6}, rotated=False)
+    assert validate_symmetry(known.volume, "C2", voxel_size=VOXEL).holds
+    validation = validate_symmetry(known.volume, "C4", voxel_size=VOXEL)
+    assert validation.verdict.startswith("C4 is pseudo-symmetry (only C2 holds)")
