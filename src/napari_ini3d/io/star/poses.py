@@ -18,8 +18,9 @@ from napari_ini3d._types import Float64
 from napari_ini3d.errors import StarError
 from napari_ini3d.geometry import RigidTransform, flip_angles, rotate_poses
 from napari_ini3d.io.files import atomic_path
-from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range, quote
+from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range
 from napari_ini3d.io.star.columns import Columns, read_numbers
+from napari_ini3d.io.star.format import quote
 from napari_ini3d.io.star.image_names import locate_stacks, split_image_names
 from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
 from napari_ini3d.io.star.particles import ParticleTable, rename_images
