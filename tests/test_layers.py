@@ -294,6 +294,7 @@ DRAW_NOTHING = (
 DRAW = {
     "run particles.star --output run --iterations 4 --starts 1 --threads 1": "",
     "resume stopped": "",
+    "relion-job --o job --in_parts particles.star --iterations 4 --starts 1 --j 1": "",
     "report done": "",
     "demo --output demo --threads 1": SMALL_DEMO,
     "bench --quick --threads 1": SMALL_BENCH,

@@ -11,9 +11,13 @@ from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.particle_options import ParticlesArgument, PassthroughOption, ProjectOption
+from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
     JsonOption,
+    OutputOption,
+    OverwriteOption,
+    QuietOption,
     StrictOption,
     ThreadsOption,
     VerboseOption,
@@ -58,12 +62,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(symmetry_app, name="symmetry")
-
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Delete the files of an earlier run in the folder.")
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+app.command("relion-job", context_settings=CONTEXT)(relion_job)
 
 
 def _print_version(wanted: bool) -> None:

@@ -50,6 +50,11 @@ from .star.model import (
     replace_class_fsc as replace_class_fsc,
     write_model_star as write_model_star,
 )
+from .star.nodes import (
+    NodeKind as NodeKind,
+    OutputNode as OutputNode,
+    write_output_nodes as write_output_nodes,
+)
 from .star.particles import (
     ParticleTable as ParticleTable,
     write_data_star as write_data_star,

@@ -67,9 +67,7 @@ def _format_table(name: str, table: Columns | Pairs) -> Iterator[bytes]:
             label: _cells(column[start : start + _ROWS_PER_PART])
             for label, column in columns.items()
         }
-        text = starfile.to_string(
-            {name: pd.DataFrame(part)}, float_format=format_float, sep=" ", na_rep="nan"
-        )
+        text = starfile.to_string({name: pd.DataFrame(part)}, sep=" ")
         yield _body(text, _COMMENT_LINES + (n_labels if start else 0))
 
 
@@ -84,8 +82,8 @@ def _cells(column: Column) -> pd.Series:
         known: dict[object, str] = {}
         cells = [known.get(c) or known.setdefault(c, _for_starfile(str(c))) for c in column]
         return pd.Series(cells, dtype=object)
-    if column.dtype == np.float32:  # 0.3 is not 0.30000001192
-        return pd.Series(column.astype(str).astype(np.float64))
+    if column.dtype.kind == "f":
+        return pd.Series(_format_floats(column), dtype=object)
     return pd.Series(column.astype(np.int64) if column.dtype.kind == "b" else column)
 
 
@@ -100,14 +98,21 @@ def _for_starfile(text: str) -> str:
     return escape(quoted.encode("utf-8", "surrogateescape"), _PLAIN)
 
 
-def format_float(value: float) -> str:
-    """Return a number with six decimals if these are exact, else with twelve significant digits."""
-    text = f"{value:.6f}"
-    return text if float(text) == value else f"{value:.12g}"
+def _format_floats(column: Column) -> list[str]:
+    """Return numbers with six decimals where these are exact, else with twelve digits."""
+    if column.dtype == np.float32:  # 0.3 is not 0.30000001192
+        column = column.astype(str).astype(np.float64)
+    values = column.tolist()
+    texts = ("%.6f " * len(values) % tuple(values)).split()  # in one call, as there may be millions
+    for i in np.flatnonzero(np.round(column, 6) != column).tolist():
+        texts[i] = f"{values[i]:.12g}"
+    return texts
 
 
 def _format_value(value: object) -> str:
-    return format_float(value) if isinstance(value, float) else _for_starfile(str(value))
+    if isinstance(value, float):
+        return _format_floats(np.array([value]))[0]
+    return _for_starfile(str(value))
 
 
 def quote(text: str) -> str:
