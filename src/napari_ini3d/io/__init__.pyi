@@ -34,6 +34,11 @@ from .particles import (
     particle_files as particle_files,
     read_particles as read_particles,
 )
+from .pose_files import (
+    flip_particles as flip_particles,
+    read_poses as read_poses,
+    rotate_particles as rotate_particles,
+)
 from .processes import (
     host_name as host_name,
     is_running as is_running,
@@ -59,11 +64,6 @@ from .star.particles import (
     ParticleTable as ParticleTable,
     write_data_star as write_data_star,
     write_particle_subset as write_particle_subset,
-)
-from .star.poses import (
-    flip_particles as flip_particles,
-    read_poses as read_poses,
-    rotate_particles as rotate_particles,
 )
 from .star.simulated import write_simulated_particles as write_simulated_particles
 from .star.tables import has_particles as has_particles
