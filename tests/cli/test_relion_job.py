@@ -12,7 +12,7 @@ from fake_runs import FakeState, fake_reconstruct
 from typer.testing import CliRunner
 
 from napari_ini3d.cli.app import app
-from napari_ini3d.cli.relion_arguments import parse_arguments, split_arguments
+from napari_ini3d.cli.relion_arguments import parse_arguments
 from napari_ini3d.cli.relion_job import job_star
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.jobs import run as run_module
@@ -149,12 +149,30 @@ def test_an_unfinished_run_with_other_settings_starts_again(project, engine):
     assert RunFolder(project / JOB).read_record().settings.mask_diameter == 90
 
 
+def test_an_unfinished_run_of_particles_that_have_changed_starts_again(project, engine):
+    words = f"--o {JOB} --in_parts {PARTICLES} {OPTIONS} --no_independent_half_sets"
+    assert relion_job(words).exit_code == 0
+    RunFolder(project / JOB).mark("ABORTED")
+    (project / PARTICLES).write_text((project / PARTICLES).read_text() + "\n")
+    again = relion_job(words)
+    assert again.exit_code == 0, again.output
+    assert "cannot be continued" in again.stdout
+    assert outcome(project) == "SUCCESS"
+
+
+def test_without_a_folder_the_job_is_refused(project):
+    result = relion_job(f"--in_parts {PARTICLES} --o --j 2")
+    assert result.exit_code == 1
+    assert "no --o" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
         ("--in_parts none.star", "cannot be read"),
         ("", "no --in_parts"),
         (f"--in_parts {PARTICLES} --mask_diamter 100", "did you mean mask_diameter"),
+        (f"--in_parts {PARTICLES} 100", "'100' without a name"),
     ],
 )
 def test_a_job_that_cannot_start_is_marked_as_failed(project, words, reason):
@@ -165,7 +183,7 @@ def test_a_job_that_cannot_start_is_marked_as_failed(project, words, reason):
 
 
 def parse(words):
-    return parse_arguments(split_arguments(["--in_parts", "p.star", *words.split()]))
+    return parse_arguments(["--in_parts", "p.star", *words.split()])
 
 
 def test_settings_have_their_own_names_or_those_of_relion():
@@ -218,6 +236,25 @@ def test_the_printed_job_has_the_options_of_relion_and_settings_of_ini3d(name):
     assert parse(words).settings.classes == 1
     in_scheme = "Schemes/proc/select_parts/particles.star"
     assert values["in_part"] == (in_scheme if name == "scheme_job.star" else "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"), [("bin", "{}/ini3d relion-job"), ("my programs", "ini3d relion-job")]
+)
+def test_a_printed_job_calls_this_program_by_its_path(tmp_path, monkeypatch, folder, expected):
+    program = tmp_path / folder / "ini3d"
+    program.parent.mkdir()
+    program.touch()
+    monkeypatch.setattr(sys, "argv", [str(program), "relion-job"])
+    assert f'fn_exe "{expected.format(program.parent)}"' in job_star("job.star")
+
+
+def test_a_job_that_is_stopped_before_its_run_begins_is_aborted(project, monkeypatch):
+    monkeypatch.setattr("napari_ini3d.runs.relion_job.AbortRequest.__call__", lambda _: True)
+    result = relion_job(f"--o {JOB} --in_parts {PARTICLES} {OPTIONS}")
+    assert result.exit_code == 130
+    assert outcome(project) == "ABORTED"
+    assert not (project / JOB / "settings.json").exists()
 
 
 def pipeliner(project, *arguments):

@@ -46,58 +46,40 @@ class RelionArguments:
     unused: tuple[str, ...]
 
 
-def split_arguments(words: Sequence[str]) -> dict[str, str | None]:
-    """Return the values of arguments by their name, without ``--``; None where there is no value.
-
-    Raises
-    ------
-    SettingsError
-        If a word belongs to no argument.
-    """
-    values: dict[str, str | None] = {}
-    name = None
-    for word in words:
-        if word.startswith("--"):
-            name, _, value = word[2:].partition("=")
-            values[name] = value or None
-        elif name is None or values[name] is not None:
-            raise SettingsError(f"found {word!r} without a name; expected --name value")
-        else:
-            values[name] = word or None
-    return values
-
-
-def output_name(values: dict[str, str | None]) -> str:
-    """Return the folder of the job.
+def find_output(words: Sequence[str]) -> str:
+    """Return the folder of the job, also if other arguments are wrong.
 
     Raises
     ------
     SettingsError
         If it is not given.
     """
-    name = values.get(_OUTPUT)
-    if not name:
+    flag = f"--{_OUTPUT}"
+    place = words.index(flag) + 1 if flag in words else len(words)
+    if place >= len(words) or words[place].startswith("--"):
         raise SettingsError(
             "no --o; expected the folder of the job, as RELION gives it: --o External/job012/"
         )
-    return name
+    return words[place]
 
 
-def parse_arguments(values: dict[str, str | None]) -> RelionArguments:
+def parse_arguments(words: Sequence[str]) -> RelionArguments:
     """Return the particles and the settings of a job.
 
     Parameters
     ----------
-    values : dict
-        Of `split_arguments`. Names are those of the settings, with ``_`` or ``-`` between words,
-        or of RELION where the meaning is the same. A setting without a value is switched on if it
-        can be, and automatic otherwise.
+    words : sequence of str
+        Arguments, as RELION gives them. Names are those of the settings, with ``_`` or ``-``
+        between words, or of RELION where the meaning is the same. A setting without a value is
+        switched on if it can be, and automatic otherwise.
 
     Raises
     ------
     SettingsError
-        If there are no particles, a name is not known, or a value is not possible.
+        If there are no particles, a name is not known, a value is not possible, or a word belongs
+        to no argument.
     """
+    values = _split(words)
     settings: dict[str, Any] = {}
     unused = []
     for name, value in values.items():
@@ -113,6 +95,21 @@ def parse_arguments(values: dict[str, str | None]) -> RelionArguments:
             "tab Input of the External job"
         )
     return RelionArguments(Path(particles), InitialModelSettings(**settings), tuple(unused))
+
+
+def _split(words: Sequence[str]) -> dict[str, str | None]:
+    """Return the values of arguments by their name without ``--``; None where there is none."""
+    values: dict[str, str | None] = {}
+    name = None
+    for word in words:
+        if word.startswith("--"):
+            name, _, value = word[2:].partition("=")
+            values[name] = value or None
+        elif name is None or values[name] is not None:
+            raise SettingsError(f"found {word!r} without a name; expected --name value")
+        else:
+            values[name] = word or None
+    return values
 
 
 def _setting(name: str, value: str | None) -> tuple[str, Any]:

@@ -86,16 +86,15 @@ def run_relion_job(words: Sequence[str]) -> None:
     Ini3dError
         If the job failed, which is marked.
     """
-    from napari_ini3d.cli.relion_arguments import output_name, parse_arguments, split_arguments
+    from napari_ini3d.cli.relion_arguments import find_output, parse_arguments
     from napari_ini3d.runs import RelionJob
 
-    values = split_arguments(words)
-    job = RelionJob(output_name(values), Path.cwd())
+    job = RelionJob(find_output(words), Path.cwd())
     stop, before = StopRequest(), job.folder.outcome()
     job.prepare()
     try:
         with stop.listening(), _log_to_stdout():
-            finished = _follow(job, parse_arguments(values), stop, before)
+            finished = _follow(job, parse_arguments(words), stop, before)
     except BaseException as error:
         job.fail(aborted=isinstance(error, KeyboardInterrupt))
         raise
@@ -133,6 +132,7 @@ def _start(
     *,
     resumed: bool,
 ) -> Iterator[IterationReport]:
+    from napari_ini3d.errors import RunFolderError
     from napari_ini3d.jobs import resume_run, start_run
 
     def finish(folder: RunFolder, outcome: Outcome) -> None:
@@ -147,10 +147,15 @@ def _start(
 
     path = job.folder.path
     if resumed:
-        _say("Continuing the run in this folder")
         iterations = arguments.settings.iterations
         longer = iterations if iterations != job.folder.read_record().settings.iterations else None
-        return resume_run(path, iterations=longer, stop=stop, at_end=finish)
+        try:
+            reports = resume_run(path, iterations=longer, stop=stop, at_end=finish)
+        except RunFolderError as error:  # such as particles that have changed
+            _say(f"The run in this folder cannot be continued ({error}); it is started again")
+        else:
+            _say("Continuing the run in this folder")
+            return reports
     return start_run(
         arguments.particles,
         path,
