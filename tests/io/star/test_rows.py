@@ -79,6 +79,15 @@ def test_one_word_among_numbers_leaves_all_values_as_they_are_written(tmp_path):
     assert found.tolist()[:3] + found.tolist()[-1:] == ["7", "1.50", "02", "None"]
 
 
+@pytest.mark.parametrize("word", ["True", "FALSE", '""'])
+@pytest.mark.parametrize("other", ["1.5", "nan", "7"])
+def test_words_that_pandas_takes_for_numbers_make_a_column_of_text(tmp_path, word, other):
+    for values in ([word, other], [other, word]):
+        lines = "".join(f"mic {value}\n" for value in values)
+        found = _parse(tmp_path, lines)["rlnDefocusU"]
+        assert found.tolist() == [value.strip('"') for value in values]
+
+
 def test_integers_of_64_bits_are_exact_and_larger_ones_are_text(tmp_path):
     large = "18446744073709551615"
     assert _parse(tmp_path, f"a 5\nb {large}\n")["rlnDefocusU"].tolist() == [5, 2**64 - 1]
@@ -114,11 +123,12 @@ def test_parts_of_integers_and_of_floats_are_joined_without_loss(tmp_path, small
 
 @pytest.mark.parametrize("bad", ["mic.mrc", "mic.mrc 1 2", 'mic "1.mrc 2'])
 @pytest.mark.parametrize("row", [1, 2, 60])
-def test_a_row_of_another_length_is_named(tmp_path, small_parts, bad, row):
+@pytest.mark.parametrize("last", ["rlnDefocusU", "rlnGroupName"])
+def test_a_row_of_another_length_is_named(tmp_path, small_parts, bad, row, last):
     lines = ["mic.mrc nan"] * 80
     lines[row - 1] = bad
     with pytest.raises(StarError, match=f"row {row} has [13] values; expected 2"):
-        _parse(tmp_path, "\n".join(lines))
+        _parse(tmp_path, "\n".join(lines), ("rlnMicrographName", last))
 
 
 def test_a_carriage_return_within_a_row_is_refused(tmp_path):

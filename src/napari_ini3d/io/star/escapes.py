@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Container
 
 _FIRST = 0xE000  # of Unicode's private characters; no text has any, as it is escaped byte by byte
-_TO_BYTES = {_FIRST + byte: byte for byte in range(256)}
+_EMPTY = _FIRST + 256
+_TO_BYTES: dict[int, int | None] = {_FIRST + byte: byte for byte in range(256)} | {_EMPTY: None}
 
 
 def escape(value: bytes, plain: Container[int]) -> str:
-    """Return bytes as text: those in `plain` as ASCII, each other as one private character."""
+    """Return bytes as text: those in `plain` as ASCII, each other as one private character.
+
+    An empty value is one, too, so that it is not taken for a missing number.
+    """
+    if not value:
+        return chr(_EMPTY)
     return "".join(chr(byte if byte in plain else _FIRST + byte) for byte in value)
 
 

@@ -36,10 +36,13 @@ from napari_ini3d.io.star.escapes import escape, unescape
 _PART_BYTES = 2**22
 _PLAIN = bytes(sorted(set(range(0x20, 0x7F)) - set(b"\"'#"))) + b"\t\r\n"
 _PLAIN_WORD = bytes(set(_PLAIN) - set(b" \t\r\n"))
-_WORDS = (b"nan", b"NaN", b"NAN", b"<NA>", b"data_")
-_MISREAD = re.compile(rb"^[ \t]*data_|(?<!\S)(?:[-+]?nan|[-+]?NaN|[-+]?NAN|<NA>)(?!\S)", re.M)
+_WORDS = (b"nan", b"NaN", b"NAN", b"<NA>", b"data_", b"rue", b"RUE", b"alse", b"ALSE")
+_MISREAD = re.compile(
+    rb"^[ \t]*data_|(?<!\S)(?:[-+]?(?:nan|NaN|NAN)|<NA>|[Tt]rue|TRUE|[Ff]alse|FALSE)(?!\S)", re.M
+)
 _GAP = re.compile(rb"\n[ \t\r]*\n")
-_MISSING = re.compile(rb"[-+]?nan|[-+]?NaN|[-+]?NAN|<NA>")
+_MISSING = re.compile(rb"[-+]?(?:nan|NaN|NAN)|<NA>")
+_BOOLEAN = re.compile(rb"(?i:true|false)")
 _NUMBER = re.compile(rb"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf)")
 _INTEGER_AS_TEXT = re.compile(rb"[-+]?(?:0\d+|\d{21,})")  # leading zeros, or above 64 bits
 
@@ -106,7 +109,7 @@ def _parse_parts(path: Path, block: LoopBlock, text: Collection[str]) -> list[di
             lines = _prepare(part, block.columns, text)
             frame = _parse_copy(Path(folder) / f"{number}.star", block.columns, lines, text)
             n_lines = lines.count(b"\n")
-            if len(frame) != n_lines or frame[block.columns[-1]].isna().any():
+            if len(frame) != n_lines or _has_gaps(frame[block.columns[-1]]):
                 _check_row_lengths(path, block, lines.splitlines(), n_rows)
             if len(frame) != n_lines:
                 raise StarError(
@@ -116,6 +119,12 @@ def _parse_parts(path: Path, block: LoopBlock, text: Collection[str]) -> list[di
             n_rows += n_lines
             parts.append({name: _as_column(frame[name], name in text) for name in block.columns})
     return parts
+
+
+def _has_gaps(column: pd.Series) -> bool:
+    """Return whether the last column has what pandas fills short rows with: NaN, or no text."""
+    is_text = not isinstance(column.dtype, np.dtype) or column.dtype.kind == "O"
+    return bool(column.isna().any() or (is_text and (column.astype(object) == "").any()))
 
 
 def _parts(rows: BinaryIO) -> Iterator[bytes]:
@@ -165,8 +174,9 @@ def _quoted(line: bytes, is_text: Sequence[bool]) -> bytes:
         if _MISSING.fullmatch(value) and not in_text:
             cells.append("nan")
             continue
-        is_misread = _MISSING.fullmatch(value) or value.startswith((b"data_", b"_"))
-        cells.append(escape(value, b"" if is_misread else _PLAIN_WORD) or '""')
+        is_word = _MISSING.fullmatch(value) or _BOOLEAN.fullmatch(value)
+        is_misread = is_word or value.startswith((b"data_", b"_"))
+        cells.append(escape(value, b"" if is_misread else _PLAIN_WORD))
     return " ".join(cells).encode()
 
 
