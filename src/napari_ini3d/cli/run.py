@@ -58,7 +58,7 @@ def run_job(
     follow_job(start, output, mode)
 
 
-def resume_job(folder: Path, mode: Mode, **choice: int | None) -> None:
+def resume_job(folder: Path, mode: Mode, **choice: Any) -> None:
     """Continue a run and print its progress until it ends."""
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:

@@ -57,6 +57,9 @@ from napari_ini3d.settings import InitialModelSettings
 logger = logging.getLogger(__name__)
 
 
+AtEnd = Callable[[RunFolder, Outcome], object]
+
+
 def never() -> bool:
     """Return False: the default of `stop`, for runs that are not stopped."""
     return False
@@ -71,6 +74,7 @@ def start_run(
     overwrite: bool = False,
     strict: bool = False,
     stop: Callable[[], bool] = never,
+    at_end: AtEnd | None = None,
 ) -> Iterator[IterationReport]:
     """Check everything, create the run folder, and return the run as an iterator of reports.
 
@@ -95,6 +99,9 @@ def start_run(
     stop : callable
         Called between the checks and by the engine. When it returns True, the current iteration
         is finished and written, and the run can be resumed.
+    at_end : callable, optional
+        Called with the folder and the outcome when the run has ended, all files are written, and
+        the outcome is not marked yet.
 
     Raises
     ------
@@ -111,7 +118,7 @@ def start_run(
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")
         return _nothing()
-    return _walk(job, None, stop)
+    return _walk(job, None, stop, at_end)
 
 
 def resume_run(
@@ -120,6 +127,7 @@ def resume_run(
     from_iteration: int | None = None,
     iterations: int | None = None,
     stop: Callable[[], bool] = never,
+    at_end: AtEnd | None = None,
 ) -> Iterator[IterationReport]:
     """Continue a run from its last checkpoint; the result is that of an uninterrupted run.
 
@@ -134,7 +142,7 @@ def resume_run(
         Earlier written iteration to continue from.
     iterations : int, optional
         New maximum number of iterations, to extend the run.
-    stop : callable
+    stop, at_end : callable
         As for `start_run`.
 
     Raises
@@ -145,7 +153,7 @@ def resume_run(
     runs = RunFolder.open(Path(folder))
     lock = lock_folder(runs.path)
     try:
-        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop)
+        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop, at_end)
     except BaseException:
         lock.release()
         raise
@@ -197,7 +205,7 @@ def _nothing() -> Iterator[IterationReport]:
 
 
 def _walk(
-    job: Job, state: EngineState | None, stop: Callable[[], bool]
+    job: Job, state: EngineState | None, stop: Callable[[], bool], at_end: AtEnd | None
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
@@ -206,7 +214,7 @@ def _walk(
         try:
             reader = _open_images(job, Halt(stop)) if _needs_images(job, state) else None
         except StoppedError:
-            _finish(job, None, state, finished=False)
+            _finish(job, None, state, at_end, finished=False)
             return
         finished = state is not None and state.finished
         if reader is not None:
@@ -220,7 +228,7 @@ def _walk(
                 if finished and _needs_validation(job):  # if it is stopped, it is resumed here
                     options = (reader, job.particles, job.settings)
                     finished = validate_run(job.folder, *options, stop=stop)
-        _finish(job, report, state, finished=finished)
+        _finish(job, report, state, at_end, finished=finished)
 
 
 def _needs_images(job: Job, state: EngineState | None) -> bool:
@@ -300,7 +308,12 @@ def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
 
 
 def _finish(
-    job: Job, report: IterationReport | None, state: EngineState | None, *, finished: bool
+    job: Job,
+    report: IterationReport | None,
+    state: EngineState | None,
+    at_end: AtEnd | None,
+    *,
+    finished: bool,
 ) -> None:
     """Write the result and the report page, and mark how the run ended, last of all.
 
@@ -316,6 +329,8 @@ def _finish(
         logger.info("stopped; continue with `%s`", resume_command(folder.path))
     outcome: Outcome = "SUCCESS" if finished else "ABORTED"
     write_report(folder, outcome=outcome)
+    if at_end is not None:
+        at_end(folder, outcome)
     folder.mark(outcome)
 
 

@@ -33,6 +33,7 @@ from .lock import RunLock as RunLock, check_unlocked as check_unlocked
 from .log_file import belongs_to as belongs_to, log_to_file as log_to_file
 from .read_summaries import read_summaries as read_summaries
 from .record import RunRecord as RunRecord
+from .relion_job import AbortRequest as AbortRequest, RelionJob as RelionJob
 from .removal import (
     adopt_outputs as adopt_outputs,
     delete_run as delete_run,

@@ -18,8 +18,9 @@ from napari_ini3d._types import Float64
 from napari_ini3d.errors import StarError
 from napari_ini3d.geometry import RigidTransform, flip_angles, rotate_poses
 from napari_ini3d.io.files import atomic_path
-from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range, quote
+from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range
 from napari_ini3d.io.star.columns import Columns, read_numbers
+from napari_ini3d.io.star.format import quote
 from napari_ini3d.io.star.image_names import locate_stacks, split_image_names
 from napari_ini3d.io.star.optics import convert_single_table, read_optics_groups
 from napari_ini3d.io.star.particles import ParticleTable, rename_images
@@ -48,7 +49,19 @@ def read_poses(path: Path | str) -> ParticlePoses:
         particles.
     """
     star_path = Path(path)
-    optics, columns = read_tables(star_path)
+    return poses_of(star_path, *read_tables(star_path))
+
+
+def poses_of(star_path: Path, optics: Columns | None, columns: Columns) -> ParticlePoses:
+    """Return the image names and poses of a particle table, as `read_poses` does.
+
+    Parameters
+    ----------
+    star_path : Path
+        File of the table, for messages.
+    optics, columns : mapping
+        Tables of the optics groups, if there is one, and of the particles.
+    """
     angles = _read_angles(star_path, columns)
     origins = _Origins.read(star_path, optics, columns).angstrom
     names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), star_path)

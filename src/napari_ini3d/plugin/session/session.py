@@ -323,7 +323,7 @@ class RunSession(QObject):
 _sessions = PerViewer(RunSession)
 
 
-def _resume(folder: Path, options: dict[str, int | None], stop: Any) -> Any:
+def _resume(folder: Path, options: dict[str, Any], stop: Any) -> Any:
     return resume_run(folder, stop=stop, **options)
 
 
