@@ -12,6 +12,7 @@ from fake_runs import fake_reconstruct, use_fake_engine
 from napari import current_viewer
 from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from qtpy.QtWidgets import QApplication
+from threaded_runs import use_threaded_runs
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.jobs import run as run_module
@@ -30,6 +31,7 @@ LONG = SETTINGS.with_changes(iterations=100, write_every=50)  # long enough to b
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
     use_fake_engine(monkeypatch, seconds=0.05)
+    use_threaded_runs(monkeypatch)
     monkeypatch.setattr(session_module, "_REST", 0.0)  # drawing may be slow here
 
 
@@ -330,7 +332,7 @@ def test_closing_another_window_does_not_stop_the_run(
     assert len(activity_bars()) == 1
     viewer.close()
     until_idle(qtbot, session)
-    assert RunFolder.open(tmp_path / "run").outcome() == "ABORTED"
+    until(qtbot, lambda: RunFolder.open(tmp_path / "run").outcome() == "ABORTED")
     assert session.error is None
 
 

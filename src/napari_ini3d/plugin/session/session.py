@@ -1,14 +1,13 @@
 """Session of a viewer: starts, follows and stops its run, whichever docks are open.
 
-A session belongs to the viewer. The run computes in a worker thread (`session.worker`). A timer in
-the thread of the window takes the newest maps at most ten times a second; older ones are dropped.
-Drawing in software (without a GPU) takes seconds, during which Python's other threads wait. Then
-maps are shown less often, so that the run keeps most of the time.
+A session belongs to the viewer. The run computes in a process of its own, or was started elsewhere;
+a worker thread reads its folder (`session.worker`). A timer in the thread of the window takes the
+newest maps at most ten times a second; older ones are dropped. Drawing in software (without a GPU)
+takes seconds. Then maps are shown less often, so that the window can be used in between.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from pathlib import Path
@@ -21,14 +20,24 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ini3d.errors import RunFolderError, explain
-from napari_ini3d.jobs import resume_run, start_run
 from napari_ini3d.plugin.session.activity import Activity
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.log_buffer import LogTail
+from napari_ini3d.plugin.session.run_process import (
+    ForeignProcess,
+    RunProcess,
+    resume_process,
+    start_process,
+)
 from napari_ini3d.plugin.session.status import expected_end, settings_of
-from napari_ini3d.plugin.session.worker import BackgroundRun, Progress, Start
+from napari_ini3d.plugin.session.worker import BackgroundRun, Progress
 from napari_ini3d.plugin.viewer import PerViewer
-from napari_ini3d.runs import IterationSummary, RunFolder, read_summaries, run_command
+from napari_ini3d.runs import (
+    IterationSummary,
+    RunFolder,
+    is_locked,
+    read_summaries,
+)
 
 if TYPE_CHECKING:
     import napari
@@ -49,15 +58,24 @@ _LONGEST_REST = 10.0  # seconds
 
 
 class _RunWorker(FunctionWorker):
-    """A worker whose `quit`, which napari calls when a window closes, stops the run."""
+    """A worker whose `quit`, which napari calls when a window closes, leaves the run.
+
+    Attributes
+    ----------
+    keeps_run : bool
+        Whether a run of this window goes on then; else it is stopped.
+    """
 
     def __init__(self, run: BackgroundRun) -> None:
         super().__init__(run)
-        self._run_to_stop = run
+        self._run_to_leave = run
+        self.keeps_run = False
 
     def quit(self) -> None:
-        """Stop the run after the current iteration."""
-        self._run_to_stop.stop()
+        """Leave the run; one of this window is stopped after its current iteration."""
+        if self._run_to_leave.is_own and not self.keeps_run:
+            self._run_to_leave.stop()
+        self._run_to_leave.leave()
 
 
 class RunSession(QObject):
@@ -75,6 +93,8 @@ class RunSession(QObject):
         The error that ended the run.
     finished : Path
         Folder of a run that has finished or was stopped.
+    left : Path
+        Folder of a run that goes on, and is not followed any more.
 
     Attributes
     ----------
@@ -99,6 +119,7 @@ class RunSession(QObject):
     counted = Signal()
     failed = Signal(object)
     finished = Signal(object)
+    left = Signal(object)
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
@@ -114,7 +135,10 @@ class RunSession(QObject):
         self._viewer = ref(viewer)
         self._activity = Activity()
         self._run: BackgroundRun | None = None
+        self._worker: _RunWorker | None = None
         self._undrawn = False
+        self._seen: tuple[IterationSummary, ...] = ()
+        self._dropped_after = 0  # iteration from which maps that were not shown are counted
         self._shown_at: float | None = None
         self._rest_until = 0.0
         self._timer = QTimer(self)
@@ -130,6 +154,11 @@ class RunSession(QObject):
     def busy(self) -> bool:
         """True while a run is in progress or paused."""
         return self.state != "idle"
+
+    @property
+    def is_own_run(self) -> bool:
+        """True while a run is in progress that this window has started."""
+        return self._run is not None and self._run.is_own
 
     def start(self, star: Path, output: Path, settings: InitialModelSettings) -> None:
         """Start a run; errors are emitted as `failed`.
@@ -147,10 +176,7 @@ class RunSession(QObject):
         RunFolderError
             If a run of this viewer is in progress.
         """
-        command = run_command(star, output, settings)
-        self._begin(
-            lambda stop: start_run(star, output, settings, command=command, stop=stop), output
-        )
+        self._begin(start_process(star, output, settings), output)
 
     def resume(
         self, folder: Path, *, from_iteration: int | None = None, iterations: int | None = None
@@ -162,8 +188,32 @@ class RunSession(QObject):
         RunFolderError
             If a run of this viewer is in progress.
         """
-        options = {"from_iteration": from_iteration, "iterations": iterations}
-        self._begin(functools.partial(_resume, folder, options), folder)
+        process = resume_process(folder, from_iteration=from_iteration, iterations=iterations)
+        self._begin(process, folder)
+
+    def follow(self, folder: Path) -> None:
+        """Follow a run that goes on and was started elsewhere, also on another machine.
+
+        Raises
+        ------
+        RunFolderError
+            If a run of this viewer is in progress, or none goes on in the folder.
+        """
+        run = RunFolder.open(Path(folder))
+        if not is_locked(run.path):
+            raise RunFolderError(f"no run is going on in {run.path}; show its maps, or resume it")
+        self._begin(ForeignProcess(run.path), run.path)
+
+    def leave(self) -> None:
+        """Stop following the run, which goes on without the window."""
+        if self._worker is not None:
+            self._worker.keeps_run = True
+            self._worker.quit()
+
+    def keep_when_closed(self) -> None:
+        """Let the run of this window go on when the window closes."""
+        if self._worker is not None:
+            self._worker.keeps_run = True
 
     def reopen(self, folder: Path) -> None:
         """Show a finished or stopped run: its numbers and its iterations.
@@ -216,17 +266,17 @@ class RunSession(QObject):
             self._run.stop()
             self._change_state("stopping")
 
-    def _begin(self, start: Start, folder: Path) -> None:
+    def _begin(self, process: RunProcess, folder: Path) -> None:
         self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
         self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
         self._undrawn = False
-        self._run = BackgroundRun(start, self.run_folder)
+        self._seen = ()
+        self._dropped_after = -1 if (self.run_folder / "progress.jsonl").exists() else 0
+        self.log.reset()
+        self._run = BackgroundRun(process, self.run_folder, self.log)
         self.layers.begin(self.run_folder)
-        log_path = RunFolder(self.run_folder).log_path
-        self.log.reset(log_path)  # old lines of a run that is resumed
-        self.log.listen(log_path)
-        worker = self._make_worker(self._run)
+        self._worker = worker = self._make_worker(self._run)
         self._change_state("running")
         self._activity.begin(f"Initial model {self.run_folder.name}")
         self._timer.start()
@@ -256,17 +306,27 @@ class RunSession(QObject):
         run = self._run
         if run is None:
             return
-        if run.stopping and self.state != "stopping":  # napari asked the worker to quit
-            self._change_state("stopping")
-        new = run.take_summaries()
-        self.summaries += new
-        resting = self._is_resting()
-        if new:
+        refused = run.take_refusal()
+        if refused is not None:
+            show_error(str(refused))
+        if self.state not in ("idle", run.activity):  # asked for elsewhere, or refused
+            self._change_state(run.activity)
+        summaries, resting = run.summaries, self._is_resting()
+        if summaries is not self._seen:
+            self._seen = summaries
+            self.summaries = list(summaries)
             self.counted.emit()
-        progress, dropped = (None, 0) if resting else run.latest.take()
+        progress, _ = (None, 0) if resting else run.latest.take()
         if progress is not None:
-            self.dropped += dropped
-            self._show(progress.with_dropped(dropped))
+            self._count_dropped(progress.summary.iteration)
+            self._show(progress)
+
+    def _count_dropped(self, shown: int) -> None:
+        """Count the iterations since the last map that was shown."""
+        if self._dropped_after >= 0:
+            numbers = [summary.iteration for summary in self.summaries]
+            self.dropped += sum(self._dropped_after < number < shown for number in numbers)
+        self._dropped_after = shown
 
     def _is_resting(self) -> bool:
         """Tell whether the next map has to wait, because drawing the last one took long.
@@ -306,9 +366,11 @@ class RunSession(QObject):
         self._rest_until, self._shown_at = 0.0, None
         self._update()
         self._activity.end()
-        self.log.leave()
-        self._run, self.error = None, run.error
+        self._run, self._worker, self.error = None, None, run.error
         self._change_state("idle")
+        if not run.ended:
+            self.left.emit(run.folder)
+            return
         if run.error is None:
             self.finished.emit(run.folder)
             return
@@ -323,15 +385,12 @@ class RunSession(QObject):
 _sessions = PerViewer(RunSession)
 
 
-def _resume(folder: Path, options: dict[str, int | None], stop: Any) -> Any:
-    return resume_run(folder, stop=stop, **options)
-
-
 def _advise(error: BaseException, folder: Path, *, underway: bool) -> str:
-    """Return the error message, with advice if the run can be resumed.
+    """Return the error message, with its notes, and advice if the run can be resumed.
 
     If the folder was refused before the first iteration, its run is not one of this session.
     """
     resumable = RunFolder(folder).has_begun and (underway or not isinstance(error, RunFolderError))
-    advice = f"\nAfter fixing the problem, resume the run in {folder}." if resumable else ""
-    return explain(error) + advice
+    advice = f"After fixing the problem, resume the run in {folder}." if resumable else ""
+    notes = getattr(error, "__notes__", ())
+    return "\n".join(filter(None, (explain(error), *notes, advice)))
