@@ -96,6 +96,14 @@ def quick_engine(monkeypatch):
 
 
 @pytest.fixture
+def slow_engine(monkeypatch, quick_engine):
+    """A fake engine whose iterations take 0.1 s."""
+    from fake_runs import use_fake_engine
+
+    use_fake_engine(monkeypatch, seconds=0.1)
+
+
+@pytest.fixture
 def notifications(monkeypatch):
     """Error notifications of the dock *Initial model*."""
     messages = []

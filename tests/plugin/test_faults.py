@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 
 import numpy as np
 import pytest
@@ -26,18 +25,6 @@ pytestmark = pytest.mark.usefixtures("quick_engine")
 def no_rest(monkeypatch):
     """Show every map at once, even if drawing is slow here."""
     monkeypatch.setattr(session, "_REST", 0.0)
-
-
-@pytest.fixture
-def slow_engine(monkeypatch, quick_engine):
-    """Iterations that take 0.1 s."""
-
-    def slow(*args, **kwargs):
-        for report in fake_reconstruct(*args, **kwargs):
-            time.sleep(0.1)
-            yield report
-
-    monkeypatch.setattr(run_module, "reconstruct", slow)
 
 
 @pytest.fixture

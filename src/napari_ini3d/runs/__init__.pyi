@@ -1,4 +1,5 @@
 from .catalogue import (
+    RUNNING as RUNNING,
     RunEntry as RunEntry,
     describe_outcome as describe_outcome,
     read_entry as read_entry,

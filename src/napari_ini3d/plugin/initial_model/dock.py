@@ -27,6 +27,7 @@ from napari_ini3d.plugin.initial_model.preferences import (
 from napari_ini3d.plugin.initial_model.run_history import RunHistory
 from napari_ini3d.plugin.initial_model.run_panel import RunPanel
 from napari_ini3d.plugin.initial_model.run_verdict import RunVerdict
+from napari_ini3d.plugin.initial_model.running_runs import RunningRuns
 from napari_ini3d.plugin.initial_model.user_config import (
     FormState,
     forget_run,
@@ -42,7 +43,7 @@ from napari_ini3d.plugin.initial_model.validation import (
     find_problems,
     is_resumable,
 )
-from napari_ini3d.plugin.session import RunSession
+from napari_ini3d.plugin.session import CloseGuard, RunSession
 from napari_ini3d.plugin.viewer import (
     MaskCircle,
     connect_to_viewer,
@@ -50,7 +51,7 @@ from napari_ini3d.plugin.viewer import (
     tabify_dock,
     unwrap_proxy,
 )
-from napari_ini3d.runs import RunFolder, delete_run
+from napari_ini3d.runs import RunFolder, delete_run, is_locked
 
 if TYPE_CHECKING:
     import napari
@@ -80,6 +81,7 @@ class InitialModelWidget(QWidget):
         self.circle_button = QPushButton("Show mask on average")
         self.menus = SettingsMenus(self.form)
         self.verdict = RunVerdict(self._viewer)
+        self.running = RunningRuns()
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()
@@ -92,9 +94,12 @@ class InitialModelWidget(QWidget):
         self._restore()
 
     def showEvent(self, event: object) -> None:
-        """Share a place with the other docks of the plugin."""
+        """Share a place with the other docks, guard the window, and look for runs to follow."""
         super().showEvent(event)
         tabify_dock(self)
+        CloseGuard.install(self, self._viewer, self.session)
+        if not self.session.busy:
+            self.running.refresh(self.session.run_folder)
 
     # -- form -------------------------------------------------------------------------------
 
@@ -213,7 +218,11 @@ class InitialModelWidget(QWidget):
         self.validate()
 
     def _on_state(self, state: str) -> None:
-        """Show the symmetry of a run that has ended or was opened; nothing during a run."""
+        """Show the symmetry of a run that has ended or was opened; during a run, list it."""
+        folder = self.session.run_folder
+        if state == "running" and folder is not None:
+            remember_run(folder)
+            self.running.hide()
         self.verdict.show_run(self.session.run_folder if state == "idle" else None)
 
     def _on_finished(self, folder: Path) -> None:
@@ -227,6 +236,10 @@ class InitialModelWidget(QWidget):
         name = field_of_failure(error)
         if name is not None:
             self.form.mark({**self.validate(), name: str(error)})
+
+    def _on_left(self, _folder: Path) -> None:
+        self._after_run()
+        self.running.refresh(None)
 
     def _after_run(self) -> None:
         self._find_resumable()
@@ -265,7 +278,8 @@ class InitialModelWidget(QWidget):
             show_error("A run is in progress in this window. Stop it first, or open the folder of "
                        "the other run from napari's File menu.")  # fmt: skip
             return
-        self._try(lambda: self.session.reopen(folder))
+        follows = is_locked(folder)
+        self._try(lambda: (self.session.follow if follows else self.session.reopen)(folder))
 
     def _compare(self, folders: tuple[Path, Path]) -> None:
         viewer = self._viewer()
@@ -311,6 +325,7 @@ class InitialModelWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.running)
         layout.addWidget(self.verdict)
         layout.addWidget(self.panel)
 
@@ -324,6 +339,7 @@ class InitialModelWidget(QWidget):
         self.circle.dragged.connect(self._on_dragged)
         self.panel.run_clicked.connect(self._on_run)
         self.panel.resume_clicked.connect(self._on_resume)
+        self.running.follow_clicked.connect(self._open_run)
         self.history.open_clicked.connect(self._open_run)
         self.history.clone_clicked.connect(self._clone)
         self.history.resume_clicked.connect(self._on_resume)
@@ -332,6 +348,7 @@ class InitialModelWidget(QWidget):
         self.session.state_changed.connect(self._on_state)
         self.session.finished.connect(self._on_finished)
         self.session.failed.connect(self._on_failed)
+        self.session.left.connect(self._on_left)
         viewer = self._viewer()
         if viewer is not None:
             connect_to_viewer(self, viewer, {"layers.events.inserted": self._on_layer})

@@ -9,6 +9,7 @@ takes seconds. Then maps are shown less often, so that the window can be used in
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +30,7 @@ from napari_ini3d.plugin.session.run_process import (
     resume_process,
     start_process,
 )
-from napari_ini3d.plugin.session.status import expected_end, settings_of
+from napari_ini3d.plugin.session.status import expected_end, failure_text, settings_of
 from napari_ini3d.plugin.session.worker import BackgroundRun, Progress
 from napari_ini3d.plugin.viewer import PerViewer
 from napari_ini3d.runs import (
@@ -106,6 +107,8 @@ class RunSession(QObject):
         Its newest iteration; None before the first.
     error : BaseException or None
         That ended the last run.
+    goes_on : bool
+        True if the last run goes on, and is not followed any more.
     dropped : int
         Number of iterations whose maps were not shown, because newer ones had arrived.
     log : LogTail
@@ -128,6 +131,7 @@ class RunSession(QObject):
         self.summaries: list[IterationSummary] = []
         self.latest: Progress | None = None
         self.error: BaseException | None = None
+        self.goes_on = False
         self.dropped = 0
         self.log = LogTail()
         self.form_state: FormState | None = None
@@ -154,6 +158,14 @@ class RunSession(QObject):
     def busy(self) -> bool:
         """True while a run is in progress or paused."""
         return self.state != "idle"
+
+    @property
+    def can_control(self) -> bool:
+        """True while a run is in progress whose folder can be written, to stop and pause it."""
+        folder = self.run_folder
+        if self._run is None or folder is None:
+            return False
+        return self._run.is_own or os.access(folder, os.W_OK)
 
     @property
     def is_own_run(self) -> bool:
@@ -227,6 +239,7 @@ class RunSession(QObject):
         run = RunFolder.open(Path(folder))
         self.summaries = read_summaries(run)
         self.run_folder, self.latest, self.error, self.dropped = run.path, None, None, 0
+        self.goes_on = False
         self.layers.show_history(run.path)
         self.log.reset(run.log_path)
         self._change_state("idle")
@@ -270,7 +283,7 @@ class RunSession(QObject):
         self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
         self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
-        self._undrawn = False
+        self.goes_on = self._undrawn = False
         self._seen = ()
         self._dropped_after = -1 if (self.run_folder / "progress.jsonl").exists() else 0
         self.log.reset()
@@ -367,14 +380,15 @@ class RunSession(QObject):
         self._update()
         self._activity.end()
         self._run, self._worker, self.error = None, None, run.error
+        self.goes_on = not run.ended
         self._change_state("idle")
-        if not run.ended:
+        if self.goes_on:
             self.left.emit(run.folder)
             return
         if run.error is None:
             self.finished.emit(run.folder)
             return
-        show_error(_advise(run.error, run.folder, underway=bool(self.summaries)))
+        show_error(failure_text(run.error, run.folder, underway=bool(self.summaries)))
         self.failed.emit(run.error)
 
     def _change_state(self, state: State) -> None:
@@ -383,14 +397,3 @@ class RunSession(QObject):
 
 
 _sessions = PerViewer(RunSession)
-
-
-def _advise(error: BaseException, folder: Path, *, underway: bool) -> str:
-    """Return the error message, with its notes, and advice if the run can be resumed.
-
-    If the folder was refused before the first iteration, its run is not one of this session.
-    """
-    resumable = RunFolder(folder).has_begun and (underway or not isinstance(error, RunFolderError))
-    advice = f"After fixing the problem, resume the run in {folder}." if resumable else ""
-    notes = getattr(error, "__notes__", ())
-    return "\n".join(filter(None, (explain(error), *notes, advice)))
