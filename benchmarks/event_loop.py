@@ -7,11 +7,11 @@ Particles are simulated. They are reconstructed on the command line, and by a wi
 with the docks *Initial model* and *Convergence*. Without a GPU for graphics, maps are drawn as
 meshes.
 
-gaps
-    Milliseconds between two ticks of a timer that is set to 10 ms, from the first map to the end of
-    the iterations: median, 99th percentile and worst.
+gaps, gaps_after_first_map
+    Milliseconds between two ticks of a timer that is set to 10 ms, from *Run* or from two seconds
+    after the first map to the end of the iterations: median, 99th percentile and worst.
 first_map_ms
-    From the last write of the first iteration to its map on the screen.
+    From the last file of the first iteration to its map in the window.
 iteration_ms
     Median time of the iterations of each phase, as the run itself measured it, on the command line
     and in the window. The first iterations of each, in which kernels are loaded, are left out.
@@ -69,10 +69,12 @@ class Ticks:
     def start(self) -> None:
         self._timer.start()
 
-    def stop(self) -> dict[str, Any]:
-        """Stop, and return the gaps."""
+    def stop(self) -> None:
         self._timer.stop()
-        gaps = 1e3 * np.diff(self._times)
+
+    def gaps_since(self, begin: float) -> dict[str, Any]:
+        """Return the gaps since a time of `time.perf_counter`."""
+        gaps = 1e3 * np.diff([moment for moment in self._times if moment >= begin])
         return {
             "ticks": len(gaps),
             "median_ms": round(float(np.median(gaps)), 1),
@@ -107,24 +109,24 @@ def run_in_window(
     viewer: napari.Viewer, star: Path, folder: Path, settings: InitialModelSettings
 ) -> dict[str, Any]:
     """Do a run in a window, and return the gaps of its event loop."""
-    session = RunSession.of(viewer)
-    ticks, painted = Ticks(), []
-
-    def is_painted() -> bool:
-        if session.latest is not None and not painted:
-            painted.append(time.time())
-        return bool(painted)
-
-    session.start(star, folder, settings)
-    run_until(is_painted)
-    first = (folder / "history" / "it001.npz").stat().st_mtime
+    session, ticks = RunSession.of(viewer), Ticks()
+    shown: list[tuple[float, float]] = []
+    session.progressed.connect(lambda _: shown.append((time.time(), time.perf_counter())))
+    begin = time.perf_counter()
     ticks.start()
-    run_until(lambda: _is_done(session))
-    gaps = ticks.stop()
+    session.start(star, folder, settings)
+    run_until(lambda: session.summaries and _is_done(session))
+    ticks.stop()
     run_until(lambda: not session.busy)
     if session.error is not None:
         raise session.error
-    return {"gaps": gaps, "first_map_ms": round(1e3 * (painted[0] - first)), "shown": len(painted)}
+    written = (folder / "history" / "it001.npz").stat().st_mtime
+    return {
+        "gaps": ticks.gaps_since(begin),
+        "gaps_after_first_map": ticks.gaps_since(shown[0][1] + 2),
+        "first_map_ms": round(1e3 * (shown[0][0] - written)),
+        "maps_shown": len(shown),
+    }
 
 
 def _is_done(session: RunSession) -> bool:

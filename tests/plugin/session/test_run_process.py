@@ -104,7 +104,7 @@ def test_a_crash_is_reported_with_the_last_messages(monkeypatch):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (-9, "was killed (SIGKILL). The system does this when memory runs out"),
+        (-9, "was killed (SIGKILL), as the system does when memory runs out"),
         (-11, "has crashed (SIGSEGV)"),
         (-15, "was ended from outside (SIGTERM)"),
         (-64, "has crashed (SIGRTMAX)"),

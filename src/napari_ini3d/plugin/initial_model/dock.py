@@ -223,6 +223,8 @@ class InitialModelWidget(QWidget):
         if state == "running" and folder is not None:
             remember_run(folder)
             self.running.hide()
+            if self.history.isVisible():
+                self.history.refresh()
         self.verdict.show_run(self.session.run_folder if state == "idle" else None)
 
     def _on_finished(self, folder: Path) -> None:

@@ -235,9 +235,8 @@ def describe_exit(code: int) -> str:
         name = f"signal {-code}"
     if name == "SIGKILL":
         return (
-            "was killed (SIGKILL). The system does this when memory runs out; a batch system or a "
-            "person can do it, too. If memory was short, use fewer classes, fewer threads or a "
-            "smaller tile size"
+            "was killed (SIGKILL), as the system does when memory runs out; if it was short, use "
+            "fewer classes or threads, or a smaller tile size"
         )
     if name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"):
         return f"was ended from outside ({name})"

@@ -55,7 +55,7 @@ UPDATE_MS = 100
 
 _REST = 4.0  # pause before the next map, in units of the time that drawing took
 _LATE = 1.5  # intervals of the timer after which drawing counts as slow
-_LONGEST_REST = 10.0  # seconds
+_LONGEST_REST = 5.0  # seconds
 
 
 class _RunWorker(FunctionWorker):
@@ -140,7 +140,7 @@ class RunSession(QObject):
         self._activity = Activity()
         self._run: BackgroundRun | None = None
         self._worker: _RunWorker | None = None
-        self._undrawn = False
+        self._undrawn = self._has_drawn = False
         self._seen: tuple[IterationSummary, ...] = ()
         self._dropped_after = 0  # iteration from which maps that were not shown are counted
         self._shown_at: float | None = None
@@ -283,7 +283,7 @@ class RunSession(QObject):
         self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
         self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
-        self.goes_on = self._undrawn = False
+        self.goes_on = self._undrawn = self._has_drawn = False
         self._seen = ()
         self._dropped_after = -1 if (self.run_folder / "progress.jsonl").exists() else 0
         self.log.reset()
@@ -344,12 +344,14 @@ class RunSession(QObject):
     def _is_resting(self) -> bool:
         """Tell whether the next map has to wait, because drawing the last one took long.
 
-        A map is drawn before the timer fires again, which is late by the time of drawing.
+        A map is drawn before the timer fires again, which is late by the time of drawing. The first
+        one does not count: it is slow, as shaders are compiled.
         """
         now = time.monotonic()
         if self._shown_at is not None:
             taken, self._shown_at = now - self._shown_at, None
-            if taken > _LATE * UPDATE_MS / 1000:
+            is_first, self._has_drawn = not self._has_drawn, True
+            if not is_first and taken > _LATE * UPDATE_MS / 1000:
                 self._rest_until = now + min(_REST * taken, _LONGEST_REST)
         return now < self._rest_until
 
