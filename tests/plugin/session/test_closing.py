@@ -66,10 +66,11 @@ def test_a_run_that_is_stopped_writes_its_results_after_the_window_is_gone(
     running, asked, qtbot, tmp_path
 ):
     _, widget = running
-    window, session = main_window_of(widget), widget.session
+    session, gone = widget.session, []
+    main_window_of(widget).destroyed.connect(lambda: gone.append(True))
     asked.answer = "stop"
     ask_to_close(main_window_of(widget))
-    until(qtbot, lambda: not window.isVisible())
+    until(qtbot, lambda: gone)
     until(qtbot, lambda: RunFolder(tmp_path / "run").outcome() == "ABORTED")
     until(qtbot, lambda: not session.busy)
     assert RunFolder(tmp_path / "run").written_iterations()
@@ -78,10 +79,11 @@ def test_a_run_that_is_stopped_writes_its_results_after_the_window_is_gone(
 
 def test_a_run_that_is_kept_goes_on_after_the_window_is_gone(running, asked, qtbot, tmp_path):
     _, widget = running
-    window, session = main_window_of(widget), widget.session
+    session, gone = widget.session, []
+    main_window_of(widget).destroyed.connect(lambda: gone.append(True))
     asked.answer = "keep"
     ask_to_close(main_window_of(widget))
-    until(qtbot, lambda: not window.isVisible())
+    until(qtbot, lambda: gone)
     until(qtbot, lambda: not session.busy)
     done = len(RunFolder(tmp_path / "run").read_progress())
     until(qtbot, lambda: len(RunFolder(tmp_path / "run").read_progress()) > done + 2)
