@@ -17,7 +17,7 @@ from threaded_runs import use_threaded_runs
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.plugin.layers import density_scale_of
-from napari_ini3d.plugin.session import session as session_module
+from napari_ini3d.plugin.session import pace, session as session_module
 from napari_ini3d.plugin.session.session import RunSession
 from napari_ini3d.plugin.session.status import expected_end
 from napari_ini3d.preflight import selection
@@ -32,7 +32,7 @@ LONG = SETTINGS.with_changes(iterations=100, write_every=50)  # long enough to b
 def engine(monkeypatch):
     use_fake_engine(monkeypatch, seconds=0.05)
     use_threaded_runs(monkeypatch)
-    monkeypatch.setattr(session_module, "_REST", 0.0)  # drawing may be slow here
+    monkeypatch.setattr(pace, "REST", 0.0)  # drawing may be slow here
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_slow_window_drops_maps_but_no_summaries(
 def test_the_window_rests_between_maps_if_drawing_is_slow(
     session, few_particles, tmp_path, qtbot, monkeypatch
 ):
-    monkeypatch.setattr(session_module, "_REST", 4.0)
+    monkeypatch.setattr(pace, "REST", 4.0)
     shown = []
 
     def draw_slowly(progress):
@@ -395,7 +395,7 @@ def test_a_history_without_maps_is_refused(session, tmp_path):
 def test_iterations_are_counted_while_a_map_is_being_drawn(
     session, few_particles, tmp_path, qtbot, monkeypatch
 ):
-    monkeypatch.setattr(session, "_is_resting", lambda: True)
+    monkeypatch.setattr(session._pace, "is_resting", lambda: True)
     counted = []
     session.counted.connect(lambda: counted.append(len(session.summaries)))
     session.start(few_particles, tmp_path / "run", LONG)

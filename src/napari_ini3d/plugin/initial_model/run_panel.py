@@ -96,8 +96,10 @@ class RunPanel(QWidget):
         last = summaries[-1]
         settings = settings_of(self._session.run_folder)
         end = last.iteration if is_done(last) else expected_end(summaries, settings)
+        self.bar.setUpdatesEnabled(False)  # else Qt paints the bar twice, at once, and the window
         self.bar.setRange(0, end)
         self.bar.setValue(last.iteration)
+        self.bar.setUpdatesEnabled(True)
         self.status.setText(self._failure() or status_text(summaries, state, settings))
 
     def _failure(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
@@ -24,6 +23,7 @@ from napari_ini3d.errors import RunFolderError, explain
 from napari_ini3d.plugin.session.activity import Activity
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.log_buffer import LogTail
+from napari_ini3d.plugin.session.pace import Pace
 from napari_ini3d.plugin.session.run_process import (
     ForeignProcess,
     RunProcess,
@@ -52,10 +52,6 @@ State = Literal["idle", "running", "paused", "stopping"]
 
 UPDATE_MS = 100
 """Interval at which new maps are taken from the worker, in milliseconds."""
-
-_REST = 4.0  # pause before the next map, in units of the time that drawing took
-_LATE = 1.5  # intervals of the timer after which drawing counts as slow
-_LONGEST_REST = 5.0  # seconds
 
 
 class _RunWorker(FunctionWorker):
@@ -140,11 +136,10 @@ class RunSession(QObject):
         self._activity = Activity()
         self._run: BackgroundRun | None = None
         self._worker: _RunWorker | None = None
-        self._undrawn = self._has_drawn = False
+        self._undrawn = False
         self._seen: tuple[IterationSummary, ...] = ()
         self._dropped_after = 0  # iteration from which maps that were not shown are counted
-        self._shown_at: float | None = None
-        self._rest_until = 0.0
+        self._pace = Pace()
         self._timer = QTimer(self)
         self._timer.setInterval(UPDATE_MS)
         self._timer.timeout.connect(self._update)
@@ -283,7 +278,8 @@ class RunSession(QObject):
         self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
         self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
-        self.goes_on = self._undrawn = self._has_drawn = False
+        self.goes_on = self._undrawn = False
+        self._pace.begin()
         self._seen = ()
         self._dropped_after = -1 if (self.run_folder / "progress.jsonl").exists() else 0
         self.log.reset()
@@ -324,15 +320,18 @@ class RunSession(QObject):
             show_error(str(refused))
         if self.state not in ("idle", run.activity):  # asked for elsewhere, or refused
             self._change_state(run.activity)
-        summaries, resting = run.summaries, self._is_resting()
-        if summaries is not self._seen:
-            self._seen = summaries
-            self.summaries = list(summaries)
-            self.counted.emit()
-        progress, _ = (None, 0) if resting else run.latest.take()
+        progress, _ = (None, 0) if self._pace.is_resting() else run.latest.take()
+        self._count(run.summaries, now=progress is not None)
         if progress is not None:
             self._count_dropped(progress.summary.iteration)
             self._show(progress)
+
+    def _count(self, summaries: tuple[IterationSummary, ...], *, now: bool) -> None:
+        """Take over new iterations, with a map or after a while."""
+        if summaries is not self._seen and (now or self._pace.is_count_due()):
+            self._seen = summaries
+            self.summaries = list(summaries)
+            self.counted.emit()
 
     def _count_dropped(self, shown: int) -> None:
         """Count the iterations since the last map that was shown."""
@@ -341,23 +340,9 @@ class RunSession(QObject):
             self.dropped += sum(self._dropped_after < number < shown for number in numbers)
         self._dropped_after = shown
 
-    def _is_resting(self) -> bool:
-        """Tell whether the next map has to wait, because drawing the last one took long.
-
-        A map is drawn before the timer fires again, which is late by the time of drawing. The first
-        one does not count: it is slow, as shaders are compiled.
-        """
-        now = time.monotonic()
-        if self._shown_at is not None:
-            taken, self._shown_at = now - self._shown_at, None
-            is_first, self._has_drawn = not self._has_drawn, True
-            if not is_first and taken > _LATE * UPDATE_MS / 1000:
-                self._rest_until = now + min(_REST * taken, _LONGEST_REST)
-        return now < self._rest_until
-
     def _show(self, progress: Progress) -> None:
         self.latest = progress
-        self._shown_at = time.monotonic()
+        self._pace.note_shown()
         self._draw(progress)
         self.progressed.emit(progress)
         expected = expected_end(self.summaries, settings_of(self.run_folder))
@@ -378,7 +363,7 @@ class RunSession(QObject):
         if run is None:
             return
         self._timer.stop()
-        self._rest_until, self._shown_at = 0.0, None
+        self._pace.begin()
         self._update()
         self._activity.end()
         self._run, self._worker, self.error = None, None, run.error
