@@ -86,6 +86,7 @@ class InitialModelWidget(QWidget):
         self.log = LogView(self.session.log)
         self.history = RunHistory()
         self._suggested = ""
+        self._is_listed = False
         self._validation = QTimer(self)
         self._validation.setSingleShot(True)
         self._validation.setInterval(_VALIDATE_MS)
@@ -223,9 +224,14 @@ class InitialModelWidget(QWidget):
         if state == "running" and folder is not None:
             remember_run(folder)
             self.running.hide()
-            if self.history.isVisible():
-                self.history.refresh()
+            self._is_listed = False
         self.verdict.show_run(self.session.run_folder if state == "idle" else None)
+
+    def _on_counted(self) -> None:
+        """List a run as running when it has done its first iteration, not at each one."""
+        if not self._is_listed and self.history.isVisible():
+            self._is_listed = True
+            self.history.refresh()
 
     def _on_finished(self, folder: Path) -> None:
         self._after_run()
@@ -348,6 +354,7 @@ class InitialModelWidget(QWidget):
         self.history.compare_clicked.connect(self._compare)
         self.history.delete_confirmed.connect(self._delete)
         self.session.state_changed.connect(self._on_state)
+        self.session.counted.connect(self._on_counted)
         self.session.finished.connect(self._on_finished)
         self.session.failed.connect(self._on_failed)
         self.session.left.connect(self._on_left)
