@@ -258,7 +258,7 @@ def test_the_death_of_a_process_elsewhere_is_noticed(elsewhere, monkeypatch):
     process.wait()
     wait_until(lambda: run._look() or run.ended)
     assert f"its process {process.pid} on this machine" in str(run.error)
-    assert "killed" in str(run.error)
+    assert "is gone: it was killed" in str(run.error)
 
 
 def test_a_run_elsewhere_that_fails_is_reported_with_the_error_of_its_log(tmp_path):
@@ -273,7 +273,7 @@ def test_a_run_elsewhere_that_fails_is_reported_with_the_error_of_its_log(tmp_pa
     )
     folder.mark("FAILURE")
     lock.release()
-    assert str(process.poll().error) == "the run has failed: stack.mrcs: is missing"
+    assert str(process.poll().error) == "stack.mrcs: is missing"
     folder.mark("SUCCESS")
     assert process.poll().error is None
 

@@ -200,11 +200,11 @@ class ForeignProcess:
         if outcome in ("SUCCESS", "ABORTED"):
             return None
         if outcome == "FAILURE":
-            return RunProcessError(f"the run has failed: {last_error(folder.log_path)}")
+            return RunProcessError(last_error(folder.log_path))
         who = "its process" if self._owner is None else f"its {self._owner}"
         return RunProcessError(
-            f"the run has not ended properly: {who} is gone. It was killed, as the system does "
-            "when memory runs out, or it has crashed"
+            f"{who} is gone: it was killed, as the system does when memory runs out, or it has "
+            "crashed"
         )
 
 
