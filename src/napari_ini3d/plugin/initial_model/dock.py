@@ -15,6 +15,7 @@ from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io import is_particle_file
 from napari_ini3d.plugin.compare import compare_runs
 from napari_ini3d.plugin.initial_model.fields import label_of
+from napari_ini3d.plugin.initial_model.first_steps import FirstSteps
 from napari_ini3d.plugin.initial_model.form import SettingsForm
 from napari_ini3d.plugin.initial_model.log_view import LogView
 from napari_ini3d.plugin.initial_model.menus import SettingsMenus
@@ -76,6 +77,7 @@ class InitialModelWidget(QWidget):
         self._viewer = ref(real)
         self.session = RunSession.of(napari_viewer)
         self.form = SettingsForm(remembered_settings(preferred_settings()))
+        self.first_steps = FirstSteps(self._viewer)
         self.summary = ParticleSummary()
         self.circle = MaskCircle(self._viewer)
         self.circle_button = QPushButton("Show mask on average")
@@ -140,6 +142,7 @@ class InitialModelWidget(QWidget):
             self.session.form_state = self.form.state()
 
     def _on_particles(self, text: str) -> None:
+        self._lead_if_empty()
         path = Path(text) if is_particle_file(Path(text)) else None
         try:
             settings = self.form.settings()
@@ -226,6 +229,12 @@ class InitialModelWidget(QWidget):
             self.running.hide()
             self._is_listed = False
         self.verdict.show_run(self.session.run_folder if state == "idle" else None)
+        self._lead_if_empty()
+
+    def _lead_if_empty(self) -> None:
+        """Show the first steps while there are neither particles nor a run."""
+        empty = not self.form.particles.text and self.session.run_folder is None
+        self.first_steps.setVisible(empty)
 
     def _on_counted(self) -> None:
         """List a run as running when it has done its first iteration, not at each one."""
@@ -313,6 +322,7 @@ class InitialModelWidget(QWidget):
 
     def _lay_out(self) -> None:
         slot = self.form.below_particles
+        slot.addWidget(self.first_steps)
         slot.addWidget(self.summary)
         slot.addWidget(self.circle_button)
         self.circle_button.setCheckable(True)
@@ -339,6 +349,7 @@ class InitialModelWidget(QWidget):
 
     def _connect(self) -> None:
         self.form.particles_changed.connect(self._on_particles)
+        self.first_steps.particles_chosen.connect(self.form.set_particles)
         self.form.changed.connect(self._validation.start)
         self.menus.loaded.connect(self.apply)
         self._validation.timeout.connect(self._on_changed)
