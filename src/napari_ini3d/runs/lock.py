@@ -78,9 +78,14 @@ class RunOwner:
             return None
         return is_running(self.pid, self.started)
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """The number of the process, and its machine."""
         where = "this machine" if self.machine == machine_identity() else self.host
-        return f"process {self.pid} on {where}, since {self.since}"
+        return f"process {self.pid} on {where}"
+
+    def __str__(self) -> str:
+        return f"{self.place}, since {self.since}"
 
 
 class RunLock:

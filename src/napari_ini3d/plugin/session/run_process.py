@@ -201,7 +201,7 @@ class ForeignProcess:
             return None
         if outcome == "FAILURE":
             return RunProcessError(last_error(folder.log_path))
-        who = "its process" if self._owner is None else f"its {self._owner}"
+        who = "its process" if self._owner is None else f"its {self._owner.place}"
         return RunProcessError(
             f"{who} is gone: it was killed, as the system does when memory runs out, or it has "
             "crashed"
