@@ -25,7 +25,7 @@ from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
 SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2, threads=1)
-LONG = SETTINGS.with_changes(iterations=100, write_every=50)  # long enough to be paused or stopped
+LONG = SETTINGS.with_changes(iterations=60, write_every=50)  # long enough to be paused or stopped
 
 
 @pytest.fixture(autouse=True)
@@ -156,11 +156,11 @@ def test_a_paused_run_waits_and_continues(session, few_particles, tmp_path, qtbo
     while counts[-1] != len(session.summaries):  # the current iteration is finished first
         counts.append(len(session.summaries))
         qtbot.wait(1000)
-    assert counts[-1] < 100
+    assert counts[-1] < 60
     session.unpause()
     assert session.state == "running"
     until_idle(qtbot, session)
-    assert len(session.summaries) == 100
+    assert len(session.summaries) == 60
 
 
 def test_a_stopped_run_keeps_its_results_and_is_resumed(session, few_particles, tmp_path, qtbot):
@@ -178,7 +178,7 @@ def test_a_stopped_run_keeps_its_results_and_is_resumed(session, few_particles, 
     session.resume(tmp_path / "run")
     until_idle(qtbot, session)
     assert folder.outcome() == "SUCCESS"
-    assert [s.iteration for s in session.summaries] == list(range(1, 101))
+    assert [s.iteration for s in session.summaries] == list(range(1, 61))
 
 
 def test_a_run_that_is_stopped_during_the_checks_ends_at_once(
@@ -362,7 +362,7 @@ def test_a_resumed_run_appends_to_its_log(session, few_particles, tmp_path, qtbo
     session.resume(tmp_path / "run")
     until_idle(qtbot, session)
     text = "\n".join(line.text for line in session.log.lines_after(0))
-    assert all(f" {i}/100 " in text for i in range(1, 101))
+    assert all(f" {i}/60 " in text for i in range(1, 61))
     assert text.index("stopped; continue with") < text.index(", resumed")
 
 
