@@ -124,7 +124,6 @@ def test_an_abort_leaves_what_there_is_and_continuing_finishes_it(project, engin
     words = f"--o {JOB} --in_parts {PARTICLES} {OPTIONS} --no_independent_half_sets"
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "reconstruct", until_aborted)
-        patch.setattr("napari_ini3d.runs.relion_job._SECONDS", 0.0)
         stopped = relion_job(words)
     assert stopped.exit_code == 130
     assert outcome(project) == "ABORTED"
@@ -250,7 +249,7 @@ def test_a_printed_job_calls_this_program_by_its_path(tmp_path, monkeypatch, fol
 
 
 def test_a_job_that_is_stopped_before_its_run_begins_is_aborted(project, monkeypatch):
-    monkeypatch.setattr("napari_ini3d.runs.relion_job.AbortRequest.__call__", lambda _: True)
+    monkeypatch.setattr("napari_ini3d.runs.RunRequests.stop_requested", True)
     result = relion_job(f"--o {JOB} --in_parts {PARTICLES} {OPTIONS}")
     assert result.exit_code == 130
     assert outcome(project) == "ABORTED"

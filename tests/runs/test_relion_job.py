@@ -1,11 +1,9 @@
 """The folder of an External job, with the files that RELION has in it."""
 
-import time
-
 import pytest
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.runs import AbortRequest, RelionJob, RunFolder
+from napari_ini3d.runs import RelionJob, RunFolder
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 
 RELIONS = ("job.star", "note.txt", "run.out", "run.err", "default_pipeline.star")
@@ -41,10 +39,10 @@ def test_a_folder_of_a_user_is_refused_as_by_a_run(tmp_path):
 
 def test_marks_and_requests_of_an_earlier_attempt_are_removed(job):
     job.folder.mark("FAILURE")
-    job.abort_path.touch()
+    job.requests.stop()
     job.prepare()
     assert job.folder.outcome() is None
-    assert not job.abort_path.exists()
+    assert not job.requests.stop_requested
 
 
 def test_a_failure_is_marked_once(job):
@@ -74,16 +72,3 @@ def test_nodes_are_named_from_the_project_folder(job):
     names = [node.name for node in job.write_nodes("SUCCESS")]
     assert names == ["External/job012/initial_model.mrc", "External/job012/logfile.pdf"]
     assert "External/job012/initial_model.mrc" in job.nodes_path.read_text()
-
-
-def test_a_request_to_abort_is_seen_within_seconds_and_stays(tmp_path, monkeypatch):
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    request = AbortRequest(tmp_path / "RELION_JOB_ABORT_NOW")
-    assert not request()
-    request.path.touch()
-    assert not request()  # the disk is asked once in a second
-    now = 101.5
-    assert request()
-    request.path.unlink()
-    assert request()

@@ -101,7 +101,7 @@ def run(
 ) -> None:
     """Reconstruct an initial model from particles, OUTPUT/initial_model.mrc."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
-    with exit_codes(verbose=verbose, quiet=quiet):
+    with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import run_job
         from napari_ini3d.io import ParticleFiles
 
@@ -124,7 +124,7 @@ def resume(
 ) -> None:
     """Continue a stopped run from its last checkpoint, or complete a finished one."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
-    with exit_codes(verbose=verbose, quiet=quiet):
+    with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import resume_job
 
         resume_job(folder, mode, from_iteration=from_iteration, iterations=iterations)

@@ -108,13 +108,14 @@ def _follow(
     job: RelionJob, arguments: RelionArguments, stopped: StopRequest, before: Outcome | None
 ) -> bool:
     """Do the iterations of a job; return whether it was finished."""
-    from napari_ini3d.runs import LINE_HEADER, AbortRequest
+    from napari_ini3d.runs import LINE_HEADER
 
     for name in arguments.unused:
         _say(f"--{name} is not used: an initial model is made from the particles only")
     resumed = before != "SUCCESS" and _can_resume(job, arguments)
-    abort = AbortRequest(job.abort_path)
-    reports = _start(job, arguments, lambda: stopped() or abort(), resumed=resumed)
+    reports = _start(
+        job, arguments, lambda: stopped() or job.requests.stop_requested, resumed=resumed
+    )
     _say(LINE_HEADER.strip())
     with closing(reports):  # type: ignore[type-var]
         for _ in reports:

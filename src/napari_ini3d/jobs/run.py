@@ -23,6 +23,7 @@ from napari_ini3d.io import (
     reading_threads,
 )
 from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
+from napari_ini3d.jobs.control import Control
 from napari_ini3d.jobs.preparation import (
     Halt,
     Job,
@@ -40,6 +41,7 @@ from napari_ini3d.runs import (
     Outcome,
     RunFolder,
     RunLock,
+    RunRequests,
     SymmetryFiles,
     ValidationFiles,
     adopt_outputs,
@@ -48,8 +50,10 @@ from napari_ini3d.runs import (
     log_to_file,
     make_pictures,
     read_image_checksums,
+    remove_newest_maps,
     resume_command,
     write_history,
+    write_newest_maps,
     write_results,
 )
 from napari_ini3d.settings import InitialModelSettings
@@ -98,7 +102,8 @@ def start_run(
         Treat warnings about the particles as errors.
     stop : callable
         Called between the checks and by the engine. When it returns True, the current iteration
-        is finished and written, and the run can be resumed.
+        is finished and written, and the run can be resumed. The same do files in the folder
+        (`RunRequests`), with which any process can stop and pause the run.
     at_end : callable, optional
         Called with the folder and the outcome when the run has ended, all files are written, and
         the outcome is not marked yet.
@@ -209,6 +214,7 @@ def _walk(
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
+    stop = Control(stop, RunRequests(job.folder.path))
     with _log_and_mark(job):
         log_start(job.record, particle_grid(job.particles), resumed=state is not None)
         try:
@@ -250,12 +256,22 @@ def _log_and_mark(job: Job) -> Iterator[None]:
             yield
         except (GeneratorExit, KeyboardInterrupt):
             logger.info("interrupted; continue with `%s`", resume_command(folder.path))
-            folder.mark("ABORTED")
+            _end(folder, "ABORTED")
             raise
         except Exception as error:
             logger.error("%s", error, exc_info=not isinstance(error, Ini3dError))
-            folder.mark("FAILURE")
+            _end(folder, "FAILURE")
             raise
+
+
+def _end(folder: RunFolder, outcome: Outcome) -> None:
+    """Remove what serves a run that is going on, and mark how it ended, last of all."""
+    remove_newest_maps(folder)
+    try:
+        RunRequests(folder.path).clear()
+    except RunFolderError as error:
+        logger.warning("%s", error)
+    folder.mark(outcome)
 
 
 def _open_images(job: Job, halt: Halt) -> StackReader:
@@ -285,6 +301,7 @@ def _write_iteration(job: Job, report: IterationReport) -> None:
         write_results(folder, report, job.particles, job.table, job.settings)
     folder.write_pictures(report.iteration, make_pictures(report))
     write_history(folder, report.iteration, report.volumes, report.voxel_size)
+    write_newest_maps(folder, report.iteration, report.volumes, report.voxel_size)
     folder.append_progress(summary.to_json())
     folder.write_checkpoint(arrays, report.iteration, keep=due)
     logger.info("%s", format_line(summary))
@@ -331,7 +348,7 @@ def _finish(
     write_report(folder, outcome=outcome)
     if at_end is not None:
         at_end(folder, outcome)
-    folder.mark(outcome)
+    _end(folder, outcome)
 
 
 def _read_state(

@@ -5,20 +5,18 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ini3d.io import NodeKind, OutputNode, write_output_nodes
 from napari_ini3d.runs.folder import Outcome, RunFolder
 from napari_ini3d.runs.lock import check_unlocked
 from napari_ini3d.runs.read_summaries import read_summaries
+from napari_ini3d.runs.requests import RunRequests
 from napari_ini3d.runs.storage import explain_os_errors
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 
-_ABORT_NOW = "RELION_JOB_ABORT_NOW"
 _JOB = "job.star"  # RELION writes the job's parameters to it before it starts the job
-_SECONDS = 1.0  # between two looks at a folder that may be on a slow disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,9 @@ class RelionJob:
         return self.folder.path / "initial_model_c1.mrc"
 
     @property
-    def abort_path(self) -> Path:
-        """File with which RELION asks a job to stop."""
-        return self.folder.path / _ABORT_NOW
+    def requests(self) -> RunRequests:
+        """With which RELION asks a job to stop."""
+        return RunRequests(self.folder.path)
 
     @property
     def is_made_by_relion(self) -> bool:
@@ -83,8 +81,8 @@ class RelionJob:
             return
         check_unlocked(self.path)
         with explain_os_errors(self.path):
-            self.abort_path.unlink(missing_ok=True)
             self.folder.clear_marks()
+        self.requests.clear()
         self.folder.claim(self.log_path, self.nodes_path)
 
     def fail(self, *, aborted: bool = False) -> None:
@@ -96,8 +94,7 @@ class RelionJob:
         """Remove RELION's request to stop; mark a job that was stopped before its run began."""
         if aborted and self.path.is_dir() and self.folder.outcome() is None:
             self.folder.mark("ABORTED")
-        with explain_os_errors(self.path):
-            self.abort_path.unlink(missing_ok=True)
+        self.requests.clear()
 
     def take_symmetrised(self) -> bool:
         """Make the symmetrised map the result, as RELION's job does, and return True.
@@ -154,26 +151,3 @@ class RelionJob:
     def _last_iteration(self) -> int | None:
         written = self.folder.written_iterations()
         return written[-1] if written else None
-
-
-@dataclass(slots=True)
-class AbortRequest:
-    """True once RELION has asked the job to stop.
-
-    Attributes
-    ----------
-    path : Path
-        File by which it asks.
-    """
-
-    path: Path
-    _seen: bool = False
-    _looked: float = field(default=-_SECONDS)
-
-    def __call__(self) -> bool:
-        """Return whether the job should stop; the disk is asked once in a second."""
-        now = time.monotonic()
-        if not self._seen and now - self._looked >= _SECONDS:
-            self._looked = now
-            self._seen = self.path.exists()
-        return self._seen

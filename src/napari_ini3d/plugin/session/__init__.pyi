@@ -1,3 +1,4 @@
+from .closing import CloseGuard as CloseGuard
 from .log_buffer import LINES as LINES, LogLine as LogLine, LogTail as LogTail
 from .run_choice import (
     iteration_on_slider as iteration_on_slider,

@@ -17,7 +17,11 @@ from .connections import (
     unwrap_proxy as unwrap_proxy,
 )
 from .derived_maps import add_derived_map as add_derived_map
-from .docking import is_dock_hidden as is_dock_hidden, tabify_dock as tabify_dock
+from .docking import (
+    is_dock_hidden as is_dock_hidden,
+    main_window_of as main_window_of,
+    tabify_dock as tabify_dock,
+)
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     Origin as Origin,
