@@ -9,6 +9,7 @@ from napari_ini3d.plugin.session.status import (
     expected_end,
     remaining_seconds,
     status_text,
+    steps_until_end,
 )
 from napari_ini3d.runs.summary import IterationSummary
 from napari_ini3d.settings import InitialModelSettings
@@ -130,3 +131,12 @@ def test_the_remaining_time_is_shown_after_three_iterations():
     later = compiling + [replace(s, iteration=s.iteration + 1) for s in iterations(2, seconds=1.0)]
     assert remaining_seconds(later, 13) == pytest.approx(10.0)
     assert "left" in status_text(later, "running", SETTINGS)
+
+
+def test_a_run_is_not_at_its_end_before_it_has_been_validated():
+    done, plain = iterations(60, converged=True), SETTINGS.with_changes(independent_half_sets=False)
+    assert steps_until_end(done, "running", SETTINGS) == 100
+    assert steps_until_end(done, "running", plain) == 60
+    assert steps_until_end(done, "idle", SETTINGS) == 60
+    early = iterations(3)
+    assert steps_until_end(early, "running", SETTINGS) > expected_end(early, SETTINGS)

@@ -12,10 +12,9 @@ from napari_ini3d.errors import Ini3dError, explain
 from napari_ini3d.plugin.session import (
     RunSession,
     beginning_text,
-    expected_end,
-    is_done,
     settings_of,
     status_text,
+    steps_until_end,
 )
 
 _PAUSE = "Pause after the current iteration. Memory is not released."
@@ -93,12 +92,10 @@ class RunPanel(QWidget):
             begun = self._session.run_folder is not None
             self.status.setText(self._failure() or beginning_text(state, begun=begun))
             return
-        last = summaries[-1]
         settings = settings_of(self._session.run_folder)
-        end = last.iteration if is_done(last) else expected_end(summaries, settings)
         self.bar.setUpdatesEnabled(False)  # else Qt paints the bar twice, at once, and the window
-        self.bar.setRange(0, end)
-        self.bar.setValue(last.iteration)
+        self.bar.setRange(0, steps_until_end(summaries, state, settings))
+        self.bar.setValue(summaries[-1].iteration)
         self.bar.setUpdatesEnabled(True)
         self.status.setText(self._failure() or status_text(summaries, state, settings))
 

@@ -24,4 +24,5 @@ from .status import (
     is_done as is_done,
     settings_of as settings_of,
     status_text as status_text,
+    steps_until_end as steps_until_end,
 )

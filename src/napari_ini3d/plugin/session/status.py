@@ -12,6 +12,7 @@ from napari_ini3d.preflight import describe_time, expected_end as planned_end
 from napari_ini3d.runs import IterationSummary, RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
+_ITERATIONS_SHARE = 0.6  # of the time of a run; the rest is its validation
 _RECENT = 5  # iterations from which the remaining time is estimated
 _ENOUGH = 3  # iterations needed for that; in the first one kernels are compiled
 
@@ -30,6 +31,28 @@ def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float
     """Return the time to the expected end, from the mean time of the last iterations."""
     recent = [summary.total_seconds for summary in summaries[1:][-_RECENT:] or summaries]
     return (expected - summaries[-1].iteration) * sum(recent) / len(recent)
+
+
+def steps_until_end(
+    summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
+) -> int:
+    """Return the iterations until a run has ended; what follows the last one counts as several.
+
+    Parameters
+    ----------
+    summaries : list of IterationSummary
+        At least one.
+    state : str
+        As for `status_text`.
+    settings : InitialModelSettings or None
+        None if unknown.
+    """
+    last = summaries[-1]
+    end = last.iteration if is_done(last) else expected_end(summaries, settings)
+    validates = settings is not None and settings.independent_half_sets
+    if validates and state not in ("idle", "left"):
+        return round(end / _ITERATIONS_SHARE)
+    return end
 
 
 def status_text(
