@@ -169,13 +169,32 @@ def test_a_run_is_killed_and_the_window_learns_why(star, tmp_path):
     assert RunFolder(folder).outcome() == "ABORTED"
 
 
-def test_a_run_that_is_stopped_in_its_checks_leaves_nothing(star, tmp_path):
+def test_a_run_that_is_stopped_before_it_starts_leaves_nothing(star, tmp_path):
     child = ChildProcess(["run", str(star), "--output", str(tmp_path / "run"), *RUN])
     run = BackgroundRun(child, tmp_path / "run", LogTail())
     run.stop()
     run()
     assert run.error is None
     assert run.ended
+    assert child.pid is None
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_swallows_an_interrupt_is_interrupted_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(run_process, "_INTERRUPT_SECONDS", 0.1)
+    script = (
+        "import pathlib, time\n"
+        f"pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
+        "try:\n    time.sleep(30)\nexcept BaseException:\n    pass\n"
+        "time.sleep(30)"
+    )
+    run = BackgroundRun(scripted(monkeypatch, script), tmp_path / "run", LogTail())
+    run._process.start()
+    wait_until((tmp_path / "ready").exists)
+    run.stop()
+    wait_until(lambda: run._look() or run.ended)
+    run._process.release()
+    assert run.error is None
     assert not (tmp_path / "run").exists()
 
 

@@ -36,6 +36,7 @@ from napari_ini3d.settings import InitialModelSettings
 
 _STOPPED = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit codes of `ini3d run`
 _SURE_SECONDS = 1.0  # for which a lock must be missing until its run counts as ended
+_INTERRUPT_SECONDS = 2.0  # until a process that goes on is interrupted again
 _QUOTED = 4  # last messages of a run that ended unexpectedly
 
 _left: list[subprocess.Popen[bytes]] = []  # that go on; kept, as Python warns of forgotten ones
@@ -84,7 +85,7 @@ class ChildProcess:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._command = [sys.executable, "-m", "napari_ini3d", *arguments, "--json"]
-        self._interrupted = False
+        self._interrupted: float | None = None  # when it was, at last
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path()  # of its messages
         self._messages = FileTail(Path())
@@ -115,16 +116,22 @@ class ChildProcess:
         code = None if self._process is None else self._process.poll()
         if code is None:
             return None
-        if code in _STOPPED or self._interrupted:
+        if code in _STOPPED or self._interrupted is not None:
             return Ending()
         self.read_messages()
         return Ending(self._error_of(code))
 
     def interrupt(self) -> None:
-        """End the process as Ctrl-C does, so that it unlocks its folder."""
-        if self._process is None or self._interrupted or self._process.poll() is not None:
+        """End the process as Ctrl-C does, so that it unlocks its folder.
+
+        It is interrupted again if it goes on: libraries that are imported may swallow it.
+        """
+        now = time.monotonic()
+        if self._interrupted is not None and now - self._interrupted < _INTERRUPT_SECONDS:
             return
-        self._interrupted = True
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._interrupted = now
         if sys.platform == "win32":
             self._process.terminate()
         else:

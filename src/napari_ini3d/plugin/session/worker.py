@@ -134,6 +134,9 @@ class BackgroundRun:
 
     def __call__(self) -> None:
         """Follow the run; called in the thread."""
+        if self._stop and self.is_own:  # before it was started
+            self.ended = True
+            return
         try:
             self._process.start()
             while not self.ended and not self._left:
