@@ -3,8 +3,8 @@
 usage: xvfb-run -a -s "-screen 0 1600x1200x24" gui_updates.py OUTPUT.json [--sizes 64 96 ...]
            [--updates 30] [--seconds 90]
 
-A fake engine yields maps as fast as the history of the run can be written, from the worker thread,
-through the session, into a real window of 1366 x 768 with the docks *Initial model* and
+A fake engine writes maps to a run folder as fast as it can, in a thread. They are followed, as
+those of a process are, into a real window of 1366 x 768 with the docks *Initial model* and
 *Convergence* open. It computes nothing, so that there are far more iterations than can be shown.
 Every event of the window's thread is timed:
 
@@ -37,11 +37,13 @@ import platform
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from unittest import mock
 
@@ -56,8 +58,16 @@ from napari_ini3d import InitialModelSettings, __version__
 from napari_ini3d.engine import IterationReport
 from napari_ini3d.particles import Assignments
 from napari_ini3d.plugin.session import RunSession, session as session_module
+from napari_ini3d.plugin.session.run_process import Ending
 from napari_ini3d.plugin.viewer import show_map
-from napari_ini3d.runs import RunFolder, RunRecord, write_history
+from napari_ini3d.runs import (
+    IterationSummary,
+    RunFolder,
+    RunRecord,
+    RunRequests,
+    write_history,
+    write_newest_maps,
+)
 from napari_ini3d.simulation import make_phantom
 
 SIZES = (64, 96, 128, 192, 256)
@@ -158,7 +168,7 @@ def clocks() -> Any:
 
 
 class Stream:
-    """Fake `start_run`: yields maps of a phantom until it is stopped."""
+    """Fake `start_run`: writes and yields maps of a phantom until it is stopped."""
 
     def __init__(self, box_size: int) -> None:
         self.voxel_size = BOX / box_size
@@ -169,7 +179,7 @@ class Stream:
         self._volumes = (growing * density + noise).astype(np.float32)
         self.box_size = box_size
 
-    def __call__(self, star: Path, output: Path, settings: Any, **options: Any) -> Any:
+    def __call__(self, star: Path, output: Path, settings: Any) -> Any:
         folder = RunFolder.create(output)
         record = RunRecord(
             version=__version__,
@@ -181,14 +191,18 @@ class Stream:
             settings=settings,
         )
         folder.write_record(record)
-        return self._walk(folder, options.get("stop", lambda: False))
+        folder.log_path.write_text("started\n")
+        return self._walk(folder, RunRequests(folder.path))
 
-    def _walk(self, folder: RunFolder, stop: Any) -> Iterator[IterationReport]:
+    def _walk(self, folder: RunFolder, requests: RunRequests) -> Iterator[IterationReport]:
         iteration = 0
-        while not stop():
+        while not requests.stop_requested:
             iteration += 1
             report = self._report(iteration)
-            write_history(folder, iteration, report.volumes, report.voxel_size)  # as a run does
+            maps = (folder, iteration, report.volumes, report.voxel_size)
+            write_history(*maps)  # as a run does
+            write_newest_maps(*maps)
+            folder.append_progress(IterationSummary.from_report(report).to_json())
             yield report
             with suppress(FileNotFoundError):
                 (folder.path / "history" / f"it{iteration - KEPT:03d}.npz").unlink()
@@ -211,6 +225,32 @@ class Stream:
             message="", converged=False, seconds={"total": 0.05}, assignments=no_particles,
             state=nothing,
         )  # fmt: skip
+
+
+class StreamProcess:
+    """A stream in a thread, in place of the process of a run."""
+
+    is_own = True
+
+    def __init__(self, stream: Stream, folder: Path, settings: InitialModelSettings) -> None:
+        self._thread = Thread(
+            target=lambda: deque(stream(Path("particles.star"), folder, settings), maxlen=0)
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def poll(self) -> Ending | None:
+        return None if self._thread.is_alive() else Ending()
+
+    def interrupt(self) -> None:
+        pass
+
+    def read_messages(self) -> list[str]:
+        return []
+
+    def release(self) -> None:
+        pass
 
 
 def rate_without_window(stream: Stream, folder: Path) -> float:
@@ -238,7 +278,11 @@ def measure(
         shown.append(progress.summary.iteration)
 
     session.progressed.connect(on_progress)
-    with mock.patch.object(session_module, "start_run", stream):
+
+    def start_stream(_: Path, output: Path, settings: InitialModelSettings) -> StreamProcess:
+        return StreamProcess(stream, output, settings)
+
+    with mock.patch.object(session_module, "start_process", start_stream):
         app.forget()
         begun = time.perf_counter()
         settings = InitialModelSettings(mask_diameter=DIAMETER, iterations=2000)

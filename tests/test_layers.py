@@ -32,8 +32,8 @@ NAME = "napari_ini3d"
 ALLOWED_ONLY_IN = {
     "cupy": ("kernels/gpu.py",),
     "cupyx": ("kernels/gpu.py",),
-    "starfile": (),  # a dependency of the tests only
-    "pandas": ("io/star/tables.py",),
+    "starfile": ("io/star/rows.py", "io/star/format.py"),
+    "pandas": ("io/star/rows.py", "io/star/format.py"),
     "napari": ("plugin/",),
     "magicgui": ("plugin/",),
     "qtpy": ("plugin/",),
@@ -296,6 +296,7 @@ DRAW_NOTHING = (
 DRAW = {
     "run particles.star --output run --iterations 4 --starts 1 --threads 1": "",
     "resume stopped": "",
+    "relion-job --o job --in_parts particles.star --iterations 4 --starts 1 --j 1": "",
     "report done": "",
     "demo --output demo --threads 1": SMALL_DEMO,
     "bench --quick --threads 1": SMALL_BENCH,
@@ -323,6 +324,12 @@ def test_a_command_that_draws_loads_plots_but_no_window(command, files):
     # with device auto a run asks CuPy for GPUs where CuPy is installed
     heavy = (*WINDOW, "matplotlib", "matplotlib.pyplot")
     assert loaded_after_command(command, files, heavy, DRAW[command]) == {"matplotlib"}
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", "run --help"])
+def test_help_and_version_load_no_package_for_computing(command, tmp_path):
+    heavy = (*WINDOW, "pandas", "starfile", "scipy", "numba", "cupy", "matplotlib")
+    assert loaded_after_command(command, tmp_path, heavy) == set()
 
 
 def test_every_command_is_among_those_whose_imports_are_checked():

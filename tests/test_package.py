@@ -48,6 +48,12 @@ def test_the_command_is_installed():
     assert callable(script.load())
 
 
+def test_the_package_is_the_command_too():
+    command = [sys.executable, "-m", "napari_ini3d", "--version"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == napari_ini3d.__version__
+
+
 def test_the_wheel_contains_every_file_of_the_package(tmp_path):
     pytest.importorskip("hatchling")
     code = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"

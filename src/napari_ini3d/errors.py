@@ -10,6 +10,7 @@
     │   ├── StackError     an image stack: missing, truncated, wrong box or mode
     │   └── MapError       a map: not cubic, no voxel size, NaN
     ├── RunFolderError     a run folder: already holds a run, cannot be resumed, no space
+    ├── RunProcessError    the process of a run was killed or has crashed
     ├── DeviceError        the requested device is not available or has failed
     └── SymmetryError      a point group that is unknown or is not a rotation group
 
@@ -48,6 +49,10 @@ class MapError(InputError):
 
 class RunFolderError(Ini3dError):
     """A run folder already holds a run, cannot be resumed, or cannot be written."""
+
+
+class RunProcessError(Ini3dError):
+    """The process that computes a run was killed, or has crashed."""
 
 
 class DeviceError(Ini3dError):

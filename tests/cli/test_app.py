@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from napari_ini3d.comparison import compare_maps
 from napari_ini3d.io.mrc.maps import read_map, write_map
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.requests import RunRequests
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.simulation.dataset import write_dataset
@@ -169,6 +171,41 @@ def test_an_error_during_the_run_is_printed_once_even_when_quiet(star, tmp_path,
     assert result.exit_code == 1
     assert result.stderr.count("Input/output error") == 1
     assert f"continue with: ini3d resume {tmp_path / 'run'}" in result.stderr
+
+
+def test_with_json_an_error_is_one_object_on_the_error_stream(star, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        yield from ()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(run_module, "reconstruct", broken)
+    result = run(star, tmp_path / "run", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    (error,) = (json.loads(line) for line in result.stderr.splitlines() if line.startswith("{"))
+    assert (error["event"], error["type"]) == ("error", "OSError")
+    assert "Input/output error" in error["message"]
+    assert f"ini3d resume {tmp_path / 'run'}" in error["notes"][0]
+
+
+def test_the_recorded_command_is_without_options_that_only_print(star, tmp_path, monkeypatch):
+    words = ["run", str(star), "-o", str(tmp_path / "a run"), "--iterations", "4"]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/ini3d", *words, "--json", "--verbose"])
+    assert invoke(*words, "--json", "--verbose").exit_code == 0
+    command = RunFolder.open(tmp_path / "a run").read_record().command
+    assert shlex.split(command) == ["ini3d", *words]
+
+
+def test_a_run_stopped_by_a_request_in_its_folder_is_exit_code_130(star, tmp_path, monkeypatch):
+    def asked(*args, **kwargs):
+        for report in fake_reconstruct(*args, **kwargs):
+            RunRequests(tmp_path / "run").stop()
+            yield report
+
+    monkeypatch.setattr(run_module, "reconstruct", asked)
+    result = run(star, tmp_path / "run")
+    assert result.exit_code == 130
+    assert f"ini3d resume {tmp_path / 'run'}" in result.stderr
+    assert RunFolder.open(tmp_path / "run").written_iterations() == [1]
 
 
 def test_verbose_adds_the_traceback(tmp_path):

@@ -126,6 +126,16 @@ def test_the_poses_of_a_run_come_back_to_the_dataset_by_uid(project, run, tmp_pa
     np.testing.assert_allclose(found["ctf/df1_A"], passthrough["ctf/df1_A"], rtol=1e-6)
 
 
+def test_particles_without_the_junk_have_the_fields_of_the_dataset(project, run, tmp_path):
+    result = invoke("select", run, "--output", tmp_path / "good.cs", "--max-junk", 1)
+    assert result.exit_code == 0, result.output
+    before = np.load(project / "J2" / "particles.cs")
+    found = np.load(tmp_path / "good.cs")
+    np.testing.assert_array_equal(found["uid"], before["uid"])
+    assert set(before.dtype.names) <= set(found.dtype.names)
+    np.testing.assert_array_equal(found["blob/path"], before["blob/path"])
+
+
 @pytest.mark.relion
 @pytest.mark.skipif(shutil.which("relion_reconstruct") is None, reason="RELION is not installed")
 def test_relion_reads_the_star_file_of_a_run(run, tmp_path):

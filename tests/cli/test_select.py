@@ -73,6 +73,15 @@ def test_the_particles_that_stay_have_their_columns_and_their_last_poses(run, st
     assert "Iteration 4: 8 of 12 particles stay, 4 leave" in result.stdout
 
 
+def test_the_particles_that_stay_can_go_to_cryosparc(run, star, tmp_path):
+    result = invoke("select", run, "-o", tmp_path / "good.cs")
+    assert result.exit_code == 0, result.output
+    found, expected = np.load(tmp_path / "good.cs"), particles_of(star)
+    np.testing.assert_allclose(found["ctf/df1_A"], expected["rlnDefocusU"][GOOD])
+    assert found["alignments3D/pose"].shape == (len(GOOD), 3)
+    assert (tmp_path / "good.csg").is_file()
+
+
 def test_the_selected_particles_can_be_read_from_another_folder(run, star, tmp_path, monkeypatch):
     elsewhere = tmp_path / "x" / "y"
     elsewhere.mkdir(parents=True)

@@ -149,7 +149,9 @@ def test_shells_of_a_tile_weigh_less_the_more_their_masked_power_exceeds_the_typ
         for shell, found in enumerate(weight):
             last = max(shell, np.flatnonzero(np.cumsum(limits.count) >= 10)[0])
             mean = np.average(excess[: last + 1], weights=limits.count[: last + 1])
-            least = min(limits.shell[shell] / excess[shell], limits.together[shell] / mean)
+            least = min(
+                limits.shell[shell] / max(excess[shell], 1e-30), limits.together[shell] / mean
+            )
             assert found == pytest.approx(min(1.0, least) ** 4, rel=1e-3)
     assert (tile.shell_weight < 1).any()
     assert (tile.shell_weight == 1).any()

@@ -87,10 +87,20 @@ def own_config(monkeypatch, tmp_path):
 
 @pytest.fixture
 def quick_engine(monkeypatch):
-    """A fake engine whose iterations take no time."""
+    """A fake engine whose iterations take no time, in a thread instead of a process."""
     from fake_runs import use_fake_engine
+    from threaded_runs import use_threaded_runs
 
     use_fake_engine(monkeypatch)
+    use_threaded_runs(monkeypatch)
+
+
+@pytest.fixture
+def slow_engine(monkeypatch, quick_engine):
+    """A fake engine whose iterations take 0.1 s."""
+    from fake_runs import use_fake_engine
+
+    use_fake_engine(monkeypatch, seconds=0.1)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from fake_runs import fake_reconstruct
 
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.plugin.initial_model.dock import InitialModelWidget
-from napari_ini3d.plugin.session import session
+from napari_ini3d.plugin.session import pace
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 from napari_ini3d.simulation.dataset import write_dataset
@@ -25,19 +24,7 @@ pytestmark = pytest.mark.usefixtures("quick_engine")
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
     """Show every map at once, even if drawing is slow here."""
-    monkeypatch.setattr(session, "_REST", 0.0)
-
-
-@pytest.fixture
-def slow_engine(monkeypatch, quick_engine):
-    """Iterations that take 0.1 s."""
-
-    def slow(*args, **kwargs):
-        for report in fake_reconstruct(*args, **kwargs):
-            time.sleep(0.1)
-            yield report
-
-    monkeypatch.setattr(run_module, "reconstruct", slow)
+    monkeypatch.setattr(pace, "REST", 0.0)
 
 
 @pytest.fixture

@@ -36,11 +36,11 @@ def test_a_map_is_opened_as_a_centred_surface_in_angstrom(tmp_path):
 
 
 def test_several_maps_become_several_layers(tmp_path):
-    paths = [str(tmp_path / name) for name in ("a.mrc", "b.map")]
+    paths = [str(tmp_path / name) for name in ("a.mrc", "b.map", "c.ccp4")]
     for path in paths:
         write_map(path, VOLUME, 2.0)
     layers = get_reader(paths)(paths)
-    assert [keywords["name"] for _, keywords, _ in layers] == ["a", "b"]
+    assert [keywords["name"] for _, keywords, _ in layers] == ["a", "b", "c"]
 
 
 def test_particles_are_read_when_they_are_shown(tmp_path):

@@ -11,9 +11,13 @@ from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.particle_options import ParticlesArgument, PassthroughOption, ProjectOption
+from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
     JsonOption,
+    OutputOption,
+    OverwriteOption,
+    QuietOption,
     StrictOption,
     ThreadsOption,
     VerboseOption,
@@ -58,12 +62,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(symmetry_app, name="symmetry")
-
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Delete the files of an earlier run in the folder.")
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+app.command("relion-job", context_settings=CONTEXT)(relion_job)
 
 
 def _print_version(wanted: bool) -> None:
@@ -102,7 +101,7 @@ def run(
 ) -> None:
     """Reconstruct an initial model from particles, OUTPUT/initial_model.mrc."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
-    with exit_codes(verbose=verbose, quiet=quiet):
+    with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import run_job
         from napari_ini3d.io import ParticleFiles
 
@@ -125,7 +124,7 @@ def resume(
 ) -> None:
     """Continue a stopped run from its last checkpoint, or complete a finished one."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
-    with exit_codes(verbose=verbose, quiet=quiet):
+    with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import resume_job
 
         resume_job(folder, mode, from_iteration=from_iteration, iterations=iterations)
@@ -236,10 +235,10 @@ def simulate(
 @app.command()
 def compare(
     first: Annotated[
-        Path, typer.Argument(help="Map, or STAR file with --poses.", show_default=False)
+        Path, typer.Argument(help="Map; with --poses, STAR or .cs file.", show_default=False)
     ],
     second: Annotated[
-        Path, typer.Argument(help="Map or STAR file to compare it with.", show_default=False)
+        Path, typer.Argument(help="Map, STAR or .cs file to compare it with.", show_default=False)
     ],
     mask_diameter: Annotated[
         float | None, typer.Option(min=1.0, help="Diameter of the spherical mask [Å].")
@@ -248,7 +247,8 @@ def compare(
         bool, typer.Option("--align/--no-align", help="Align the second map to the first.")
     ] = True,
     poses: Annotated[
-        bool, typer.Option("--poses", help="Compare the poses of the particles in two STAR files.")
+        bool,
+        typer.Option("--poses", help="Compare the poses in two STAR or .cs files."),
     ] = False,
     symmetry: Annotated[
         str | None,
@@ -273,8 +273,8 @@ def compare(
         )
     if symmetry is not None and not poses:
         raise typer.BadParameter("--symmetry is for --poses only")
-    if first.suffix == second.suffix == ".star" and not poses:
-        raise typer.BadParameter("these are STAR files; add --poses to compare their poses")
+    if {first.suffix, second.suffix} <= {".star", ".cs"} and not poses:
+        raise typer.BadParameter("these are particles; add --poses to compare their poses")
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.compare import compare_files, compare_pose_files
 
@@ -319,13 +319,14 @@ def select(
         Path, typer.Argument(metavar="RUN", help="Folder of the run.", show_default=False)
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="STAR file to write: the particles that stay.")
+        Path,
+        typer.Option("--output", "-o", help="STAR or .cs file to write: those that stay."),
     ],
     max_junk: Annotated[
         float, typer.Option(min=0, max=1, help="Highest probability of junk that stays.")
     ] = 0.5,
     rejected: Annotated[
-        Path | None, typer.Option(help="STAR file to write: the particles that leave.")
+        Path | None, typer.Option(help="STAR or .cs file to write: those that leave.")
     ] = None,
     iteration: Annotated[
         int | None, typer.Option(min=1, help="Written iteration. Default: the last.")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Start = Callable[[StopRequest], Iterator["IterationReport"]]
 
+_PRINTING = {"--json", "--quiet", "-q", "--verbose"}  # do not change the run
+
 
 def run_job(
     particles: ParticleFiles,
@@ -41,7 +43,7 @@ def run_job(
     strict: bool = False,
 ) -> None:
     """Start a run and print its progress until it ends."""
-    command = shlex.join(["ini3d", *sys.argv[1:]])
+    command = shlex.join(["ini3d", *(word for word in sys.argv[1:] if word not in _PRINTING)])
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
         say(f"Checking the particles; output folder: {output}", mode)
@@ -58,7 +60,7 @@ def run_job(
     follow_job(start, output, mode)
 
 
-def resume_job(folder: Path, mode: Mode, **choice: int | None) -> None:
+def resume_job(folder: Path, mode: Mode, **choice: Any) -> None:
     """Continue a run and print its progress until it ends."""
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 from collections.abc import Iterator
@@ -23,8 +24,10 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
-    """Print an error as a message, and end with its exit code."""
+def exit_codes(
+    *, verbose: bool = False, quiet: bool = False, as_json: bool = False
+) -> Iterator[None]:
+    """Print an error as a message, or as a line of JSON, and end with its exit code."""
     with _messages(verbose=verbose, quiet=quiet):
         try:
             yield
@@ -36,7 +39,10 @@ def exit_codes(*, verbose: bool = False, quiet: bool = False) -> Iterator[None]:
         except (typer.Exit, typer.BadParameter):
             raise
         except Exception as error:
-            _explain(error, verbose=verbose)
+            if as_json:
+                typer.echo(format_error(error), err=True)
+            else:
+                _explain(error, verbose=verbose)
             raise typer.Exit(EXIT_ERROR) from error
 
 
@@ -82,6 +88,13 @@ def _messages(*, verbose: bool, quiet: bool) -> Iterator[None]:
         handler.addFilter(lambda record: record.levelno < logging.ERROR)
     with log_to(handler):
         yield
+
+
+def format_error(error: BaseException) -> str:
+    """Return an error as a line of JSON: its type, its message, and notes on what to do."""
+    notes = list(getattr(error, "__notes__", ()))
+    values = {"type": type(error).__name__, "message": explain(error), "notes": notes}
+    return json.dumps({"event": "error", **values})
 
 
 def _explain(error: Exception, *, verbose: bool) -> None:

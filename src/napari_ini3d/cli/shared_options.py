@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Delete the files of an earlier run in the folder.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="Print all log messages, and tracebacks of errors.")

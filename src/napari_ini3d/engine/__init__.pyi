@@ -14,6 +14,7 @@ from .repeated_search import (
     repeat_search as repeat_search,
 )
 from .resolved_settings import (
+    ResolvedSettings as ResolvedSettings,
     finest_resolution as finest_resolution,
     resolve_settings as resolve_settings,
 )

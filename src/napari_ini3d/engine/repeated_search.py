@@ -57,8 +57,8 @@ def repeat_search(
     Returns
     -------
     float or None
-        Mean FSC after alignment, either hand, up to the resolution of the search; None if the
-        work was stopped.
+        Mean FSC after alignment, either hand, up to the resolution at which the half-sets of the
+        repeated search agree (FSC 0.5); None if the work was stopped.
     """
     other = settings.with_changes(seed=settings.seed + 1)
     reports = reconstruct(source, particles, other, stop=stop, backend=backend)
@@ -73,5 +73,7 @@ def repeat_search(
             break
     if last is None or stop():
         return None
-    radius = last.current_size // 2
+    length = volume.shape[0] * last.voxel_size  # Å
+    # the search ends before its finest shells have taken shape
+    radius = max(1, min(int(length / last.resolution[0]), last.current_size // 2))
     return mean_agreement(volume, last.volumes[0], radius, threads=settings.threads)

@@ -34,6 +34,11 @@ from .particles import (
     particle_files as particle_files,
     read_particles as read_particles,
 )
+from .pose_files import (
+    flip_particles as flip_particles,
+    read_poses as read_poses,
+    rotate_particles as rotate_particles,
+)
 from .processes import (
     host_name as host_name,
     is_running as is_running,
@@ -50,6 +55,11 @@ from .star.model import (
     replace_class_fsc as replace_class_fsc,
     write_model_star as write_model_star,
 )
+from .star.nodes import (
+    NodeKind as NodeKind,
+    OutputNode as OutputNode,
+    write_output_nodes as write_output_nodes,
+)
 from .star.particles import (
     ParticleTable as ParticleTable,
     write_data_star as write_data_star,
@@ -57,10 +67,7 @@ from .star.particles import (
 )
 from .star.poses import (
     expand_particles as expand_particles,
-    flip_particles as flip_particles,
     fold_particles as fold_particles,
-    read_poses as read_poses,
-    rotate_particles as rotate_particles,
 )
 from .star.simulated import write_simulated_particles as write_simulated_particles
 from .star.tables import has_particles as has_particles

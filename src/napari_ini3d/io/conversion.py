@@ -22,8 +22,8 @@ from napari_ini3d.io.cryosparc.to_star import (
     to_star_tables,
 )
 from napari_ini3d.io.mrc.stack import read_stack_header
-from napari_ini3d.io.star.blocks import write_tables
 from napari_ini3d.io.star.columns import read_numbers
+from napari_ini3d.io.star.format import write_tables
 from napari_ini3d.io.star.image_names import names_for, search_folders, search_stacks
 from napari_ini3d.io.star.particles import add_optics
 from napari_ini3d.io.star.tables import read_tables

@@ -35,7 +35,7 @@ _CAUSES = {
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path, and rename the file written there to `path`.
 
     When the block ends, the file is flushed to disk and renamed. When it raises, the file is
@@ -46,6 +46,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     ----------
     path : Path or str
         File to write; its folder must exist.
+    durable : bool
+        Flush it to disk. Without that it may be incomplete after a power failure, but not after a
+        crash of the program.
 
     Yields
     ------
@@ -63,9 +66,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         _touch(temporary)
         yield temporary
-        _flush_to_disk(temporary)
+        if durable:
+            _flush_to_disk(temporary)
         os.replace(temporary, target)
-        _flush_to_disk(target.parent)
+        if durable:
+            _flush_to_disk(target.parent)
     except OSError as error:
         raise write_error(target, error) from error
     finally:

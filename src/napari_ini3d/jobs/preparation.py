@@ -38,12 +38,13 @@ from napari_ini3d.runs import (
     RunFolder,
     RunLock,
     RunRecord,
+    RunRequests,
     run_files,
     write_image_checksums,
 )
 from napari_ini3d.settings import InitialModelSettings
 
-_BYTES_PER_VOXEL = 92  # the map, and two checkpoints of maps and half-set sums
+_BYTES_PER_VOXEL = 96  # the map twice, and two checkpoints of maps and half-set sums
 _BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
 _BAD_SIGNS = {"\n": "a line break", "\r": "a line break", '"': "a double quote"}
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
@@ -166,6 +167,11 @@ def lock_folder(path: Path) -> RunLock:
     except OSError as error:
         raise write_error(path, error) from error
     lock = RunLock.acquire(path.absolute())
+    try:
+        RunRequests(path).clear()  # to a run that was killed
+    except BaseException:
+        lock.release()
+        raise
     for folder in (path, path / "pictures", path / "history"):
         remove_abandoned(folder)
     return lock

@@ -23,6 +23,7 @@ from napari_ini3d.io import (
     reading_threads,
 )
 from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
+from napari_ini3d.jobs.control import Control
 from napari_ini3d.jobs.preparation import (
     Halt,
     Job,
@@ -40,6 +41,7 @@ from napari_ini3d.runs import (
     Outcome,
     RunFolder,
     RunLock,
+    RunRequests,
     SymmetryFiles,
     ValidationFiles,
     adopt_outputs,
@@ -48,13 +50,18 @@ from napari_ini3d.runs import (
     log_to_file,
     make_pictures,
     read_image_checksums,
+    remove_newest_maps,
     resume_command,
     write_history,
+    write_newest_maps,
     write_results,
 )
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
+
+
+AtEnd = Callable[[RunFolder, Outcome], object]
 
 
 def never() -> bool:
@@ -71,6 +78,7 @@ def start_run(
     overwrite: bool = False,
     strict: bool = False,
     stop: Callable[[], bool] = never,
+    at_end: AtEnd | None = None,
 ) -> Iterator[IterationReport]:
     """Check everything, create the run folder, and return the run as an iterator of reports.
 
@@ -94,7 +102,11 @@ def start_run(
         Treat warnings about the particles as errors.
     stop : callable
         Called between the checks and by the engine. When it returns True, the current iteration
-        is finished and written, and the run can be resumed.
+        is finished and written, and the run can be resumed. The same do files in the folder
+        (`RunRequests`), with which any process can stop and pause the run.
+    at_end : callable, optional
+        Called with the folder and the outcome when the run has ended, all files are written, and
+        the outcome is not marked yet.
 
     Raises
     ------
@@ -111,7 +123,7 @@ def start_run(
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")
         return _nothing()
-    return _walk(job, None, stop)
+    return _walk(job, None, stop, at_end)
 
 
 def resume_run(
@@ -120,6 +132,7 @@ def resume_run(
     from_iteration: int | None = None,
     iterations: int | None = None,
     stop: Callable[[], bool] = never,
+    at_end: AtEnd | None = None,
 ) -> Iterator[IterationReport]:
     """Continue a run from its last checkpoint; the result is that of an uninterrupted run.
 
@@ -134,7 +147,7 @@ def resume_run(
         Earlier written iteration to continue from.
     iterations : int, optional
         New maximum number of iterations, to extend the run.
-    stop : callable
+    stop, at_end : callable
         As for `start_run`.
 
     Raises
@@ -145,7 +158,7 @@ def resume_run(
     runs = RunFolder.open(Path(folder))
     lock = lock_folder(runs.path)
     try:
-        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop)
+        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop, at_end)
     except BaseException:
         lock.release()
         raise
@@ -197,16 +210,17 @@ def _nothing() -> Iterator[IterationReport]:
 
 
 def _walk(
-    job: Job, state: EngineState | None, stop: Callable[[], bool]
+    job: Job, state: EngineState | None, stop: Callable[[], bool], at_end: AtEnd | None
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
+    stop = Control(stop, RunRequests(job.folder.path))
     with _log_and_mark(job):
         log_start(job.record, particle_grid(job.particles), resumed=state is not None)
         try:
             reader = _open_images(job, Halt(stop)) if _needs_images(job, state) else None
         except StoppedError:
-            _finish(job, None, state, finished=False)
+            _finish(job, None, state, at_end, finished=False)
             return
         finished = state is not None and state.finished
         if reader is not None:
@@ -220,7 +234,7 @@ def _walk(
                 if finished and _needs_validation(job):  # if it is stopped, it is resumed here
                     options = (reader, job.particles, job.settings)
                     finished = validate_run(job.folder, *options, stop=stop)
-        _finish(job, report, state, finished=finished)
+        _finish(job, report, state, at_end, finished=finished)
 
 
 def _needs_images(job: Job, state: EngineState | None) -> bool:
@@ -242,12 +256,22 @@ def _log_and_mark(job: Job) -> Iterator[None]:
             yield
         except (GeneratorExit, KeyboardInterrupt):
             logger.info("interrupted; continue with `%s`", resume_command(folder.path))
-            folder.mark("ABORTED")
+            _end(folder, "ABORTED")
             raise
         except Exception as error:
             logger.error("%s", error, exc_info=not isinstance(error, Ini3dError))
-            folder.mark("FAILURE")
+            _end(folder, "FAILURE")
             raise
+
+
+def _end(folder: RunFolder, outcome: Outcome) -> None:
+    """Remove what serves a run that is going on, and mark how it ended, last of all."""
+    remove_newest_maps(folder)
+    try:
+        RunRequests(folder.path).clear()
+    except RunFolderError as error:
+        logger.warning("%s", error)
+    folder.mark(outcome)
 
 
 def _open_images(job: Job, halt: Halt) -> StackReader:
@@ -277,6 +301,7 @@ def _write_iteration(job: Job, report: IterationReport) -> None:
         write_results(folder, report, job.particles, job.table, job.settings)
     folder.write_pictures(report.iteration, make_pictures(report))
     write_history(folder, report.iteration, report.volumes, report.voxel_size)
+    write_newest_maps(folder, report.iteration, report.volumes, report.voxel_size)
     folder.append_progress(summary.to_json())
     folder.write_checkpoint(arrays, report.iteration, keep=due)
     logger.info("%s", format_line(summary))
@@ -300,7 +325,12 @@ def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
 
 
 def _finish(
-    job: Job, report: IterationReport | None, state: EngineState | None, *, finished: bool
+    job: Job,
+    report: IterationReport | None,
+    state: EngineState | None,
+    at_end: AtEnd | None,
+    *,
+    finished: bool,
 ) -> None:
     """Write the result and the report page, and mark how the run ended, last of all.
 
@@ -316,7 +346,9 @@ def _finish(
         logger.info("stopped; continue with `%s`", resume_command(folder.path))
     outcome: Outcome = "SUCCESS" if finished else "ABORTED"
     write_report(folder, outcome=outcome)
-    folder.mark(outcome)
+    if at_end is not None:
+        at_end(folder, outcome)
+    _end(folder, outcome)
 
 
 def _read_state(

@@ -38,7 +38,7 @@ from napari_ini3d.runs import RunFolder, history_iterations, read_history
 Reader = Callable[[str | Sequence[str]], list[LayerData]]
 Kind = Literal["map", "stack", "particles", "run"]
 
-_MAP_ENDINGS = (".mrc", ".map")
+_MAP_ENDINGS = (".mrc", ".map", ".ccp4")
 _CLASS_MAP = re.compile(r"run_(?:ct\d+_)?it(\d+)_class(\d+)\.mrc")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from napari_ini3d.engine import (
     Phase,
     Phases,
     Plan,
+    ResolvedSettings,
     ScheduleInput,
+    can_repeat_search,
     plan_iteration,
     resolve_settings,
 )
@@ -41,13 +44,29 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
         settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
     )
     rate = _product_rate() * _REACHED
-    seconds, images, radius, whole = 0.0, 0, 1, False
     steps = _steps(settings)
-    if settings.independent_half_sets:  # half of the particles in each, twice
-        steps[-1:-1] = [("refine", _REFINEMENTS)] * _HALF_SET_ITERATIONS
+    seconds = _seconds_of(steps, resolved, geometry, rate)
+    if settings.independent_half_sets:
+        # half of the particles in each half-set, twice
+        halves: list[tuple[Phase, int]] = [("refine", _REFINEMENTS)] * _HALF_SET_ITERATIONS
+        seconds = _seconds_of([*steps, *halves], resolved, geometry, rate)
+        if can_repeat_search(settings):
+            again = [step for step in steps if step[0] in ("starts", "search")]
+            seconds += _seconds_of(again, resolved, geometry, rate)
+    return _START_UP + seconds / available_threads(settings.threads)
+
+
+def _seconds_of(
+    steps: Iterable[tuple[Phase, int]],
+    settings: ResolvedSettings,
+    geometry: ImageGeometry,
+    rate: float,
+) -> float:
+    """Return the seconds that one thread takes for some iterations, one after the other."""
+    seconds, images, radius, whole = 0.0, 0, 1, False
     for phase, step in steps:
         if phase == "final" and whole:  # the last refinement has visited all
-            break
+            continue
         visited = images / geometry.n_particles
         inputs = ScheduleInput(
             phase=phase,
@@ -57,12 +76,12 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
             visited=min(1.0, visited),
             sigma_offset=0.0,
         )
-        plan = plan_iteration(inputs, resolved, geometry)
+        plan = plan_iteration(inputs, settings, geometry)
         models = settings.starts if phase == "starts" else settings.classes
         seconds += plan.subset_size * _per_image(plan, models, geometry, rate)
         images += plan.subset_size
         radius, whole = plan.radius, plan.subset_size == geometry.n_particles
-    return _START_UP + seconds / available_threads(settings.threads)
+    return seconds
 
 
 def expected_end(settings: InitialModelSettings, iteration: int, phase: str, done: int) -> int:

@@ -1,4 +1,5 @@
 from .page import choose_iterations as choose_iterations, write_report as write_report
+from .pdf import write_pdf as write_pdf
 from .run_figures import (
     draw_comparison as draw_comparison,
     draw_strip as draw_strip,

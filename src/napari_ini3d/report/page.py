@@ -145,7 +145,8 @@ def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
     yield _origin(history.record)
 
 
-def _heading(folder: RunFolder, history: RunHistory) -> str:
+def key_figures(history: RunHistory) -> dict[str, str]:
+    """Return what the heading says about a run, by its name; those that there are."""
     last, record = history.last, history.record
     seconds = math.fsum(summary.total_seconds for summary in history.summaries)
     used = record.n_particles - len(record.excluded)
@@ -159,7 +160,12 @@ def _heading(folder: RunFolder, history: RunHistory) -> str:
         "classes": f"{len(last.resolution)}",
         "time": _duration(seconds),
     }
-    cells = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in tiles.items() if v)
+    return {name: value for name, value in tiles.items() if value}
+
+
+def _heading(folder: RunFolder, history: RunHistory) -> str:
+    record, tiles = history.record, key_figures(history)
+    cells = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in tiles.items())
     return (
         f"<header><h1>{escape(folder.path.name)}</h1>"
         f"<p>Initial model from <code>{escape(record.particles)}</code>{_working_box(history)}. "
@@ -199,7 +205,7 @@ def _class_maps(folder: RunFolder, history: RunHistory, k: int, *, unfolded: boo
         for i, pictures in history.strip.items()
         if k < len(pictures["slices"])
     }
-    views = _final_views(folder, history, k)
+    views = final_views(folder, history, k)
     large = _image(figures.draw_views(*views), f"Final map of class {k + 1}") if views else ""
     strip = _image(figures.draw_strip(columns), f"Class {k + 1} by iteration") if columns else ""
     return (
@@ -209,9 +215,7 @@ def _class_maps(folder: RunFolder, history: RunHistory, k: int, *, unfolded: boo
     )
 
 
-def _final_views(
-    folder: RunFolder, history: RunHistory, k: int
-) -> tuple[AnyArray, AnyArray] | None:
+def final_views(folder: RunFolder, history: RunHistory, k: int) -> tuple[AnyArray, AnyArray] | None:
     """Return slices and projections of the last map, or its small ones if it was not written."""
     path = folder.class_map_path(history.last.iteration, k)
     if path.is_file():
@@ -311,7 +315,8 @@ def _images(record: RunRecord) -> str:
     return _section("Images", _table(rows, ("", "")))
 
 
-def _settings_table(record: RunRecord) -> str:
+def setting_rows(record: RunRecord) -> list[tuple[str, str, str]]:
+    """Return name, value and "changed" of each setting."""
     rows = []
     for field in dataclasses.fields(record.settings):
         value = getattr(record.settings, field.name)
@@ -322,7 +327,11 @@ def _settings_table(record: RunRecord) -> str:
         if field.name == "invert_contrast" and record.inversion_measured:
             text, changed = f"{text} (by the contrast of the images)", False
         rows.append((field.name.replace("_", " "), text, "changed" if changed else ""))
-    return _section("Settings", _table(rows, ("setting", "value", "")))
+    return rows
+
+
+def _settings_table(record: RunRecord) -> str:
+    return _section("Settings", _table(setting_rows(record), ("setting", "value", "")))
 
 
 def _origin(record: RunRecord) -> str:

@@ -1,4 +1,5 @@
 from .catalogue import (
+    RUNNING as RUNNING,
     RunEntry as RunEntry,
     describe_outcome as describe_outcome,
     read_entry as read_entry,
@@ -7,14 +8,18 @@ from .classes import ClassChoice as ClassChoice, choose_class as choose_class
 from .commands import (
     changed_settings as changed_settings,
     flag_of as flag_of,
+    resume_arguments as resume_arguments,
     resume_command as resume_command,
+    run_arguments as run_arguments,
     run_command as run_command,
     run_python as run_python,
 )
+from .file_tail import FileTail as FileTail
 from .folder import (
     Outcome as Outcome,
     RunFolder as RunFolder,
 )
+from .follower import RunFollower as RunFollower
 from .history import (
     forget_history_after as forget_history_after,
     history_iterations as history_iterations,
@@ -29,15 +34,28 @@ from .image_notes import (
     describe_inversion as describe_inversion,
     describe_mended as describe_mended,
 )
-from .lock import RunLock as RunLock, check_unlocked as check_unlocked
+from .lock import (
+    RunLock as RunLock,
+    RunOwner as RunOwner,
+    check_unlocked as check_unlocked,
+    is_locked as is_locked,
+    read_owner as read_owner,
+)
 from .log_file import belongs_to as belongs_to, log_to_file as log_to_file
+from .newest_maps import (
+    IterationMaps as IterationMaps,
+    remove_newest_maps as remove_newest_maps,
+    write_newest_maps as write_newest_maps,
+)
 from .read_summaries import read_summaries as read_summaries
 from .record import RunRecord as RunRecord
+from .relion_job import RelionJob as RelionJob
 from .removal import (
     adopt_outputs as adopt_outputs,
     delete_run as delete_run,
     run_files as run_files,
 )
+from .requests import RunRequests as RunRequests
 from .results import write_results as write_results, write_validated_model as write_validated_model
 from .selection import (
     GroupCount as GroupCount,

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.runs.folder import Outcome, RunFolder
+from napari_ini3d.runs.lock import is_locked
 from napari_ini3d.runs.read_summaries import read_summaries
 from napari_ini3d.runs.record import RunRecord
+
+RUNNING = "running"
+"""Outcome of a run that is going on."""
 
 _OUTCOMES: dict[Outcome | None, str] = {
     "SUCCESS": "finished",
@@ -28,7 +32,7 @@ class RunEntry:
     folder : Path
     record : RunRecord
     outcome : str
-        "finished", "failed", "stopped" or "not ended".
+        "finished", "failed", "stopped", "running", or "not ended" for one that was killed.
     iterations : int
         Number of iterations done.
     resolution : float
@@ -59,7 +63,7 @@ def read_entry(folder: Path) -> RunEntry:
         run = RunFolder.open(folder)
         record, summaries = run.read_record(), read_summaries(run)
         resolution = summaries[-1].best_resolution if summaries else math.nan
-        outcome = describe_outcome(run.outcome())
+        outcome = RUNNING if is_locked(folder) else describe_outcome(run.outcome())
         return RunEntry(folder, record, outcome, len(summaries), resolution)
     except OSError as error:
         raise RunFolderError(

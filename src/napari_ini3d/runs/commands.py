@@ -27,15 +27,38 @@ def flag_of(name: str) -> str:
 
 def run_command(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
     """Return the equivalent `ini3d run` command, quoted for a shell."""
-    words = ["ini3d", "run", str(particles), "--output", str(output)]
+    return shlex.join(["ini3d", *run_arguments(particles, output, settings)])
+
+
+def run_arguments(
+    particles: Path | str, output: Path | str, settings: InitialModelSettings
+) -> list[str]:
+    """Return the arguments of the equivalent `ini3d run` command, ``run`` first."""
+    words = ["run", str(particles), "--output", str(output)]
     for name, value in changed_settings(settings).items():
         words += _words(name, value)
-    return shlex.join(words)
+    return words
 
 
 def resume_command(path: Path) -> str:
     """Return the command that continues a run, quoted for a shell."""
-    return shlex.join(["ini3d", "resume", str(path)])
+    return shlex.join(["ini3d", *resume_arguments(path)])
+
+
+def resume_arguments(path: Path, **choice: int | None) -> list[str]:
+    """Return the arguments of the command that continues a run, ``resume`` first.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the run.
+    **choice : int or None
+        Options of `jobs.resume_run`; None is left out.
+    """
+    words = ["resume", str(path)]
+    for name, value in choice.items():
+        words += [] if value is None else [flag_of(name), str(value)]
+    return words
 
 
 def run_python(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:

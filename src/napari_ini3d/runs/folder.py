@@ -10,7 +10,10 @@ Besides the maps and STAR files of the written iterations, a run folder contains
     checkpoint_previous.npz     state after the iteration before, in case that one is damaged
     run_it010_state.npz         the same, kept for each written iteration
     outputs.txt                 the files that the run wrote: no others are replaced or deleted
+    newest_maps.npz             maps of the last iteration, while the run is going on
     run.lock                    the process that writes to the folder, while the run is going on
+    run.pause                   asks the run to wait (`runs.requests`)
+    RELION_JOB_ABORT_NOW        asks the run to stop
     RELION_JOB_EXIT_SUCCESS     or _FAILURE or _ABORTED; none while the run is in progress
 
 Every file is written under a temporary name and renamed, so that a run that is killed leaves no

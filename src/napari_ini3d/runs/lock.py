@@ -78,9 +78,14 @@ class RunOwner:
             return None
         return is_running(self.pid, self.started)
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """The number of the process, and its machine."""
         where = "this machine" if self.machine == machine_identity() else self.host
-        return f"process {self.pid} on {where}, since {self.since}"
+        return f"process {self.pid} on {where}"
+
+    def __str__(self) -> str:
+        return f"{self.place}, since {self.since}"
 
 
 class RunLock:
@@ -139,16 +144,32 @@ class RunLock:
     close = release
 
 
-def check_unlocked(folder: Path) -> None:
-    """Raise `RunFolderError` if a process is writing to a run folder, and name it."""
+def is_locked(folder: Path) -> bool:
+    """Return whether a process is writing to a run folder."""
     path = folder / _NAME
     if not path.exists():
-        return
-    owner, age = _read_owner(path), _beat_age(path)
+        return False
+    owner = _read_owner(path)
     alive = owner.is_alive if owner else None
-    if alive is False or (alive is None and age > STALE_SECONDS):
+    return _beat_age(path) <= STALE_SECONDS if alive is None else alive
+
+
+def read_owner(folder: Path) -> RunOwner | None:
+    """Return the owner that the lock of a run folder names; None if there is none.
+
+    The process may have ended (`is_locked`).
+    """
+    return _read_owner(folder / _NAME)
+
+
+def check_unlocked(folder: Path) -> None:
+    """Raise `RunFolderError` if a process is writing to a run folder, and name it."""
+    if not is_locked(folder):
         return
-    last = f"; its last sign of life was {age:.0f} s ago" if alive is None else ""
+    path = folder / _NAME
+    owner = _read_owner(path)
+    alive = owner.is_alive if owner else None
+    last = f"; its last sign of life was {_beat_age(path):.0f} s ago" if alive is None else ""
     advice = "wait until it has ended, or stop it"
     if alive is None:
         advice += f"; a lock without one for {STALE_SECONDS:.0f} s is ignored"

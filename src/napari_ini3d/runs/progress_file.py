@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,17 @@ def parse_progress(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         logger.warning("%s cannot be read (%s); it is ignored", path, error.strerror)
         return []
+    return parse_lines(texts, path)
+
+
+def parse_lines(texts: Iterable[str], path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a text of a file; damaged ones are logged and ignored.
+
+    Raises
+    ------
+    RunFolderError
+        If a line has another version than `PROGRESS_VERSION`, or none.
+    """
     lines = []
     for number, text in enumerate(texts, 1):
         if not text.strip():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -22,15 +23,28 @@ def read_summaries(folder: RunFolder) -> list[IterationSummary]:
     RunFolderError
         If the lines are of another version.
     """
+    return parse_summaries(folder.read_progress(), folder.progress_path.name)
+
+
+def parse_summaries(lines: Iterable[Mapping[str, Any]], name: str) -> list[IterationSummary]:
+    """Return the iterations of the lines of a file; an incomplete line is logged and ignored.
+
+    Parameters
+    ----------
+    lines : iterable of mapping
+        As `parse_lines` returns them.
+    name : str
+        Of the file, for the log.
+    """
     summaries = []
-    for line in folder.read_progress():
+    for line in lines:
         try:
             summary = IterationSummary.from_json(line)
             _check(summary)
         except (KeyError, TypeError, ValueError) as error:
             logger.warning(
                 "%s: the line of iteration %d is damaged (%r); it is ignored",
-                folder.progress_path.name,
+                name,
                 line["iteration"],
                 error,
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from napari_ini3d.runs import output_list
 from napari_ini3d.runs.folder import OUTCOMES, RunFolder
 from napari_ini3d.runs.lock import check_unlocked
+from napari_ini3d.runs.requests import RunRequests
 from napari_ini3d.runs.storage import explain_os_errors
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.runs.validation_files import ValidationFiles
@@ -28,7 +29,8 @@ def run_files(folder: RunFolder) -> list[Path]:
     marks = [folder.path / f"RELION_JOB_EXIT_{outcome}" for outcome in OUTCOMES]
     listing = folder.path / output_list.NAME
     outputs = folder.outputs() if listing.exists() else _by_name(folder)
-    return [path for path in (*marks, listing, *outputs) if path.is_file()]
+    requests = RunRequests(folder.path).paths()
+    return [path for path in (*marks, *requests, listing, *outputs) if path.is_file()]
 
 
 def adopt_outputs(folder: RunFolder) -> None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from napari_ini3d._types import BoolArray
 from napari_ini3d.errors import RunFolderError, SettingsError
-from napari_ini3d.io import JunkTable, keep_stack_names, read_junk_table, write_particle_subset
+from napari_ini3d.io import (
+    JunkTable,
+    convert_to_cryosparc,
+    is_cryosparc,
+    keep_stack_names,
+    read_junk_table,
+    write_particle_subset,
+)
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.record import RunRecord
+
+logger = logging.getLogger(__name__)
 
 _DATA_NAME = re.compile(r"run_it(\d+)_data\.star")
 
@@ -40,15 +52,15 @@ class JunkSelection:
     found : JunkTable
         All N particles of the run at that iteration.
     is_kept : (N,) bool
-    sources : tuple of Path
-        STAR files from whose folders the image names hold.
+    record : RunRecord
+        Of the run; its particle file is the first from whose folder the image names hold.
     """
 
     iteration: int
     max_junk: float
     found: JunkTable
     is_kept: BoolArray
-    sources: tuple[Path, ...]
+    record: RunRecord
 
     @property
     def n_kept(self) -> int:
@@ -76,13 +88,37 @@ class JunkSelection:
     def write(self, path: Path, *, kept: bool) -> None:
         """Write the particles that stay, or those that leave, with all their columns.
 
+        Parameters
+        ----------
+        path : Path
+            STAR file, or dataset of cryoSPARC (`.cs`), which has no particles without a pose. If
+            the run read a dataset, that is the template of the new one.
+        kept : bool
+
         Raises
         ------
         RunFolderError
             If the file cannot be written.
         """
         rows = np.flatnonzero(self.is_kept == kept)
-        write_particle_subset(path, keep_stack_names(self.found.table, self.sources), rows)
+        sources = (Path(self.record.particles), self.found.table.path)
+        table = keep_stack_names(self.found.table, sources)
+        if not is_cryosparc(path):
+            write_particle_subset(path, table, rows)
+            return
+        own = is_cryosparc(sources[0])
+        with TemporaryDirectory(prefix="ini3d-") as folder:
+            star = Path(folder) / "particles.star"
+            write_particle_subset(star, table, rows)
+            written = convert_to_cryosparc(
+                star,
+                path,
+                project=Path(self.record.project) if self.record.project else None,
+                template=sources[0] if own else None,
+                passthrough=[Path(name) for name in self.record.passthrough] if own else (),
+            )
+        for note in written.notes:
+            logger.warning("%s: %s", path, note)
 
 
 def select_particles(
@@ -122,8 +158,7 @@ def select_particles(
             f"{max_junk:g}; the lowest is {found.junk_probability.min():.3f}; give a higher "
             "--max-junk"
         )
-    sources = (Path(folder.read_record().particles), found.table.path)
-    return JunkSelection(chosen, max_junk, found, is_kept, sources)
+    return JunkSelection(chosen, max_junk, found, is_kept, folder.read_record())
 
 
 def _choose_iteration(folder: RunFolder, wanted: int | None) -> tuple[int, dict[str, Any]]:

@@ -39,10 +39,21 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise write_error(path, error) from error
 
 
-def save_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None:
-    """Write named arrays to an npz file, completely or not at all."""
+def save_arrays(
+    path: Path, arrays: Arrays, *, compressed: bool = False, durable: bool = True
+) -> None:
+    """Write named arrays to an npz file, completely or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    arrays : mapping of str to array
+    compressed : bool
+    durable : bool
+        Flush the file to disk (`io.atomic_path`).
+    """
     save: Callable[..., None] = np.savez_compressed if compressed else np.savez
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path, durable=durable) as temporary, temporary.open("wb") as file:
         save(file, **dict(arrays))
 
 

@@ -24,6 +24,16 @@ def test_a_map_is_read_as_it_was_written(tmp_path):
     assert back.origin == (0, 0, 0)
 
 
+def test_the_header_has_the_statistics_of_the_map(tmp_path):
+    write_map(tmp_path / "map.mrc", DATA, 2.0)
+    with mrcfile.open(tmp_path / "map.mrc") as file:
+        assert file.header.dmin == DATA.min()
+        assert file.header.dmax == DATA.max()
+        assert file.header.dmean == pytest.approx(DATA.mean(), abs=1e-5)
+        assert file.header.rms == pytest.approx(DATA.std(), rel=1e-4)
+        assert file.header.nlabl == 1
+
+
 def test_files_of_equal_maps_are_equal_because_they_have_no_time(tmp_path):
     write_map(tmp_path / "m.mrc", DATA, 3.4)
     with mrcfile.open(tmp_path / "m.mrc") as file:

@@ -14,6 +14,7 @@ from fake_runs import VOXEL, make_report, use_fake_engine
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
+from threaded_runs import use_threaded_runs
 
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.plugin.convergence import dock as dock_module
@@ -34,6 +35,7 @@ SETTINGS = InitialModelSettings(mask_diameter=100.0, iterations=6, write_every=2
 def engine(monkeypatch):
     """A fake engine."""
     use_fake_engine(monkeypatch, seconds=0.05)
+    use_threaded_runs(monkeypatch)
 
 
 @pytest.fixture

@@ -73,3 +73,26 @@ def test_without_a_map_it_says_so(viewer, widget, layer):
     viewer.layers.remove(layer)
     assert "No map" in widget.enclosed.text()
     assert not widget.level.isEnabled()
+
+
+@pytest.mark.meshes
+def test_the_colouring_is_that_of_the_chosen_map_and_survives_a_new_level(
+    viewer, widget, layer, qtbot
+):
+    meshes = MapMeshes.of(viewer)
+    mesh = meshes.find(layer)
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    assert mesh.mesh.vertex_colors is None
+    widget.colouring.setCurrentIndex(2)
+    widget.colouring.activated.emit(2)
+    assert mesh.colouring == "radius"
+    before = mesh.mesh.vertex_colors.shape
+    widget.level.setValue(widget.level.value() + 1)
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    colours = mesh.mesh.vertex_colors
+    assert colours.shape == (len(mesh.mesh.data[0]), 4) != before
+    other = map_layers.show_map(viewer, ball(RADIUS), VOXEL, "other").__wrapped__
+    widget.map.setCurrentText("other")
+    assert widget.colouring.currentIndex() == 0
+    assert meshes.find(other).colouring == "plain"
+    widget.colouring.setCurrentIndex(0)

@@ -20,7 +20,7 @@ from napari_ini3d.runs.summary import IterationSummary
 
 def progress_of(iteration, volume):
     report = make_report(iteration, volumes=volume[None], voxel_size=2.0)
-    return Progress(IterationSummary.from_report(report), report.volumes, report.view_counts)
+    return Progress(IterationSummary.from_report(report), report.volumes)
 
 
 def test_an_update_of_a_large_map_takes_the_window_less_than_50_ms(model, tmp_path):
@@ -120,7 +120,7 @@ def test_the_caption_gives_the_resolution_of_the_class_that_is_shown(model, tmp_
     layers.begin(tmp_path / "run")
     report = make_report(7, classes=2, resolution=np.array([12.0, 20.0]))
     summary = IterationSummary.from_report(report)
-    layers.show(Progress(summary, report.volumes, report.view_counts, n_classes=2))
+    layers.show(Progress(summary, report.volumes, n_classes=2))
     assert text.text == "run · iteration 7 · class 1 12.0 Å · class 2 20.0 Å"
     model.layers[0].visible = False
     assert text.text == "run · iteration 7 · class 2 20.0 Å"

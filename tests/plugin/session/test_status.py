@@ -9,6 +9,7 @@ from napari_ini3d.plugin.session.status import (
     expected_end,
     remaining_seconds,
     status_text,
+    steps_until_end,
 )
 from napari_ini3d.runs.summary import IterationSummary
 from napari_ini3d.settings import InitialModelSettings
@@ -93,6 +94,17 @@ def test_the_status_of_an_ended_run_says_whether_it_finished():
     assert status_text(done, "idle", SETTINGS) == "Finished after 3 iterations: settled"
 
 
+def test_a_run_that_was_left_is_not_said_to_have_stopped():
+    text = status_text(iterations(3), "left", SETTINGS)
+    assert text == "Left after iteration 3; the run goes on without this window"
+    assert "goes on" in beginning_text("left", begun=True)
+
+
+def test_a_run_that_is_paused_after_its_last_iteration_says_so():
+    text = status_text(iterations(3, converged=True), "paused", SETTINGS)
+    assert "paused before refining two half-sets" in text
+
+
 @pytest.mark.parametrize(
     ("state", "begun", "text"),
     [
@@ -119,3 +131,12 @@ def test_the_remaining_time_is_shown_after_three_iterations():
     later = compiling + [replace(s, iteration=s.iteration + 1) for s in iterations(2, seconds=1.0)]
     assert remaining_seconds(later, 13) == pytest.approx(10.0)
     assert "left" in status_text(later, "running", SETTINGS)
+
+
+def test_a_run_is_not_at_its_end_before_it_has_been_validated():
+    done, plain = iterations(60, converged=True), SETTINGS.with_changes(independent_half_sets=False)
+    assert steps_until_end(done, "running", SETTINGS) == 100
+    assert steps_until_end(done, "running", plain) == 60
+    assert steps_until_end(done, "idle", SETTINGS) == 60
+    early = iterations(3)
+    assert steps_until_end(early, "running", SETTINGS) > expected_end(early, SETTINGS)

@@ -54,10 +54,10 @@ GroupOption = Annotated[
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Map to write.")]
 ParticlesOption = Annotated[
     Path | None,
-    typer.Option(help="STAR file whose poses follow the map. Default for a run folder: its last."),
+    typer.Option(help="STAR or .cs file whose poses follow the map. Default for a run: its last."),
 ]
 ParticlesOutputOption = Annotated[
-    Path | None, typer.Option(help="STAR file to write with the new poses.")
+    Path | None, typer.Option(help="STAR or .cs file to write with the new poses.")
 ]
 ResolutionOption = Annotated[float | None, typer.Option(min=1.0, help="Ignore finer detail [Å].")]
 StarArgument = Annotated[

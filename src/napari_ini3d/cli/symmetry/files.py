@@ -141,7 +141,7 @@ def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) ->
 def particles_to_change(given: MapInput, outputs: Outputs) -> Path | None:
     """Return the particles that follow the map: those given, or those of the run; else None."""
     if outputs.particles is not None and outputs.particles_output is None:
-        raise typer.BadParameter("--particles needs --particles-output, the STAR file to write")
+        raise typer.BadParameter("--particles needs --particles-output, the file to write")
     if outputs.particles_output is None:
         return None
     particles = outputs.particles or given.particles

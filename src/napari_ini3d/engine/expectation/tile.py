@@ -94,5 +94,5 @@ def _within_limit(given: TileInput, index: IntArray, origins: Float32) -> Float3
     limit = given.references[0].offset_limit_px * given.preparation.pixel_size
     off = origins - expected
     distance = np.hypot(off[:, 0], off[:, 1])[:, None]
-    within = expected + off * (limit / np.maximum(distance, limit))
-    return within.astype(np.float32)
+    at_limit = expected + off * (limit / np.maximum(distance, 1e-6))
+    return np.where(distance > limit, at_limit, origins).astype(np.float32)

@@ -1,21 +1,17 @@
-"""STAR format: positions of the blocks in a file, and formatting of tables."""
+"""Positions of the tables in a STAR file, and the values of its lines."""
 
 from __future__ import annotations
 
 import io
 import mmap
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import numpy as np
-import numpy.typing as npt
-
 from napari_ini3d.errors import StarError
-from napari_ini3d.io.files import atomic_path, read_failure
-from napari_ini3d.io.star.columns import Columns
+from napari_ini3d.io.files import read_failure
 
 _BLOCK_LINE = rb"[ \t]*(?i:data_)(\S*)[ \t]*(?:#[^\n]*)?\r?$"
 _BLOCK_START = re.compile(rb"^(?:\xef\xbb\xbf)?" + _BLOCK_LINE, re.MULTILINE)
@@ -25,8 +21,6 @@ _LABEL = re.compile(rb"_(\S+)\s*(?:#.*|\d+)?$")
 _PAIR = re.compile(rb"_(\S+)\s+(\S.*)$")
 _NOT_A_ROW = re.compile(rb"\n(?=[ \t]*(?:[\r\n#]|\Z|(?i:data_|loop_)))")
 VALUE = re.compile(rb""""(?:[^"\n]|"")*"(?=\s|$)|'[^'\n]*'(?=\s|$)|\S+""")
-_NEEDS_QUOTES = re.compile(r"""\s|^["'#]""")
-_ROWS_PER_CHUNK = 50_000
 _BEGINNING = 1024
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz"}
 
@@ -42,10 +36,7 @@ class LoopBlock:
     columns : tuple of str
         Without the leading underscore.
     start, end : int
-        Byte range of the rows.
-    plain : bool
-        Whether there are rows only between `start` and `end`, without blank lines or comments,
-        and no value is in single quotes.
+        Byte range of the rows, among which there may be blank lines and comments.
     values : bytes or None
         The only row of a block without ``loop_``, which has a label and a value in each line.
     """
@@ -54,7 +45,6 @@ class LoopBlock:
     columns: tuple[str, ...]
     start: int
     end: int
-    plain: bool = True
     values: bytes | None = None
 
 
@@ -85,14 +75,10 @@ def open_byte_range(path: Path, start: int, end: int) -> BinaryIO:
 
 
 def open_rows(path: Path, block: LoopBlock) -> BinaryIO:
-    """Open the rows of a table, one per line, with double quotes only."""
+    """Open the lines of a table: its rows, and the blank lines and comments among them."""
     if block.values is not None:
-        return io.BytesIO(_double_quoted(block.values) + b"\n")
-    rows = open_byte_range(path, block.start, block.end)
-    if block.plain:
-        return rows
-    with rows:
-        return io.BytesIO(b"".join(_double_quoted(line) for line in rows if is_row(line)))
+        return io.BytesIO(block.values + b"\n")
+    return open_byte_range(path, block.start, block.end)
 
 
 def is_row(line: bytes) -> bool:
@@ -101,14 +87,12 @@ def is_row(line: bytes) -> bool:
     return bool(text) and not text.startswith(b"#")
 
 
-def _double_quoted(line: bytes) -> bytes:
-    def quoted(match: re.Match[bytes]) -> bytes:
-        value = match.group()
-        if len(value) < 2 or not value.startswith(b"'") or not value.endswith(b"'"):
-            return value
-        return b'"' + value[1:-1].replace(b'"', b'""') + b'"'
-
-    return VALUE.sub(quoted, line) if b"'" in line else line
+def unquote(value: bytes) -> bytes:
+    """Return a value without its quotation marks, if it has a pair of them."""
+    mark = value[:1]
+    if len(value) < 2 or mark not in (b"'", b'"') or not value.endswith(mark):
+        return value
+    return value[1:-1] if mark == b"'" else value[1:-1].replace(b'""', b'"')
 
 
 def count_values(line: bytes) -> int:
@@ -216,34 +200,26 @@ def _read_loop_header(text: mmap.mmap, name: str, position: int) -> LoopBlock | 
         elif _BLOCK.match(line) or _LOOP.match(line):
             return LoopBlock(name, tuple(columns), start, start) if columns else None
         elif columns and is_row(line):
-            end, has_gaps = _find_end(text, start)
-            plain = not has_gaps and text.find(b"'", start, end) < 0
-            return LoopBlock(name, tuple(columns), start, end, plain=plain)
+            return LoopBlock(name, tuple(columns), start, _find_end(text, start))
     return LoopBlock(name, tuple(columns), len(text), len(text)) if columns else None
 
 
-def _find_end(text: mmap.mmap, start: int) -> tuple[int, bool]:
-    """Return the end of the last row of a table, and whether there are other lines before it."""
+def _find_end(text: mmap.mmap, start: int) -> int:
+    """Return the end of the last row of a table."""
     end = position = start
-    has_gaps = False
     for match in _NOT_A_ROW.finditer(text, start):
         other = match.end()
         newline = text.find(b"\n", other)
         stop = len(text) if newline < 0 else newline + 1
         line = text[other:stop].strip()
         if other > position:
-            has_gaps = has_gaps or position > end
             end = other
         if _BLOCK.match(line) or _LOOP.match(line):
-            return end, has_gaps
+            return end
         if is_row(line):  # a value that begins with data_ or loop_
-            has_gaps = has_gaps or other > end
             end = stop
         position = stop
-    if len(text) > position:
-        has_gaps = has_gaps or position > end
-        end = len(text)
-    return end, has_gaps
+    return len(text) if len(text) > position else end
 
 
 def _lines(text: mmap.mmap, position: int) -> Iterator[tuple[int, bytes]]:
@@ -253,93 +229,3 @@ def _lines(text: mmap.mmap, position: int) -> Iterator[tuple[int, bytes]]:
         start = newline + 1
         newline = text.find(b"\n", start)
         yield start, text[start : newline if newline >= 0 else len(text)].strip()
-
-
-def write_tables(path: Path | str, tables: Mapping[str, Columns]) -> None:
-    """Write a STAR file of loop tables, completely or not at all.
-
-    Parameters
-    ----------
-    path : Path or str
-    tables : mapping
-        Columns of each table by the name of its block, as for `format_loop`.
-
-    Raises
-    ------
-    RunFolderError
-        If the file cannot be written.
-    """
-    with (
-        atomic_path(path) as temporary,
-        open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        for name, columns in tables.items():
-            file.writelines(format_loop(name, columns))
-
-
-def format_loop(name: str, columns: Columns) -> Iterator[str]:
-    """Yield the text of a loop table in pieces.
-
-    Floats are written with six decimals if these are exact, and with twelve significant digits
-    otherwise. Strings are quoted if they are empty or contain a blank.
-
-    Parameters
-    ----------
-    name : str
-        Name of the block, without ``data_``.
-    columns : mapping of str to (N,) array
-        Integers, floats or objects (strings), by label without the leading underscore.
-    """
-    values = list(columns.values())
-    header = "".join(f"_{column} #{i}\n" for i, column in enumerate(columns, 1))
-    yield f"\n# version 30001\n\ndata_{name}\n\nloop_\n{header}"
-    row_format = " ".join(_column_format(column) for column in values) + "\n"
-    n_rows = len(values[0]) if values else 0
-    for start in range(0, n_rows, _ROWS_PER_CHUNK):
-        part = [_column_cells(column[start : start + _ROWS_PER_CHUNK]) for column in values]
-        yield "".join([row_format % row for row in zip(*part, strict=True)])
-    yield "\n"
-
-
-def format_pairs(name: str, pairs: Sequence[tuple[str, str | int | float]]) -> str:
-    """Return the text of a block of single values, one ``_label value`` per line."""
-    lines = "".join(f"_{label:<40} {_format_value(value):>15}\n" for label, value in pairs)
-    return f"\n# version 30001\n\ndata_{name}\n\n{lines}\n"
-
-
-def _column_format(column: npt.NDArray[np.generic]) -> str:
-    if column.dtype.kind == "O":
-        return "%s"
-    if column.dtype.kind in "iub":
-        return "%8d"
-    finite = column[np.isfinite(column)]
-    return "%13.6f" if np.array_equal(np.round(finite, 6), finite) else "%19.12g"
-
-
-def _column_cells(column: npt.NDArray[np.generic]) -> list[object]:
-    cells: list[object] = column.tolist()
-    if column.dtype.kind == "O":
-        return [quote(str(cell)) for cell in cells]
-    return cells
-
-
-def quote(text: str) -> str:
-    """Return a value as it is written to a STAR file, in quotation marks if it needs them.
-
-    Raises
-    ------
-    StarError
-        If it has line ends, or blanks and both kinds of quotation marks.
-    """
-    if text and not _NEEDS_QUOTES.search(text):
-        return text
-    mark = "'" if '"' in text else '"'
-    if mark in text or "\n" in text or "\r" in text:
-        raise StarError(f"{text!r} cannot be written to a STAR file; rename the file or folder")
-    return f"{mark}{text}{mark}"
-
-
-def _format_value(value: str | int | float) -> str:
-    if isinstance(value, str):
-        return quote(value)
-    return str(value) if isinstance(value, int) else f"{value:.6f}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray, FloatArray, IntArray
 from napari_ini3d.errors import StarError
-from napari_ini3d.io.files import atomic_path
-from napari_ini3d.io.star.blocks import VALUE, LoopBlock, find_loops, format_loop, format_pairs
+from napari_ini3d.io.star.blocks import LoopBlock, find_loops
+from napari_ini3d.io.star.format import Pairs, write_tables
+from napari_ini3d.io.star.rows import parse_rows
 
 _NO_RESOLUTION = 999.0  # RELION's value for the shell of zero frequency
 
@@ -81,10 +82,7 @@ def write_model_star(path: Path | str, tables: ModelTables) -> None:
     RunFolderError
         If the file cannot be written.
     """
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(_format_general(tables))
-        for name, columns in _loops(tables):
-            file.writelines(format_loop(name, columns))
+    write_tables(path, {"model_general": _general(tables), **dict(_loops(tables))})
 
 
 def replace_class_fsc(
@@ -109,49 +107,28 @@ def replace_class_fsc(
         If it cannot be written.
     """
     model = Path(path)
-    loops = {loop.name: loop for loop in find_loops(model)}
-    text = model.read_bytes()
-    spectrum = f"model_class_{class_index + 1}"
-    changes = {
-        "model_classes": {"rlnEstimatedResolution": {class_index: resolution}},
-        spectrum: {
-            "rlnGoldStandardFsc": dict(enumerate(fsc.tolist())),
-            "rlnSsnrMap": dict(enumerate(ssnr.tolist())),
-        },
-    }
     try:
-        for name in sorted(changes, key=lambda name: -loops[name].start):  # from the end
-            text = _with_cells(text, loops[name], changes[name])
-        rows = _rows(text, loops["model_classes"])  # of unchanged start, as it is nearest to it
-        column = loops["model_classes"].columns.index("rlnEstimatedResolution")
-        best = min(float(row[column]) for row in rows)
+        tables = {block.name: _read_block(model, block) for block in find_loops(model)}
+        classes, spectrum = tables["model_classes"], tables[f"model_class_{class_index + 1}"]
+        if not len(spectrum["rlnSsnrMap"]) == len(fsc) == len(ssnr):
+            raise ValueError("another number of shells")
+        classes["rlnEstimatedResolution"][class_index] = resolution
+        spectrum |= {"rlnGoldStandardFsc": fsc, "rlnSsnrMap": ssnr}
+        best = float(classes["rlnEstimatedResolution"].min())
+        tables["model_general"]["rlnCurrentResolution"] = best
     except (KeyError, IndexError, ValueError) as error:
         raise StarError(
             f"{model}: no classes as ini3d writes them; write the model again"
         ) from error
-    general = re.compile(rb"^(_rlnCurrentResolution\s+)\S+", re.MULTILINE)
-    text = general.sub(lambda match: match[1] + b"%.6f" % best, text, count=1)
-    with atomic_path(model) as temporary:
-        temporary.write_bytes(text)
+    write_tables(model, tables)
 
 
-def _rows(text: bytes, loop: LoopBlock) -> list[list[bytes]]:
-    end = text.find(b"\n\n", loop.start)
-    body = text[loop.start : end if end >= 0 else len(text)]
-    return [VALUE.findall(line) for line in body.splitlines() if line.strip()]
-
-
-def _with_cells(text: bytes, loop: LoopBlock, changes: Mapping[str, Mapping[int, float]]) -> bytes:
-    """Return the text of a file with other numbers in some columns and rows of a table."""
-    rows = _rows(text, loop)
-    for name, cells in changes.items():
-        column = loop.columns.index(name)
-        if len(cells) > 1 and len(cells) != len(rows):
-            raise ValueError("another number of shells")
-        for number, value in cells.items():
-            rows[number][column] = b"%.12g" % value
-    table = b"".join(b" ".join(row) + b"\n" for row in rows)
-    return text[: loop.start] + table + b"\n" + text[loop.end :].lstrip(b"\n")
+def _read_block(path: Path, block: LoopBlock) -> dict[str, Any]:
+    """Return the columns of a table, or the values of a block of single values."""
+    columns = parse_rows(path, block)
+    if block.values is None:
+        return columns
+    return {label: column[0] for label, column in columns.items()}
 
 
 def _loops(tables: ModelTables) -> Iterator[tuple[str, dict[str, AnyArray]]]:
@@ -165,35 +142,32 @@ def _loops(tables: ModelTables) -> Iterator[tuple[str, dict[str, AnyArray]]]:
             yield f"{kind}_{number}", _noise_columns(tables, noise)
 
 
-def _format_general(tables: ModelTables) -> str:
-    return format_pairs(
-        "model_general",
-        [
-            ("rlnReferenceDimensionality", 3),
-            ("rlnDataDimensionality", 2),
-            ("rlnOriginalImageSize", tables.box_size),
-            ("rlnCurrentResolution", float(np.min(tables.resolution))),
-            ("rlnCurrentImageSize", tables.current_size),
-            ("rlnPaddingFactor", float(tables.padding_factor)),
-            ("rlnIsHelix", 0),
-            ("rlnFourierSpaceInterpolator", 1),
-            ("rlnMinRadiusNnInterpolation", 10),
-            ("rlnPixelSize", tables.voxel_size),
-            ("rlnNrClasses", len(tables.map_names)),
-            ("rlnNrBodies", 1),
-            ("rlnNrGroups", len(tables.group_names)),
-            ("rlnNrOpticsGroups", len(tables.group_names)),
-            ("rlnTau2FudgeFactor", tables.tau2_fudge),
-            ("rlnNormCorrectionAverage", 1.0),
-            ("rlnSigmaOffsetsAngst", tables.sigma_offset),
-            ("rlnOrientationalPriorMode", 0),
-            ("rlnSigmaPriorRotAngle", 0.0),
-            ("rlnSigmaPriorTiltAngle", 0.0),
-            ("rlnSigmaPriorPsiAngle", 0.0),
-            ("rlnLogLikelihood", tables.log_likelihood),
-            ("rlnAveragePmax", tables.mean_max_probability),
-        ],
-    )
+def _general(tables: ModelTables) -> Pairs:
+    return {
+        "rlnReferenceDimensionality": 3,
+        "rlnDataDimensionality": 2,
+        "rlnOriginalImageSize": tables.box_size,
+        "rlnCurrentResolution": float(np.min(tables.resolution)),
+        "rlnCurrentImageSize": tables.current_size,
+        "rlnPaddingFactor": float(tables.padding_factor),
+        "rlnIsHelix": 0,
+        "rlnFourierSpaceInterpolator": 1,
+        "rlnMinRadiusNnInterpolation": 10,
+        "rlnPixelSize": tables.voxel_size,
+        "rlnNrClasses": len(tables.map_names),
+        "rlnNrBodies": 1,
+        "rlnNrGroups": len(tables.group_names),
+        "rlnNrOpticsGroups": len(tables.group_names),
+        "rlnTau2FudgeFactor": tables.tau2_fudge,
+        "rlnNormCorrectionAverage": 1.0,
+        "rlnSigmaOffsetsAngst": tables.sigma_offset,
+        "rlnOrientationalPriorMode": 0,
+        "rlnSigmaPriorRotAngle": 0.0,
+        "rlnSigmaPriorTiltAngle": 0.0,
+        "rlnSigmaPriorPsiAngle": 0.0,
+        "rlnLogLikelihood": tables.log_likelihood,
+        "rlnAveragePmax": tables.mean_max_probability,
+    }
 
 
 def _class_columns(tables: ModelTables) -> dict[str, AnyArray]:

@@ -16,8 +16,8 @@ import numpy as np
 from napari_ini3d._types import Float32, Float64, FloatArray, IntArray
 from napari_ini3d.errors import InputError, StarError
 from napari_ini3d.io.mrc.stack import read_stack_header
-from napari_ini3d.io.star.blocks import write_tables
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
+from napari_ini3d.io.star.format import write_tables
 from napari_ini3d.io.star.image_names import (
     find_stacks,
     is_respelled,

@@ -47,7 +47,19 @@ def read_poses(path: Path | str) -> ParticlePoses:
         particles.
     """
     star_path = Path(path)
-    optics, columns = read_tables(star_path)
+    return poses_of(star_path, *read_tables(star_path))
+
+
+def poses_of(star_path: Path, optics: Columns | None, columns: Columns) -> ParticlePoses:
+    """Return the image names and poses of a particle table, as `read_poses` does.
+
+    Parameters
+    ----------
+    star_path : Path
+        File of the table, for messages.
+    optics, columns : mapping
+        Tables of the optics groups, if there is one, and of the particles.
+    """
     angles = _read_angles(star_path, columns)
     origins = _Origins.read(star_path, optics, columns).angstrom
     names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), star_path)

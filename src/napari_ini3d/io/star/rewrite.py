@@ -15,8 +15,9 @@ import numpy as np
 from napari_ini3d._types import Float64
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.files import atomic_path
-from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range, quote
+from napari_ini3d.io.star.blocks import LoopBlock, find_loops, is_row, open_byte_range
 from napari_ini3d.io.star.columns import Columns
+from napari_ini3d.io.star.format import quote
 from napari_ini3d.io.star.image_names import locate_stacks, split_image_names
 from napari_ini3d.io.star.particles import ParticleTable, rename_images
 from napari_ini3d.io.star.tables import find_particle_loop, read_tables

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
-from napari_ini3d.io.star.blocks import write_tables
 from napari_ini3d.io.star.columns import Column, Columns
+from napari_ini3d.io.star.format import write_tables
 from napari_ini3d.particles import Assignments, Particles
 
 _PER_MICROGRAPH = 50

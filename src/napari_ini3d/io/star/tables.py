@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
-import pandas as pd
 
 from napari_ini3d.errors import StarError
-from napari_ini3d.io.star.blocks import LoopBlock, count_values, find_loops, open_rows
+from napari_ini3d.io.star.blocks import LoopBlock, find_loops
 from napari_ini3d.io.star.columns import Column, Columns
+from napari_ini3d.io.star.rows import parse_rows
 
 _TOMOGRAPHY = ("rlnTomoName", "rlnTomoParticleName", "rlnTomoParticleId", "rlnCtfImage")
-_NAN_TEXT = ["nan", "NaN", "NAN", "-nan", "<NA>"]
 
 
 def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]]:
@@ -86,75 +82,7 @@ def _read_table(path: Path, block: LoopBlock) -> dict[str, Column]:
         raise StarError(f"{path}: data_{block.name} has {repeated[0]} twice; remove one")
     if block.start == block.end and block.values is None:
         raise StarError(f"{path}: data_{block.name} has no rows; expected at least one")
-    n_rows = _count_rows(path, block)
-    try:
-        with open_rows(path, block) as stream:
-            frame = _parse_rows(stream, columns)
-    except ValueError as error:  # also pandas' ParserError and a wrong encoding
-        raise StarError(
-            f"{path}: data_{block.name} cannot be read ({error}); "
-            f"expected {len(columns)} values in every row"
-        ) from error
-    if len(frame) != n_rows:
-        raise StarError(
-            f"{path}: data_{block.name} has {n_rows} lines, but {len(frame)} rows; expected one "
-            "row in each line; look for a quotation mark that is not closed"
-        )
-    _check_last_column(path, block, frame)
-    return {column: _to_array(frame[column]) for column in columns}
-
-
-def _parse_rows(stream: BinaryIO, columns: list[str]) -> pd.DataFrame:
-    """Parse rows with pandas' C parser, which stores repeated strings once."""
-    text = {column: "object" for column in columns if column.endswith("Name")}
-    return pd.read_csv(
-        stream,
-        sep=r"\s+",
-        header=None,
-        names=columns,
-        index_col=False,
-        dtype=text,
-        keep_default_na=False,
-        na_values={column: _NAN_TEXT for column in columns if column not in text},
-        low_memory=False,
-        on_bad_lines="error",
-        encoding_errors="surrogateescape",
-    )
-
-
-def _count_rows(path: Path, block: LoopBlock) -> int:
-    """Return the number of rows, of which the first has the right length.
-
-    Pandas would accept a first row of another length.
-    """
-    with open_rows(path, block) as rows:
-        _check_row_length(path, block, 1, count_values(rows.readline()))
-        return 1 + sum(1 for _ in rows)
-
-
-def _check_last_column(path: Path, block: LoopBlock, frame: pd.DataFrame) -> None:
-    """Raise `StarError` for rows that are too short, which pandas would fill with NaN."""
-    last = frame[block.columns[-1]]
-    if not (last.isna() | (last.astype(object) == "")).any():
-        return
-    with open_rows(path, block) as stream:
-        rows = (count_values(line) for line in stream)
-        for row, n_values in enumerate((n for n in rows if n), 1):
-            _check_row_length(path, block, row, n_values)
-
-
-def _check_row_length(path: Path, block: LoopBlock, row: int, n_values: int) -> None:
-    if n_values != len(block.columns):
-        raise StarError(
-            f"{path}: data_{block.name} row {row} has {n_values} values; expected "
-            f"{len(block.columns)} values; the file may be truncated: export the particles again"
-        )
-
-
-def _to_array(series: pd.Series) -> Column:
-    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb":
-        return series.to_numpy()
-    return series.to_numpy(dtype=object)
+    return parse_rows(path, block)
 
 
 def _refuse_tomography(path: Path, columns: Columns) -> None:

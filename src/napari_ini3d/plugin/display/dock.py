@@ -8,11 +8,13 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_ini3d.errors import MapError
 from napari_ini3d.plugin.viewer import (
+    COLOURINGS,
+    Colouring,
     LayerCombo,
     MapMeshes,
     enclosed_mass,
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 360, 220  # pixels
 _MOST_SIGMA = 15.0  # shown at first; more if a map has a higher level
 _MOST_DUST = 1e7  # Å³
+_COLOURINGS: dict[Colouring, str] = {
+    "plain": "one colour",
+    "height": "by height (Z)",
+    "radius": "by distance from the centre",
+}
 
 
 class MapDisplayWidget(QWidget):
@@ -51,10 +58,12 @@ class MapDisplayWidget(QWidget):
         self.map = LayerCombo(self._viewer)
         self.level = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.dust = QDoubleSpinBox()
+        self.colouring = QComboBox()
         self.enclosed = make_text_label()
         self._lay_out()
         self.level.valueChanged.connect(self._on_slider)
         self.dust.valueChanged.connect(self._on_dust)
+        self.colouring.activated.connect(self._on_colouring)
         self.map.chosen.connect(self._on_chosen)
         MapMeshes.of(real).updated.connect(self.refresh)
         self._on_chosen(self.map.layer)
@@ -62,7 +71,7 @@ class MapDisplayWidget(QWidget):
     def refresh(self, *_: object) -> None:
         """Show the level of the chosen map, and the volume that it encloses."""
         layer, viewer = self.map.layer, self._viewer()
-        for widget in (self.level, self.dust):
+        for widget in (self.level, self.dust, self.colouring):
             widget.setEnabled(layer is not None)
         if layer is None or viewer is None:
             self.enclosed.setText("No map. Open one from napari's File menu.")
@@ -71,7 +80,8 @@ class MapDisplayWidget(QWidget):
         with QSignalBlocker(self.level):
             self.level.setRange(min(0.0, sigma), max(_MOST_SIGMA, sigma))
             self.level.setValue(sigma)
-        self.dust.setEnabled(MapMeshes.of(viewer).find(layer) is not None)
+        for widget in (self.dust, self.colouring):
+            widget.setEnabled(MapMeshes.of(viewer).find(layer) is not None)
         self.enclosed.setText(self._describe(viewer, layer))
 
     def showEvent(self, event: object) -> None:
@@ -113,6 +123,12 @@ class MapDisplayWidget(QWidget):
         if mesh is not None:
             mesh.hide_dust(math.ceil(volume / voxel_size_of(layer) ** 3))
 
+    def _on_colouring(self, number: int) -> None:
+        layer, viewer = self.map.layer, self._viewer()
+        mesh = None if layer is None or viewer is None else MapMeshes.of(viewer).find(layer)
+        if mesh is not None:
+            mesh.colour_by(COLOURINGS[number])
+
     def _on_chosen(self, layer: Image | None) -> None:
         viewer, before = self._viewer(), None if self._followed is None else self._followed()
         if before is not None:
@@ -126,6 +142,7 @@ class MapDisplayWidget(QWidget):
             if mesh is not None:
                 with QSignalBlocker(self.dust):
                     self.dust.setValue(mesh.dust * voxel_size_of(layer) ** 3)
+                self.colouring.setCurrentIndex(COLOURINGS.index(mesh.colouring))
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -137,19 +154,27 @@ class MapDisplayWidget(QWidget):
         self.dust.setSuffix(" Å³")
         self.dust.setSpecialValueText("none")
         self.dust.setKeyboardTracking(False)
+        self.colouring.addItems([_COLOURINGS[name] for name in COLOURINGS])
         form = QFormLayout(self)
         form.addRow("Map", self.map)
         form.addRow("Level (σ)", self.level)
         form.addRow("Hide dust below", self.dust)
+        form.addRow("Colour", self.colouring)
         form.addRow(self.enclosed)
         self.level.setAccessibleName("level, standard deviations above the mean")
+        self.colouring.setAccessibleName("colour of the surface")
         self.dust.setAccessibleName("smallest part that is shown, cubic ångström")
         set_tooltip(
             self.level,
             "Level of the surface in standard deviations (σ) above the mean of the map. New "
-            "iterations of a run keep it.",
+            "iterations of a run keep it. In the picture, hold Shift and turn the mouse wheel.",
         )
         set_tooltip(
             self.dust,
             "Hide parts that enclose less than this volume (Å³). Only for maps drawn as meshes.",
+        )
+        set_tooltip(
+            self.colouring,
+            "Colour of the surface: from blue (low, or near the centre) to red. Only for maps "
+            "drawn as meshes.",
         )

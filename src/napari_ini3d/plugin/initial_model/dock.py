@@ -15,6 +15,7 @@ from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io import is_particle_file
 from napari_ini3d.plugin.compare import compare_runs
 from napari_ini3d.plugin.initial_model.fields import label_of
+from napari_ini3d.plugin.initial_model.first_steps import FirstSteps
 from napari_ini3d.plugin.initial_model.form import SettingsForm
 from napari_ini3d.plugin.initial_model.log_view import LogView
 from napari_ini3d.plugin.initial_model.menus import SettingsMenus
@@ -27,6 +28,7 @@ from napari_ini3d.plugin.initial_model.preferences import (
 from napari_ini3d.plugin.initial_model.run_history import RunHistory
 from napari_ini3d.plugin.initial_model.run_panel import RunPanel
 from napari_ini3d.plugin.initial_model.run_verdict import RunVerdict
+from napari_ini3d.plugin.initial_model.running_runs import RunningRuns
 from napari_ini3d.plugin.initial_model.user_config import (
     FormState,
     forget_run,
@@ -42,7 +44,7 @@ from napari_ini3d.plugin.initial_model.validation import (
     find_problems,
     is_resumable,
 )
-from napari_ini3d.plugin.session import RunSession
+from napari_ini3d.plugin.session import CloseGuard, RunSession
 from napari_ini3d.plugin.viewer import (
     MaskCircle,
     connect_to_viewer,
@@ -50,7 +52,7 @@ from napari_ini3d.plugin.viewer import (
     tabify_dock,
     unwrap_proxy,
 )
-from napari_ini3d.runs import RunFolder, delete_run
+from napari_ini3d.runs import RunFolder, delete_run, is_locked
 
 if TYPE_CHECKING:
     import napari
@@ -75,15 +77,18 @@ class InitialModelWidget(QWidget):
         self._viewer = ref(real)
         self.session = RunSession.of(napari_viewer)
         self.form = SettingsForm(remembered_settings(preferred_settings()))
+        self.first_steps = FirstSteps(self._viewer)
         self.summary = ParticleSummary()
         self.circle = MaskCircle(self._viewer)
         self.circle_button = QPushButton("Show mask on average")
         self.menus = SettingsMenus(self.form)
         self.verdict = RunVerdict(self._viewer)
+        self.running = RunningRuns()
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()
         self._suggested = ""
+        self._is_listed = False
         self._validation = QTimer(self)
         self._validation.setSingleShot(True)
         self._validation.setInterval(_VALIDATE_MS)
@@ -92,9 +97,12 @@ class InitialModelWidget(QWidget):
         self._restore()
 
     def showEvent(self, event: object) -> None:
-        """Share a place with the other docks of the plugin."""
+        """Share a place with the other docks, guard the window, and look for runs to follow."""
         super().showEvent(event)
         tabify_dock(self)
+        CloseGuard.install(self, self._viewer, self.session)
+        if not self.session.busy:
+            self.running.refresh(self.session.run_folder)
 
     # -- form -------------------------------------------------------------------------------
 
@@ -134,6 +142,7 @@ class InitialModelWidget(QWidget):
             self.session.form_state = self.form.state()
 
     def _on_particles(self, text: str) -> None:
+        self._lead_if_empty()
         path = Path(text) if is_particle_file(Path(text)) else None
         try:
             settings = self.form.settings()
@@ -213,8 +222,25 @@ class InitialModelWidget(QWidget):
         self.validate()
 
     def _on_state(self, state: str) -> None:
-        """Show the symmetry of a run that has ended or was opened; nothing during a run."""
+        """Show the symmetry of a run that has ended or was opened; during a run, list it."""
+        folder = self.session.run_folder
+        if state == "running" and folder is not None:
+            remember_run(folder)
+            self.running.hide()
+            self._is_listed = False
         self.verdict.show_run(self.session.run_folder if state == "idle" else None)
+        self._lead_if_empty()
+
+    def _lead_if_empty(self) -> None:
+        """Show the first steps while there are neither particles nor a run."""
+        empty = not self.form.particles.text and self.session.run_folder is None
+        self.first_steps.setVisible(empty)
+
+    def _on_counted(self) -> None:
+        """List a run as running when it has done its first iteration, not at each one."""
+        if not self._is_listed and self.history.isVisible():
+            self._is_listed = True
+            self.history.refresh()
 
     def _on_finished(self, folder: Path) -> None:
         self._after_run()
@@ -227,6 +253,10 @@ class InitialModelWidget(QWidget):
         name = field_of_failure(error)
         if name is not None:
             self.form.mark({**self.validate(), name: str(error)})
+
+    def _on_left(self, _folder: Path) -> None:
+        self._after_run()
+        self.running.refresh(None)
 
     def _after_run(self) -> None:
         self._find_resumable()
@@ -265,7 +295,8 @@ class InitialModelWidget(QWidget):
             show_error("A run is in progress in this window. Stop it first, or open the folder of "
                        "the other run from napari's File menu.")  # fmt: skip
             return
-        self._try(lambda: self.session.reopen(folder))
+        follows = is_locked(folder)
+        self._try(lambda: (self.session.follow if follows else self.session.reopen)(folder))
 
     def _compare(self, folders: tuple[Path, Path]) -> None:
         viewer = self._viewer()
@@ -291,6 +322,7 @@ class InitialModelWidget(QWidget):
 
     def _lay_out(self) -> None:
         slot = self.form.below_particles
+        slot.addWidget(self.first_steps)
         slot.addWidget(self.summary)
         slot.addWidget(self.circle_button)
         self.circle_button.setCheckable(True)
@@ -311,11 +343,13 @@ class InitialModelWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.running)
         layout.addWidget(self.verdict)
         layout.addWidget(self.panel)
 
     def _connect(self) -> None:
         self.form.particles_changed.connect(self._on_particles)
+        self.first_steps.particles_chosen.connect(self.form.set_particles)
         self.form.changed.connect(self._validation.start)
         self.menus.loaded.connect(self.apply)
         self._validation.timeout.connect(self._on_changed)
@@ -324,14 +358,17 @@ class InitialModelWidget(QWidget):
         self.circle.dragged.connect(self._on_dragged)
         self.panel.run_clicked.connect(self._on_run)
         self.panel.resume_clicked.connect(self._on_resume)
+        self.running.follow_clicked.connect(self._open_run)
         self.history.open_clicked.connect(self._open_run)
         self.history.clone_clicked.connect(self._clone)
         self.history.resume_clicked.connect(self._on_resume)
         self.history.compare_clicked.connect(self._compare)
         self.history.delete_confirmed.connect(self._delete)
         self.session.state_changed.connect(self._on_state)
+        self.session.counted.connect(self._on_counted)
         self.session.finished.connect(self._on_finished)
         self.session.failed.connect(self._on_failed)
+        self.session.left.connect(self._on_left)
         viewer = self._viewer()
         if viewer is not None:
             connect_to_viewer(self, viewer, {"layers.events.inserted": self._on_layer})

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin.initial_model.user_config import forget_run, known_runs
 from napari_ini3d.plugin.initial_model.validation import is_resumable
-from napari_ini3d.runs import RunEntry, RunFolder, read_entry, run_files
+from napari_ini3d.runs import RUNNING, RunEntry, RunFolder, read_entry, run_files
 
 COLUMNS = ("Run", "State", "Resolution", "Started", "Particles")
 
@@ -122,6 +122,8 @@ class RunHistory(QWidget):
 
     def _on_selection(self) -> None:
         entry = self.selected
+        is_running = entry is not None and entry.outcome == RUNNING
+        self.open.setText("Follow" if is_running else "Show maps")
         for button in (self.open, self.clone, self.browse, self.remove, self.delete):
             button.setEnabled(entry is not None)
         self.compare.setEnabled(len(self.selected_runs) == 2)

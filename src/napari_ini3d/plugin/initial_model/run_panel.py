@@ -12,10 +12,9 @@ from napari_ini3d.errors import Ini3dError, explain
 from napari_ini3d.plugin.session import (
     RunSession,
     beginning_text,
-    expected_end,
-    is_done,
     settings_of,
     status_text,
+    steps_until_end,
 )
 
 _PAUSE = "Pause after the current iteration. Memory is not released."
@@ -44,6 +43,7 @@ class RunPanel(QWidget):
         self.pause = QPushButton("Pause")
         self.stop = QPushButton("Stop")
         self.resume = QPushButton("Resume")
+        self.leave = QPushButton("Leave")
         self.iterations = QPushButton("Show iterations")
         self.iterations.setCheckable(True)
         self.bar = QProgressBar()
@@ -60,10 +60,12 @@ class RunPanel(QWidget):
         busy = self._session.busy
         self.run.setEnabled(not busy)
         self.resume.setEnabled(not busy and self.resumable is not None)
-        self.pause.setEnabled(state in ("running", "paused"))
+        can_control = state in ("running", "paused") and self._session.can_control
+        self.pause.setEnabled(can_control)
         self.pause.setText("Continue" if state == "paused" else "Pause")
         self.pause.setToolTip(f"<p>{_CONTINUE if state == 'paused' else _PAUSE}</p>")
-        self.stop.setEnabled(state in ("running", "paused"))
+        self.stop.setEnabled(can_control)
+        self.leave.setEnabled(busy)
         self.iterations.setEnabled(bool(self._session.summaries))
         self.iterations.setChecked(self._session.layers.history_visible)
         self._show_progress()
@@ -82,21 +84,20 @@ class RunPanel(QWidget):
 
     def _show_progress(self) -> None:
         summaries = self._session.summaries
+        state = "left" if self._session.goes_on else self._session.state
         if not summaries:
             # no animated bar: drawn in software it would take a quarter of a core
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
             begun = self._session.run_folder is not None
-            self.status.setText(self._failure() or beginning_text(self._session.state, begun=begun))
+            self.status.setText(self._failure() or beginning_text(state, begun=begun))
             return
-        last = summaries[-1]
         settings = settings_of(self._session.run_folder)
-        end = last.iteration if is_done(last) else expected_end(summaries, settings)
-        self.bar.setRange(0, end)
-        self.bar.setValue(last.iteration)
-        self.status.setText(
-            self._failure() or status_text(summaries, self._session.state, settings)
-        )
+        self.bar.setUpdatesEnabled(False)  # else Qt paints the bar twice, at once, and the window
+        self.bar.setRange(0, steps_until_end(summaries, state, settings))
+        self.bar.setValue(summaries[-1].iteration)
+        self.bar.setUpdatesEnabled(True)
+        self.status.setText(self._failure() or status_text(summaries, state, settings))
 
     def _failure(self) -> str:
         """Return the error of the last run; empty if it did not fail."""
@@ -127,6 +128,7 @@ class RunPanel(QWidget):
         self.resume.clicked.connect(lambda: self.resume_clicked.emit())
         self.pause.clicked.connect(self._on_pause)
         self.stop.clicked.connect(self._session.stop)
+        self.leave.clicked.connect(self._session.leave)
         self.iterations.clicked.connect(self._on_iterations)
         self._session.state_changed.connect(self._on_session)
         self._session.counted.connect(self.refresh)
@@ -147,7 +149,8 @@ class RunPanel(QWidget):
         buttons = (self.run, self.pause, self.stop, self.resume)
         for column, button in enumerate(buttons):
             grid.addWidget(button, 2, column)
-        grid.addWidget(self.iterations, 3, 0, 1, 4)
+        grid.addWidget(self.iterations, 3, 0, 1, 3)
+        grid.addWidget(self.leave, 3, 3)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.bar.setFormat("%p %")
 
@@ -160,6 +163,11 @@ class RunPanel(QWidget):
             (
                 self.stop,
                 "Stop after the current iteration and write its maps. The run can be resumed.",
+            ),
+            (
+                self.leave,
+                "Stop following the run, which goes on without this window. It can be followed "
+                "again: choose it in the list Runs, or drop its folder into the window.",
             ),
             (self.resume, "Resume the run in the output folder from its last iteration."),
             (

@@ -19,7 +19,7 @@ from napari_ini3d.io import check_scratch
 from napari_ini3d.jobs import check_symmetry
 from napari_ini3d.kernels import check_device
 from napari_ini3d.preflight import CheckReport, check_mask
-from napari_ini3d.runs import RunFolder
+from napari_ini3d.runs import RunFolder, is_locked
 from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
 
 PARTICLES, OUTPUT = "particles", "output"
@@ -94,9 +94,10 @@ def _output_problem(output: str) -> str:
 
 
 def is_resumable(folder: Path) -> bool:
-    """Tell whether a folder has an unfinished run."""
+    """Tell whether a folder has an unfinished run that is not going on."""
     run = RunFolder(folder)
-    return run.settings_path.is_file() and run.has_begun and run.outcome() != "SUCCESS"
+    is_unfinished = run.settings_path.is_file() and run.has_begun and run.outcome() != "SUCCESS"
+    return is_unfinished and not is_locked(folder)
 
 
 def _setting_problems(values: dict[str, Any]) -> dict[str, str]:

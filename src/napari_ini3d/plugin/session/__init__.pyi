@@ -1,3 +1,4 @@
+from .closing import CloseGuard as CloseGuard
 from .log_buffer import LINES as LINES, LogLine as LogLine, LogTail as LogTail
 from .run_choice import (
     iteration_on_slider as iteration_on_slider,
@@ -23,4 +24,5 @@ from .status import (
     is_done as is_done,
     settings_of as settings_of,
     status_text as status_text,
+    steps_until_end as steps_until_end,
 )

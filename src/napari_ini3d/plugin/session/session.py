@@ -1,16 +1,15 @@
 """Session of a viewer: starts, follows and stops its run, whichever docks are open.
 
-A session belongs to the viewer. The run computes in a worker thread (`session.worker`). A timer in
-the thread of the window takes the newest maps at most ten times a second; older ones are dropped.
-Drawing in software (without a GPU) takes seconds, during which Python's other threads wait. Then
-maps are shown less often, so that the run keeps most of the time.
+A session belongs to the viewer. The run computes in a process of its own, or was started elsewhere;
+a worker thread reads its folder (`session.worker`). A timer in the thread of the window takes the
+newest maps at most ten times a second; older ones are dropped. Drawing in software (without a GPU)
+takes seconds. Then maps are shown less often, so that the window can be used in between.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import time
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
@@ -21,14 +20,25 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ini3d.errors import RunFolderError, explain
-from napari_ini3d.jobs import resume_run, start_run
 from napari_ini3d.plugin.session.activity import Activity
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.log_buffer import LogTail
-from napari_ini3d.plugin.session.status import expected_end, settings_of
-from napari_ini3d.plugin.session.worker import BackgroundRun, Progress, Start
+from napari_ini3d.plugin.session.pace import Pace
+from napari_ini3d.plugin.session.run_process import (
+    ForeignProcess,
+    RunProcess,
+    resume_process,
+    start_process,
+)
+from napari_ini3d.plugin.session.status import expected_end, failure_text, settings_of
+from napari_ini3d.plugin.session.worker import BackgroundRun, Progress
 from napari_ini3d.plugin.viewer import PerViewer
-from napari_ini3d.runs import IterationSummary, RunFolder, read_summaries, run_command
+from napari_ini3d.runs import (
+    IterationSummary,
+    RunFolder,
+    is_locked,
+    read_summaries,
+)
 
 if TYPE_CHECKING:
     import napari
@@ -43,21 +53,26 @@ State = Literal["idle", "running", "paused", "stopping"]
 UPDATE_MS = 100
 """Interval at which new maps are taken from the worker, in milliseconds."""
 
-_REST = 4.0  # pause before the next map, in units of the time that drawing took
-_LATE = 1.5  # intervals of the timer after which drawing counts as slow
-_LONGEST_REST = 10.0  # seconds
-
 
 class _RunWorker(FunctionWorker):
-    """A worker whose `quit`, which napari calls when a window closes, stops the run."""
+    """A worker whose `quit`, which napari calls when a window closes, leaves the run.
+
+    Attributes
+    ----------
+    keeps_run : bool
+        Whether a run of this window goes on then; else it is stopped.
+    """
 
     def __init__(self, run: BackgroundRun) -> None:
         super().__init__(run)
-        self._run_to_stop = run
+        self._run_to_leave = run
+        self.keeps_run = False
 
     def quit(self) -> None:
-        """Stop the run after the current iteration."""
-        self._run_to_stop.stop()
+        """Leave the run; one of this window is stopped after its current iteration."""
+        if self._run_to_leave.is_own and not self.keeps_run:
+            self._run_to_leave.stop()
+        self._run_to_leave.leave()
 
 
 class RunSession(QObject):
@@ -75,6 +90,8 @@ class RunSession(QObject):
         The error that ended the run.
     finished : Path
         Folder of a run that has finished or was stopped.
+    left : Path
+        Folder of a run that goes on, and is not followed any more.
 
     Attributes
     ----------
@@ -86,6 +103,8 @@ class RunSession(QObject):
         Its newest iteration; None before the first.
     error : BaseException or None
         That ended the last run.
+    goes_on : bool
+        True if the last run goes on, and is not followed any more.
     dropped : int
         Number of iterations whose maps were not shown, because newer ones had arrived.
     log : LogTail
@@ -99,6 +118,7 @@ class RunSession(QObject):
     counted = Signal()
     failed = Signal(object)
     finished = Signal(object)
+    left = Signal(object)
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
@@ -107,6 +127,7 @@ class RunSession(QObject):
         self.summaries: list[IterationSummary] = []
         self.latest: Progress | None = None
         self.error: BaseException | None = None
+        self.goes_on = False
         self.dropped = 0
         self.log = LogTail()
         self.form_state: FormState | None = None
@@ -114,9 +135,11 @@ class RunSession(QObject):
         self._viewer = ref(viewer)
         self._activity = Activity()
         self._run: BackgroundRun | None = None
+        self._worker: _RunWorker | None = None
         self._undrawn = False
-        self._shown_at: float | None = None
-        self._rest_until = 0.0
+        self._seen: tuple[IterationSummary, ...] = ()
+        self._dropped_after = 0  # iteration from which maps that were not shown are counted
+        self._pace = Pace()
         self._timer = QTimer(self)
         self._timer.setInterval(UPDATE_MS)
         self._timer.timeout.connect(self._update)
@@ -130,6 +153,19 @@ class RunSession(QObject):
     def busy(self) -> bool:
         """True while a run is in progress or paused."""
         return self.state != "idle"
+
+    @property
+    def can_control(self) -> bool:
+        """True while a run is in progress whose folder can be written, to stop and pause it."""
+        folder = self.run_folder
+        if self._run is None or folder is None:
+            return False
+        return self._run.is_own or os.access(folder, os.W_OK)
+
+    @property
+    def is_own_run(self) -> bool:
+        """True while a run is in progress that this window has started."""
+        return self._run is not None and self._run.is_own
 
     def start(self, star: Path, output: Path, settings: InitialModelSettings) -> None:
         """Start a run; errors are emitted as `failed`.
@@ -147,10 +183,7 @@ class RunSession(QObject):
         RunFolderError
             If a run of this viewer is in progress.
         """
-        command = run_command(star, output, settings)
-        self._begin(
-            lambda stop: start_run(star, output, settings, command=command, stop=stop), output
-        )
+        self._begin(start_process(star, output, settings), output)
 
     def resume(
         self, folder: Path, *, from_iteration: int | None = None, iterations: int | None = None
@@ -162,8 +195,32 @@ class RunSession(QObject):
         RunFolderError
             If a run of this viewer is in progress.
         """
-        options = {"from_iteration": from_iteration, "iterations": iterations}
-        self._begin(functools.partial(_resume, folder, options), folder)
+        process = resume_process(folder, from_iteration=from_iteration, iterations=iterations)
+        self._begin(process, folder)
+
+    def follow(self, folder: Path) -> None:
+        """Follow a run that goes on and was started elsewhere, also on another machine.
+
+        Raises
+        ------
+        RunFolderError
+            If a run of this viewer is in progress, or none goes on in the folder.
+        """
+        run = RunFolder.open(Path(folder))
+        if not is_locked(run.path):
+            raise RunFolderError(f"no run is going on in {run.path}; show its maps, or resume it")
+        self._begin(ForeignProcess(run.path), run.path)
+
+    def leave(self) -> None:
+        """Stop following the run, which goes on without the window."""
+        if self._worker is not None:
+            self._worker.keeps_run = True
+            self._worker.quit()
+
+    def keep_when_closed(self) -> None:
+        """Let the run of this window go on when the window closes."""
+        if self._worker is not None:
+            self._worker.keeps_run = True
 
     def reopen(self, folder: Path) -> None:
         """Show a finished or stopped run: its numbers and its iterations.
@@ -177,6 +234,7 @@ class RunSession(QObject):
         run = RunFolder.open(Path(folder))
         self.summaries = read_summaries(run)
         self.run_folder, self.latest, self.error, self.dropped = run.path, None, None, 0
+        self.goes_on = False
         self.layers.show_history(run.path)
         self.log.reset(run.log_path)
         self._change_state("idle")
@@ -216,17 +274,18 @@ class RunSession(QObject):
             self._run.stop()
             self._change_state("stopping")
 
-    def _begin(self, start: Start, folder: Path) -> None:
+    def _begin(self, process: RunProcess, folder: Path) -> None:
         self._refuse_while_busy()
         self.run_folder = Path(folder).absolute()
         self.summaries, self.latest, self.error, self.dropped = [], None, None, 0
-        self._undrawn = False
-        self._run = BackgroundRun(start, self.run_folder)
+        self.goes_on = self._undrawn = False
+        self._pace.begin()
+        self._seen = ()
+        self._dropped_after = -1 if (self.run_folder / "progress.jsonl").exists() else 0
+        self.log.reset()
+        self._run = BackgroundRun(process, self.run_folder, self.log)
         self.layers.begin(self.run_folder)
-        log_path = RunFolder(self.run_folder).log_path
-        self.log.reset(log_path)  # old lines of a run that is resumed
-        self.log.listen(log_path)
-        worker = self._make_worker(self._run)
+        self._worker = worker = self._make_worker(self._run)
         self._change_state("running")
         self._activity.begin(f"Initial model {self.run_folder.name}")
         self._timer.start()
@@ -256,33 +315,34 @@ class RunSession(QObject):
         run = self._run
         if run is None:
             return
-        if run.stopping and self.state != "stopping":  # napari asked the worker to quit
-            self._change_state("stopping")
-        new = run.take_summaries()
-        self.summaries += new
-        resting = self._is_resting()
-        if new:
-            self.counted.emit()
-        progress, dropped = (None, 0) if resting else run.latest.take()
+        refused = run.take_refusal()
+        if refused is not None:
+            show_error(str(refused))
+        if self.state not in ("idle", run.activity):  # asked for elsewhere, or refused
+            self._change_state(run.activity)
+        progress, _ = (None, 0) if self._pace.is_resting() else run.latest.take()
+        self._count(run.summaries, now=progress is not None)
         if progress is not None:
-            self.dropped += dropped
-            self._show(progress.with_dropped(dropped))
+            self._count_dropped(progress.summary.iteration)
+            self._show(progress)
 
-    def _is_resting(self) -> bool:
-        """Tell whether the next map has to wait, because drawing the last one took long.
+    def _count(self, summaries: tuple[IterationSummary, ...], *, now: bool) -> None:
+        """Take over new iterations, with a map or after a while."""
+        if summaries is not self._seen and (now or self._pace.is_count_due()):
+            self._seen = summaries
+            self.summaries = list(summaries)
+            self.counted.emit()
 
-        A map is drawn before the timer fires again, which is late by the time of drawing.
-        """
-        now = time.monotonic()
-        if self._shown_at is not None:
-            taken, self._shown_at = now - self._shown_at, None
-            if taken > _LATE * UPDATE_MS / 1000:
-                self._rest_until = now + min(_REST * taken, _LONGEST_REST)
-        return now < self._rest_until
+    def _count_dropped(self, shown: int) -> None:
+        """Count the iterations since the last map that was shown."""
+        if self._dropped_after >= 0:
+            numbers = [summary.iteration for summary in self.summaries]
+            self.dropped += sum(self._dropped_after < number < shown for number in numbers)
+        self._dropped_after = shown
 
     def _show(self, progress: Progress) -> None:
         self.latest = progress
-        self._shown_at = time.monotonic()
+        self._pace.note_shown()
         self._draw(progress)
         self.progressed.emit(progress)
         expected = expected_end(self.summaries, settings_of(self.run_folder))
@@ -303,16 +363,19 @@ class RunSession(QObject):
         if run is None:
             return
         self._timer.stop()
-        self._rest_until, self._shown_at = 0.0, None
+        self._pace.begin()
         self._update()
         self._activity.end()
-        self.log.leave()
-        self._run, self.error = None, run.error
+        self._run, self._worker, self.error = None, None, run.error
+        self.goes_on = not run.ended
         self._change_state("idle")
+        if self.goes_on:
+            self.left.emit(run.folder)
+            return
         if run.error is None:
             self.finished.emit(run.folder)
             return
-        show_error(_advise(run.error, run.folder, underway=bool(self.summaries)))
+        show_error(failure_text(run.error, run.folder, underway=bool(self.summaries)))
         self.failed.emit(run.error)
 
     def _change_state(self, state: State) -> None:
@@ -321,17 +384,3 @@ class RunSession(QObject):
 
 
 _sessions = PerViewer(RunSession)
-
-
-def _resume(folder: Path, options: dict[str, int | None], stop: Any) -> Any:
-    return resume_run(folder, stop=stop, **options)
-
-
-def _advise(error: BaseException, folder: Path, *, underway: bool) -> str:
-    """Return the error message, with advice if the run can be resumed.
-
-    If the folder was refused before the first iteration, its run is not one of this session.
-    """
-    resumable = RunFolder(folder).has_begun and (underway or not isinstance(error, RunFolderError))
-    advice = f"\nAfter fixing the problem, resume the run in {folder}." if resumable else ""
-    return explain(error) + advice

@@ -6,12 +6,13 @@ import math
 import time
 from pathlib import Path
 
-from napari_ini3d.errors import Ini3dError
+from napari_ini3d.errors import Ini3dError, RunFolderError, explain
 from napari_ini3d.plugin.session.run_view import PHASES
 from napari_ini3d.preflight import describe_time, expected_end as planned_end
 from napari_ini3d.runs import IterationSummary, RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
+_ITERATIONS_SHARE = 0.6  # of the time of a run; the rest is its validation
 _RECENT = 5  # iterations from which the remaining time is estimated
 _ENOUGH = 3  # iterations needed for that; in the first one kernels are compiled
 
@@ -32,6 +33,28 @@ def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float
     return (expected - summaries[-1].iteration) * sum(recent) / len(recent)
 
 
+def steps_until_end(
+    summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
+) -> int:
+    """Return the iterations until a run has ended; what follows the last one counts as several.
+
+    Parameters
+    ----------
+    summaries : list of IterationSummary
+        At least one.
+    state : str
+        As for `status_text`.
+    settings : InitialModelSettings or None
+        None if unknown.
+    """
+    last = summaries[-1]
+    end = last.iteration if is_done(last) else expected_end(summaries, settings)
+    validates = settings is not None and settings.independent_half_sets
+    if validates and state not in ("idle", "left"):
+        return round(end / _ITERATIONS_SHARE)
+    return end
+
+
 def status_text(
     summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
 ) -> str:
@@ -42,15 +65,18 @@ def status_text(
     summaries : list of IterationSummary
         At least one.
     state : str
-        Of the session.
+        Of the session, or "left" if it goes on and is not followed any more.
     settings : InitialModelSettings or None
         None if unknown.
     """
     last, expected = summaries[-1], expected_end(summaries, settings)
     if state == "idle":
         return _end_text(last)
+    if state == "left":
+        return f"Left after iteration {last.iteration}; the run goes on without this window"
     if is_done(last):
-        return f"Last iteration ({last.iteration}) done · {_what_follows(settings)}"
+        paused = "paused before " if state == "paused" else ""
+        return f"Last iteration ({last.iteration}) done · {paused}{_what_follows(settings)}"
     resolution = last.best_resolution
     words = [f"Iteration {last.iteration} of max. {last.n_iterations}"]
     words.append(PHASES.get(last.phase, last.phase))
@@ -70,9 +96,22 @@ def beginning_text(state: str, *, begun: bool) -> str:
     """Return the status of a run before its first iteration."""
     if state == "stopping":
         return "Stopping …"
+    if state == "left":
+        return "Left; the run goes on without this window"
     if state != "idle":
         return "Checking the particles …"
     return "Stopped before the first iteration" if begun else "No run yet"
+
+
+def failure_text(error: BaseException, folder: Path, *, underway: bool) -> str:
+    """Return the error message, with its notes, and advice if the run can be resumed.
+
+    If the folder was refused before the first iteration, its run is not one of this session.
+    """
+    resumable = RunFolder(folder).has_begun and (underway or not isinstance(error, RunFolderError))
+    advice = f"After fixing the problem, resume the run in {folder}." if resumable else ""
+    notes = getattr(error, "__notes__", ())
+    return "\n".join(filter(None, (explain(error), *notes, advice)))
 
 
 def _end_text(last: IterationSummary) -> str:
@@ -95,6 +134,8 @@ def _what_follows(settings: InitialModelSettings | None) -> str:
     steps = []
     if settings is not None and settings.independent_half_sets:
         steps.append("refining two half-sets")
+        if settings.classes == 1:
+            steps.append("repeating the search")
     steps.append("writing the result")
     if _has_symmetry_to_find(settings):
         steps.append("testing its symmetry")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Answer = Literal["align", "impose", "cancel"]
 
-_MRC, _STAR = "MRC map (*.mrc)", "Particles (*.star)"
+_MRC, _PARTICLES = "MRC map (*.mrc)", "Particles (*.star *.cs)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +197,11 @@ class ImposeControl(QObject):
             show_info(f"{layer.name} was neither flipped nor moved; its particles need no change.")
             return
         moved = Origin(origin.volume, origin.flipped, whole, origin.result)
-        source = ask_open("Particles of the map", particles_of(layer), _STAR)
+        source = ask_open("Particles of the map", particles_of(layer), _PARTICLES)
         if source is None:
             return
-        target = ask_save("Save the rotated particles",
-                          source.with_name(f"{source.stem}_aligned.star"), _STAR)  # fmt: skip
+        proposed = source.with_name(f"{source.stem}_aligned{source.suffix}")
+        target = ask_save("Save the rotated particles", proposed, _PARTICLES)
         if target is not None:
             self._controller.run_task(
                 Task("Rotating the particles"),

@@ -17,7 +17,11 @@ from .connections import (
     unwrap_proxy as unwrap_proxy,
 )
 from .derived_maps import add_derived_map as add_derived_map
-from .docking import is_dock_hidden as is_dock_hidden, tabify_dock as tabify_dock
+from .docking import (
+    is_dock_hidden as is_dock_hidden,
+    main_window_of as main_window_of,
+    tabify_dock as tabify_dock,
+)
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     Origin as Origin,
@@ -41,12 +45,14 @@ from .map_layers import (
     add_layers as add_layers,
     centre_camera as centre_camera,
     find_layer as find_layer,
-    level_in_sigma as level_in_sigma,
     prepare_empty_viewer as prepare_empty_viewer,
-    set_level_in_sigma as set_level_in_sigma,
     show_iteration as show_iteration,
     show_map as show_map,
     shown_iteration as shown_iteration,
+)
+from .map_level import (
+    level_in_sigma as level_in_sigma,
+    set_level_in_sigma as set_level_in_sigma,
     standard_deviation as standard_deviation,
 )
 from .map_results import MapResults as MapResults, MapToken as MapToken
@@ -66,6 +72,7 @@ from .plot_style import (
     style_plot as style_plot,
 )
 from .shown_volume import shown_volume as shown_volume
+from .surface_colours import COLOURINGS as COLOURINGS, Colouring as Colouring
 from .task_dock import (
     TaskDock as TaskDock,
     make_scrollable as make_scrollable,

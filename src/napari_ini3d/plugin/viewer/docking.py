@@ -29,6 +29,13 @@ def is_dock_hidden(widget: QWidget) -> bool:
     return dock is not None and dock.isHidden()
 
 
+def main_window_of(widget: QWidget) -> QMainWindow | None:
+    """Return the main window of a widget, also if its dock floats; None if there is none."""
+    dock = _dock_of(widget)
+    window = widget.window() if dock is None else dock.parentWidget()
+    return window if isinstance(window, QMainWindow) else None
+
+
 def _tabify(widget: QWidget | None) -> None:
     dock = None if widget is None else _dock_of(widget)
     window = None if dock is None else dock.parentWidget()

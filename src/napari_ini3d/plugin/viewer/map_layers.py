@@ -28,16 +28,19 @@ from napari_ini3d.plugin import (
     map_layer,
     map_placement,
     map_statistics,
-    surface_contrast,
+)
+from napari_ini3d.plugin.viewer.level_wheel import LevelWheel
+from napari_ini3d.plugin.viewer.map_level import (
+    level_in_sigma,
+    set_level_in_sigma,
+    statistics_of,
 )
 from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
-from napari_ini3d.plugin.viewer.metadata import get_metadata, layer_metadata, set_metadata
+from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 from napari_ini3d.plugin.viewer.rendering import map_rendering
 from napari_ini3d.plugin.viewer.shown_volume import frame_axis, frame_number
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
-
-_SHADED_WELL = (0.15, 0.6)  # level as a fraction of the contrast range
 
 
 def prepare_viewer(viewer: ViewerModel) -> None:
@@ -47,6 +50,7 @@ def prepare_viewer(viewer: ViewerModel) -> None:
     changed only once: if the scene is right-handed already, the view is the user's.
     """
     viewer.layers.events.inserted.connect(_on_layer_inserted)
+    LevelWheel.of(viewer)
     if hasattr(viewer, "window") and map_rendering() == "mesh":
         MapMeshes.of(viewer).start()
     if tuple(str(direction) for direction in viewer.scene.camera.orientation) == MAP_ORIENTATION:
@@ -162,39 +166,6 @@ def find_layer(viewer: ViewerModel, key: str) -> Image | None:
     return None
 
 
-def level_in_sigma(layer: Image) -> float:
-    """Return the level of the isosurface in standard deviations above the mean of the map.
-
-    Also valid after the user has moved napari's own slider.
-    """
-    statistics = _statistics(layer)
-    return (float(layer.iso_threshold) - statistics["mean"]) / statistics["std"]
-
-
-def standard_deviation(layer: Image) -> float:
-    """Return the standard deviation of the displayed values of a map."""
-    return float(_statistics(layer)["std"])
-
-
-def set_level_in_sigma(layer: Image, sigma: float) -> None:
-    """Set the isosurface to `sigma` standard deviations above the mean of the map."""
-    level = contour_level(_statistics(layer), sigma)
-    layer.iso_threshold = level
-    low, high = layer.contrast_limits
-    share = (level - low) / (high - low)
-    if not _SHADED_WELL[0] <= share <= _SHADED_WELL[1]:
-        layer.contrast_limits_range = surface_contrast(level)
-        layer.contrast_limits = surface_contrast(level)
-
-
-def _statistics(layer: Image) -> dict[str, float]:
-    """Return mean and standard deviation of the displayed map."""
-    entries = layer_metadata(layer)
-    if "mean" in entries and "std" in entries:
-        return {"mean": entries["mean"], "std": entries["std"]}
-    return map_statistics(np.asarray(layer.data))
-
-
 def _update_placement(layer: Image, shape: Sequence[int], voxel_size: float) -> None:
     """Update the placement of a layer if the box or voxel size has changed."""
     placement = map_placement(shape, voxel_size)
@@ -247,7 +218,7 @@ def _keep_level(layer: Image) -> None:
     if volume is None:
         return
     statistics = map_statistics(volume)
-    if statistics != _statistics(layer):
+    if statistics != statistics_of(layer):
         sigma, before = level_in_sigma(layer), float(layer.iso_threshold)
         set_metadata(layer, **statistics)
         level = contour_level(statistics, sigma)

@@ -26,6 +26,7 @@ from napari_ini3d.plugin.viewer.connections import PerViewer, unwrap_proxy
 from napari_ini3d.plugin.viewer.map_surface import MapSurface, find_surface
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.plugin.viewer.shown_volume import shown_volume
+from napari_ini3d.plugin.viewer.surface_colours import Colouring, vertex_colours
 from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class MapMesh(QObject):
         The mesh and the enclosed volume; None before they were computed first.
     dust : int
         Voxels; smaller parts are left out.
+    colouring : Colouring
     ended : bool
         True after the volume is drawn again.
     """
@@ -69,6 +71,7 @@ class MapMesh(QObject):
         self._layer = ref(layer)
         self.surface: MapSurface | None = None
         self.dust = 0
+        self.colouring: Colouring = "plain"
         self.ended = False
         self._mesh: ReferenceType[Surface] | None = None
         self._tasks = TaskRunner(self, quiet=True)
@@ -103,6 +106,13 @@ class MapMesh(QObject):
         if voxels != self.dust:
             self.dust = voxels
             self._compute()
+
+    def colour_by(self, colouring: Colouring) -> None:
+        """Colour the mesh, also that of later maps and levels."""
+        if colouring != self.colouring:
+            self.colouring = colouring
+            if self.surface is not None:
+                self._draw(self.surface)
 
     def end(self) -> None:
         """Draw the volume again, and remove the mesh."""
@@ -179,12 +189,22 @@ class MapMesh(QObject):
         if viewer is None or layer is None or layer not in viewer.layers:
             return
         self.surface = surface
-        if self.mesh is not None:
-            self.mesh.data = _mesh_data(surface)
+        self._draw(surface)
         if self._outdated:
             self._timer.start()
         if not self.busy:
             self.updated.emit()
+
+    def _draw(self, surface: MapSurface) -> None:
+        layer, mesh = self.layer, self.mesh
+        if layer is None or mesh is None:
+            return
+        if mesh.vertex_colors is not None:
+            mesh.vertex_colors = None  # they belong to the vertices of before
+        mesh.data = _mesh_data(surface)
+        colours = vertex_colours(surface, self.colouring, layer.data.shape[-1])
+        if colours is not None:
+            mesh.vertex_colors = colours
 
     def _add(self, viewer: Any, layer: Image) -> None:
         """Add the mesh, still empty."""

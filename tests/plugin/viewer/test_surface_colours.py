@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from napari_ini3d.plugin.viewer.map_surface import MapSurface, find_surface
+from napari_ini3d.plugin.viewer.surface_colours import vertex_colours
+
+N = 24
+
+
+@pytest.fixture(scope="module")
+def surface() -> MapSurface:
+    z, y, x = np.mgrid[:N, :N, :N] - N // 2
+    rod = np.exp(-(x**2 / 6 + y**2 / 6 + z**2 / 40)).astype(np.float32)
+    return find_surface(rod, 0.3)
+
+
+def hue(colours: np.ndarray, surface: MapSurface) -> np.ndarray:
+    return colours[:, :3] / surface.brightness[:, None]
+
+
+def test_heights_run_from_blue_to_red(surface):
+    colours = hue(vertex_colours(surface, "height", N), surface)
+    z = surface.vertices[:, 0]
+    low, high = colours[z < z.min() + 1].mean(0), colours[z > z.max() - 1].mean(0)
+    assert low[2] > low[0]
+    assert high[0] > high[2]
+    level = np.isclose(z, N // 2, atol=0.01)
+    assert level.sum() > 4
+    assert np.ptp(colours[level], axis=0).max() < 0.05
+
+
+def test_the_distance_from_the_centre_is_the_same_at_both_ends(surface):
+    colours = hue(vertex_colours(surface, "radius", N), surface)
+    z = surface.vertices[:, 0] - N // 2
+    ends = [colours[z > z.max() - 1].mean(0), colours[z < z.min() + 1].mean(0)]
+    assert np.allclose(*ends, atol=0.05)
+    assert ends[0][0] > ends[0][2]
+    waist = colours[np.abs(z) < 1].mean(0)
+    assert waist[2] > waist[0]
+
+
+def test_colours_are_darker_where_the_surface_faces_away_from_the_light(surface):
+    colours = vertex_colours(surface, "radius", N)
+    dark, bright = (surface.brightness < 0.3, surface.brightness > 0.8)
+    assert colours[dark, :3].max(1).mean() < 0.5 * colours[bright, :3].max(1).mean()
+    assert (colours[:, 3] == 1).all()
+
+
+def test_one_colour_and_an_empty_surface_have_no_colours_of_vertices(surface):
+    assert vertex_colours(surface, "plain", N) is None
+    assert vertex_colours(MapSurface.nowhere(0), "height", N) is None
