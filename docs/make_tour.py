@@ -221,7 +221,9 @@ def animate(work: Path, threads: int) -> None:
     """Draw the iterations of a run, slowly rotating."""
     import napari
 
-    from napari_ini3d.plugin.viewer import show_map
+    from qtpy.QtWidgets import QApplication
+
+    from napari_ini3d.plugin.viewer import MapMeshes, show_map
 
     folder = make_run(work, threads)
     steps = {line["iteration"]: IterationSummary.from_json(line) for line in folder.read_progress()}
@@ -231,7 +233,10 @@ def animate(work: Path, threads: int) -> None:
     frames = []
     for number, iteration in enumerate(shown):
         volume, voxel = read_history(folder, iteration, 0)
-        show_map(viewer, cut_out(volume), voxel, "map", colormap=COLOUR)
+        layer = show_map(viewer, cut_out(volume), voxel, "map", colormap=COLOUR)
+        mesh = MapMeshes.of(viewer).find(layer)
+        while mesh is not None and mesh.busy:
+            QApplication.processEvents()
         camera = viewer.scene.camera
         camera.angles, camera.zoom = (-15.0, 360.0 * number / len(shown), 0.0), SIDE / WIDTH
         shot = viewer.screenshot(canvas_only=True, size=(SIDE, SIDE), flash=False)
