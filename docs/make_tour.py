@@ -220,7 +220,6 @@ def make_run(work: Path, threads: int) -> RunFolder:
 def animate(work: Path, threads: int) -> None:
     """Draw the iterations of a run, slowly rotating."""
     import napari
-
     from qtpy.QtWidgets import QApplication
 
     from napari_ini3d.plugin.viewer import MapMeshes, show_map
