@@ -1,7 +1,7 @@
 import logging
 import threading
 
-from napari_ini3d.runs.log_file import log_to_file
+from napari_ini3d.runs.log_file import _open_logs, log_to_file
 
 
 def test_runs_in_two_threads_have_separate_logs(tmp_path):
@@ -46,3 +46,19 @@ def test_a_log_is_complete_when_a_run_that_began_earlier_ends_first(tmp_path):
     second.__exit__(None, None, None)
     assert "still running" in (tmp_path / "second").read_text()
     assert logging.getLogger("napari_ini3d").level == before
+
+
+def test_runs_that_end_in_another_order_leave_nothing_behind_for_later_ones(tmp_path):
+    logger, before = logging.getLogger("napari_ini3d.engine"), _open_logs.get()
+    first, second = log_to_file(tmp_path / "first"), log_to_file(tmp_path / "second")
+    with first:
+        second.__enter__()
+    second.__exit__(None, None, None)  # the log of the first was taken for the current one
+    with log_to_file(tmp_path / "later"):
+        logger.info("of the later run")
+    logger.info("of no run")
+    with log_to_file(tmp_path / "last"):
+        logger.info("of the last run")
+    assert "of the later run" in (tmp_path / "later").read_text()
+    assert "of the last run" in (tmp_path / "last").read_text()
+    assert _open_logs.get() == before

@@ -11,7 +11,8 @@ from pathlib import Path
 from napari_ini3d._logging import log_to
 from napari_ini3d.runs.storage import explain_os_errors
 
-_current_log: ContextVar[Path | None] = ContextVar("current_log", default=None)
+# of the runs of this thread, in the order in which they began; they may end in any other
+_open_logs: ContextVar[tuple[Path, ...]] = ContextVar("open_logs", default=())
 
 
 def belongs_to(path: Path) -> Callable[[logging.LogRecord], bool]:
@@ -25,7 +26,7 @@ def belongs_to(path: Path) -> Callable[[logging.LogRecord], bool]:
         Log file of the run.
     """
     whole = path.absolute()
-    return lambda _record: _current_log.get() in (None, whole)
+    return lambda _record: not (logs := _open_logs.get()) or logs[-1] == whole
 
 
 @contextmanager
@@ -45,11 +46,11 @@ def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
     )
     handler.setLevel(level)
     handler.addFilter(belongs_to(path))
-    outer = _current_log.get()
-    _current_log.set(path.absolute())
+    own = path.absolute()
+    _open_logs.set((*_open_logs.get(), own))
     try:
         with log_to(handler):
             yield
     finally:
-        _current_log.set(outer)
+        _open_logs.set(tuple(log for log in _open_logs.get() if log != own))
         handler.close()

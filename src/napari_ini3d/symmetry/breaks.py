@@ -153,10 +153,10 @@ class _Copies:
     def _noise(self, mean: Float32, waves: float) -> float:
         """Return the deviation of the relative difference that noise gives."""
         m = self._detail(mean, waves)
-        rest, turned = self._detail(self.values, waves) - m, FineMap.of(m)
+        rest, fine = self._detail(self.values, waves) - m, FineMap.of(m)
         values = []
         for rotation in Rotation.from_rotvec(ODD_ROTATIONS[:2], degrees=True).as_matrix():
-            local, dense = self._local(rest, turned.mean_of_rotated(rotation))
+            local, dense = self._local(rest, fine.mean_of_rotated(rotation))
             values.append(np.abs(local[dense]))
         return _TO_DEVIATION * float(np.median(np.concatenate(values)))
 

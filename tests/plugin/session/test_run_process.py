@@ -183,9 +183,13 @@ def test_a_run_that_is_stopped_before_it_starts_leaves_nothing(star, tmp_path):
 def test_a_process_that_swallows_an_interrupt_is_interrupted_again(monkeypatch, tmp_path):
     monkeypatch.setattr(run_process, "_INTERRUPT_SECONDS", 0.1)
     script = (
-        "import pathlib, time\n"
-        f"pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
-        "try:\n    time.sleep(30)\nexcept BaseException:\n    pass\n"
+        "import pathlib, signal, time\n"
+        # a background job of a shell inherits that interrupts are ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "try:\n"
+        f"    pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
+        "    time.sleep(30)\n"
+        "except BaseException:\n    pass\n"
         "time.sleep(30)"
     )
     run = BackgroundRun(scripted(monkeypatch, script), tmp_path / "run", LogTail())
