@@ -100,8 +100,9 @@ class InitialModelSettings:
     independent_half_sets: bool = _setting(
         True,
         "Optimisation",
-        "Refine two half-sets of the particles independently after the run. Their FSC is the "
-        "resolution that is reported, and the verdict on the run follows from it.",
+        "After the run, refine two half-sets of the particles independently, and repeat the search "
+        "from other random maps. The FSC of the half-sets is the resolution that is reported, and "
+        "the verdict on the run follows from both.",
     )
     flatten_solvent: bool = _setting(
         True,

@@ -364,8 +364,5 @@ def start_agreement(
     threads : int
         0 for all cores.
     """
-    return [
-        mean_agreement(maps[best], volume, radius, threads=threads)
-        for number, volume in enumerate(maps)
-        if number != best
-    ]
+    others = [volume for number, volume in enumerate(maps) if number != best]
+    return mean_agreement(maps[best], others, radius, threads=threads)

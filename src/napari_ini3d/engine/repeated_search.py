@@ -76,4 +76,5 @@ def repeat_search(
     length = volume.shape[0] * last.voxel_size  # Å
     # the search ends before its finest shells have taken shape
     radius = max(1, min(int(length / last.resolution[0]), last.current_size // 2))
-    return mean_agreement(volume, last.volumes[0], radius, threads=settings.threads)
+    (agreement,) = mean_agreement(volume, [last.volumes[0]], radius, threads=settings.threads)
+    return agreement

@@ -44,22 +44,11 @@ class ExcessLimits:
 
     Attributes
     ----------
-    count : (n_shells,) float64
-        Independent components of each shell; 0 in the first, which is the mean.
-    shell : (n_shells,) float64
-        Limit of each shell alone.
-    together : (n_shells,) float64
-        Limit of each shell together with those within it.
-    inner_mean : (n_shells, n_shells) float64
-        `excess @ inner_mean` is the mean over the components of each shell and all within it.
-        The innermost shells, in which an edge of carbon shows, have so few components that noise
-        alone varies by factors; they are judged as one.
+    packed : (3 + n_shells, n_shells) float32
+        All of the following, so that one copy takes them to a device.
     """
 
-    count: Float64
-    shell: Float64
-    together: Float64
-    inner_mean: Float64
+    packed: Float32
 
     @classmethod
     def of(cls, count: FloatArray) -> Self:
@@ -71,13 +60,41 @@ class ExcessLimits:
         last = np.maximum(np.arange(len(total)), enough)  # of the shells judged with each
         within = np.arange(len(total))[:, None] <= last
         inner_mean = np.where(within, counted[:, None], 0) / np.maximum(total[last], 1e-30)
-        return cls(counted, highest_excess(counted), highest_excess(total[last]), inner_mean)
+        rows = (counted, highest_excess(counted), highest_excess(total[last]), *inner_mean)
+        return cls(np.stack(rows).astype(np.float32))
 
     def on(self, to_device: Callable[[Any], Any]) -> Self:
-        """Return the limits on a device, in single precision."""
-        rows = (self.count, self.shell, self.together, *self.inner_mean)
-        packed = to_device(np.stack(rows).astype(np.float32))  # in one copy
-        return type(self)(packed[0], packed[1], packed[2], packed[3:])
+        """Return the limits on a device."""
+        return type(self)(to_device(self.packed))
+
+    @property
+    def count(self) -> Float32:
+        """Independent components of each shell, (n_shells,); 0 in the first, which is the mean."""
+        return self._row(0)
+
+    @property
+    def shell(self) -> Float32:
+        """Limit of each shell alone, (n_shells,)."""
+        return self._row(1)
+
+    @property
+    def together(self) -> Float32:
+        """Limit of each shell together with those within it, (n_shells,)."""
+        return self._row(2)
+
+    @property
+    def inner_mean(self) -> Float32:
+        """`excess @ inner_mean` is the mean over the components of each shell and all within it.
+
+        The innermost shells, in which an edge of carbon shows, have so few components that noise
+        alone varies by factors; they are judged as one. (n_shells, n_shells).
+        """
+        rows: Float32 = self.packed[3:]
+        return rows
+
+    def _row(self, number: int) -> Float32:
+        row: Float32 = self.packed[number]
+        return row
 
 
 def highest_excess(count: FloatArray) -> Float64:

@@ -88,7 +88,7 @@ def validate_run(
         if agreement is None:
             logger.info("stopped; the map was not validated")
             return False
-        logger.info("the repeated search found the same map with a mean FSC of %.2f", agreement)
+        logger.info("the map of the repeated search agrees with a mean FSC of %.2f", agreement)
     fsc = _fsc(found, best, state, settings, source.pixel_size)
     folder.claim(*files.paths())
     for path, half_map in zip(files.half_map_paths, found.maps[:, best], strict=True):

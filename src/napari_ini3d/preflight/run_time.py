@@ -45,14 +45,13 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
     )
     rate = _product_rate() * _REACHED
     steps = _steps(settings)
-    seconds = _seconds_of(steps, resolved, geometry, rate)
+    again: list[tuple[Phase, int]] = []
     if settings.independent_half_sets:
-        # half of the particles in each half-set, twice
-        halves: list[tuple[Phase, int]] = [("refine", _REFINEMENTS)] * _HALF_SET_ITERATIONS
-        seconds = _seconds_of([*steps, *halves], resolved, geometry, rate)
         if can_repeat_search(settings):
             again = [step for step in steps if step[0] in ("starts", "search")]
-            seconds += _seconds_of(again, resolved, geometry, rate)
+        # half of the particles in each half-set, twice
+        steps += [("refine", _REFINEMENTS)] * _HALF_SET_ITERATIONS
+    seconds = sum(_seconds_of(each, resolved, geometry, rate) for each in (steps, again))
     return _START_UP + seconds / available_threads(settings.threads)
 
 
