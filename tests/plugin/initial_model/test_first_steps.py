@@ -6,6 +6,7 @@ pytest.importorskip("napari")
 
 from dock_driver import press, until
 from fake_runs import make_volume
+from npe2 import PluginManager
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ini3d.io.mrc.maps import write_map
@@ -64,3 +65,11 @@ def test_a_folder_without_a_run_is_reported(widget, tmp_path, qtbot, chosen, mon
     chosen.append(str(tmp_path / "empty"))
     press(qtbot, widget.first_steps.run)
     assert len(shown) == 1
+
+
+def test_the_dialog_offers_every_kind_of_map_that_the_reader_takes():
+    manifest = PluginManager.instance().get_manifest("napari-ini3d")
+    (reader,) = manifest.contributions.readers
+    others = {"*.mrcs", "*.star", "*.cs"}
+    maps = set(reader.filename_patterns) - others
+    assert maps == set(module._MAPS.partition("(")[2].rstrip(")").split())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PLUGIN = "napari-ini3d"
 _PARTICLES = "Particles (*.star *.cs)"
-_MAPS = "Maps (*.mrc *.map *.mrc.gz *.map.gz)"
+_MAPS = "Maps (*.mrc *.map *.ccp4 *.mrc.gz *.map.gz *.ccp4.gz)"
 
 
 class FirstSteps(QWidget):
