@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 
+from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.geometry.sampling import (
     angular_step,
     child_rotations,
+    grids_of_unit,
     order_of_step,
     random_rotation,
     rotation_grid,
+    rotations_of_unit,
     shift_grid,
 )
 
@@ -111,3 +114,38 @@ def test_random_rotations_are_rotations_spread_evenly():
 def test_equal_seeds_give_equal_rotations():
     first, again = (random_rotation(np.random.default_rng(8)) for _ in range(2))
     assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize("group", ["C1", "C4", "D2", "T", "O", "I"])
+def test_every_rotation_has_an_equivalent_as_near_to_the_grid_of_the_unit_as_to_the_full_grid(
+    group,
+):
+    rng = np.random.default_rng(3)
+    rotation, some = random_rotation(rng), np.stack([random_rotation(rng) for _ in range(50)])
+    unit, _ = grids_of_unit(1, rotation, group)
+    full = rotation_grid(1).rotated(rotation)
+    equivalent = some[:, None] @ symmetry_operators(group)  # (N, G, 3, 3)
+    near = angle_between(equivalent[:, :, None], unit.matrices).min((1, 2))  # (N,)
+    assert (near < 1.1 * angular_step(1)).all()
+    assert (
+        np.mean(near)
+        < 1.02 * angle_between(equivalent[:, :, None], full.matrices[::1]).min(2).mean()
+    )
+
+
+@pytest.mark.parametrize(("group", "share"), [("C1", 1), ("D7", 14), ("O", 24), ("I", 60)])
+def test_the_grid_of_a_unit_is_the_smaller_the_more_operators_there_are(group, share):
+    rotation = random_rotation(np.random.default_rng(4))
+    unit, full = grids_of_unit(3, rotation, group)[0], rotation_grid(3)
+    assert len(full.matrices) / share <= len(unit.matrices) < 2 * len(full.matrices) / share
+    expected = rotations_of_unit(3, group)
+    assert len(unit.matrices) == pytest.approx(expected, rel=0.2)
+
+
+def test_children_of_a_rotation_of_the_unit_follow_one_another():
+    coarse, fine = grids_of_unit(1, random_rotation(np.random.default_rng(5)), "D2")
+    children = fine.matrices.reshape(-1, 8, 3, 3)
+    apart = angle_between(coarse.matrices[:, None], children)
+    assert len(children) == len(coarse.matrices)
+    assert apart.max() < angular_step(1)
+    assert apart.mean() < 0.6 * angular_step(1)

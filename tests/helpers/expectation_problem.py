@@ -9,7 +9,7 @@ from napari_ini3d.engine.images import Tile, WeightedImages
 from napari_ini3d.engine.references import FineReferences, NullModel, Pruning, ReferenceSet
 from napari_ini3d.engine.sums import TileSums
 from napari_ini3d.fourier.transforms import frequency_disk
-from napari_ini3d.geometry.sampling import random_rotation, rotation_grid
+from napari_ini3d.geometry.sampling import grids_of_unit, random_rotation
 from napari_ini3d.kernels.backend import choose_backend
 
 BOX = 16
@@ -49,10 +49,9 @@ def make_references(
     disk, rotation = frequency_disk(BOX, RADIUS), random_rotation(rng)
     m = RADIUS * padding + 1
     cubes = np.stack([oracles.random_cube(rng, m) for _ in range(CLASSES)])
-    grid = rotation_grid(0).rotated(rotation)
+    grid, fine_grid = grids_of_unit(0, rotation, "C1")
     fine = None
     if two_pass:
-        fine_grid = rotation_grid(1).rotated(rotation)
         fine = FineReferences(
             grid=fine_grid,
             slices=slices_of(cubes, fine_grid, disk, padding, len(disk)) if table else None,

@@ -54,8 +54,6 @@ class RunContext:
         executor: TileExecutor,
     ) -> Self:
         """Return the context of a run."""
-        # without symmetry_during_run the group is imposed on the finished map only (jobs.symmetry)
-        group = settings.symmetry if settings.symmetry_during_run else "C1"
         return cls(
             source=source,
             particles=particles,
@@ -77,5 +75,5 @@ class RunContext:
                 invert=settings.invert_contrast == "yes",
             ),
             constraints=RealSpaceConstraints(settings, source.box_size, source.pixel_size),
-            operators=symmetry_operators(group).astype(np.float32),
+            operators=symmetry_operators(settings.imposed_group).astype(np.float32),
         )

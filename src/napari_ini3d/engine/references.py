@@ -22,7 +22,7 @@ from napari_ini3d.engine.resolved_settings import ResolvedSettings
 from napari_ini3d.engine.schedule import OFFSET_RANGES, Plan
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
-from napari_ini3d.geometry import RotationGrid, random_rotation, rotation_grid, shift_grid
+from napari_ini3d.geometry import RotationGrid, grids_of_unit, random_rotation, shift_grid
 from napari_ini3d.kernels import Backend
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class FineReferences:
     Attributes
     ----------
     grid : RotationGrid
+        Rotations 8 r ... 8 r + 7 are the children of the coarse rotation r.
     slices : (K·Q, P) complex64 or None
         None where they are computed when they are needed, to save memory.
     shifts : (T, 2) float32
@@ -229,14 +230,17 @@ def build_references(
     host_disk = frequency_disk(box_size, plan.radius)
     n_coarse = host_disk.size_within(plan.coarse_radius)
     disk, cubes = host_disk.on(to_device), to_device(cubes)
-    grid = _grid_on(plan.order, rotation, backend)  # R rotations
+    # slices of a map with a point group repeat themselves outside its asymmetric unit
+    grid, fine_grid = (
+        RotationGrid(found.order, to_device(found.matrices))
+        for found in grids_of_unit(plan.order, rotation, run.settings.imposed_group)
+    )  # R rotations, Q = 8 R rotations
     run_jobs = _one_by_one if backend.is_gpu else run.executor.map_on_cpu
     slicer = _Slicer(disk, padding, backend, run_jobs)
     slices = slicer.slices(cubes, grid, n_coarse)  # (K·R, C)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
     fine = None
     if plan.two_pass:
-        fine_grid = _grid_on(plan.order + 1, rotation, backend)  # Q = 8 R rotations
         fine_step = plan.finest_offset_step / pixel_size
         fine_shifts = shift_grid(2 * fine_step, fine_step)  # (T, 2), about a coarse shift
         fine = FineReferences(
@@ -281,11 +285,6 @@ def _one_by_one(function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
     """Call a function on each job in this thread, which has entered the device."""
     for job in jobs:
         function(job)
-
-
-def _grid_on(order: int, rotation: Float64, backend: Backend) -> RotationGrid:
-    grid = rotation_grid(order).rotated(rotation)
-    return RotationGrid(order, backend.to_device(grid.matrices))
 
 
 def _null_model(

@@ -18,10 +18,11 @@ from .sampling import (
     CHILDREN as CHILDREN,
     RotationGrid as RotationGrid,
     angular_step as angular_step,
-    child_rotations as child_rotations,
+    grids_of_unit as grids_of_unit,
     order_of_step as order_of_step,
     random_rotation as random_rotation,
     rotation_grid as rotation_grid,
+    rotations_of_unit as rotations_of_unit,
     shift_grid as shift_grid,
     uniform_rotations as uniform_rotations,
 )

@@ -188,6 +188,36 @@ def in_asymmetric_unit(directions: FloatArray, name: str | PointGroup) -> BoolAr
     return best
 
 
+def near_asymmetric_unit(
+    directions: FloatArray, name: str | PointGroup, margin: float
+) -> BoolArray:
+    """Find which directions are in the asymmetric unit, or within an angle of it.
+
+    Parameters
+    ----------
+    directions : (N, 3)
+        Unit vectors (x, y, z).
+    name : str or PointGroup
+    margin : float
+        Degrees.
+
+    Returns
+    -------
+    (N,) bool
+
+    Raises
+    ------
+    SymmetryError
+        Where the name is unknown or the group holds a mirror.
+    """
+    group = name if isinstance(name, PointGroup) else PointGroup.parse(name)
+    reference = _references(group)[0]
+    away = _operators(group) @ reference - reference  # (G, 3)
+    outside = np.asarray(directions, np.float64) @ away.T  # (N, G), of the planes between them
+    furthest = np.sin(np.deg2rad(margin)) * np.linalg.norm(away, axis=1)  # (G,)
+    return np.asarray((outside <= furthest + _TIE).all(axis=1))
+
+
 def operator_into_unit(matrices: FloatArray, name: str | PointGroup) -> IntArray:
     """Find the operator that brings each rotation into the asymmetric unit.
 

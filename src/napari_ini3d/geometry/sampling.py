@@ -2,7 +2,8 @@
 
 A rotation of order o is a HEALPix direction (12·4^o of them) with an in-plane angle
 (6·2^o of them), as in RELION: about 60° / 2^o apart. Child rotations of grid point (d, p) are
-the directions 4d ... 4d + 3 with the in-plane angles 2p and 2p + 1 of the next order.
+the directions 4d ... 4d + 3 with the in-plane angles 2p and 2p + 1 of the next order. Where the
+map has a point group, the directions of one asymmetric unit are enough.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d._types import Float32, Float64, Int64
 from napari_ini3d.geometry.euler import euler_to_matrix
 from napari_ini3d.geometry.healpix import pixel_directions
+from napari_ini3d.geometry.point_groups import PointGroup, near_asymmetric_unit
 
 CHILDREN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RotationGrid:
-    """All rotations of one order.
+    """All rotations of one order, or those of an asymmetric unit.
 
     Attributes
     ----------
@@ -43,6 +45,47 @@ class RotationGrid:
     def rotated(self, rotation: Float64) -> RotationGrid:
         """Return the grid rotated as a whole by a matrix (3, 3)."""
         return RotationGrid(self.order, self.matrices @ rotation.astype(np.float32))
+
+
+def grids_of_unit(
+    order: int, rotation: Float64, group: str | PointGroup
+) -> tuple[RotationGrid, RotationGrid]:
+    """Return the rotations of an asymmetric unit, and their children.
+
+    Every rotation that is equivalent to some other has at least one that is not further from the
+    grid than in the full grid: directions up to half a step outside the unit are included.
+
+    Parameters
+    ----------
+    order : int
+        Of the first grid.
+    rotation : (3, 3) float64
+        Of both grids as a whole.
+    group : str or PointGroup
+        "C1" for all rotations.
+
+    Returns
+    -------
+    tuple of RotationGrid
+        R rotations, and of the next order their 8 R children: 8 r ... 8 r + 7 are those of r.
+    """
+    coarse, fine = (rotation_grid(o).rotated(rotation) for o in (order, order + 1))
+    directions = coarse.matrices[:: coarse.n_psi, 2]  # (D, 3)
+    near = near_asymmetric_unit(directions, group, angular_step(order) / 2)  # (D,)
+    kept = np.flatnonzero(np.repeat(near, coarse.n_psi))
+    children = child_rotations(kept, coarse.n_psi).ravel()
+    return (
+        RotationGrid(order, coarse.matrices[kept]),
+        RotationGrid(order + 1, fine.matrices[children]),
+    )
+
+
+@lru_cache(maxsize=64)
+def rotations_of_unit(order: int, group: str) -> int:
+    """Return about how many rotations `grids_of_unit` has; it varies a little with the rotation."""
+    directions = pixel_directions(2**order)
+    near = near_asymmetric_unit(directions, group, angular_step(order) / 2)
+    return int(near.sum()) * _n_psi(order)
 
 
 def angular_step(order: int) -> float:

@@ -18,7 +18,7 @@ from napari_ini3d.engine import (
     plan_iteration,
     resolve_settings,
 )
-from napari_ini3d.geometry import shift_grid
+from napari_ini3d.geometry import rotations_of_unit, shift_grid
 from napari_ini3d.kernels import available_threads
 from napari_ini3d.settings import InitialModelSettings
 
@@ -77,7 +77,7 @@ def _seconds_of(
         )
         plan = plan_iteration(inputs, settings, geometry)
         models = settings.starts if phase == "starts" else settings.classes
-        seconds += plan.subset_size * _per_image(plan, models, geometry, rate)
+        seconds += plan.subset_size * _per_image(plan, models, settings, geometry, rate)
         images += plan.subset_size
         radius, whole = plan.radius, plan.subset_size == geometry.n_particles
     return seconds
@@ -113,9 +113,11 @@ def _steps(settings: InitialModelSettings) -> list[tuple[Phase, int]]:
     return [*steps, ("final", 0)]
 
 
-def _per_image(plan: Plan, models: int, geometry: ImageGeometry, rate: float) -> float:
+def _per_image(
+    plan: Plan, models: int, settings: ResolvedSettings, geometry: ImageGeometry, rate: float
+) -> float:
     """Return the seconds one thread spends on an image."""
-    rotations = 72 * 8**plan.order
+    rotations = rotations_of_unit(plan.order, settings.imposed_group)
     shifts = len(shift_grid(plan.offset_range, plan.offset_step))
     components = np.pi / 2 * plan.coarse_radius**2
     operations = 4.0 * rotations * shifts * components * (1 if plan.two_pass else 2)

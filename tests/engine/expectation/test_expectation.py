@@ -21,7 +21,6 @@ from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.maximisation import complete_friedel
 from napari_ini3d.engine.references import Pruning, ReferenceSet
 from napari_ini3d.engine.sums import TileSums
-from napari_ini3d.geometry.sampling import child_rotations
 from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.kernels.types import Backend
 
@@ -98,7 +97,7 @@ def children_of_all(references: ReferenceSet, tile: Tile) -> list[list[oracles.P
                 )
                 for k in range(CLASSES)
                 for r in range(n_rotations)
-                for child in child_rotations(np.array(r), references.grid.n_psi)
+                for child in range(8 * r, 8 * r + 8)
                 for fine in references.fine.shifts
             ]
         )
@@ -174,19 +173,19 @@ def test_pruning_to_one_rotation_compares_its_eight_children(compute):
     )
     tile = make_tile(references)
     coarse = all_poses(references)
-    n_shifts, n_psi = len(references.shifts), references.grid.n_psi
+    n_shifts = len(references.shifts)
     candidates = []
     for image in range(IMAGES):
         log = oracles.log_posterior(references, tile, image, coarse, BOX, references.n_coarse)
         per_rotation = np.exp(log - log.max()).reshape(-1, n_shifts)
         row = int(per_rotation.sum(1).argmax())
         pose = coarse[row * n_shifts + int(per_rotation[row].argmax())]
-        children = child_rotations(np.array(row % len(references.grid.matrices)), n_psi)
+        first = 8 * (row % len(references.grid.matrices))
         assert references.fine is not None
         candidates.append(
             [
                 oracles.Pose(pose.class_index, references.fine.grid.matrices[c], pose.shift + fine)
-                for c in children
+                for c in range(first, first + 8)
                 for fine in references.fine.shifts
             ]
         )

@@ -29,7 +29,7 @@ from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
 from napari_ini3d.engine.references import FineReferences, ReferenceSet
 from napari_ini3d.engine.shell_sums import bincount_sum
 from napari_ini3d.engine.sums import BestPoses, TileSums
-from napari_ini3d.geometry import CHILDREN, child_rotations
+from napari_ini3d.geometry import CHILDREN
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _significant_rows(references: ReferenceSet, posterior: CoarsePosterior) -> _
     image, place = xp.nonzero(xp.arange(pruning.max_rotations) < count[:, None])
     row = rotation[image, place].astype(np.int64)  # of K·R
     block = n_rows // references.n_classes  # R
-    children = child_rotations(row % block, references.grid.n_psi, xp=xp)  # (rows, CHILDREN)
+    children = row[:, None] % block * CHILDREN + xp.arange(CHILDREN)  # (rows, CHILDREN)
     return _Rows(
         image=xp.repeat(image, CHILDREN).astype(np.int32),
         class_index=xp.repeat(row // block, CHILDREN).astype(np.int32),
