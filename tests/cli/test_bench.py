@@ -25,7 +25,13 @@ STAGES = {"total": 0.5, "references": 0.1, "expectation": 0.375, "expectation/fi
 
 def schedule_input(phase: Phase, fsc_radius: int, visited: float) -> ScheduleInput:
     return ScheduleInput(
-        phase=phase, step=0, climbed=0, fsc_radius=fsc_radius, visited=visited, sigma_offset=10.0
+        phase=phase,
+        step=0,
+        climbed=0,
+        start_radius=4,  # samples: 40 Å in a box of 32 pixels of 5 Å
+        fsc_radius=fsc_radius,
+        visited=visited,
+        sigma_offset=10.0,
     )
 
 

@@ -105,7 +105,13 @@ def judged() -> tuple[np.ndarray, np.ndarray]:
     model = replace(state.models[0], maps=truth.astype(np.float32))
     state = replace(state, models=(model,))
     inputs = ScheduleInput(
-        phase="search", step=9, climbed=9, fsc_radius=16, visited=0.0, sigma_offset=10.0
+        phase="search",
+        step=9,
+        climbed=9,
+        start_radius=4,
+        fsc_radius=16,
+        visited=0.0,
+        sigma_offset=10.0,
     )
     plan = plan_iteration(inputs, resolved, run.geometry)
     for _ in range(3):  # the first estimate of the noise counts the particles as noise

@@ -6,7 +6,9 @@ from napari_ini3d.engine.schedule import (
     Phases,
     Plan,
     ScheduleInput,
+    finer_start_radius,
     finest_radius,
+    first_radius,
     plan_iteration,
 )
 from napari_ini3d.geometry.sampling import angular_step
@@ -29,12 +31,14 @@ def plan(
     geometry=GEOMETRY,
     climbed=None,
     sigma_offset=5.0,
+    start_radius=None,
 ) -> Plan:
     """Return a plan; the resolution has been allowed to rise in each step, if not said."""
     inputs = ScheduleInput(
         phase=phase,
         step=step,
         climbed=step if climbed is None else climbed,
+        start_radius=start_radius or first_radius(resolved(settings, geometry), geometry),
         fsc_radius=supported,
         visited=visited,
         sigma_offset=sigma_offset,
@@ -205,3 +209,25 @@ def test_the_offset_step_is_the_users_where_given():
 def test_radii_stay_between_two_and_nyquist(resolution, radius):
     assert GEOMETRY.radius_of(resolution) == radius
     assert GEOMETRY.resolution_of(4) == pytest.approx(48.0)
+
+
+def test_finer_starts_begin_at_three_quarters_of_the_resolution_down_to_that_of_the_refinement():
+    settings, radius = resolved(), first_radius(resolved(), GEOMETRY)
+    radii = [radius]
+    while (finer := finer_start_radius(radii[-1], settings, GEOMETRY)) > radii[-1]:
+        radii.append(finer)
+    reached = [GEOMETRY.resolution_of(r) for r in radii]
+    assert reached[1] == pytest.approx(0.75 * reached[0], rel=0.1)
+    assert 15.0 <= reached[-1] < 17.0
+
+
+def test_finer_starts_stay_within_the_limit_of_the_run():
+    settings = resolved(SETTINGS.with_changes(max_resolution=30.0))
+    limit = finest_radius(settings, GEOMETRY)
+    assert finer_start_radius(limit, settings, GEOMETRY) == limit
+
+
+def test_the_search_is_nowhere_coarser_than_its_starts():
+    assert plan("starts", start_radius=8).radius == 8
+    assert plan("search", 0, start_radius=8).radius == 8
+    assert plan("search", 29, start_radius=8).radius > 8

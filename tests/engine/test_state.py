@@ -53,6 +53,7 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         step=3,
         climbed=2,
         drawn=2400,
+        start_radius=5,
         fsc_radius=7,
         typical_power=rng.random((3, 4)),
         drift=make_drift(rng),
@@ -136,7 +137,7 @@ def test_starts_are_compared_by_their_last_five_iterations():
 
 CHANGES = {
     "counters": [lambda a: a - 99, lambda a: a.astype(float), lambda a: a[:5],
-                 lambda a: np.where(np.arange(6) == 1, 7, a)],
+                 lambda a: np.where(np.arange(7) == 1, 7, a)],
     "typical_power": [lambda a: -a, lambda a: a[0]],
     "models.0.maps": [lambda a: a * np.nan, lambda a: a[..., :5], lambda a: a[:, :4, :4, :4],
                       lambda a: a.astype(int), lambda a: a[:0]],
@@ -150,6 +151,13 @@ CHANGES = {
     "assignments.class_index": [lambda a: a - 5, lambda a: a.astype(float)],
     "drift.age": [lambda a: a - 99],
 }  # fmt: skip
+
+
+def test_a_state_of_an_earlier_version_is_refused_with_the_reason():
+    arrays = make_state().to_arrays()
+    arrays["counters"] = arrays["counters"][:6]
+    with pytest.raises(ValueError, match="from an earlier version"):
+        EngineState.from_arrays(arrays)
 
 
 def test_a_state_that_was_written_is_accepted():

@@ -19,7 +19,14 @@ from threadpoolctl import threadpool_limits
 
 from napari_ini3d import __version__
 from napari_ini3d.comparison import compare_maps
-from napari_ini3d.engine import ImageGeometry, Plan, ScheduleInput, plan_iteration, resolve_settings
+from napari_ini3d.engine import (
+    ImageGeometry,
+    Plan,
+    ScheduleInput,
+    first_radius,
+    plan_iteration,
+    resolve_settings,
+)
 from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.geometry import rotation_grid, shift_grid
 from napari_ini3d.io import StackReader, read_map, read_particles
@@ -250,7 +257,13 @@ def _with_plans(
         settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
     )
     inputs = ScheduleInput(
-        phase="starts", step=0, climbed=0, fsc_radius=0, visited=0.0, sigma_offset=0.0
+        phase="starts",
+        step=0,
+        climbed=0,
+        start_radius=first_radius(resolved, geometry),
+        fsc_radius=0,
+        visited=0.0,
+        sigma_offset=0.0,
     )
     for report in reports:
         yield report, plan_iteration(inputs, resolved, geometry)

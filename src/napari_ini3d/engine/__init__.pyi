@@ -24,6 +24,7 @@ from .schedule import (
     Phases as Phases,
     Plan as Plan,
     ScheduleInput as ScheduleInput,
+    first_radius as first_radius,
     plan_iteration as plan_iteration,
 )
 from .state import EngineState as EngineState

@@ -17,6 +17,7 @@ from napari_ini3d.engine.centring import (
 )
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.drift import Drift
+from napari_ini3d.engine.finer_starts import wants_finer_starts, with_finer_starts
 from napari_ini3d.engine.maximisation import Update
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phase, Phases, Plan, refined_radius
@@ -103,6 +104,8 @@ def conclude(
         drift = replace(drift, maps=outcome.update.model.maps)
         updates = [outcome.update]
     after = _next_state(run, state, outcome, updates, drift, assignments)
+    if plan.phase == "starts" and wants_finer_starts(run, after):
+        after = with_finer_starts(run, after)
     update, half_sets = outcome.update, outcome.update.half_sets
     resolution = np.array([_resolution(run, h.fsc, plan.radius) for h in half_sets])  # (K,)
     return IterationReport(
@@ -201,6 +204,7 @@ def _next_state(
         step=step,
         climbed=climbed,
         drawn=state.drawn + outcome.sums.total,
+        start_radius=state.start_radius,
         fsc_radius=outcome.fsc_radius,
         typical_power=state.typical_power,
         drift=drift,
@@ -325,7 +329,7 @@ def _message(
     updates: list[Update],
 ) -> str:
     if outcome.plan.phase == "starts":
-        return _message_of_starts(outcome, after, updates)
+        return _message_of_starts(run, outcome, after, updates)
     if after.finished:
         early = after.iteration < run.settings.iterations
         ended = "converged" if early else "all iterations done"
@@ -336,8 +340,15 @@ def _message(
     return f"{stage} at {resolution.min():.1f} Å"
 
 
-def _message_of_starts(outcome: IterationOutcome, after: EngineState, updates: list[Update]) -> str:
+def _message_of_starts(
+    run: RunContext, outcome: IterationOutcome, after: EngineState, updates: list[Update]
+) -> str:
     best, n = outcome.start, len(updates)
+    if after.phase == "starts" and after.step == 0:
+        coarse, fine = (
+            run.geometry.resolution_of(r) for r in (outcome.plan.radius, after.start_radius)
+        )
+        return f"the map has no features at {coarse:.1f} Å; new random starts at {fine:.1f} Å"
     if n == 1:
         return "searching from one random start"
     if after.phase == "starts":

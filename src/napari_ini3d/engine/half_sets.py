@@ -23,7 +23,6 @@ from napari_ini3d.engine.regularisation import (
     divide_by_weight,
 )
 from napari_ini3d.engine.resolved_settings import ResolvedSettings, resolve_settings
-from napari_ini3d.engine.schedule import ImageGeometry, first_radius
 from napari_ini3d.engine.state import NO_SUMS, EngineState
 from napari_ini3d.fourier import cube_to_map, map_to_cube
 from napari_ini3d.kernels import Backend
@@ -111,7 +110,7 @@ def refine_half_sets(
     # non-negativity makes fine detail from coarse, the same in both halves, even of noise
     free = settings.with_changes(non_negative=False, iterations=_ITERATIONS + 2)
     resolved = resolve_settings(free, pixel_size=source.pixel_size)
-    start = _filtered_start(resolved, state, source)
+    start = _filtered_start(state)
     maps, radii = [], []
     for half in (0, 1):
         index = np.arange(half, len(particles), 2)
@@ -148,17 +147,9 @@ def _last_report(reports: Iterator[IterationReport], half: int) -> IterationRepo
     return report
 
 
-def _filtered_start(
-    settings: ResolvedSettings, state: EngineState, source: ImageSource
-) -> EngineState:
+def _filtered_start(state: EngineState) -> EngineState:
     """Return the state from which the half-sets are refined: filtered maps, and no sums."""
-    geometry = ImageGeometry(
-        box_size=source.box_size,
-        pixel_size=source.pixel_size,
-        diameter=settings.mask_diameter,
-        n_particles=len(state.assignments.class_index),
-    )
-    radius, model = first_radius(settings, geometry), state.models[0]
+    radius, model = state.start_radius, state.models[0]
     maps = np.stack([_filtered(volume, radius) for volume in model.maps])
     without_sums = replace(
         model,

@@ -24,26 +24,39 @@ _TILE = 128
 
 def initial_state(run: RunContext) -> EngineState:
     """Return the state before the first iteration: random maps, and the noise."""
-    settings = run.settings
-    radius = first_radius(settings, run.geometry)
+    radius = first_radius(run.settings, run.geometry)
     noise = initial_noise(run)
-    annealed = settings.anneal_classes or settings.classes == 1
-    n_classes = 1 if annealed else settings.classes
     return EngineState(
         iteration=0,
         phase="starts",
         step=0,
         climbed=0,
         drawn=0,
+        start_radius=radius,
         fsc_radius=radius,
         typical_power=noise.typical_power,
         start_agreement=np.zeros(0),
         drift=Drift.begin(np.zeros((0, 1, 1, 1), np.float32), radius),
-        models=tuple(
-            _random_model(run, start, n_classes, radius, noise) for start in range(settings.starts)
-        ),
+        models=random_models(run, radius, noise),
         assignments=empty_assignments(run.particles),
     )
+
+
+def random_models(run: RunContext, radius: int, noise: InitialNoise) -> tuple[ModelState, ...]:
+    """Return one model of random maps per start.
+
+    Parameters
+    ----------
+    run : RunContext
+    radius : int
+        Fourier radius.
+    noise : InitialNoise
+    """
+    settings = run.settings
+    annealed = settings.anneal_classes or settings.classes == 1
+    n_classes = 1 if annealed else settings.classes
+    starts = range(settings.starts)
+    return tuple(_random_model(run, start, n_classes, radius, noise) for start in starts)
 
 
 def empty_assignments(particles: Particles) -> Assignments:

@@ -134,6 +134,8 @@ class ScheduleInput:
         Iteration within the phase, from 0.
     climbed : int
         Iterations of the search in which the resolution was allowed to rise.
+    start_radius : int
+        Fourier radius of the starts.
     fsc_radius : int
         Fourier radius up to which the half-sets of the last iteration agree.
     visited : float
@@ -145,6 +147,7 @@ class ScheduleInput:
     phase: Phase
     step: int
     climbed: int
+    start_radius: int
     fsc_radius: int
     visited: float
     sigma_offset: float
@@ -157,7 +160,7 @@ def plan_iteration(
     subset_size = _subset_size(inputs, settings, geometry.n_particles)
     whole = subset_size == geometry.n_particles
     if inputs.phase == "starts":
-        radius, step_size = first_radius(settings, geometry), _STARTS_STEP_SIZE
+        radius, step_size = inputs.start_radius, _STARTS_STEP_SIZE
     elif inputs.phase == "search":
         radius, step_size = _search_radius(inputs, settings, geometry), _SEARCH_STEP_SIZE
     else:
@@ -194,6 +197,16 @@ def first_radius(settings: ResolvedSettings, geometry: ImageGeometry) -> int:
     return min(first, finest_radius(settings, geometry))
 
 
+def finer_start_radius(radius: int, settings: ResolvedSettings, geometry: ImageGeometry) -> int:
+    """Return the Fourier radius for further starts where the map has no features: 3/4 finer.
+
+    The same radius where there is nothing finer to begin with.
+    """
+    finer = max(radius + 1, round(radius * 4 / 3))
+    limit = geometry.radius_of(_SEARCH_RESOLUTION)
+    return max(radius, min(finer, limit, finest_radius(settings, geometry)))
+
+
 def refined_radius(fsc_radius: int, settings: ResolvedSettings, geometry: ImageGeometry) -> int:
     """Return the Fourier radius to refine to, some shells ahead of where the half-sets agree."""
     ahead = fsc_radius + max(3, fsc_radius // 4)
@@ -210,7 +223,7 @@ def _search_radius(
     ladder = geometry.radius_of(settings.initial_resolution * last**progress)
     supported = inputs.fsc_radius + 2
     climbed = min(ladder, supported, finest_radius(settings, geometry))
-    return max(first_radius(settings, geometry), climbed)
+    return max(inputs.start_radius, climbed)
 
 
 def _search_progress(inputs: ScheduleInput, settings: ResolvedSettings) -> float:

@@ -93,6 +93,9 @@ class EngineState:
         Iterations of the search in which the resolution was allowed to rise.
     drawn : int
         Images drawn so far; subsets follow each other in one random order.
+    start_radius : int
+        Fourier radius of the starts; larger than that of the settings where the map was featureless
+        there.
     fsc_radius : int
         Fourier radius up to which the half-sets agree.
     typical_power : (G, n // 2 + 1) float64
@@ -111,6 +114,7 @@ class EngineState:
     step: int
     climbed: int
     drawn: int
+    start_radius: int
     fsc_radius: int
     typical_power: Float64
     drift: Drift
@@ -125,6 +129,7 @@ class EngineState:
             phase=self.phase,
             step=self.step,
             climbed=self.climbed,
+            start_radius=self.start_radius,
             fsc_radius=self.fsc_radius,
             visited=float((self.assignments.class_index >= 0).mean()),
             sigma_offset=float(self.models[0].sigma_offset),
@@ -139,6 +144,7 @@ class EngineState:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
         phase = _PHASES.index(self.phase)
         counters = [self.iteration, phase, self.step, self.climbed, self.drawn, self.fsc_radius]
+        counters.append(self.start_radius)
         arrays: dict[str, AnyArray] = {
             "counters": np.array(counters, np.int64),
             "typical_power": self.typical_power,
@@ -164,13 +170,15 @@ class EngineState:
         """
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}
         check_arrays(arrays, sorted(numbers))
-        iteration, phase, step, climbed, drawn, radius = (int(c) for c in arrays["counters"])
+        counters = [int(c) for c in arrays["counters"]]
+        iteration, phase, step, climbed, drawn, radius, start_radius = counters
         return cls(
             iteration=iteration,
             phase=_PHASES[phase],
             step=step,
             climbed=climbed,
             drawn=drawn,
+            start_radius=start_radius,
             fsc_radius=radius,
             typical_power=arrays["typical_power"],
             start_agreement=arrays["start_agreement"],

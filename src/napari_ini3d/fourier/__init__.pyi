@@ -1,3 +1,4 @@
+from .features import featured_share as featured_share
 from .fourier_map import (
     PADDING as PADDING,
     FourierMap as FourierMap,

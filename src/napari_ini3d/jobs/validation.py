@@ -129,7 +129,7 @@ def _judge(
     visited = state.assignments.class_index >= 0
     return judge_run(
         resolution=fsc.resolution_half,
-        start_resolution=settings.initial_resolution,
+        start_resolution=fsc.box_size * fsc.voxel_size / state.start_radius,
         junk=float(state.assignments.junk_probability[visited].mean()),
         start_agreement=state.start_agreement,
         repeat_agreement=repeat_agreement,

@@ -15,6 +15,7 @@ from napari_ini3d.engine import (
     ResolvedSettings,
     ScheduleInput,
     can_repeat_search,
+    first_radius,
     plan_iteration,
     resolve_settings,
 )
@@ -71,6 +72,7 @@ def _seconds_of(
             phase=phase,
             step=step,
             climbed=step,
+            start_radius=first_radius(settings, geometry),
             fsc_radius=radius,
             visited=min(1.0, visited),
             sigma_offset=0.0,
