@@ -37,7 +37,7 @@ from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import RunFolderError, SettingsError
 from napari_ini3d.io import atomic_path
 from napari_ini3d.runs.occupied import check_free, check_space, is_ours
-from napari_ini3d.runs.output_list import claim, read_outputs, remove_listed
+from napari_ini3d.runs.output_list import begin_list, claim, read_outputs, remove_listed
 from napari_ini3d.runs.progress_file import format_progress, parse_progress
 from napari_ini3d.runs.record import RunRecord, format_record, parse_record
 from napari_ini3d.runs.storage import (
@@ -92,6 +92,7 @@ class RunFolder:
             if is_ours(folder.path):
                 folder.remove_outputs(*folder.outputs())
                 folder.clear_marks()
+            begin_list(folder.path)
             folder.pictures_path.mkdir(exist_ok=True)
         return folder
 

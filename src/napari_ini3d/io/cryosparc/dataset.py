@@ -8,14 +8,17 @@ objects are refused.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray, Float64, Int64
 from napari_ini3d.errors import CryosparcError
+from napari_ini3d.io.array_header import declared_bytes
 from napari_ini3d.io.files import atomic_path, read_failure
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,7 @@ Fields = Mapping[str, AnyArray]
 
 UID = "uid"
 
+_NUMPY = b"\x93NUMPY"
 _COLUMN_STREAM = b"\x95CSDAT"
 _MAX_HEADER = 2**20
 _PASSTHROUGH = "*passthrough*.cs"
@@ -43,6 +47,7 @@ def read_dataset(path: Path) -> dict[str, AnyArray]:
             if file.read(len(_COLUMN_STREAM)) == _COLUMN_STREAM:
                 raise _column_stream_error(path)
             file.seek(0)
+            _check_length(file)
             array = np.load(file, allow_pickle=False, max_header_size=_MAX_HEADER)
             fields = _split_fields(path, array)
     except OSError as error:
@@ -59,6 +64,18 @@ def read_dataset(path: Path) -> dict[str, AnyArray]:
             "particle; choose the output of a job that kept particles"
         )
     return fields
+
+
+def _check_length(file: BinaryIO) -> None:
+    """Raise `ValueError` if an array is longer than its file; archives are refused later."""
+    is_array = file.read(len(_NUMPY)) == _NUMPY
+    file.seek(0)
+    if is_array:
+        declared = declared_bytes(file, max_header=_MAX_HEADER)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if declared > size:
+            raise ValueError(f"truncated: {size} bytes, of {declared} that its header declares")
 
 
 def _split_fields(path: Path, array: object) -> dict[str, AnyArray]:
