@@ -131,3 +131,12 @@ def test_a_damaged_header_is_refused(tmp_path):
     (tmp_path / "a.cs").write_bytes(content.replace(b"'shape'", b"['hape'"))
     with pytest.raises(CryosparcError, match="cannot be read"):
         read_dataset(tmp_path / "a.cs")
+
+
+@pytest.mark.parametrize("name", ["uid", "blob/sign", "ctf/df1_A", "alignments3D/pose"])
+def test_text_where_numbers_are_expected_is_refused(tmp_path, name):
+    table = make_dataset()
+    fields = {field: table[field] for field in table.dtype.names}
+    write_dataset(tmp_path / "a.cs", fields | {name: np.full(len(table), b"text")})
+    with pytest.raises(CryosparcError, match=f"{name} has the type .S4; expected numbers"):
+        read_dataset(tmp_path / "a.cs")

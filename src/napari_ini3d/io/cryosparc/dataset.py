@@ -28,6 +28,8 @@ Fields = Mapping[str, AnyArray]
 
 UID = "uid"
 
+_OF_NUMBERS = {UID, "blob", "ctf", "alignments2D", "alignments3D"}
+_TEXTS = {"path", "type"}
 _NUMPY = b"\x93NUMPY"
 _COLUMN_STREAM = b"\x95CSDAT"
 _MAX_HEADER = 2**20
@@ -91,6 +93,13 @@ def _split_fields(path: Path, array: object) -> dict[str, AnyArray]:
             f"{path}: no field uid (found: {describe_results(fields)}); expected a dataset of "
             "particles; give the .cs file of a job's particles"
         )
+    for name, column in fields.items():
+        result, _, rest = name.partition("/")
+        if result in _OF_NUMBERS and rest not in _TEXTS and column.dtype.kind not in "biuf":
+            raise CryosparcError(
+                f"{path}: {name} has the type {column.dtype}; expected numbers; export the "
+                "particles again"
+            )
     return fields
 
 
