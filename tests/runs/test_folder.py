@@ -10,6 +10,7 @@ from fake_runs import make_record, make_report
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import machine_identity
+from napari_ini3d.runs import folder as folder_module
 from napari_ini3d.runs.commands import resume_command
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.lock import RunOwner
@@ -408,3 +409,21 @@ def test_the_list_of_outputs_does_not_replace_a_file_of_the_user(tmp_path):
     (tmp_path / "outputs.txt").write_text("mine")
     begin_list(tmp_path)
     assert (tmp_path / "outputs.txt").read_text() == "mine"
+
+
+def test_a_run_that_is_killed_between_the_kept_state_and_the_checkpoint_does_the_iteration_again(
+    folder, monkeypatch
+):
+    folder.write_checkpoint({"a": np.ones(2)}, 1, keep=False)
+    link = folder_module.copy_or_link
+
+    def killed(source, target):
+        if target == folder.checkpoint_path:
+            raise KeyboardInterrupt
+        link(source, target)
+
+    monkeypatch.setattr(folder_module, "copy_or_link", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.write_checkpoint({"a": np.zeros(2)}, 2, keep=True)
+    assert folder.read_checkpoint()[0] == 1
+    assert folder.written_iterations() == [2]

@@ -259,13 +259,13 @@ class RunFolder:
         keep : bool
             Store a copy for this iteration.
         """
-        kept = self.iteration_path(iteration, "state.npz")
-        self.claim(self.checkpoint_path, self.previous_checkpoint_path, *([kept] if keep else []))
+        written = self.iteration_path(iteration, "state.npz") if keep else self.checkpoint_path
+        self.claim(self.checkpoint_path, self.previous_checkpoint_path, written)
         if self.checkpoint_path.is_file():
             copy_or_link(self.checkpoint_path, self.previous_checkpoint_path)
-        save_arrays(self.checkpoint_path, {**arrays, ITERATION_KEY: np.array(iteration)})
-        if keep:
-            copy_or_link(self.checkpoint_path, kept)
+        save_arrays(written, {**arrays, ITERATION_KEY: np.array(iteration)})
+        if keep:  # the checkpoint last: it says that the iteration is complete
+            copy_or_link(written, self.checkpoint_path)
 
     def rewind(self, arrays: Arrays, iteration: int) -> None:
         """Make a state the last checkpoint, unless it is; the one before is left as it is."""
