@@ -22,6 +22,7 @@ STORED_VERSION = 2
 """Version of settings in files; raised when a stored value changes its meaning."""
 
 _MOST_SHIFTS = 4000
+_LARGEST = 2**63
 
 AUTO_SYMMETRY = "auto"
 """Symmetry setting that asks for the point group to be detected in the final map."""
@@ -380,8 +381,17 @@ def _check_field(name: str, value: Any, info: FieldInfo) -> None:
         raise SettingsError(f"{name} is {value!r}; choose one of {', '.join(info.words)}")
     if value is None or isinstance(value, (str, bool)):
         return
+    if not abs(value) < _LARGEST:
+        raise SettingsError(f"{name} is {_short(value)}; expected a finite number below 2^63")
     low, high = info.minimum, info.maximum
-    if value != value or (low is not None and value < low) or (high is not None and value > high):
+    if (low is not None and value < low) or (high is not None and value > high):
         unit = f" {info.unit}" if info.unit else ""
         bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
         raise SettingsError(f"{name} is {value:g}{unit}; it must be {bounds}{unit}")
+
+
+def _short(value: float) -> str:
+    """Return a number; an integer that is too large for a float by its length."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"a number of {value.bit_length()} bits" if abs(value) >= _LARGEST else f"{value}"

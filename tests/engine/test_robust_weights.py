@@ -187,6 +187,14 @@ def allowance(share: float) -> np.ndarray:
     return np.where(near, share / (1 - share) * limit, 0)
 
 
+@pytest.mark.parametrize(("share", "words"), [(0.0, ""), (0.3, "120 of 400 images")])
+def test_bright_images_are_counted_in_the_log(caplog, share, words):
+    caplog.set_level("INFO", "napari_ini3d")
+    noise_of(add_blobs(white(np.random.default_rng(4)), share))
+    assert words in caplog.text
+    assert ("far stronger" in caplog.text) == (share > 0)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_the_first_noise_is_that_of_the_images_without_bright_contaminants(share):
     images = white(np.random.default_rng(4))

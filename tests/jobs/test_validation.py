@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from napari_ini3d.engine import HalfSetMaps
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.runs import RunFolder, ValidationFiles
@@ -64,14 +65,15 @@ def test_the_model_file_has_the_resolution_of_the_half_sets(validated):
     assert any(abs(number - facts["resolution_0143"]) < 0.01 for number in written)
 
 
+@pytest.mark.parametrize("moment", ["half-set 1, iteration 2", "repeating the search"])
 def test_a_run_that_is_stopped_while_it_is_validated_is_resumed_there(
-    dataset, validated, tmp_path, caplog
+    dataset, validated, tmp_path, caplog, moment
 ):
     caplog.set_level("INFO")
     folder = tmp_path / "run"
 
     def stop() -> bool:
-        return "half-set 1, iteration 2" in caplog.text
+        return moment in caplog.text
 
     list(start_run(dataset, folder, SETTINGS, stop=stop))
     assert RunFolder(folder).outcome() == "ABORTED"
@@ -79,6 +81,8 @@ def test_a_run_that_is_stopped_while_it_is_validated_is_resumed_there(
     caplog.clear()
     assert list(resume_run(folder)) == []  # no iteration is done again
     assert RunFolder(folder).outcome() == "SUCCESS"
+    assert ("refining two independent half-sets" in caplog.text) == ("half-set" in moment)
+    assert not files_of(folder).half_sets_path.exists()
     assert files_of(folder).read_facts() == files_of(validated[0]).read_facts()
     for path, expected in zip(
         files_of(folder).half_map_paths, files_of(validated[0]).half_map_paths, strict=True
@@ -89,6 +93,19 @@ def test_a_run_that_is_stopped_while_it_is_validated_is_resumed_there(
         for where in (folder, validated[0])
     ]
     assert texts[0] == texts[1]
+
+
+def test_stored_half_sets_are_used_for_the_maps_that_they_were_refined_from_only(tmp_path, caplog):
+    volumes = np.ones((1, 8, 8, 8), np.float32)
+    found = HalfSetMaps(np.ones((2, 1, 8, 8, 8), np.float32), 3)
+    files = files_of(tmp_path)
+    files.write_half_sets(found, volumes)
+    assert files.read_half_sets(volumes).radius == 3
+    assert files.read_half_sets(2 * volumes) is None
+    files.half_sets_path.write_bytes(files.half_sets_path.read_bytes()[:500])
+    assert not caplog.text
+    assert files.read_half_sets(volumes) is None
+    assert "is damaged" in caplog.text
 
 
 def test_without_independent_half_sets_a_run_has_no_verdict(dataset, tmp_path):

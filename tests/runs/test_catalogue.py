@@ -1,11 +1,14 @@
+import json
 import math
+from contextlib import closing
 from typing import get_args
 
 import pytest
 from fake_runs import make_record, make_report
 
-from napari_ini3d.runs.catalogue import describe_outcome, read_entry
+from napari_ini3d.runs.catalogue import KILLED, RUNNING, describe_outcome, read_entry
 from napari_ini3d.runs.folder import Outcome, RunFolder
+from napari_ini3d.runs.lock import RunLock
 from napari_ini3d.runs.summary import IterationSummary
 
 
@@ -28,13 +31,32 @@ def test_an_entry_has_the_outcome_the_iterations_and_the_best_resolution(run):
 
 def test_a_run_before_its_first_iteration_has_no_resolution(run):
     entry = read_entry(run.path)
-    assert (entry.outcome, entry.iterations) == ("not ended", 0)
+    assert entry.iterations == 0
     assert math.isnan(entry.resolution)
 
 
-def test_every_outcome_has_its_own_description():
-    outcomes = [*get_args(Outcome), None]
-    assert len({describe_outcome(outcome) for outcome in outcomes}) == len(outcomes)
+def test_a_run_whose_lock_is_stale_was_killed(run):
+    lock = RunLock.acquire(run.path)
+    assert read_entry(run.path).outcome == RUNNING
+    text = (run.path / "run.lock").read_text(encoding="utf-8")
+    lock.release()
+    owner = {**json.loads(text), "pid": 2**30}  # no such process
+    (run.path / "run.lock").write_text(json.dumps(owner), encoding="utf-8")
+    assert read_entry(run.path).outcome == KILLED
+
+
+def test_a_run_with_neither_mark_nor_lock_was_killed(run):
+    assert read_entry(run.path).outcome == KILLED
+
+
+def test_every_outcome_has_its_own_description(run):
+    outcomes = get_args(Outcome)
+    assert len({describe_outcome(run, outcome) for outcome in outcomes}) == len(outcomes)
+
+
+def test_a_run_that_is_about_to_be_marked_is_described_by_its_outcome_though_it_is_locked(run):
+    with closing(RunLock.acquire(run.path)):
+        assert describe_outcome(run, "ABORTED") == "stopped"
 
 
 def test_a_damaged_line_of_progress_does_not_keep_a_run_from_the_list(run, caplog):

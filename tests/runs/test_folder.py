@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,12 @@ import pytest
 from fake_runs import make_record, make_report
 
 from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io import machine_identity
+from napari_ini3d.runs import folder as folder_module
 from napari_ini3d.runs.commands import resume_command
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.lock import RunOwner
+from napari_ini3d.runs.output_list import begin_list
 from napari_ini3d.runs.summary import make_pictures
 from napari_ini3d.settings import STORED_VERSION, InitialModelSettings
 
@@ -202,7 +207,7 @@ def test_there_is_one_marker_at_a_time(folder):
     folder.mark("ABORTED")
     folder.mark("SUCCESS")
     assert folder.outcome() == "SUCCESS"
-    assert names(folder) == ["RELION_JOB_EXIT_SUCCESS", "pictures"]
+    assert names(folder) == ["RELION_JOB_EXIT_SUCCESS", "outputs.txt", "pictures"]
     folder.clear_marks()
     assert folder.outcome() is None
 
@@ -383,3 +388,42 @@ def test_settings_of_the_first_version_keep_their_regularisation(folder):
     values["settings"]["tau2_fudge"] = 8.0
     folder.settings_path.write_text(json.dumps(values))
     assert folder.read_record().settings.tau2_fudge == 2.0
+
+
+@pytest.mark.parametrize("made", [["lock"], ["lock", "list"], ["lock", "list", "pictures"]])
+def test_a_folder_that_was_being_made_when_its_run_was_killed_is_free(tmp_path, made):
+    machine = machine_identity()[:8]
+    (tmp_path / f".run.lock.{machine}-{2**30}-1.tmp").write_text("{")
+    (tmp_path / f".outputs.{machine}-{2**30}-2.tmp.txt").touch()
+    owner = {**asdict(RunOwner.this_process()), "pid": 2**30}
+    (tmp_path / "run.lock").write_text(json.dumps(owner))
+    if "list" in made:
+        begin_list(tmp_path)
+    if "pictures" in made:
+        (tmp_path / "pictures").mkdir()
+    RunFolder.create(tmp_path)
+    assert {"outputs.txt", "pictures"} <= set(names(RunFolder(tmp_path)))
+
+
+def test_the_list_of_outputs_does_not_replace_a_file_of_the_user(tmp_path):
+    (tmp_path / "outputs.txt").write_text("mine")
+    begin_list(tmp_path)
+    assert (tmp_path / "outputs.txt").read_text() == "mine"
+
+
+def test_a_run_that_is_killed_between_the_kept_state_and_the_checkpoint_does_the_iteration_again(
+    folder, monkeypatch
+):
+    folder.write_checkpoint({"a": np.ones(2)}, 1, keep=False)
+    link = folder_module.copy_or_link
+
+    def killed(source, target):
+        if target == folder.checkpoint_path:
+            raise KeyboardInterrupt
+        link(source, target)
+
+    monkeypatch.setattr(folder_module, "copy_or_link", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.write_checkpoint({"a": np.zeros(2)}, 2, keep=True)
+    assert folder.read_checkpoint()[0] == 1
+    assert folder.written_iterations() == [2]

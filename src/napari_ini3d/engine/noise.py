@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +22,12 @@ from napari_ini3d.engine.sums import IterationSums
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
 from napari_ini3d.particles import ImageBatch
 
+logger = logging.getLogger(__name__)
+
 _IMAGES = 1000  # of the first estimate
 _MEMORY = 0.5  # weight of the earlier estimate in an update
 _TILE = 128
+_BRIGHT = 0.5  # weight of a shell below which an image is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,28 @@ def initial_noise(run: RunContext) -> InitialNoise:
             )
             found[tile.group].append(backend.to_host(xp.stack(parts)).astype(np.float64))
     limits = excess_limits(n, run.geometry.diameter / run.geometry.pixel_size)
+    groups = [np.concatenate(parts, 1) if parts else None for parts in found.values()]
+    bright = sum(_count_bright(group[0], limits) for group in groups if group is not None)
+    if bright:
+        logger.info(
+            "%d of %d images have shells far stronger than is typical, as edges of carbon and ice "
+            "do; these shells count less",
+            bright,
+            size,
+        )
     rows = [
-        _noise_of_group(np.concatenate(of_group, 1), limits)
-        if of_group
-        else np.zeros((2, n_shells))
-        for of_group in found.values()
+        np.zeros((2, n_shells)) if group is None else _noise_of_group(group, limits)
+        for group in groups
     ]
     sigma2, typical = (_fill_gaps(np.stack(values)) for values in zip(*rows, strict=True))
     return InitialNoise(sigma2, typical)
+
+
+def _count_bright(power: Float64, limits: ExcessLimits) -> int:
+    """Return how many images, with the power (N, n_shells), have a shell that hardly counts."""
+    typical = typical_power(power, limits)
+    weight = robust_weights(power / np.maximum(typical, 1e-30), limits)
+    return int(np.count_nonzero((weight < _BRIGHT).any(1)))
 
 
 def _noise_of_group(power: Float64, limits: ExcessLimits) -> Float64:

@@ -1,3 +1,4 @@
+from .array_header import declared_bytes as declared_bytes
 from .conversion import (
     Conversion as Conversion,
     convert_to_cryosparc as convert_to_cryosparc,
@@ -5,6 +6,7 @@ from .conversion import (
 )
 from .files import (
     atomic_path as atomic_path,
+    is_temporary as is_temporary,
     nearest_folder as nearest_folder,
     remove_abandoned as remove_abandoned,
     write_error as write_error,

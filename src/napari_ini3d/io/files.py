@@ -78,6 +78,11 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file has the name of a temporary file of this package."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def remove_abandoned(folder: Path) -> None:
     """Remove the temporary files that killed processes left in a folder.
 

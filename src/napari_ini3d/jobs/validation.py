@@ -71,11 +71,9 @@ def validate_run(
         False if it was stopped.
     """
     files, grid = ValidationFiles(folder), particle_grid(particles)
-    files.clear()
     iteration, arrays = folder.read_checkpoint(None)
     state = EngineState.from_arrays(arrays)
-    logger.info("refining two independent half-sets")
-    found = refine_half_sets(source, particles, settings, state, stop=stop)
+    found = _half_sets(files, source, particles, settings, state, stop)
     if found is None:
         logger.info("stopped; the map was not validated")
         return False
@@ -99,9 +97,31 @@ def validate_run(
         write_validated_model(folder, iteration, best, fsc)
     except StarError as error:
         logger.warning("the FSC of the half-sets is not in the model file: %s", error)
-    files.write_facts(facts)  # last: they say that the validation is complete
+    files.write_facts(facts)  # they say that the validation is complete
+    files.remove_half_sets()
     logger.info("%s", describe_verdict(facts))
     return True
+
+
+def _half_sets(
+    files: ValidationFiles,
+    source: ImageSource,
+    particles: Particles,
+    settings: InitialModelSettings,
+    state: EngineState,
+    stop: Callable[[], bool],
+) -> HalfSetMaps | None:
+    """Return the refined half-sets: stored ones of a run that is resumed, or new ones."""
+    volumes = state.models[0].maps
+    if (stored := files.read_half_sets(volumes)) is not None:
+        logger.info("the half-sets are refined already")
+        return stored
+    files.clear()
+    logger.info("refining two independent half-sets")
+    found = refine_half_sets(source, particles, settings, state, stop=stop)
+    if found is not None:
+        files.write_half_sets(found, volumes)
+    return found
 
 
 def _fsc(

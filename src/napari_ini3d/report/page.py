@@ -105,7 +105,7 @@ def read_history(folder: RunFolder, outcome: Outcome | None = None) -> RunHistor
         return None
     shown = choose_iterations([summary.iteration for summary in summaries])
     strip = {i: pictures for i in shown if (pictures := folder.read_pictures(i)) is not None}
-    status = describe_outcome(outcome or folder.outcome())
+    status = describe_outcome(folder, outcome)
     return RunHistory(folder.read_record(), summaries, strip, status)
 
 

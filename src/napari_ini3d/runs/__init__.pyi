@@ -1,4 +1,5 @@
 from .catalogue import (
+    KILLED as KILLED,
     RUNNING as RUNNING,
     RunEntry as RunEntry,
     describe_outcome as describe_outcome,

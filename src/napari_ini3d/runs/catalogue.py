@@ -13,13 +13,15 @@ from napari_ini3d.runs.read_summaries import read_summaries
 from napari_ini3d.runs.record import RunRecord
 
 RUNNING = "running"
-"""Outcome of a run that is going on."""
+"""State of a run that is going on."""
 
-_OUTCOMES: dict[Outcome | None, str] = {
+KILLED = "killed"
+"""State of a run that neither goes on nor has ended: killed, or the power failed."""
+
+_OUTCOMES: dict[Outcome, str] = {
     "SUCCESS": "finished",
     "FAILURE": "failed",
     "ABORTED": "stopped",
-    None: "not ended",
 }
 
 
@@ -32,7 +34,7 @@ class RunEntry:
     folder : Path
     record : RunRecord
     outcome : str
-        "finished", "failed", "stopped", "running", or "not ended" for one that was killed.
+        "finished", "failed", "stopped", `RUNNING` or `KILLED`.
     iterations : int
         Number of iterations done.
     resolution : float
@@ -46,9 +48,20 @@ class RunEntry:
     resolution: float
 
 
-def describe_outcome(outcome: Outcome | None) -> str:
-    """Return how a run ended in one or two words, such as ``finished`` or ``not ended``."""
-    return _OUTCOMES[outcome]
+def describe_outcome(folder: RunFolder, outcome: Outcome | None = None) -> str:
+    """Return in one word how a run ended, or that it is running or was killed.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    outcome : str, optional
+        How it ends, if that is not marked yet.
+    """
+    if outcome is None:
+        if is_locked(folder.path):
+            return RUNNING
+        outcome = folder.outcome()
+    return _OUTCOMES[outcome] if outcome else KILLED
 
 
 def read_entry(folder: Path) -> RunEntry:
@@ -63,8 +76,7 @@ def read_entry(folder: Path) -> RunEntry:
         run = RunFolder.open(folder)
         record, summaries = run.read_record(), read_summaries(run)
         resolution = summaries[-1].best_resolution if summaries else math.nan
-        outcome = RUNNING if is_locked(folder) else describe_outcome(run.outcome())
-        return RunEntry(folder, record, outcome, len(summaries), resolution)
+        return RunEntry(folder, record, describe_outcome(run), len(summaries), resolution)
     except OSError as error:
         raise RunFolderError(
             f"{folder} cannot be read ({error}); it is not listed; check the files of the run"

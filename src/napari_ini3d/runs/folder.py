@@ -11,6 +11,7 @@ Besides the maps and STAR files of the written iterations, a run folder contains
     run_it010_state.npz         the same, kept for each written iteration
     outputs.txt                 the files that the run wrote: no others are replaced or deleted
     newest_maps.npz             maps of the last iteration, while the run is going on
+    half_sets.npz               refined half-sets, until the validation is complete
     run.lock                    the process that writes to the folder, while the run is going on
     run.pause                   asks the run to wait (`runs.requests`)
     RELION_JOB_ABORT_NOW        asks the run to stop
@@ -36,7 +37,7 @@ from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import RunFolderError, SettingsError
 from napari_ini3d.io import atomic_path
 from napari_ini3d.runs.occupied import check_free, check_space, is_ours
-from napari_ini3d.runs.output_list import claim, read_outputs, remove_listed
+from napari_ini3d.runs.output_list import begin_list, claim, read_outputs, remove_listed
 from napari_ini3d.runs.progress_file import format_progress, parse_progress
 from napari_ini3d.runs.record import RunRecord, format_record, parse_record
 from napari_ini3d.runs.storage import (
@@ -91,6 +92,7 @@ class RunFolder:
             if is_ours(folder.path):
                 folder.remove_outputs(*folder.outputs())
                 folder.clear_marks()
+            begin_list(folder.path)
             folder.pictures_path.mkdir(exist_ok=True)
         return folder
 
@@ -257,13 +259,13 @@ class RunFolder:
         keep : bool
             Store a copy for this iteration.
         """
-        kept = self.iteration_path(iteration, "state.npz")
-        self.claim(self.checkpoint_path, self.previous_checkpoint_path, *([kept] if keep else []))
+        written = self.iteration_path(iteration, "state.npz") if keep else self.checkpoint_path
+        self.claim(self.checkpoint_path, self.previous_checkpoint_path, written)
         if self.checkpoint_path.is_file():
             copy_or_link(self.checkpoint_path, self.previous_checkpoint_path)
-        save_arrays(self.checkpoint_path, {**arrays, ITERATION_KEY: np.array(iteration)})
-        if keep:
-            copy_or_link(self.checkpoint_path, kept)
+        save_arrays(written, {**arrays, ITERATION_KEY: np.array(iteration)})
+        if keep:  # the checkpoint last: it says that the iteration is complete
+            copy_or_link(written, self.checkpoint_path)
 
     def rewind(self, arrays: Arrays, iteration: int) -> None:
         """Make a state the last checkpoint, unless it is; the one before is left as it is."""

@@ -31,7 +31,7 @@ BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0
 """Age of the last beat from which the owner on another machine is taken to be gone."""
 
-_NAME = "run.lock"
+LOCK_NAME = "run.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class RunLock:
             If another process, or another run of this one, is writing to the folder, or the
             lock cannot be written.
         """
-        path, owner = folder / _NAME, RunOwner.this_process()
+        path, owner = folder / LOCK_NAME, RunOwner.this_process()
         try:
             for _ in range(3):
                 if _create(path, owner):
@@ -146,7 +146,7 @@ class RunLock:
 
 def is_locked(folder: Path) -> bool:
     """Return whether a process is writing to a run folder."""
-    path = folder / _NAME
+    path = folder / LOCK_NAME
     if not path.exists():
         return False
     owner = _read_owner(path)
@@ -159,14 +159,14 @@ def read_owner(folder: Path) -> RunOwner | None:
 
     The process may have ended (`is_locked`).
     """
-    return _read_owner(folder / _NAME)
+    return _read_owner(folder / LOCK_NAME)
 
 
 def check_unlocked(folder: Path) -> None:
     """Raise `RunFolderError` if a process is writing to a run folder, and name it."""
     if not is_locked(folder):
         return
-    path = folder / _NAME
+    path = folder / LOCK_NAME
     owner = _read_owner(path)
     alive = owner.is_alive if owner else None
     last = f"; its last sign of life was {_beat_age(path):.0f} s ago" if alive is None else ""

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io import nearest_folder
+from napari_ini3d.io import is_temporary, nearest_folder
 from napari_ini3d.runs.commands import resume_command
-from napari_ini3d.runs.lock import check_unlocked
+from napari_ini3d.runs.lock import LOCK_NAME, check_unlocked
 from napari_ini3d.runs.output_list import has_list
 
 _OF_THE_DESKTOP = {".DS_Store", ".directory", "Thumbs.db", "desktop.ini"}
@@ -41,8 +41,9 @@ def check_free(path: Path, *, overwrite: bool = False, locked: bool = False) -> 
         return
     if not locked:
         check_unlocked(path)
-    names = sorted(child.name for child in path.iterdir() if child.name not in _OF_THE_DESKTOP)
-    if not any(not name.startswith(".run.lock.") and name != "run.lock" for name in names):
+    ignored = {*_OF_THE_DESKTOP, LOCK_NAME}
+    names = sorted(child.name for child in path.iterdir() if child.name not in ignored)
+    if all(is_temporary(name) for name in names):
         return
     if not is_ours(path):
         raise RunFolderError(

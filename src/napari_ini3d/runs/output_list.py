@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from napari_ini3d.io import atomic_path
 from napari_ini3d.runs.storage import explain_os_errors
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,14 @@ def has_list(folder: Path) -> bool:
             return file.readline(200).strip() == _HEADER
     except OSError:
         return False
+
+
+def begin_list(folder: Path) -> None:
+    """Write a list without files, if there is none: from then on the folder is ours."""
+    path = folder / NAME
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{_HEADER}\n", encoding="utf-8")
 
 
 def claim(folder: Path, paths: Iterable[Path]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import shutil
 import zlib
@@ -12,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray
-from napari_ini3d.io import atomic_path, write_error
+from napari_ini3d.io import atomic_path, declared_bytes, write_error
 from napari_ini3d.kernels import free_memory
 
 logger = logging.getLogger(__name__)
@@ -89,19 +88,16 @@ def _check_members(path: Path) -> None:
             if member.file_size > _DEFLATE_RATIO * member.compress_size + 1024:
                 raise ValueError(f"{path.name}: {member.filename} declares too much")
             with archive.open(member) as file:
-                _check_header(path, member, file)
+                _check_length(f"{path.name}: {member.filename}", file, member.file_size)
 
 
-def _check_header(path: Path, member: ZipInfo, file: IO[bytes]) -> None:
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"{path.name}: {member.filename} has an unknown format")
-    read = np.lib.format.read_array_header_1_0
-    if version == (2, 0):
-        read = np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize + file.tell() != member.file_size:
-        raise ValueError(f"{path.name}: {member.filename} is not of its declared size")
+def _check_length(name: str, file: IO[bytes], size: int) -> None:
+    try:
+        declared = declared_bytes(file)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if declared != size:
+        raise ValueError(f"{name} is not of its declared size")
 
 
 def load_checkpoint(

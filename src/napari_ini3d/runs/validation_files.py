@@ -1,15 +1,26 @@
-"""Output files of the validation at the end of a run: half-maps, their FSC, and the verdict."""
+"""Files of the validation at the end of a run: half-maps, their FSC, and the verdict."""
 
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from napari_ini3d._types import Float32
+from napari_ini3d.engine import HalfSetMaps
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.storage import are_of_kinds, read_facts, write_facts
+from napari_ini3d.runs.storage import (
+    are_of_kinds,
+    load_arrays,
+    read_facts,
+    save_arrays,
+    write_facts,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +61,65 @@ class ValidationFiles:
         """JSON file with the verdict, its reasons, resolutions and FSC curves."""
         return self.folder.path / "validation.json"
 
+    @property
+    def half_sets_path(self) -> Path:
+        """The half-sets as they were refined, until the validation is complete."""
+        return self.folder.path / "half_sets.npz"
+
     def paths(self) -> list[Path]:
-        """Return all of them, the facts last."""
+        """Return the results, the facts last."""
         return [*self.half_map_paths, self.facts_path]
 
     def clear(self) -> None:
         """Delete the files from an earlier end of the run; those of others are kept."""
-        self.folder.remove_outputs(*reversed(self.paths()))
+        self.folder.remove_outputs(*reversed(self.paths()), self.half_sets_path)
+
+    def write_half_sets(self, found: HalfSetMaps, volumes: Float32) -> None:
+        """Store refined half-sets, so that they are not refined again if the run is resumed.
+
+        Parameters
+        ----------
+        found : HalfSetMaps
+        volumes : (K, n, n, n) float32
+            The maps of the run from which they were refined.
+        """
+        arrays = {
+            "maps": found.maps,
+            "radius": np.array(found.radius),
+            "run": np.array(_checksum(volumes)),
+        }
+        self.folder.claim(self.half_sets_path)
+        save_arrays(self.half_sets_path, arrays)
+
+    def read_half_sets(self, volumes: Float32) -> HalfSetMaps | None:
+        """Return the stored half-sets that were refined from the maps of the run.
+
+        None if there are none, or they were refined from other maps, or the file is damaged,
+        which is logged.
+
+        Parameters
+        ----------
+        volumes : (K, n, n, n) float32
+        """
+        if not self.half_sets_path.is_file():
+            return None
+        try:
+            arrays = load_arrays(self.half_sets_path)
+            maps, radius = arrays["maps"], int(arrays["radius"])
+            if maps.shape != (2, *volumes.shape) or maps.dtype != np.float32:
+                raise ValueError(f"maps of the shape {maps.shape}")
+            if not np.isfinite(maps).all() or not 0 < radius <= volumes.shape[-1] // 2:
+                raise ValueError("maps or radius are out of range")
+            if int(arrays["run"]) != _checksum(volumes):
+                return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning("%s is damaged (%s); it is ignored", self.half_sets_path, error)
+            return None
+        return HalfSetMaps(maps, radius)
+
+    def remove_half_sets(self) -> None:
+        """Delete the stored half-sets: the validation is complete."""
+        self.folder.remove_outputs(self.half_sets_path)
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write the results as JSON."""
@@ -78,6 +141,10 @@ class ValidationFiles:
             logger.warning("%s is damaged (fsc); it is ignored", self.facts_path)
             return None
         return facts
+
+
+def _checksum(volumes: Float32) -> int:
+    return zlib.crc32(volumes.tobytes())
 
 
 def describe_verdict(facts: Mapping[str, Any]) -> str:

@@ -113,6 +113,14 @@ def test_a_mask_of_another_voxel_size_is_refused_with_both(d2, tmp_path):
     assert "32 voxels of 3 Å; expected those of the map (32 voxels of 4 Å)" in result.stderr
 
 
+def test_the_voxel_size_that_is_given_is_that_of_the_mask_too(d2, tmp_path):
+    write_map(tmp_path / "mask.mrc", make_volume(), 1.0)  # as scripts write it
+    output = tmp_path / "o.mrc"
+    options = ("--mask", tmp_path / "mask.mrc", "--pixel-size", "4")
+    invoke("impose", d2, "--symmetry", "D2", "--output", output, *options)
+    assert read_map(output).voxel_size == 4.0
+
+
 def test_a_map_off_its_axes_is_not_imposed_on_unless_it_is_aligned_first(tmp_path):
     write_rotated_d2(tmp_path)
     arguments = (

@@ -112,3 +112,31 @@ def test_a_passthrough_file_of_other_particles_is_refused(tmp_path):
     save(tmp_path / "pass.cs", table[[0, 0, 1, 2, 3, 4, 5]])
     with pytest.raises(CryosparcError, match="more than once"):
         join_passthrough(tmp_path / "a.cs", {"uid": table["uid"]}, [tmp_path / "pass.cs"])
+
+
+def test_a_header_that_declares_more_than_the_file_holds_is_refused_without_taking_memory(tmp_path):
+    save(tmp_path / "a.cs", make_dataset())
+    content = (tmp_path / "a.cs").read_bytes()
+    shape = content[content.index(b"'shape': (") :].partition(b")")[0] + b")"
+    longer = shape.replace(b",)", b"000000000000,)")
+    assert content.count(shape + b", }" + b" " * 12) == 1
+    (tmp_path / "a.cs").write_bytes(content.replace(shape + b", }" + b" " * 12, longer + b", }"))
+    with pytest.raises(CryosparcError, match=r"truncated.*its header declares"):
+        read_dataset(tmp_path / "a.cs")
+
+
+def test_a_damaged_header_is_refused(tmp_path):
+    save(tmp_path / "a.cs", make_dataset())
+    content = (tmp_path / "a.cs").read_bytes()
+    (tmp_path / "a.cs").write_bytes(content.replace(b"'shape'", b"['hape'"))
+    with pytest.raises(CryosparcError, match="cannot be read"):
+        read_dataset(tmp_path / "a.cs")
+
+
+@pytest.mark.parametrize("name", ["uid", "blob/sign", "ctf/df1_A", "alignments3D/pose"])
+def test_text_where_numbers_are_expected_is_refused(tmp_path, name):
+    table = make_dataset()
+    fields = {field: table[field] for field in table.dtype.names}
+    write_dataset(tmp_path / "a.cs", fields | {name: np.full(len(table), b"text")})
+    with pytest.raises(CryosparcError, match=f"{name} has the type .S4; expected numbers"):
+        read_dataset(tmp_path / "a.cs")

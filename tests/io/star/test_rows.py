@@ -134,3 +134,16 @@ def test_a_row_of_another_length_is_named(tmp_path, small_parts, bad, row, last)
 def test_a_carriage_return_within_a_row_is_refused(tmp_path):
     with pytest.raises(StarError, match="expected"):
         _parse(tmp_path, "a\r1\nc 3\n")
+
+
+def test_labels_with_control_characters_are_labels(tmp_path):
+    found = _parse(tmp_path, "a 1.5\n", labels=("rlnMicrographName", "rlnDefo\x1fcusU"))
+    assert found["rlnDefo\x1fcusU"].tolist() == [1.5]
+
+
+def test_labels_without_values_and_loop_are_refused(tmp_path):
+    path = tmp_path / "table.star"
+    path.write_text("data_optics\n\n_rlnVoltage #1\n_rlnSphericalAberration #2\n")
+    (block,) = find_loops(path)
+    with pytest.raises(StarError, match=r"data_optics has labels, but no values.*loop_"):
+        parse_rows(path, block)

@@ -44,7 +44,7 @@ def impose_file(
     """
     given = read_chosen(chosen, lambda map_: (request.align(map_).score,))
     check_outputs(given, outputs, mask)
-    mask_data = None if mask is None else _read_mask(mask, given.map_)
+    mask_data = None if mask is None else _read_mask(mask, given.map_, chosen.voxel_size)
     alignment = request.align(given.map_) if align else None
     volume = (
         alignment.apply(given.map_.data, threads=request.threads) if alignment else given.map_.data
@@ -71,9 +71,9 @@ def impose_file(
     outputs.conclude(holds=validation.holds, as_json=as_json)
 
 
-def _read_mask(path: Path, map_: PreparedMap) -> Float32:
+def _read_mask(path: Path, map_: PreparedMap, voxel_size: float | None) -> Float32:
     """Return a mask, padded with 0 as the map was padded."""
-    mask = read_map(path, any_box=True)
+    mask = read_map(path, any_box=True, voxel_size=voxel_size)
     apart = abs(mask.voxel_size / map_.voxel_size - 1)
     if mask.data.shape == map_.shape and apart <= _VOXEL_TOLERANCE:
         return map_.pad(mask.data)

@@ -8,14 +8,17 @@ objects are refused.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray, Float64, Int64
 from napari_ini3d.errors import CryosparcError
+from napari_ini3d.io.array_header import declared_bytes
 from napari_ini3d.io.files import atomic_path, read_failure
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,9 @@ Fields = Mapping[str, AnyArray]
 
 UID = "uid"
 
+_OF_NUMBERS = {UID, "blob", "ctf", "alignments2D", "alignments3D"}
+_TEXTS = {"path", "type"}
+_NUMPY = b"\x93NUMPY"
 _COLUMN_STREAM = b"\x95CSDAT"
 _MAX_HEADER = 2**20
 _PASSTHROUGH = "*passthrough*.cs"
@@ -43,6 +49,7 @@ def read_dataset(path: Path) -> dict[str, AnyArray]:
             if file.read(len(_COLUMN_STREAM)) == _COLUMN_STREAM:
                 raise _column_stream_error(path)
             file.seek(0)
+            _check_length(file)
             array = np.load(file, allow_pickle=False, max_header_size=_MAX_HEADER)
             fields = _split_fields(path, array)
     except OSError as error:
@@ -61,6 +68,18 @@ def read_dataset(path: Path) -> dict[str, AnyArray]:
     return fields
 
 
+def _check_length(file: BinaryIO) -> None:
+    """Raise `ValueError` if an array is longer than its file; archives are refused later."""
+    is_array = file.read(len(_NUMPY)) == _NUMPY
+    file.seek(0)
+    if is_array:
+        declared = declared_bytes(file, max_header=_MAX_HEADER)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if declared > size:
+            raise ValueError(f"truncated: {size} bytes, of {declared} that its header declares")
+
+
 def _split_fields(path: Path, array: object) -> dict[str, AnyArray]:
     if not isinstance(array, np.ndarray) or array.dtype.names is None or array.ndim != 1:
         found = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
@@ -74,6 +93,13 @@ def _split_fields(path: Path, array: object) -> dict[str, AnyArray]:
             f"{path}: no field uid (found: {describe_results(fields)}); expected a dataset of "
             "particles; give the .cs file of a job's particles"
         )
+    for name, column in fields.items():
+        result, _, rest = name.partition("/")
+        if result in _OF_NUMBERS and rest not in _TEXTS and column.dtype.kind not in "biuf":
+            raise CryosparcError(
+                f"{path}: {name} has the type {column.dtype}; expected numbers; export the "
+                "particles again"
+            )
     return fields
 
 

@@ -85,7 +85,13 @@ def parse_rows(path: Path, block: LoopBlock) -> dict[str, Column]:
 def _text_columns(path: Path, block: LoopBlock) -> set[str]:
     """Return the columns that are text by their name, or by the first row."""
     with open_rows(path, block) as rows:
-        line = next(line for line in rows if is_row(line))
+        line = next((line for line in rows if is_row(line)), None)
+    if line is None:
+        raise StarError(
+            f"{path}: data_{block.name} has labels, but no values; expected a row of "
+            f"{len(block.columns)} values, and loop_ above the labels of a table; export the "
+            "particles again"
+        )
     _check_row_length(path, block, 1, count_values(line))
     values = dict(zip(block.columns, VALUE.findall(line), strict=True))
     return {name for name, value in values.items() if name.endswith("Name") or _is_text(value)}
@@ -109,7 +115,7 @@ def _parse_parts(path: Path, block: LoopBlock, text: Collection[str]) -> list[di
             lines = _prepare(part, block.columns, text)
             frame = _parse_copy(Path(folder) / f"{number}.star", block.columns, lines, text)
             n_lines = lines.count(b"\n")
-            if len(frame) != n_lines or _has_gaps(frame[block.columns[-1]]):
+            if len(frame) != n_lines or _has_gaps(frame.iloc[:, -1]):
                 _check_row_lengths(path, block, lines.splitlines(), n_rows)
             if len(frame) != n_lines:
                 raise StarError(
@@ -117,7 +123,12 @@ def _parse_parts(path: Path, block: LoopBlock, text: Collection[str]) -> list[di
                     f"{len(frame)} were read; expected one row in each line; write the file again"
                 )
             n_rows += n_lines
-            parts.append({name: _as_column(frame[name], name in text) for name in block.columns})
+            parts.append(
+                {
+                    name: _as_column(frame.iloc[:, place], name in text)
+                    for place, name in enumerate(block.columns)
+                }
+            )
     return parts
 
 
@@ -137,10 +148,15 @@ def _parts(rows: BinaryIO) -> Iterator[bytes]:
 def _parse_copy(
     copy: Path, columns: Sequence[str], lines: bytes, text: Collection[str]
 ) -> pd.DataFrame:
-    """Write lines with the labels of their columns to a file, which is removed, and parse it."""
-    head = "data_\n\nloop_\n" + "".join(f"_{name}\n" for name in columns)
+    """Write lines with a label for each column to a file, which is removed, and parse it.
+
+    The labels are numbers, since starfile would split those with control characters.
+    """
+    labels = [f"column{place}" for place in range(len(columns))]
+    head = "data_\n\nloop_\n" + "".join(f"_{label}\n" for label in labels)
     copy.write_bytes(head.encode() + lines)
-    frame: pd.DataFrame = starfile.read(copy, parse_as_string=[*text])
+    in_text = [label for label, name in zip(labels, columns, strict=True) if name in text]
+    frame: pd.DataFrame = starfile.read(copy, parse_as_string=in_text)
     copy.unlink()
     return frame
 

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin.initial_model.user_config import forget_run, known_runs
 from napari_ini3d.plugin.initial_model.validation import is_resumable
-from napari_ini3d.runs import RUNNING, RunEntry, RunFolder, read_entry, run_files
+from napari_ini3d.runs import KILLED, RUNNING, RunEntry, RunFolder, read_entry, run_files
 
 COLUMNS = ("Run", "State", "Resolution", "Started", "Particles")
 
@@ -214,6 +214,6 @@ def deletion_question(entry: RunEntry) -> str:
         str(entry.folder),
         "This cannot be undone. Other files in the folder stay.",
     ]
-    if entry.outcome == "not ended":
-        lines.append("It has not ended. Make sure that it is not still running elsewhere.")
+    if entry.outcome == KILLED:
+        lines.append("It was killed before it ended, and could be resumed.")
     return "\n\n".join(lines)
