@@ -117,6 +117,7 @@ def test_the_caption_vanishes_while_another_map_is_shown(model, tmp_path):
 def test_the_caption_gives_the_resolution_of_the_class_that_is_shown(model, tmp_path):
     text = model.canvas.overlays.text
     layers = LiveLayers(ref(model))
+    layers.side_by_side = False  # else each class has a caption
     layers.begin(tmp_path / "run")
     report = make_report(7, classes=2, resolution=np.array([12.0, 20.0]))
     summary = IterationSummary.from_report(report)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io import is_particle_file
 from napari_ini3d.plugin.compare import compare_runs
+from napari_ini3d.plugin.initial_model.class_panel import ClassPanel
 from napari_ini3d.plugin.initial_model.fields import label_of
 from napari_ini3d.plugin.initial_model.first_steps import FirstSteps
 from napari_ini3d.plugin.initial_model.form import SettingsForm
@@ -84,6 +85,7 @@ class InitialModelWidget(QWidget):
         self.menus = SettingsMenus(self.form)
         self.verdict = RunVerdict(self._viewer)
         self.running = RunningRuns()
+        self.classes = ClassPanel(self.session.layers)
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()
@@ -345,6 +347,7 @@ class InitialModelWidget(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.running)
         layout.addWidget(self.verdict)
+        layout.addWidget(self.classes)
         layout.addWidget(self.panel)
 
     def _connect(self) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_ini3d.errors import Ini3dError, explain
 from napari_ini3d.plugin.session import (
     RunSession,
     beginning_text,
+    is_done,
+    message_of,
+    planned_work,
+    progress_of_bar,
+    remaining_seconds,
     settings_of,
     status_text,
-    steps_until_end,
 )
 
+_LOG_MS = 500  # between looks at the log after the last iteration
 _PAUSE = "Pause after the current iteration. Memory is not released."
 _CONTINUE = "Continue the paused run."
 
@@ -47,6 +52,9 @@ class RunPanel(QWidget):
         self.iterations = QPushButton("Show iterations")
         self.iterations.setCheckable(True)
         self.bar = QProgressBar()
+        self._log_timer = QTimer(self)
+        self._log_timer.setInterval(_LOG_MS)
+        self._log_timer.timeout.connect(self._show_progress)
         self.status = QLabel("No run yet")
         self.status.setWordWrap(True)
         self._lay_out()
@@ -89,15 +97,34 @@ class RunPanel(QWidget):
             # no animated bar: drawn in software it would take a quarter of a core
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
+            self.bar.setFormat("")
             begun = self._session.run_folder is not None
             self.status.setText(self._failure() or beginning_text(state, begun=begun))
             return
         settings = settings_of(self._session.run_folder)
         self.bar.setUpdatesEnabled(False)  # else Qt paints the bar twice, at once, and the window
-        self.bar.setRange(0, steps_until_end(summaries, state, settings))
-        self.bar.setValue(summaries[-1].iteration)
+        done, most = progress_of_bar(summaries)
+        self.bar.setRange(0, most)
+        self.bar.setValue(done)
+        self.bar.setFormat("%v of at most %m" if done < most else "%v iterations")
         self.bar.setUpdatesEnabled(True)
-        self.status.setText(self._failure() or status_text(summaries, state, settings))
+        planned = planned_work(self._session.run_folder, summaries)
+        left = None if planned is None else remaining_seconds(summaries, planned)
+        text = status_text(summaries, state, settings, left=left, message=self._message())
+        self.status.setText(self._failure() or text)
+        self._follow_log(is_done(summaries[-1]) and self._session.busy)
+
+    def _message(self) -> str:
+        """Return the newest message of the run's log."""
+        lines = self._session.log.lines_after(self._session.log.count - 1)
+        return message_of(lines[-1].text) if lines else ""
+
+    def _follow_log(self, wanted: bool) -> None:
+        """Show each new message of the log, from the last iteration to the end of the run."""
+        if wanted and not self._log_timer.isActive():
+            self._log_timer.start()
+        elif not wanted:
+            self._log_timer.stop()
 
     def _failure(self) -> str:
         """Return the error of the last run; empty if it did not fail."""
@@ -152,7 +179,6 @@ class RunPanel(QWidget):
         grid.addWidget(self.iterations, 3, 0, 1, 3)
         grid.addWidget(self.leave, 3, 3)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.bar.setFormat("%p %")
 
     def _explain(self) -> None:
         for widget, text in (

@@ -25,8 +25,10 @@ from napari_ini3d.plugin import (
     map_statistics,
     run_layer,
 )
+from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
 from napari_ini3d.plugin.viewer import (
     Caption,
+    ClassCells,
     add_layers,
     caption_of,
     find_layer,
@@ -72,21 +74,44 @@ class LiveLayers(QObject):
         self._made: set[str] = set()
         self._newest_hidden = False
         self._n_classes = 1
-        self._resolution: dict[int, list[float]] = {}  # of each class
+        self._values: dict[int, ClassValues] = {}  # of each iteration
+        self._side_by_side = True
         self._caption = Caption()
         real: Any = viewer()
         if real is not None:
             real.dims.events.point.connect(self._on_view)
-            real.layers.events.removed.connect(self._on_view)
-            real.layers.events.inserted.connect(self._on_inserted)
+            # last: cells add layers, when napari has finished adding or removing one
+            real.layers.events.removed.connect(self._on_view, position="last")
+            real.layers.events.inserted.connect(self._on_inserted, position="last")
             real.canvas.grid.events.enabled.connect(self._on_view)
+            ClassCells.of(real).left_by_user.connect(self._on_cells_left)
             for layer in real.layers:
                 layer.events.visible.connect(self._on_view)
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer; None after it was closed."""
+        return self._viewer()
 
     @property
     def history_visible(self) -> bool:
         """True if the iterations of the run are shown instead of its newest maps."""
         return any(layer.visible for layer in self._history())
+
+    @property
+    def maps(self) -> list[Image]:
+        """The maps of the run that can be shown now, by class: newest ones, or iterations."""
+        return self._history() if self.history_visible else self._newest()
+
+    @property
+    def side_by_side(self) -> bool:
+        """True if several classes are shown in cells, False if they overlap."""
+        return self._side_by_side
+
+    @side_by_side.setter
+    def side_by_side(self, wanted: bool) -> None:
+        self._side_by_side = wanted
+        self._update_caption()
 
     def begin(self, folder: Path) -> None:
         """Prepare for a run, and hide the layers of the previous one."""
@@ -95,7 +120,7 @@ class LiveLayers(QObject):
         self._folder, self._n_classes = folder, 1
         self._made.clear()
         self._newest_hidden = False
-        self._resolution.clear()
+        self._values.clear()
         self._update_caption()
 
     def show(self, progress: Progress) -> None:
@@ -104,7 +129,7 @@ class LiveLayers(QObject):
         if viewer is None:
             return
         self._n_classes = progress.n_classes
-        self._resolution[progress.summary.iteration] = progress.summary.resolution
+        self._values[progress.summary.iteration] = ClassValues.of(progress.summary)
         if self._newest_hidden and not self._history():  # the user has removed the iterations
             self.show_newest()
         hidden = self.history_visible
@@ -197,25 +222,43 @@ class LiveLayers(QObject):
         if self._caption.written or self._history() or self._newest():
             self._update_caption()
 
+    def _on_cells_left(self) -> None:
+        self._side_by_side = False
+        self._update_caption()
+
     def _update_caption(self) -> None:
-        """Update the caption, and notify the docks."""
+        """Update the cells of the classes and the caption, and notify the docks."""
         viewer = self._viewer()
         if viewer is None:
             return
+        self._update_cells(viewer)
         self._caption.write(viewer, self._describe_shown(viewer))
         self.changed.emit()
+
+    def _update_cells(self, viewer: Any) -> None:
+        """Show several classes side by side, unless that is not wanted or all are hidden."""
+        cells, maps = ClassCells.of(viewer), self.maps
+        if not self._side_by_side or len(maps) < 2 or not any(layer.visible for layer in maps):
+            cells.leave()
+            return
+        classes = [int(get_metadata(layer, "class_index")) for layer in maps]
+        values = self._values_at(self._iteration_of(maps[0]))
+        cells.show(maps, class_captions(classes, self._n_classes, values))
 
     def _describe_shown(self, viewer: Any) -> str:
         """Return the caption; empty unless the maps of the run, and no others, are shown."""
         ours = [*self._newest(), *self._history()]
         shown = [layer for layer in viewer.layers if is_map_layer(layer) and layer.visible]
-        if not shown or viewer.canvas.grid.enabled or any(layer not in ours for layer in shown):
+        in_cells = ClassCells.of(viewer).active
+        if not shown or any(layer not in ours for layer in shown):
             return ""
-        iteration = self.shown_iteration()
-        if iteration is None:
-            iteration = int(get_metadata(shown[0], "iteration"))
+        if viewer.canvas.grid.enabled and not in_cells:
+            return ""
+        iteration = self._iteration_of(shown[0])
+        if in_cells:  # each cell has a caption for its class
+            return caption_of(self._folder.name, iteration, {})
         classes = sorted(int(get_metadata(layer, "class_index")) for layer in shown)
-        resolution = self._resolution_at(iteration)
+        resolution = self._values_at(iteration).resolution
         by_class = {
             f"class {k + 1}" if self._n_classes > 1 else "": resolution[k]
             for k in dict.fromkeys(classes)
@@ -223,15 +266,20 @@ class LiveLayers(QObject):
         }
         return caption_of(self._folder.name, iteration, by_class)
 
-    def _resolution_at(self, iteration: int) -> list[float]:
-        """Return the resolution of each class in an iteration (Å).
+    def _iteration_of(self, layer: Image) -> int:
+        """Return the iteration that the maps show; the layer is one of them."""
+        shown = self.shown_iteration()
+        return int(get_metadata(layer, "iteration")) if shown is None else shown
 
-        It is read from the run folder if the iteration was not shown.
+    def _values_at(self, iteration: int) -> ClassValues:
+        """Return the values of the classes in an iteration.
+
+        They are read from the run folder if the iteration was not shown.
         """
-        if iteration not in self._resolution:
+        if iteration not in self._values:
             summaries = read_summaries(RunFolder(self._folder))
-            self._resolution = {found.iteration: found.resolution for found in summaries}
-        return self._resolution.get(iteration, [])
+            self._values = {found.iteration: ClassValues.of(found) for found in summaries}
+        return self._values.get(iteration, ClassValues())
 
     def _show_class(
         self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool

@@ -10,6 +10,7 @@ from .axes_layers import (
     show_symmetry_axes as show_symmetry_axes,
 )
 from .caption import Caption as Caption, caption_of as caption_of
+from .class_cells import ClassCaption as ClassCaption, ClassCells as ClassCells
 from .connections import (
     PerViewer as PerViewer,
     connect_to_layers as connect_to_layers,
@@ -21,6 +22,12 @@ from .docking import (
     is_dock_hidden as is_dock_hidden,
     main_window_of as main_window_of,
     tabify_dock as tabify_dock,
+)
+from .grid_cells import (
+    grid_shape as grid_shape,
+    move_to_front as move_to_front,
+    pad_cells as pad_cells,
+    with_mesh as with_mesh,
 )
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
