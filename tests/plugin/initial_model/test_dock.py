@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import threading
 import time
 
 import numpy as np
@@ -24,6 +25,7 @@ from napari_ini3d.plugin.initial_model import menus as menus_module
 from napari_ini3d.plugin.initial_model.dock import InitialModelWidget
 from napari_ini3d.plugin.initial_model.form import FOLDED
 from napari_ini3d.plugin.session.session import RunSession
+from napari_ini3d.plugin.viewer import mask_circle
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
@@ -151,6 +153,7 @@ def test_a_problem_in_a_collapsed_group_expands_it(widget, dataset, qtbot):
 def test_dragging_the_mask_circle_sets_the_mask_diameter(widget, viewer, dataset, qtbot):
     choose(widget, qtbot, dataset)
     press(qtbot, widget.circle_button)
+    until(qtbot, lambda: widget.circle.shown)  # prepared in a thread
     average, circle = viewer.layers
     assert average.data.shape == (32, 32)
     assert viewer.dims.ndisplay == 2
@@ -170,6 +173,34 @@ def test_dragging_the_mask_circle_sets_the_mask_diameter(widget, viewer, dataset
     until(qtbot, lambda: np.allclose(np.ptp(np.asarray(circle.data[0]), axis=0), 70))
     press(qtbot, widget.circle_button)
     assert len(viewer.layers) == 0
+    assert not widget.circle_button.isChecked()
+
+
+def test_the_mask_circle_can_be_hidden_and_shown_again(widget, viewer, dataset, qtbot):
+    choose(widget, qtbot, dataset)
+    for _ in range(2):
+        press(qtbot, widget.circle_button)
+        until(qtbot, lambda: widget.circle.shown)
+        assert viewer.dims.ndisplay == 2
+        press(qtbot, widget.circle_button)
+        assert not widget.circle.shown
+        assert viewer.dims.ndisplay == 3
+
+
+def test_the_mask_circle_is_prepared_while_the_window_goes_on(
+    widget, viewer, dataset, qtbot, monkeypatch
+):
+    go_on = threading.Event()
+    monkeypatch.setattr(mask_circle, "compile_shapes", go_on.wait)
+    choose(widget, qtbot, dataset)
+    press(qtbot, widget.circle_button)  # comes back
+    assert "Preparing" in widget.circle_button.text()
+    assert not widget.circle.shown
+    press(qtbot, widget.circle_button)  # cancelled
+    go_on.set()
+    qtbot.wait(200)
+    assert not widget.circle.shown
+    assert not widget.circle_button.isChecked()
 
 
 def test_settings_go_through_the_form_unchanged(widget):

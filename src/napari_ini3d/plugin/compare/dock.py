@@ -184,6 +184,7 @@ class CompareWidget(TaskDock):
         self.diameter.setSpecialValueText(_AUTOMATIC)
         self.beside.setCheckable(True)
         form = QFormLayout()
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("First map", self.first)
         form.addRow("Second map", self.second)
         form.addRow("Mask diameter", self.diameter)
@@ -205,11 +206,15 @@ class CompareWidget(TaskDock):
 
     def _explain(self) -> None:
         set_tooltip(
+            self.compare,
+            "Compute the FSC and the correlation of both maps, and show them side by side.",
+        )
+        set_tooltip(
             self.register,
             "Find the rotation, shift and hand that align the second map to the first, and show it "
             "in a new layer. If off, the maps are compared without alignment.",
         )
-        set_tooltip(self.diameter, "Diameter of the spherical mask for the comparison.")
+        set_tooltip(self.diameter, "Diameter (Å) of the spherical mask for the comparison.")
         set_tooltip(
             self.beside,
             "Show both maps side by side, at the same level in standard deviations. Click again to "

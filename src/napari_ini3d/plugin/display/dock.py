@@ -8,7 +8,7 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_ini3d.errors import MapError
@@ -18,7 +18,9 @@ from napari_ini3d.plugin.viewer import (
     LayerCombo,
     MapMeshes,
     enclosed_mass,
+    least_size,
     level_in_sigma,
+    make_scrollable,
     make_text_label,
     set_level_in_sigma,
     set_tooltip,
@@ -93,6 +95,10 @@ class MapDisplayWidget(QWidget):
         """Return a size that leaves room for the canvas on a small screen."""
         return QSize(_WIDTH, _HEIGHT)
 
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that grows no window; the content scrolls below its own."""
+        return least_size(super().minimumSizeHint())
+
     def _describe(self, viewer: Any, layer: Image) -> str:
         try:
             voxel_size = voxel_size_of(layer)
@@ -155,7 +161,10 @@ class MapDisplayWidget(QWidget):
         self.dust.setSpecialValueText("none")
         self.dust.setKeyboardTracking(False)
         self.colouring.addItems([_COLOURINGS[name] for name in COLOURINGS])
-        form = QFormLayout(self)
+        page = QWidget()
+        QVBoxLayout(self).addWidget(make_scrollable(page))
+        form = QFormLayout(page)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Map", self.map)
         form.addRow("Level (σ)", self.level)
         form.addRow("Hide dust below", self.dust)
@@ -169,6 +178,8 @@ class MapDisplayWidget(QWidget):
             "Level of the surface in standard deviations (σ) above the mean of the map. New "
             "iterations of a run keep it. In the picture, hold Shift and turn the mouse wheel.",
         )
+        for part in self.level.findChildren(QWidget):
+            part.setToolTip(self.level.toolTip())
         set_tooltip(
             self.dust,
             "Hide parts that enclose less than this volume (Å³). Only for maps drawn as meshes.",

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.compare import compare_layers
@@ -34,9 +34,7 @@ class ClassPanel(QWidget):
         self._pairs: list[tuple[int, int]] = []
         self.side_by_side = QPushButton("Classes side by side")
         self.side_by_side.setCheckable(True)
-        self.compare = QToolButton()
-        self.compare.setText("Compare ")
-        self.compare.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.compare = QPushButton("Compare")
         self.compare.setMenu(QMenu(self.compare))
         row = QHBoxLayout(self)
         row.setContentsMargins(4, 2, 4, 0)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
 
 from napari_ini3d.errors import Ini3dError, explain
+from napari_ini3d.plugin.initial_model.shortcuts import NEXT, PAUSE, PREVIOUS, RUN, STOP
 from napari_ini3d.plugin.session import (
     RunSession,
     beginning_text,
@@ -22,8 +24,8 @@ from napari_ini3d.plugin.session import (
 )
 
 _LOG_MS = 500  # between looks at the log after the last iteration
-_PAUSE = "Pause after the current iteration. Memory is not released."
-_CONTINUE = "Continue the paused run."
+_PAUSE = f"Pause after the current iteration ({PAUSE}). Memory is not released."
+_CONTINUE = f"Continue the paused run ({PAUSE})."
 
 
 class RunPanel(QWidget):
@@ -88,7 +90,7 @@ class RunPanel(QWidget):
         summaries = {summary.iteration: summary for summary in self._session.summaries}
         summary = summaries.get(shown)
         resolution = "" if summary is None else f", {summary.best_resolution:.1f} Å"
-        self.iterations.setText(f"Iteration {shown}{resolution} (click for the newest)")
+        self.iterations.setText(f"Iteration {shown}{resolution} (show the newest)")
 
     def _show_progress(self) -> None:
         summaries = self._session.summaries
@@ -169,26 +171,30 @@ class RunPanel(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(4, 2, 4, 2)
-        grid.addWidget(self.status, 0, 0, 1, 4)
-        grid.addWidget(self.bar, 1, 0, 1, 4)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 2, 4, 2)
+        column.addWidget(self.status)
+        column.addWidget(self.bar)
         buttons = (self.run, self.pause, self.stop, self.resume)
-        for column, button in enumerate(buttons):
-            grid.addWidget(button, 2, column)
-        grid.addWidget(self.iterations, 3, 0, 1, 3)
-        grid.addWidget(self.leave, 3, 3)
+        for row in (buttons, (self.iterations, self.leave)):
+            flow = QFlowLayout()  # wraps where large fonts need more room than there is
+            flow.setContentsMargins(0, 0, 0, 0)
+            for button in row:
+                flow.addWidget(button)
+            column.addLayout(flow)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
 
     def _explain(self) -> None:
         for widget, text in (
             (
                 self.run,
-                "Start a run with these settings. Its files are written to the output folder.",
+                f"Start a run with these settings ({RUN}). Its files are written to the output "
+                "folder.",
             ),
             (
                 self.stop,
-                "Stop after the current iteration and write its maps. The run can be resumed.",
+                f"Stop after the current iteration ({STOP}) and write its maps. The run can be "
+                "resumed.",
             ),
             (
                 self.leave,
@@ -199,7 +205,8 @@ class RunPanel(QWidget):
             (
                 self.iterations,
                 "Show all iterations on the slider below the canvas; its button ▶ plays them. At "
-                "the last step, the slider follows new iterations.",
+                "the last step, the slider follows new iterations. "
+                f"{PREVIOUS} and {NEXT} show the previous and the next iteration.",
             ),
         ):
             widget.setToolTip(f"<p>{text}</p>")

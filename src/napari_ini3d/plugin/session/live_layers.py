@@ -11,35 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_ini3d._types import FloatArray, IntArray
+from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin import (
     METADATA_KEY,
-    LazyFrames,
     class_colour,
-    density_scale,
-    density_scale_of,
-    map_statistics,
-    run_layer,
 )
 from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
+from napari_ini3d.plugin.session.iteration_maps import IterationMaps, keep_on_iterations
 from napari_ini3d.plugin.viewer import (
     Caption,
     ClassCells,
-    add_layers,
     caption_of,
     find_layer,
     get_metadata,
     is_map_layer,
-    set_metadata,
     show_iteration,
     show_map,
     shown_iteration,
 )
-from napari_ini3d.runs import RunFolder, history_iterations, read_history, read_summaries
+from napari_ini3d.runs import RunFolder, history_iterations, read_summaries
 
 if TYPE_CHECKING:
     import napari
@@ -158,6 +151,8 @@ class LiveLayers(QObject):
             )
         self._n_classes = max(self._n_classes, _count_classes(self._folder))
         self._update_history(viewer, create=True)
+        if not self.history_visible:
+            self._hide_others(viewer)
         self._swap(self._newest(), self._history())
         self._newest_hidden = True
         self._update_caption()
@@ -219,7 +214,10 @@ class LiveLayers(QObject):
 
     def _on_view(self, _event: Any) -> None:
         """Update the caption after the slider was moved, or a layer hidden or removed."""
-        if self._caption.written or self._history() or self._newest():
+        viewer, history = self._viewer(), self._history()
+        if viewer is not None and history and history[0].visible:
+            keep_on_iterations(viewer, history[0])
+        if self._caption.written or history or self._newest():
             self._update_caption()
 
     def _on_cells_left(self) -> None:
@@ -318,43 +316,13 @@ class LiveLayers(QObject):
 
     def _update_history(self, viewer: Any, *, create: bool = False) -> None:
         for k in range(self._n_classes):
-            iterations = history_iterations(RunFolder(self._folder), k)
+            found = IterationMaps(self._folder, k)
             layer = find_layer(viewer, self._key(k, "iterations"))
             if layer is not None:
-                scale = density_scale_of(layer.metadata)
-                _extend(viewer, layer, self._frames(k, iterations, scale), iterations)
-            elif create and iterations:
-                self._add_history(viewer, k, iterations)
-
-    def _add_history(self, viewer: Any, k: int, iterations: list[int]) -> None:
-        newest, voxel_size = read_history(RunFolder(self._folder), iterations[-1], k)
-        scale = density_scale(map_statistics(newest)["std"])
-        data = run_layer(
-            self._frames(k, iterations, scale),
-            voxel_size,
-            f"{self._name(k)}, iterations",
-            colormap=class_colour(k, self._n_classes),
-            metadata={
-                "path": str(self._folder),
-                "class_index": k,
-                "iterations": iterations,
-                "key": self._key(k, "iterations"),
-                "density_scale": scale,
-            },
-        )
-        (layer,) = add_layers(viewer, [data])
-        show_iteration(viewer, layer, iterations[-1])
-
-    def _frames(self, k: int, iterations: list[int], scale: float) -> LazyFrames:
-        folder, available = RunFolder(self._folder), tuple(iterations)
-        factor = np.float32(scale)
-
-        def read(numbers: IntArray) -> FloatArray:
-            maps = (read_history(folder, available[int(i)], k)[0] for i in numbers)
-            return np.stack([densities * factor for densities in maps])
-
-        shape = read_history(folder, available[-1], k)[0].shape
-        return LazyFrames(len(available), shape, read)
+                found.extend(viewer, layer)
+            elif create and found.iterations:
+                name, colour = f"{self._name(k)}, iterations", class_colour(k, self._n_classes)
+                found.add(viewer, name, colour, self._key(k, "iterations"))
 
     def _key(self, k: int, what: str = "newest") -> str:
         return f"{self._folder}, class {k + 1}, {what}"
@@ -374,18 +342,6 @@ class LiveLayers(QObject):
             return []
         layers = (find_layer(viewer, self._key(k, what)) for k in range(self._n_classes))
         return [layer for layer in layers if layer is not None]
-
-
-def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]) -> None:
-    """Add iterations to a layer; the slider follows if it was at the last one."""
-    before = layer.metadata[METADATA_KEY]["iterations"]
-    if before == iterations:
-        return
-    follow = shown_iteration(viewer, layer) == before[-1]
-    layer.data = frames
-    set_metadata(layer, iterations=iterations)
-    if follow:
-        show_iteration(viewer, layer, iterations[-1])
 
 
 def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:

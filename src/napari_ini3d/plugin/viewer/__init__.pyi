@@ -20,8 +20,10 @@ from .connections import (
 from .derived_maps import add_derived_map as add_derived_map
 from .docking import (
     is_dock_hidden as is_dock_hidden,
+    least_size as least_size,
     main_window_of as main_window_of,
     tabify_dock as tabify_dock,
+    usual_size as usual_size,
 )
 from .grid_cells import (
     grid_shape as grid_shape,
@@ -29,6 +31,7 @@ from .grid_cells import (
     pad_cells as pad_cells,
     with_mesh as with_mesh,
 )
+from .hidden_sliders import HiddenSliders as HiddenSliders
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     Origin as Origin,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from weakref import ref
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 _MARK = "ini3d dock"
+_LEAST = QSize(280, 200)  # pixels; below the size of its content, a dock scrolls
+_MOST = QSize(480, 640)  # beside the controls of napari and a canvas, on a screen of 1280 x 800
 
 
 def tabify_dock(widget: QWidget) -> None:
@@ -21,6 +23,16 @@ def tabify_dock(widget: QWidget) -> None:
     widget.setProperty(_MARK, True)
     later = ref(widget)  # after napari has placed it
     QTimer.singleShot(0, lambda: _tabify(later()))
+
+
+def usual_size(content: QSize) -> QSize:
+    """Return the size that a dock asks for: that of its content, but no more than fits."""
+    return content.boundedTo(_MOST)
+
+
+def least_size(content: QSize) -> QSize:
+    """Return the size below which a dock cannot be made; a larger one would grow the window."""
+    return content.boundedTo(_LEAST)
 
 
 def is_dock_hidden(widget: QWidget) -> bool:

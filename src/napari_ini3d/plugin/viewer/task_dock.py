@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QScrollArea, QWidget
 
-from napari_ini3d.plugin.viewer.docking import tabify_dock
+from napari_ini3d.plugin.viewer.docking import least_size, tabify_dock, usual_size
 from napari_ini3d.plugin.viewer.task_runner import TaskRunner
 
 _HEIGHT = 640  # pixels
@@ -18,7 +18,7 @@ class TaskDock(QWidget):
     ----------
     tasks : TaskRunner
     width : int
-        Pixels below which controls would be cut off.
+        Usual width in pixels.
 
     Attributes
     ----------
@@ -51,11 +51,11 @@ class TaskDock(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return a width that leaves room for the canvas on a small screen."""
-        return QSize(self._width, _HEIGHT)
+        return usual_size(QSize(max(self._width, super().sizeHint().width()), _HEIGHT))
 
     def minimumSizeHint(self) -> QSize:
-        """Return the width below which controls are cut off, and the least height."""
-        return QSize(self._width, super().minimumSizeHint().height())
+        """Return a size that grows no window; the content scrolls below its own."""
+        return least_size(super().minimumSizeHint())
 
 
 def make_scrollable(widget: QWidget) -> QScrollArea:
