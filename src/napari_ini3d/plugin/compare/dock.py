@@ -165,9 +165,10 @@ class CompareWidget(TaskDock):
             self.refresh()
 
     def _choose_two(self) -> None:
-        """Choose the two newest maps, the older one as reference."""
+        """Choose the newest visible map, and as reference the one before it."""
         if self.first.count() > 1:
-            self.first.setCurrentIndex(1)
+            place = self.second.currentIndex() + 1
+            self.first.setCurrentIndex(place if place < self.first.count() else place - 2)
 
     def _on_list(self) -> None:
         """Choose a second map as soon as there is one."""

@@ -46,9 +46,9 @@ from napari_ini3d.plugin.session import (
     view_of_session,
 )
 from napari_ini3d.plugin.viewer import (
+    FittingWidget,
     PlotStyle,
     connect_to_viewer,
-    least_size,
     make_scrollable,
     tabify_dock,
     unwrap_proxy,
@@ -66,7 +66,7 @@ _EMPTY = (
 )
 
 
-class ConvergenceWidget(QWidget):
+class ConvergenceWidget(FittingWidget):
     """The dock *Convergence*: values per iteration, FSC, orientations and slices, in tabs.
 
     Parameters
@@ -112,10 +112,6 @@ class ConvergenceWidget(QWidget):
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the canvas on a small screen."""
         return QSize(400, 600)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return a size that grows no window; the content scrolls below its own."""
-        return least_size(super().minimumSizeHint())
 
     def show_folder(self, folder: Path) -> None:
         """Show the run in a folder, and add it to the list."""

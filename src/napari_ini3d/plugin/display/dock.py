@@ -15,10 +15,10 @@ from napari_ini3d.errors import MapError
 from napari_ini3d.plugin.viewer import (
     COLOURINGS,
     Colouring,
+    FittingWidget,
     LayerCombo,
     MapMeshes,
     enclosed_mass,
-    least_size,
     level_in_sigma,
     make_scrollable,
     make_text_label,
@@ -44,7 +44,7 @@ _COLOURINGS: dict[Colouring, str] = {
 }
 
 
-class MapDisplayWidget(QWidget):
+class MapDisplayWidget(FittingWidget):
     """The dock *Map display*, for the map that is chosen at its top.
 
     Parameters
@@ -94,10 +94,6 @@ class MapDisplayWidget(QWidget):
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the canvas on a small screen."""
         return QSize(_WIDTH, _HEIGHT)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return a size that grows no window; the content scrolls below its own."""
-        return least_size(super().minimumSizeHint())
 
     def _describe(self, viewer: Any, layer: Image) -> str:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
@@ -49,14 +49,13 @@ from napari_ini3d.plugin.initial_model.validation import (
 )
 from napari_ini3d.plugin.session import CloseGuard, RunSession
 from napari_ini3d.plugin.viewer import (
+    FittingWidget,
     connect_to_viewer,
     get_metadata,
-    least_size,
     main_window_of,
     make_scrollable,
     tabify_dock,
     unwrap_proxy,
-    usual_size,
 )
 from napari_ini3d.runs import RunFolder, delete_run, is_locked
 
@@ -68,7 +67,7 @@ if TYPE_CHECKING:
 _VALIDATE_MS = 150
 
 
-class InitialModelWidget(QWidget):
+class InitialModelWidget(FittingWidget):
     """The dock *Initial model*: form, log and list of runs, with the buttons of the run below.
 
     Parameters
@@ -113,14 +112,6 @@ class InitialModelWidget(QWidget):
             install_shortcuts(window, self.panel, self.session)
         if not self.session.busy:
             self.running.refresh(self.session.run_folder)
-
-    def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the canvas on a small screen."""
-        return usual_size(super().sizeHint())
-
-    def minimumSizeHint(self) -> QSize:
-        """Return a size that grows no window; the content scrolls below its own."""
-        return least_size(super().minimumSizeHint())
 
     # -- form -------------------------------------------------------------------------------
 
@@ -343,7 +334,10 @@ class InitialModelWidget(QWidget):
         self.tabs.addTab(settings_page, "Settings")
         self.tabs.addTab(self.log, "Log")
         self.tabs.addTab(make_scrollable(self.history), "Runs")
-        layout = QVBoxLayout(self)
+        page = QWidget()
+        QVBoxLayout(self).addWidget(make_scrollable(page))
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        layout = QVBoxLayout(page)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.running)

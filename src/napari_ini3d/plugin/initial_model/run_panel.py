@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from napari_ini3d.errors import Ini3dError, explain
@@ -22,6 +22,7 @@ from napari_ini3d.plugin.session import (
     settings_of,
     status_text,
 )
+from napari_ini3d.plugin.viewer import WrappedLabel
 
 _LOG_MS = 500  # between looks at the log after the last iteration
 _PAUSE = f"Pause after the current iteration ({PAUSE}). Memory is not released."
@@ -57,8 +58,7 @@ class RunPanel(QWidget):
         self._log_timer = QTimer(self)
         self._log_timer.setInterval(_LOG_MS)
         self._log_timer.timeout.connect(self._show_progress)
-        self.status = QLabel("No run yet")
-        self.status.setWordWrap(True)
+        self.status = WrappedLabel("No run yet")
         self._lay_out()
         self._explain()
         self._connect()

@@ -150,8 +150,9 @@ class LiveLayers(QObject):
                 f"{self._folder} has no maps yet; wait for the end of the first iteration"
             )
         self._n_classes = max(self._n_classes, _count_classes(self._folder))
+        was_visible = self.history_visible
         self._update_history(viewer, create=True)
-        if not self.history_visible:
+        if not was_visible:
             self._hide_others(viewer)
         self._swap(self._newest(), self._history())
         self._newest_hidden = True

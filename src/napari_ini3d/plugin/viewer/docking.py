@@ -25,14 +25,16 @@ def tabify_dock(widget: QWidget) -> None:
     QTimer.singleShot(0, lambda: _tabify(later()))
 
 
-def usual_size(content: QSize) -> QSize:
-    """Return the size that a dock asks for: that of its content, but no more than fits."""
-    return content.boundedTo(_MOST)
+class FittingWidget(QWidget):
+    """A dock that fits a small screen: its content scrolls where it needs more room."""
 
+    def sizeHint(self) -> QSize:
+        """Return the size of the content, but no more than fits beside a canvas."""
+        return super().sizeHint().boundedTo(_MOST)
 
-def least_size(content: QSize) -> QSize:
-    """Return the size below which a dock cannot be made; a larger one would grow the window."""
-    return content.boundedTo(_LEAST)
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that grows no window."""
+        return super().minimumSizeHint().boundedTo(_LEAST)
 
 
 def is_dock_hidden(widget: QWidget) -> bool:
