@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton, QWidget
+from superqt import QFlowLayout
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.compare import compare_layers
@@ -36,9 +37,9 @@ class ClassPanel(QWidget):
         self.side_by_side.setCheckable(True)
         self.compare = QPushButton("Compare")
         self.compare.setMenu(QMenu(self.compare))
-        row = QHBoxLayout(self)
+        row = QFlowLayout(self)  # wraps where large fonts need more room than there is
         row.setContentsMargins(4, 2, 4, 0)
-        row.addWidget(self.side_by_side, 1)
+        row.addWidget(self.side_by_side)
         row.addWidget(self.compare)
         set_tooltip(
             self.side_by_side,

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 _MARK = "ini3d dock"
 _LEAST = QSize(280, 200)  # pixels; below the size of its content, a dock scrolls
+_USUAL = QSize(450, 600)
 _MOST = QSize(480, 640)  # beside the controls of napari and a canvas, on a screen of 1280 x 800
 
 
@@ -29,8 +30,8 @@ class FittingWidget(QWidget):
     """A dock that fits a small screen: its content scrolls where it needs more room."""
 
     def sizeHint(self) -> QSize:
-        """Return the size of the content, but no more than fits beside a canvas."""
-        return super().sizeHint().boundedTo(_MOST)
+        """Return a size that shows most docks whole, and fits beside a canvas."""
+        return super().sizeHint().expandedTo(_USUAL).boundedTo(_MOST)
 
     def minimumSizeHint(self) -> QSize:
         """Return a size that grows no window."""
