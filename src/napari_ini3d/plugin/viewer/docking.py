@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 _MARK = "ini3d dock"
 _LEAST = QSize(280, 200)  # pixels; below the size of its content, a dock scrolls
-_USUAL = QSize(450, 600)
+_USUAL = QSize(410, 600)
 _MOST = QSize(480, 640)  # beside the controls of napari and a canvas, on a screen of 1280 x 800
 
 
