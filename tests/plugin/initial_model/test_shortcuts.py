@@ -6,17 +6,24 @@ from dock_driver import until
 from napari.settings import get_settings
 from qtpy.QtGui import QKeySequence
 
-from napari_ini3d.plugin.initial_model import shortcuts
+from napari_ini3d.plugin.initial_model.keys import (
+    NEXT,
+    PAUSE,
+    PREVIOUS,
+    RESET_VIEW,
+    RUN,
+    STOP,
+)
 from napari_ini3d.plugin.initial_model.shortcuts import find_shortcut
 from napari_ini3d.plugin.viewer.docking import main_window_of
 
 KEYS = [
-    shortcuts.RUN,
-    shortcuts.PAUSE,
-    shortcuts.STOP,
-    shortcuts.PREVIOUS,
-    shortcuts.NEXT,
-    shortcuts.RESET_VIEW,
+    RUN,
+    PAUSE,
+    STOP,
+    PREVIOUS,
+    NEXT,
+    RESET_VIEW,
 ]
 
 
@@ -42,26 +49,26 @@ def test_a_run_is_started_paused_and_stopped_by_keys(
     widget.form.set_particles(few_particles)
     widget.form.output.text = str(tmp_path / "run")
     widget.form.fields["iterations"].value = 60
-    press_keys(widget, shortcuts.RUN)
+    press_keys(widget, RUN)
     until(qtbot, lambda: len(widget.session.summaries) > 1)
-    press_keys(widget, shortcuts.PAUSE)
+    press_keys(widget, PAUSE)
     assert widget.session.state == "paused"
-    press_keys(widget, shortcuts.PAUSE)
+    press_keys(widget, PAUSE)
     assert widget.session.state == "running"
-    press_keys(widget, shortcuts.STOP)
+    press_keys(widget, STOP)
     until(qtbot, lambda: not widget.session.busy)
     last = widget.session.summaries[-1].iteration
     assert last < 60
-    press_keys(widget, shortcuts.PREVIOUS)
+    press_keys(widget, PREVIOUS)
     assert widget.session.layers.shown_iteration() == last - 1
-    press_keys(widget, shortcuts.NEXT)
-    press_keys(widget, shortcuts.NEXT)  # there is none after the last
+    press_keys(widget, NEXT)
+    press_keys(widget, NEXT)  # there is none after the last
     assert widget.session.layers.shown_iteration() == last
 
 
 def test_keys_of_buttons_that_are_disabled_do_nothing(widget, qtbot):
-    press_keys(widget, shortcuts.STOP)
-    press_keys(widget, shortcuts.PREVIOUS)
+    press_keys(widget, STOP)
+    press_keys(widget, PREVIOUS)
     assert widget.session.state == "idle"
 
 
@@ -69,6 +76,6 @@ def test_the_view_is_reset_about_the_rotation_centre(widget, viewer, qtbot):
     viewer.dims.ndisplay = 3
     viewer.scene.camera.angles = (10, 20, 30)
     viewer.scene.camera.center = (5, 5, 5)
-    press_keys(widget, shortcuts.RESET_VIEW)
+    press_keys(widget, RESET_VIEW)
     np.testing.assert_allclose(viewer.scene.camera.angles, 0)
     assert tuple(viewer.scene.camera.center) == pytest.approx((0, 0, 0))

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from napari_ini3d.errors import Ini3dError, explain
-from napari_ini3d.plugin.initial_model.shortcuts import NEXT, PAUSE, PREVIOUS, RUN, STOP
+from napari_ini3d.plugin.initial_model.keys import NEXT, PAUSE, PREVIOUS, RUN, STOP
 from napari_ini3d.plugin.session import (
     RunSession,
     beginning_text,

@@ -17,16 +17,13 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton, QMainWindow, QShortcut, QWidget
 
 from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin.initial_model.keys import NEXT, PAUSE, PREVIOUS, RESET_VIEW, RUN, STOP
 from napari_ini3d.plugin.session import RunSession
 from napari_ini3d.plugin.viewer import centre_camera
 from napari_ini3d.runs import RunFolder, history_iterations
 
 if TYPE_CHECKING:
     from napari_ini3d.plugin.initial_model.run_panel import RunPanel
-
-RUN, PAUSE, STOP = "F5", "F6", "F7"
-PREVIOUS, NEXT = "Alt+Left", "Alt+Right"
-RESET_VIEW = "F8"
 
 _NAME = "ini3d shortcut "
 
