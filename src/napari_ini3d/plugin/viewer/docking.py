@@ -35,7 +35,7 @@ class FittingWidget(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Return a size that grows no window."""
-        return super().minimumSizeHint().boundedTo(_LEAST)
+        return _LEAST
 
 
 def is_dock_hidden(widget: QWidget) -> bool:
