@@ -8,6 +8,7 @@ import time
 import pytest
 from fake_runs import use_fake_engine
 
+from napari_ini3d.jobs import run as run_module
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.lock import check_unlocked
@@ -108,3 +109,31 @@ def test_the_requests_are_deleted_with_the_run(star, requests):
     requests.pause()
     delete_run(RunFolder(requests.folder))
     assert not requests.folder.exists()
+
+
+def test_a_run_can_be_paused_while_it_is_validated(star, requests, caplog, monkeypatch):
+    steps = []
+
+    def validate(folder, *options, stop):
+        for number in range(4):
+            steps.append(number)
+            if number == 1:
+                requests.pause()
+            if stop():
+                return False
+        return True
+
+    monkeypatch.setattr(run_module, "validate_run", validate)
+    monkeypatch.setattr(run_module, "_needs_validation", lambda job: True)
+    run = start_run(star, requests.folder, SETTINGS)
+    thread = threading.Thread(target=lambda: list(run), daemon=True)
+    thread.start()
+    while "paused; it continues" not in caplog.text and thread.is_alive():
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert steps == [0, 1]
+    assert RunFolder(requests.folder).outcome() is None
+    requests.unpause()
+    thread.join(20)
+    assert steps == [0, 1, 2, 3]
+    assert RunFolder(requests.folder).outcome() == "SUCCESS"

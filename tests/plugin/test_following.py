@@ -39,7 +39,7 @@ def test_a_folder_that_is_dropped_is_followed_before_it_has_maps(widget, viewer,
     assert [layer.name for layer in viewer.layers] == ["elsewhere"]
     done = len(session.summaries)
     until(qtbot, lambda: len(session.summaries) > done)
-    assert f"Iteration {len(session.summaries)} of max. 300" in widget.panel.status.text()
+    assert f"Iteration {len(session.summaries)} of at most 300" in widget.panel.status.text()
     assert known_runs() == [elsewhere]
     widget.tabs.setCurrentWidget(widget.log)
     widget.log.refresh()

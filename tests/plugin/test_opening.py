@@ -38,7 +38,7 @@ def test_a_run_folder_gets_a_slider_at_its_last_iteration(viewer, tmp_path):
     for iteration in (10, 20, 30):
         write_map(tmp_path / f"run_it{iteration:03d}_class001.mrc", iteration * blob(), 2.0)
     (layer,) = viewer.open(tmp_path, plugin=PLUGIN)
-    assert viewer.dims.nsteps[0] == 3
+    assert viewer.dims.current_step[0] == 30
     assert viewer.dims.axis_labels[0] == "iteration"
     assert map_layers.shown_iteration(viewer, layer) == 30
     before = lit(viewer)
@@ -104,7 +104,7 @@ def test_the_other_maps_of_a_run_are_shown_after_one_was_deleted(viewer, tmp_pat
     (layer,) = viewer.open(tmp_path, plugin=PLUGIN)
     (tmp_path / "run_it040_class001.mrc").unlink()  # one that was not read yet
     with pytest.raises(Exception, match="run_it040_class001"):
-        viewer.dims.set_current_step(0, 3)
+        viewer.dims.set_current_step(0, 40)
     assert map_layers.show_iteration(viewer, layer, 20) == 20
     assert layer.data.latest.max() == 20
     assert lit(viewer) > 0.01

@@ -101,11 +101,11 @@ def write_run(folder, iterations=(10, 20, 25), classes=1, prefix="run"):
 @pytest.mark.parametrize("prefix", ["run", "run_ct10"])
 def test_a_run_folder_is_opened_with_the_iteration_as_first_axis(tmp_path, prefix):
     ((data, keywords, _),) = read(write_run(tmp_path / "job1", prefix=prefix))
-    assert data.shape == (3, 16, 16, 16)
-    np.testing.assert_array_equal(data[1], VOLUME * 20)
-    np.testing.assert_array_equal(
-        np.asarray(data), np.stack([VOLUME * 10, VOLUME * 20, VOLUME * 25])
-    )
+    assert data.shape == (26, 16, 16, 16)  # up to iteration 25
+    for place, iteration in ((0, 10), (10, 10), (19, 10), (20, 20), (25, 25)):
+        np.testing.assert_array_equal(data[place], VOLUME * iteration)
+    assert np.asarray(data).shape == data.shape
+    np.testing.assert_array_equal(np.asarray(data)[24], VOLUME * 20)
     assert keywords["name"] == "job1"
     assert keywords["scale"] == (1.0, 3.0, 3.0, 3.0)
     assert keywords["translate"] == (0.0, -24.0, -24.0, -24.0)
@@ -120,15 +120,16 @@ def test_iterations_between_the_written_ones_come_from_the_history(tmp_path):
         write_history(RunFolder(folder), iteration, -VOLUME[None], 3.0)
     ((data, keywords, _),) = read(folder)
     assert keywords["metadata"][METADATA_KEY]["iterations"] == [9, 10, 11, 20]
-    np.testing.assert_allclose(data[0], -VOLUME, atol=1e-3 * abs(VOLUME).max())
-    np.testing.assert_array_equal(data[1], VOLUME * 10)  # as written, in full precision
+    np.testing.assert_allclose(data[9], -VOLUME, atol=1e-3 * abs(VOLUME).max())
+    np.testing.assert_array_equal(data[10], VOLUME * 10)  # as written, in full precision
 
 
 def test_a_history_of_smaller_maps_is_ignored(tmp_path):
     folder = write_run(tmp_path / "job1", iterations=(10, 20))
     write_history(RunFolder(folder), 9, VOLUME[None, :8, :8, :8], 6.0)
-    ((data, _, _),) = read(folder)
-    assert data.shape == (2, 16, 16, 16)
+    ((data, keywords, _),) = read(folder)
+    assert data.shape == (21, 16, 16, 16)
+    assert keywords["metadata"][METADATA_KEY]["iterations"] == [10, 20]
 
 
 def test_each_class_of_a_run_is_a_layer_of_its_own_colour(tmp_path):

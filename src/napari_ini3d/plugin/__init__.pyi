@@ -9,6 +9,7 @@ from .layers import (
     contour_level as contour_level,
     density_scale as density_scale,
     density_scale_of as density_scale_of,
+    frames_by_iteration as frames_by_iteration,
     map_layer as map_layer,
     map_placement as map_placement,
     map_statistics as map_statistics,

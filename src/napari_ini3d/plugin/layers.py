@@ -50,15 +50,35 @@ class LazyFrames:
         Of one frame, for example (n, n, n) for maps.
     read : callable
         Takes (B,) frame numbers, returns (B, *frame_shape); called by one thread at a time.
+
+    Attributes
+    ----------
+    whole : LazyFrames
+        The stack of which this is the only frame that is kept while its layer is hidden, or itself.
     """
 
     dtype = np.dtype(np.float32)
 
     def __init__(self, n_frames: int, frame_shape: Sequence[int], read: ReadFrames) -> None:
         self.shape = (n_frames, *frame_shape)
+        self.whole = self
+        self._places = np.arange(n_frames)  # of the frames, as `read` numbers them
         self._read = read
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Float32] = OrderedDict()
+
+    def taken(self, places: Sequence[int]) -> LazyFrames:
+        """Return a stack of frames of this one, which may be repeated; both share their cache."""
+        found = LazyFrames(len(places), self.shape[1:], self._read)
+        found._places = self._places[np.asarray(places, dtype=np.int64)]
+        found._lock, found._kept = self._lock, self._kept
+        return found
+
+    def only(self, number: int) -> LazyFrames:
+        """Return a stack of one frame, which knows the others as `whole`."""
+        found = self.taken([number])
+        found.whole = self
+        return found
 
     @property
     def ndim(self) -> int:
@@ -96,16 +116,16 @@ class LazyFrames:
         return np.stack(frames) if frames else np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> AnyArray:
-        frames = np.asarray(self._read(np.arange(len(self))))
+        frames = np.asarray(self._read(self._places))
         return frames.astype(dtype or self.dtype, copy=False)
 
     def _frame(self, number: int) -> Float32:
-        number = range(len(self))[number]  # negative numbers count from the end
+        place = int(self._places[range(len(self))[number]])  # negative ones count from the end
         with self._lock:
-            frame = self._kept.pop(number, None)
+            frame = self._kept.pop(place, None)
             if frame is None:
-                frame = np.asarray(self._read(np.array([number]))[0], dtype=np.float32)
-            self._kept[number] = frame
+                frame = np.asarray(self._read(np.array([place]))[0], dtype=np.float32)
+            self._kept[place] = frame
             while len(self._kept) > max(1, _CACHE_BYTES // max(frame.nbytes, 1)):
                 self._kept.popitem(last=False)
         return frame
@@ -150,10 +170,13 @@ def run_layer(
 ) -> LayerData:
     """Return the maps of one class of a run, with the iteration as first axis.
 
+    The place on that axis is the number of the iteration, as in captions; one without a map shows
+    the map before it.
+
     Parameters
     ----------
     frames : LazyFrames
-        (M, n, n, n), one frame per iteration. The last one sets level and contrast.
+        (M, n, n, n), one frame per map. The last one sets level and contrast.
     voxel_size : float
         Å.
     name, colormap : str
@@ -164,7 +187,14 @@ def run_layer(
     _, keywords, kind = map_layer(frames[-1], voxel_size, name, colormap=colormap)
     own = {**keywords["metadata"][METADATA_KEY], **metadata, "kind": "run"}
     keywords |= _counted(keywords, "iteration") | {"metadata": {METADATA_KEY: own}}
-    return frames, keywords, kind
+    return frames_by_iteration(frames, metadata["iterations"]), keywords, kind
+
+
+def frames_by_iteration(frames: LazyFrames, iterations: Sequence[int]) -> LazyFrames:
+    """Return maps of some iterations (ascending) as a stack from iteration 0 to the last."""
+    numbers = np.arange(iterations[-1] + 1)
+    places = np.searchsorted(iterations, numbers, side="right") - 1
+    return frames.taken(np.maximum(places, 0).tolist())
 
 
 def particle_layer(

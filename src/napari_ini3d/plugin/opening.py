@@ -6,20 +6,52 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_ini3d.plugin.layers import LayerData
-from napari_ini3d.plugin.reader import Reader, get_reader as get_file_reader, read_layers
+from napari_ini3d.plugin.reader import (
+    Reader,
+    get_reader as get_file_reader,
+    read_files,
+    read_layers,
+)
 from napari_ini3d.runs import is_locked
+
+_LARGE = {".star": 2_000_000, ".cs": 2_000_000, ".gz": 4_000_000}  # bytes, read in about 0.2 s
+_LARGE_MAP = 60_000_000
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
     """Return the function that opens `path`; napari calls it.
 
     The folder of a run that is going on is followed, also before it has written maps; everything
-    else is read by `plugin.reader`.
+    else is read by `plugin.reader`, in a thread if it is large and was dropped into a window.
     """
     folder = _one_folder(path)
     if folder is not None and is_locked(folder):
         return follow_run
-    return get_file_reader(path)
+    reader = get_file_reader(path)
+    return read_large if reader is not None and is_large(path) else reader
+
+
+def read_large(path: str | Sequence[str]) -> list[LayerData]:
+    """Read files in a thread, without making a window wait; in a script, read them at once.
+
+    Raises
+    ------
+    InputError
+        If one cannot be used, in a script.
+    """
+    from napari_ini3d.plugin.viewer import open_in_background
+
+    names = ", ".join(found.name for found in _paths(path))
+    if open_in_background(f"Reading {names}", lambda: read_files(path)):
+        return [(None,)]  # type: ignore[list-item]  # for napari: opened, layers come later
+    return read_layers(path)
+
+
+def is_large(path: str | Sequence[str]) -> bool:
+    """Tell whether reading files takes long enough to be noticed."""
+    return any(
+        _size(found) > _LARGE.get(found.suffix.lower(), _LARGE_MAP) for found in _paths(path)
+    )
 
 
 def follow_run(path: str | Sequence[str]) -> list[LayerData]:
@@ -47,7 +79,19 @@ def follow_run(path: str | Sequence[str]) -> list[LayerData]:
     return [(None,)]  # type: ignore[list-item]  # for napari: opened, but no layer to add
 
 
+def _paths(path: str | Sequence[str]) -> list[Path]:
+    return [Path(found) for found in ([path] if isinstance(path, str) else path)]
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file that is read whole; 0 for others, and if it is unknown."""
+    try:
+        return 0 if path.is_dir() or path.suffix.lower() == ".mrcs" else path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _one_folder(path: str | Sequence[str]) -> Path | None:
-    paths = [path] if isinstance(path, str) else list(path)
-    folder = Path(paths[0]) if len(paths) == 1 else None
+    paths = _paths(path)
+    folder = paths[0] if len(paths) == 1 else None
     return folder if folder is not None and folder.is_dir() else None

@@ -61,10 +61,15 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     InputError
         If one cannot be used.
     """
-    layers = [layer for p in _as_list(path) for layer in _read_one(Path(p))]
+    layers = read_files(path)
     if any(keywords.get("rendering") for _, keywords, _ in layers):
         _make_viewer_right_handed()
     return layers
+
+
+def read_files(path: str | Sequence[str]) -> list[LayerData]:
+    """Read files and run folders as `read_layers`, but leave the window alone, for a thread."""
+    return [layer for p in _as_list(path) for layer in _read_one(Path(p))]
 
 
 def read_map_layer(path: Path) -> LayerData:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import logging
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import platformdirs
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin.layers import LayerData
-from napari_ini3d.plugin.reader import read_layers
+from napari_ini3d.plugin.reader import read_files, read_layers
 from napari_ini3d.simulation import (
     SimulationSettings,
     make_phantom,
@@ -69,7 +71,7 @@ def sample_folder(symmetry: str) -> Path:
     RunFolderError
         If neither the user's cache nor the temporary folder can be written.
     """
-    name = f"{symmetry}-{_RECIPE_VERSION}"
+    name = _folder_name(symmetry)
     cache, temporary = _bases()
     for base in (cache, temporary):
         if (base / name).is_dir():
@@ -79,6 +81,14 @@ def sample_folder(symmetry: str) -> Path:
     except (OSError, RunFolderError) as error:
         logger.info("%s cannot be used (%s); samples are written to %s", cache, error, temporary)
         return _make_sample(temporary, name, _RECIPES[symmetry])
+
+
+def _folder_name(symmetry: str) -> str:
+    return f"{symmetry}-{_RECIPE_VERSION}"
+
+
+def _is_made(symmetry: str) -> bool:
+    return any((base / _folder_name(symmetry)).is_dir() for base in _bases())
 
 
 def is_sample(path: Path) -> bool:
@@ -124,8 +134,19 @@ def _bases() -> tuple[Path, Path]:
 
 
 def _open(symmetry: str, file_name: str) -> list[LayerData]:
+    """Read a sample; one that has to be simulated first does not make a window wait."""
+    if "napari" in sys.modules and not _is_made(symmetry):
+        from napari_ini3d.plugin.viewer import open_in_background
+
+        title = f"Simulating the sample {symmetry}, once"
+        if open_in_background(title, lambda: _read(symmetry, file_name, read_files)):
+            return []
+    return _read(symmetry, file_name, read_layers)
+
+
+def _read(symmetry: str, file_name: str, read: Callable[[str], list[LayerData]]) -> list[LayerData]:
     folder = sample_folder(symmetry)
-    ((data, keywords, kind),) = read_layers(str(folder / file_name))
+    ((data, keywords, kind),) = read(str(folder / file_name))
     what = "map" if file_name.endswith(".mrc") else "particles"
     return [(data, keywords | {"name": f"{symmetry} sample {what}"}, kind)]
 

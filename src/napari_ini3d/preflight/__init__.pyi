@@ -11,7 +11,11 @@ from .measure import (
 )
 from .preview import Preview as Preview, preview_particles as preview_particles
 from .resources import estimate_resources as estimate_resources
-from .run_time import expected_end as expected_end
+from .run_time import (
+    PlannedWork as PlannedWork,
+    expected_end as expected_end,
+    plan_work as plan_work,
+)
 from .selection import Selection as Selection, select_images as select_images
 from .summary import (
     check_rows as check_rows,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,6 +32,22 @@ _SEARCH_FACTOR = 1.5  # iterations that a search usually takes, over its least n
 _REFINEMENTS = 8  # iterations until a refinement has usually settled
 _HALF_SET_ITERATIONS = 6  # until independent half-sets have usually settled
 _START_UP = 4.0  # s
+_USUAL_RATE = 3e10  # operations per second of a core in the products of a run
+
+
+@dataclass(frozen=True)
+class PlannedWork:
+    """Work of a usual run, in seconds of a usual core.
+
+    Attributes
+    ----------
+    phases : mapping
+        From each phase to the work of its iterations.
+    validation : float
+    """
+
+    phases: Mapping[str, tuple[float, ...]]
+    validation: float
 
 
 def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) -> float:
@@ -56,6 +73,34 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
     return _START_UP + seconds / available_threads(settings.threads)
 
 
+def plan_work(geometry: ImageGeometry, settings: InitialModelSettings) -> PlannedWork:
+    """Return the work of each iteration of a usual run, and of its validation.
+
+    Only ratios count: the rate of products is that of a usual core.
+
+    Parameters
+    ----------
+    geometry : ImageGeometry
+    settings : InitialModelSettings
+    """
+    resolved = resolve_settings(
+        settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
+    )
+    steps = _steps(settings)
+    phases: dict[str, list[float]] = {}
+    for (phase, _), seconds in zip(
+        steps, _seconds_of_steps(steps, resolved, geometry, _USUAL_RATE), strict=True
+    ):
+        phases.setdefault(phase, []).append(seconds)
+    validation = 0.0
+    if settings.independent_half_sets:
+        # half of the particles in each half-set, twice
+        validation = _HALF_SET_ITERATIONS * max(phases.get("refine", phases["search"]))
+        if can_repeat_search(settings):
+            validation += sum(phases["starts"]) + sum(phases["search"])
+    return PlannedWork({name: tuple(found) for name, found in phases.items()}, validation)
+
+
 def _seconds_of(
     steps: Iterable[tuple[Phase, int]],
     settings: ResolvedSettings,
@@ -63,9 +108,20 @@ def _seconds_of(
     rate: float,
 ) -> float:
     """Return the seconds that one thread takes for some iterations, one after the other."""
-    seconds, images, radius, whole = 0.0, 0, 1, False
+    return sum(_seconds_of_steps(steps, settings, geometry, rate))
+
+
+def _seconds_of_steps(
+    steps: Iterable[tuple[Phase, int]],
+    settings: ResolvedSettings,
+    geometry: ImageGeometry,
+    rate: float,
+) -> Iterator[float]:
+    """Yield the seconds that one thread takes for each of some iterations."""
+    images, radius, whole = 0, 1, False
     for phase, step in steps:
         if phase == "final" and whole:  # the last refinement has visited all
+            yield 0.0
             continue
         visited = images / geometry.n_particles
         inputs = ScheduleInput(
@@ -79,10 +135,9 @@ def _seconds_of(
         )
         plan = plan_iteration(inputs, settings, geometry)
         models = settings.starts if phase == "starts" else settings.classes
-        seconds += plan.subset_size * _per_image(plan, models, settings, geometry, rate)
+        yield plan.subset_size * _per_image(plan, models, settings, geometry, rate)
         images += plan.subset_size
         radius, whole = plan.radius, plan.subset_size == geometry.n_particles
-    return seconds
 
 
 def expected_end(settings: InitialModelSettings, iteration: int, phase: str, done: int) -> int:

@@ -5,9 +5,10 @@ import pytest
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.mrc.maps import write_map
-from napari_ini3d.plugin.compare.grid_view import Difference, grid_shape
+from napari_ini3d.plugin.compare.grid_view import Difference
 from napari_ini3d.plugin.compare.side_by_side import SideBySide, show_symmetry_of_run
 from napari_ini3d.plugin.viewer import map_layers
+from napari_ini3d.plugin.viewer.grid_cells import grid_shape
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.symmetry_files import SymmetryFiles

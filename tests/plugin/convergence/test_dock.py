@@ -199,9 +199,9 @@ def test_a_finished_run_is_opened_from_its_folder_and_clicked(dock, viewer, tmp_
     until(qtbot, lambda: len(viewer.layers) == 1)
     layer = viewer.layers[0]
     assert layer.metadata["ini3d"]["iterations"] == [2, 4, 6, 8]
-    assert viewer.dims.point[0] == 1
+    assert viewer.dims.point[0] == 4
     dock.show_in_viewer(7)
-    assert viewer.dims.point[0] == 2
+    assert viewer.dims.point[0] == 6
     assert len(viewer.layers) == 1
     assert dock.reading.text() == "Iteration 7 has no map; the viewer shows iteration 6."
     assert dock.view.chosen == 6
@@ -397,7 +397,7 @@ def test_every_iteration_in_the_history_can_be_shown(widget, model, tmp_path):
         write_history(RunFolder(path), i, make_report(i, 4).volumes, VOXEL)
     widget.show_folder(path)
     widget.show_in_viewer(3)
-    assert model.dims.point[0] == 2
+    assert model.dims.point[0] == 3
     assert widget.view.chosen == 3
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import threading
 import time
 
 import numpy as np
@@ -24,6 +25,8 @@ from napari_ini3d.plugin.initial_model import menus as menus_module
 from napari_ini3d.plugin.initial_model.dock import InitialModelWidget
 from napari_ini3d.plugin.initial_model.form import FOLDED
 from napari_ini3d.plugin.session.session import RunSession
+from napari_ini3d.plugin.viewer import mask_circle
+from napari_ini3d.plugin.viewer.docking import main_window_of
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
 from napari_ini3d.settings import InitialModelSettings
@@ -151,6 +154,7 @@ def test_a_problem_in_a_collapsed_group_expands_it(widget, dataset, qtbot):
 def test_dragging_the_mask_circle_sets_the_mask_diameter(widget, viewer, dataset, qtbot):
     choose(widget, qtbot, dataset)
     press(qtbot, widget.circle_button)
+    until(qtbot, lambda: widget.circle.shown)  # prepared in a thread
     average, circle = viewer.layers
     assert average.data.shape == (32, 32)
     assert viewer.dims.ndisplay == 2
@@ -170,6 +174,34 @@ def test_dragging_the_mask_circle_sets_the_mask_diameter(widget, viewer, dataset
     until(qtbot, lambda: np.allclose(np.ptp(np.asarray(circle.data[0]), axis=0), 70))
     press(qtbot, widget.circle_button)
     assert len(viewer.layers) == 0
+    assert not widget.circle_button.isChecked()
+
+
+def test_the_mask_circle_can_be_hidden_and_shown_again(widget, viewer, dataset, qtbot):
+    choose(widget, qtbot, dataset)
+    for _ in range(2):
+        press(qtbot, widget.circle_button)
+        until(qtbot, lambda: widget.circle.shown)
+        assert viewer.dims.ndisplay == 2
+        press(qtbot, widget.circle_button)
+        assert not widget.circle.shown
+        assert viewer.dims.ndisplay == 3
+
+
+def test_the_mask_circle_is_prepared_while_the_window_goes_on(
+    widget, viewer, dataset, qtbot, monkeypatch
+):
+    go_on = threading.Event()
+    monkeypatch.setattr(mask_circle, "compile_shapes", go_on.wait)
+    choose(widget, qtbot, dataset)
+    press(qtbot, widget.circle_button)  # comes back
+    assert "Preparing" in widget.circle_button.text()
+    assert not widget.circle.shown
+    press(qtbot, widget.circle_button)  # cancelled
+    go_on.set()
+    qtbot.wait(200)
+    assert not widget.circle.shown
+    assert not widget.circle_button.isChecked()
 
 
 def test_settings_go_through_the_form_unchanged(widget):
@@ -212,10 +244,14 @@ def test_the_mouse_wheel_changes_no_number(widget):
     assert field.value == 1
 
 
-def test_the_dock_fits_a_small_screen_and_is_reached_by_keyboard(widget):
+def test_the_dock_fits_a_small_screen_and_is_reached_by_keyboard(widget, viewer, qtbot):
+    viewer.window.resize(1280, 800)
+    window, usual = main_window_of(widget), widget.sizeHint().width()
+    window.resizeDocks([widget.parentWidget()], [usual], Qt.Orientation.Horizontal)
+    qtbot.wait(100)
     assert widget.minimumSizeHint().height() < 500  # of 768, less title, menus and status bar
     assert widget.sizeHint().width() < 420
-    assert not widget.form.horizontalScrollBar().isVisible()
+    assert widget.form.horizontalScrollBar().maximum() == 0
     for button in (widget.panel.run, widget.panel.stop, widget.form.sections["Compute"].button):
         assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
     area = widget.findChild(QScrollArea)

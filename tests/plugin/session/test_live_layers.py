@@ -117,6 +117,7 @@ def test_the_caption_vanishes_while_another_map_is_shown(model, tmp_path):
 def test_the_caption_gives_the_resolution_of_the_class_that_is_shown(model, tmp_path):
     text = model.canvas.overlays.text
     layers = LiveLayers(ref(model))
+    layers.side_by_side = False  # else each class has a caption
     layers.begin(tmp_path / "run")
     report = make_report(7, classes=2, resolution=np.array([12.0, 20.0]))
     summary = IterationSummary.from_report(report)
@@ -158,13 +159,31 @@ def test_particles_and_iterations_have_separate_sliders(model, tmp_path):
         layers.show(progress_of(iteration, volume))
     assert not model.layers["particles"].visible, "they would cut through the map"
     layers.show_history()
-    assert model.dims.nsteps[:2] == (40, 3)
+    model.layers["particles"].visible = True
+    assert model.dims.nsteps[:2] == (40, 4)
     model.dims.set_point(0, 17)
     assert layers.shown_iteration() == 3
-    model.dims.set_point(1, 0)
+    model.dims.set_point(1, 1)
     assert layers.shown_iteration() == 1
-    assert model.canvas.overlays.text.text.startswith("run · iteration 1")
     assert model.dims.point[0] == 17
+    model.layers["particles"].visible = False
+    assert model.canvas.overlays.text.text.startswith("run · iteration 1")
+
+
+def test_the_slider_of_a_run_counts_as_its_caption(model, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    layers = LiveLayers(ref(model))
+    layers.begin(folder.path)
+    for iteration in (1, 2, 3, 5):
+        write_history(folder, iteration, make_volume()[None], 2.0)
+        layers.show(progress_of(iteration, make_volume()))
+    layers.show_history()
+    for step, shown in ((5, 5), (4, 3), (2, 2), (0, 1)):
+        model.dims.set_point(0, step)
+        assert layers.shown_iteration() == shown
+        assert model.canvas.overlays.text.text.startswith(f"run · iteration {shown}")
+    assert model.dims.current_step[0] == 1  # there is no iteration 0
 
 
 def test_a_closed_viewer_is_ignored(tmp_path):

@@ -7,9 +7,9 @@ from fake_runs import make_report
 from napari_ini3d.plugin.session.status import (
     beginning_text,
     expected_end,
-    remaining_seconds,
+    message_of,
+    progress_of_bar,
     status_text,
-    steps_until_end,
 )
 from napari_ini3d.runs.summary import IterationSummary
 from napari_ini3d.settings import InitialModelSettings
@@ -57,17 +57,11 @@ def test_no_end_is_expected_after_the_last_iteration():
     assert expected_end([*whole, replace(whole[-1], iteration=200, phase="final")], SETTINGS) == 200
 
 
-def test_the_remaining_time_is_estimated_from_the_last_five_iterations():
-    slow_then_quick = iterations(5, seconds=100.0) + [
-        replace(summary, iteration=summary.iteration + 5) for summary in iterations(5, seconds=2.0)
-    ]
-    assert remaining_seconds(slow_then_quick, 40) == pytest.approx(30 * 2.0)
-
-
 def test_the_status_has_stage_resolution_and_remaining_time():
-    text = status_text(iterations(10), "running", SETTINGS)
-    assert text.startswith("Iteration 10 of max. 200 · search · 38.8 Å · about ")
+    text = status_text(iterations(10), "running", SETTINGS, left=130.0)
+    assert text.startswith("Iteration 10 of at most 200 · search · 38.8 Å · about 2 min left")
     assert re.search(r"left \(ends \d\d:\d\d\)$", text)
+    assert "left" not in status_text(iterations(10), "running", SETTINGS)
     assert status_text(iterations(10), "paused", SETTINGS).endswith(" · paused")
     assert status_text(iterations(10), "stopping", SETTINGS).endswith(
         "stopping after the current iteration"
@@ -102,7 +96,23 @@ def test_a_run_that_was_left_is_not_said_to_have_stopped():
 
 def test_a_run_that_is_paused_after_its_last_iteration_says_so():
     text = status_text(iterations(3, converged=True), "paused", SETTINGS)
-    assert "paused before refining two half-sets" in text
+    assert text.endswith(" · paused")
+
+
+def test_during_the_validation_the_status_shows_the_newest_message_of_the_log():
+    line = "2026-11-27 09:07:42 INFO    half-set 1, iteration 2 of at most 8: 19.2 Å"
+    text = status_text(iterations(3, converged=True), "running", SETTINGS, message=message_of(line))
+    assert text == "Last iteration (3) done · half-set 1, iteration 2 of at most 8: 19.2 Å"
+    assert message_of("2026-11-27 09:07:42 INFO      117/200  refine  11.7 Å") == ""
+
+
+def test_the_bar_counts_as_the_status_does():
+    running = iterations(44)
+    done, most = progress_of_bar(running)
+    assert status_text(running, "running", SETTINGS).startswith(
+        f"Iteration {done} of at most {most}"
+    )
+    assert progress_of_bar(iterations(117, converged=True)) == (117, 117)
 
 
 @pytest.mark.parametrize(
@@ -123,20 +133,3 @@ def test_of_several_classes_the_result_is_named():
     done[-1] = replace(done[-1], class_shares=[0.34, 0.66])
     text = status_text(done, "idle", SETTINGS)
     assert text.endswith("settled · the result is class 2, with 66% of the particles")
-
-
-def test_the_remaining_time_is_shown_after_three_iterations():
-    compiling = iterations(1, seconds=20.0)
-    assert "left" not in status_text(compiling, "running", SETTINGS)
-    later = compiling + [replace(s, iteration=s.iteration + 1) for s in iterations(2, seconds=1.0)]
-    assert remaining_seconds(later, 13) == pytest.approx(10.0)
-    assert "left" in status_text(later, "running", SETTINGS)
-
-
-def test_a_run_is_not_at_its_end_before_it_has_been_validated():
-    done, plain = iterations(60, converged=True), SETTINGS.with_changes(independent_half_sets=False)
-    assert steps_until_end(done, "running", SETTINGS) == 100
-    assert steps_until_end(done, "running", plain) == 60
-    assert steps_until_end(done, "idle", SETTINGS) == 60
-    early = iterations(3)
-    assert steps_until_end(early, "running", SETTINGS) > expected_end(early, SETTINGS)

@@ -215,7 +215,8 @@ def test_classes_of_a_run_share_one_slider_and_have_colours_of_their_own(model, 
     layers = show_run(model, write_run(tmp_path / "run", [10, 20], classes=3))
     assert [layer.name for layer in layers] == [f"run class {k}" for k in (1, 2, 3)]
     assert len({layer.colormap.name for layer in layers}) == 3
-    assert model.dims.nsteps[0] == 2
+    assert model.dims.nsteps[0] == 21
+    assert model.dims.current_step[0] == 20  # napari writes it at the slider, as a caption would
 
 
 def test_a_run_and_a_map_share_units(model, tmp_path):

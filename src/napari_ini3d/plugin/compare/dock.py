@@ -165,9 +165,10 @@ class CompareWidget(TaskDock):
             self.refresh()
 
     def _choose_two(self) -> None:
-        """Choose the two newest maps, the older one as reference."""
+        """Choose the newest visible map, and as reference the one before it."""
         if self.first.count() > 1:
-            self.first.setCurrentIndex(1)
+            place = self.second.currentIndex() + 1
+            self.first.setCurrentIndex(place if place < self.first.count() else place - 2)
 
     def _on_list(self) -> None:
         """Choose a second map as soon as there is one."""
@@ -184,6 +185,7 @@ class CompareWidget(TaskDock):
         self.diameter.setSpecialValueText(_AUTOMATIC)
         self.beside.setCheckable(True)
         form = QFormLayout()
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("First map", self.first)
         form.addRow("Second map", self.second)
         form.addRow("Mask diameter", self.diameter)
@@ -205,11 +207,15 @@ class CompareWidget(TaskDock):
 
     def _explain(self) -> None:
         set_tooltip(
+            self.compare,
+            "Compute the FSC and the correlation of both maps, and show them side by side.",
+        )
+        set_tooltip(
             self.register,
             "Find the rotation, shift and hand that align the second map to the first, and show it "
             "in a new layer. If off, the maps are compared without alignment.",
         )
-        set_tooltip(self.diameter, "Diameter of the spherical mask for the comparison.")
+        set_tooltip(self.diameter, "Diameter (Å) of the spherical mask for the comparison.")
         set_tooltip(
             self.beside,
             "Show both maps side by side, at the same level in standard deviations. Click again to "

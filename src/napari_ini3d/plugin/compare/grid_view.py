@@ -1,8 +1,4 @@
-"""Grid of napari with one map per cell, and the state of the viewer before.
-
-Napari gives every cell the same number of layers, in the order of its list, and draws no cell
-whose layers are all hidden.
-"""
+"""Grid of napari with one map per cell, and the state of the viewer before."""
 
 from __future__ import annotations
 
@@ -20,10 +16,10 @@ from napari_ini3d.plugin.viewer import (
     MapAxes,
     centre_camera,
     get_metadata,
-    mesh_of,
+    grid_shape,
+    move_to_front,
     particle_radius,
     parts_of,
-    set_metadata,
     show_frame,
     show_map,
     show_symmetry_axes,
@@ -74,27 +70,6 @@ def draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
     return drawn
 
 
-def with_mesh(viewer: Any, layer: Image) -> list[Layer]:
-    """Return a map and its mesh, if it is drawn as one."""
-    mesh = mesh_of(viewer, layer)
-    return [layer] if mesh is None else [layer, mesh]
-
-
-def pad_cells(viewer: Any, cells: list[list[Layer]], stride: int) -> None:
-    """Fill cells up with hidden layers to the same number of layers."""
-    taken = {id(layer) for cell in cells for layer in cell}
-    spare = [layer for layer in viewer.layers if id(layer) not in taken]
-    for cell in cells:
-        while len(cell) < stride:
-            cell.append(spare.pop() if spare else _empty(viewer))
-
-
-def _empty(viewer: Any) -> Layer:
-    layer = viewer.add_points(ndim=3, name="(empty)", units=("angstrom",) * 3, visible=False)
-    set_metadata(layer, comparison=True)
-    return layer
-
-
 def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Layer]:
     """Show positive and negative differences as two surfaces, named with their level."""
     shown = []
@@ -137,8 +112,7 @@ def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) ->
     wanted = [layer for cell in cells for layer in cell]
     shown = {id(layer) for layer in wanted}
     padding = {id(layer) for layer in wanted if not _takes_part(layer, cells)}
-    for place, layer in enumerate(wanted):
-        viewer.layers.move(viewer.layers.index(layer), place)
+    move_to_front(viewer, wanted)
     for layer in viewer.layers:
         layer.visible = id(layer) in shown and id(layer) not in padding
     for cell in cells:
@@ -161,20 +135,6 @@ def _fit(viewer: Any, cells: Sequence[Sequence[Layer]]) -> None:
     reach = max(particle_radius(viewer, layer) * float(np.max(layer.scale[-3:])) for layer in maps)
     viewer.scene.camera.zoom = min(height / rows, width / columns) / (_ROOM * LETTER_REACH * reach)
     centre_camera(viewer)
-
-
-def grid_shape(count: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of the grid with the largest cells.
-
-    Parameters
-    ----------
-    count : int
-        Number of cells.
-    size : (int, int)
-        Height and width of the canvas.
-    """
-    shapes = [(rows, -(-count // rows)) for rows in range(1, count + 1)]
-    return max(shapes, key=lambda shape: min(size[0] / shape[0], size[1] / shape[1]))
 
 
 def _takes_part(layer: Layer, cells: Sequence[Sequence[Layer]]) -> bool:
@@ -204,8 +164,7 @@ def restore_viewer_state(viewer: Any, before: ViewerState) -> None:
     for name, value in before.grid.items():
         setattr(viewer.canvas.grid, name, value)
     layers = [layer for layer in (r() for r in before.order) if layer in viewer.layers]
-    for place, layer in enumerate(layers):
-        viewer.layers.move(viewer.layers.index(layer), place)
+    move_to_front(viewer, layers)
     for reference, visible in before.visible:
         layer = reference()
         if layer is not None:

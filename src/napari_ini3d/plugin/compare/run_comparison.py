@@ -1,4 +1,4 @@
-"""The maps of two runs, compared in the dock *Compare maps*."""
+"""The maps of two runs or two classes, compared in the dock *Compare maps*."""
 
 from __future__ import annotations
 
@@ -35,12 +35,24 @@ def compare_runs(viewer: napari.Viewer, first: Path, second: Path) -> CompareWid
         If a map cannot be read.
     """
     layers = [_show_result(viewer, RunFolder.open(folder)) for folder in (first, second)]
+    return compare_layers(viewer, *layers)
+
+
+def compare_layers(viewer: napari.Viewer, first: Image, second: Image) -> CompareWidget:
+    """Compare two maps of a viewer in the dock *Compare maps*.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    first, second : Image
+        The second map is aligned to the first.
+    """
     widget: Any
     dock, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK, tabify=True)
     dock.show()
     dock.raise_()  # it may be open behind another
-    widget.first.choose(layers[0])
-    widget.second.choose(layers[1])
+    widget.first.choose(first)
+    widget.second.choose(second)
     widget.compare.click()
     found: CompareWidget = widget
     return found

@@ -24,22 +24,23 @@ from napari_ini3d.plugin.compare.grid_view import (
     arrange_cells,
     draw_axes,
     level_differences,
-    pad_cells,
     restore_viewer_state,
     save_viewer_state,
-    with_mesh,
 )
 from napari_ini3d.plugin.viewer import (
     LINE_PARTS,
+    ClassCells,
     MapAxes,
     PerViewer,
     get_metadata,
     hide_parts,
     level_in_sigma,
+    pad_cells,
     record_axes,
     set_level_in_sigma,
     show_map,
     unwrap_proxy,
+    with_mesh,
 )
 from napari_ini3d.runs import RunFolder, SymmetryFiles
 
@@ -116,14 +117,14 @@ class SideBySide(QObject):
             return
         self.leave()
         maps = [unwrap_proxy(layer) for layer in maps]
+        ClassCells.of(viewer).pause()
         self._before = save_viewer_state(viewer)
         with self._ignore_events():
             cells = [
                 [*with_mesh(viewer, layer), *draw_axes(viewer, layer, found)]
                 for layer, found in zip(maps, axes, strict=True)
             ]
-            stride = max(len(cell) for cell in cells)
-            pad_cells(viewer, cells, stride)
+            stride = pad_cells(viewer, cells)
             if difference is not None:
                 surfaces = add_difference(viewer, difference, maps[0])
                 self._difference = [ref(layer) for layer in surfaces]
@@ -151,6 +152,7 @@ class SideBySide(QObject):
                     viewer.layers.remove(layer)
             restore_viewer_state(viewer, before)
         self._maps, self._extra, self._difference = [], [], []
+        ClassCells.of(viewer).resume()
         self.changed.emit()
 
     def _listen(self, viewer: Any) -> None:

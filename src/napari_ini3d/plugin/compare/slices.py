@@ -58,7 +58,7 @@ def central_slices(volume: FloatArray, axis: Sequence[float]) -> Float64:
     for horizontal, vertical in ((right, up), (right, along), (up, along)):
         points = line[None, :, None] * horizontal + line[:, None, None] * vertical  # (n, n, 3)
         places = np.moveaxis(points[..., ::-1], -1, 0) + n // 2
-        slices.append(map_coordinates(np.asarray(volume, np.float64), places, order=1))
+        slices.append(map_coordinates(volume, places, output=np.float64, order=1))
     return np.array(slices)
 
 

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d.errors import Ini3dError, RunFolderError
 from napari_ini3d.plugin.convergence.angular_distribution import AngularDistribution
+from napari_ini3d.plugin.convergence.explanations import explain_controls
 from napari_ini3d.plugin.convergence.export import ExportButton
 from napari_ini3d.plugin.convergence.iteration_plots import ConvergencePlots
 from napari_ini3d.plugin.convergence.map_slices import MapPictures
@@ -44,7 +45,14 @@ from napari_ini3d.plugin.session import (
     show_run_iteration,
     view_of_session,
 )
-from napari_ini3d.plugin.viewer import PlotStyle, connect_to_viewer, tabify_dock, unwrap_proxy
+from napari_ini3d.plugin.viewer import (
+    FittingWidget,
+    PlotStyle,
+    connect_to_viewer,
+    make_scrollable,
+    tabify_dock,
+    unwrap_proxy,
+)
 
 if TYPE_CHECKING:
     import napari
@@ -58,7 +66,7 @@ _EMPTY = (
 )
 
 
-class ConvergenceWidget(QWidget):
+class ConvergenceWidget(FittingWidget):
     """The dock *Convergence*: values per iteration, FSC, orientations and slices, in tabs.
 
     Parameters
@@ -88,7 +96,7 @@ class ConvergenceWidget(QWidget):
         self._update_timer = self._make_timer(_UPDATE_MS, self.refresh, single=True)
         self._poll_timer = self._make_timer(_POLL_MS, self._poll)
         self._lay_out()
-        self._explain()
+        explain_controls(self)
         self._connect(real)
         self._list_runs()
         self._show_session_run()
@@ -328,7 +336,7 @@ class ConvergenceWidget(QWidget):
         for combo in (self.runs, self.classes):
             policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             combo.setSizeAdjustPolicy(policy)
-            combo.setMinimumContentsLength(8)
+            combo.setMinimumContentsLength(5)
 
     def _make_timer(self, ms: int, action: Callable[[], None], *, single: bool = False) -> QTimer:
         timer = QTimer(self)
@@ -349,7 +357,10 @@ class ConvergenceWidget(QWidget):
         bottom.addWidget(self.viewer_button, 1, 0, 1, 2)
         bottom.addWidget(self.export, 1, 2)
         bottom.setColumnStretch(1, 1)
-        layout = QVBoxLayout(self)
+        page = QWidget()
+        QVBoxLayout(self).addWidget(make_scrollable(page))
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        layout = QVBoxLayout(page)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addLayout(top)
@@ -381,20 +392,3 @@ class ConvergenceWidget(QWidget):
         style = PlotStyle.of_theme(event.value)
         for panel in self.panels.values():
             panel.set_style(style)
-
-    def _explain(self) -> None:
-        for widget, name, text in (
-            (self.runs, "Run", "The run that is shown: that of this window, or one "
-             "opened from its folder."),
-            (self.open, "Open a run folder", "Show a finished run, or one that is running "
-             "elsewhere: choose its output folder."),
-            (self.classes, "Class", "All classes, or one. The tab FSC shows all iterations "
-             "of one class, or all classes of one iteration."),
-            (self.slider, "Iteration", "Show an earlier iteration. At the right end, the slider "
-             "follows the newest."),
-            (self.viewer_button, "Show in viewer", "Show the maps of this iteration in the "
-             "viewer. Clicking in a plot does the same."),
-            (self.export, "Export", "Save this tab as an image, or the values as a table."),
-        ):  # fmt: skip
-            widget.setAccessibleName(name)
-            widget.setToolTip(f"<p>{text}</p>")

@@ -8,17 +8,19 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_ini3d.errors import MapError
 from napari_ini3d.plugin.viewer import (
     COLOURINGS,
     Colouring,
+    FittingWidget,
     LayerCombo,
     MapMeshes,
     enclosed_mass,
     level_in_sigma,
+    make_scrollable,
     make_text_label,
     set_level_in_sigma,
     set_tooltip,
@@ -42,7 +44,7 @@ _COLOURINGS: dict[Colouring, str] = {
 }
 
 
-class MapDisplayWidget(QWidget):
+class MapDisplayWidget(FittingWidget):
     """The dock *Map display*, for the map that is chosen at its top.
 
     Parameters
@@ -155,7 +157,10 @@ class MapDisplayWidget(QWidget):
         self.dust.setSpecialValueText("none")
         self.dust.setKeyboardTracking(False)
         self.colouring.addItems([_COLOURINGS[name] for name in COLOURINGS])
-        form = QFormLayout(self)
+        page = QWidget()
+        QVBoxLayout(self).addWidget(make_scrollable(page))
+        form = QFormLayout(page)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Map", self.map)
         form.addRow("Level (σ)", self.level)
         form.addRow("Hide dust below", self.dust)
@@ -169,6 +174,8 @@ class MapDisplayWidget(QWidget):
             "Level of the surface in standard deviations (σ) above the mean of the map. New "
             "iterations of a run keep it. In the picture, hold Shift and turn the mouse wheel.",
         )
+        for part in self.level.findChildren(QWidget):
+            part.setToolTip(self.level.toolTip())
         set_tooltip(
             self.dust,
             "Hide parts that enclose less than this volume (Å³). Only for maps drawn as meshes.",

@@ -9,15 +9,17 @@ from weakref import ref
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io import is_particle_file
 from napari_ini3d.plugin.compare import compare_runs
+from napari_ini3d.plugin.initial_model.class_panel import ClassPanel
 from napari_ini3d.plugin.initial_model.fields import label_of
 from napari_ini3d.plugin.initial_model.first_steps import FirstSteps
 from napari_ini3d.plugin.initial_model.form import SettingsForm
 from napari_ini3d.plugin.initial_model.log_view import LogView
+from napari_ini3d.plugin.initial_model.mask_button import MaskButton
 from napari_ini3d.plugin.initial_model.menus import SettingsMenus
 from napari_ini3d.plugin.initial_model.particle_summary import ParticleSummary
 from napari_ini3d.plugin.initial_model.preferences import (
@@ -29,6 +31,7 @@ from napari_ini3d.plugin.initial_model.run_history import RunHistory
 from napari_ini3d.plugin.initial_model.run_panel import RunPanel
 from napari_ini3d.plugin.initial_model.run_verdict import RunVerdict
 from napari_ini3d.plugin.initial_model.running_runs import RunningRuns
+from napari_ini3d.plugin.initial_model.shortcuts import install_shortcuts
 from napari_ini3d.plugin.initial_model.user_config import (
     FormState,
     forget_run,
@@ -46,9 +49,11 @@ from napari_ini3d.plugin.initial_model.validation import (
 )
 from napari_ini3d.plugin.session import CloseGuard, RunSession
 from napari_ini3d.plugin.viewer import (
-    MaskCircle,
+    FittingWidget,
     connect_to_viewer,
     get_metadata,
+    main_window_of,
+    make_scrollable,
     tabify_dock,
     unwrap_proxy,
 )
@@ -62,7 +67,7 @@ if TYPE_CHECKING:
 _VALIDATE_MS = 150
 
 
-class InitialModelWidget(QWidget):
+class InitialModelWidget(FittingWidget):
     """The dock *Initial model*: form, log and list of runs, with the buttons of the run below.
 
     Parameters
@@ -79,11 +84,12 @@ class InitialModelWidget(QWidget):
         self.form = SettingsForm(remembered_settings(preferred_settings()))
         self.first_steps = FirstSteps(self._viewer)
         self.summary = ParticleSummary()
-        self.circle = MaskCircle(self._viewer)
-        self.circle_button = QPushButton("Show mask on average")
+        self.circle_button = MaskButton(self._viewer, self._mask_diameter)
+        self.circle = self.circle_button.circle
         self.menus = SettingsMenus(self.form)
         self.verdict = RunVerdict(self._viewer)
         self.running = RunningRuns()
+        self.classes = ClassPanel(self.session.layers)
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()
@@ -101,6 +107,9 @@ class InitialModelWidget(QWidget):
         super().showEvent(event)
         tabify_dock(self)
         CloseGuard.install(self, self._viewer, self.session)
+        window = main_window_of(self)
+        if window is not None:
+            install_shortcuts(window, self.panel, self.session)
         if not self.session.busy:
             self.running.refresh(self.session.run_folder)
 
@@ -148,8 +157,7 @@ class InitialModelWidget(QWidget):
             settings = self.form.settings()
         except SettingsError:
             settings = preferred_settings()
-        self.circle.hide()
-        self.circle_button.setEnabled(False)
+        self.circle_button.choose(None)
         self.form.fields["mask_diameter"].show_automatic("auto")
         self.summary.choose(path, settings)
         if path is not None and path.parent.is_dir():
@@ -166,7 +174,7 @@ class InitialModelWidget(QWidget):
         if diameter is not None:
             field = self.form.fields["mask_diameter"]
             field.show_automatic(f"auto: {diameter:.0f} Å")
-        self.circle_button.setEnabled(preview.average is not None)
+        self.circle_button.choose(preview)
         self.validate()
 
     def _mask_diameter(self) -> float:
@@ -174,13 +182,6 @@ class InitialModelWidget(QWidget):
         report = self.summary.report
         estimated = None if report is None else report.mask_diameter
         return float(chosen or estimated or 100.0)
-
-    def _on_circle(self, wanted: bool) -> None:
-        if wanted and self.summary.preview is not None:
-            self.circle.show(self.summary.preview, self._mask_diameter())
-        else:
-            self.circle.hide()
-        self.circle_button.setChecked(self.circle.shown)
 
     def _on_dragged(self, diameter: float) -> None:
         self.form.fields["mask_diameter"].value = diameter
@@ -218,7 +219,6 @@ class InitialModelWidget(QWidget):
             return
         remember_run(folder.absolute())
         self.circle.hide()
-        self.circle_button.setChecked(False)
         self.validate()
 
     def _on_state(self, state: str) -> None:
@@ -325,12 +325,6 @@ class InitialModelWidget(QWidget):
         slot.addWidget(self.first_steps)
         slot.addWidget(self.summary)
         slot.addWidget(self.circle_button)
-        self.circle_button.setCheckable(True)
-        self.circle_button.setEnabled(False)
-        self.circle_button.setToolTip(
-            "<p>Show the average of the particles with the mask as a circle. Drag its handles to "
-            "change the mask diameter.</p>"
-        )
         settings_page = QWidget()
         page = QVBoxLayout(settings_page)
         page.setContentsMargins(0, 0, 0, 0)
@@ -339,12 +333,16 @@ class InitialModelWidget(QWidget):
         self.tabs = QTabWidget()
         self.tabs.addTab(settings_page, "Settings")
         self.tabs.addTab(self.log, "Log")
-        self.tabs.addTab(self.history, "Runs")
-        layout = QVBoxLayout(self)
+        self.tabs.addTab(make_scrollable(self.history), "Runs")
+        page = QWidget()
+        QVBoxLayout(self).addWidget(make_scrollable(page))
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        layout = QVBoxLayout(page)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.running)
         layout.addWidget(self.verdict)
+        layout.addWidget(self.classes)
         layout.addWidget(self.panel)
 
     def _connect(self) -> None:
@@ -354,7 +352,6 @@ class InitialModelWidget(QWidget):
         self.menus.loaded.connect(self.apply)
         self._validation.timeout.connect(self._on_changed)
         self.summary.checked.connect(self._on_checked)
-        self.circle_button.clicked.connect(self._on_circle)
         self.circle.dragged.connect(self._on_dragged)
         self.panel.run_clicked.connect(self._on_run)
         self.panel.resume_clicked.connect(self._on_resume)

@@ -8,7 +8,7 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, LineEdit, SpinBox
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QWidget
 
 from napari_ini3d.kernels import GpuInfo, list_gpus
 from napari_ini3d.runs import flag_of
@@ -83,7 +83,7 @@ class SettingField(QObject):
         self.label = QLabel(label_of(field.name))
         self.problem = ProblemLabel()
         tooltip = tooltip_of(field.name, self.info)
-        for widget in (self.label, self.editor):
+        for widget in (self.label, self.editor, *self.editor.findChildren(QLineEdit)):
             widget.setToolTip(tooltip)
         self.label.setBuddy(self.editor)
         self.editor.setAccessibleName(self.label.text())
@@ -190,6 +190,7 @@ def make_path_control(mode: str, pattern: str | None = None) -> FileEdit:
     control.choose_btn.text = "…"
     control.choose_btn.native.setFixedWidth(32)
     control.choose_btn.native.setAccessibleName("Browse")
+    control.choose_btn.native.setToolTip("<p>Choose in a dialog.</p>")
     control.line_edit.native.setText("")
     return control
 

@@ -45,7 +45,9 @@ class FirstSteps(QWidget):
         self.map = QPushButton("Open a map …")
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.addWidget(QLabel("Drop a file or a run folder into the window, or:"), 0, 0, 1, 2)
+        lead = QLabel("Drop a file or a run folder into the window, or:")
+        lead.setWordWrap(True)
+        grid.addWidget(lead, 0, 0, 1, 2)
         for place, (button, action, tip) in enumerate(self._steps()):
             grid.addWidget(button, 1 + place // 2, place % 2)
             button.clicked.connect(action)

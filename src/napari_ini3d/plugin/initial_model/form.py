@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import (
+    QFormLayout,
     QFrame,
-    QGridLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
-    QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,10 +26,15 @@ from napari_ini3d.plugin.initial_model.fields import (
 )
 from napari_ini3d.plugin.initial_model.user_config import FormState
 from napari_ini3d.plugin.initial_model.validation import OUTPUT, PARTICLES
+from napari_ini3d.plugin.viewer import set_tooltip
 from napari_ini3d.settings import Group, InitialModelSettings
 
 FOLDED: tuple[Group, ...] = ("Sampling", "Compute")
 
+_HEADING = (
+    "QPushButton { font-weight: bold; text-align: left; border: none; padding: 3px;"
+    " background: transparent; }"
+)
 _PATTERNS = f"Particles ({' '.join(f'*{ending}' for ending in PARTICLE_ENDINGS)})"
 _HELP = {
     PARTICLES: "STAR file (RELION 3.0 to 5) or .cs file (cryoSPARC) of the particles selected by "
@@ -44,17 +48,17 @@ class Section(QWidget):
 
     def __init__(self, title: str, *, folded: bool) -> None:
         super().__init__()
-        self.button = QToolButton()
-        self.button.setText(title)
+        self._title = title
+        self.button = QPushButton()
         self.button.setCheckable(True)
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.setAutoRaise(True)
-        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.button.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 3px; }")
+        self.button.setFlat(True)
+        self.button.setStyleSheet(_HEADING)
+        set_tooltip(self.button, f"Show or hide the settings of the group {title}.")
         self.content = QWidget()
-        self.grid = QGridLayout(self.content)
-        self.grid.setContentsMargins(12, 0, 0, 6)
-        self.grid.setColumnStretch(1, 1)
+        self.form = QFormLayout(self.content)
+        self.form.setContentsMargins(12, 0, 0, 6)
+        self.form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -66,19 +70,16 @@ class Section(QWidget):
 
     def add_row(self, label: QWidget, editor: QWidget, problem: QWidget) -> None:
         """Add a row with a label and a control."""
-        row = self.grid.rowCount()
-        self.grid.addWidget(label, row, 0)
-        self.grid.addWidget(editor, row, 1)
+        self.form.addRow(label, editor)
         self.add_wide(problem)
 
     def add_wide(self, *widgets: QWidget) -> None:
         """Add widgets of the full width, one per row."""
         for widget in widgets:
-            self.grid.addWidget(widget, self.grid.rowCount(), 0, 1, 2)
+            self.form.addRow(widget)
 
     def _on_toggled(self, shown: bool) -> None:
-        arrow = Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow
-        self.button.setArrowType(arrow)
+        self.button.setText(f"{'▾' if shown else '▸'}  {self._title}")
         self.content.setVisible(shown)
 
 
@@ -208,7 +209,7 @@ class SettingsForm(QScrollArea):
         for path in (self.particles, self.output):
             files.add_wide(path.label, path.control.native, path.problem)
             if path is self.particles:
-                files.grid.addLayout(self.below_particles, files.grid.rowCount(), 0, 1, 2)
+                files.form.addRow(self.below_particles)
         for field in self.fields.values():
             section = self.sections[field.info.group]
             if field.has_own_label:
@@ -220,7 +221,6 @@ class SettingsForm(QScrollArea):
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def _connect(self) -> None:
         self.particles.line.textChanged.connect(self._on_particles)

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ini3d.plugin.session import LINES, LogLine, LogTail
+from napari_ini3d.plugin.viewer import set_tooltip
 
 _UPDATE_MS = 250
 _LEVELS = {"All messages": logging.NOTSET, "Warnings and errors": logging.WARNING}
@@ -39,6 +40,8 @@ class LogView(QWidget):
         self.level.addItems(list(_LEVELS))
         self.level.setAccessibleName("Messages to show")
         self.copy = QPushButton("Copy all")
+        set_tooltip(self.level, "Show all messages of the run, or only warnings and errors.")
+        set_tooltip(self.copy, "Copy the messages that are shown to the clipboard.")
         self._lay_out()
         self._update_placeholder()
         self.level.currentIndexChanged.connect(self._on_level)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.initial_model.form import SettingsForm
 from napari_ini3d.plugin.initial_model.preferences import preferred_settings
 from napari_ini3d.plugin.initial_model.user_config import load_form_state, save_form_state
+from napari_ini3d.plugin.viewer import set_tooltip
 from napari_ini3d.runs import run_command, run_python
 from napari_ini3d.settings import InitialModelSettings
 
@@ -37,10 +38,12 @@ class SettingsMenus(QWidget):
         self._form = form
         self.copy_as = _menu_button(
             "Copy as",
+            "Copy this run as a command line, or as Python, for a script or a cluster.",
             {"Command": lambda: self._copy(run_command), "Python": lambda: self._copy(run_python)},
         )
         self.settings = _menu_button(
             "Settings",
+            "Save the settings to a file, load them, or reset them to the defaults.",
             {"Save …": self._save, "Load …": self._load, "Reset to defaults": self._reset},
         )
         row = QHBoxLayout(self)
@@ -79,10 +82,9 @@ def _show_errors(action: Callable[[], object]) -> None:
         show_error(str(error))
 
 
-def _menu_button(title: str, actions: dict[str, Callable[[], object]]) -> QToolButton:
-    button = QToolButton()
-    button.setText(f"{title} ")
-    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+def _menu_button(title: str, tooltip: str, actions: dict[str, Callable[[], object]]) -> QPushButton:
+    button = QPushButton(title)
+    set_tooltip(button, tooltip)
     menu = QMenu(button)
     for name, action in actions.items():
         menu.addAction(name, action)

@@ -5,20 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
 
 from napari_ini3d.errors import Ini3dError, explain
+from napari_ini3d.plugin.initial_model.keys import NEXT, PAUSE, PREVIOUS, RUN, STOP
 from napari_ini3d.plugin.session import (
     RunSession,
     beginning_text,
+    is_done,
+    message_of,
+    planned_work,
+    progress_of_bar,
+    remaining_seconds,
     settings_of,
     status_text,
-    steps_until_end,
 )
+from napari_ini3d.plugin.viewer import WrappedLabel
 
-_PAUSE = "Pause after the current iteration. Memory is not released."
-_CONTINUE = "Continue the paused run."
+_LOG_MS = 500  # between looks at the log after the last iteration
+_PAUSE = f"Pause after the current iteration ({PAUSE}). Memory is not released."
+_CONTINUE = f"Continue the paused run ({PAUSE})."
 
 
 class RunPanel(QWidget):
@@ -47,8 +55,10 @@ class RunPanel(QWidget):
         self.iterations = QPushButton("Show iterations")
         self.iterations.setCheckable(True)
         self.bar = QProgressBar()
-        self.status = QLabel("No run yet")
-        self.status.setWordWrap(True)
+        self._log_timer = QTimer(self)
+        self._log_timer.setInterval(_LOG_MS)
+        self._log_timer.timeout.connect(self._show_progress)
+        self.status = WrappedLabel("No run yet")
         self._lay_out()
         self._explain()
         self._connect()
@@ -80,7 +90,7 @@ class RunPanel(QWidget):
         summaries = {summary.iteration: summary for summary in self._session.summaries}
         summary = summaries.get(shown)
         resolution = "" if summary is None else f", {summary.best_resolution:.1f} Å"
-        self.iterations.setText(f"Iteration {shown}{resolution} (click for the newest)")
+        self.iterations.setText(f"Iteration {shown}{resolution} (show the newest)")
 
     def _show_progress(self) -> None:
         summaries = self._session.summaries
@@ -89,15 +99,34 @@ class RunPanel(QWidget):
             # no animated bar: drawn in software it would take a quarter of a core
             self.bar.setRange(0, 1)
             self.bar.setValue(0)
+            self.bar.setFormat("")
             begun = self._session.run_folder is not None
             self.status.setText(self._failure() or beginning_text(state, begun=begun))
             return
         settings = settings_of(self._session.run_folder)
         self.bar.setUpdatesEnabled(False)  # else Qt paints the bar twice, at once, and the window
-        self.bar.setRange(0, steps_until_end(summaries, state, settings))
-        self.bar.setValue(summaries[-1].iteration)
+        done, most = progress_of_bar(summaries)
+        self.bar.setRange(0, most)
+        self.bar.setValue(done)
+        self.bar.setFormat("%v of at most %m" if done < most else "%v iterations")
         self.bar.setUpdatesEnabled(True)
-        self.status.setText(self._failure() or status_text(summaries, state, settings))
+        planned = planned_work(self._session.run_folder, summaries)
+        left = None if planned is None else remaining_seconds(summaries, planned)
+        text = status_text(summaries, state, settings, left=left, message=self._message())
+        self.status.setText(self._failure() or text)
+        self._follow_log(is_done(summaries[-1]) and self._session.busy)
+
+    def _message(self) -> str:
+        """Return the newest message of the run's log."""
+        lines = self._session.log.lines_after(self._session.log.count - 1)
+        return message_of(lines[-1].text) if lines else ""
+
+    def _follow_log(self, wanted: bool) -> None:
+        """Show each new message of the log, from the last iteration to the end of the run."""
+        if wanted and not self._log_timer.isActive():
+            self._log_timer.start()
+        elif not wanted:
+            self._log_timer.stop()
 
     def _failure(self) -> str:
         """Return the error of the last run; empty if it did not fail."""
@@ -142,27 +171,30 @@ class RunPanel(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        grid = QGridLayout(self)
-        grid.setContentsMargins(4, 2, 4, 2)
-        grid.addWidget(self.status, 0, 0, 1, 4)
-        grid.addWidget(self.bar, 1, 0, 1, 4)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 2, 4, 2)
+        column.addWidget(self.status)
+        column.addWidget(self.bar)
         buttons = (self.run, self.pause, self.stop, self.resume)
-        for column, button in enumerate(buttons):
-            grid.addWidget(button, 2, column)
-        grid.addWidget(self.iterations, 3, 0, 1, 3)
-        grid.addWidget(self.leave, 3, 3)
+        for row in (buttons, (self.iterations, self.leave)):
+            flow = QFlowLayout()  # wraps where large fonts need more room than there is
+            flow.setContentsMargins(0, 0, 0, 0)
+            for button in row:
+                flow.addWidget(button)
+            column.addLayout(flow)
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.bar.setFormat("%p %")
 
     def _explain(self) -> None:
         for widget, text in (
             (
                 self.run,
-                "Start a run with these settings. Its files are written to the output folder.",
+                f"Start a run with these settings ({RUN}). Its files are written to the output "
+                "folder.",
             ),
             (
                 self.stop,
-                "Stop after the current iteration and write its maps. The run can be resumed.",
+                f"Stop after the current iteration ({STOP}) and write its maps. The run can be "
+                "resumed.",
             ),
             (
                 self.leave,
@@ -173,7 +205,8 @@ class RunPanel(QWidget):
             (
                 self.iterations,
                 "Show all iterations on the slider below the canvas; its button ▶ plays them. At "
-                "the last step, the slider follows new iterations.",
+                "the last step, the slider follows new iterations. "
+                f"{PREVIOUS} and {NEXT} show the previous and the next iteration.",
             ),
         ):
             widget.setToolTip(f"<p>{text}</p>")

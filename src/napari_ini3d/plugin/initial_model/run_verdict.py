@@ -10,10 +10,11 @@ from weakref import ReferenceType
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.compare import show_symmetry_of_run
+from napari_ini3d.plugin.viewer import WrappedLabel
 from napari_ini3d.runs import RunFolder, SymmetryFiles, ValidationFiles, describe_verdict
 from napari_ini3d.settings import AUTO_SYMMETRY
 
@@ -36,8 +37,7 @@ class RunVerdict(QWidget):
         super().__init__()
         self._viewer = viewer
         self._folder: Path | None = None
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.text = WrappedLabel()
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.text.setAccessibleName("Verdict on the run and its symmetry")
         self.compare = QPushButton("Compare with symmetry")

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin.initial_model.user_config import known_runs
-from napari_ini3d.plugin.viewer import Task, TaskRunner
+from napari_ini3d.plugin.viewer import Task, TaskRunner, set_tooltip
 from napari_ini3d.runs import RunEntry, is_locked, read_entry
 
 
@@ -32,7 +32,8 @@ class RunningRuns(QWidget):
         self.choice.setAccessibleName("Runs that are going on")
         policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         self.choice.setSizeAdjustPolicy(policy)
-        self.choice.setMinimumContentsLength(12)
+        self.choice.setMinimumContentsLength(6)
+        set_tooltip(self.choice, "Runs that go on without this window, with their last iteration.")
         self.follow = QPushButton("Follow")
         self.follow.setToolTip(
             "<p>Show the maps, the log and the convergence of this run as it goes on. It was kept "

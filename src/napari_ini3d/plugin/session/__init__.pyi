@@ -1,5 +1,10 @@
 from .closing import CloseGuard as CloseGuard
+from .live_layers import LiveLayers as LiveLayers
 from .log_buffer import LINES as LINES, LogLine as LogLine, LogTail as LogTail
+from .remaining_time import (
+    planned_work as planned_work,
+    remaining_seconds as remaining_seconds,
+)
 from .run_choice import (
     iteration_on_slider as iteration_on_slider,
     layer_of_run as layer_of_run,
@@ -20,9 +25,9 @@ from .run_view import (
 from .session import RunSession as RunSession
 from .status import (
     beginning_text as beginning_text,
-    expected_end as expected_end,
     is_done as is_done,
+    message_of as message_of,
+    progress_of_bar as progress_of_bar,
     settings_of as settings_of,
     status_text as status_text,
-    steps_until_end as steps_until_end,
 )

@@ -11,33 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_ini3d._types import FloatArray, IntArray
+from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.plugin import (
     METADATA_KEY,
-    LazyFrames,
     class_colour,
-    density_scale,
-    density_scale_of,
-    map_statistics,
-    run_layer,
 )
+from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
+from napari_ini3d.plugin.session.iteration_maps import IterationMaps, keep_on_iterations
 from napari_ini3d.plugin.viewer import (
     Caption,
-    add_layers,
+    ClassCells,
     caption_of,
     find_layer,
     get_metadata,
     is_map_layer,
-    set_metadata,
     show_iteration,
     show_map,
     shown_iteration,
 )
-from napari_ini3d.runs import RunFolder, history_iterations, read_history, read_summaries
+from napari_ini3d.runs import RunFolder, history_iterations, read_summaries
 
 if TYPE_CHECKING:
     import napari
@@ -72,21 +67,44 @@ class LiveLayers(QObject):
         self._made: set[str] = set()
         self._newest_hidden = False
         self._n_classes = 1
-        self._resolution: dict[int, list[float]] = {}  # of each class
+        self._values: dict[int, ClassValues] = {}  # of each iteration
+        self._side_by_side = True
         self._caption = Caption()
         real: Any = viewer()
         if real is not None:
             real.dims.events.point.connect(self._on_view)
-            real.layers.events.removed.connect(self._on_view)
-            real.layers.events.inserted.connect(self._on_inserted)
+            # last: cells add layers, when napari has finished adding or removing one
+            real.layers.events.removed.connect(self._on_view, position="last")
+            real.layers.events.inserted.connect(self._on_inserted, position="last")
             real.canvas.grid.events.enabled.connect(self._on_view)
+            ClassCells.of(real).left_by_user.connect(self._on_cells_left)
             for layer in real.layers:
                 layer.events.visible.connect(self._on_view)
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer; None after it was closed."""
+        return self._viewer()
 
     @property
     def history_visible(self) -> bool:
         """True if the iterations of the run are shown instead of its newest maps."""
         return any(layer.visible for layer in self._history())
+
+    @property
+    def maps(self) -> list[Image]:
+        """The maps of the run that can be shown now, by class: newest ones, or iterations."""
+        return self._history() if self.history_visible else self._newest()
+
+    @property
+    def side_by_side(self) -> bool:
+        """True if several classes are shown in cells, False if they overlap."""
+        return self._side_by_side
+
+    @side_by_side.setter
+    def side_by_side(self, wanted: bool) -> None:
+        self._side_by_side = wanted
+        self._update_caption()
 
     def begin(self, folder: Path) -> None:
         """Prepare for a run, and hide the layers of the previous one."""
@@ -95,7 +113,7 @@ class LiveLayers(QObject):
         self._folder, self._n_classes = folder, 1
         self._made.clear()
         self._newest_hidden = False
-        self._resolution.clear()
+        self._values.clear()
         self._update_caption()
 
     def show(self, progress: Progress) -> None:
@@ -104,7 +122,7 @@ class LiveLayers(QObject):
         if viewer is None:
             return
         self._n_classes = progress.n_classes
-        self._resolution[progress.summary.iteration] = progress.summary.resolution
+        self._values[progress.summary.iteration] = ClassValues.of(progress.summary)
         if self._newest_hidden and not self._history():  # the user has removed the iterations
             self.show_newest()
         hidden = self.history_visible
@@ -132,7 +150,10 @@ class LiveLayers(QObject):
                 f"{self._folder} has no maps yet; wait for the end of the first iteration"
             )
         self._n_classes = max(self._n_classes, _count_classes(self._folder))
+        was_visible = self.history_visible
         self._update_history(viewer, create=True)
+        if not was_visible:
+            self._hide_others(viewer)
         self._swap(self._newest(), self._history())
         self._newest_hidden = True
         self._update_caption()
@@ -194,28 +215,49 @@ class LiveLayers(QObject):
 
     def _on_view(self, _event: Any) -> None:
         """Update the caption after the slider was moved, or a layer hidden or removed."""
-        if self._caption.written or self._history() or self._newest():
+        viewer, history = self._viewer(), self._history()
+        if viewer is not None and history and history[0].visible:
+            keep_on_iterations(viewer, history[0])
+        if self._caption.written or history or self._newest():
             self._update_caption()
 
+    def _on_cells_left(self) -> None:
+        self._side_by_side = False
+        self._update_caption()
+
     def _update_caption(self) -> None:
-        """Update the caption, and notify the docks."""
+        """Update the cells of the classes and the caption, and notify the docks."""
         viewer = self._viewer()
         if viewer is None:
             return
+        self._update_cells(viewer)
         self._caption.write(viewer, self._describe_shown(viewer))
         self.changed.emit()
+
+    def _update_cells(self, viewer: Any) -> None:
+        """Show several classes side by side, unless that is not wanted or all are hidden."""
+        cells, maps = ClassCells.of(viewer), self.maps
+        if not self._side_by_side or len(maps) < 2 or not any(layer.visible for layer in maps):
+            cells.leave()
+            return
+        classes = [int(get_metadata(layer, "class_index")) for layer in maps]
+        values = self._values_at(self._iteration_of(maps[0]))
+        cells.show(maps, class_captions(classes, self._n_classes, values))
 
     def _describe_shown(self, viewer: Any) -> str:
         """Return the caption; empty unless the maps of the run, and no others, are shown."""
         ours = [*self._newest(), *self._history()]
         shown = [layer for layer in viewer.layers if is_map_layer(layer) and layer.visible]
-        if not shown or viewer.canvas.grid.enabled or any(layer not in ours for layer in shown):
+        in_cells = ClassCells.of(viewer).active
+        if not shown or any(layer not in ours for layer in shown):
             return ""
-        iteration = self.shown_iteration()
-        if iteration is None:
-            iteration = int(get_metadata(shown[0], "iteration"))
+        if viewer.canvas.grid.enabled and not in_cells:
+            return ""
+        iteration = self._iteration_of(shown[0])
+        if in_cells:  # each cell has a caption for its class
+            return caption_of(self._folder.name, iteration, {})
         classes = sorted(int(get_metadata(layer, "class_index")) for layer in shown)
-        resolution = self._resolution_at(iteration)
+        resolution = self._values_at(iteration).resolution
         by_class = {
             f"class {k + 1}" if self._n_classes > 1 else "": resolution[k]
             for k in dict.fromkeys(classes)
@@ -223,15 +265,20 @@ class LiveLayers(QObject):
         }
         return caption_of(self._folder.name, iteration, by_class)
 
-    def _resolution_at(self, iteration: int) -> list[float]:
-        """Return the resolution of each class in an iteration (Å).
+    def _iteration_of(self, layer: Image) -> int:
+        """Return the iteration that the maps show; the layer is one of them."""
+        shown = self.shown_iteration()
+        return int(get_metadata(layer, "iteration")) if shown is None else shown
 
-        It is read from the run folder if the iteration was not shown.
+    def _values_at(self, iteration: int) -> ClassValues:
+        """Return the values of the classes in an iteration.
+
+        They are read from the run folder if the iteration was not shown.
         """
-        if iteration not in self._resolution:
+        if iteration not in self._values:
             summaries = read_summaries(RunFolder(self._folder))
-            self._resolution = {found.iteration: found.resolution for found in summaries}
-        return self._resolution.get(iteration, [])
+            self._values = {found.iteration: ClassValues.of(found) for found in summaries}
+        return self._values.get(iteration, ClassValues())
 
     def _show_class(
         self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool
@@ -270,43 +317,13 @@ class LiveLayers(QObject):
 
     def _update_history(self, viewer: Any, *, create: bool = False) -> None:
         for k in range(self._n_classes):
-            iterations = history_iterations(RunFolder(self._folder), k)
+            found = IterationMaps(self._folder, k)
             layer = find_layer(viewer, self._key(k, "iterations"))
             if layer is not None:
-                scale = density_scale_of(layer.metadata)
-                _extend(viewer, layer, self._frames(k, iterations, scale), iterations)
-            elif create and iterations:
-                self._add_history(viewer, k, iterations)
-
-    def _add_history(self, viewer: Any, k: int, iterations: list[int]) -> None:
-        newest, voxel_size = read_history(RunFolder(self._folder), iterations[-1], k)
-        scale = density_scale(map_statistics(newest)["std"])
-        data = run_layer(
-            self._frames(k, iterations, scale),
-            voxel_size,
-            f"{self._name(k)}, iterations",
-            colormap=class_colour(k, self._n_classes),
-            metadata={
-                "path": str(self._folder),
-                "class_index": k,
-                "iterations": iterations,
-                "key": self._key(k, "iterations"),
-                "density_scale": scale,
-            },
-        )
-        (layer,) = add_layers(viewer, [data])
-        show_iteration(viewer, layer, iterations[-1])
-
-    def _frames(self, k: int, iterations: list[int], scale: float) -> LazyFrames:
-        folder, available = RunFolder(self._folder), tuple(iterations)
-        factor = np.float32(scale)
-
-        def read(numbers: IntArray) -> FloatArray:
-            maps = (read_history(folder, available[int(i)], k)[0] for i in numbers)
-            return np.stack([densities * factor for densities in maps])
-
-        shape = read_history(folder, available[-1], k)[0].shape
-        return LazyFrames(len(available), shape, read)
+                found.extend(viewer, layer)
+            elif create and found.iterations:
+                name, colour = f"{self._name(k)}, iterations", class_colour(k, self._n_classes)
+                found.add(viewer, name, colour, self._key(k, "iterations"))
 
     def _key(self, k: int, what: str = "newest") -> str:
         return f"{self._folder}, class {k + 1}, {what}"
@@ -326,18 +343,6 @@ class LiveLayers(QObject):
             return []
         layers = (find_layer(viewer, self._key(k, what)) for k in range(self._n_classes))
         return [layer for layer in layers if layer is not None]
-
-
-def _extend(viewer: Any, layer: Image, frames: LazyFrames, iterations: list[int]) -> None:
-    """Add iterations to a layer; the slider follows if it was at the last one."""
-    before = layer.metadata[METADATA_KEY]["iterations"]
-    if before == iterations:
-        return
-    follow = shown_iteration(viewer, layer) == before[-1]
-    layer.data = frames
-    set_metadata(layer, iterations=iterations)
-    if follow:
-        show_iteration(viewer, layer, iterations[-1])
 
 
 def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:

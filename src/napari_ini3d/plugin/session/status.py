@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from pathlib import Path
 
@@ -12,9 +13,8 @@ from napari_ini3d.preflight import describe_time, expected_end as planned_end
 from napari_ini3d.runs import IterationSummary, RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
-_ITERATIONS_SHARE = 0.6  # of the time of a run; the rest is its validation
-_RECENT = 5  # iterations from which the remaining time is estimated
-_ENOUGH = 3  # iterations needed for that; in the first one kernels are compiled
+_ITERATION = re.compile(r"\d+/\d+ ")  # beginning of the line of an iteration
+_TIME_AND_LEVEL = re.compile(r"^.*?\d\d:\d\d:\d\d [A-Z]+ +")  # of a log line
 
 
 def expected_end(summaries: list[IterationSummary], settings: InitialModelSettings | None) -> int:
@@ -27,36 +27,22 @@ def expected_end(summaries: list[IterationSummary], settings: InitialModelSettin
     return planned_end(planned, last.iteration, last.phase, done)
 
 
-def remaining_seconds(summaries: list[IterationSummary], expected: int) -> float:
-    """Return the time to the expected end, from the mean time of the last iterations."""
-    recent = [summary.total_seconds for summary in summaries[1:][-_RECENT:] or summaries]
-    return (expected - summaries[-1].iteration) * sum(recent) / len(recent)
+def progress_of_bar(summaries: list[IterationSummary]) -> tuple[int, int]:
+    """Return the iterations that are done, and at most: those of the status.
 
-
-def steps_until_end(
-    summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
-) -> int:
-    """Return the iterations until a run has ended; what follows the last one counts as several.
-
-    Parameters
-    ----------
-    summaries : list of IterationSummary
-        At least one.
-    state : str
-        As for `status_text`.
-    settings : InitialModelSettings or None
-        None if unknown.
+    A run that has done its last iteration has done all that it makes.
     """
     last = summaries[-1]
-    end = last.iteration if is_done(last) else expected_end(summaries, settings)
-    validates = settings is not None and settings.independent_half_sets
-    if validates and state not in ("idle", "left"):
-        return round(end / _ITERATIONS_SHARE)
-    return end
+    return last.iteration, last.iteration if is_done(last) else last.n_iterations
 
 
 def status_text(
-    summaries: list[IterationSummary], state: str, settings: InitialModelSettings | None
+    summaries: list[IterationSummary],
+    state: str,
+    settings: InitialModelSettings | None,
+    *,
+    left: float | None = None,
+    message: str = "",
 ) -> str:
     """Return the status of a run: iteration, phase, resolution and remaining time.
 
@@ -68,28 +54,40 @@ def status_text(
         Of the session, or "left" if it goes on and is not followed any more.
     settings : InitialModelSettings or None
         None if unknown.
+    left : float, optional
+        Seconds until the end of the run; default: unknown.
+    message : str
+        Newest message of the log, which is shown after the last iteration.
     """
-    last, expected = summaries[-1], expected_end(summaries, settings)
+    last = summaries[-1]
     if state == "idle":
         return _end_text(last)
     if state == "left":
         return f"Left after iteration {last.iteration}; the run goes on without this window"
     if is_done(last):
-        paused = "paused before " if state == "paused" else ""
-        return f"Last iteration ({last.iteration}) done · {paused}{_what_follows(settings)}"
+        words = [f"Last iteration ({last.iteration}) done", message or _what_follows(settings)]
+        return " · ".join([*words, *_words_of(state, "step")])
     resolution = last.best_resolution
-    words = [f"Iteration {last.iteration} of max. {last.n_iterations}"]
+    words = [f"Iteration {last.iteration} of at most {last.n_iterations}"]
     words.append(PHASES.get(last.phase, last.phase))
     if math.isfinite(resolution):
         words.append(f"{resolution:.1f} Å")
-    if state == "running" and expected > last.iteration and len(summaries) >= _ENOUGH:
-        left = remaining_seconds(summaries, expected)
+    if state == "running" and left is not None:
         end = time.strftime("%H:%M", time.localtime(time.time() + left))
         words.append(f"about {describe_time(left)} left (ends {end})")
-    ends = {"paused": "paused", "stopping": "stopping after the current iteration"}
-    if ends.get(state):
-        words.append(ends[state])
-    return " · ".join(words)
+    return " · ".join([*words, *_words_of(state, "iteration")])
+
+
+def _words_of(state: str, unit: str) -> list[str]:
+    """Return what is added to the status of a run that is to pause or to stop."""
+    words = {"paused": "paused", "stopping": f"stopping after the current {unit}"}
+    return [words[state]] if state in words else []
+
+
+def message_of(line: str) -> str:
+    """Return the message of a log line; empty for the line of an iteration."""
+    message = _TIME_AND_LEVEL.sub("", line)
+    return "" if _ITERATION.match(message) else message
 
 
 def beginning_text(state: str, *, begun: bool) -> str:

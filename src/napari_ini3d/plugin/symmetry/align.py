@@ -26,6 +26,7 @@ from napari_ini3d.plugin.viewer import (
     origin_of,
     record_axes,
     recorded_axes,
+    short_name_of,
     trial_of,
     voxel_size_of,
 )
@@ -200,7 +201,7 @@ class AlignControl(QObject):
         if layer.ndim == 3:
             self._controller.replace(layer, flipped, axes)
         else:  # one iteration of a run; the others keep their hand
-            name = f"{layer.name} flipped"
+            name = f"{short_name_of(layer)} flipped"
             layer.visible = False
             layer = add_derived_map(self._controller.viewer, layer, flipped, name, axes=axes)
             self._controller.layer_combo.choose(layer)
@@ -217,7 +218,9 @@ def add_aligned(
     axes = moved_axes(controller, layer, motion)
     controller.end_trial(layer)
     layer.visible = False
-    return add_derived_map(controller.viewer, layer, moved, f"{layer.name} aligned", axes=axes)
+    return add_derived_map(
+        controller.viewer, layer, moved, f"{short_name_of(layer)} aligned", axes=axes
+    )
 
 
 def moved_axes(

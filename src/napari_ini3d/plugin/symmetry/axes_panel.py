@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QGroupBox
+from qtpy.QtWidgets import QCheckBox, QGroupBox, QVBoxLayout
+from superqt import QFlowLayout
 
 from napari_ini3d.plugin.viewer import (
     FRAME_COLOURS,
@@ -36,14 +37,16 @@ class AxesPanel(QGroupBox):
         self.symmetry = QCheckBox("Symmetry axes")
         self.through = QCheckBox("Through the map")
         self.through.setChecked(True)
-        self.ideal = QCheckBox("Ideal axes of the point group below")
+        self.ideal = QCheckBox("Ideal axes of the group below")
         self.legend = make_text_label()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
-        grid = QGridLayout(self)
-        for column, box in enumerate((self.frame, self.symmetry, self.through)):
-            grid.addWidget(box, 0, column)
-        grid.addWidget(self.ideal, 1, 0, 1, 3)
-        grid.addWidget(self.legend, 2, 0, 1, 3)
+        boxes = QFlowLayout()  # wraps where large fonts need more room than there is
+        boxes.setContentsMargins(0, 0, 0, 0)
+        for box in (self.frame, self.symmetry, self.through, self.ideal):
+            boxes.addWidget(box)
+        column = QVBoxLayout(self)
+        column.addLayout(boxes)
+        column.addWidget(self.legend)
         for box in (self.frame, self.symmetry, self.through, self.ideal):
             box.toggled.connect(self._on_toggled)
         set_tooltip(

@@ -103,6 +103,7 @@ class SymmetryWidget(TaskDock):
         self.tabs.addTab(make_scrollable(page), "Detect and align")
         self.tabs.addTab(make_scrollable(self.validation), "Validate")
         top = QFormLayout()
+        top.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         top.addRow("Map", self.controller.layer_combo)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)

@@ -29,6 +29,7 @@ from napari_ini3d.plugin.viewer import (
     get_metadata,
     origin_of,
     recorded_axes,
+    short_name_of,
     trial_of,
     voxel_size_of,
 )
@@ -155,7 +156,7 @@ class ImposeControl(QObject):
             controller.viewer,
             aligned,
             Origin(validation.imposed, False, still, validation.imposed),
-            f"{layer.name} {validation.group} imposed",
+            f"{short_name_of(layer)} {validation.group} imposed",
             axes=MapAxes.of_setting(validation.group, "imposed"),
             key=f"{aligned.unique_id}: {validation.group} imposed",
             colormap=IMPOSED_COLOUR,

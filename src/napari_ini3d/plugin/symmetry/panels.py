@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
     QVBoxLayout,
 )
+from superqt import QFlowLayout
 
 from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.plugin.symmetry.axes_panel import describe_axes
@@ -157,6 +158,11 @@ class DetectPanel(QGroupBox):
             "group that does not hold are dashed.",
         )
         set_tooltip(
+            self.order,
+            "Order of the self-rotation function that is shown, with its largest value (1: a "
+            "symmetry axis).",
+        )
+        set_tooltip(
             self.sphere,
             "Show the self-rotation function on a sphere around the map: bright in the directions "
             "of symmetry axes of this order.",
@@ -221,7 +227,7 @@ class AlignPanel(QGroupBox):
         spin.setSingleStep(_STEP)
         spin.setDecimals(2)
         spin.setKeyboardTracking(False)
-        spin.setMinimumWidth(76)
+        spin.setMinimumWidth(64)
         spin.valueChanged.connect(self._on_spin)
         return spin
 
@@ -286,9 +292,9 @@ class FilePanel(QGroupBox):
         self.flip = QPushButton("Flip hand")
         self.particles = QPushButton("Rotate the particles too …")
         self.save = QPushButton("Save map …")
-        grid = QGridLayout(self)
-        for place, button in enumerate((self.impose, self.flip, self.particles, self.save)):
-            grid.addWidget(button, place // 2, place % 2)
+        buttons = QFlowLayout(self)
+        for button in (self.impose, self.flip, self.particles, self.save):
+            buttons.addWidget(button)
         set_tooltip(
             self.impose,
             "Impose the point group on the map as shown, in a new layer. Show both side by side, "

@@ -9,19 +9,32 @@ from .axes_layers import (
     show_frame as show_frame,
     show_symmetry_axes as show_symmetry_axes,
 )
+from .background_opening import (
+    BackgroundOpening as BackgroundOpening,
+    open_in_background as open_in_background,
+)
 from .caption import Caption as Caption, caption_of as caption_of
+from .class_cells import ClassCaption as ClassCaption, ClassCells as ClassCells
 from .connections import (
     PerViewer as PerViewer,
     connect_to_layers as connect_to_layers,
     connect_to_viewer as connect_to_viewer,
     unwrap_proxy as unwrap_proxy,
 )
-from .derived_maps import add_derived_map as add_derived_map
+from .derived_maps import add_derived_map as add_derived_map, short_name_of as short_name_of
 from .docking import (
+    FittingWidget as FittingWidget,
     is_dock_hidden as is_dock_hidden,
     main_window_of as main_window_of,
     tabify_dock as tabify_dock,
 )
+from .grid_cells import (
+    grid_shape as grid_shape,
+    move_to_front as move_to_front,
+    pad_cells as pad_cells,
+    with_mesh as with_mesh,
+)
+from .hidden_sliders import HiddenSliders as HiddenSliders
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     Origin as Origin,
@@ -75,6 +88,7 @@ from .shown_volume import shown_volume as shown_volume
 from .surface_colours import COLOURINGS as COLOURINGS, Colouring as Colouring
 from .task_dock import (
     TaskDock as TaskDock,
+    WrappedLabel as WrappedLabel,
     make_scrollable as make_scrollable,
     make_text_label as make_text_label,
     set_tooltip as set_tooltip,

@@ -22,6 +22,7 @@ from napari_ini3d._types import FloatArray, IntArray
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
 from napari_ini3d.plugin.viewer.layer_transform import scene_from_map
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
+from napari_ini3d.plugin.viewer.map_results import MapResults
 from napari_ini3d.plugin.viewer.meshes import axis_mark, join_meshes, sphere_mesh
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.plugin.viewer.shown_volume import shown_volume
@@ -47,11 +48,15 @@ LETTER_REACH = 1.5
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
 _FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.04, 0.045, 0.1  # of the radius of the particle
 _MANY_AXES = 10
+_SMALL_BOX = 64  # voxels in which the radius of the particle is found
 _DASHES = 9  # of an axis, an odd number: one in the middle, and one at each end
 _SEE_THROUGH = Colormap(
     [[0.3, 0.2, 0.5, 0.1], [0.45, 0.1, 0.5, 0.3], [0.9, 0.4, 0.3, 0.8], [1.0, 0.95, 0.6, 1.0]],
     name="self-rotation",
 )
+
+
+_radii: MapResults[float] = MapResults()
 
 
 def order_colour(order: int) -> str:
@@ -60,13 +65,26 @@ def order_colour(order: int) -> str:
 
 
 def particle_radius(viewer: Any, layer: Layer) -> float:
-    """Return the radius of the particle of a map about voxel n // 2, in voxels."""
-    volume = shown_volume(viewer, layer)
+    """Return the radius of the particle of a map about voxel n // 2, in voxels.
+
+    It is found once for each map, and in a small box: the window waits for it.
+    """
+    known = _radii.find(viewer, layer)
+    if known is None:
+        known = _find_radius(shown_volume(viewer, layer))
+        _radii.keep(viewer, layer, known)
+    return known
+
+
+def _find_radius(volume: FloatArray) -> float:
     n = volume.shape[0]
-    if not np.isfinite(volume).all() or volume.min() == volume.max():
+    step = -(-n // _SMALL_BOX)
+    kept = n // step * step
+    small = volume[:kept, :kept, :kept].reshape((kept // step, step) * 3).mean((1, 3, 5))
+    if not np.isfinite(small).all() or small.min() == small.max():
         return float(0.35 * n)
-    extent = find_particle_extent(volume)
-    radius: float = extent.radius + float(np.linalg.norm(extent.centre))
+    extent = find_particle_extent(small)
+    radius = step * (extent.radius + float(np.linalg.norm(extent.centre)))
     return float(min(max(radius, _LEAST_REACH * n), _MOST_REACH * n / _AXES_REACH))
 
 

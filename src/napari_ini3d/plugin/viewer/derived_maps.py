@@ -15,6 +15,11 @@ from napari_ini3d.plugin.viewer.metadata import layer_metadata
 _INHERITED = ("path", "class_index", "iteration", "density_scale")
 
 
+def short_name_of(layer: Image) -> str:
+    """Return the name of a map for maps made from it, such as ``run 3 class 2``."""
+    return str(layer.name).removesuffix(", iterations").removesuffix(" aligned")
+
+
 def add_derived_map(
     viewer: Any,
     layer: Image,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from weakref import ref
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 _MARK = "ini3d dock"
+_LEAST = QSize(280, 200)  # pixels; below the size of its content, a dock scrolls
+_USUAL = QSize(410, 600)
+_MOST = QSize(480, 640)  # beside the controls of napari and a canvas, on a screen of 1280 x 800
 
 
 def tabify_dock(widget: QWidget) -> None:
@@ -21,6 +24,18 @@ def tabify_dock(widget: QWidget) -> None:
     widget.setProperty(_MARK, True)
     later = ref(widget)  # after napari has placed it
     QTimer.singleShot(0, lambda: _tabify(later()))
+
+
+class FittingWidget(QWidget):
+    """A dock that fits a small screen: its content scrolls where it needs more room."""
+
+    def sizeHint(self) -> QSize:
+        """Return a size that shows most docks whole, and fits beside a canvas."""
+        return super().sizeHint().expandedTo(_USUAL).boundedTo(_MOST)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that grows no window."""
+        return _LEAST
 
 
 def is_dock_hidden(widget: QWidget) -> bool:

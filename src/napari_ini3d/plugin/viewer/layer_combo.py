@@ -15,6 +15,7 @@ from napari_ini3d.plugin.viewer.connections import (
     unwrap_proxy,
 )
 from napari_ini3d.plugin.viewer.layer_transform import is_map_layer
+from napari_ini3d.plugin.viewer.task_dock import set_tooltip
 
 if TYPE_CHECKING:
     import napari
@@ -48,6 +49,7 @@ class LayerCombo(QComboBox):
         self._last_chosen: ReferenceType[Image] | None = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
+        set_tooltip(self, "Choose one of the maps in this window.")
         self.currentIndexChanged.connect(self._emit_chosen)
         real = viewer()
         if real is not None:

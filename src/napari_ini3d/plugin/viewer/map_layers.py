@@ -29,6 +29,7 @@ from napari_ini3d.plugin import (
     map_placement,
     map_statistics,
 )
+from napari_ini3d.plugin.viewer.hidden_sliders import HiddenSliders
 from napari_ini3d.plugin.viewer.level_wheel import LevelWheel
 from napari_ini3d.plugin.viewer.map_level import (
     level_in_sigma,
@@ -38,7 +39,7 @@ from napari_ini3d.plugin.viewer.map_level import (
 from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 from napari_ini3d.plugin.viewer.rendering import map_rendering
-from napari_ini3d.plugin.viewer.shown_volume import frame_axis, frame_number
+from napari_ini3d.plugin.viewer.shown_volume import frame_axis, iteration_number
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
 
@@ -51,6 +52,7 @@ def prepare_viewer(viewer: ViewerModel) -> None:
     """
     viewer.layers.events.inserted.connect(_on_layer_inserted)
     LevelWheel.of(viewer)
+    HiddenSliders.of(viewer)
     if hasattr(viewer, "window") and map_rendering() == "mesh":
         MapMeshes.of(viewer).start()
     if tuple(str(direction) for direction in viewer.scene.camera.orientation) == MAP_ORIENTATION:
@@ -148,14 +150,13 @@ def show_iteration(viewer: ViewerModel, layer: Image, iteration: int) -> int:
     """Show the last map of a run up to `iteration`, or else the first; return its iteration."""
     iterations = layer.metadata[METADATA_KEY]["iterations"]
     frame = max(int(np.searchsorted(iterations, iteration, side="right")) - 1, 0)
-    _show_frame(viewer, layer, frame)
+    _show_frame(viewer, layer, int(iterations[frame]))
     return int(iterations[frame])
 
 
 def shown_iteration(viewer: ViewerModel, layer: Image) -> int:
     """Return the iteration that a layer of a run shows."""
-    iterations = layer.metadata[METADATA_KEY]["iterations"]
-    return int(iterations[frame_number(viewer, layer)])
+    return iteration_number(viewer, layer)
 
 
 def find_layer(viewer: ViewerModel, key: str) -> Image | None:

@@ -12,7 +12,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 from napari.layers import Layer
 
 from napari_ini3d.plugin.viewer.metadata import get_metadata
-from napari_ini3d.plugin.viewer.shown_volume import frame_number
+from napari_ini3d.plugin.viewer.shown_volume import all_frames, frame_number, iteration_number
 
 Result = TypeVar("Result")
 
@@ -39,11 +39,9 @@ class MapToken:
         """Return the identity of the map that a layer shows now."""
         if layer.ndim <= 3:
             return cls(ref(layer.data), None)
-        frame = frame_number(viewer, layer)
-        iterations = get_metadata(layer, "iterations")
-        if iterations is None:
-            return cls(ref(layer.data), frame)
-        return cls(None, int(iterations[frame]))
+        if get_metadata(layer, "iterations") is None:
+            return cls(ref(all_frames(layer)), frame_number(viewer, layer))
+        return cls(None, iteration_number(viewer, layer))
 
     def is_shown(self, viewer: Any, layer: Layer) -> bool:
         """Tell whether a layer still shows the map."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
 import numpy as np
+from napari.layers import Shapes
 from qtpy.QtCore import QObject, Signal
 
 from napari_ini3d._types import Float32, Float64
 from napari_ini3d.plugin import LENGTH_UNIT, METADATA_KEY
 from napari_ini3d.plugin.viewer.metadata import get_metadata
+from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
 
 if TYPE_CHECKING:
     import napari
@@ -29,32 +32,53 @@ class MaskCircle(QObject):
     -------
     dragged : float
         New diameter, Å.
+    changed
+        The circle is prepared, is shown, or was given up.
     """
 
     dragged = Signal(float)
+    changed = Signal()
 
     def __init__(self, viewer: ReferenceType[napari.Viewer]) -> None:
         super().__init__()
         self._viewer = viewer
         self._diameter = 0.0
         self._drawing = False
+        self._tasks = TaskRunner(self)
+        self._tasks.changed.connect(self.changed)
 
     @property
     def shown(self) -> bool:
         """True if the circle is in the viewer."""
         return self._circle() is not None
 
+    @property
+    def busy(self) -> bool:
+        """True while the circle is prepared."""
+        return self._tasks.busy
+
     def show(self, preview: Preview, diameter: float) -> None:
-        """Show the average of the particles with the circle, in 2D, ready for dragging."""
+        """Show the average of the particles with the circle, in 2D, ready for dragging.
+
+        The first time in a session, napari compiles what draws shapes, for seconds. This is done in
+        a thread; the circle appears at its end, unless it is hidden before.
+        """
+        self._tasks.start(
+            Task("Preparing the mask circle"),
+            lambda _: compile_shapes(),
+            lambda _: self._show(preview, diameter),
+        )
+
+    def _show(self, preview: Preview, diameter: float) -> None:
         viewer = self._viewer()
         if viewer is None or preview.average is None:
             return
+        viewer.dims.ndisplay = 2  # napari cannot change flat shapes in 3D
         self._show_average(viewer, preview.average, preview.report)
         self._diameter = diameter
         if self._circle() is None:
             self._add_circle(viewer)
         self.resize(diameter)
-        viewer.dims.ndisplay = 2
         viewer.reset_view()
         viewer.layers.selection.active = self._circle()
         self._circle().mode = "select"
@@ -62,6 +86,7 @@ class MaskCircle(QObject):
 
     def hide(self) -> None:
         """Remove both layers, and return to 3D."""
+        self._tasks.cancel()
         viewer = self._viewer()
         if viewer is None or not self.shown:
             return
@@ -69,6 +94,7 @@ class MaskCircle(QObject):
             if layer is not None:
                 viewer.layers.remove(layer)
         viewer.dims.ndisplay = 3
+        self.changed.emit()
 
     def resize(self, diameter: float) -> None:
         """Change the diameter of the circle (Å)."""
@@ -137,6 +163,12 @@ class MaskCircle(QObject):
         viewer = self._viewer()
         layers = [] if viewer is None else viewer.layers
         return next((layer for layer in layers if get_metadata(layer, "kind") == kind), None)
+
+
+@functools.cache
+def compile_shapes() -> None:
+    """Compile what napari needs to draw an ellipse: its first one takes seconds."""
+    Shapes([circle_corners(100.0)], shape_type="ellipse", edge_width=2.0)
 
 
 def circle_corners(diameter: float) -> Float64:

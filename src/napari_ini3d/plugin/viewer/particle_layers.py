@@ -26,6 +26,7 @@ from napari_ini3d.plugin import METADATA_KEY, LazyFrames
 from napari_ini3d.plugin.viewer.map_layers import find_layer
 from napari_ini3d.plugin.viewer.mask_circle import CIRCLE_COLOUR, circle_corners
 from napari_ini3d.plugin.viewer.metadata import get_metadata
+from napari_ini3d.plugin.viewer.shown_volume import all_frames
 from napari_ini3d.preflight import estimate_mask_diameter
 
 _GAP = 0.05  # between image and CTF, as a fraction of the image width
@@ -62,9 +63,10 @@ def show_ctf(viewer: ViewerModel, layer: Image) -> Image:
         existing.visible = True
         return existing
     particles, _ = read_particles(path, ctf=True)
-    if len(particles) != len(layer.data):
+    count = len(all_frames(layer))
+    if len(particles) != count:
         raise InputError(
-            f"{path} has {len(particles)} particles, but its layer has {len(layer.data)}; the file "
+            f"{path} has {len(particles)} particles, but its layer has {count}; the file "
             "has changed; open it again"
         )
     viewer.dims.ndisplay = 2
@@ -220,12 +222,12 @@ def _add_circle(viewer: ViewerModel, layer: Image, key: str, diameter: float) ->
 
 def _estimate_diameter(layer: Image) -> float:
     """Estimate the mask diameter from some of the images, spread over the stack."""
-    index = np.unique(np.linspace(0, len(layer.data) - 1, _SAMPLE).astype(np.int64))
+    index = np.unique(np.linspace(0, len(all_frames(layer)) - 1, _SAMPLE).astype(np.int64))
     return float(round(estimate_mask_diameter(_images_of(layer), index)))
 
 
 def _images_of(layer: Image) -> LayerImages:
-    return LayerImages(layer.data, float(layer.scale[-1]))
+    return LayerImages(all_frames(layer), float(layer.scale[-1]))
 
 
 def _do(viewer: ViewerModel, show: Callable[[ViewerModel, Image], Layer]) -> None:

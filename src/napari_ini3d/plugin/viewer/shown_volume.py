@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
 from napari_ini3d._types import FloatArray
+from napari_ini3d.plugin import METADATA_KEY, LazyFrames
 
 
 def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
     """Return the map (n, n, n) that a layer shows; of a run, the one at the slider."""
     if layer.ndim <= 3:
         return np.asarray(layer.data)
-    return np.asarray(layer.data[frame_number(viewer, layer)])
+    return np.asarray(all_frames(layer)[frame_number(viewer, layer)])
 
 
 def frame_number(viewer: ViewerModel, layer: Layer) -> int:
     """Return which map of a stack of maps is at the slider, from 0."""
     place = round(viewer.dims.point[frame_axis(viewer, layer)])
-    return int(np.clip(place, 0, len(layer.data) - 1))
+    return int(np.clip(place, 0, len(all_frames(layer)) - 1))
+
+
+def iteration_number(viewer: ViewerModel, layer: Layer) -> int:
+    """Return the iteration whose map a layer of a run shows."""
+    iterations = layer.metadata[METADATA_KEY]["iterations"]
+    place = int(np.searchsorted(iterations, frame_number(viewer, layer), side="right")) - 1
+    return int(iterations[max(place, 0)])
+
+
+def all_frames(layer: Layer) -> Any:
+    """Return the maps or images of a layer, also while it is hidden and keeps only one."""
+    return layer.data.whole if isinstance(layer.data, LazyFrames) else layer.data
 
 
 def frame_axis(viewer: ViewerModel, layer: Layer) -> int:

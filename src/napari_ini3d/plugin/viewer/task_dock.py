@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QScrollArea, QWidget
 
-from napari_ini3d.plugin.viewer.docking import tabify_dock
+from napari_ini3d.plugin.viewer.docking import FittingWidget, tabify_dock
 from napari_ini3d.plugin.viewer.task_runner import TaskRunner
 
 _HEIGHT = 640  # pixels
 
 
-class TaskDock(QWidget):
+class TaskDock(FittingWidget):
     """A dock whose tasks run in a thread, one at a time.
 
     Parameters
     ----------
     tasks : TaskRunner
     width : int
-        Pixels below which controls would be cut off.
+        Usual width in pixels.
 
     Attributes
     ----------
@@ -51,11 +52,7 @@ class TaskDock(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return a width that leaves room for the canvas on a small screen."""
-        return QSize(self._width, _HEIGHT)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the width below which controls are cut off, and the least height."""
-        return QSize(self._width, super().minimumSizeHint().height())
+        return QSize(max(self._width, super().sizeHint().width()), _HEIGHT)
 
 
 def make_scrollable(widget: QWidget) -> QScrollArea:
@@ -73,9 +70,31 @@ def set_tooltip(widget: QWidget, text: str) -> None:
     widget.setAccessibleDescription(text)
 
 
+class WrappedLabel(QLabel):
+    """A text that wraps, and keeps the height that it needs: layouts would cut its last lines."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.setWordWrap(True)
+
+    def setText(self, text: str | None) -> None:
+        """Show a text."""
+        super().setText(text)
+        self._keep_height()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Keep the height for the new width."""
+        super().resizeEvent(event)
+        self._keep_height()
+
+    def _keep_height(self) -> None:
+        height = self.heightForWidth(self.width()) if self.text() else 0
+        if height != self.minimumHeight():
+            self.setMinimumHeight(max(height, 0))
+
+
 def make_text_label(text: str = "") -> QLabel:
     """Return a label whose text wraps and can be selected."""
-    label = QLabel(text)
-    label.setWordWrap(True)
+    label = WrappedLabel(text)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label

@@ -1,0 +1,72 @@
+"""Remaining time of a run: by phase, and without jumps."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from fake_runs import make_report
+
+from napari_ini3d.engine import ImageGeometry
+from napari_ini3d.plugin.session.remaining_time import remaining_seconds
+from napari_ini3d.preflight.run_time import PlannedWork, plan_work
+from napari_ini3d.runs.summary import IterationSummary
+from napari_ini3d.settings import InitialModelSettings
+
+PLAN = PlannedWork({"starts": (1.0,) * 10, "search": (2.0,) * 20, "refine": (20.0,) * 5}, 60.0)
+
+
+def run(**phases):
+    """Iterations of a run: for each phase, their number and seconds."""
+    planned = [(name, seconds) for name, (n, seconds) in phases.items() for _ in range(n)]
+    return [
+        replace(
+            IterationSummary.from_report(make_report(i, 200, seconds={"total": seconds})),
+            phase=name,
+        )
+        for i, (name, seconds) in enumerate(planned, 1)
+    ]
+
+
+def test_a_run_as_planned_takes_the_time_of_the_plan():
+    left = remaining_seconds(run(starts=(10, 1.0), search=(10, 2.0)), PLAN)
+    assert left == pytest.approx(10 * 2 + 5 * 20 + 60, rel=0.05)
+
+
+def test_slow_phases_that_are_still_to_come_are_counted():
+    """At the end of a quick search, the seconds of an iteration say '2 s left'."""
+    left = remaining_seconds(run(starts=(10, 0.1), search=(19, 0.2)), PLAN)
+    assert left == pytest.approx(0.1 * (2 + 5 * 20 + 60), rel=0.2)
+
+
+def test_in_the_random_starts_no_time_is_claimed():
+    assert remaining_seconds(run(starts=(10, 1.0)), PLAN) is None
+
+
+def test_one_slow_iteration_does_not_multiply_the_remaining_time():
+    quick = run(starts=(10, 1.0), search=(10, 2.0))
+    slow = [*quick, replace(quick[-1], iteration=21, seconds={"total": 60.0})]
+    before, after = (remaining_seconds(found, PLAN) for found in (quick, slow))
+    assert 0.5 < after / before < 1.5
+
+
+def test_the_remaining_time_never_jumps_by_a_factor():
+    whole = run(starts=(10, 0.5), search=(35, 1.0), refine=(9, 30.0))
+    shown = [remaining_seconds(whole[:n], PLAN) for n in range(14, len(whole) + 1)]
+    ratios = [(after + 5) / (before + 5) for before, after in itertools.pairwise(shown)]
+    assert min(ratios) > 0.5
+    assert max(ratios) < 2
+
+
+def test_a_phase_that_takes_longer_than_usual_is_not_about_to_end():
+    left = remaining_seconds(run(starts=(10, 1.0), search=(20, 2.0), refine=(12, 20.0)), PLAN)
+    assert left > 60
+
+
+def test_the_plan_has_all_phases_and_a_validation_only_if_it_is_wanted():
+    geometry = ImageGeometry(box_size=64, pixel_size=3.0, diameter=120.0, n_particles=1000)
+    settings = InitialModelSettings()
+    planned = plan_work(geometry, settings)
+    assert list(planned.phases) == ["starts", "search", "refine", "final"]
+    assert planned.phases["refine"][-1] > planned.phases["search"][0] > 0
+    assert planned.validation > 0
+    assert plan_work(geometry, settings.with_changes(independent_half_sets=False)).validation == 0

@@ -1,0 +1,86 @@
+"""Docks on a screen of 1280 x 800, also with large fonts: the window does not grow."""
+
+import pytest
+from fake_runs import make_volume
+from napari.settings import get_settings
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QSlider,
+    QTabBar,
+    QTableWidget,
+    QWidget,
+)
+
+from napari_ini3d.plugin.initial_model.run_history import RunHistory
+from napari_ini3d.plugin.viewer.docking import main_window_of
+from napari_ini3d.plugin.viewer.map_layers import show_map
+
+DOCKS = ("Initial model", "Convergence", "Symmetry", "Map display", "Compare maps")
+CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider)
+SIDES = ("left", "bottom")
+INNER = (QAbstractSpinBox, QComboBox, QTabBar, QTableWidget)
+
+
+@pytest.fixture
+def docks(viewer, own_config):
+    viewer.window.resize(1280, 800)
+    return {name: viewer.window.add_plugin_dock_widget("napari-ini3d", name)[1] for name in DOCKS}
+
+
+@pytest.fixture
+def large_font():
+    appearance = get_settings().appearance
+    before = appearance.font_size
+    appearance.font_size = 18
+    yield
+    appearance.font_size = before
+
+
+def test_docks_do_not_grow_the_window(viewer, large_font, docks, qtbot):
+    show_map(viewer, make_volume(), 2.0, "map")
+    window = main_window_of(docks["Symmetry"])
+    for name, dock in docks.items():
+        parent = dock.parentWidget()
+        parent.show()
+        parent.raise_()
+        qtbot.wait(100)
+        assert (window.width(), window.height()) == (1280, 800), name
+
+
+def test_docks_can_be_made_narrow(docks):
+    for name, dock in docks.items():
+        least = dock.minimumSizeHint()
+        assert least.width() <= 280, name
+        assert least.height() <= 240, name
+
+
+def test_every_control_has_a_tooltip(docks):
+    bare = [
+        (name, type(control).__name__, control.accessibleName())
+        for name, dock in docks.items()
+        for control in dock.findChildren(QWidget)
+        if isinstance(control, CONTROLS)
+        and not control.toolTip()
+        and not isinstance(control.parentWidget(), (*INNER, RunHistory))
+    ]
+    assert bare == []
+
+
+def test_plots_follow_a_change_of_theme(viewer, docks, qtbot):
+    def lightness():
+        compare, validation = docks["Compare maps"].plot, docks["Symmetry"].validation.plot
+        axes = [plot.plot.getAxis(side) for plot in (compare, validation) for side in SIDES]
+        axes += [
+            plot.getAxis(side) for plot in docks["Convergence"].iterations.plots for side in SIDES
+        ]
+        return [axis.textPen().color().lightness() for axis in axes]
+
+    before = viewer.theme
+    viewer.theme = "dark"
+    assert min(lightness()) > 150
+    viewer.theme = "light"
+    assert max(lightness()) < 100
+    viewer.theme = before

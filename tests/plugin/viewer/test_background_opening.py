@@ -1,0 +1,98 @@
+"""Large files and samples are read in a thread while a window goes on."""
+
+import threading
+
+import numpy as np
+import pytest
+from fake_runs import make_volume
+from qtpy.QtCore import QTimer
+
+from napari_ini3d.errors import MapError
+from napari_ini3d.io.mrc.maps import write_map
+from napari_ini3d.plugin import opening, sample_data
+from napari_ini3d.plugin.layers import map_layer
+from napari_ini3d.plugin.viewer.background_opening import BackgroundOpening, open_in_background
+
+
+@pytest.fixture
+def map_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, "_LARGE_MAP", 100)  # bytes
+    write_map(tmp_path / "map.mrc", make_volume(), 2.0)
+    return tmp_path / "map.mrc"
+
+
+def in_event_loop(qtbot, action):
+    """Call something as a drop does: by an event."""
+    results = []
+    QTimer.singleShot(0, lambda: results.append(action()))
+    qtbot.waitUntil(lambda: bool(results), timeout=10_000)
+    return results[0]
+
+
+def test_a_large_map_that_is_dropped_is_added_when_it_is_read(viewer, qtbot, map_path):
+    reader = opening.get_reader(str(map_path))
+    assert in_event_loop(qtbot, lambda: reader(str(map_path))) == [(None,)]
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10_000)
+    assert viewer.layers[0].name == "map"
+    assert viewer.dims.ndisplay == 3
+
+
+def test_a_script_has_its_layers_at_once(viewer, map_path):
+    ((data, _, _),) = opening.get_reader(str(map_path))(str(map_path))
+    np.testing.assert_array_equal(data, make_volume())
+
+
+def test_small_files_are_read_at_once(tmp_path):
+    write_map(tmp_path / "map.mrc", make_volume(), 2.0)
+    assert opening.get_reader(str(tmp_path / "map.mrc")) is not opening.read_large
+
+
+def test_the_window_goes_on_while_something_is_read(viewer, qtbot):
+    go_on = threading.Event()
+
+    def read():
+        go_on.wait(10)
+        return [map_layer(make_volume(), 2.0, "late")]
+
+    assert in_event_loop(qtbot, lambda: open_in_background("Reading late", read))
+    assert BackgroundOpening.of(viewer).busy
+    assert "Reading late" in viewer.status
+    qtbot.wait(50)  # events are processed
+    assert len(viewer.layers) == 0
+    go_on.set()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10_000)
+    assert not BackgroundOpening.of(viewer).busy
+
+
+def test_an_error_is_shown_and_nothing_is_added(viewer, qtbot, monkeypatch):
+    shown = []
+    monkeypatch.setattr("napari_ini3d.plugin.viewer.task_runner.show_error", shown.append)
+
+    def read():
+        raise MapError("map.mrc is not a cube; crop it")
+
+    in_event_loop(qtbot, lambda: open_in_background("Reading map.mrc", read))
+    qtbot.waitUntil(lambda: bool(shown), timeout=10_000)
+    assert "crop it" in shown[0]
+    assert len(viewer.layers) == 0
+
+
+def test_a_sample_that_has_to_be_simulated_does_not_make_the_window_wait(
+    viewer, qtbot, monkeypatch, tmp_path
+):
+    go_on = threading.Event()
+
+    def make(base, name, recipe):
+        go_on.wait(10)
+        folder = tmp_path / name
+        folder.mkdir()
+        write_map(folder / "truth.mrc", make_volume(), 2.0)
+        return folder
+
+    monkeypatch.setattr(sample_data, "_bases", lambda: (tmp_path / "a", tmp_path / "b"))
+    monkeypatch.setattr(sample_data, "_make_sample", make)
+    assert in_event_loop(qtbot, sample_data.open_d2_map) == []
+    assert len(viewer.layers) == 0
+    go_on.set()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10_000)
+    assert viewer.layers[0].name == "D2 sample map"
