@@ -47,6 +47,7 @@ from .newest_maps import (
     remove_newest_maps as remove_newest_maps,
     write_newest_maps as write_newest_maps,
 )
+from .note import NOTE_NAME as NOTE_NAME, read_note as read_note, write_note as write_note
 from .read_summaries import read_summaries as read_summaries
 from .record import RunRecord as RunRecord
 from .relion_job import RelionJob as RelionJob

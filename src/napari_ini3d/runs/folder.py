@@ -11,6 +11,7 @@ Besides the maps and STAR files of the written iterations, a run folder contains
     run_it010_state.npz         the same, kept for each written iteration
     outputs.txt                 the files that the run wrote: no others are replaced or deleted
     newest_maps.npz             maps of the last iteration, while the run is going on
+    note.txt                    note of the user on the run (`runs.note`)
     run.lock                    the process that writes to the folder, while the run is going on
     run.pause                   asks the run to wait (`runs.requests`)
     RELION_JOB_ABORT_NOW        asks the run to stop
