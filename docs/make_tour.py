@@ -153,8 +153,37 @@ def converged(tour: Tour) -> None:
 
 def open_result(tour: Tour) -> None:
     """Open the map of the newest run."""
-    found = sorted(tour.work.glob("home/**/ini3d_*/initial_model.mrc"))
-    tour.viewer.open(found[-1], plugin=PLUGIN)
+    tour.viewer.open(newest_run(tour) / "initial_model.mrc", plugin=PLUGIN)
+
+
+def newest_run(tour: Tour) -> Path:
+    """Return the folder of the newest run."""
+    return sorted(tour.work.glob("home/**/ini3d_*/initial_model.mrc"))[-1].parent
+
+
+def particles(tour: Tour) -> None:
+    """The particles around a viewing direction, beside their reprojections."""
+    dock = tour.open("Particles")
+    dock.show_folder(newest_run(tour))
+    tour.wait_for(lambda: dock.run is not None and not dock.tasks.busy)
+    dock.radius.setValue(30)
+    dock.choose_direction(np.array([0.5, 0.5, 0.5**0.5]))
+    tour.wait_for(lambda: not dock.tasks.busy)
+    tour.picture("12_particles")
+
+
+def export(tour: Tour) -> None:
+    """A figure of the symmetric map."""
+    open_result(tour)
+    tour.look(zoom=2 * ZOOM)
+    dock = tour.open("Export")
+    target = PICTURES / "13_figure.png"
+    target.unlink(missing_ok=True)
+    dock.save_figure(target)
+    tour.wait_for(target.exists)
+    with Image.open(target) as picture:
+        small = picture.convert("RGB").resize((600, round(600 * picture.height / picture.width)))
+    small.save(target, optimize=True)
 
 
 def symmetry(tour: Tour) -> None:
@@ -185,6 +214,8 @@ def compare(tour: Tour) -> None:
 WINDOWS = (
     (start, run, converged),
     (symmetry, compare),
+    (particles,),
+    (export,),
 )  # docks keep the width of the last
 SCENES = [scene.__name__ for scenes in WINDOWS for scene in scenes]
 

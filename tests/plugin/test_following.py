@@ -57,13 +57,13 @@ def test_a_run_is_followed_from_the_list_and_left(widget, elsewhere, qtbot, noti
     remember_run(elsewhere)
     widget.tabs.setCurrentWidget(widget.history)
     history = widget.history
-    assert history.table.item(0, 1).text().startswith("running (")
+    assert history.table.text(0, "State").startswith("running (")
     assert history.open.text() == "Follow"
     assert not history.resume.isEnabled()
-    done = history.table.item(0, 1).text()
+    done = history.table.text(0, "State")
     press(qtbot, history.open)
     until(qtbot, lambda: widget.session.summaries)
-    assert history.table.item(0, 1).text() != done  # the list is read again
+    assert history.table.text(0, "State") != done  # the list is read again
     assert not widget.panel.run.isEnabled()
     press(qtbot, widget.panel.leave)
     until(qtbot, lambda: not widget.session.busy)

@@ -9,7 +9,11 @@ from fake_runs import make_record, make_report
 from napari_ini3d.runs.catalogue import KILLED, RUNNING, describe_outcome, read_entry
 from napari_ini3d.runs.folder import Outcome, RunFolder
 from napari_ini3d.runs.lock import RunLock
+from napari_ini3d.runs.note import write_note
 from napari_ini3d.runs.summary import IterationSummary
+from napari_ini3d.runs.symmetry_files import SymmetryFiles
+from napari_ini3d.runs.validation_files import FSC_CURVES, ValidationFiles
+from napari_ini3d.settings import InitialModelSettings
 
 
 @pytest.fixture
@@ -63,3 +67,36 @@ def test_a_damaged_line_of_progress_does_not_keep_a_run_from_the_list(run, caplo
     run.append_progress({"iteration": 99})
     assert read_entry(run.path).iterations == len(run.read_progress()) - 1
     assert "the line of iteration 99 is damaged" in caplog.text
+
+
+def test_an_entry_has_the_results_of_the_end_of_the_run(run):
+    settings = InitialModelSettings(classes=3, symmetry="auto")
+    run.write_record(make_record(settings=settings, n_particles=10, excluded=(1, 4)))
+    assert read_entry(run.path).symmetry == "auto pending"
+    curves = {name: [1.0, 0.5] for name in FSC_CURVES}
+    ValidationFiles(run).write_facts(
+        {
+            "verdict": "reliable",
+            "reasons": [],
+            "resolution_0143": 11.25,
+            "resolution_05": 14.0,
+            "box_size": 4,
+            "voxel_size": 4.0,
+            "fsc": curves,
+        }
+    )
+    facts = {"requested": "auto", "group": "D2", "verdict": "", "holds": True}
+    SymmetryFiles(run).write_facts(facts)
+    write_note(run, "good")
+    entry = read_entry(run.path)
+    assert (entry.verdict, entry.validated_resolution) == ("reliable", 11.25)
+    assert (entry.n_classes, entry.n_particles) == (3, 8)
+    assert (entry.symmetry, entry.note) == ("D2", "good")
+    SymmetryFiles(run).write_facts(facts | {"holds": False})
+    assert read_entry(run.path).symmetry == "D2 does not hold"
+
+
+def test_a_symmetry_that_was_imposed_in_every_iteration_is_named_so(run):
+    settings = InitialModelSettings(symmetry="C4", symmetry_during_run=True)
+    run.write_record(make_record(settings=settings))
+    assert read_entry(run.path).symmetry == "C4 imposed"

@@ -1,4 +1,14 @@
 from .array_header import declared_bytes as declared_bytes
+from .chimerax import (
+    ChimeraLines as ChimeraLines,
+    ChimeraMap as ChimeraMap,
+    ChimeraView as ChimeraView,
+    find_chimerax as find_chimerax,
+    format_bild as format_bild,
+    format_chimerax as format_chimerax,
+    rigid_position as rigid_position,
+    safe_name as safe_name,
+)
 from .conversion import (
     Conversion as Conversion,
     convert_to_cryosparc as convert_to_cryosparc,

@@ -6,6 +6,11 @@ from .run_figures import (
     draw_views as draw_views,
     save_png as save_png,
 )
+from .scene_figure import (
+    FORMATS as FORMATS,
+    ScenePicture as ScenePicture,
+    save_scene_figure as save_scene_figure,
+)
 from .symmetry_figures import (
     draw_alignment as draw_alignment,
     draw_report as draw_report,

@@ -21,6 +21,12 @@ from .folder import (
     RunFolder as RunFolder,
 )
 from .follower import RunFollower as RunFollower
+from .gallery import (
+    GalleryImages as GalleryImages,
+    RunParticles as RunParticles,
+    read_gallery_images as read_gallery_images,
+    read_run_particles as read_run_particles,
+)
 from .history import (
     forget_history_after as forget_history_after,
     history_iterations as history_iterations,
@@ -48,6 +54,7 @@ from .newest_maps import (
     remove_newest_maps as remove_newest_maps,
     write_newest_maps as write_newest_maps,
 )
+from .note import NOTE_NAME as NOTE_NAME, read_note as read_note, write_note as write_note
 from .read_summaries import read_summaries as read_summaries
 from .record import RunRecord as RunRecord
 from .relion_job import RelionJob as RelionJob
@@ -77,4 +84,12 @@ from .symmetry_files import SymmetryFiles as SymmetryFiles
 from .validation_files import (
     ValidationFiles as ValidationFiles,
     describe_verdict as describe_verdict,
+)
+from .window_state import (
+    WINDOW_NAME as WINDOW_NAME,
+    CameraState as CameraState,
+    LayerState as LayerState,
+    WindowState as WindowState,
+    read_window_state as read_window_state,
+    write_window_state as write_window_state,
 )

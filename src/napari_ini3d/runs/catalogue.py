@@ -9,8 +9,11 @@ from pathlib import Path
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.runs.folder import Outcome, RunFolder
 from napari_ini3d.runs.lock import is_locked
+from napari_ini3d.runs.note import read_note
 from napari_ini3d.runs.read_summaries import read_summaries
 from napari_ini3d.runs.record import RunRecord
+from napari_ini3d.runs.symmetry_files import SymmetryFiles
+from napari_ini3d.runs.validation_files import ValidationFiles
 
 RUNNING = "running"
 """State of a run that is going on."""
@@ -39,6 +42,15 @@ class RunEntry:
         Number of iterations done.
     resolution : float
         Å, of the best class in the last iteration; NaN before the first iteration.
+    validated_resolution : float
+        Å, FSC 0.143 of independent half-sets; NaN if the run was not validated.
+    verdict : str
+        "reliable", "uncertain" or "failed"; empty if the run was not validated.
+    symmetry : str
+        Point group that the run imposed, or was found in its map or asked for, and whether it
+        holds.
+    note : str
+        Of the user.
     """
 
     folder: Path
@@ -46,6 +58,20 @@ class RunEntry:
     outcome: str
     iterations: int
     resolution: float
+    validated_resolution: float = math.nan
+    verdict: str = ""
+    symmetry: str = "C1"
+    note: str = ""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes of the run."""
+        return self.record.settings.classes
+
+    @property
+    def n_particles(self) -> int:
+        """Number of particles, without the excluded ones."""
+        return self.record.n_particles - len(self.record.excluded)
 
 
 def describe_outcome(folder: RunFolder, outcome: Outcome | None = None) -> str:
@@ -76,8 +102,31 @@ def read_entry(folder: Path) -> RunEntry:
         run = RunFolder.open(folder)
         record, summaries = run.read_record(), read_summaries(run)
         resolution = summaries[-1].best_resolution if summaries else math.nan
-        return RunEntry(folder, record, describe_outcome(run), len(summaries), resolution)
+        facts = ValidationFiles(run).read_facts() or {}
+        return RunEntry(
+            folder,
+            record,
+            describe_outcome(run),
+            len(summaries),
+            resolution,
+            validated_resolution=float(facts.get("resolution_0143", math.nan)),
+            verdict=str(facts.get("verdict", "")),
+            symmetry=_describe_symmetry(run, record),
+            note=read_note(run),
+        )
     except OSError as error:
         raise RunFolderError(
             f"{folder} cannot be read ({error}); it is not listed; check the files of the run"
         ) from error
+
+
+def _describe_symmetry(run: RunFolder, record: RunRecord) -> str:
+    """Return the point group of a run in a word or two, such as ``D2`` or ``D2 does not hold``."""
+    settings = record.settings
+    if settings.symmetry_during_run:
+        return f"{settings.symmetry} imposed"
+    facts = SymmetryFiles(run).read_facts()
+    if facts is None:
+        return f"{settings.symmetry} pending" if settings.symmetry.upper() != "C1" else "C1"
+    group = str(facts["group"])
+    return group if facts.get("holds") or group == "C1" else f"{group} does not hold"

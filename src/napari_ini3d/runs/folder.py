@@ -12,9 +12,9 @@ Besides the maps and STAR files of the written iterations, a run folder contains
     outputs.txt                 the files that the run wrote: no others are replaced or deleted
     newest_maps.npz             maps of the last iteration, while the run is going on
     half_sets.npz               refined half-sets, until the validation is complete
+    note.txt                    note of the user on the run (`runs.note`)
     run.lock                    the process that writes to the folder, while the run is going on
-    run.pause                   asks the run to wait (`runs.requests`)
-    RELION_JOB_ABORT_NOW        asks the run to stop
+    run.pause                   asks the run to wait; RELION_JOB_ABORT_NOW, to stop
     RELION_JOB_EXIT_SUCCESS     or _FAILURE or _ABORTED; none while the run is in progress
 
 Every file is written under a temporary name and renamed, so that a run that is killed leaves no

@@ -56,10 +56,18 @@ def save_arrays(
         save(file, **dict(arrays))
 
 
-def load_arrays(path: Path) -> dict[str, AnyArray]:
+def load_arrays(
+    path: Path, *, wanted: Callable[[str], bool] = lambda _: True
+) -> dict[str, AnyArray]:
     """Read the named arrays of an npz file.
 
     What the file declares is compared with its size and the free memory before it is read.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : callable
+        Takes the name of an array; the others are not read.
 
     Raises
     ------
@@ -69,17 +77,17 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
         If it is damaged.
     """
     try:
-        _check_members(path)
+        _check_members(path, wanted)
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files if wanted(name)}
     except (EOFError, BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{path.name} is truncated, empty or damaged") from error
 
 
-def _check_members(path: Path) -> None:
+def _check_members(path: Path, wanted: Callable[[str], bool]) -> None:
     """Raise `ValueError` if an npz file declares more than it can hold."""
     with ZipFile(path) as archive:
-        members = archive.infolist()
+        members = [m for m in archive.infolist() if wanted(m.filename.removesuffix(".npy"))]
         total = sum(member.file_size for member in members)
         free = free_memory()
         if free is not None and total > free:

@@ -5,13 +5,15 @@ import pytest
 
 pytest.importorskip("napari")
 
-from qtpy.QtCore import QPointF
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QImage, QPainter
 
 from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.plugin.convergence.angular_distribution import (
     AngularDistribution,
     mollweide_direction,
     mollweide_position,
+    place_labels,
     pool_directions,
     relative_coverage,
     sphere_pixels,
@@ -84,7 +86,7 @@ def test_a_preferred_orientation_is_bright_at_its_position(sphere):
     counts[hot] = 100
     sphere.show_counts(counts)
     (x,), (y,) = mollweide_position(np.array([75.0]), np.array([40.0]))
-    place = sphere._sphere_place()
+    place = sphere.sphere_place()
     point = QPointF(
         place.center().x() + x * place.width() / 2, place.center().y() - y * place.height() / 2
     )
@@ -106,3 +108,39 @@ def test_without_directions_a_message_is_painted(sphere):
     colours = {image.pixelColor(x, y).name() for x in range(image.width()) for y in rows}
     assert len(colours) > 1, "a text is painted in the middle"
     assert {image.pixelColor(x, 5).name() for x in range(image.width())} == {middle[0]}
+
+
+def test_rot_and_tilt_are_labelled_where_they_are_and_labels_do_not_overlap(qtbot):
+    panel = AngularDistribution(PlotStyle("#262930", "#f0f1f2", dark=True))
+    qtbot.addWidget(panel)
+    panel.resize(420, 320)
+    panel.show_counts(np.ones(768))
+    place = panel.sphere_place()
+    for rot in (-120, -60, 60, 120):
+        (point,) = panel.points(place, np.array([float(rot)]), np.array([0.0]))
+        found = panel.direction_at(point)
+        np.testing.assert_allclose(found, direction_of(rot, 90), atol=1e-6)
+    image = QImage(420, 320, QImage.Format.Format_RGB32)
+    painter = QPainter(image)
+    texts = ["rot 0°", "60°", "120°", "tilt 60°"]
+    points = panel.points(place, np.array([0.0, 60, 120, 0]), np.array([0.0, 0, 0, 30]))
+    boxes = place_labels(points, texts, painter)
+    crowded = place_labels([points[0]] * 4, texts, painter)
+    painter.end()
+    assert [text for _, text in boxes] == texts
+    assert [text for _, text in crowded] == ["rot 0°"]
+
+
+def test_a_click_tells_the_direction_and_outside_nothing(qtbot):
+    panel = AngularDistribution(PlotStyle("#262930", "#f0f1f2", dark=True))
+    qtbot.addWidget(panel)
+    panel.resize(420, 320)
+    panel.show()
+    panel.show_counts(np.ones(768))
+    found = []
+    panel.direction_clicked.connect(found.append)
+    qtbot.mouseClick(panel, Qt.MouseButton.LeftButton, pos=QPoint(2, 2))
+    assert found == []
+    middle = panel.sphere_place().center().toPoint()
+    qtbot.mouseClick(panel, Qt.MouseButton.LeftButton, pos=middle)
+    assert found[0] @ direction_of(0, 90) > 0.999

@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("napari")
 
 from dock_driver import choose, densities, do_runs, press, until
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLineEdit, QMessageBox
 
 from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.io.mrc.maps import read_map
@@ -27,7 +28,7 @@ def test_runs_are_listed_shown_and_their_settings_reused(
     widget.form.set_settings(InitialModelSettings())
     widget.tabs.setCurrentWidget(widget.history)
     table = widget.history.table
-    assert [table.item(0, column).text() for column in (0, 1)] == ["run", "finished (4)"]
+    assert [table.text(0, heading) for heading in ("Run", "State")] == ["run", "finished (4)"]
     viewer.layers.clear()
     press(qtbot, widget.history.open)
     assert viewer.layers[0].data.shape == (4, 32, 32, 32)
@@ -38,7 +39,7 @@ def test_runs_are_listed_shown_and_their_settings_reused(
     assert widget.form.output.text == str(dataset.parent / "ini3d_001")
     widget.tabs.setCurrentWidget(widget.history)
     press(qtbot, widget.history.remove)
-    assert table.rowCount() == 0
+    assert table.n_shown == 0
     assert (tmp_path / "run").is_dir()
 
 
@@ -97,7 +98,7 @@ def test_a_run_is_deleted_after_confirmation(
     answer = QMessageBox.StandardButton.Yes
     press(qtbot, widget.history.delete)
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
-    assert widget.history.table.rowCount() == 0
+    assert widget.history.table.n_shown == 0
     assert [layer.name for layer in viewer.layers] == ["run"]  # no layer that reads deleted files
     assert widget.panel.status.text() == "No run yet"
     assert widget.panel.run.isEnabled()
@@ -127,3 +128,32 @@ def test_the_folder_of_a_run_is_opened(widget, dataset, tmp_path, qtbot, quick_e
     do_runs(widget, qtbot, dataset, tmp_path / "run")
     press(qtbot, widget.history.browse)
     assert opened[0].toLocalFile() == str(tmp_path / "run")
+
+
+def test_a_note_is_edited_in_the_table_and_kept_with_the_run(
+    widget, dataset, tmp_path, qtbot, quick_engine
+):
+    folder = tmp_path / "run"
+    do_runs(widget, qtbot, dataset, folder)
+    table = widget.history.table
+    press(qtbot, widget.history.note)
+    editor = table.view.findChild(QLineEdit)
+    qtbot.keyClicks(editor, "best so far")
+    widget.history.refresh()  # as after a run that ends meanwhile: the text is not lost
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    until(qtbot, lambda: table.text(0, "Note") == "best so far")
+    assert (folder / "note.txt").read_text() == "best so far\n"
+
+
+def test_a_note_that_cannot_be_kept_is_reported(
+    widget, dataset, tmp_path, qtbot, quick_engine, monkeypatch
+):
+    messages = []
+    monkeypatch.setattr(run_history, "show_error", messages.append)
+    folder = tmp_path / "run"
+    do_runs(widget, qtbot, dataset, folder)
+    (folder / "outputs.txt").unlink()
+    (folder / "outputs.txt").mkdir()
+    widget.history.table.note_edited.emit(widget.history.selected, "lost")
+    assert "The note is not kept" in messages[0]
+    assert widget.history.table.text(0, "Note") == ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d._types import Float32, Float64, FloatArray, IntArray
+from napari_ini3d._types import AnyArray, Float32, Float64, FloatArray, IntArray
 from napari_ini3d.errors import InputError, StarError
 from napari_ini3d.io.mrc.stack import read_stack_header
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
@@ -66,6 +66,12 @@ class ParticleTable:
 
     def __len__(self) -> int:
         return len(self.particles["rlnImageName"])
+
+    @property
+    def micrographs(self) -> AnyArray | None:
+        """Name of the micrograph of each particle; None if the file has none."""
+        names = self.particles.get("rlnMicrographName")
+        return None if names is None else np.asarray(names)
 
     @property
     def is_helical(self) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QLinearGradient, QMouseEvent, QPainter, QPen, QPolygonF
 from scipy.spatial import cKDTree
 
@@ -28,14 +29,25 @@ _HEIGHT = 200  # pixels of the image, which is scaled to the panel
 _LEAST_SIDE = 4  # of the HEALPix grid
 _LEAST_MEAN = 10.0  # particles per pixel, below which pixels are merged
 _LEGEND = 40  # pixels
+_LABEL_BACKGROUND = QColor(0, 0, 0, 110)
 _EMPTY = "This iteration has no viewing directions."
 
 
 class AngularDistribution(Panel):
-    """Viewing directions of one class or all, relative to uniform coverage."""
+    """Viewing directions of one class or all, relative to uniform coverage.
+
+    Signals
+    -------
+    direction_clicked : (3,) float
+        A direction of the sphere, unit vector (x, y, z).
+    """
+
+    direction_clicked = Signal(object)
 
     def __init__(self, style: PlotStyle) -> None:
         super().__init__(style)
+        self._region: tuple[FloatArray, float] | None = None
+        self._title = ""
         self.relative: FloatArray = np.zeros(0)
         self._image: QImage | None = None
         self._weight = 0.0
@@ -48,11 +60,12 @@ class AngularDistribution(Panel):
         if counts is None:
             self.relative, self._image = np.zeros(0), None
         else:
-            self.show_counts(self._of_class(counts))
+            self.show_counts(self._of_class(counts), self._class_name())
         self.update()
 
-    def show_counts(self, counts: FloatArray) -> None:
-        """Draw the distribution from the weight per HEALPix pixel (M,)."""
+    def show_counts(self, counts: FloatArray, title: str = "") -> None:
+        """Draw the distribution from the weight per HEALPix pixel (M,), with a title."""
+        self._title = title
         self._weight = float(np.sum(counts))
         self.relative = relative_coverage(pool_directions(counts))
         side = math.isqrt(len(self.relative) // 12)
@@ -67,13 +80,23 @@ class AngularDistribution(Panel):
         ).copy()
         self.update()
 
-    def text_at(self, position: QPointF) -> str:
-        """Return direction and weight at a position of the panel."""
-        place = self._sphere_place()
+    def mark_region(self, direction: FloatArray | None, radius: float = 0.0) -> None:
+        """Mark the directions within a radius (degrees) of one (x, y, z); None marks none."""
+        self._region = None if direction is None else (direction, radius)
+        self.update()
+
+    def direction_at(self, position: QPointF) -> FloatArray | None:
+        """Return the direction (x, y, z) at a position of the panel; None outside the sphere."""
+        place = self.sphere_place()
         x = 2 * (position.x() - place.center().x()) / max(place.width(), 1)
         y = -2 * (position.y() - place.center().y()) / max(place.height(), 1)
         direction = mollweide_direction(np.array([x]), np.array([y]))[0]
-        if not len(self.relative) or not np.isfinite(direction).all():
+        return direction if np.isfinite(direction).all() else None
+
+    def text_at(self, position: QPointF) -> str:
+        """Return direction and weight at a position of the panel."""
+        direction = self.direction_at(position)
+        if not len(self.relative) or direction is None:
             return ""
         side = math.isqrt(len(self.relative) // 12)
         _, pixel = cKDTree(pixel_directions(side)).query(direction)
@@ -86,6 +109,12 @@ class AngularDistribution(Panel):
         """Show the values under the mouse."""
         self.hovered.emit(self.text_at(event.position()))
 
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Tell which direction was clicked."""
+        direction = self.direction_at(event.position())
+        if direction is not None and len(self.relative):
+            self.direction_clicked.emit(direction)
+
     def paintEvent(self, _event: object) -> None:
         """Paint sphere, grid and legend."""
         painter = QPainter(self)
@@ -94,20 +123,29 @@ class AngularDistribution(Panel):
         if self._image is None:
             write_instead(painter, self, _EMPTY)
         else:
-            place = self._sphere_place()
+            place = self.sphere_place()
             painter.drawImage(place, self._image)
             self._paint_grid(painter, place)
+            self._paint_labels(painter, place)
+            self._paint_region(painter, place)
             self._paint_legend(painter, place)
         painter.end()
+
+    def _class_name(self) -> str:
+        """Return which class is shown; empty if there is only one."""
+        if self.view.n_classes < 2:
+            return ""
+        k = self.view.class_index
+        return "All classes" if k == ALL_CLASSES else f"Class {k + 1}"
 
     def _of_class(self, counts: AnyArray) -> FloatArray:
         if self.view.class_index == ALL_CLASSES or self.view.class_index >= len(counts):
             return np.asarray(counts.sum(axis=0))
         return np.asarray(counts[self.view.class_index])
 
-    def _sphere_place(self) -> QRectF:
+    def sphere_place(self) -> QRectF:
         """Return the rectangle around the ellipse, twice as wide as high."""
-        box = QRectF(self.rect()).adjusted(10, 24, -10, -_LEGEND - 30)
+        box = QRectF(self.rect()).adjusted(10, 24, -10, -_LEGEND - 36)
         width = min(box.width(), 2 * box.height())
         place = QRectF(0, 0, width, width / 2)
         place.moveCenter(box.center())
@@ -127,20 +165,49 @@ class AngularDistribution(Panel):
         write(painter, top, "tilt 0°")
         bottom = QRectF(place.left(), place.bottom() + 2, place.width(), 18)
         write(painter, bottom, "tilt 180°")
+        if self._title:
+            left = QRectF(4, place.top() - 20, place.width() / 2, 18)
+            write(painter, left, self._title, Qt.AlignmentFlag.AlignLeft)
+
+    def _paint_labels(self, painter: QPainter, place: QRectF) -> None:
+        """Label rot along the equator and tilt along the middle meridian."""
+        labels = [(0.0, 0.0, "rot 0°")]
+        labels += [(float(rot), 0.0, f"{rot}°") for rot in (-120, 120, -60, 60)]
+        labels += [(0.0, 90.0 - tilt, f"tilt {tilt}°") for tilt in (60, 120, 30, 150)]
+        longitude, latitude = (np.array([label[i] for label in labels]) for i in (0, 1))
+        points = self.points(place, longitude, latitude)
+        for box, text in place_labels(points, [label[2] for label in labels], painter):
+            painter.fillRect(box, _LABEL_BACKGROUND)
+            painter.setPen(QColor("white"))
+            write(painter, box, text)
+
+    def _paint_region(self, painter: QPainter, place: QRectF) -> None:
+        """Paint the border of the marked region."""
+        if self._region is None:
+            return
+        directions = circle_on_sphere(*self._region)
+        longitude = np.rad2deg(np.arctan2(directions[:, 1], directions[:, 0]))
+        latitude = np.rad2deg(np.arcsin(np.clip(directions[:, 2], -1, 1)))
+        painter.setPen(QPen(QColor(self.plot_style.mark), 2))
+        for point in self.points(place, longitude, latitude):
+            painter.drawPoint(point)
+
+    def _paint_line(
+        self, painter: QPainter, place: QRectF, longitude: FloatArray, latitude: FloatArray
+    ) -> None:
+        painter.drawPolyline(QPolygonF(self.points(place, longitude, latitude)))
 
     @staticmethod
-    def _paint_line(
-        painter: QPainter, place: QRectF, longitude: FloatArray, latitude: FloatArray
-    ) -> None:
+    def points(place: QRectF, longitude: FloatArray, latitude: FloatArray) -> list[QPointF]:
+        """Return where directions (degrees) are on the panel."""
         x, y = mollweide_position(longitude, latitude)
-        points = [
+        return [
             QPointF(
                 place.center().x() + a * place.width() / 2,
                 place.center().y() - b * place.height() / 2,
             )
             for a, b in zip(x, y, strict=True)
         ]
-        painter.drawPolyline(QPolygonF(points))
 
     def _paint_legend(self, painter: QPainter, place: QRectF) -> None:
         highest = float(self.relative.max())
@@ -167,6 +234,30 @@ class AngularDistribution(Panel):
         painter.drawLine(QPointF(x, bar.bottom()), QPointF(x, bar.bottom() + 3))
         box = QRectF(x - 60, bar.bottom() + 3, 120, 14)
         write(painter, box, text)
+
+
+def place_labels(
+    points: Sequence[QPointF], texts: Sequence[str], painter: QPainter
+) -> list[tuple[QRectF, str]]:
+    """Return the places of labels above points, without those that others would cover."""
+    placed: list[tuple[QRectF, str]] = []
+    for point, text in zip(points, texts, strict=True):
+        box = QRectF(0, 0, painter.fontMetrics().horizontalAdvance(text) + 6, 14)
+        box.moveCenter(QPointF(point.x(), point.y() - 8))
+        if not any(box.intersects(other) for other, _ in placed):
+            placed.append((box, text))
+    return placed
+
+
+def circle_on_sphere(direction: FloatArray, radius: float) -> Float64:
+    """Return directions (240, 3) at an angle (degrees) to one (x, y, z)."""
+    first = np.cross(direction, np.eye(3)[int(np.argmin(np.abs(direction)))])
+    first /= np.linalg.norm(first)
+    second = np.cross(direction, first)
+    turn = np.linspace(0, 2 * np.pi, 240, endpoint=False)[:, None]
+    around = np.cos(turn) * first + np.sin(turn) * second
+    angle = np.deg2rad(radius)
+    return np.asarray(np.cos(angle) * np.asarray(direction) + np.sin(angle) * around)
 
 
 def relative_coverage(counts: FloatArray) -> FloatArray:

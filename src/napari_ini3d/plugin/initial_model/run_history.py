@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
-from qtpy.QtCore import QItemSelectionModel, Qt, QUrl, Signal
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QGridLayout,
-    QMessageBox,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGridLayout, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
-from napari_ini3d.errors import RunFolderError
+from napari_ini3d.errors import Ini3dError, RunFolderError
+from napari_ini3d.plugin.initial_model.run_table import RunTable
 from napari_ini3d.plugin.initial_model.user_config import forget_run, known_runs
 from napari_ini3d.plugin.initial_model.validation import is_resumable
-from napari_ini3d.runs import KILLED, RUNNING, RunEntry, RunFolder, read_entry, run_files
-
-COLUMNS = ("Run", "State", "Resolution", "Started", "Particles")
+from napari_ini3d.runs import (
+    KILLED,
+    RUNNING,
+    RunEntry,
+    RunFolder,
+    read_entry,
+    run_files,
+    write_note,
+)
 
 
 class RunHistory(QWidget):
-    """Table of runs, newest first, with actions on the selected ones.
+    """Table of runs with actions on the selected ones.
 
     Signals
     -------
@@ -47,16 +45,24 @@ class RunHistory(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = QTableWidget(0, len(COLUMNS))
+        self.table = RunTable()
         self.open = QPushButton("Show maps")
         self.clone = QPushButton("Use settings")
         self.resume = QPushButton("Resume")
         self.compare = QPushButton("Compare")
         self.report = QPushButton("Report")
         self.browse = QPushButton("Open folder")
+        self.note = QPushButton("Note …")
         self.remove = QPushButton("Remove from list")
         self.delete = QPushButton("Delete …")
-        self._entries: list[RunEntry] = []
+        self._for_one = (
+            self.open,
+            self.clone,
+            self.browse,
+            self.note,
+            self.remove,
+            self.delete,
+        )
         self._lay_out()
         self._connect()
         self._on_selection()
@@ -70,61 +76,33 @@ class RunHistory(QWidget):
     @property
     def selected_runs(self) -> list[RunEntry]:
         """The selected runs, newest first."""
-        rows = {index.row() for index in self.table.selectedIndexes()}
-        return [self._entries[row] for row in sorted(rows)]
+        return self.table.selected
 
     def refresh(self) -> None:
         """Read the list again, without runs whose folders are gone."""
-        chosen = {entry.folder for entry in self.selected_runs}
-        self._entries = []
+        entries = []
         for folder in known_runs():
             try:
-                self._entries.append(read_entry(folder))
+                entries.append(read_entry(folder))
             except RunFolderError:
                 continue
-        self.table.setRowCount(len(self._entries))
-        for row, entry in enumerate(self._entries):
-            self._fill(row, entry)
-        self.table.resizeColumnsToContents()
-        there = [entry.folder for entry in self._entries]
-        self.choose(*(chosen.intersection(there) or there[:1]))
+        self.table.fill(entries)
         self._on_selection()
 
     def choose(self, *folders: Path) -> None:
         """Select these runs only."""
-        self.table.clearSelection()
-        mode = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
-        for row, entry in enumerate(self._entries):
-            if entry.folder in folders:
-                self.table.selectionModel().select(self.table.model().index(row, 0), mode)
+        self.table.choose(*folders)
 
     def showEvent(self, event: object) -> None:
         """Update the list when it is shown."""
         self.refresh()
         super().showEvent(event)
 
-    def _fill(self, row: int, entry: RunEntry) -> None:
-        resolution = f"{entry.resolution:.1f} Å" if math.isfinite(entry.resolution) else "–"
-        started = entry.record.started[:16].replace("T", " ")
-        particles = Path(entry.record.particles)
-        texts = (
-            entry.folder.name,
-            f"{entry.outcome} ({entry.iterations})",
-            resolution,
-            started,
-            f"{particles.parent.name}/{particles.name}",
-        )
-        for column, text in enumerate(texts):
-            item = QTableWidgetItem(text)
-            item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
-            item.setToolTip(str(particles if column == len(texts) - 1 else entry.folder))
-            self.table.setItem(row, column, item)
-
     def _on_selection(self) -> None:
         entry = self.selected
         is_running = entry is not None and entry.outcome == RUNNING
         self.open.setText("Follow" if is_running else "Show maps")
-        for button in (self.open, self.clone, self.browse, self.remove, self.delete):
+        for button in self._for_one:
             button.setEnabled(entry is not None)
         self.compare.setEnabled(len(self.selected_runs) == 2)
         self.resume.setEnabled(entry is not None and is_resumable(entry.folder))
@@ -143,6 +121,13 @@ class RunHistory(QWidget):
     def _on_compare(self) -> None:
         newer, older = (entry.folder for entry in self.selected_runs)
         self.compare_clicked.emit((older, newer))
+
+    def _on_note(self, entry: RunEntry, text: str) -> None:
+        try:
+            write_note(RunFolder(entry.folder), text)
+        except Ini3dError as error:
+            show_error(f"The note is not kept. {error}")
+        self.refresh()
 
     def _on_delete(self) -> None:
         entry = self.selected
@@ -163,8 +148,10 @@ class RunHistory(QWidget):
             signal.emit(self.selected.folder)  # type: ignore[attr-defined]
 
     def _connect(self) -> None:
-        self.table.itemSelectionChanged.connect(self._on_selection)
-        self.table.itemDoubleClicked.connect(lambda _: self._emit(self.open_clicked))
+        self.table.selection_changed.connect(self._on_selection)
+        self.table.opened.connect(lambda entry: self.open_clicked.emit(entry.folder))
+        self.table.note_edited.connect(self._on_note)
+        self.note.clicked.connect(self.table.edit_note)
         self.open.clicked.connect(lambda: self._emit(self.open_clicked))
         self.clone.clicked.connect(lambda: self._emit(self.clone_clicked))
         self.resume.clicked.connect(lambda: self._emit(self.resume_clicked))
@@ -175,12 +162,6 @@ class RunHistory(QWidget):
         self.remove.clicked.connect(self._on_remove)
 
     def _lay_out(self) -> None:
-        self.table.setHorizontalHeaderLabels(COLUMNS)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.table.verticalHeader().hide()
-        self.table.setTabKeyNavigation(False)
-        self.table.setAccessibleName("Runs")
         buttons = QGridLayout()
         places = (
             self.open,
@@ -189,6 +170,7 @@ class RunHistory(QWidget):
             self.compare,
             self.report,
             self.browse,
+            self.note,
             self.remove,
             self.delete,
         )
@@ -200,6 +182,10 @@ class RunHistory(QWidget):
         layout.addLayout(buttons)
         self.compare.setToolTip(
             "<p>Align and compare the maps of two runs. Select both with Ctrl.</p>"
+        )
+        self.note.setToolTip(
+            "<p>Write a note on the run, which is kept in its folder; also by a double-click on "
+            "the column <i>Note</i>.</p>"
         )
         self.remove.setToolTip("<p>Remove the run from this list. Its files stay.</p>")
         self.delete.setToolTip("<p>Delete the files of the run, after confirmation.</p>")

@@ -1,0 +1,336 @@
+"""Dock *Export*: what the viewer shows, as a figure, as a movie, or in ChimeraX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin.export.chimerax_scene import Scene, open_in_chimerax
+from napari_ini3d.plugin.export.figure import is_drawing, take_picture
+from napari_ini3d.plugin.export.folders import export_folder
+from napari_ini3d.plugin.export.movie import MovieRecorder
+from napari_ini3d.plugin.export.movie_file import check_movie_path
+from napari_ini3d.plugin.export.window import (
+    collect_window,
+    open_docks,
+    restore_docks,
+    restore_window,
+    run_of_window,
+)
+from napari_ini3d.plugin.viewer import (
+    Task,
+    TaskRunner,
+    make_text_label,
+    set_tooltip,
+    tabify_dock,
+    unwrap_proxy,
+)
+from napari_ini3d.report import save_scene_figure
+from napari_ini3d.runs import WINDOW_NAME, RunFolder, read_window_state, write_window_state
+
+if TYPE_CHECKING:
+    import napari
+
+_WIDTH, _HEIGHT = 360, 420  # pixels
+_WAIT_MS = 50
+_FIGURES = "Figure (*.png *.svg)"
+_MOVIES = "Movie (*.mp4 *.gif)"
+
+
+class ExportWidget(QWidget):
+    """The dock *Export*.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        real: Any = unwrap_proxy(napari_viewer)
+        self._viewer: ReferenceType[Any] = ref(real)
+        self.tasks = TaskRunner(self)
+        self.recorder = MovieRecorder(real, self)
+        self._figure_path = Path()
+        self._drawn = QTimer(self)  # until the maps are drawn
+        self._drawn.setSingleShot(True)
+        self._drawn.setInterval(_WAIT_MS)
+        self._drawn.timeout.connect(lambda: self.save_figure(self._figure_path))
+        self.figure = QPushButton("Save figure …")
+        self.movie = QPushButton("Save movie …")
+        self.cancel = QPushButton("Cancel")
+        self.fps = QDoubleSpinBox()
+        self.every = QSpinBox()
+        self.bar = QProgressBar()
+        self.chimerax = QPushButton("Open in ChimeraX")
+        self.copy = QPushButton("Copy as commands")
+        self.save_window = QPushButton("Save session")
+        self.restore_window = QPushButton("Restore session …")
+        self.status = make_text_label()
+        self._writing = (
+            self.figure,
+            self.movie,
+            self.chimerax,
+            self.copy,
+            self.save_window,
+            self.restore_window,
+        )
+        self._lay_out()
+        self._explain()
+        self._connect()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show whether a movie is being recorded, or files are being written."""
+        recording = self.recorder.busy
+        for button in self._writing:
+            button.setEnabled(not recording and not self.tasks.busy)
+        self.cancel.setEnabled(recording)
+        self.bar.setVisible(recording)
+
+    def save_figure(self, path: Path) -> None:
+        """Save a figure, as soon as the maps are drawn; errors are shown as notifications."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        if is_drawing(viewer):
+            self._figure_path = path
+            self._drawn.start()
+        elif self._try(lambda: save_scene_figure(take_picture(viewer), path)):
+            self.status.setText(f"Saved {path}")
+
+    def save_movie(self, path: Path) -> None:
+        """Start a movie of the run that is shown; errors are shown as notifications."""
+
+        def start() -> None:
+            check_movie_path(path)
+            self.recorder.start(path, fps=self.fps.value(), every=self.every.value())
+
+        if self._try(start):
+            self.status.setText("Recording. The camera stays as it was at the start.")
+        self.refresh()
+
+    def save_session(self) -> None:
+        """Save what is shown with the run; errors are shown as notifications."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+
+        def save() -> None:
+            folder = run_of_window(viewer)
+            state, left_out = collect_window(viewer, folder, open_docks(viewer))
+            path = write_window_state(RunFolder(folder), state)
+            text = f"Saved {path}."
+            if left_out:
+                text += f" Left out, because no file holds them: {', '.join(left_out)}."
+            self.status.setText(text)
+
+        self._try(save)
+
+    def restore_session(self, folder: Path) -> None:
+        """Show what was saved with a run; errors are shown as notifications."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+
+        def restore() -> None:
+            state = read_window_state(RunFolder.open(folder))
+            problems = restore_window(viewer, folder.absolute(), state)
+            problems += restore_docks(viewer, state.docks)
+            text = f"Restored {folder / WINDOW_NAME}."
+            if problems:
+                text += f" Left out: {'; '.join(problems)}."
+            self.status.setText(text)
+
+        self._try(restore)
+
+    def showEvent(self, event: object) -> None:
+        """Share a place with the other docks of the plugin."""
+        super().showEvent(event)
+        tabify_dock(self)
+
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves room for the canvas on a small screen."""
+        return QSize(_WIDTH, _HEIGHT)
+
+    def _on_figure(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save figure", "figure.png", _FIGURES)
+        if name:
+            self.save_figure(_with_ending(name, ".png"))
+
+    def _on_movie(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save movie", "convergence.mp4", _MOVIES)
+        if name:
+            self.save_movie(_with_ending(name, ".mp4"))
+
+    def _on_chimerax(self) -> None:
+        def then(path: Path) -> None:
+            if open_in_chimerax(path):
+                self.status.setText(f"Opened in ChimeraX: {path}")
+                return
+            self.status.setText(
+                f"ChimeraX was not found on this machine. Open {path} in ChimeraX; to use it on "
+                f"another machine, copy the folder {path.parent}. If ChimeraX is here, set its "
+                "path in napari's Preferences (ini3D, Programs)."
+            )
+
+        self._write("Writing the maps", lambda scene, folder: scene.write(folder), then)
+
+    def _on_copy(self) -> None:
+        def then(text: str) -> None:
+            QApplication.clipboard().setText(text)
+            self.status.setText(
+                f"Copied {len(text.splitlines())} lines. Paste them into the command line of "
+                "ChimeraX on this machine."
+            )
+
+        self._write("Writing the maps", lambda scene, folder: scene.commands(folder), then)
+
+    def _on_restore(self) -> None:
+        viewer = self._viewer()
+        try:
+            shown = str(run_of_window(viewer))
+        except Ini3dError:
+            shown = ""
+        name = QFileDialog.getExistingDirectory(self, "Run folder of the session", shown)
+        if name:
+            self.restore_session(Path(name))
+
+    def _write(self, title: str, write: Any, then: Any) -> None:
+        """Write the scene of the viewer in a thread."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+
+        def start() -> None:
+            scene, folder = Scene.of(viewer), export_folder(viewer, "chimerax")
+            self.status.setText(f"{title} to {folder} …")
+            self.tasks.start(Task(title), lambda _: write(scene, folder), then)
+
+        self._try(start)
+
+    def _try(self, action: Any) -> bool:
+        try:
+            action()
+        except Ini3dError as error:
+            show_error(str(error))
+            return False
+        return True
+
+    def _on_progress(self, done: int, total: int) -> None:
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        self.refresh()
+
+    def _on_finished(self, path: Path) -> None:
+        self.status.setText(f"Saved {path}")
+        self.refresh()
+
+    def _on_failed(self, reason: str) -> None:
+        self.status.setText(reason or "Cancelled. No movie was written.")
+        self.refresh()
+
+    def _connect(self) -> None:
+        self.figure.clicked.connect(self._on_figure)
+        self.movie.clicked.connect(self._on_movie)
+        self.cancel.clicked.connect(self.recorder.cancel)
+        self.chimerax.clicked.connect(self._on_chimerax)
+        self.copy.clicked.connect(self._on_copy)
+        self.save_window.clicked.connect(self.save_session)
+        self.restore_window.clicked.connect(self._on_restore)
+        self.tasks.changed.connect(self.refresh)
+        self.recorder.progressed.connect(self._on_progress)
+        self.recorder.finished.connect(self._on_finished)
+        self.recorder.failed.connect(self._on_failed)
+
+    def _lay_out(self) -> None:
+        self.fps.setRange(1, 60)
+        self.fps.setValue(10)
+        self.fps.setDecimals(0)
+        self.fps.setSuffix(" / s")
+        self.every.setRange(1, 100)
+        self.every.setPrefix("every ")
+        self.bar.setFormat("%v of %m frames")
+        figure, movie, chimerax = QGroupBox("Figure"), QGroupBox("Movie"), QGroupBox("ChimeraX")
+        QVBoxLayout(figure).addWidget(self.figure)
+        form = QFormLayout(movie)
+        form.addRow("Frames", self.fps)
+        form.addRow("Iterations", self.every)
+        row = QHBoxLayout()
+        row.addWidget(self.movie)
+        row.addWidget(self.cancel)
+        form.addRow(row)
+        form.addRow(self.bar)
+        row = QHBoxLayout(chimerax)
+        row.addWidget(self.chimerax)
+        row.addWidget(self.copy)
+        session = QGroupBox("Session")
+        row = QHBoxLayout(session)
+        row.addWidget(self.save_window)
+        row.addWidget(self.restore_window)
+        layout = QVBoxLayout(self)
+        for box in (figure, movie, chimerax, session):
+            layout.addWidget(box)
+        layout.addWidget(self.status)
+        layout.addStretch(1)
+
+    def _explain(self) -> None:
+        for widget, text in (
+            (
+                self.figure,
+                "Save what is shown as PNG or SVG, with a scale bar (Å), the directions of X, Y "
+                "and Z, and the levels of the maps (σ).",
+            ),
+            (
+                self.movie,
+                "Save the iterations of the run that is shown as MP4 or GIF, at this camera and "
+                "this level (σ), with iteration and resolution (Å) as a caption.",
+            ),
+            (self.cancel, "Stop recording. No movie is written."),
+            (self.fps, "Frames per second."),
+            (self.every, "Only every so many iterations, and the last one."),
+            (
+                self.chimerax,
+                "Write the maps that are shown, their levels and axes, and the view to a folder, "
+                "and open it in ChimeraX.",
+            ),
+            (
+                self.copy,
+                "Write the maps and axes to a folder, and copy the commands that open them in "
+                "ChimeraX.",
+            ),
+            (
+                self.save_window,
+                "Save layers, levels (σ), colours, camera and docks in the folder of the run "
+                f"({WINDOW_NAME}).",
+            ),
+            (
+                self.restore_window,
+                "Show what was saved with a run; other layers are hidden.",
+            ),
+        ):
+            set_tooltip(widget, text)
+
+
+def _with_ending(name: str, ending: str) -> Path:
+    """Return the path of a name; one without an ending gets it."""
+    path = Path(name)
+    return path if path.suffix else path.with_name(path.name + ending)

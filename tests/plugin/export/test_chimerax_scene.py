@@ -1,0 +1,135 @@
+"""What a viewer shows, written for ChimeraX."""
+
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from fake_runs import make_volume
+from scipy.spatial.transform import Rotation
+
+from napari_ini3d.errors import Ini3dError, InputError
+from napari_ini3d.geometry import RigidTransform
+from napari_ini3d.io import read_map
+from napari_ini3d.plugin.export.chimerax_scene import Scene, view_of
+from napari_ini3d.plugin.export.folders import export_folder
+from napari_ini3d.plugin.viewer import MapAxes, show_map, show_symmetry_axes, try_motion
+from napari_ini3d.plugin.viewer.map_level import set_level_in_sigma
+
+VOXEL = 4.0
+
+
+def add(model, name="a", **more):
+    return show_map(model, make_volume() / 100, VOXEL, name, scale=None, **more)
+
+
+def written(model, tmp_path):
+    path = Scene.of(model).write(tmp_path / "out")
+    return path.parent, path.read_text()
+
+
+def test_maps_are_written_as_densities_with_their_level(model, tmp_path):
+    layer = add(model, "my map")
+    set_level_in_sigma(layer, 3.0)
+    folder, text = written(model, tmp_path)
+    found = read_map(folder / "my_map.mrc")
+    np.testing.assert_allclose(found.data, make_volume() / 100, rtol=1e-6)
+    assert found.voxel_size == VOXEL
+    level = float(re.search(r"level (\S+) color", text)[1])
+    assert level == pytest.approx(found.data.mean() + 3 * found.data.std(), rel=1e-4)
+    assert 'open my_map.mrc name "my map" id 1\n' in text
+
+
+def test_only_what_is_shown_is_written(model, tmp_path):
+    add(model, "hidden").visible = False
+    add(model, "shown", colormap="#56b4e9")
+    folder, text = written(model, tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["open_in_chimerax.cxc", "shown.mrc"]
+    assert "color #56b4e9" in text
+
+
+def test_maps_of_the_same_file_name_are_kept_apart(model, tmp_path):
+    for name in ("a b", "a/b", "A_b"):
+        add(model, name)
+    folder, _ = written(model, tmp_path)
+    assert {p.name for p in folder.glob("*.mrc")} == {"a_b.mrc", "a_b_2.mrc", "A_b_3.mrc"}
+
+
+def test_a_map_that_was_moved_is_placed_and_not_resampled(model, tmp_path):
+    rotation = Rotation.from_euler("xyz", (10, 20, 30), degrees=True).as_matrix()
+    layer = add(model)
+    try_motion(layer, RigidTransform(rotation, np.array([1.0, -2.0, 3.0])))
+    folder, text = written(model, tmp_path)
+    np.testing.assert_allclose(read_map(folder / "a.mrc").data, make_volume() / 100, rtol=1e-6)
+    numbers = re.search(r"view matrix models #1,(\S+)", text)[1].split(",")
+    matrix = np.array(numbers, float).reshape(3, 4)
+    np.testing.assert_allclose(matrix[:, :3], rotation, atol=1e-5)
+    # the motion takes x to R (x - s)
+    shift = -VOXEL * rotation @ [1.0, -2.0, 3.0]
+    np.testing.assert_allclose(matrix[:, 3], shift, atol=1e-3)
+
+
+def test_symmetry_axes_are_where_they_are_drawn_and_say_why(model, tmp_path):
+    layer = add(model)
+    axes = MapAxes.of_setting("C4", "rejected")
+    show_symmetry_axes(model, layer, axes, radius=10.0)
+    folder, text = written(model, tmp_path)
+    assert 'name "a: C4 axes (C4 does not hold)" id 2' in text
+    (bild,) = folder.glob("*.bild")
+    rods = [line.split()[1:7] for line in bild.read_text().splitlines() if ".cylinder" in line]
+    ends = np.array(rods, float).reshape(-1, 3)
+    np.testing.assert_allclose(ends[:, :2], 0, atol=1e-3)  # along z, through the centre
+    assert ends[:, 2].max() == pytest.approx(1.2 * 10 * VOXEL, rel=1e-3)
+    assert len(rods) == 9  # dashed
+
+
+def test_copied_commands_work_from_anywhere(model, tmp_path):
+    add(model)
+    text = Scene.of(model).commands(tmp_path / "my folder")
+    assert f'open "{tmp_path}/my folder/a.mrc" name a id 1' in text
+    assert not list((tmp_path / "my folder").glob("*.cxc"))
+
+
+def test_a_map_that_is_mirrored_is_refused_before_anything_is_written(model):
+    layer = add(model)
+    layer.scale = (-VOXEL, VOXEL, VOXEL)
+    with pytest.raises(InputError, match="a is sheared, scaled or mirrored"):
+        Scene.of(model)
+
+
+def test_without_a_map_there_is_nothing_to_write(model):
+    with pytest.raises(InputError, match="no map is shown"):
+        Scene.of(model)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(model, tmp_path):
+    add(model)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(Ini3dError, match="out"):
+        Scene.of(model).write(tmp_path / "out")
+
+
+def test_the_view_is_that_of_the_camera_in_angstrom(model):
+    add(model)
+    camera = model.scene.camera
+    camera.zoom, camera.center, camera.perspective = 2.0, (3.0, 2.0, 1.0), 0.0
+    view = view_of(model)
+    assert view.centre == (1.0, 2.0, 3.0)
+    assert view.width == pytest.approx(model.canvas.size[1] / 2)
+    np.testing.assert_allclose(np.dot(view.direction, view.up), 0, atol=1e-6)
+
+
+def test_files_go_beside_the_map_or_into_its_run(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    layer = add(model)
+    assert export_folder(model, "chimerax") == tmp_path / "home" / "ini3d-export" / "chimerax"
+    file = tmp_path / "my map.mrc"
+    file.touch()
+    model.layers.remove(layer)
+    layer = add(model, metadata={"path": str(file)})
+    assert export_folder(model, "chimerax") == tmp_path / "my_map_chimerax"
+    model.layers.remove(layer)
+    add(model, metadata={"path": str(tmp_path)})
+    assert export_folder(model, "chimerax") == tmp_path / "chimerax"

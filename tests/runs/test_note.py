@@ -1,0 +1,60 @@
+import pytest
+from fake_runs import make_record
+
+from napari_ini3d.errors import Ini3dError
+from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.note import read_note, write_note
+from napari_ini3d.runs.removal import delete_run, run_files
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_record(make_record())
+    return folder
+
+
+def test_a_note_is_read_as_it_was_written(run):
+    assert read_note(run) == ""
+    write_note(run, "  12 Å, für später\nsecond line ")
+    assert read_note(run) == "12 Å, für später\nsecond line"
+
+
+def test_an_empty_note_removes_the_file(run):
+    write_note(run, "a")
+    write_note(run, "  ")
+    assert not (run.path / "note.txt").exists()
+
+
+def test_a_note_is_deleted_with_its_run(run):
+    write_note(run, "a")
+    delete_run(run)
+    assert not run.path.exists()
+
+
+def test_a_note_that_the_user_has_written_by_hand_is_shown_and_kept(run):
+    (run.path / "note.txt").write_text("mine")
+    assert read_note(run) == "mine"
+    write_note(run, "new")
+    assert read_note(run) == "new"
+    assert (run.path / "note.kept.txt").read_text() == "mine"
+
+
+def test_a_note_on_a_run_without_a_list_of_outputs_leaves_all_its_files_known(run):
+    run.append_progress({"iteration": 1})
+    (run.path / "outputs.txt").unlink()
+    write_note(run, "a")
+    assert run.progress_path in run_files(run)
+
+
+def test_a_note_that_cannot_be_read_is_ignored(run, caplog):
+    (run.path / "note.txt").mkdir()
+    assert read_note(run) == ""
+    assert "is ignored" in caplog.text
+
+
+def test_a_note_that_cannot_be_written_is_an_error(run):
+    (run.path / "outputs.txt").unlink()
+    (run.path / "outputs.txt").mkdir()
+    with pytest.raises(Ini3dError, match=r"note\.txt"):
+        write_note(run, "a")
