@@ -9,6 +9,8 @@ from .references import (
     ReferenceSet as ReferenceSet,
     prepare_references as prepare_references,
 )
+from .relaxation.folds import FixedPoses as FixedPoses
+from .relaxation.relax import Relaxation as Relaxation, relax_symmetry as relax_symmetry
 from .repeated_search import (
     can_repeat_search as can_repeat_search,
     repeat_search as repeat_search,
