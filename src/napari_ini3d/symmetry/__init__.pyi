@@ -13,6 +13,7 @@ from .records import (
     FoundAxis as FoundAxis,
     GroupCandidate as GroupCandidate,
     SelfRotation as SelfRotation,
+    Subunit as Subunit,
     SymmetryAlignment as SymmetryAlignment,
     SymmetryBreak as SymmetryBreak,
     SymmetryReport as SymmetryReport,
