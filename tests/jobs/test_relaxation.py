@@ -117,3 +117,25 @@ def test_what_stops_a_relaxation_writes_nothing(tmp_path, pair):
     assert not files.map_path.exists()
     assert not files.particles_path.exists()
     assert json.loads((run / "settings.json").read_text())["n_particles"] == 250
+
+
+def test_particles_of_a_run_judge_the_groups_of_its_map(tmp_path):
+    given = pseudo_particles("C3", {}, number=250)
+    run = make_run(tmp_path, given)
+    result = invoke("detect", run, "--likelihood", "--threads", "1", "--json")
+    assert result.exit_code == 0, result.output
+    judged = {one["group"]: one for one in values(result)["particles"]}
+    assert judged["C3"]["particles"] == 250
+    assert judged["C3"]["gain"] > 3 * judged["C3"]["deviation"]
+    assert judged["C3"]["control"] < 0
+    assert "imposing C3 raises the log likelihood of a particle" in judged["C3"]["verdict"]
+
+
+def test_a_map_has_no_particles_to_ask(tmp_path, pair, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("TERM", "dumb")
+    path = tmp_path / "map.mrc"
+    write_map(path, pair.symmetric.density(BOX, PIXEL, 10.0), PIXEL)
+    result = invoke("detect", path, "--likelihood")
+    assert result.exit_code == 2
+    assert "is not a run folder" in result.output

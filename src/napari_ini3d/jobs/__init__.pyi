@@ -1,3 +1,4 @@
+from .group_likelihood import GroupJudgement as GroupJudgement, judge_groups as judge_groups
 from .relaxation import (
     RelaxationFiles as RelaxationFiles,
     RelaxedRun as RelaxedRun,

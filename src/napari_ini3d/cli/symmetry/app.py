@@ -85,6 +85,14 @@ def detect(
     pixel_size: VoxelSizeOption = None,
     resolution: ResolutionOption = None,
     picture: PictureOption = None,
+    likelihood: Annotated[
+        bool,
+        typer.Option(
+            "--likelihood",
+            help="Of a run: also ask the particles, by their likelihood under maps with each "
+            "group, without it, and with it about random axes.",
+        ),
+    ] = False,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -96,8 +104,9 @@ def detect(
 
         chosen = MapChoice(path, _value(choice), pixel_size)
         detect_file(
-            chosen, resolution=resolution, picture=picture, threads=threads, as_json=as_json
-        )
+            chosen, resolution=resolution, picture=picture, likelihood=likelihood,
+            threads=threads, as_json=as_json,
+        )  # fmt: skip
 
 
 @symmetry_app.command()

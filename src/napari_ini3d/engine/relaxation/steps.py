@@ -23,8 +23,8 @@ from napari_ini3d.engine.shell_sums import sum_shells
 from napari_ini3d.fourier import FrequencyDisk
 from napari_ini3d.kernels import Backend
 
-_LEAST_FSC = 0.143
-_LEAST_RADIUS = 6
+LEAST_FSC = 0.143
+LEAST_RADIUS = 6
 _HALF = np.float32(0.5)
 
 Cubes = tuple[Complex64, Float32]
@@ -87,10 +87,10 @@ def symmetric_residuals(images: PosedImages, operators: Float32) -> Residuals:
     sums = backproject_images(images).symmetrised(operators, run.executor.backend)
     fsc = sums.fsc(run.constraints)
     volume = sums.map_of(list(range(FOLDS)), fsc, run.constraints)
-    radius = max(_LEAST_RADIUS, lasting_radius(fsc.fsc, _LEAST_FSC, images.radius))
+    radius = max(LEAST_RADIUS, lasting_radius(fsc.fsc, LEAST_FSC, images.radius))
     images = replace(images, radius=min(radius, images.radius))
     cube = run.constraints.to_cube(volume, images.radius)
-    return Residuals(_with_noise(images, cube), volume, cube)
+    return Residuals(with_noise(images, cube), volume, cube)
 
 
 def backproject_images(images: PosedImages) -> FoldSums:
@@ -152,6 +152,37 @@ def compare_units(
     return UnitScores(scores, sums.completed())
 
 
+def compare_rotations(images: PosedImages, rotations: Float32, cubes: Complex64) -> Float32:
+    """Compare every particle with the map of the other folds, in poses A R.
+
+    Parameters
+    ----------
+    images : PosedImages
+    rotations : (R, 3, 3) float32
+        Of the map.
+    cubes : (FOLDS, cube) complex64
+        Of the maps that leave out each fold.
+
+    Returns
+    -------
+    (N, R) float32
+        Log likelihood over that of noise alone.
+    """
+    scores = np.zeros((len(images.poses), len(rotations)), np.float32)
+
+    def work(backend: Backend, disk: FrequencyDisk, tile: Tile) -> Float32:
+        weighted = WeightedImages.of(tile, disk)
+        matrices = (images.poses.matrices[tile.index][:, None] @ rotations).reshape(-1, 3, 3)
+        matrices = backend.to_device(np.ascontiguousarray(matrices))
+        slices = _project(images, backend, disk, cubes[int(tile.index[0] % FOLDS)], matrices)
+        found: Float32 = backend.to_host(_scores(slices, weighted, len(rotations)))
+        return found
+
+    for result in images.map_tiles(work, len(rotations)):
+        scores[result.index] = result.value
+    return scores
+
+
 def log_likelihood(scores: Float32) -> Float64:
     """Return the log of the mean likelihood over the units, (N,), of scores (N, G)."""
     scores = scores.astype(np.float64)
@@ -194,7 +225,7 @@ def _weighted_rows(share: Float32, weighted: WeightedImages) -> tuple[Complex64,
     return numerator.reshape(shape), denominator.reshape(shape)
 
 
-def _with_noise(images: PosedImages, cube: Complex64) -> PosedImages:
+def with_noise(images: PosedImages, cube: Complex64) -> PosedImages:
     """Return the images with the noise variance of what a map leaves of them."""
     run, n_shells = images.run, images.sigma2.shape[1]
 
