@@ -99,19 +99,19 @@ def test_the_axis_about_which_copies_differ_most_is_named():
     assert found.difference == pytest.approx(0.5, abs=0.1)
 
 
-@pytest.mark.parametrize(("scales", "subgroup"), [({0: 0.9}, "C1"), ({0: 0.85, 2: 0.85}, "C2")])
-def test_copies_that_differ_by_a_tenth_are_a_break_where_noise_is_weak(scales, subgroup):
+@pytest.mark.parametrize(("scales", "subgroup"), [({0: 0.83}, "C1"), ({0: 0.75, 2: 0.75}, "C2")])
+def test_copies_that_differ_by_more_than_a_tenth_from_the_mean_are_a_break(scales, subgroup):
     known = known_map("C4", scales=scales, noise=0.5, seed=3, rotated=False)
     found = find_break(
         known.volume, PointGroup.parse("C4"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
     )
     assert found is not None
     assert found.subgroup == subgroup
-    assert found.difference < 0.25
+    assert found.difference < 0.35
 
 
-def test_copies_that_differ_by_three_hundredths_are_no_break():
-    known = known_map("C4", scales={0: 0.97}, rotated=False)
+def test_copies_that_differ_by_a_tenth_are_no_break():
+    known = known_map("C4", scales={0: 0.9}, rotated=False)
     found = find_break(
         known.volume, PointGroup.parse("C4"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
     )

@@ -138,7 +138,7 @@ def validate_symmetry(
 
     A group holds if the copies reach 85 % of the correlation expected with this noise, for every
     rotation about every axis, and differ by no more than noise up to 4 waves across the particle;
-    unless the copies differ in density somewhere by more than noise and by more than 5 %, or a
+    unless the copies differ in density somewhere by more than noise and by more than 10 %, or a
     subgroup on the same axes holds much better. From 60 % on the group is then pseudo-symmetry, and
     `pseudo` says where it breaks. It holds up to the resolution at which the FSC of
     the copies is below the expected one in two consecutive shells, by more than a tenth and
