@@ -164,6 +164,10 @@ def impose(
     align: Annotated[
         bool, typer.Option("--align", help="Align the axes to RELION's setting first.")
     ] = False,
+    difference: Annotated[
+        Path | None,
+        typer.Option(help="Map to write of what the imposed map lacks: where the symmetry breaks."),
+    ] = None,
     resolution: ResolutionOption = None,
     picture: PictureOption = None,
     force: ForceOption = False,
@@ -177,7 +181,7 @@ def impose(
         from napari_ini3d.cli.symmetry.impose import impose_file
 
         request = AlignRequest(symmetry, resolution=resolution, threads=threads)
-        outputs = Outputs(output, picture=picture, force=force)
+        outputs = Outputs(output, picture=picture, difference=difference, force=force)
         impose_file(
             MapChoice(path, _value(choice), pixel_size),
             request,

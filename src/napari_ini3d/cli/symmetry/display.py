@@ -84,7 +84,12 @@ def print_validation(validation: SymmetryValidation) -> None:
 
 def print_outputs(written: Mapping[str, str]) -> None:
     """Print the paths of the files that were written."""
-    names = {"output": "Map", "particles_output": "Particles", "picture": "Picture"}
+    names = {
+        "output": "Map",
+        "particles_output": "Particles",
+        "picture": "Picture",
+        "difference": "Difference",
+    }
     for name, path in written.items():
         _console().print(f"{names[name]}: {path}", markup=False)
 

@@ -72,6 +72,7 @@ class Outputs:
     particles: Path | None = None
     particles_output: Path | None = None
     picture: Path | None = None
+    difference: Path | None = None
     force: bool = False
 
     def paths(self) -> dict[str, str]:
@@ -80,6 +81,7 @@ class Outputs:
             "output": self.map_path,
             "particles_output": self.particles_output,
             "picture": self.picture,
+            "difference": self.difference,
         }
         return {name: str(path) for name, path in found.items() if path is not None}
 
