@@ -1,6 +1,7 @@
 """Symmetry of phantoms whose axes are known: are they found, how exactly, and how fast?
 
 usage: symmetry.py OUTPUT.json [--cases 200] [--asymmetric 200] [--relion 0] [--golden FOLDER]
+                   [--maps FOLDER [--groups emd_1024=C6,...]] [--pseudo 0] [--featureless]
 
 Each case is a phantom of helices in C2-C12, D2-D12, T, O or I, in a random orientation and up to
 4 voxels off the middle, at 8 or 20 Å, without noise or with white noise that brings the FSC of two
@@ -24,12 +25,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.fourier import shell_sum, soft_mask
-from napari_ini3d.geometry import symmetry_axes
-from napari_ini3d.io import read_map, write_map
+from napari_ini3d.geometry import symmetry_axes, symmetry_operators
+from napari_ini3d.io import prepare_map, read_map, write_map
 from napari_ini3d.simulation import Phantom, make_phantom
 from napari_ini3d.symmetry import align_symmetry, detect_symmetry
 
@@ -203,6 +205,75 @@ def compare_with_relion(count: int) -> list[dict[str, object]]:
     return rows
 
 
+PSEUDO = (  # group, density of copies by operator, true group
+    ("C4", {0: 0.6}, "C1"),
+    ("C4", {0: 0.6, 2: 0.6}, "C2"),
+    ("D7", {0: 0.6, 7: 0.6}, "C2"),
+    ("D7", dict.fromkeys(range(7), 0.7), "C7"),
+    ("C6", {0: 0.7, 2: 0.7, 4: 0.7}, "C3"),
+)
+
+
+def pseudo_rows(count: int) -> list[dict[str, object]]:
+    """Detect phantoms of which some copies have less density; half of them with strong noise."""
+    rows: list[dict[str, object]] = []
+    for i in range(count):
+        group, densities, truth = PSEUDO[i % len(PSEUDO)]
+        seed = i // len(PSEUDO)
+        case = Case(group, 100 + seed, 64, 3.0, 8.0, ("none", "plain")[seed % 2])
+        phantom = phantom_of(case)
+        weights = phantom.weights.reshape(len(symmetry_operators(group)), -1).copy()
+        for copy, density in densities.items():
+            weights[copy] *= density
+        volume, _, _ = make_map(case, replace(phantom, weights=weights.ravel()))
+        start = time.perf_counter()
+        report = detect_symmetry(volume, voxel_size=case.voxel_size)
+        named = [c for c in report.candidates if c.group == group and c.pseudo]
+        rows.append({
+            "group": group, "copies": {str(k): v for k, v in densities.items()},
+            "seed": case.seed, "noise": case.noise, "truth": truth, "detected": report.group,
+            "named": bool(named) and named[0].pseudo.subgroup == truth,
+            "verdict": report.verdict, "seconds": round(time.perf_counter() - start, 1),
+        })  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
+
+
+def featureless_rows() -> list[dict[str, object]]:
+    """Detect a ball, a shell, a disc and a rod, of which no point group can be told."""
+    x, y, z = (np.mgrid[:64, :64, :64] - 32.0)[::-1]
+    r, across = np.sqrt(x**2 + y**2 + z**2), np.hypot(x, y)
+    shapes = {
+        "ball": r < 16, "shell": (r < 20) & (r > 14),
+        "disc": (across < 20) & (np.abs(z) < 5), "rod": (across < 6) & (np.abs(z) < 22),
+    }  # fmt: skip
+    rows: list[dict[str, object]] = []
+    for name, inside in shapes.items():
+        volume = gaussian_filter(inside.astype(np.float32), 1.5)
+        report = detect_symmetry(volume, voxel_size=3.0)
+        rows.append({"shape": name, "detected": report.group, "verdict": report.verdict})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def real_rows(folder: Path, groups: dict[str, str]) -> list[dict[str, object]]:
+    """Detect the maps of a folder."""
+    rows: list[dict[str, object]] = []
+    paths = [p for p in folder.iterdir() if p.suffix in (".mrc", ".map", ".ccp4")]
+    for path in sorted(paths):
+        found = prepare_map(path)
+        start, busy = time.perf_counter(), time.process_time()
+        report = detect_symmetry(found.data, voxel_size=found.voxel_size)
+        rows.append({
+            "map": path.stem, "box": len(found.data), "deposited": groups.get(path.stem, ""),
+            "detected": report.group, "verdict": report.verdict,
+            "seconds": round(time.perf_counter() - start, 1),
+            "cpu_seconds": round(time.process_time() - busy, 1),
+        })  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
+
+
 def golden_error(folder: Path) -> float:
     """Return how far the axes of the real tetramer are from those of its atoms, degrees."""
     found = read_map(folder / "pha_d2.mrc")
@@ -247,6 +318,10 @@ def main() -> None:
     parser.add_argument("--masked", type=int, default=0, help="cases of the harder noise")
     parser.add_argument("--relion", type=int, default=0, help="maps aligned with RELION too")
     parser.add_argument("--golden", type=Path, help="folder with pha_d2.mrc and its axes")
+    parser.add_argument("--maps", type=Path, help="folder with real maps")
+    parser.add_argument("--groups", default="", help="their groups, such as emd_1024=C6,...")
+    parser.add_argument("--pseudo", type=int, default=0, help="pseudo-symmetric phantoms")
+    parser.add_argument("--featureless", action="store_true", help="a ball, a shell, a disc, a rod")
     options = parser.parse_args()
     noises = ("none", "plain")
     kinds = {
@@ -269,6 +344,13 @@ def main() -> None:
             rows += [asdict(outcome) for outcome in outcomes]
     if options.relion:
         result["relion"] = compare_with_relion(options.relion)
+    if options.maps:
+        groups = dict(entry.split("=") for entry in options.groups.split(",") if entry)
+        result["maps"] = real_rows(options.maps, groups)
+    if options.pseudo:
+        result["pseudo"] = pseudo_rows(options.pseudo)
+    if options.featureless:
+        result["featureless"] = featureless_rows()
     if options.golden:
         result["golden, degrees off"] = round(golden_error(options.golden), 4)
     result["outcomes"] = rows

@@ -97,3 +97,8 @@ def test_an_unknown_point_group_is_refused():
 def test_a_phantom_without_space_for_a_domain_is_refused():
     with pytest.raises(SettingsError, match="no space for a domain"):
         make_phantom("I", diameter=60)
+
+
+def test_domains_without_room_for_a_helix_are_refused():
+    with pytest.raises(SettingsError, match="too small for a helix"):
+        make_phantom("I", seed=2, diameter=89.28, domains=3, domain_radius=(5.0, 12.0))

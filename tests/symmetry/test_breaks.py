@@ -99,12 +99,53 @@ def test_the_axis_about_which_copies_differ_most_is_named():
     assert found.difference == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize(("scales", "subgroup"), [({0: 0.75}, "C1"), ({0: 0.75, 2: 0.75}, "C2")])
+def test_copies_that_differ_by_more_than_a_tenth_from_the_mean_are_a_break(scales, subgroup):
+    known = known_map("C4", scales=scales, noise=0.5, seed=3, rotated=False)
+    found = find_break(
+        known.volume, PointGroup.parse("C4"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
+    )
+    assert found is not None
+    assert found.subgroup == subgroup
+    assert found.difference < 0.35
+
+
 def test_copies_that_differ_by_a_tenth_are_no_break():
     known = known_map("C4", scales={0: 0.9}, rotated=False)
     found = find_break(
         known.volume, PointGroup.parse("C4"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
     )
     assert found is None
+
+
+def test_rings_of_unequal_density_leave_the_rotations_of_the_ring():
+    upper = dict.fromkeys(range(7), 0.8)
+    known = known_map("D7", scales=upper, noise=0.5, seed=3, rotated=False)
+    found = find_break(
+        known.volume, PointGroup.parse("D7"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
+    )
+    assert found.subgroup == "C7"
+    assert (found.axis_order, round(found.angle)) == (2, 180)
+
+
+def test_the_subunit_that_differs_most_is_named_first_with_its_place():
+    odd = 2
+    known = known_map("C4", scales={odd: 0.6}, noise=0.5, seed=2)
+    alignment = align_symmetry(known.volume, "C4", voxel_size=VOXEL)
+    subunits = alignment.pseudo.subunits
+    assert len(subunits) == 4
+    sizes = [abs(one.difference) for one in subunits]
+    assert sizes == sorted(sizes, reverse=True)
+    assert subunits[0].difference == pytest.approx(-0.33, abs=0.08)
+    assert all(one.difference > 0 for one in subunits[1:])
+    # the density that is missing there is that of the odd copy
+    whole = known_map("C4", noise=0.5, seed=2).volume
+    missing = (whole - known.volume) * VOXEL
+    z, y, x = np.indices(missing.shape) - len(missing) // 2
+    weight = np.abs(missing) * (np.abs(missing) > 0.5 * np.abs(missing).max())
+    middle = [float((weight * c).sum() / weight.sum()) * VOXEL for c in (x, y, z)]
+    apart = [np.linalg.norm(np.subtract(one.place, middle)) for one in subunits]
+    assert int(np.argmin(apart)) == 0
 
 
 def test_a_subgroup_that_holds_is_named_when_a_larger_group_is_imposed():

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
+from napari_ini3d.errors import MapError
 from napari_ini3d.fourier.fsc import compute_fsc
 from napari_ini3d.fourier.masks import soft_mask
+from napari_ini3d.fourier.shells import shell_sum
 from napari_ini3d.simulation import make_phantom
-from napari_ini3d.symmetry.noise import share_from_halves, signal_share
+from napari_ini3d.symmetry.detect import detect_symmetry
+from napari_ini3d.symmetry.noise import share_from_halves, share_of_halves, signal_share
 
 N, VOXEL_SIZE, RADIUS = 48, 4.0, 14.0
 PHANTOM = make_phantom("C1", seed=2, diameter=100, domains=3).density(N, VOXEL_SIZE, 9.0)
@@ -77,3 +80,20 @@ def test_where_no_solvent_is_left_all_counts_as_signal():
 
 def test_share_of_two_halves_is_that_of_their_mean():
     assert np.allclose(share_from_halves(np.array([1, 1 / 3, 0, -0.2])), [1, 0.5, 0, 0])
+
+
+def test_half_maps_tell_the_noise_of_a_map_whose_solvent_is_flat():
+    mask = soft_mask(N, RADIUS + 2, 3, 3)
+    halves = [(PHANTOM + noise(2.0, seed)) * mask for seed in (1, 2)]
+    volume = (halves[0] + halves[1]) / 2
+    found = share_of_halves((halves[0], halves[1]), RADIUS)
+    assert signal_share(volume, RADIUS)[2:16].mean() > 0.99
+    power = [shell_sum(np.abs(np.fft.rfftn(x)) ** 2)[2:16] for x in (PHANTOM * mask, volume)]
+    truth = power[0] / power[1]
+    assert found[2:16].mean() == pytest.approx(truth.mean(), abs=0.1)
+
+
+def test_half_maps_of_another_box_are_refused():
+    halves = (PHANTOM[:40, :40, :40], PHANTOM[:40, :40, :40])
+    with pytest.raises(MapError, match="resample them to one box"):
+        detect_symmetry(PHANTOM, voxel_size=VOXEL_SIZE, half_maps=halves)

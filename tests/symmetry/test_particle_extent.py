@@ -34,3 +34,18 @@ def test_noise_hardly_moves_the_centre():
 def test_a_particle_at_the_border_gives_a_warning():
     (warning,) = find_particle_extent(ball(48, (17.0, 0, 0), 8.0)).warnings
     assert "border of the box" in warning
+
+
+def test_density_that_the_border_cuts_off_is_left_out_and_said():
+    whole = ball(48, (0, 0, 0), 11.0)
+    extent = find_particle_extent(whole + ball(48, (2.0, 27.0, 0), 11.0))
+    np.testing.assert_allclose(extent.centre, 0, atol=0.1)
+    assert extent.radius == pytest.approx(find_particle_extent(whole).radius, abs=0.5)
+    (warning,) = extent.warnings
+    assert "lies apart from the particle" in warning
+
+
+def test_a_particle_that_the_border_cuts_off_itself_is_kept():
+    extent = find_particle_extent(ball(48, (20.0, 0, 0), 8.0) + 0.5 * ball(48, (-12.0, 0, 0), 5.0))
+    assert extent.centre[0] > 5
+    assert extent.apart == 0

@@ -9,6 +9,12 @@ from .references import (
     ReferenceSet as ReferenceSet,
     prepare_references as prepare_references,
 )
+from .relaxation.folds import FixedPoses as FixedPoses
+from .relaxation.group_likelihood import (
+    GroupLikelihood as GroupLikelihood,
+    compare_group as compare_group,
+)
+from .relaxation.relax import Relaxation as Relaxation, relax_symmetry as relax_symmetry
 from .repeated_search import (
     can_repeat_search as can_repeat_search,
     repeat_search as repeat_search,

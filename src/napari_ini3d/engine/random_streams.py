@@ -18,3 +18,6 @@ ROTATION = 17
 
 CLASS_BIAS = 19
 """Preference of each particle for a class, while classes are annealed."""
+
+UNITS = 23
+"""Asymmetric units from which a relaxation starts."""

@@ -77,9 +77,14 @@ from .star.particles import (
     write_data_star as write_data_star,
     write_particle_subset as write_particle_subset,
 )
+from .star.posed import (
+    PosedParticles as PosedParticles,
+    read_posed_particles as read_posed_particles,
+)
 from .star.poses import (
     expand_particles as expand_particles,
     fold_particles as fold_particles,
+    replace_angles as replace_angles,
 )
 from .star.simulated import write_simulated_particles as write_simulated_particles
 from .star.tables import has_particles as has_particles

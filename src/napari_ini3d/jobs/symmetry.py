@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from napari_ini3d._types import Float32
 from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.fourier import resize_map
 from napari_ini3d.geometry import PointGroup
 from napari_ini3d.io import Map, read_map, rotate_particles, write_map
 from napari_ini3d.report import draw_report, draw_validation, save_png
-from napari_ini3d.runs import RunFolder, SymmetryFiles
+from napari_ini3d.runs import RunFolder, SymmetryFiles, ValidationFiles
 from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
 from napari_ini3d.symmetry import (
     align_symmetry,
@@ -91,10 +92,13 @@ def _finish(
     found = read_map(files.folder.map_path)
     box_size = len(found.data)
     found = _resampled(found, working_box or box_size)
+    halves = ValidationFiles(files.folder).read_half_maps(len(found.data))
     facts: dict[str, Any] = {"requested": requested}
     group = requested
     if requested.lower() == AUTO_SYMMETRY:
-        report = detect_symmetry(found.data, voxel_size=found.voxel_size, threads=settings.threads)
+        report = detect_symmetry(
+            found.data, voxel_size=found.voxel_size, half_maps=halves, threads=settings.threads
+        )
         facts |= {"group": report.group, "detected": report_values(report)}
         facts |= {"verdict": report.verdict, "holds": report.group != "C1"}
         logger.info("symmetry: %s", report.verdict)
@@ -104,7 +108,8 @@ def _finish(
             files.write_facts(facts)  # last: they say that the analysis is complete
             return
     files.write_facts(
-        facts | _align_and_impose(files, found, group, iteration, box_size, settings.threads)
+        facts
+        | _align_and_impose(files, found, group, iteration, box_size, settings.threads, halves)
     )
 
 
@@ -115,12 +120,25 @@ def _resampled(map_: Map, box_size: int) -> Map:
 
 
 def _align_and_impose(
-    files: SymmetryFiles, found: Map, group: str, iteration: int, box_size: int, threads: int
+    files: SymmetryFiles,
+    found: Map,
+    group: str,
+    iteration: int,
+    box_size: int,
+    threads: int,
+    halves: tuple[Float32, Float32] | None,
 ) -> dict[str, Any]:
     """Write the maps, the particles and the picture of a group, and return the facts."""
     alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size, threads=threads)
     aligned = alignment.apply(found.data, threads=threads)
-    validation = validate_symmetry(aligned, group, voxel_size=found.voxel_size, threads=threads)
+    if halves is not None:
+        halves = (
+            alignment.apply(halves[0], threads=threads),
+            alignment.apply(halves[1], threads=threads),
+        )
+    validation = validate_symmetry(
+        aligned, group, voxel_size=found.voxel_size, half_maps=halves, threads=threads
+    )
     for path, data in ((files.aligned_path, aligned), (files.symmetrised_path, validation.imposed)):
         written = _resampled(Map(data, found.voxel_size, found.origin), box_size)
         write_map(path, written.data, written.voxel_size)

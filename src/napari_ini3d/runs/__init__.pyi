@@ -5,7 +5,11 @@ from .catalogue import (
     describe_outcome as describe_outcome,
     read_entry as read_entry,
 )
-from .classes import ClassChoice as ClassChoice, choose_class as choose_class
+from .classes import (
+    ClassChoice as ClassChoice,
+    RunClass as RunClass,
+    choose_class as choose_class,
+)
 from .commands import (
     changed_settings as changed_settings,
     flag_of as flag_of,

@@ -13,6 +13,9 @@ import numpy as np
 
 from napari_ini3d._types import Float32
 from napari_ini3d.engine import HalfSetMaps
+from napari_ini3d.errors import MapError
+from napari_ini3d.fourier import resize_map
+from napari_ini3d.io import read_map
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.storage import (
     are_of_kinds,
@@ -125,6 +128,23 @@ class ValidationFiles:
         """Write the results as JSON."""
         self.folder.claim(self.facts_path)
         write_facts(self.facts_path, facts)
+
+    def read_half_maps(self, box_size: int) -> tuple[Float32, Float32] | None:
+        """Return the half-maps resampled to a box; None if the run was not validated.
+
+        Parameters
+        ----------
+        box_size : int
+            Voxels per side, over the width of the half-maps.
+        """
+        if self.read_facts() is None or not all(path.is_file() for path in self.half_map_paths):
+            return None
+        try:
+            first, second = (read_map(path).data for path in self.half_map_paths)
+        except MapError as error:
+            logger.warning("%s; the half-maps are not used", error)
+            return None
+        return resize_map(first, box_size), resize_map(second, box_size)
 
     def read_facts(self) -> dict[str, Any] | None:
         """Return the results; None if the run was not validated, or the file is damaged."""

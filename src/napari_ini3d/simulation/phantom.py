@@ -259,6 +259,11 @@ def _grow_chain(centres: Vectors, radii: Vectors, rng: np.random.Generator) -> V
             if residues:
                 residues.append(_loop_residues(residues[-1][-1], helix[0], rng))
             residues.append(helix)
+    if not residues:
+        raise SettingsError(
+            f"the domains, of {radii.max():.1f} Å radius at most, are too small for a helix; give "
+            "a larger diameter or larger domains"
+        )
     return np.vstack(residues)
 
 

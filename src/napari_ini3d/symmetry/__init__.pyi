@@ -13,6 +13,7 @@ from .records import (
     FoundAxis as FoundAxis,
     GroupCandidate as GroupCandidate,
     SelfRotation as SelfRotation,
+    Subunit as Subunit,
     SymmetryAlignment as SymmetryAlignment,
     SymmetryBreak as SymmetryBreak,
     SymmetryReport as SymmetryReport,
@@ -21,6 +22,10 @@ from .refinement import GroupAxes as GroupAxes
 from .scores import score_group as score_group
 from .search import Search as Search
 from .standard_setting import shortest_rotation as shortest_rotation
+from .subgroup import (
+    remaining_subgroup as remaining_subgroup,
+    rotation_to_setting as rotation_to_setting,
+)
 from .validate import (
     SymmetryValidation as SymmetryValidation,
     validate_symmetry as validate_symmetry,

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from napari_ini3d._types import FloatArray
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
 from napari_ini3d.symmetry.refinement import curve_at, essential_operators, refine_upwards
 from napari_ini3d.symmetry.scores import agreement_of_any_rotation
@@ -29,7 +30,12 @@ _SHOWN_ORDERS = tuple(range(2, 15))
 
 
 def detect_symmetry(
-    volume: FloatArray, *, voxel_size: float, resolution: float | None = None, threads: int = 0
+    volume: FloatArray,
+    *,
+    voxel_size: float,
+    resolution: float | None = None,
+    half_maps: HalfMaps | None = None,
+    threads: int = 0,
 ) -> SymmetryReport:
     """Detect the point group of a map.
 
@@ -46,6 +52,9 @@ def detect_symmetry(
         Å.
     resolution : float, optional
         Å; finer detail is ignored. Default: all that agrees, up to Nyquist.
+    half_maps : two (n, n, n), optional
+        Independent halves of the map, from which the noise is measured. Default: from the solvent,
+        which shows nothing where it is flat.
     threads : int
         0 means as many as the process may use.
 
@@ -57,13 +66,16 @@ def detect_symmetry(
     Raises
     ------
     MapError
-        Where the map is not a finite cube of an even number of at least 16 voxels, or constant.
+        Where the map is not a finite cube of an even number of at least 16 voxels, or constant;
+        where the half-maps have another box.
     SettingsError
         Where the voxel size or the resolution is not positive.
     """
     check_volume(volume, voxel_size, resolution)
+    check_halves(volume, half_maps)
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
-        search = Search.of(volume, (resolution or 0.0) / voxel_size, threads=threads)
+        finest = (resolution or 0.0) / voxel_size
+        search = Search.of(volume, finest, half_maps=half_maps, threads=threads)
         ranked = _without_pseudo(_try_groups(search))[:_REPORTED]
         trials = _without_breaks(search, volume, ranked, voxel_size)
         candidates = tuple(_describe(search, trial, voxel_size) for trial in trials)

@@ -96,6 +96,10 @@ def _break_values(found: SymmetryBreak | None) -> dict[str, Any] | None:
         "axis_order": int(found.axis_order),
         "axis": plain(found.axis),
         "subgroup": found.subgroup,
+        "subunits": [
+            {"place": plain(one.place), "difference": plain(one.difference)}
+            for one in found.subunits
+        ],
     }
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
-from napari_ini3d.fourier import Point, shell_sum, soft_mask
+from napari_ini3d.comparison import check_pair
+from napari_ini3d.errors import MapError
+from napari_ini3d.fourier import Point, compute_fsc, shell_sum, soft_mask
+
+HalfMaps = tuple[FloatArray, FloatArray]
+"""Two independent halves (n, n, n) of a map."""
 
 _EDGE = 3.0  # voxels
 _GAP = 0.2  # of the radius: the particle fades out there
@@ -59,6 +64,38 @@ def share_from_halves(half_fsc: FloatArray) -> Float64:
     """
     positive = np.clip(np.asarray(half_fsc, dtype=np.float64), 0, 1)
     return np.asarray(2 * positive / (1 + positive))
+
+
+def share_of_halves(
+    half_maps: HalfMaps, radius: float, centre: Point = (0, 0, 0), *, edge: float = _EDGE
+) -> Float64:
+    """Return the share of signal in the mean of two half-maps, within a soft sphere.
+
+    Parameters
+    ----------
+    half_maps : two (n, n, n)
+    radius, centre, edge
+        As of `signal_share`.
+
+    Returns
+    -------
+    (n // 2 + 1,) float64
+        From 0 to 1.
+    """
+    mask = soft_mask(len(half_maps[0]), radius, edge, 3, centre)
+    return share_from_halves(compute_fsc(half_maps[0] * mask, half_maps[1] * mask))
+
+
+def check_halves(volume: FloatArray, half_maps: HalfMaps | None) -> None:
+    """Raise `MapError` where half-maps are not a pair of finite maps in the box of a map."""
+    if half_maps is None:
+        return
+    check_pair(*half_maps)
+    if half_maps[0].shape != volume.shape:
+        raise MapError(
+            f"the half-maps have the shape {half_maps[0].shape} and the map {volume.shape}; "
+            "expected the same: resample them to one box"
+        )
 
 
 def _power_density(masked: FloatArray, mask: FloatArray, shells: int) -> Float64:

@@ -30,15 +30,23 @@ class ParticleExtent:
         Voxels, of the sphere about the centre that holds the particle.
     at_border : float
         Share of the mass in the outermost 5 % of the box on each side.
+    apart : float
+        Density at the border that lies apart from the particle and was left out, over its mass.
     """
 
     centre: Float64
     radius: float
     at_border: float
+    apart: float = 0.0
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Problems with the place of the particle, in words."""
+        if self.apart > _TOO_MUCH_AT_BORDER:
+            return (
+                f"density at the border of the box lies apart from the particle ({self.apart:.0%} "
+                "of its mass), such as that of a neighbour; it was left out",
+            )
         if self.at_border <= _TOO_MUCH_AT_BORDER:
             return ()
         return (
@@ -56,7 +64,7 @@ def find_particle_extent(volume: FloatArray) -> ParticleExtent:
     volume : (n, n, n)
         Real space (z, y, x).
     """
-    weight = _excess_density(volume)
+    weight, apart = _excess_density(volume)
     n = len(weight)
     line = np.arange(n) - n // 2
     total = weight.sum()
@@ -67,15 +75,27 @@ def find_particle_extent(volume: FloatArray) -> ParticleExtent:
     radius = float(np.searchsorted(within, _INNER_SHARE * total) + 0.5) / _BINS
     edge = max(1, round(_BORDER * n))
     middle = weight[edge:-edge, edge:-edge, edge:-edge].sum()
-    return ParticleExtent(centre, max(radius, 4.0), float(1 - middle / total))
+    return ParticleExtent(centre, max(radius, 4.0), float(1 - middle / total), apart)
 
 
-def _excess_density(volume: FloatArray) -> Float64:
-    """Return the smoothed density above the threshold, 0 outside the particle."""
+def _excess_density(volume: FloatArray) -> tuple[Float64, float]:
+    """Return the smoothed density above the threshold, 0 outside the particle.
+
+    And the mass of what is left out at the border, over that of the particle: pieces that the
+    border cuts off, unless it cuts the heaviest, too.
+    """
     n = volume.shape[0]
     smooth = gaussian_filter(np.asarray(volume, np.float32), n * _SMOOTHING, mode="wrap")
     excess = np.maximum(smooth - (smooth.mean() + smooth.std()), 0).astype(np.float64)
     pieces, count = label(excess > 0)
     mass = np.bincount(pieces.ravel(), excess.ravel(), minlength=count + 1)
     kept = mass >= _LEAST_SHARE * mass.max()
-    return np.where(kept[pieces], excess, 0.0)
+    cut = np.zeros(count + 1, dtype=bool)
+    for axis in range(3):
+        for side in (0, n - 1):
+            cut[np.unique(pieces.take(side, axis=axis))] = True
+    cut[0] = False
+    apart = kept & cut if not cut[mass.argmax()] else np.zeros_like(kept)
+    kept &= ~apart
+    share = float(mass[apart].sum() / max(mass[kept].sum(), 1e-30))
+    return np.where(kept[pieces], excess, 0.0), share

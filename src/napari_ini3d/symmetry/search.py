@@ -11,6 +11,7 @@ from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.fourier import upright_density
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.initial_axes import AxisMap, initial_frames
+from napari_ini3d.symmetry.noise import HalfMaps
 from napari_ini3d.symmetry.particle_extent import ParticleExtent, find_particle_extent
 from napari_ini3d.symmetry.refinement import (
     Fit,
@@ -59,7 +60,14 @@ class Search:
     threads: int
 
     @classmethod
-    def of(cls, volume: FloatArray, finest: float = _FINEST, *, threads: int = 0) -> Self:
+    def of(
+        cls,
+        volume: FloatArray,
+        finest: float = _FINEST,
+        *,
+        half_maps: HalfMaps | None = None,
+        threads: int = 0,
+    ) -> Self:
         """Compute the self-rotation function of a map, without its background, of positive density.
 
         Parameters
@@ -68,12 +76,14 @@ class Search:
             Real space (z, y, x).
         finest : float
             Finest detail to be compared later, voxels.
+        half_maps : two (n, n, n), optional
+            From which the noise is measured. Default: from the solvent.
         threads : int
             Of this and all that is done with the search; 0 means as many as the process may use.
         """
         volume = upright_density(volume)
         extent = find_particle_extent(volume)
-        search_map = SearchMap.of(volume, extent, max(finest, _FINEST))
+        search_map = SearchMap.of(volume, extent, max(finest, _FINEST), half_maps)
         last = min(round(_WAVES / search_map.diameter), search_map.max_shell)
         weight = search_weight(search_map, last)
         mass = np.asarray((extent.centre - search_map.offset) / search_map.side)

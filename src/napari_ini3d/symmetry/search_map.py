@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.fourier import FourierMap, cut_out, soft_mask
-from napari_ini3d.symmetry.noise import signal_share
+from napari_ini3d.symmetry.noise import HalfMaps, share_of_halves, signal_share
 from napari_ini3d.symmetry.particle_extent import ParticleExtent
 
 _MARGIN = 1.35  # side of the cut-out box over the diameter of the particle
@@ -55,7 +55,13 @@ class SearchMap:
         return self.ft.max_shell
 
     @classmethod
-    def of(cls, volume: FloatArray, extent: ParticleExtent, max_detail: float) -> Self:
+    def of(
+        cls,
+        volume: FloatArray,
+        extent: ParticleExtent,
+        max_detail: float,
+        half_maps: HalfMaps | None = None,
+    ) -> Self:
         """Cut a particle out of a map.
 
         Parameters
@@ -65,6 +71,9 @@ class SearchMap:
         extent : ParticleExtent
         max_detail : float
             Finest detail that will be compared, voxels.
+        half_maps : two (n, n, n), optional
+            Independent halves of the map, from which the noise is measured. Default: from the
+            solvent.
         """
         middle = np.rint(extent.centre).astype(int)
         radius = extent.radius
@@ -74,7 +83,11 @@ class SearchMap:
         edge = max(2.0, 2 * radius * _EDGE)
         part *= soft_mask(side, radius, edge, 3, extent.centre - middle)
         max_shell = int(min(side / max_detail, side // 2 - 1))
-        share = signal_share(volume, radius, extent.centre, edge=edge)
+        share = (
+            signal_share(volume, radius, extent.centre, edge=edge)
+            if half_maps is None
+            else share_of_halves(half_maps, radius, extent.centre, edge=edge)
+        )
         shells = np.arange(max_shell + 1) * (len(volume) / side)
         return cls(
             ft=FourierMap.of(part, max_shell),

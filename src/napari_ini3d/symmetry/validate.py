@@ -15,8 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float32, Float64, FloatArray
-from napari_ini3d.comparison import check_pair
-from napari_ini3d.errors import MapError, SettingsError
+from napari_ini3d.errors import SettingsError
 from napari_ini3d.fourier import FineMap, compute_fsc, resize_map, shell_sum, soft_mask
 from napari_ini3d.geometry import (
     Axis,
@@ -29,7 +28,12 @@ from napari_ini3d.symmetry.breaks import find_break
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.impose import impose_symmetry
 from napari_ini3d.symmetry.local_correlation import correlate_locally
-from napari_ini3d.symmetry.noise import share_from_halves, signal_share
+from napari_ini3d.symmetry.noise import (
+    HalfMaps,
+    check_halves,
+    share_from_halves,
+    signal_share,
+)
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
 from napari_ini3d.symmetry.records import FoundAxis, SymmetryBreak
 from napari_ini3d.symmetry.scores import (
@@ -48,8 +52,6 @@ from napari_ini3d.symmetry.verdict import (
     least_of_operators,
     noise_unknown,
 )
-
-HalfMaps = tuple[FloatArray, FloatArray]
 
 _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius, if no diameter is given
@@ -136,7 +138,7 @@ def validate_symmetry(
 
     A group holds if the copies reach 85 % of the correlation expected with this noise, for every
     rotation about every axis, and differ by no more than noise up to 4 waves across the particle;
-    unless the copies differ in density somewhere by more than noise and by more than 15 %, or a
+    unless the copies differ in density somewhere by more than noise and by more than 10 %, or a
     subgroup on the same axes holds much better. From 60 % on the group is then pseudo-symmetry, and
     `pseudo` says where it breaks. It holds up to the resolution at which the FSC of
     the copies is below the expected one in two consecutive shells, by more than a tenth and
@@ -175,7 +177,7 @@ def validate_symmetry(
         For an unknown point group.
     """
     check_volume(volume, voxel_size)
-    _check_halves(volume, half_maps)
+    check_halves(volume, half_maps)
     point_group = group if isinstance(group, PointGroup) else PointGroup.parse(group)
     radius = _mask_radius(volume, voxel_size, diameter)
     mask = soft_mask(len(volume), radius, _EDGE, 3)
@@ -349,17 +351,6 @@ def _mask_radius(volume: FloatArray, voxel_size: float, diameter: float | None) 
             f"({n * voxel_size:g} Å)"
         )
     return diameter / voxel_size / 2
-
-
-def _check_halves(volume: FloatArray, half_maps: HalfMaps | None) -> None:
-    if half_maps is None:
-        return
-    check_pair(*half_maps)
-    if half_maps[0].shape != volume.shape:
-        raise MapError(
-            f"the half-maps have the shape {half_maps[0].shape} and the map {volume.shape}; "
-            "expected the same: resample them to one box"
-        )
 
 
 def _correlation(first: Float32, second: Float32) -> float:

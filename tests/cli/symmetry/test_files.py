@@ -90,6 +90,17 @@ def test_a_map_that_has_the_group_is_imposed_and_validated(d2, tmp_path):
     assert f"Map: {output}" in text
 
 
+def test_what_the_imposed_map_lacks_is_written_as_a_map(d2, tmp_path):
+    output, difference = tmp_path / "out.mrc", tmp_path / "difference.mrc"
+    result = invoke(
+        "impose", d2, "--symmetry", "D2", "--output", output, "--difference", difference, "--json"
+    )
+    assert values(result)["difference"] == str(difference)
+    lacking = read_map(d2).data - read_map(output).data
+    found = read_map(difference, allow_empty=True).data
+    np.testing.assert_allclose(found, lacking, atol=1e-4 * read_map(d2).data.std())
+
+
 def test_a_mask_multiplies_the_imposed_map(d2, tmp_path):
     mask = np.zeros((32, 32, 32), np.float32)
     mask[8:24, 8:24, 8:24] = 0.5

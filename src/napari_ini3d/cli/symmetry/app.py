@@ -23,7 +23,7 @@ symmetry_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Find the point group of a map, align its axes to RELION's, impose it, flip the hand; "
-    "expand particles to all asymmetric units, and fold them into one.",
+    "expand particles to all asymmetric units, fold them into one, and find their own.",
     epilog="Exit codes: as `ini3d`; and 4 where the point group does not hold for the map "
     "(nothing is written then, unless --force is given).",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -43,6 +43,9 @@ MapArgument = Annotated[
     typer.Argument(
         metavar="MAP", help="Map (MRC), or the folder of a run of `ini3d`.", show_default=False
     ),
+]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run of `ini3d`.", show_default=False)
 ]
 ClassArgument = Annotated[
     ClassOption | None,
@@ -82,6 +85,14 @@ def detect(
     pixel_size: VoxelSizeOption = None,
     resolution: ResolutionOption = None,
     picture: PictureOption = None,
+    likelihood: Annotated[
+        bool,
+        typer.Option(
+            "--likelihood",
+            help="Of a run: also ask the particles, by their likelihood under maps with each "
+            "group, without it, and with it about random axes.",
+        ),
+    ] = False,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -93,8 +104,9 @@ def detect(
 
         chosen = MapChoice(path, _value(choice), pixel_size)
         detect_file(
-            chosen, resolution=resolution, picture=picture, threads=threads, as_json=as_json
-        )
+            chosen, resolution=resolution, picture=picture, likelihood=likelihood,
+            threads=threads, as_json=as_json,
+        )  # fmt: skip
 
 
 @symmetry_app.command()
@@ -152,6 +164,10 @@ def impose(
     align: Annotated[
         bool, typer.Option("--align", help="Align the axes to RELION's setting first.")
     ] = False,
+    difference: Annotated[
+        Path | None,
+        typer.Option(help="Map to write of what the imposed map lacks: where the symmetry breaks."),
+    ] = None,
     resolution: ResolutionOption = None,
     picture: PictureOption = None,
     force: ForceOption = False,
@@ -165,7 +181,7 @@ def impose(
         from napari_ini3d.cli.symmetry.impose import impose_file
 
         request = AlignRequest(symmetry, resolution=resolution, threads=threads)
-        outputs = Outputs(output, picture=picture, force=force)
+        outputs = Outputs(output, picture=picture, difference=difference, force=force)
         impose_file(
             MapChoice(path, _value(choice), pixel_size),
             request,
@@ -230,6 +246,54 @@ def fold(
         from napari_ini3d.cli.symmetry.particles import fold_file
 
         fold_file(particles, symmetry, output, as_json=as_json)
+
+
+@symmetry_app.command()
+def relax(
+    path: RunArgument,
+    symmetry: GroupOption,
+    output: OutputOption,
+    choice: ClassArgument = None,
+    particles_output: Annotated[
+        Path | None, typer.Option(help="STAR file to write with the poses in the units found.")
+    ] = None,
+    difference: Annotated[
+        Path | None,
+        typer.Option(help="Map to write of what differs from the mean of all units."),
+    ] = None,
+    impose_subgroup: Annotated[
+        bool,
+        typer.Option(
+            "--impose-subgroup",
+            help="Impose the subgroup that is left, with map and poses on RELION's axes of it.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on where the map is not close to the group.")
+    ] = False,
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Find the asymmetric unit of each particle of a pseudo-symmetric structure.
+
+    Each particle of a run is tried in all asymmetric units of the group, and a map without symmetry
+    is made from the units that fit best; its differences show where the symmetry breaks.
+    """
+    with exit_codes(verbose=verbose):
+        from napari_ini3d.cli.symmetry.relax import relax_files
+        from napari_ini3d.jobs import RelaxationFiles
+
+        relax_files(
+            path,
+            symmetry,
+            RelaxationFiles(output, particles_output, difference),
+            choice=_value(choice) or "largest",
+            impose_subgroup=impose_subgroup,
+            force=force,
+            threads=threads,
+            as_json=as_json,
+        )
 
 
 def _value(choice: ClassOption | None) -> ClassChoice | None:

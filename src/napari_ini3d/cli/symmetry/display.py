@@ -17,11 +17,13 @@ if TYPE_CHECKING:
         FoundAxis,
         GroupCandidate,
         SymmetryAlignment,
+        SymmetryBreak,
         SymmetryReport,
         SymmetryValidation,
     )
 
 _MOST_CANDIDATES = 10
+_MOST_SUBUNITS = 8
 _MOST_AXES = 13  # of an octahedral map all, of an icosahedral one those of the highest orders
 
 
@@ -45,6 +47,8 @@ def print_report(report: SymmetryReport) -> None:
         if candidate.group == report.group:
             _print_axes(console, candidate.axes)
     console.print(report.verdict, markup=False)
+    named = (c.pseudo for c in report.candidates if c.pseudo and c.verdict in report.verdict)
+    _print_subunits(console, next(named, None))
 
 
 def print_alignment(alignment: SymmetryAlignment) -> None:
@@ -62,6 +66,7 @@ def print_alignment(alignment: SymmetryAlignment) -> None:
     console.print(table)
     _print_axes(console, alignment.axes)
     console.print(alignment.verdict, markup=False)
+    _print_subunits(console, alignment.pseudo)
 
 
 def print_validation(validation: SymmetryValidation) -> None:
@@ -74,11 +79,17 @@ def print_validation(validation: SymmetryValidation) -> None:
     console.print(table)
     _print_axes(console, validation.axes)
     console.print(validation.verdict, markup=False)
+    _print_subunits(console, validation.pseudo)
 
 
 def print_outputs(written: Mapping[str, str]) -> None:
     """Print the paths of the files that were written."""
-    names = {"output": "Map", "particles_output": "Particles", "picture": "Picture"}
+    names = {
+        "output": "Map",
+        "particles_output": "Particles",
+        "picture": "Picture",
+        "difference": "Difference",
+    }
     for name, path in written.items():
         _console().print(f"{names[name]}: {path}", markup=False)
 
@@ -101,6 +112,22 @@ def _print_axes(console: Console, axes: Sequence[FoundAxis]) -> None:
         table.add_row(f"and {len(axes) - _MOST_AXES} more", "", "", "", "")
     if axes:
         console.print(table)
+
+
+def _print_subunits(console: Console, found: SymmetryBreak | None) -> None:
+    """Print where the copies differ most, those that differ most first."""
+    if found is None or not found.subunits:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("density", "x", "y", "z [Å]"):
+        table.add_column(name, justify="right")
+    for one in found.subunits[:_MOST_SUBUNITS]:
+        x, y, z = (f"{value:.0f}" for value in one.place)
+        table.add_row(f"{one.difference:+.0%}", x, y, z)
+    console.print("Density of equivalent places, over their mean:")
+    console.print(table)
+    if len(found.subunits) > _MOST_SUBUNITS:
+        console.print(f"and {len(found.subunits) - _MOST_SUBUNITS} more")
 
 
 def _state_of(candidate: GroupCandidate) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import typer
 
+from napari_ini3d._types import Float32
 from napari_ini3d.cli.outputs import refuse_overwriting
 from napari_ini3d.cli.session import errors
 from napari_ini3d.cli.symmetry.display import print_outputs
 from napari_ini3d.geometry import PointGroup
 from napari_ini3d.io import Map, PreparedMap, prepare_map
-from napari_ini3d.runs import ClassChoice, RunFolder, choose_class
+from napari_ini3d.runs import ClassChoice, RunClass, RunFolder, ValidationFiles, choose_class
 from napari_ini3d.symmetry import SymmetryAlignment, align_symmetry
 
 EXIT_GROUP_FAILS = 4
@@ -71,6 +72,7 @@ class Outputs:
     particles: Path | None = None
     particles_output: Path | None = None
     picture: Path | None = None
+    difference: Path | None = None
     force: bool = False
 
     def paths(self) -> dict[str, str]:
@@ -79,6 +81,7 @@ class Outputs:
             "output": self.map_path,
             "particles_output": self.particles_output,
             "picture": self.picture,
+            "difference": self.difference,
         }
         return {name: str(path) for name, path in found.items() if path is not None}
 
@@ -104,11 +107,13 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class MapInput:
-    """A map, its path, and the particles that belong to it, if known."""
+    """A map, its path, and the particles and independent half-maps that belong to it, if known."""
 
     map_: PreparedMap
     path: Path
     particles: Path | None = None
+    half_maps: tuple[Float32, Float32] | None = None
+    run_class: RunClass | None = None
 
 
 def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) -> MapInput:
@@ -130,7 +135,10 @@ def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) ->
     if chosen.path.is_dir():
         found = choose_class(RunFolder.open(chosen.path), chosen.choice or "largest", score)
         map_ = prepare_map(found.map_path, voxel_size=chosen.voxel_size)
-        return MapInput(map_, found.map_path, found.particles_path)
+        halves = None
+        if chosen.choice in (None, "largest"):  # the class that a run validates
+            halves = ValidationFiles(RunFolder.open(chosen.path)).read_half_maps(len(map_.data))
+        return MapInput(map_, found.map_path, found.particles_path, halves, found)
     if chosen.choice is not None:
         raise typer.BadParameter(
             f"--class chooses among the maps of a run; {chosen.path} is not a run folder"

@@ -57,6 +57,9 @@ def impose_file(
     if written:
         imposed = validation.imposed if mask_data is None else validation.imposed * mask_data
         write_map(outputs.map_path, given.map_.restore(imposed), voxel_size)
+        if outputs.difference is not None:
+            sign = -1 if given.map_.inverted else 1  # as the density of the file
+            write_map(outputs.difference, sign * validation.difference, voxel_size)
         if outputs.picture is not None:
             from napari_ini3d.report import draw_validation, save_png
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import typer
 
-from napari_ini3d.cli.display import emit
+from napari_ini3d.cli.display import emit, say
 from napari_ini3d.cli.outputs import refuse_overwriting
 from napari_ini3d.cli.symmetry.display import (
     print_alignment,
@@ -23,9 +25,12 @@ from napari_ini3d.cli.symmetry.files import (
     read_chosen,
 )
 from napari_ini3d.fourier import mirror_map
-from napari_ini3d.geometry import PointGroup
+from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.io import Map, PreparedMap, flip_particles, rotate_particles, write_map
+from napari_ini3d.jobs import judge_groups
 from napari_ini3d.symmetry import SymmetryReport, alignment_values, detect_symmetry, report_values
+
+_LEAST_SCORE = 0.6  # of groups that the particles are asked about
 
 
 def detect_file(
@@ -33,15 +38,17 @@ def detect_file(
     *,
     resolution: float | None,
     picture: Path | None,
+    likelihood: bool,
     threads: int,
     as_json: bool,
 ) -> None:
     """Report the point group of a map, and its axes."""
 
-    def detect(map_: Map | PreparedMap) -> SymmetryReport:
+    def detect(map_: Map | PreparedMap, **half_maps: Any) -> SymmetryReport:
         return detect_symmetry(
-            map_.data, voxel_size=map_.voxel_size, resolution=resolution, threads=threads
-        )
+            map_.data, voxel_size=map_.voxel_size, resolution=resolution, threads=threads,
+            **half_maps,
+        )  # fmt: skip
 
     def score(map_: Map) -> tuple[float, ...]:
         report = detect(map_)
@@ -49,19 +56,40 @@ def detect_file(
         return PointGroup.parse(report.group).order, best
 
     given = read_chosen(chosen, score)
+    if likelihood and given.run_class is None:
+        raise typer.BadParameter(
+            f"--likelihood compares the particles of a run; {chosen.path} is not a run folder"
+        )
     written = {} if picture is None else {"picture": str(picture)}
     refuse_overwriting([Path(path) for path in written.values()], [given.path])
-    report = detect(given.map_)
+    known = {} if given.half_maps is None else {"half_maps": given.half_maps}
+    report = detect(given.map_, **known)
     if picture is not None:
         from napari_ini3d.report import draw_report, save_png
 
         save_png(draw_report(report, given.map_.data), picture)
     print_warnings(report.warnings)
+    judged = []
+    if likelihood and given.run_class is not None:
+        judged = list(judge_groups(chosen.path, given.run_class, _close(report), threads=threads))
     if as_json:
-        emit("detected", {"map": str(given.path), **report_values(report), **written})
+        values = {"map": str(given.path), **report_values(report), **written}
+        asked = {"particles": [one.values() for one in judged]} if likelihood else {}
+        emit("detected", values | asked)
         return
     print_report(report)
+    for one in judged:
+        say(f"Of {one.n_particles} particles: {one.verdict}.")
     print_outputs(written)
+
+
+def _close(report: SymmetryReport) -> list[tuple[str, RigidTransform]]:
+    """Return the groups that the map is close to, with their transforms (Å)."""
+    return [
+        (one.group, RigidTransform(one.rotation, np.array(one.centre)))
+        for one in report.candidates
+        if one.holds or one.pseudo or one.score >= _LEAST_SCORE
+    ]
 
 
 def align_file(

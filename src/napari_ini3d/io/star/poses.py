@@ -60,7 +60,7 @@ def poses_of(star_path: Path, optics: Columns | None, columns: Columns) -> Parti
     optics, columns : mapping
         Tables of the optics groups, if there is one, and of the particles.
     """
-    angles = _read_angles(star_path, columns)
+    angles = read_angles(star_path, columns)
     origins = _Origins.read(star_path, optics, columns).angstrom
     names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), star_path)
     used = np.ones(len(angles), dtype=bool)
@@ -108,7 +108,7 @@ def rotate_particles(source: Path | str, target: Path | str, transform: RigidTra
 
     def rotate(path: Path, optics: Columns | None, columns: Columns) -> ColumnChange:
         origins = _Origins.read(path, optics, columns)
-        angles, moved = rotate_poses(_read_angles(path, columns), origins.angstrom, transform)
+        angles, moved = rotate_poses(read_angles(path, columns), origins.angstrom, transform)
         return ColumnChange.to(_angle_columns(angles) | origins.columns(moved))
 
     rewrite_columns(Path(source), Path(target), rotate)
@@ -133,9 +133,38 @@ def flip_particles(source: Path | str, target: Path | str) -> None:
     """
 
     def flip(path: Path, _optics: Columns | None, columns: Columns) -> ColumnChange:
-        return ColumnChange.to(_angle_columns(flip_angles(_read_angles(path, columns))))
+        return ColumnChange.to(_angle_columns(flip_angles(read_angles(path, columns))))
 
     rewrite_columns(Path(source), Path(target), flip)
+
+
+def replace_angles(source: Path | str, target: Path | str, angles: Float64) -> None:
+    """Write particles with other angles, for instance those of another asymmetric unit.
+
+    Parameters
+    ----------
+    source : Path or str
+        STAR file of particles with the poses of a 3D reconstruction.
+    target : Path or str
+        STAR file to write, completely or not at all.
+    angles : (N, 3) float64
+        rot, tilt, psi in degrees, of all rows.
+
+    Raises
+    ------
+    StarError
+        If the source cannot be read, has no angles, or another number of rows.
+    RunFolderError
+        If the target cannot be written.
+    """
+
+    def replace(path: Path, _optics: Columns | None, columns: Columns) -> ColumnChange:
+        n_rows = len(read_angles(path, columns))
+        if n_rows != len(angles):
+            raise StarError(f"{path}: {n_rows} particles; expected {len(angles)}")
+        return ColumnChange.to(_angle_columns(angles))
+
+    rewrite_columns(Path(source), Path(target), replace)
 
 
 def expand_particles(source: Path | str, target: Path | str, group: str | PointGroup) -> int:
@@ -226,7 +255,7 @@ def _rewrite_angles(source: Path, target: Path, change: Callable[[Float64], Floa
     """Replace angles (n, 3) by K poses each, (n, K, 3), and return the number of particles."""
 
     def change_columns(path: Path, _optics: Columns | None, columns: Columns) -> ColumnChange:
-        angles = _read_angles(path, columns)  # (N, 3)
+        angles = read_angles(path, columns)  # (N, 3)
         _warn_of_unassigned(path, columns)
         return ColumnChange(_ANGLES, len(angles), lambda rows: _angle_columns(change(angles[rows])))
 
@@ -284,7 +313,8 @@ def _pixel_sizes(path: Path, optics: Columns | None, columns: Columns) -> Float6
     return np.array([group.pixel_size for group in groups])[index]
 
 
-def _read_angles(path: Path, columns: Columns) -> Float64:
+def read_angles(path: Path, columns: Columns) -> Float64:
+    """Return rot, tilt, psi of all rows of a particle table, (N, 3), degrees."""
     missing = [name for name in _ANGLES if name not in columns]
     if missing:
         raise StarError(
