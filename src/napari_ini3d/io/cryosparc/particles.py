@@ -118,9 +118,10 @@ def read_particle_fields(
     fields = read_dataset(path)
     _refuse_others(path, fields)
     useful = [name for name in (*_IMAGES, *_CTF) if name not in fields]
-    if useful and not passthrough:
-        passthrough = find_passthrough(path, fields, useful)
-    fields = join_passthrough(path, fields, passthrough)
+    others = {other: read_dataset(other) for other in passthrough}
+    if useful and not others:
+        others = find_passthrough(path, fields, useful)
+    fields = join_passthrough(path, fields, others)
     missing = [name for name in (*_IMAGES, *(_CTF if ctf else ())) if name not in fields]
     if missing:
         raise _missing_fields_error(path, fields, missing)
