@@ -21,6 +21,7 @@ from napari_ini3d.io import (
 )
 from napari_ini3d.particles import OpticsGroup, Particles
 from napari_ini3d.preflight.bad_images import BadImage, BadReason, bad_images
+from napari_ini3d.preflight.class_averages import settings_for
 from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
 from napari_ini3d.preflight.measure import (
     Contrast,
@@ -139,7 +140,8 @@ def check_headers(
     CheckReport, Particles or None
         None if the images cannot be read.
     """
-    path = particle_files(source).path
+    files = particle_files(source)
+    path, settings = files.path, settings_for(files, settings)
     try:
         particles, table = read_particles(source, ctf=settings.ctf)
     except InputError as error:
