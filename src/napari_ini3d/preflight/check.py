@@ -121,7 +121,7 @@ def check_particles(
     strict : bool
         Treat warnings as errors.
     """
-    settings = settings or InitialModelSettings()
+    settings = settings_for(particle_files(source), settings or InitialModelSettings())
     report, particles = check_headers(source, settings)
     if particles is not None:
         with closing(StackReader(particles)) as reader:
@@ -140,8 +140,7 @@ def check_headers(
     CheckReport, Particles or None
         None if the images cannot be read.
     """
-    files = particle_files(source)
-    path, settings = files.path, settings_for(files, settings)
+    path = particle_files(source).path
     try:
         particles, table = read_particles(source, ctf=settings.ctf)
     except InputError as error:
