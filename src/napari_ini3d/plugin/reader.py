@@ -76,7 +76,8 @@ def read_map_layer(path: Path) -> LayerData:
         If the file is not a cubic map.
     """
     found = read_map(path, allow_odd=True, allow_empty=True)
-    return map_layer(found.data, found.voxel_size, layer_name(path), metadata={"path": str(path)})
+    known = {"path": str(path), "origin": found.origin}
+    return map_layer(found.data, found.voxel_size, layer_name(path), metadata=known)
 
 
 def read_particle_layer(path: Path) -> LayerData:

@@ -15,7 +15,7 @@ from napari_ini3d.cli.symmetry.files import (
     read_chosen,
 )
 from napari_ini3d.errors import MapError
-from napari_ini3d.io import PreparedMap, read_map, write_map
+from napari_ini3d.io import PreparedMap, read_map
 from napari_ini3d.symmetry import (
     alignment_values,
     find_particle_extent,
@@ -56,7 +56,7 @@ def impose_file(
     written = validation.holds or outputs.force
     if written:
         imposed = validation.imposed if mask_data is None else validation.imposed * mask_data
-        write_map(outputs.map_path, given.map_.restore(imposed), voxel_size)
+        given.map_.write(outputs.map_path, imposed)
         if outputs.picture is not None:
             from napari_ini3d.report import draw_validation, save_png
 
