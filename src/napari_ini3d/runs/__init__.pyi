@@ -14,6 +14,7 @@ from .commands import (
     run_command as run_command,
     run_python as run_python,
 )
+from .export import ExportedRun as ExportedRun, export_run as export_run
 from .file_tail import FileTail as FileTail
 from .folder import (
     Outcome as Outcome,
@@ -49,6 +50,7 @@ from .newest_maps import (
 )
 from .read_summaries import read_summaries as read_summaries
 from .record import RunRecord as RunRecord
+from .relion_folder import JobFiles as JobFiles, find_job_files as find_job_files
 from .relion_job import RelionJob as RelionJob
 from .removal import (
     adopt_outputs as adopt_outputs,

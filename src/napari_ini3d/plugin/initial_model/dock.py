@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io import is_particle_file
 from napari_ini3d.plugin.compare import compare_runs
+from napari_ini3d.plugin.initial_model.export_menu import ExportMenu
 from napari_ini3d.plugin.initial_model.fields import label_of
 from napari_ini3d.plugin.initial_model.first_steps import FirstSteps
 from napari_ini3d.plugin.initial_model.form import SettingsForm
@@ -81,7 +82,8 @@ class InitialModelWidget(QWidget):
         self.summary = ParticleSummary()
         self.circle = MaskCircle(self._viewer)
         self.circle_button = QPushButton("Show mask on average")
-        self.menus = SettingsMenus(self.form)
+        self.export = ExportMenu(self.session)
+        self.menus = SettingsMenus(self.form, self.export)
         self.verdict = RunVerdict(self._viewer)
         self.running = RunningRuns()
         self.panel = RunPanel(self.session)
