@@ -193,6 +193,12 @@ def test_settings_have_their_own_names_or_those_of_relion():
     assert (settings.threads, settings.seed) == (8, 5)
 
 
+def test_classes_of_a_2d_classification_are_chosen_by_a_label():
+    assert parse("--classes_2d 1,4-6 --j 2").files.classes_2d == (1, 4, 5, 6)
+    assert parse("--classes-2d=3").files.classes_2d == (3,)
+    assert parse("--classes_2d --j 2").files.classes_2d == ()
+
+
 def test_labels_without_a_value_switch_on_or_leave_a_setting_automatic():
     assert parse("--preread --j 2").settings.preread
     assert not parse("--no_ctf --j 2").settings.ctf

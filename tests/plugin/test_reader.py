@@ -206,3 +206,52 @@ def test_a_dataset_that_is_not_of_particles_is_refused_when_it_is_opened(tmp_pat
     path = save(tmp_path / "volume.cs", make_dataset(fields=[("map/path", "S20")]))
     with pytest.raises(CryosparcError, match="a volume"):
         read(path)
+
+
+def test_the_folder_of_a_selection_opens_its_particles(tmp_path):
+    path = write_particles(tmp_path / "Select/job011", IMAGES, name="particles.star")
+    path.with_name("class_averages.star").write_text("data_\n")
+    ((_, keywords, _),) = read(path.parent)
+    known = keywords["metadata"][METADATA_KEY]
+    assert (known["kind"], known["path"]) == ("particles", str(path))
+
+
+def test_the_folder_of_a_2d_classification_opens_its_last_averages_and_particles(tmp_path):
+    job = tmp_path / "Class2D/job008"
+    for iteration in (0, 5, 25):
+        write_particles(job, IMAGES, name=f"run_it{iteration:03d}_data.star")
+        write_stack(job / f"run_it{iteration:03d}_classes.mrcs", IMAGES[:3])
+    (averages, particles) = read(job)
+    assert averages[0].shape[0] == 3
+    paths = [layer[1]["metadata"][METADATA_KEY]["path"] for layer in (averages, particles)]
+    assert paths == [str(job / "run_it025_classes.mrcs"), str(job / "run_it025_data.star")]
+
+
+def test_the_folder_of_a_refinement_opens_its_final_map_or_the_newest_half_maps(tmp_path):
+    job = tmp_path / "Refine3D/job020"
+    job.mkdir(parents=True)
+    for name in ("it000_half1", "it000_half2", "it003_half1", "it003_half2"):
+        write_map(job / f"run_{name}_class001.mrc", VOLUME, 2.0)
+    (job / "run_it003_data.star").write_text("data_\n")
+    assert [layer[1]["name"] for layer in read(job)] == [
+        "run_it003_half1_class001",
+        "run_it003_half2_class001",
+    ]
+    write_map(job / "run_class001.mrc", VOLUME, 2.0)
+    write_map(job / "run_half1_class001_unfil.mrc", VOLUME, 2.0)
+    assert [layer[1]["name"] for layer in read(job)] == ["run_class001"]
+
+
+def test_the_folder_of_an_initial_model_opens_its_maps_by_iteration(tmp_path):
+    job = tmp_path / "InitialModel/job012"
+    job.mkdir(parents=True)
+    for iteration in (0, 100, 200):
+        write_map(job / f"run_it{iteration:03d}_class001.mrc", VOLUME, 2.0)
+    write_map(job / "initial_model.mrc", VOLUME, 2.0)
+    ((data, _, _),) = read(job)
+    assert data.shape[0] == 3
+
+
+def test_a_folder_without_particles_or_maps_is_left_to_others(tmp_path):
+    (tmp_path / "run_it025_model.star").write_text("data_\n")
+    assert get_reader(str(tmp_path)) is None

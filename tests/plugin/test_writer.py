@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from napari_ini3d.errors import MapError
-from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.io.mrc.maps import read_map, write_map
 from napari_ini3d.plugin.layers import map_layer
+from napari_ini3d.plugin.reader import read_layers
 from napari_ini3d.plugin.writer import write_layer
 
 VOLUME = np.random.default_rng(3).normal(size=(16, 16, 16)).astype(np.float32)
@@ -25,6 +26,13 @@ def test_a_layer_is_saved_with_its_scale_as_voxel_size(tmp_path):
     found = read_map(path)
     np.testing.assert_array_equal(found.data, VOLUME)
     assert found.voxel_size == pytest.approx(3.4, abs=1e-5)
+
+
+def test_a_map_that_was_read_is_saved_with_its_origin(tmp_path):
+    write_map(tmp_path / "map.mrc", VOLUME, 2.0, origin=(-16.0, 8.0, 3.5))
+    ((data, keywords, _),) = read_layers(str(tmp_path / "map.mrc"))
+    write_layer(str(tmp_path / "saved.mrc"), data, PLAIN | {"metadata": keywords["metadata"]})
+    assert read_map(tmp_path / "saved.mrc").origin == (-16, 8, 3.5)
 
 
 @pytest.mark.parametrize(("unit", "voxel_size"), [("nanometer", 4.0), ("pixel", 0.4)])

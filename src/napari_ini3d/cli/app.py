@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.options import with_settings
-from napari_ini3d.cli.particle_options import ParticlesArgument, PassthroughOption, ProjectOption
+from napari_ini3d.cli.particle_options import PassthroughOption, ProjectOption, with_particles
 from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
@@ -51,6 +51,9 @@ from napari_ini3d.cli.simulate_options import (
 from napari_ini3d.cli.symmetry.app import symmetry_app
 from napari_ini3d.settings import InitialModelSettings
 
+if TYPE_CHECKING:
+    from napari_ini3d.io import ParticleFiles
+
 app = typer.Typer(
     name="ini3d",
     no_args_is_help=True,
@@ -86,13 +89,12 @@ def _main(
 
 @app.command()
 @with_settings
+@with_particles
 def run(
     *,
-    particles: ParticlesArgument,
+    files: ParticleFiles,
     settings: InitialModelSettings,
     output: OutputOption,
-    passthrough: PassthroughOption = None,
-    project: ProjectOption = None,
     overwrite: OverwriteOption = False,
     strict: StrictOption = False,
     quiet: QuietOption = False,
@@ -103,9 +105,7 @@ def run(
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import run_job
-        from napari_ini3d.io import ParticleFiles
 
-        files = ParticleFiles(particles, tuple(passthrough or ()), project)
         run_job(files, output, settings, mode, overwrite=overwrite, strict=strict)
 
 
@@ -294,12 +294,11 @@ def compare(
 
 @app.command()
 @with_settings
+@with_particles
 def check(
     *,
-    particles: ParticlesArgument,
+    files: ParticleFiles,
     settings: InitialModelSettings,
-    passthrough: PassthroughOption = None,
-    project: ProjectOption = None,
     strict: StrictOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -307,9 +306,7 @@ def check(
     """Check particles before a run, with its options; exit code 3 if there are errors."""
     with exit_codes(verbose=verbose):
         from napari_ini3d.cli.check import check_files
-        from napari_ini3d.io import ParticleFiles
 
-        files = ParticleFiles(particles, tuple(passthrough or ()), project)
         check_files(files, settings, strict=strict, as_json=as_json)
 
 

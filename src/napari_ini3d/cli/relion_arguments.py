@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_ini3d.cli.particle_options import parse_classes
 from napari_ini3d.errors import SettingsError
+from napari_ini3d.io import ParticleFiles
 from napari_ini3d.settings import InitialModelSettings, setting_types
 
-_OUTPUT, _PARTICLES = "o", "in_parts"
+_OUTPUT, _PARTICLES, _CLASSES = "o", "in_parts", "classes_2d"
 _ALIASES = {  # RELION's names, where they have the same meaning and unit
     "j": "threads",
     "particle_diameter": "mask_diameter",
@@ -34,14 +36,14 @@ class RelionArguments:
 
     Attributes
     ----------
-    particles : Path
-        Input STAR file.
+    files : ParticleFiles
+        Input STAR file, and the classes of a 2D classification that are used.
     settings : InitialModelSettings
     unused : tuple of str
         Inputs that were given and have no meaning here.
     """
 
-    particles: Path
+    files: ParticleFiles
     settings: InitialModelSettings
     unused: tuple[str, ...]
 
@@ -85,7 +87,7 @@ def parse_arguments(words: Sequence[str]) -> RelionArguments:
     for name, value in values.items():
         if name in _OTHER_INPUTS:
             unused.append(name)
-        elif name not in (_OUTPUT, _PARTICLES, _IGNORED):
+        elif name not in (_OUTPUT, _PARTICLES, _CLASSES, _IGNORED):
             field, setting = _setting(name, value)
             settings[field] = setting
     particles = values.get(_PARTICLES)
@@ -94,7 +96,9 @@ def parse_arguments(words: Sequence[str]) -> RelionArguments:
             "no --in_parts; expected a STAR file of particles: choose it as Input particles on the "
             "tab Input of the External job"
         )
-    return RelionArguments(Path(particles), InitialModelSettings(**settings), tuple(unused))
+    classes = values.get(_CLASSES)
+    files = ParticleFiles(Path(particles), classes_2d=parse_classes(classes) if classes else ())
+    return RelionArguments(files, InitialModelSettings(**settings), tuple(unused))
 
 
 def _split(words: Sequence[str]) -> dict[str, str | None]:
@@ -104,6 +108,7 @@ def _split(words: Sequence[str]) -> dict[str, str | None]:
     for word in words:
         if word.startswith("--"):
             name, _, value = word[2:].partition("=")
+            name = _CLASSES if name.replace("-", "_") == _CLASSES else name
             values[name] = value or None
         elif name is None or values[name] is not None:
             raise SettingsError(f"found {word!r} without a name; expected --name value")

@@ -158,7 +158,7 @@ def _start(
             _say("Continuing the run in this folder")
             return reports
     return start_run(
-        arguments.particles,
+        arguments.files,
         path,
         arguments.settings,
         command=shlex.join(["ini3d", *sys.argv[1:]]),
@@ -179,7 +179,9 @@ def _can_resume(job: RelionJob, arguments: RelionArguments) -> bool:
         record = job.folder.read_record()
     except RunFolderError:
         return False
-    same = record.particles == str(arguments.particles.absolute())
+    files = arguments.files
+    wanted_files = str(files.path.absolute()), files.classes_2d
+    same = (record.particles, record.classes_2d) == wanted_files
     for name in setting_types().keys() - _MAY_CHANGE:
         wanted = getattr(arguments.settings, name)
         is_measured = name in _MEASURED and wanted == _MEASURED[name]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ini3d.errors import SettingsError
+from napari_ini3d.io.class_averages import read_class_averages
 from napari_ini3d.io.cryosparc.particles import read_cryosparc_particles
+from napari_ini3d.io.other_formats import refuse_other_format
 from napari_ini3d.io.star.particles import (
     ParticleTable,
     read_particles as read_star_particles,
@@ -31,11 +33,18 @@ class ParticleFiles:
         Passthrough files of cryoSPARC, joined by uid.
     project : Path or None
         Folder to which the paths of stacks are relative; None to search for them.
+    classes_2d : tuple of int
+        Classes of a 2D classification whose particles are used, numbered as in the file; all if it
+        is empty.
+    class_averages : bool
+        Whether `path` is a stack of class averages, each of which is used as a particle.
     """
 
     path: Path
     passthrough: tuple[Path, ...] = ()
     project: Path | None = None
+    classes_2d: tuple[int, ...] = ()
+    class_averages: bool = False
 
     @property
     def all_paths(self) -> tuple[Path, ...]:
@@ -84,18 +93,30 @@ def read_particles(source: ParticleSource, *, ctf: bool = True) -> tuple[Particl
     InputError
         If the file cannot be used (`StarError`, `CryosparcError`), or a stack is not found.
     SettingsError
-        If a STAR file is given passthrough files.
+        If a STAR file is given passthrough files, or class averages are given classes.
     """
     files = particle_files(source)
+    if files.class_averages:
+        if files.classes_2d:
+            raise SettingsError(
+                f"{files.path} is given as class averages, together with classes of particles; "
+                "expected one of them"
+            )
+        return read_class_averages(files.path)
+    refuse_other_format(files.path)
     if is_cryosparc(files.path):
         return read_cryosparc_particles(
-            files.path, ctf=ctf, passthrough=files.passthrough, project=files.project
+            files.path,
+            ctf=ctf,
+            passthrough=files.passthrough,
+            project=files.project,
+            classes=files.classes_2d,
         )
     if files.passthrough:
         raise SettingsError(
             f"{files.path} is given with passthrough files; they belong to a .cs file of cryoSPARC"
         )
-    return read_star_particles(files.path, ctf=ctf, project=files.project)
+    return read_star_particles(files.path, ctf=ctf, project=files.project, classes=files.classes_2d)
 
 
 def may_have_particles(path: Path) -> bool:

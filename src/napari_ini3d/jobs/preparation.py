@@ -33,6 +33,7 @@ from napari_ini3d.preflight import (
     choose_working_grid,
     particle_grid,
     select_images,
+    settings_for,
 )
 from napari_ini3d.runs import (
     RunFolder,
@@ -96,6 +97,7 @@ def prepare_job(
         _check_name(path)
     RunFolder.check_free(output, overwrite=overwrite)
     _check_input_stays(files, output)
+    settings = settings_for(files, settings)
     check_symmetry(settings)
     choose_backend(settings.device)
     halt()
@@ -118,6 +120,8 @@ def prepare_job(
         particles_sha256=_digest(files),
         passthrough=tuple(str(path.absolute()) for path in files.passthrough),
         project="" if files.project is None else str(files.project.absolute()),
+        classes_2d=files.classes_2d,
+        class_averages=files.class_averages,
         n_particles=len(particles),
         excluded=tuple(int(particles.row[image.index]) for image in chosen.bad),
         mask_estimated=settings.mask_diameter is None,
@@ -218,6 +222,8 @@ def read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
         Path(record.particles),
         tuple(Path(path) for path in record.passthrough),
         Path(record.project) if record.project else None,
+        classes_2d=record.classes_2d,
+        class_averages=record.class_averages,
     )
     is_there = all(path.is_file() for path in files.all_paths)
     if is_there and _digest(files) != record.particles_sha256:

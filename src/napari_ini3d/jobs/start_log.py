@@ -31,6 +31,13 @@ def log_start(record: RunRecord, own: PixelGrid, *, resumed: bool) -> None:
         record.particles,
         len(record.excluded),
     )
+    if record.classes_2d:
+        logger.info("only those of the classes %s", ", ".join(map(str, record.classes_2d)))
+    if record.class_averages:
+        logger.warning(
+            "the images are class averages, used as if they were particles: the map is for a quick "
+            "look, and its resolution and quality are not measured"
+        )
     if record.working_pixel_size is not None:
         box_size = round(own.width / record.working_pixel_size)
         logger.info(

@@ -1,4 +1,4 @@
-"""Reader for maps, particles and run folders; napari calls `get_reader`."""
+"""Reader for maps, particles, and folders of runs and jobs; napari calls `get_reader`."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from napari_ini3d.plugin.layers import (
     particle_layer,
     run_layer,
 )
-from napari_ini3d.runs import RunFolder, history_iterations, read_history
+from napari_ini3d.runs import RunFolder, find_job_files, history_iterations, read_history
 
 Reader = Callable[[str | Sequence[str]], list[LayerData]]
-Kind = Literal["map", "stack", "particles", "run"]
+Kind = Literal["map", "stack", "particles", "run", "job"]
 
 _MAP_ENDINGS = (".mrc", ".map", ".ccp4")
 _CLASS_MAP = re.compile(r"run_(?:ct\d+_)?it(\d+)_class(\d+)\.mrc")
@@ -46,15 +46,15 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
     """Return the function that reads `path`, or None if the plugin does not read such files.
 
     It reads cubic MRC maps, MRC stacks of images (``.mrcs``), STAR files with particle images,
-    datasets of cryoSPARC (``.cs``), and run folders. Only headers are checked here. A file that
-    cannot be opened is accepted, so that reading it reports the error.
+    datasets of cryoSPARC (``.cs``), run folders, and the folders of RELION's jobs. Only headers are
+    checked here. A file that cannot be opened is accepted, so that reading it reports the error.
     """
     kinds = {_kind_of(Path(p)) for p in _as_list(path)}
     return read_layers if kinds and None not in kinds else None
 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
-    """Read files and run folders as layers.
+    """Read files, run folders and the folders of RELION's jobs as layers.
 
     Raises
     ------
@@ -81,7 +81,8 @@ def read_map_layer(path: Path) -> LayerData:
         If the file is not a cubic map.
     """
     found = read_map(path, allow_odd=True, allow_empty=True)
-    return map_layer(found.data, found.voxel_size, layer_name(path), metadata={"path": str(path)})
+    known = {"path": str(path), "origin": found.origin}
+    return map_layer(found.data, found.voxel_size, layer_name(path), metadata=known)
 
 
 def read_particle_layer(path: Path) -> LayerData:
@@ -208,15 +209,30 @@ def _read_one(path: Path) -> list[LayerData]:
     kind = _kind_of(path)
     if kind == "run":
         return read_run_layers(path)
+    if kind == "job":
+        return _read_job(path)
     if kind == "particles":
         return [read_particle_layer(path)]
     return [read_stack_layer(path) if kind == "stack" else read_map_layer(path)]
 
 
+def _read_job(folder: Path) -> list[LayerData]:
+    """Read the maps, class averages and particles of a RELION job."""
+    found = find_job_files(folder)
+    layers = [read_map_layer(path) for path in found.maps]
+    if found.class_averages is not None:
+        layers.append(read_stack_layer(found.class_averages))
+    if found.particles is not None:
+        layers.append(read_particle_layer(found.particles))
+    return layers
+
+
 def _kind_of(path: Path) -> Kind | None:
     name = path.name.lower()
     if path.is_dir():
-        return "run" if any(_CLASS_MAP.fullmatch(p.name) for p in path.iterdir()) else None
+        if any(_CLASS_MAP.fullmatch(p.name) for p in path.iterdir()):
+            return "run"
+        return "job" if find_job_files(path) else None
     if name.endswith(".mrcs"):
         return "stack"
     if name.endswith(PARTICLE_ENDINGS):

@@ -11,14 +11,14 @@ import numpy as np
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.io import write_map
-from napari_ini3d.plugin.layers import density_scale_of
+from napari_ini3d.plugin.layers import METADATA_KEY, density_scale_of
 
 _ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0, "pixel": 1.0}
 _TOLERANCE = 1e-3
 
 
 def write_layer(path: str, data: Any, keywords: Mapping[str, Any]) -> list[str]:
-    """Write an image layer as an MRC map, with its scale as voxel size.
+    """Write an image layer as an MRC map, with its scale as voxel size and the origin of its file.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def write_layer(path: str, data: Any, keywords: Mapping[str, Any]) -> list[str]:
     voxel_size = _voxel_size(name, keywords)
     _check_place(name, keywords, data.shape[0])
     densities = _finite(name, np.asarray(data)) / density_scale_of(keywords.get("metadata") or {})
-    write_map(path, densities, voxel_size)
+    own = (keywords.get("metadata") or {}).get(METADATA_KEY, {})
+    write_map(path, densities, voxel_size, origin=own.get("origin", (0.0, 0.0, 0.0)))
     return [str(Path(path))]
 
 

@@ -3,6 +3,7 @@ from .check import (
     check_mask as check_mask,
     check_particles as check_particles,
 )
+from .class_averages import settings_for as settings_for
 from .findings import Finding as Finding
 from .measure import (
     describe_contrast as describe_contrast,

@@ -21,6 +21,7 @@ from napari_ini3d.io import (
 )
 from napari_ini3d.particles import OpticsGroup, Particles
 from napari_ini3d.preflight.bad_images import BadImage, BadReason, bad_images
+from napari_ini3d.preflight.class_averages import settings_for
 from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
 from napari_ini3d.preflight.measure import (
     Contrast,
@@ -120,7 +121,7 @@ def check_particles(
     strict : bool
         Treat warnings as errors.
     """
-    settings = settings or InitialModelSettings()
+    settings = settings_for(particle_files(source), settings or InitialModelSettings())
     report, particles = check_headers(source, settings)
     if particles is not None:
         with closing(StackReader(particles)) as reader:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_ini3d._types import Float32, IntArray
-from napari_ini3d.io import ParticleSource, StackReader
+from napari_ini3d.io import ParticleSource, StackReader, particle_files
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.preflight.bad_images import BadImage, bad_images
 from napari_ini3d.preflight.check import (
@@ -17,6 +17,7 @@ from napari_ini3d.preflight.check import (
     add_image_checks,
     check_headers,
 )
+from napari_ini3d.preflight.class_averages import settings_for
 from napari_ini3d.preflight.measure import known_contrast, measure_particles, must_invert
 from napari_ini3d.settings import InitialModelSettings
 
@@ -63,6 +64,7 @@ def preview_particles(source: ParticleSource, settings: InitialModelSettings) ->
     StackError
         If a stack disappears while it is read; all other bad input is in the report.
     """
+    settings = settings_for(particle_files(source), settings)
     report, particles = check_headers(source, settings)
     if particles is None:
         yield Preview(report, complete=True)

@@ -9,6 +9,7 @@ import numpy as np
 from napari_ini3d._types import BoolArray
 from napari_ini3d.io import ParticleTable, StackHeader
 from napari_ini3d.particles import Particles
+from napari_ini3d.preflight.class_averages import averages_finding
 from napari_ini3d.preflight.findings import Finding, rows_of
 from napari_ini3d.settings import InitialModelSettings
 
@@ -172,7 +173,9 @@ def _pixel_sizes(particles: Particles, headers: dict[int, StackHeader]) -> Itera
 
 
 def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
-    if len(particles) < _FEW:
+    if table.class_averages:
+        yield averages_finding(len(particles))
+    elif len(particles) < _FEW:
         yield Finding(
             code="few-particles",
             level="warning",

@@ -19,6 +19,7 @@ from .commands import (
     run_command as run_command,
     run_python as run_python,
 )
+from .export import ExportedRun as ExportedRun, export_run as export_run
 from .file_tail import FileTail as FileTail
 from .folder import (
     Outcome as Outcome,
@@ -61,6 +62,7 @@ from .newest_maps import (
 from .note import NOTE_NAME as NOTE_NAME, read_note as read_note, write_note as write_note
 from .read_summaries import read_summaries as read_summaries
 from .record import RunRecord as RunRecord
+from .relion_folder import JobFiles as JobFiles, find_job_files as find_job_files
 from .relion_job import RelionJob as RelionJob
 from .removal import (
     adopt_outputs as adopt_outputs,

@@ -35,11 +35,15 @@ class RunRecord:
         Hash of the particle file, with its passthrough files; a run is resumed only if it has not
         changed.
     n_particles : int
-        Rows of the particle file.
+        Rows of the particle file, without those of other classes.
     passthrough : tuple of str
         Absolute paths of passthrough files of cryoSPARC.
     project : str
         Absolute path of the folder to which the paths of stacks are relative; empty to search.
+    classes_2d : tuple of int
+        Classes whose particles are used, numbered as in the particle file; all if it is empty.
+    class_averages : bool
+        True if each image of a stack of class averages is used as a particle.
     excluded : tuple of int
         Rows of excluded particles, from 0.
     mask_estimated : bool
@@ -65,6 +69,8 @@ class RunRecord:
     n_particles: int
     passthrough: tuple[str, ...] = ()
     project: str = ""
+    classes_2d: tuple[int, ...] = ()
+    class_averages: bool = False
     excluded: tuple[int, ...] = ()
     mask_estimated: bool = False
     contrast: str = ""
@@ -95,7 +101,8 @@ def parse_record(text: str) -> RunRecord:
     values = from_stored(data.pop("settings"), data.pop("settings_version", None))
     check_types(values)
     data["excluded"] = tuple(data["excluded"])
-    data["passthrough"] = tuple(data.get("passthrough", ()))
+    for name in ("passthrough", "classes_2d"):
+        data[name] = tuple(data.get(name, ()))
     record = RunRecord(settings=InitialModelSettings(**values), **data)
     for field in dataclasses.fields(RunRecord):
         value = getattr(record, field.name)

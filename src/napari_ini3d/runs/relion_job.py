@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ini3d.io import NodeKind, OutputNode, write_output_nodes
+from napari_ini3d.runs.export import result_map, result_particles
 from napari_ini3d.runs.folder import Outcome, RunFolder
 from napari_ini3d.runs.lock import check_unlocked
-from napari_ini3d.runs.read_summaries import read_summaries
 from napari_ini3d.runs.requests import RunRequests
 from napari_ini3d.runs.storage import explain_os_errors
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
@@ -118,8 +118,8 @@ class RelionJob:
         list of OutputNode
         """
         found: dict[NodeKind, Path | None] = {
-            "map": self._map(outcome),
-            "particles": self._particles(),
+            "map": result_map(self.folder, outcome),
+            "particles": result_particles(self.folder),
             "log": self.log_path,
         }
         nodes = [
@@ -130,24 +130,3 @@ class RelionJob:
         self.folder.claim(self.nodes_path)
         write_output_nodes(self.nodes_path, nodes, self.project)
         return nodes
-
-    def _map(self, outcome: Outcome) -> Path | None:
-        if outcome == "SUCCESS":
-            return self.folder.map_path
-        last = self._last_iteration()
-        summaries = [s for s in read_summaries(self.folder) if s.iteration == last]
-        if last is None or not summaries:
-            return None
-        shares = summaries[-1].class_shares
-        return self.folder.class_map_path(last, shares.index(max(shares)))
-
-    def _particles(self) -> Path | None:
-        aligned = SymmetryFiles(self.folder).particles_path
-        if aligned.is_file():
-            return aligned
-        last = self._last_iteration()
-        return None if last is None else self.folder.iteration_path(last, "data.star")
-
-    def _last_iteration(self) -> int | None:
-        written = self.folder.written_iterations()
-        return written[-1] if written else None

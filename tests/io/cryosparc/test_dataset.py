@@ -92,6 +92,11 @@ def test_a_long_header_is_read(tmp_path):
     assert len(read_dataset(save(tmp_path / "a.cs", make_dataset(fields=fields)))) == 407
 
 
+def join(folder, fields):
+    other = folder / "pass.cs"
+    return join_passthrough(folder / "a.cs", fields, {other: read_dataset(other)})
+
+
 def test_passthrough_files_are_joined_by_uid_and_not_by_row(tmp_path):
     table = make_dataset(fields=[*BLOB, *CTF])
     order = np.random.default_rng(3).permutation(len(table))
@@ -99,7 +104,7 @@ def test_passthrough_files_are_joined_by_uid_and_not_by_row(tmp_path):
     more = np.concatenate([other, make_dataset(2, CTF, seed=9)[list(other.dtype.names)]])
     save(tmp_path / "pass.cs", more)
     fields = {"uid": table["uid"], "ctf/df1_A": np.zeros(len(table))}
-    joined = join_passthrough(tmp_path / "a.cs", fields, [tmp_path / "pass.cs"])
+    joined = join(tmp_path, fields)
     np.testing.assert_array_equal(joined["ctf/df2_A"], table["ctf/df2_A"])
     np.testing.assert_array_equal(joined["ctf/df1_A"], 0)  # fields of the particles' file stay
 
@@ -108,10 +113,10 @@ def test_a_passthrough_file_of_other_particles_is_refused(tmp_path):
     table = make_dataset(fields=BLOB)
     save(tmp_path / "pass.cs", table[1:])
     with pytest.raises(CryosparcError, match=rf"1 of the 6.*{table['uid'][0]}"):
-        join_passthrough(tmp_path / "a.cs", {"uid": table["uid"]}, [tmp_path / "pass.cs"])
+        join(tmp_path, {"uid": table["uid"]})
     save(tmp_path / "pass.cs", table[[0, 0, 1, 2, 3, 4, 5]])
     with pytest.raises(CryosparcError, match="more than once"):
-        join_passthrough(tmp_path / "a.cs", {"uid": table["uid"]}, [tmp_path / "pass.cs"])
+        join(tmp_path, {"uid": table["uid"]})
 
 
 def test_a_header_that_declares_more_than_the_file_holds_is_refused_without_taking_memory(tmp_path):

@@ -139,15 +139,20 @@ def test_of_several_classes_the_most_probable_gives_the_pose(job, layout):
     )
 
 
-def test_the_passthrough_file_beside_the_particles_is_found(job, table):
+def test_the_passthrough_file_beside_the_particles_is_found_and_read_once(job, table, monkeypatch):
     path, _ = job
     main = table[["uid", *[f[0] for f in alignment_fields()]]]
     save(path, main[:4])
     order = np.random.default_rng(1).permutation(6)
     rest = table[["uid", *[f[0] for f in (*BLOB, *CTF)]]][order]
     save(path.with_name("J9_passthrough_particles.cs"), rest)
+    read = []
+    monkeypatch.setattr(
+        np, "load", lambda file, load=np.load, **o: read.append(file) or load(file, **o)
+    )
     particles, _ = read_particles(path)
     np.testing.assert_array_equal(particles.defocus_u, table["ctf/df1_A"][:4])
+    assert len(read) == 2
 
 
 def test_a_passthrough_file_that_is_not_found_is_asked_for(job, table):

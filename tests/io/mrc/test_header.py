@@ -78,6 +78,16 @@ def test_axes_are_brought_into_the_order_x_y_z(tmp_path, axes):
     assert found.voxel_size == 2.0
 
 
+def test_the_origin_is_that_field_or_else_the_start_of_the_grid_along_each_axis(tmp_path):
+    start, origin = 16, 196
+    words = _words(-8, 4, -6)
+    assert read_map(_edited(tmp_path, (start, words))).origin == (-16, 8, -12)
+    swapped = _edited(tmp_path, (start, words), (AXES, _words(2, 1, 3)))
+    assert read_map(swapped).origin == (8, -16, -12)
+    given = (origin, _words(1.5, 0, -2, kind="<f4"))
+    assert read_map(_edited(tmp_path, (start, words), given)).origin == (1.5, 0, -2)
+
+
 def test_axes_that_are_not_set_are_x_y_z_and_impossible_ones_are_refused(tmp_path):
     np.testing.assert_array_equal(read_map(_edited(tmp_path, (AXES, bytes(12)))).data, CUBE)
     with pytest.raises(MapError, match=r"axes are \(1, 1, 3\)"):

@@ -34,6 +34,12 @@ def test_the_header_has_the_statistics_of_the_map(tmp_path):
         assert file.header.nlabl == 1
 
 
+def test_the_origin_is_written_to_the_header(tmp_path):
+    write_map(tmp_path / "m.mrc", DATA, 2.0, origin=(-16.0, 8.0, 3.5))
+    assert read_map(tmp_path / "m.mrc").origin == (-16, 8, 3.5)
+    assert mrcfile.validate(tmp_path / "m.mrc")
+
+
 def test_files_of_equal_maps_are_equal_because_they_have_no_time(tmp_path):
     write_map(tmp_path / "m.mrc", DATA, 3.4)
     with mrcfile.open(tmp_path / "m.mrc") as file:

@@ -6,6 +6,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_ini3d.errors import MapError
+from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.io.mrc.prepared import prepare_map
 
 
@@ -16,10 +17,11 @@ def _particle(shape, centre=(0, 0, 0), spread=3.0):
     return np.exp(-square / (2 * spread**2)).astype(np.float32)
 
 
-def _write(tmp_path, data, voxel_size=2.0):
+def _write(tmp_path, data, voxel_size=2.0, origin=(0, 0, 0)):
     path = tmp_path / "m.mrc"
     with mrcfile.new(path, data=data.astype(np.float32), overwrite=True) as file:
         file.voxel_size = voxel_size
+        file.header.origin = origin
     return path
 
 
@@ -59,6 +61,17 @@ def test_a_result_that_does_not_fit_the_box_keeps_the_cube_and_is_said(tmp_path,
     turned = _particle((40, 40, 40), (0, 0, 15))
     assert found.restore(turned).shape == (40, 40, 40)
     assert "outside the box of the map, 20 x 40 x 40 voxels" in caplog.text
+
+
+@pytest.mark.parametrize(("centre", "origin"), [((0, 0, 0), (5, 6, 7)), ((0, 0, 15), (-15, 6, 7))])
+def test_a_result_is_written_with_the_origin_of_the_file(tmp_path, centre, origin):
+    """In a larger box, the first voxel is elsewhere."""
+    found = prepare_map(_write(tmp_path, _particle((40, 40, 20)), origin=(5, 6, 7)))
+    found.write(tmp_path / "out.mrc", _particle((40, 40, 40), centre))
+    written = read_map(tmp_path / "out.mrc", any_box=True)
+    assert written.origin == origin
+    assert written.voxel_size == 2.0
+    assert mrcfile.validate(tmp_path / "out.mrc")
 
 
 def test_a_box_that_is_too_flat_is_refused(tmp_path):

@@ -56,7 +56,7 @@ def impose_file(
     written = validation.holds or outputs.force
     if written:
         imposed = validation.imposed if mask_data is None else validation.imposed * mask_data
-        write_map(outputs.map_path, given.map_.restore(imposed), voxel_size)
+        given.map_.write(outputs.map_path, imposed)
         if outputs.difference is not None:
             sign = -1 if given.map_.inverted else 1  # as the density of the file
             write_map(outputs.difference, sign * validation.difference, voxel_size)

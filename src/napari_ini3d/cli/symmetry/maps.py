@@ -26,7 +26,7 @@ from napari_ini3d.cli.symmetry.files import (
 )
 from napari_ini3d.fourier import mirror_map
 from napari_ini3d.geometry import PointGroup, RigidTransform
-from napari_ini3d.io import Map, PreparedMap, flip_particles, rotate_particles, write_map
+from napari_ini3d.io import Map, PreparedMap, flip_particles, rotate_particles
 from napari_ini3d.jobs import judge_groups
 from napari_ini3d.symmetry import SymmetryReport, alignment_values, detect_symmetry, report_values
 
@@ -111,7 +111,7 @@ def align_file(
         aligned = alignment.apply(given.map_.data, threads=request.threads)
         if particles is not None and outputs.particles_output is not None:
             rotate_particles(particles, outputs.particles_output, alignment.transform)
-        write_map(outputs.map_path, given.map_.restore(aligned), given.map_.voxel_size)
+        given.map_.write(outputs.map_path, aligned)
         if outputs.picture is not None:
             from napari_ini3d.report import draw_alignment, save_png
 
@@ -134,8 +134,7 @@ def flip_file(chosen: MapChoice, outputs: Outputs, *, as_json: bool) -> None:
     check_outputs(given, outputs)
     if particles is not None and outputs.particles_output is not None:
         flip_particles(particles, outputs.particles_output)
-    flipped = given.map_.restore(mirror_map(given.map_.data))
-    write_map(outputs.map_path, flipped, given.map_.voxel_size)
+    given.map_.write(outputs.map_path, mirror_map(given.map_.data))
     if as_json:
         emit("flipped", {"map": str(given.path), **outputs.paths()})
     else:

@@ -131,7 +131,7 @@ def has_result(fields: Fields, result: str) -> bool:
 
 
 def join_passthrough(
-    path: Path, fields: Fields, passthrough: Sequence[Path]
+    path: Path, fields: Fields, passthrough: Mapping[Path, Fields]
 ) -> dict[str, AnyArray]:
     """Add the fields of passthrough files, joined by uid; fields that are there stay.
 
@@ -140,17 +140,16 @@ def join_passthrough(
     path : Path
         File of the particles, for messages.
     fields : mapping of str to (N, ...) array
-    passthrough : sequence of Path
+    passthrough : mapping of Path to fields
         Datasets with a row for every particle, in any order.
 
     Raises
     ------
     CryosparcError
-        If a file cannot be read, lists a uid twice, or lacks one of the particles.
+        If a dataset lists a uid twice, or lacks one of the particles.
     """
     joined = dict(fields)
-    for other in passthrough:
-        more = read_dataset(other)
+    for other, more in passthrough.items():
         row = find_rows(other, more, fields[UID])
         if (row < 0).any():
             raise CryosparcError(
@@ -189,8 +188,10 @@ def find_rows(path: Path, fields: Fields, uids: AnyArray) -> Int64:
     return np.where(known[place] == uids, order[place], -1).astype(np.int64)
 
 
-def find_passthrough(path: Path, fields: Fields, wanted: Sequence[str]) -> list[Path]:
-    """Return the passthrough files beside a dataset that have all of its particles.
+def find_passthrough(
+    path: Path, fields: Fields, wanted: Sequence[str]
+) -> dict[Path, dict[str, AnyArray]]:
+    """Return the passthrough files beside a dataset that have all of its particles, as read.
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ def find_passthrough(path: Path, fields: Fields, wanted: Sequence[str]) -> list[
     wanted : sequence of str
         Fields that are looked for; a file with none of them is not returned.
     """
-    found: list[Path] = []
+    found: dict[Path, dict[str, AnyArray]] = {}
     missing = set(wanted)
     for other in sorted(path.absolute().parent.glob(_PASSTHROUGH)):
         if other == path.absolute() or not missing:
@@ -213,7 +214,7 @@ def find_passthrough(path: Path, fields: Fields, wanted: Sequence[str]) -> list[
             logger.info("not used as passthrough file: %s", error)
             continue
         if complete and missing & more.keys():
-            found.append(other)
+            found[other] = more
             missing -= more.keys()
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_ini3d._types import AnyArray, IntArray
 from napari_ini3d.errors import CryosparcError, StackError
+from napari_ini3d.io.class_selection import select_classes
 from napari_ini3d.io.cryosparc.carried import decode
 from napari_ini3d.io.cryosparc.dataset import (
     Fields,
@@ -19,6 +20,7 @@ from napari_ini3d.io.cryosparc.dataset import (
     has_result,
     join_passthrough,
     read_dataset,
+    read_field,
 )
 from napari_ini3d.io.cryosparc.to_star import (
     dark_particles,
@@ -36,6 +38,7 @@ _IMAGES = ("blob/path", "blob/idx", "blob/shape", "blob/psize_A")
 _CTF = ("ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad", "ctf/accel_kv", "ctf/cs_mm",
         "ctf/amp_contrast")  # fmt: skip
 _DEFOCUS = ("ctf/df1_A", "ctf/df2_A")
+_CLASS_2D = "alignments2D/class"
 _OTHERS = {
     "map": "a volume",
     "map_sharp": "a volume",
@@ -56,6 +59,7 @@ def read_cryosparc_particles(
     ctf: bool = True,
     passthrough: Sequence[Path] = (),
     project: Path | None = None,
+    classes: Sequence[int] = (),
 ) -> tuple[Particles, ParticleTable]:
     """Read the particles of a cryoSPARC dataset (`.cs`).
 
@@ -70,24 +74,31 @@ def read_cryosparc_particles(
     project : Path, optional
         Project folder, to which the paths of stacks are relative. Default: the folder of the
         dataset, those above it, and the current folder.
+    classes : sequence of int
+        Read only the particles of these classes, numbered from 0 as in the dataset
+        (`alignments2D/class`). Default: all.
 
     Returns
     -------
     particles : Particles
-        One per row, in the order of the file.
+        One per row that is read, in the order of the file.
     table : ParticleTable
         The same in RELION's columns, with absolute paths of the stacks, and the uid as cs/uid.
 
     Raises
     ------
     CryosparcError
-        If the dataset is not one of particles, is empty, cannot be read, lacks a field, or has an
-        impossible value.
+        If the dataset is not one of particles, is empty, cannot be read, lacks a field, has an
+        impossible value, or a class has no particles.
     StackError
         If a stack is not found.
     """
     source = Path(path)
     fields = read_particle_fields(source, ctf=ctf, passthrough=passthrough)
+    if classes:
+        numbers = read_field(source, fields, _CLASS_2D).astype(np.int64)
+        chosen = select_classes(source, numbers, classes, CryosparcError)
+        fields = {name: values[chosen] for name, values in fields.items()}
     names, stack_index = split_paths(source, fields)
     folders = list(search_folders(source, project))
     found = search_stacks(names, folders, source)
@@ -118,9 +129,10 @@ def read_particle_fields(
     fields = read_dataset(path)
     _refuse_others(path, fields)
     useful = [name for name in (*_IMAGES, *_CTF) if name not in fields]
-    if useful and not passthrough:
-        passthrough = find_passthrough(path, fields, useful)
-    fields = join_passthrough(path, fields, passthrough)
+    others = {other: read_dataset(other) for other in passthrough}
+    if useful and not others:
+        others = find_passthrough(path, fields, useful)
+    fields = join_passthrough(path, fields, others)
     missing = [name for name in (*_IMAGES, *(_CTF if ctf else ())) if name not in fields]
     if missing:
         raise _missing_fields_error(path, fields, missing)

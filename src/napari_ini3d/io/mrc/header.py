@@ -44,7 +44,8 @@ class MrcHeader:
     voxel_size : (float, float, float)
         Å, along x, y, z; 0 where the header has none.
     origin : (float, float, float)
-        Å, along x, y, z.
+        Position of the first sample, Å, along x, y, z: the field ORIGIN or, where that is 0, the
+        start of the grid (NSTART), which maps in CCP4's format have.
     signedness_known : bool
         False for bytes (mode 0) if neither IMOD's flag nor the range tells whether they are signed.
     """
@@ -102,13 +103,14 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
         )
     code, known = (_MODES[mode], True) if mode else _byte_type(words, floats)
     axes = _axes(path, words, kind, error)
+    voxel_size = _voxel_size(words, floats, axes)
     return MrcHeader(
         shape=(nz, ny, nx),
         dtype=np.dtype(f"{order}{code}"),
         offset=HEADER_BYTES + extended,
         axes=axes,
-        voxel_size=_voxel_size(words, floats, axes),
-        origin=(float(floats[49]), float(floats[50]), float(floats[51])),
+        voxel_size=voxel_size,
+        origin=_origin(words, floats, axes, voxel_size),
         signedness_known=known,
     )
 
@@ -173,3 +175,17 @@ def _voxel_size(
         sizes: Float64 = floats[10:13].astype(np.float64) / np.array(intervals, dtype=np.float64)
     clean = np.where(np.isfinite(sizes), sizes, 0.0).tolist()
     return clean[0], clean[1], clean[2]
+
+
+def _origin(
+    words: np.ndarray,
+    floats: np.ndarray,
+    axes: tuple[int, int, int],
+    voxel_size: tuple[float, float, float],
+) -> tuple[float, float, float]:
+    """Return the position of the first sample: ORIGIN, or NSTART in the order of the axes."""
+    given = [float(value) if np.isfinite(value) else 0.0 for value in floats[49:52]]
+    if not any(given):
+        starts = [int(words[4 + axes.index(axis)]) for axis in (1, 2, 3)]
+        given = [n * size for n, size in zip(starts, voxel_size, strict=True)]
+    return given[0], given[1], given[2]

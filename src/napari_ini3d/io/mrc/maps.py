@@ -39,7 +39,8 @@ class Map:
     voxel_size : float
         Å.
     origin : tuple of float
-        (x, y, z) in the header, Å. As in RELION, it is ignored when reading and 0 when writing.
+        Position (x, y, z) of the first voxel in the header, Å: ORIGIN or the start of the grid.
+        As in RELION, it moves nothing; files that are made from a map file keep it.
     """
 
     data: Float32
@@ -142,10 +143,17 @@ def _check_size(path: Path, header: MrcHeader, size: int) -> None:
         )
 
 
-def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
+def write_map(
+    path: Path | str,
+    data: FloatArray,
+    voxel_size: float,
+    *,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> None:
     """Write a map in mode 2 (float32), completely or not at all.
 
-    As in RELION, origin and start in the header are 0.
+    The header has the statistics of the map, and a label with the name of this package. The start
+    of the grid (NSTART) is 0.
 
     Parameters
     ----------
@@ -154,6 +162,8 @@ def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
         Real space, (z, y, x); other boxes are written as they are.
     voxel_size : float
         Å.
+    origin : (float, float, float)
+        Position (x, y, z) of the first voxel, Å, for the header.
 
     Raises
     ------
@@ -172,6 +182,7 @@ def write_map(path: Path | str, data: FloatArray, voxel_size: float) -> None:
     with atomic_path(map_path) as temporary, mrcfile.new(temporary, overwrite=True) as file:
         file.set_data(np.ascontiguousarray(data, dtype=np.float32))
         file.voxel_size = float(voxel_size)
+        file.header.origin = origin
         file.set_volume()
         file.header.label[0] = _LABEL  # instead of mrcfile's label with the time
 

@@ -11,7 +11,7 @@ import numpy as np
 from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import background_level, is_inverted
-from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.io.mrc.maps import read_map, write_map
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ class PreparedMap:
     inverted : bool
         Whether the density was then negated.
     path : Path
+    origin : (float, float, float)
+        Position (x, y, z) of the first voxel of the file, Å, by its header.
     """
 
     data: Float32
@@ -44,6 +46,7 @@ class PreparedMap:
     background: float
     inverted: bool
     path: Path
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def pad(self, data: Float32) -> Float32:
         """Return other data of the box of the file, such as a mask, padded with 0 to the cube."""
@@ -74,6 +77,29 @@ class PreparedMap:
             cropped = data
         sign = -1 if self.inverted else 1
         return (sign * cropped + self.background).astype(np.float32)
+
+    def write(self, path: Path, data: FloatArray) -> None:
+        """Write a result in the box and density of the file, and with its origin.
+
+        Parameters
+        ----------
+        path : Path
+        data : (n, n, n)
+            As for `restore`.
+
+        Raises
+        ------
+        RunFolderError
+            If the file cannot be written.
+        """
+        restored = self.restore(data)
+        x, y, z = (
+            place - self.voxel_size * (new // 2 - own // 2)
+            for place, new, own in zip(
+                self.origin, reversed(restored.shape), reversed(self.shape), strict=True
+            )
+        )
+        write_map(path, restored, self.voxel_size, origin=(x, y, z))
 
 
 def prepare_map(path: Path | str, *, voxel_size: float | None = None) -> PreparedMap:
@@ -109,7 +135,7 @@ def prepare_map(path: Path | str, *, voxel_size: float | None = None) -> Prepare
         logger.info("%s: background %g subtracted", map_path, background)
     if inverted:
         logger.warning("%s: the density is negative; it is analysed inverted", map_path)
-    return PreparedMap(cube, found.voxel_size, shape, background, inverted, map_path)
+    return PreparedMap(cube, found.voxel_size, shape, background, inverted, map_path, found.origin)
 
 
 def _inner(side: int, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_ini3d._types import AnyArray, Float32, Float64, FloatArray, IntArray
 from napari_ini3d.errors import InputError, StarError
+from napari_ini3d.io.class_selection import select_classes
 from napari_ini3d.io.mrc.stack import read_stack_header
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
 from napari_ini3d.io.star.format import write_tables
@@ -37,6 +38,7 @@ from napari_ini3d.particles import Assignments, Particles
 logger = logging.getLogger(__name__)
 
 _IN_PIXELS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
+_CLASS = "rlnClassNumber"
 JUNK_PROBABILITY = "ini3dJunkProbability"
 _HELICAL = ("rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnHelicalTrackLength")
 _SHARED_CTF_COLUMNS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
@@ -57,12 +59,15 @@ class ParticleTable:
         Columns of the particle table.
     stack_paths : tuple of Path or None
         Stacks in the order of their first use, None for those that are not known.
+    class_averages : bool
+        True if the images are averages of a 2D classification.
     """
 
     path: Path
     optics: Columns
     particles: Columns
     stack_paths: tuple[Path | None, ...] = ()
+    class_averages: bool = False
 
     def __len__(self) -> int:
         return len(self.particles["rlnImageName"])
@@ -90,7 +95,11 @@ class ParticleTable:
 
 
 def read_particles(
-    path: Path | str, *, ctf: bool = True, project: Path | None = None
+    path: Path | str,
+    *,
+    ctf: bool = True,
+    project: Path | None = None,
+    classes: Sequence[int] = (),
 ) -> tuple[Particles, ParticleTable]:
     """Read a particle STAR file of RELION 3.0, 3.1, 4 or 5.
 
@@ -102,25 +111,32 @@ def read_particles(
         are then 0) and are not checked.
     project : Path, optional
         Folder in which stacks are searched for first.
+    classes : sequence of int
+        Read only the particles of these classes (rlnClassNumber). Default: all.
 
     Returns
     -------
     particles : Particles
-        One per row, in the order of the file.
+        One per row that is read, in the order of the file.
     table : ParticleTable
-        All columns, for `write_data_star` and `write_particle_subset`.
+        All columns of these rows, for `write_data_star` and `write_particle_subset`.
 
     Raises
     ------
     StarError
         If the file is empty, a column is missing, an optics group is unknown, values are
-        impossible (most defoci not positive, voltage in V), or the particles are 3D. A few
+        impossible (most defoci not positive, voltage in V), a class has no particles, or the
+        particles are 3D. A few
         defoci that are not positive or NaN are left as they are.
     StackError
         If a stack is not found.
     """
     star_path = Path(path)
     optics, columns = read_tables(star_path)
+    if classes:
+        numbers = read_numbers(star_path, columns, _CLASS).astype(np.int64)
+        chosen = select_classes(star_path, numbers, classes, StarError)
+        columns = {name: column[chosen] for name, column in columns.items()}
     if ctf:
         _check_ctf_columns(star_path, optics, columns)
     if optics is None:
@@ -305,7 +321,7 @@ def _assignment_columns(assignments: Assignments) -> dict[str, Column]:
         "rlnAnglePsi": _decimals(assignments.psi),
         "rlnOriginXAngst": _decimals(assignments.origin_x),
         "rlnOriginYAngst": _decimals(assignments.origin_y),
-        "rlnClassNumber": assignments.class_index + 1,
+        _CLASS: assignments.class_index + 1,
         "rlnMaxValueProbDistribution": _decimals(assignments.max_probability),
         "rlnNrOfSignificantSamples": assignments.n_significant,
         "rlnLogLikeliContribution": _decimals(assignments.log_likelihood),

@@ -7,10 +7,23 @@ from pathlib import Path
 
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.star.blocks import LoopBlock, find_loops
+from napari_ini3d.io.star.cistem import convert_cistem, is_cistem
 from napari_ini3d.io.star.columns import Column, Columns
 from napari_ini3d.io.star.rows import parse_rows
 
-_TOMOGRAPHY = ("rlnTomoName", "rlnTomoParticleName", "rlnTomoParticleId", "rlnCtfImage")
+_TOMOGRAPHY = ("rlnTomoName", "rlnTomoParticleName", "rlnTomoParticleId")
+_CTF_IMAGE = "rlnCtfImage"  # the missing wedge of a subtomogram; in Scipion, of a micrograph
+_OTHER_TABLES = {
+    "rlnReferenceImage": "the model of a RELION job; give the _data.star beside it",
+    "rlnOptimiserDataStarFile": "the state of a RELION job; give the _data.star beside it",
+    "rlnJobTypeLabel": "the settings of a RELION job; give the particles that the job wrote",
+    "rlnPipeLineNodeName": "a list of RELION's files; give the particles",
+    "wrpCoordinateX1": "a table of M without images; extract them in Warp (Export particles)",
+    "rlnCoordinateX": "a table of positions in micrographs; extract the particles first",
+    "rlnMicrographName": "a table of micrographs; pick and extract particles first",
+    "rlnMicrographMovieName": "a table of movies; pick and extract particles first",
+}
+"""Column that shows what a STAR file without particles holds, and what to do."""
 
 
 def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]]:
@@ -22,6 +35,9 @@ def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]
         If the file cannot be read, or has no particle table or one of tomography.
     """
     loops = find_loops(path)
+    cistem = [loop for loop in loops if is_cistem(loop.columns)]
+    if cistem:
+        return convert_cistem(path, _read_table(path, cistem[0]))
     particles = find_particle_loop(path, loops)
     optics = _find_optics(path, [loop for loop in loops if loop is not particles])
     tables = (_read_table(path, optics) if optics else None), _read_table(path, particles)
@@ -37,7 +53,9 @@ def has_particles(path: Path) -> bool:
     OSError, StarError
         If the file cannot be read.
     """
-    return any("rlnImageName" in loop.columns for loop in find_loops(path))
+    return any(
+        "rlnImageName" in loop.columns or is_cistem(loop.columns) for loop in find_loops(path)
+    )
 
 
 def find_particle_loop(path: Path, loops: Sequence[LoopBlock]) -> LoopBlock:
@@ -51,9 +69,11 @@ def find_particle_loop(path: Path, loops: Sequence[LoopBlock]) -> LoopBlock:
     tables = [loop for loop in loops if "rlnImageName" in loop.columns]
     if not tables:
         found = ", ".join(f"data_{loop.name}" for loop in loops) or "no table"
+        columns = {column for loop in loops for column in loop.columns}
+        other = next((words for label, words in _OTHER_TABLES.items() if label in columns), None)
         raise StarError(
             f"{path}: no table has the column rlnImageName (found: {found}); "
-            "export the particles of a 2D class selection"
+            + (f"this is {other}" if other else "export the particles of a 2D class selection")
         )
     if len(tables) > 1:
         raise StarError(
@@ -87,6 +107,8 @@ def _read_table(path: Path, block: LoopBlock) -> dict[str, Column]:
 
 def _refuse_tomography(path: Path, columns: Columns) -> None:
     found = next((column for column in _TOMOGRAPHY if column in columns), None)
+    if found is None and _CTF_IMAGE in columns and "@" not in str(columns["rlnImageName"][0]):
+        found = _CTF_IMAGE
     if found is not None:
         raise StarError(
             f"{path}: the column {found} belongs to tomography; expected images of single "

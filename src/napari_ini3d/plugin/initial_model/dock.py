@@ -15,6 +15,7 @@ from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io import is_particle_file
 from napari_ini3d.plugin.compare import compare_runs
 from napari_ini3d.plugin.initial_model.class_panel import ClassPanel
+from napari_ini3d.plugin.initial_model.export_menu import ExportMenu
 from napari_ini3d.plugin.initial_model.fields import label_of
 from napari_ini3d.plugin.initial_model.first_steps import FirstSteps
 from napari_ini3d.plugin.initial_model.form import SettingsForm
@@ -86,7 +87,8 @@ class InitialModelWidget(FittingWidget):
         self.summary = ParticleSummary()
         self.circle_button = MaskButton(self._viewer, self._mask_diameter)
         self.circle = self.circle_button.circle
-        self.menus = SettingsMenus(self.form)
+        self.export = ExportMenu(self.session)
+        self.menus = SettingsMenus(self.form, self.export)
         self.verdict = RunVerdict(self._viewer)
         self.running = RunningRuns()
         self.classes = ClassPanel(self.session.layers)

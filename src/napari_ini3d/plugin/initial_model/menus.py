@@ -23,7 +23,12 @@ _JSON = "Settings (*.json)"
 
 
 class SettingsMenus(QWidget):
-    """Buttons with menus for a form.
+    """Buttons with menus for a form, and others beside them.
+
+    Parameters
+    ----------
+    form : SettingsForm
+    *others : QWidget
 
     Signals
     -------
@@ -33,7 +38,7 @@ class SettingsMenus(QWidget):
 
     loaded = Signal(object)
 
-    def __init__(self, form: SettingsForm) -> None:
+    def __init__(self, form: SettingsForm, *others: QWidget) -> None:
         super().__init__()
         self._form = form
         self.copy_as = _menu_button(
@@ -48,8 +53,8 @@ class SettingsMenus(QWidget):
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(4, 0, 4, 0)
-        row.addWidget(self.copy_as)
-        row.addWidget(self.settings)
+        for button in (self.copy_as, self.settings, *others):
+            row.addWidget(button)
         row.addStretch(1)
 
     def _copy(self, make: MakeCommand) -> None:

@@ -1,0 +1,61 @@
+"""Selection of particles by their class, as after a 2D classification."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from napari_ini3d._types import BoolArray, IntArray
+from napari_ini3d.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_CLASSES_SHOWN = 20
+
+
+def select_classes(
+    path: Path, numbers: IntArray, wanted: Sequence[int], kind: type[InputError]
+) -> BoolArray:
+    """Return which particles (N,) are in one of the wanted classes.
+
+    Parameters
+    ----------
+    path : Path
+        File of the particles, for messages.
+    numbers : (N,) int
+        Class of each particle, numbered as in the file.
+    wanted : sequence of int
+    kind : type
+        Error to raise.
+
+    Raises
+    ------
+    InputError
+        Of the type `kind`, if a wanted class has no particles.
+    """
+    known, counts = np.unique(numbers, return_counts=True)
+    empty = sorted(set(wanted) - set(known.tolist()))
+    if empty:
+        raise kind(
+            f"{path}: no particles in class {', '.join(map(str, empty))}; the classes with "
+            f"particles are {_list_classes(known, counts)}; choose among them (--classes-2d)"
+        )
+    chosen = np.isin(numbers, list(wanted))
+    logger.info(
+        "%s: %d of %d particles are in the classes %s",
+        path,
+        int(np.count_nonzero(chosen)),
+        len(numbers),
+        ", ".join(map(str, sorted(set(wanted)))),
+    )
+    return chosen
+
+
+def _list_classes(known: IntArray, counts: IntArray) -> str:
+    """Return the classes and their sizes, the largest first."""
+    order = np.argsort(-counts, kind="stable")[:_CLASSES_SHOWN]
+    shown = ", ".join(f"{known[i]} ({counts[i]} particles)" for i in order)
+    return shown + (", ..." if len(known) > _CLASSES_SHOWN else "")
