@@ -135,7 +135,8 @@ class InitialModelSettings:
     initial_resolution: float = _setting(
         40.0,
         "Optimisation",
-        "Resolution of the first iteration.",
+        "Resolution of the first iteration. Where the map has no features there, as that of a "
+        "nearly spherical particle, the starts begin anew at a finer one.",
         unit="Å",
         minimum=2.0,
         maximum=200.0,

@@ -53,6 +53,46 @@ def test_of_a_ball_or_a_shell_no_point_group_can_be_told(inner):
     assert report.verdict == "No point group can be told: any rotation fits."
 
 
+def soft(distance):
+    """Density of a body, from the distance (Å) to its surface, negative inside."""
+    return 1 / (1 + np.exp(distance / 4.0))
+
+
+def body(name):
+    """A rod, disc or ring about an axis that is none of the box."""
+    along = np.array([0.36, 0.48, 0.8])
+    place = np.stack(np.mgrid[:N, :N, :N][::-1] - N // 2, -1) * VOXEL  # (x, y, z)
+    height = place @ along
+    radius = np.sqrt(np.maximum((place**2).sum(-1) - height**2, 0))
+    shapes = {
+        "rod": soft(radius - 25) * soft(abs(height) - 80),
+        "disc": soft(radius - 80) * soft(abs(height) - 22),
+        "ring": soft(np.hypot(radius - 70, height) - 22),
+    }
+    return shapes[name]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("name", ["rod", "disc", "ring"])
+def test_of_a_rod_a_disc_or_a_ring_no_point_group_can_be_told(name, noise):
+    data = body(name) + noise * np.random.default_rng(1).normal(size=(N,) * 3)
+    report = detect_symmetry(data.astype(np.float32), voxel_size=VOXEL)
+    assert report.group == "C1"
+    assert report.verdict == "No point group can be told: any rotation about one axis fits."
+
+
+@pytest.mark.parametrize(("name", "order"), [("ring", 7), ("disc", 4), ("rod", 3)])
+def test_bodies_with_a_few_bumps_around_their_axis_have_that_group(name, order):
+    data = body(name)
+    along, across = np.array([0.36, 0.48, 0.8]), np.array([0.8, -0.6, 0.0])
+    third = np.cross(along, across)
+    radius = {"ring": 70, "disc": 75, "rod": 28}[name]
+    for angle in 2 * np.pi * np.arange(order) / order:
+        at = radius * (across * np.cos(angle) + third * np.sin(angle)) + 25 * along
+        data = data + 0.7 * blob(at, 10.0)
+    assert detect_symmetry(data.astype(np.float32), voxel_size=VOXEL).group == f"C{order}"
+
+
 @pytest.mark.parametrize(("scale", "added"), [(-1.0, 0.0), (50.0, 100.0), (-3.0, 20.0)])
 def test_sign_and_background_of_a_map_do_not_matter(scale, added):
     report = detect_symmetry(scale * four_subunits() + added, voxel_size=VOXEL)

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from napari_ini3d._types import FloatArray
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.cylinder import is_cylinder
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
 from napari_ini3d.symmetry.refinement import curve_at, essential_operators, refine_upwards
@@ -23,6 +24,7 @@ from napari_ini3d.symmetry.verdict import (
 )
 
 _ROUND = "no point group can be told: any rotation fits"
+_CYLINDER = "no point group can be told: any rotation about one axis fits"
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be tried
 _REPORTED = 6
 _AS_CLOSE = 0.05  # of the score: groups that are as close as the closest
@@ -42,7 +44,8 @@ def detect_symmetry(
     Cn and Dn up to n = 24, T, O and I are tried, each where it fits best. A group holds where
     the copies under each kind of its operators agree with the map as well as the noise allows,
     and about equally well for all kinds; the largest group that holds is that of the map, unless
-    a subgroup holds much better, or any rotation does. The noise is measured in the solvent.
+    a subgroup holds much better, or any rotation does, about one axis or all. The noise is measured
+    in the solvent.
 
     Parameters
     ----------
@@ -79,14 +82,14 @@ def detect_symmetry(
         ranked = _without_pseudo(_try_groups(search))[:_REPORTED]
         trials = _without_breaks(search, volume, ranked, voxel_size)
         candidates = tuple(_describe(search, trial, voxel_size) for trial in trials)
-        round_map = trials[0].holds and _is_round(search, trials[0])
-    if round_map:
-        candidates = tuple(replace(one, holds=False, verdict=_ROUND) for one in candidates)
+        featureless = _featureless(search, trials[0])
+    if featureless:
+        candidates = tuple(replace(one, holds=False, verdict=featureless) for one in candidates)
     group = candidates[0].group if candidates[0].holds else "C1"
     return SymmetryReport(
         group=group,
         candidates=candidates,
-        verdict=f"{_ROUND.capitalize()}." if round_map else _sum_up(group, candidates),
+        verdict=f"{featureless.capitalize()}." if featureless else _sum_up(group, candidates),
         self_rotation=_self_rotation(search),
         diameter=2 * search.extent.radius * voxel_size,
         voxel_size=voxel_size,
@@ -150,9 +153,12 @@ def _refined(search: Search, trial: ScoredFit) -> ScoredFit:
     return replace(scored, contradicted=trial.contradicted, refined=True)
 
 
-def _is_round(search: Search, trial: ScoredFit) -> bool:
+def _featureless(search: Search, trial: ScoredFit) -> str:
+    """Return why no point group can be told, or an empty text."""
     found = agreement_of_any_rotation(search.search_map, trial.fit, threads=search.threads)
-    return found >= LEAST_AGREEMENT
+    if found >= LEAST_AGREEMENT:
+        return _ROUND
+    return _CYLINDER if trial.holds and is_cylinder(search) else ""
 
 
 def _rank(trial: ScoredFit) -> tuple[bool, int, float]:

@@ -48,6 +48,8 @@ class Search:
         Where axes are searched for, in sides of the search box from its middle.
     table : AxisMap
         The self-rotation function about this point.
+    roundest : (3,) float64
+        Unit vector (x, y, z) of the axis about which the map varies least.
     threads : int
         0 means as many as the process may use.
     """
@@ -57,6 +59,7 @@ class Search:
     weight: Float64
     centre: Float64
     table: AxisMap
+    roundest: Float64
     threads: int
 
     @classmethod
@@ -110,7 +113,8 @@ class Search:
         directions = upper_half(_NSIDE)
         power = axis_power(search_map, directions, centre, len(weight) - 1, threads=threads)
         table = AxisMap.of(directions, power.correlation(weight[1:]))
-        return cls(search_map, extent, weight, centre, table, threads), power
+        roundest = directions[power.varying(weight[1:]).argmin()]
+        return cls(search_map, extent, weight, centre, table, roundest, threads), power
 
     def _better_centre(self, power: AxisPower) -> Float64:
         """Return a point on the single axis that fits best, refined from low resolution on.

@@ -66,6 +66,18 @@ class AxisPower:
         noise = (self.total + self.still) @ (weights * np.asarray(1 - share, np.float32))
         return np.asarray(1 - noise / np.maximum(self.total @ weights, 1e-30), np.float64)
 
+    def varying(self, weight: FloatArray) -> Float64:
+        """Return the share of power that varies around each axis, with m not 0, (N,).
+
+        Parameters
+        ----------
+        weight : (S,)
+            Of each shell's power.
+        """
+        weights = np.asarray(weight, np.float32)
+        total = self.total @ weights
+        return np.asarray(total / np.maximum(total + self.still @ weights, 1e-30), np.float64)
+
     def correlation(self, weight: FloatArray) -> Float64:
         """Return the mean correlation over the rotations of each order, (MAX_ORDER + 1, N).
 
