@@ -21,3 +21,6 @@ CLASS_BIAS = 19
 
 UNITS = 23
 """Asymmetric units from which a relaxation starts."""
+
+CONTROL_AXES = 29
+"""Axes of the control with which the likelihood of a point group is compared."""

@@ -198,7 +198,7 @@ def first_radius(settings: ResolvedSettings, geometry: ImageGeometry) -> int:
 
 
 def finer_start_radius(radius: int, settings: ResolvedSettings, geometry: ImageGeometry) -> int:
-    """Return the Fourier radius for further starts where the map has no features: 3/4 finer.
+    """Return the Fourier radius for further starts: at 3/4 of the resolution in Å.
 
     The same radius where there is nothing finer to begin with.
     """

@@ -86,6 +86,8 @@ def needs_validation(folder: RunFolder) -> bool:
 def write_ending(job: Job, ending: Ending) -> None:
     """Write the result of a run in the box of its particles, and analyse its symmetry."""
     _write_result(job, ending)
+    if not needs_validation(job.folder):  # killed after the verdict, before they were deleted
+        ValidationFiles(job.folder).remove_half_sets()
     if wants_symmetry(job.settings) and SymmetryFiles(job.folder).read_facts() is None:
         apply_symmetry(job.folder, job.settings, ending.iteration, working_box=ending.box_size)
 

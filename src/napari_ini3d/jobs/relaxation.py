@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_ini3d._types import Float32, Float64, IntArray
 from napari_ini3d.engine import Relaxation, relax_symmetry
-from napari_ini3d.errors import SymmetryError
+from napari_ini3d.errors import RunFolderError, SymmetryError
 from napari_ini3d.fourier import resize_map, rotate_map
 from napari_ini3d.geometry import (
     PointGroup,
@@ -184,6 +184,12 @@ def relax_run(
     """
     point_group = PointGroup.parse(group)
     folder = RunFolder.open(path)
+    for target in files.paths().values():  # before hours of work
+        if not target.absolute().parent.is_dir():
+            raise RunFolderError(
+                f"{target} cannot be written: {target.absolute().parent} is not a folder; create "
+                "it first, or give another output"
+            )
     chosen = choose_class(folder, choice, lambda one: align_symmetry(
         one.data, group, voxel_size=one.voxel_size, threads=threads).score)  # fmt: skip
     found = read_map(chosen.map_path)

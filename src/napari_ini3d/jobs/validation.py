@@ -63,7 +63,8 @@ def validate_run(
     particles : Particles
     settings : InitialModelSettings
     stop : callable
-        When it returns True, nothing is written.
+        When it returns True, only the refined half-sets may have been written, for a run that is
+        resumed.
 
     Returns
     -------

@@ -42,18 +42,19 @@ class ParticleExtent:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Problems with the place of the particle, in words."""
+        found = []
         if self.apart > _TOO_MUCH_AT_BORDER:
-            return (
+            found.append(
                 f"density at the border of the box lies apart from the particle ({self.apart:.0%} "
-                "of its mass), such as that of a neighbour; it was left out",
+                "of its mass), such as that of a neighbour; it was left out"
             )
-        if self.at_border <= _TOO_MUCH_AT_BORDER:
-            return ()
-        return (
-            f"{self.at_border:.0%} of the density is at the border of the box, so the result may "
-            "be wrong; expected the particle in the middle; extract in a larger box, or centre "
-            "and mask the map",
-        )
+        if self.at_border > _TOO_MUCH_AT_BORDER:
+            found.append(
+                f"{self.at_border:.0%} of the density is at the border of the box, so the result "
+                "may be wrong; expected the particle in the middle; extract in a larger box, or "
+                "centre and mask the map"
+            )
+        return tuple(found)
 
 
 def find_particle_extent(volume: FloatArray) -> ParticleExtent:

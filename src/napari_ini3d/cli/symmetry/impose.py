@@ -15,7 +15,7 @@ from napari_ini3d.cli.symmetry.files import (
     read_chosen,
 )
 from napari_ini3d.errors import MapError
-from napari_ini3d.io import PreparedMap, read_map, write_map
+from napari_ini3d.io import PreparedMap, read_map
 from napari_ini3d.symmetry import (
     alignment_values,
     find_particle_extent,
@@ -50,16 +50,19 @@ def impose_file(
         alignment.apply(given.map_.data, threads=request.threads) if alignment else given.map_.data
     )
     voxel_size = given.map_.voxel_size
+    halves = given.half_maps
+    if halves is not None and alignment:
+        first, second = (alignment.apply(half, threads=request.threads) for half in halves)
+        halves = first, second
     validation = validate_symmetry(
-        volume, request.group, voxel_size=voxel_size, threads=request.threads
+        volume, request.group, voxel_size=voxel_size, half_maps=halves, threads=request.threads
     )
     written = validation.holds or outputs.force
     if written:
         imposed = validation.imposed if mask_data is None else validation.imposed * mask_data
         given.map_.write(outputs.map_path, imposed)
         if outputs.difference is not None:
-            sign = -1 if given.map_.inverted else 1  # as the density of the file
-            write_map(outputs.difference, sign * validation.difference, voxel_size)
+            given.map_.write(outputs.difference, validation.difference, background=False)
         if outputs.picture is not None:
             from napari_ini3d.report import draw_validation, save_png
 

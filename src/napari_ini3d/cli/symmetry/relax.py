@@ -9,7 +9,7 @@ import typer
 from napari_ini3d.cli.display import emit, say
 from napari_ini3d.cli.outputs import refuse_overwriting
 from napari_ini3d.cli.session import StopRequest
-from napari_ini3d.cli.symmetry.display import print_outputs
+from napari_ini3d.cli.symmetry.display import print_outputs, print_warnings
 from napari_ini3d.jobs import RelaxationFiles, relax_run
 from napari_ini3d.runs import ClassChoice, RunFolder
 
@@ -42,6 +42,7 @@ def relax_files(
         )  # fmt: skip
     if found is None:
         raise typer.Exit(stop.exit_code)
+    print_warnings(found.alignment.warnings)
     written = {name: str(target) for name, target in files.paths().items()}
     if as_json:
         emit("relaxed", {"run": str(path), **found.values(), **written})

@@ -105,7 +105,7 @@ def compare_group(
         settings.device, precision=settings.precision, deterministic=settings.deterministic
     )
     operators = symmetry_operators(group)
-    rng = np.random.default_rng([settings.seed, random_streams.UNITS])
+    rng = np.random.default_rng([settings.seed, random_streams.CONTROL_AXES])
     turn = Rotation.random(rng=rng).as_matrix()
     found = []
     with (

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 STARTS = 3
 _LOOK_BACK = 5  # iterations in which the likelihood has to rise
-_MOST_ITERATIONS = 30, 15  # with all weight on the best unit, and with that of the posterior
+_MOST_ITERATIONS = 30, 15  # with all weight on the best unit; further ones with the posterior's
 _STILL = 0.003  # increase of the mean log likelihood at which a start has converged
 _ALL_FOLDS = list(range(FOLDS))
 

@@ -54,7 +54,7 @@ class PreparedMap:
         cube[_inner(len(cube), self.shape)] = data
         return cube
 
-    def restore(self, data: FloatArray) -> Float32:
+    def restore(self, data: FloatArray, *, background: bool = True) -> Float32:
         """Return a result in the box and density of the file.
 
         A result that would lose density keeps the cube; this is logged.
@@ -63,6 +63,8 @@ class PreparedMap:
         ----------
         data : (n, n, n)
             Made from `data` of this map.
+        background : bool
+            Add the background of the file; not to a difference of maps.
         """
         cropped = data[_inner(data.shape[0], self.shape)]
         lost = 1 - np.sum(np.square(cropped, dtype=np.float64)) / max(
@@ -76,15 +78,16 @@ class PreparedMap:
             )  # fmt: skip
             cropped = data
         sign = -1 if self.inverted else 1
-        return (sign * cropped + self.background).astype(np.float32)
+        return (sign * cropped + background * self.background).astype(np.float32)
 
-    def write(self, path: Path, data: FloatArray) -> None:
+    def write(self, path: Path, data: FloatArray, *, background: bool = True) -> None:
         """Write a result in the box and density of the file, and with its origin.
 
         Parameters
         ----------
         path : Path
         data : (n, n, n)
+        background : bool
             As for `restore`.
 
         Raises
@@ -92,7 +95,7 @@ class PreparedMap:
         RunFolderError
             If the file cannot be written.
         """
-        restored = self.restore(data)
+        restored = self.restore(data, background=background)
         x, y, z = (
             place - self.voxel_size * (new // 2 - own // 2)
             for place, new, own in zip(
