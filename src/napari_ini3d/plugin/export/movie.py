@@ -15,7 +15,7 @@ from weakref import ref
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ini3d.errors import Ini3dError, InputError
+from napari_ini3d.errors import Ini3dError, InputError, explain
 from napari_ini3d.plugin import METADATA_KEY
 from napari_ini3d.plugin.export.figure import canvas_pixels, is_drawing
 from napari_ini3d.plugin.export.movie_file import MovieFile, write_caption
@@ -131,6 +131,9 @@ class MovieRecorder(QObject):
             self._step()
         except (Ini3dError, OSError) as error:
             self._end(str(error))
+        except Exception as error:
+            self._end(explain(error))
+            raise
 
     def _step(self) -> None:
         """Ask for the next iteration; when it is drawn, record it."""
