@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ini3d.errors import Ini3dError
+from napari_ini3d.errors import Ini3dError, InputError
 from napari_ini3d.plugin.export.chimerax_scene import Scene, open_in_chimerax
 from napari_ini3d.plugin.export.figure import is_drawing, take_picture
 from napari_ini3d.plugin.export.folders import export_folder
@@ -33,8 +33,8 @@ from napari_ini3d.plugin.export.window import (
     open_docks,
     restore_docks,
     restore_window,
-    run_of_window,
 )
+from napari_ini3d.plugin.session import run_of_window
 from napari_ini3d.plugin.viewer import (
     Task,
     TaskRunner,
@@ -136,6 +136,10 @@ class ExportWidget(QWidget):
 
         def save() -> None:
             folder = run_of_window(viewer)
+            if folder is None:
+                raise InputError(
+                    "no run is shown; open one first: a session is saved in the folder of its run"
+                )
             state, left_out = collect_window(viewer, folder, open_docks(viewer))
             path = write_window_state(RunFolder(folder), state)
             text = f"Saved {path}."
@@ -206,11 +210,10 @@ class ExportWidget(QWidget):
 
     def _on_restore(self) -> None:
         viewer = self._viewer()
-        try:
-            shown = str(run_of_window(viewer))
-        except Ini3dError:
-            shown = ""
-        name = QFileDialog.getExistingDirectory(self, "Run folder of the session", shown)
+        shown = None if viewer is None else run_of_window(viewer)
+        name = QFileDialog.getExistingDirectory(
+            self, "Run folder of the session", "" if shown is None else str(shown)
+        )
         if name:
             self.restore_session(Path(name))
 
