@@ -18,7 +18,15 @@ from napari_ini3d.plugin.initial_model.run_history import RunHistory
 from napari_ini3d.plugin.viewer.docking import main_window_of
 from napari_ini3d.plugin.viewer.map_layers import show_map
 
-DOCKS = ("Initial model", "Convergence", "Symmetry", "Map display", "Compare maps")
+DOCKS = (
+    "Initial model",
+    "Convergence",
+    "Symmetry",
+    "Map display",
+    "Compare maps",
+    "Particles",
+    "Export",
+)
 CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider)
 SIDES = ("left", "bottom")
 INNER = (QAbstractSpinBox, QComboBox, QTabBar, QTableWidget)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QDoubleSpinBox,
@@ -36,8 +36,10 @@ from napari_ini3d.plugin.export.window import (
 )
 from napari_ini3d.plugin.session import run_of_window
 from napari_ini3d.plugin.viewer import (
+    FittingWidget,
     Task,
     TaskRunner,
+    make_scrollable,
     make_text_label,
     set_tooltip,
     tabify_dock,
@@ -49,13 +51,12 @@ from napari_ini3d.runs import WINDOW_NAME, RunFolder, read_window_state, write_w
 if TYPE_CHECKING:
     import napari
 
-_WIDTH, _HEIGHT = 360, 420  # pixels
 _WAIT_MS = 50
 _FIGURES = "Figure (*.png *.svg)"
 _MOVIES = "Movie (*.mp4 *.gif)"
 
 
-class ExportWidget(QWidget):
+class ExportWidget(FittingWidget):
     """The dock *Export*.
 
     Parameters
@@ -171,10 +172,6 @@ class ExportWidget(QWidget):
         super().showEvent(event)
         tabify_dock(self)
 
-    def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the canvas on a small screen."""
-        return QSize(_WIDTH, _HEIGHT)
-
     def _on_figure(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save figure", "figure.png", _FIGURES)
         if name:
@@ -289,7 +286,9 @@ class ExportWidget(QWidget):
         row = QHBoxLayout(session)
         row.addWidget(self.save_window)
         row.addWidget(self.restore_window)
-        layout = QVBoxLayout(self)
+        page = QWidget()
+        QVBoxLayout(self).addWidget(make_scrollable(page))
+        layout = QVBoxLayout(page)
         for box in (figure, movie, chimerax, session):
             layout.addWidget(box)
         layout.addWidget(self.status)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, QSize
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -28,10 +28,12 @@ from napari_ini3d.plugin.gallery.junk import JunkPanel
 from napari_ini3d.plugin.gallery.pairs import PairsView
 from napari_ini3d.plugin.session import RunSession, run_folder_of, short_name
 from napari_ini3d.plugin.viewer import (
+    FittingWidget,
     PlotStyle,
     Task,
     TaskRunner,
     connect_to_viewer,
+    make_scrollable,
     make_text_label,
     set_tooltip,
     tabify_dock,
@@ -78,7 +80,7 @@ class DirectionSphere(AngularDistribution):
             self.show_counts(self._counts, self._name)
 
 
-class GalleryWidget(QWidget):
+class GalleryWidget(FittingWidget):
     """The dock *Particles*.
 
     Parameters
@@ -165,10 +167,6 @@ class GalleryWidget(QWidget):
         tabify_dock(self)
         if self.run is None and not self.tasks.busy:
             self._on_reload()
-
-    def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the canvas on a small screen."""
-        return QSize(420, 640)
 
     # -- what is shown ----------------------------------------------------------------------
 
@@ -336,10 +334,14 @@ class GalleryWidget(QWidget):
         column_of_images.addLayout(pages)
         self.tabs.addTab(images, "Images")
         self.tabs.addTab(self.junk, "Junk")
-        layout = QVBoxLayout(self)
+        page = QWidget()
+        layout = QVBoxLayout(page)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(top)
         layout.addWidget(self.tabs, 1)
+        around = QVBoxLayout(self)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(make_scrollable(page))
 
     def _explain(self) -> None:
         for widget, text in (
