@@ -26,7 +26,7 @@ from napari_ini3d.errors import explain
 from napari_ini3d.plugin.convergence.angular_distribution import AngularDistribution
 from napari_ini3d.plugin.gallery.junk import JunkPanel
 from napari_ini3d.plugin.gallery.pairs import PairsView
-from napari_ini3d.plugin.session import RunSession, run_folder_of, short_name
+from napari_ini3d.plugin.session import RunSession, run_of_window, short_name
 from napari_ini3d.plugin.viewer import (
     FittingWidget,
     PlotStyle,
@@ -99,6 +99,8 @@ class GalleryWidget(FittingWidget):
         self.first = 0
         self.direction: FloatArray | None = None
         self.micrograph: int | None = None
+        self._chosen: Path | None = None  # by Open; else the run of the window is shown
+        self._is_stale = False
         self.tasks = TaskRunner(self, quiet=True)
         style = PlotStyle.of_theme(real.theme)
         self.sphere, self.pairs = DirectionSphere(style), PairsView(style)
@@ -120,7 +122,7 @@ class GalleryWidget(FittingWidget):
         """Read the particles of a run in a thread, and show them."""
         self.name.setText(short_name(folder))
         self.pairs.show_message("Reading the particles …")
-        self.run = None
+        self.run, self._is_stale = None, False
         self.tasks.start(
             Task("Particles"), lambda _: read_run_particles(RunFolder.open(folder)), self._show_run
         )
@@ -165,7 +167,8 @@ class GalleryWidget(FittingWidget):
         """Share a place with the other docks, and show the run of the viewer."""
         super().showEvent(event)
         tabify_dock(self)
-        if self.run is None and not self.tasks.busy:
+        is_empty = self.run is None and self.tasks.error is None and not self.tasks.busy
+        if self._is_stale or is_empty:
             self._on_reload()
 
     # -- what is shown ----------------------------------------------------------------------
@@ -246,14 +249,15 @@ class GalleryWidget(FittingWidget):
     def _on_open(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Open a run folder")
         if name:
-            self.show_folder(Path(name))
+            self._chosen = Path(name)
+            self.show_folder(self._chosen)
 
     def _on_reload(self) -> None:
-        """Show the run again that is shown, or that of the viewer."""
+        """Show the run that was opened here, or that of the window, as it is now."""
         viewer = self._viewer()
-        layers = [] if viewer is None else [run_folder_of(layer) for layer in viewer.layers]
-        own = None if self.run is None else self.run.folder.path
-        folder = own or self.session.run_folder or next(filter(None, layers), None)
+        folder = self._chosen
+        if folder is None and viewer is not None:
+            folder = run_of_window(viewer)
         if folder is not None:
             self.show_folder(folder)
 
@@ -263,8 +267,11 @@ class GalleryWidget(FittingWidget):
             self.pairs.show_message(f"⚠ {explain(error)}")
 
     def _on_finished(self, folder: Path) -> None:
+        if self._chosen not in (None, folder):
+            return
+        self._is_stale = True
         if self.isVisible():
-            self.show_folder(folder)
+            self._on_reload()
 
     def _on_theme(self, event: Any) -> None:
         style = PlotStyle.of_theme(event.value)
