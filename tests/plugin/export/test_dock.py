@@ -14,6 +14,7 @@ from fake_runs import make_record, make_report
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
+from napari_ini3d.errors import InputError
 from napari_ini3d.io import write_map
 from napari_ini3d.io.chimerax import camera_position
 from napari_ini3d.plugin.export import chimerax_scene, dock, movie, movie_file
@@ -26,6 +27,7 @@ from napari_ini3d.plugin.export.figure import (
     take_picture,
 )
 from napari_ini3d.plugin.reader import read_run_layers
+from napari_ini3d.plugin.session import RunSession
 from napari_ini3d.plugin.viewer import add_layers, show_map, shown_iteration
 from napari_ini3d.runs import IterationSummary, RunFolder, write_history
 
@@ -224,6 +226,29 @@ def test_a_movie_that_cannot_be_made_says_why(viewer, export, tmp_path, messages
     assert "pip install imageio-ffmpeg" in messages[1]
     export.save_movie(tmp_path / "movie.avi")
     assert ".mp4 or .gif" in messages[2]
+
+
+def test_a_movie_that_cannot_start_leaves_the_view_as_it_was(viewer, export, run, tmp_path):
+    add_layers(viewer, read_run_layers(run.path))
+    layers = RunSession.of(viewer).layers
+    shown = list(viewer.layers)
+    for layer in shown:
+        layer.visible = False
+    calls = []
+
+    def show_history():
+        calls.append("history")
+        for layer in shown:
+            layer.visible = True
+
+    RunSession.of(viewer).run_folder = run.path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "show_history", show_history)
+        patch.setattr(layers, "show_newest", lambda: calls.append("newest"))
+        with pytest.raises(InputError, match="expected a name that ends"):
+            export.recorder.start(tmp_path / "movie.avi", fps=10)
+    assert calls == ["history", "newest"]
+    assert not export.recorder.busy
 
 
 def test_chimerax_is_started_with_the_command_file(viewer, export, tmp_path, qtbot, monkeypatch):
