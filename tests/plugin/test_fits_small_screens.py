@@ -6,6 +6,7 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QLineEdit,
     QSlider,
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ini3d.plugin.export.window import restore_docks
 from napari_ini3d.plugin.viewer.docking import main_window_of
 from napari_ini3d.plugin.viewer.map_layers import show_map
 
@@ -34,7 +36,11 @@ INNER = (QAbstractSpinBox, QComboBox, QTabBar, QTableWidget)
 @pytest.fixture
 def docks(viewer, own_config):
     viewer.window.resize(1280, 800)
-    return {name: viewer.window.add_plugin_dock_widget("napari-ini3d", name)[1] for name in DOCKS}
+    opened = {}
+    for name in DOCKS:
+        opened[name] = viewer.window.add_plugin_dock_widget("napari-ini3d", name)[1]
+        QApplication.processEvents()  # as a user opens them: one after the other
+    return opened
 
 
 @pytest.fixture
@@ -55,6 +61,15 @@ def test_docks_do_not_grow_the_window(viewer, large_font, docks, qtbot):
         parent.raise_()
         qtbot.wait(100)
         assert (window.width(), window.height()) == (1280, 800), name
+
+
+def test_docks_that_are_opened_at_once_share_one_place(viewer, own_config, qtbot):
+    restore_docks(viewer, DOCKS)
+    docks = [viewer.window.dock_widgets[f"{name} (napari-ini3d)"] for name in DOCKS]
+    window = main_window_of(docks[0])
+    first = docks[0].parentWidget()
+    qtbot.wait(50)
+    assert len(window.tabifiedDockWidgets(first)) == len(DOCKS) - 1
 
 
 def test_docks_can_be_made_narrow(docks):

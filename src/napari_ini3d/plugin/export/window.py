@@ -84,7 +84,7 @@ def restore_docks(viewer: Any, names: tuple[str, ...]) -> list[str]:
         if name in there:
             continue
         try:
-            viewer.window.add_plugin_dock_widget(PLUGIN, name)
+            viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
         except (KeyError, ValueError) as error:
             problems.append(f"the dock {name} ({error})")
     return problems
