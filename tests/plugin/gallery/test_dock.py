@@ -180,7 +180,7 @@ def test_an_empty_region_says_so(gallery, particles):
     furthest = directions[np.argmin((particles.directions @ directions.T).max(axis=0))]
     gallery.radius.setValue(5)
     gallery.choose_direction(furthest)
-    assert gallery.pairs.message == "No particle of this class and region."
+    assert gallery.pairs.message == "No particles match this class and region."
 
 
 def test_the_order_is_by_junk(gallery, qtbot):
@@ -201,7 +201,10 @@ def test_the_junk_of_micrographs_is_listed_and_leads_to_their_particles(gallery,
     assert by_name["empty.mrc"] == ["empty.mrc", "0", ""]
     shares = [float(row[2]) for row in rows if row[2]]
     assert shares == sorted(shares, reverse=True)
-    assert "14 of 40 particles are more probably junk than not" in gallery.junk.summary.text()
+    assert (
+        "14 of 40 particles are probably junk (probability above 50 %)"
+        in gallery.junk.summary.text()
+    )
     item = next(table.item(r, 0) for r in range(4) if table.item(r, 0).text() == "b.mrc")
     table.itemDoubleClicked.emit(item)
     assert (gallery.index % 3 == 1).all()

@@ -265,14 +265,14 @@ class ExportWidget(FittingWidget):
         self.fps.setRange(1, 60)
         self.fps.setValue(10)
         self.fps.setDecimals(0)
-        self.fps.setSuffix(" / s")
+        self.fps.setSuffix(" fps")
         self.every.setRange(1, 100)
         self.every.setPrefix("every ")
         self.bar.setFormat("%v of %m frames")
         figure, movie, chimerax = QGroupBox("Figure"), QGroupBox("Movie"), QGroupBox("ChimeraX")
         QVBoxLayout(figure).addWidget(self.figure)
         form = QFormLayout(movie)
-        form.addRow("Frames", self.fps)
+        form.addRow("Frame rate", self.fps)
         form.addRow("Iterations", self.every)
         row = QHBoxLayout()
         row.addWidget(self.movie)
@@ -308,7 +308,7 @@ class ExportWidget(FittingWidget):
             ),
             (self.cancel, "Stop recording. No movie is written."),
             (self.fps, "Frames per second."),
-            (self.every, "Only every so many iterations, and the last one."),
+            (self.every, "Record every n-th iteration, and the last one."),
             (
                 self.chimerax,
                 "Write the maps that are shown, their levels and axes, and the view to a folder, "

@@ -108,7 +108,7 @@ class GalleryWidget(FittingWidget):
         self.name, self.open, self.reload = QLabel(), QPushButton("Open …"), QPushButton("Reload")
         self.classes, self.order = QComboBox(), QComboBox()
         self.low_pass, self.radius = QDoubleSpinBox(), QDoubleSpinBox()
-        self.everywhere = QPushButton("All")
+        self.everywhere = QPushButton("Show all")
         self.back, self.forward = QPushButton("◀"), QPushButton("▶")
         self.page = make_text_label()
         self.tabs = QTabWidget()
@@ -137,7 +137,7 @@ class GalleryWidget(FittingWidget):
         chosen = self.index[self.first : self.first + PAGE]
         if not len(chosen):
             self.tasks.cancel()
-            self.pairs.show_message("No particle of this class and region.")
+            self.pairs.show_message("No particles match this class and region.")
             return
         low_pass = self.low_pass.value()
 
@@ -355,8 +355,8 @@ class GalleryWidget(FittingWidget):
             (self.open, "Show the particles of a run from its folder."),
             (self.reload, "Read the poses of the last iteration again."),
             (self.classes, "Particles of one class, or of all."),
-            (self.order, "Order of the particles. Junk: by the probability that an image shows no "
-                         "particle like that of the map."),
+            (self.order, "Order of the particles. Junk first and junk last: by the probability of "
+                         "being junk."),
             (self.low_pass, "Resolution (Å) to which the images are filtered, to see more than "
                             "noise. The correlation (cc) is that of the images without filter."),
             (self.radius, "Radius (degrees) of the region that is chosen by a click on the "
