@@ -6,28 +6,41 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QLineEdit,
     QSlider,
     QTabBar,
-    QTableWidget,
+    QTableView,
     QWidget,
 )
 
-from napari_ini3d.plugin.initial_model.run_history import RunHistory
+from napari_ini3d.plugin.export.window import restore_docks
 from napari_ini3d.plugin.viewer.docking import main_window_of
 from napari_ini3d.plugin.viewer.map_layers import show_map
 
-DOCKS = ("Initial model", "Convergence", "Symmetry", "Map display", "Compare maps")
+DOCKS = (
+    "Initial model",
+    "Convergence",
+    "Symmetry",
+    "Map display",
+    "Compare maps",
+    "Particles",
+    "Export",
+)
 CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider)
 SIDES = ("left", "bottom")
-INNER = (QAbstractSpinBox, QComboBox, QTabBar, QTableWidget)
+INNER = (QAbstractSpinBox, QComboBox, QLineEdit, QTabBar, QTableView)  # whose parts are Qt's own
 
 
 @pytest.fixture
 def docks(viewer, own_config):
     viewer.window.resize(1280, 800)
-    return {name: viewer.window.add_plugin_dock_widget("napari-ini3d", name)[1] for name in DOCKS}
+    opened = {}
+    for name in DOCKS:
+        opened[name] = viewer.window.add_plugin_dock_widget("napari-ini3d", name)[1]
+        QApplication.processEvents()  # as a user opens them: one after the other
+    return opened
 
 
 @pytest.fixture
@@ -50,6 +63,15 @@ def test_docks_do_not_grow_the_window(viewer, large_font, docks, qtbot):
         assert (window.width(), window.height()) == (1280, 800), name
 
 
+def test_docks_that_are_opened_at_once_share_one_place(viewer, own_config, qtbot):
+    restore_docks(viewer, DOCKS)
+    docks = [viewer.window.dock_widgets[f"{name} (napari-ini3d)"] for name in DOCKS]
+    window = main_window_of(docks[0])
+    first = docks[0].parentWidget()
+    qtbot.wait(50)
+    assert len(window.tabifiedDockWidgets(first)) == len(DOCKS) - 1
+
+
 def test_docks_can_be_made_narrow(docks):
     for name, dock in docks.items():
         least = dock.minimumSizeHint()
@@ -64,7 +86,7 @@ def test_every_control_has_a_tooltip(docks):
         for control in dock.findChildren(QWidget)
         if isinstance(control, CONTROLS)
         and not control.toolTip()
-        and not isinstance(control.parentWidget(), (*INNER, RunHistory))
+        and not isinstance(control.parentWidget(), INNER)
     ]
     assert bare == []
 

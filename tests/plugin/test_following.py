@@ -67,7 +67,7 @@ def test_a_run_is_followed_from_the_list_and_left(widget, elsewhere, qtbot, noti
     assert not widget.panel.run.isEnabled()
     press(qtbot, widget.panel.leave)
     until(qtbot, lambda: not widget.session.busy)
-    assert "the run goes on without this window" in widget.panel.status.text()
+    assert "the run continues without this window" in widget.panel.status.text()
     assert widget.panel.run.isEnabled()
     assert not widget.panel.resume.isEnabled()
     assert RunFolder(elsewhere).outcome() is None

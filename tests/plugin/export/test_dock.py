@@ -14,9 +14,10 @@ from fake_runs import make_record, make_report
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
+from napari_ini3d.errors import InputError
 from napari_ini3d.io import write_map
 from napari_ini3d.io.chimerax import camera_position
-from napari_ini3d.plugin.export import chimerax_scene, dock, movie_file
+from napari_ini3d.plugin.export import chimerax_scene, dock, movie, movie_file
 from napari_ini3d.plugin.export.chimerax_scene import view_of
 from napari_ini3d.plugin.export.dock import ExportWidget
 from napari_ini3d.plugin.export.figure import (
@@ -26,6 +27,7 @@ from napari_ini3d.plugin.export.figure import (
     take_picture,
 )
 from napari_ini3d.plugin.reader import read_run_layers
+from napari_ini3d.plugin.session import RunSession
 from napari_ini3d.plugin.viewer import add_layers, show_map, shown_iteration
 from napari_ini3d.runs import IterationSummary, RunFolder, write_history
 
@@ -149,11 +151,11 @@ def test_a_movie_has_all_iterations_and_shows_the_same_one_again(
     export.save_movie(tmp_path / "movie.gif")
     assert not export.figure.isEnabled()
     until(qtbot, lambda: not export.recorder.busy)
-    movie = Image.open(tmp_path / "movie.gif")
+    saved = Image.open(tmp_path / "movie.gif")
     frames = []
-    for number in range(movie.n_frames):
-        movie.seek(number)
-        frames.append(np.asarray(movie.convert("RGB")))
+    for number in range(saved.n_frames):
+        saved.seek(number)
+        frames.append(np.asarray(saved.convert("RGB")))
     assert len(frames) >= 4
     assert all((a != b).any() for a, b in itertools.pairwise(frames))
     assert shown_iteration(viewer, layer) == 4
@@ -170,6 +172,40 @@ def test_a_movie_that_is_cancelled_leaves_no_file(viewer, export, run, tmp_path,
     assert export.movie.isEnabled()
 
 
+@pytest.mark.parametrize("ending", [".gif", ".mp4"])
+def test_a_window_that_is_resized_ends_the_recording_with_the_reason(
+    viewer, export, run, tmp_path, qtbot, monkeypatch, ending
+):
+    if ending == ".mp4":
+        pytest.importorskip("imageio_ffmpeg")
+    sides = itertools.chain([(40, 60)], itertools.repeat((40, 80)))
+    monkeypatch.setattr(
+        movie, "canvas_pixels", lambda _: np.zeros((*next(sides), 3), dtype=np.uint8)
+    )
+    add_layers(viewer, read_run_layers(run.path))
+    export.save_movie(tmp_path / f"movie{ending}")
+    until(qtbot, lambda: not export.recorder.busy)
+    assert "the size of the window has changed" in export.status.text()
+    assert not list(tmp_path.glob("*movie*"))
+    assert export.movie.isEnabled()
+
+
+def test_a_recording_that_fails_unexpectedly_ends(
+    viewer, export, run, tmp_path, qtbot, monkeypatch
+):
+    def fail(_):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(movie, "canvas_pixels", fail)
+    add_layers(viewer, read_run_layers(run.path))
+    with qtbot.captureExceptions() as errors:
+        export.save_movie(tmp_path / "movie.gif")
+        until(qtbot, lambda: not export.recorder.busy)
+    assert [str(error[1]) for error in errors] == ["broken"]
+    assert "broken" in export.status.text()
+    assert not list(tmp_path.glob("*movie*"))
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("imageio_ffmpeg"), reason="no FFmpeg")
 def test_a_movie_as_mp4_can_be_read(viewer, export, run, tmp_path, qtbot):
     import imageio.v2 as imageio
@@ -178,8 +214,8 @@ def test_a_movie_as_mp4_can_be_read(viewer, export, run, tmp_path, qtbot):
     export.every.setValue(2)
     export.save_movie(tmp_path / "movie.mp4")
     until(qtbot, lambda: not export.recorder.busy)
-    with imageio.get_reader(tmp_path / "movie.mp4") as movie:
-        assert movie.count_frames() == 3 + 15  # iterations 1, 3 and 4; the last stays for 1.5 s
+    with imageio.get_reader(tmp_path / "movie.mp4") as reader:
+        assert reader.count_frames() == 3 + 15  # iterations 1, 3 and 4; the last stays for 1.5 s
 
 
 def test_a_movie_that_cannot_be_made_says_why(viewer, export, tmp_path, messages, monkeypatch):
@@ -190,6 +226,29 @@ def test_a_movie_that_cannot_be_made_says_why(viewer, export, tmp_path, messages
     assert "pip install imageio-ffmpeg" in messages[1]
     export.save_movie(tmp_path / "movie.avi")
     assert ".mp4 or .gif" in messages[2]
+
+
+def test_a_movie_that_cannot_start_leaves_the_view_as_it_was(viewer, export, run, tmp_path):
+    add_layers(viewer, read_run_layers(run.path))
+    layers = RunSession.of(viewer).layers
+    shown = list(viewer.layers)
+    for layer in shown:
+        layer.visible = False
+    calls = []
+
+    def show_history():
+        calls.append("history")
+        for layer in shown:
+            layer.visible = True
+
+    RunSession.of(viewer).run_folder = run.path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "show_history", show_history)
+        patch.setattr(layers, "show_newest", lambda: calls.append("newest"))
+        with pytest.raises(InputError, match="expected a name that ends"):
+            export.recorder.start(tmp_path / "movie.avi", fps=10)
+    assert calls == ["history", "newest"]
+    assert not export.recorder.busy
 
 
 def test_chimerax_is_started_with_the_command_file(viewer, export, tmp_path, qtbot, monkeypatch):

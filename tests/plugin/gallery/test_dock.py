@@ -74,6 +74,62 @@ def ready(widget, qtbot):
     until(qtbot, lambda: widget.run is not None and not widget.tasks.busy and widget.pairs.n_pairs)
 
 
+@pytest.fixture
+def folders(gallery, monkeypatch):
+    """The folders that the dock shows from now on."""
+    shown = []
+    monkeypatch.setattr(gallery, "show_folder", shown.append)
+    return shown
+
+
+def test_a_run_that_finishes_replaces_that_of_the_window_but_not_one_that_was_opened(
+    gallery, folders, monkeypatch, tmp_path
+):
+    gallery.session.run_folder = tmp_path / "new"
+    gallery.session.finished.emit(tmp_path / "new")
+    assert folders == [tmp_path / "new"]
+    opened = str(tmp_path / "opened")
+    monkeypatch.setattr(dock_module.QFileDialog, "getExistingDirectory", lambda *_: opened)
+    gallery.open.click()
+    gallery.session.finished.emit(tmp_path / "new")
+    gallery.reload.click()
+    assert folders[1:] == [tmp_path / "opened"] * 2
+
+
+def test_a_hidden_dock_shows_the_run_that_has_finished_when_it_is_shown_again(
+    gallery, folders, tmp_path
+):
+    gallery.session.run_folder = tmp_path / "new"
+    gallery.hide()
+    gallery.show()
+    assert folders == []
+    gallery.hide()
+    gallery.session.finished.emit(tmp_path / "new")
+    assert folders == []
+    gallery.show()
+    assert folders == [tmp_path / "new"]
+
+
+def test_a_run_that_cannot_be_read_is_not_read_again_when_the_dock_is_shown(
+    gallery, asked, qtbot, monkeypatch, tmp_path
+):
+    calls = []
+
+    def fail(_):
+        calls.append(1)
+        raise RunFolderError("no particles")
+
+    monkeypatch.setattr(dock_module, "read_run_particles", fail)
+    gallery.session.run_folder = tmp_path
+    gallery.show_folder(tmp_path)
+    until(qtbot, lambda: "no particles" in gallery.pairs.message)
+    gallery.hide()
+    gallery.show()
+    until(qtbot, lambda: not gallery.tasks.busy)
+    assert len(calls) == 1
+    assert "no particles" in gallery.pairs.message
+
+
 def test_pages_hold_all_particles_once(gallery, asked, qtbot):
     assert gallery.page.text() == "1-12 of 40 particles"
     assert not gallery.back.isEnabled()
@@ -124,7 +180,7 @@ def test_an_empty_region_says_so(gallery, particles):
     furthest = directions[np.argmin((particles.directions @ directions.T).max(axis=0))]
     gallery.radius.setValue(5)
     gallery.choose_direction(furthest)
-    assert gallery.pairs.message == "No particle of this class and region."
+    assert gallery.pairs.message == "No particles match this class and region."
 
 
 def test_the_order_is_by_junk(gallery, qtbot):
@@ -145,7 +201,10 @@ def test_the_junk_of_micrographs_is_listed_and_leads_to_their_particles(gallery,
     assert by_name["empty.mrc"] == ["empty.mrc", "0", ""]
     shares = [float(row[2]) for row in rows if row[2]]
     assert shares == sorted(shares, reverse=True)
-    assert "14 of 40 particles are more probably junk than not" in gallery.junk.summary.text()
+    assert (
+        "14 of 40 particles are probably junk (probability above 50 %)"
+        in gallery.junk.summary.text()
+    )
     item = next(table.item(r, 0) for r in range(4) if table.item(r, 0).text() == "b.mrc")
     table.itemDoubleClicked.emit(item)
     assert (gallery.index % 3 == 1).all()

@@ -1,15 +1,21 @@
 """The button *Export* of the dock *Initial model*."""
 
-from types import SimpleNamespace
+from pathlib import Path
+from weakref import ref
 
 import pytest
 
 pytest.importorskip("napari")
 
+from fake_runs import make_record, make_report
+
 from napari_ini3d.io import read_poses
 from napari_ini3d.plugin.initial_model import export_menu as module
 from napari_ini3d.plugin.initial_model.export_menu import ExportMenu
-from napari_ini3d.runs import RunFolder
+from napari_ini3d.plugin.reader import read_run_layers
+from napari_ini3d.plugin.session import RunSession, run_of_window
+from napari_ini3d.plugin.viewer import add_layers, unwrap_proxy
+from napari_ini3d.runs import IterationSummary, RunFolder, write_history
 from napari_ini3d.settings import InitialModelSettings
 
 
@@ -22,7 +28,7 @@ def messages(monkeypatch):
 
 
 def test_the_run_of_the_window_is_exported_to_the_chosen_file(
-    few_particles, quick_engine, tmp_path, qtbot, messages, monkeypatch
+    few_particles, quick_engine, tmp_path, qtbot, messages, monkeypatch, viewer
 ):
     from napari_ini3d.jobs import start_run
 
@@ -31,11 +37,13 @@ def test_the_run_of_the_window_is_exported_to_the_chosen_file(
     )
     for _ in start_run(few_particles, tmp_path / "run", settings):
         pass
-    button = ExportMenu(SimpleNamespace(run_folder=tmp_path / "run"))
+    add_layers(viewer, read_run_layers(tmp_path / "run"))
+    button = ExportMenu(ref(unwrap_proxy(viewer)))
     qtbot.addWidget(button)
     names = {"RELION …": "a.star", "cryoSPARC …": "b"}  # the ending is added
-    assert [action.text() for action in button.menu().actions()] == list(names)
-    for action in button.menu().actions():
+    actions = button.menu().actions()[:2]
+    assert [action.text() for action in actions] == list(names)
+    for action in actions:
         chosen = str(tmp_path / names[action.text()])
         monkeypatch.setattr(module.QFileDialog, "getSaveFileName", lambda *_, c=chosen: (c, ""))
         action.trigger()
@@ -46,8 +54,33 @@ def test_the_run_of_the_window_is_exported_to_the_chosen_file(
     assert len(read_poses(RunFolder(tmp_path / "run").path.with_name("a.star"))) == 12
 
 
-def test_without_a_run_nothing_is_asked(qtbot, messages):
-    button = ExportMenu(SimpleNamespace(run_folder=None))
+def test_without_a_run_nothing_is_asked(qtbot, messages, viewer):
+    button = ExportMenu(ref(unwrap_proxy(viewer)))
     qtbot.addWidget(button)
-    button.menu().actions()[0].trigger()
+    button.menu().aboutToShow.emit()
+    *of_run, _, dock = button.menu().actions()
+    assert [action.isEnabled() for action in of_run] == [False, False]
+    assert dock.isEnabled()
+    button.export(Path("a.star"))
     assert messages == ["There is no run to export. Start one, or open its folder."]
+
+
+def test_the_run_that_is_shown_is_exported_not_that_of_the_session(model, tmp_path):
+    RunSession.of(model).run_folder = tmp_path / "session"
+    assert run_of_window(model) == tmp_path / "session"
+    folder = RunFolder.create(tmp_path / "shown")
+    folder.write_record(make_record())
+    report = make_report(1, 4)
+    write_history(folder, 1, report.volumes, report.voxel_size)
+    folder.append_progress(IterationSummary.from_report(report).to_json())
+    (layer,) = add_layers(model, read_run_layers(folder.path))
+    assert run_of_window(model) == folder.path
+    layer.visible = False
+    assert run_of_window(model) == tmp_path / "session"
+
+
+def test_the_menu_opens_the_dock_export(qtbot, viewer):
+    button = ExportMenu(ref(unwrap_proxy(viewer)))
+    qtbot.addWidget(button)
+    button.menu().actions()[-1].trigger()
+    assert "Export (napari-ini3d)" in viewer.window.dock_widgets

@@ -1,11 +1,14 @@
 """The list of runs in the dock: show, reuse settings, compare, delete."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("napari")
 
 from dock_driver import choose, densities, do_runs, press, until
+from fake_runs import make_record
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit, QMessageBox
 
@@ -14,6 +17,7 @@ from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.plugin.compare import dock as dock_module
 from napari_ini3d.plugin.compare.side_by_side import SideBySide
 from napari_ini3d.plugin.initial_model import run_history
+from napari_ini3d.runs import RunEntry
 from napari_ini3d.settings import InitialModelSettings
 
 
@@ -155,5 +159,19 @@ def test_a_note_that_cannot_be_kept_is_reported(
     (folder / "outputs.txt").unlink()
     (folder / "outputs.txt").mkdir()
     widget.history.table.note_edited.emit(widget.history.selected, "lost")
-    assert "The note is not kept" in messages[0]
+    assert "The note was not saved" in messages[0]
     assert widget.history.table.text(0, "Note") == ""
+
+
+def test_the_older_of_two_runs_is_compared_first_whatever_their_order_in_the_list(qtbot):
+    def entry(name, day):
+        record = make_record(started=f"2026-01-{day:02d}T08:00:00+00:00")
+        return RunEntry(Path("/runs") / name, record, "finished", 20, 12.0)
+
+    history = run_history.RunHistory()
+    qtbot.addWidget(history)
+    history.table.fill([entry("old", 1), entry("new", 2)])
+    history.choose(Path("/runs/old"), Path("/runs/new"))
+    with qtbot.waitSignal(history.compare_clicked) as signal:
+        history.compare.click()
+    assert [folder.name for folder in signal.args[0]] == ["old", "new"]

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("napari")
 
 from fake_runs import make_record
+from qtpy.QtCore import QModelIndex, Qt
 
 from napari_ini3d.plugin.initial_model.run_table import HEADINGS, NOTE, RunTable
 from napari_ini3d.runs import RunEntry
@@ -117,3 +118,22 @@ def test_a_double_click_opens_a_run_except_on_its_note(table):
     assert opened == []
     table.view.doubleClicked.emit(table.view.model().index(1, 0))
     assert [found.folder.name for found in opened] == ["c"]
+
+
+def test_a_note_that_is_edited_keeps_its_lines(table):
+    saved = []
+    table.note_edited.connect(lambda _, text: saved.append(text))
+    table.fill([entry("a", note="first\n\nsecond")])
+    index = table.view.model().index(0, NOTE)
+    assert index.data() == "first second"
+    shown = index.data(Qt.ItemDataRole.EditRole)
+    table.view.model().setData(index, shown)
+    assert saved == []
+    table.view.model().setData(index, f"{shown} and more")
+    assert saved == ["first\n\nsecond and more"]
+
+
+def test_no_cell_has_no_value(table):
+    model = table.view.model().sourceModel()
+    assert model.data(QModelIndex(), Qt.ItemDataRole.DisplayRole) is None
+    assert not model.setData(QModelIndex(), "note")

@@ -90,8 +90,8 @@ def test_the_status_of_an_ended_run_says_whether_it_finished():
 
 def test_a_run_that_was_left_is_not_said_to_have_stopped():
     text = status_text(iterations(3), "left", SETTINGS)
-    assert text == "Left after iteration 3; the run goes on without this window"
-    assert "goes on" in beginning_text("left", begun=True)
+    assert text == "Detached after iteration 3; the run continues without this window"
+    assert "continues" in beginning_text("left", begun=True)
 
 
 def test_a_run_that_is_paused_after_its_last_iteration_says_so():

@@ -27,7 +27,7 @@ class ExportButton(QToolButton):
     def __init__(self, seen: Callable[[], Panel]) -> None:
         super().__init__()
         self._seen = seen
-        self.setText("Export ")
+        self.setText("Save plot ")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         for text, name, save in (
@@ -66,7 +66,7 @@ class ExportButton(QToolButton):
         folder = self._seen().view.folder
         suggested = name if folder is None else str(folder / name)
         ending = Path(name).suffix
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export", suggested, f"(*{ending})")
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save plot", suggested, f"(*{ending})")
         if not chosen:
             return
         path = Path(chosen)

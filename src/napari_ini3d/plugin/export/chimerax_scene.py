@@ -72,13 +72,7 @@ class Scene:
         InputError
             If no map is shown, or a map cannot be expressed in ChimeraX.
         """
-        axes = (
-            layer
-            for layer in viewer.layers
-            if layer.visible
-            and isinstance(layer, Vectors)
-            and get_metadata(layer, "kind") == "axes"
-        )
+        axes = filter(_are_axes, viewer.layers)
         return cls(
             tuple(_map_of(viewer, layer) for layer in shown_maps(viewer)),
             tuple((layer.name, _bild(layer)) for layer in axes),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QDoubleSpinBox,
@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ini3d.errors import Ini3dError
+from napari_ini3d.errors import Ini3dError, InputError
 from napari_ini3d.plugin.export.chimerax_scene import Scene, open_in_chimerax
 from napari_ini3d.plugin.export.figure import is_drawing, take_picture
 from napari_ini3d.plugin.export.folders import export_folder
@@ -33,11 +33,13 @@ from napari_ini3d.plugin.export.window import (
     open_docks,
     restore_docks,
     restore_window,
-    run_of_window,
 )
+from napari_ini3d.plugin.session import run_of_window
 from napari_ini3d.plugin.viewer import (
+    FittingWidget,
     Task,
     TaskRunner,
+    make_scrollable,
     make_text_label,
     set_tooltip,
     tabify_dock,
@@ -49,13 +51,12 @@ from napari_ini3d.runs import WINDOW_NAME, RunFolder, read_window_state, write_w
 if TYPE_CHECKING:
     import napari
 
-_WIDTH, _HEIGHT = 360, 420  # pixels
 _WAIT_MS = 50
 _FIGURES = "Figure (*.png *.svg)"
 _MOVIES = "Movie (*.mp4 *.gif)"
 
 
-class ExportWidget(QWidget):
+class ExportWidget(FittingWidget):
     """The dock *Export*.
 
     Parameters
@@ -136,6 +137,10 @@ class ExportWidget(QWidget):
 
         def save() -> None:
             folder = run_of_window(viewer)
+            if folder is None:
+                raise InputError(
+                    "no run is shown; open one first: a session is saved in the folder of its run"
+                )
             state, left_out = collect_window(viewer, folder, open_docks(viewer))
             path = write_window_state(RunFolder(folder), state)
             text = f"Saved {path}."
@@ -166,10 +171,6 @@ class ExportWidget(QWidget):
         """Share a place with the other docks of the plugin."""
         super().showEvent(event)
         tabify_dock(self)
-
-    def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the canvas on a small screen."""
-        return QSize(_WIDTH, _HEIGHT)
 
     def _on_figure(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save figure", "figure.png", _FIGURES)
@@ -206,11 +207,10 @@ class ExportWidget(QWidget):
 
     def _on_restore(self) -> None:
         viewer = self._viewer()
-        try:
-            shown = str(run_of_window(viewer))
-        except Ini3dError:
-            shown = ""
-        name = QFileDialog.getExistingDirectory(self, "Run folder of the session", shown)
+        shown = None if viewer is None else run_of_window(viewer)
+        name = QFileDialog.getExistingDirectory(
+            self, "Run folder of the session", "" if shown is None else str(shown)
+        )
         if name:
             self.restore_session(Path(name))
 
@@ -265,14 +265,14 @@ class ExportWidget(QWidget):
         self.fps.setRange(1, 60)
         self.fps.setValue(10)
         self.fps.setDecimals(0)
-        self.fps.setSuffix(" / s")
+        self.fps.setSuffix(" fps")
         self.every.setRange(1, 100)
         self.every.setPrefix("every ")
         self.bar.setFormat("%v of %m frames")
         figure, movie, chimerax = QGroupBox("Figure"), QGroupBox("Movie"), QGroupBox("ChimeraX")
         QVBoxLayout(figure).addWidget(self.figure)
         form = QFormLayout(movie)
-        form.addRow("Frames", self.fps)
+        form.addRow("Frame rate", self.fps)
         form.addRow("Iterations", self.every)
         row = QHBoxLayout()
         row.addWidget(self.movie)
@@ -286,7 +286,9 @@ class ExportWidget(QWidget):
         row = QHBoxLayout(session)
         row.addWidget(self.save_window)
         row.addWidget(self.restore_window)
-        layout = QVBoxLayout(self)
+        page = QWidget()
+        QVBoxLayout(self).addWidget(make_scrollable(page))
+        layout = QVBoxLayout(page)
         for box in (figure, movie, chimerax, session):
             layout.addWidget(box)
         layout.addWidget(self.status)
@@ -306,7 +308,7 @@ class ExportWidget(QWidget):
             ),
             (self.cancel, "Stop recording. No movie is written."),
             (self.fps, "Frames per second."),
-            (self.every, "Only every so many iterations, and the last one."),
+            (self.every, "Record every n-th iteration, and the last one."),
             (
                 self.chimerax,
                 "Write the maps that are shown, their levels and axes, and the view to a folder, "

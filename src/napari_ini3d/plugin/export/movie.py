@@ -15,7 +15,7 @@ from weakref import ref
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ini3d.errors import Ini3dError, InputError
+from napari_ini3d.errors import Ini3dError, InputError, explain
 from napari_ini3d.plugin import METADATA_KEY
 from napari_ini3d.plugin.export.figure import canvas_pixels, is_drawing
 from napari_ini3d.plugin.export.movie_file import MovieFile, write_caption
@@ -93,6 +93,21 @@ class MovieRecorder(QObject):
         viewer: Any = self._viewer()
         if viewer is None or self.busy:
             return
+        try:
+            self._prepare(viewer, path, fps, every)
+        except Exception:
+            self._show_before()
+            raise
+        camera = viewer.scene.camera
+        self._camera = {name: getattr(camera, name) for name in ("angles", "center", "zoom")}
+        self.progressed.emit(0, len(self._iterations))
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Stop, and delete what was written."""
+        self._end("")
+
+    def _prepare(self, viewer: Any, path: Path, fps: float, every: int) -> None:
         layers = self._show_run(viewer)
         folder = run_folder_of(layers[0])
         if folder is None:
@@ -103,14 +118,6 @@ class MovieRecorder(QObject):
         self._iterations = [*iterations[:-1:every], iterations[-1]]
         self._movie = MovieFile(path, fps)
         self._path, self._done, self._asked = path, 0, None
-        camera = viewer.scene.camera
-        self._camera = {name: getattr(camera, name) for name in ("angles", "center", "zoom")}
-        self.progressed.emit(0, len(self._iterations))
-        self._timer.start()
-
-    def cancel(self) -> None:
-        """Stop, and delete what was written."""
-        self._end("")
 
     def _show_run(self, viewer: Any) -> list[Image]:
         """Show the iterations of a run, and return their layers, one for each class."""
@@ -122,15 +129,21 @@ class MovieRecorder(QObject):
             return layers
         if session.run_folder is None:
             raise InputError("no run is shown; open a run folder, or show a run of the list Runs")
-        session.layers.show_history()
         self._restore = session.layers.show_newest
-        return _run_layers(viewer)
+        session.layers.show_history()
+        layers = _run_layers(viewer)
+        if not layers:
+            raise InputError(f"{session.run_folder.name}: the run has no iterations yet")
+        return layers
 
     def _guarded_step(self) -> None:
         try:
             self._step()
         except (Ini3dError, OSError) as error:
             self._end(str(error))
+        except Exception as error:
+            self._end(explain(error))
+            raise
 
     def _step(self) -> None:
         """Ask for the next iteration; when it is drawn, record it."""
@@ -178,12 +191,15 @@ class MovieRecorder(QObject):
             return
         if failure is not None:
             movie.abandon()
-        self._restore()
-        self._restore = lambda: None
+        self._show_before()
         if failure is None:
             self.finished.emit(self._path)
         else:
             self.failed.emit(failure)
+
+    def _show_before(self) -> None:
+        restore, self._restore = self._restore, lambda: None
+        restore()
 
 
 def _run_layers(viewer: Any) -> list[Image]:

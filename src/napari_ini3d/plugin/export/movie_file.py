@@ -80,9 +80,20 @@ class MovieFile:
         self._is_gif = path.suffix.lower() == ".gif"
 
     def add(self, frame: AnyArray) -> None:
-        """Add a frame (h, w, 3) uint8, of the same size as the first."""
+        """Add a frame (h, w, 3) uint8, of the same size as the first.
+
+        Raises
+        ------
+        InputError
+            If it has another size.
+        """
         height, width = (side - side % 2 for side in frame.shape[:2])  # H.264 needs even sides
-        self._last = frame[:height, :width]
+        even = frame[:height, :width]
+        if self._last is not None and even.shape != self._last.shape:
+            raise InputError(
+                "the size of the window has changed during the recording; record the movie again"
+            )
+        self._last = even
         if self._is_gif:
             whole = Image.fromarray(np.ascontiguousarray(self._last))
             self._small.append(whole.quantize(_COLOURS, dither=Image.Dither.NONE))
@@ -111,7 +122,8 @@ class MovieFile:
     def abandon(self) -> None:
         """Delete what was written."""
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):  # FFmpeg may have ended already
+                self._writer.close()
         reason = InputError("the movie is not written")
         with suppress(InputError):
             self._target.__exit__(type(reason), reason, None)

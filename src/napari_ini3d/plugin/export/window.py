@@ -11,7 +11,7 @@ from napari.utils.colormaps import AVAILABLE_COLORMAPS
 from napari_ini3d._types import Vector
 from napari_ini3d.errors import Ini3dError, InputError
 from napari_ini3d.plugin import read_layers, read_run_layers
-from napari_ini3d.plugin.session import RunSession, run_folder_of
+from napari_ini3d.plugin.session import run_folder_of
 from napari_ini3d.plugin.viewer import (
     add_layers,
     get_metadata,
@@ -25,21 +25,6 @@ from napari_ini3d.runs import CameraState, LayerState, WindowState
 
 PLUGIN = "napari-ini3d"
 _FOLLOW_MAPS = ("mesh", "axes", "ctf", "particle mask")  # made again from their layers
-
-
-def run_of_window(viewer: Any) -> Path:
-    """Return the folder of the run that a viewer shows.
-
-    Raises
-    ------
-    InputError
-        If it shows none.
-    """
-    shown = [run_folder_of(layer) for layer in viewer.layers if layer.visible]
-    found = next((folder for folder in shown if folder), RunSession.of(viewer).run_folder)
-    if found is None:
-        raise InputError("no run is shown, with which the session is kept; open one first")
-    return found
 
 
 def collect_window(
@@ -99,7 +84,7 @@ def restore_docks(viewer: Any, names: tuple[str, ...]) -> list[str]:
         if name in there:
             continue
         try:
-            viewer.window.add_plugin_dock_widget(PLUGIN, name)
+            viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
         except (KeyError, ValueError) as error:
             problems.append(f"the dock {name} ({error})")
     return problems

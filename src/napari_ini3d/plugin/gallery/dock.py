@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, QSize
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -26,12 +26,14 @@ from napari_ini3d.errors import explain
 from napari_ini3d.plugin.convergence.angular_distribution import AngularDistribution
 from napari_ini3d.plugin.gallery.junk import JunkPanel
 from napari_ini3d.plugin.gallery.pairs import PairsView
-from napari_ini3d.plugin.session import RunSession, run_folder_of, short_name
+from napari_ini3d.plugin.session import RunSession, run_of_window, short_name
 from napari_ini3d.plugin.viewer import (
+    FittingWidget,
     PlotStyle,
     Task,
     TaskRunner,
     connect_to_viewer,
+    make_scrollable,
     make_text_label,
     set_tooltip,
     tabify_dock,
@@ -78,7 +80,7 @@ class DirectionSphere(AngularDistribution):
             self.show_counts(self._counts, self._name)
 
 
-class GalleryWidget(QWidget):
+class GalleryWidget(FittingWidget):
     """The dock *Particles*.
 
     Parameters
@@ -97,6 +99,8 @@ class GalleryWidget(QWidget):
         self.first = 0
         self.direction: FloatArray | None = None
         self.micrograph: int | None = None
+        self._chosen: Path | None = None  # by Open; else the run of the window is shown
+        self._is_stale = False
         self.tasks = TaskRunner(self, quiet=True)
         style = PlotStyle.of_theme(real.theme)
         self.sphere, self.pairs = DirectionSphere(style), PairsView(style)
@@ -104,7 +108,7 @@ class GalleryWidget(QWidget):
         self.name, self.open, self.reload = QLabel(), QPushButton("Open …"), QPushButton("Reload")
         self.classes, self.order = QComboBox(), QComboBox()
         self.low_pass, self.radius = QDoubleSpinBox(), QDoubleSpinBox()
-        self.everywhere = QPushButton("All")
+        self.everywhere = QPushButton("Show all")
         self.back, self.forward = QPushButton("◀"), QPushButton("▶")
         self.page = make_text_label()
         self.tabs = QTabWidget()
@@ -118,7 +122,7 @@ class GalleryWidget(QWidget):
         """Read the particles of a run in a thread, and show them."""
         self.name.setText(short_name(folder))
         self.pairs.show_message("Reading the particles …")
-        self.run = None
+        self.run, self._is_stale = None, False
         self.tasks.start(
             Task("Particles"), lambda _: read_run_particles(RunFolder.open(folder)), self._show_run
         )
@@ -133,7 +137,7 @@ class GalleryWidget(QWidget):
         chosen = self.index[self.first : self.first + PAGE]
         if not len(chosen):
             self.tasks.cancel()
-            self.pairs.show_message("No particle of this class and region.")
+            self.pairs.show_message("No particles match this class and region.")
             return
         low_pass = self.low_pass.value()
 
@@ -163,12 +167,9 @@ class GalleryWidget(QWidget):
         """Share a place with the other docks, and show the run of the viewer."""
         super().showEvent(event)
         tabify_dock(self)
-        if self.run is None and not self.tasks.busy:
+        is_empty = self.run is None and self.tasks.error is None and not self.tasks.busy
+        if self._is_stale or is_empty:
             self._on_reload()
-
-    def sizeHint(self) -> QSize:
-        """Return a size that leaves room for the canvas on a small screen."""
-        return QSize(420, 640)
 
     # -- what is shown ----------------------------------------------------------------------
 
@@ -248,14 +249,15 @@ class GalleryWidget(QWidget):
     def _on_open(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Open a run folder")
         if name:
-            self.show_folder(Path(name))
+            self._chosen = Path(name)
+            self.show_folder(self._chosen)
 
     def _on_reload(self) -> None:
-        """Show the run again that is shown, or that of the viewer."""
+        """Show the run that was opened here, or that of the window, as it is now."""
         viewer = self._viewer()
-        layers = [] if viewer is None else [run_folder_of(layer) for layer in viewer.layers]
-        own = None if self.run is None else self.run.folder.path
-        folder = own or self.session.run_folder or next(filter(None, layers), None)
+        folder = self._chosen
+        if folder is None and viewer is not None:
+            folder = run_of_window(viewer)
         if folder is not None:
             self.show_folder(folder)
 
@@ -265,8 +267,11 @@ class GalleryWidget(QWidget):
             self.pairs.show_message(f"⚠ {explain(error)}")
 
     def _on_finished(self, folder: Path) -> None:
+        if self._chosen not in (None, folder):
+            return
+        self._is_stale = True
         if self.isVisible():
-            self.show_folder(folder)
+            self._on_reload()
 
     def _on_theme(self, event: Any) -> None:
         style = PlotStyle.of_theme(event.value)
@@ -336,18 +341,22 @@ class GalleryWidget(QWidget):
         column_of_images.addLayout(pages)
         self.tabs.addTab(images, "Images")
         self.tabs.addTab(self.junk, "Junk")
-        layout = QVBoxLayout(self)
+        page = QWidget()
+        layout = QVBoxLayout(page)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(top)
         layout.addWidget(self.tabs, 1)
+        around = QVBoxLayout(self)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(make_scrollable(page))
 
     def _explain(self) -> None:
         for widget, text in (
             (self.open, "Show the particles of a run from its folder."),
             (self.reload, "Read the poses of the last iteration again."),
             (self.classes, "Particles of one class, or of all."),
-            (self.order, "Order of the particles. Junk: by the probability that an image shows no "
-                         "particle like that of the map."),
+            (self.order, "Order of the particles. Junk first and junk last: by the probability of "
+                         "being junk."),
             (self.low_pass, "Resolution (Å) to which the images are filtered, to see more than "
                             "noise. The correlation (cc) is that of the images without filter."),
             (self.radius, "Radius (degrees) of the region that is chosen by a click on the "

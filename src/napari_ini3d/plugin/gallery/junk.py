@@ -21,6 +21,7 @@ from napari_ini3d.plugin.viewer import PlotStyle, fix_plot, make_text_label, sty
 from napari_ini3d.runs import RunParticles
 
 _BINS = 20
+_AXIS_HEIGHT = 38  # pixels, with the label
 _JUNK = 0.5  # probability above which an image counts as junk in the text
 _COLUMNS = ("Micrograph", "Particles", "Junk")
 
@@ -43,10 +44,6 @@ class JunkPanel(QWidget):
         self.particles: Any = self.graphics.addPlot(row=0, col=0)
         self.micrographs: Any = self.graphics.addPlot(row=0, col=1)
         self.summary = make_text_label()
-        self.below = make_text_label(
-            "Horizontally: the probability of junk of a particle; its mean over the particles of a "
-            "micrograph."
-        )
         self.table = QTableWidget(0, len(_COLUMNS))
         self._lay_out()
         self.set_style(style)
@@ -56,9 +53,14 @@ class JunkPanel(QWidget):
         """Change the colours."""
         self.plot_style = style
         self.graphics.setBackground(style.background)
-        style_plot(self.particles, "Particles", style)
-        style_plot(self.micrographs, "Micrographs", style)
-        for plot in (self.particles, self.micrographs):
+        for plot, title, label in (
+            (self.particles, "Particles", "Junk probability"),
+            (self.micrographs, "Micrographs", "Mean junk probability"),
+        ):
+            style_plot(plot, title, style)
+            axis = plot.getAxis("bottom")
+            axis.setLabel(label, color=style.text)
+            axis.setHeight(_AXIS_HEIGHT)
             for item in plot.items:
                 if isinstance(item, pg.BarGraphItem):
                     item.setOpts(brush=style.class_colour(0, 1), pen=style.background)
@@ -77,9 +79,10 @@ class JunkPanel(QWidget):
     def _describe(run: RunParticles, junk: FloatArray) -> str:
         if not len(junk):
             return "No particle has been used yet."
+        share = 100 * float(junk.mean(dtype=np.float64))
         text = (
-            f"{np.count_nonzero(junk > _JUNK):,} of {len(junk):,} particles are more probably junk "
-            f"than not; the expected share is {100 * float(junk.mean(dtype=np.float64)):.1f} %."
+            f"{np.count_nonzero(junk > _JUNK):,} of {len(junk):,} particles are probably junk "
+            f"(probability above {100 * _JUNK:.0f} %); the expected share is {share:.1f} %."
         )
         if not run.micrographs:
             text += " The particle file names no micrographs."
@@ -132,5 +135,4 @@ class JunkPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.summary)
         layout.addWidget(self.graphics, 1)
-        layout.addWidget(self.below)
         layout.addWidget(self.table, 1)

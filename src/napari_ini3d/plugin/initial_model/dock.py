@@ -87,7 +87,7 @@ class InitialModelWidget(FittingWidget):
         self.summary = ParticleSummary()
         self.circle_button = MaskButton(self._viewer, self._mask_diameter)
         self.circle = self.circle_button.circle
-        self.export = ExportMenu(self.session)
+        self.export = ExportMenu(self._viewer)
         self.menus = SettingsMenus(self.form, self.export)
         self.verdict = RunVerdict(self._viewer)
         self.running = RunningRuns()

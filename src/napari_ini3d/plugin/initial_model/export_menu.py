@@ -1,17 +1,20 @@
-"""Button *Export*: the run of the window as input of another package."""
+"""Button *Export*: the run of the window as input of another package, or the dock *Export*."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
+from weakref import ReferenceType
 
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
 
-from napari_ini3d.plugin.session import RunSession
-from napari_ini3d.plugin.viewer import Task, TaskRunner
+from napari_ini3d.plugin.session import run_of_window
+from napari_ini3d.plugin.viewer import Task, TaskRunner, set_tooltip
 from napari_ini3d.runs import ExportedRun, RunFolder, export_run
 
+_PLUGIN, _DOCK = "napari-ini3d", "Export"
 _TARGETS = {"RELION …": ".star", "cryoSPARC …": ".cs"}
 
 
@@ -20,29 +23,34 @@ class ExportMenu(QToolButton):
 
     Parameters
     ----------
-    session : RunSession
-        Its run is exported.
+    viewer : weak reference to a napari viewer
+        The run that it shows is exported.
     """
 
-    def __init__(self, session: RunSession) -> None:
+    def __init__(self, viewer: ReferenceType[Any]) -> None:
         super().__init__()
-        self._session = session
+        self._viewer = viewer
         self.runner = TaskRunner(self)
         self.setText("Export ")
-        self.setToolTip(
-            "<p>Write the particles of this run with their poses, and its map, for a refinement in "
-            "another package.</p>"
+        set_tooltip(
+            self,
+            "Write the particles of the run that is shown with their poses, and its map, for a "
+            "refinement in another package; or save what the window shows.",
         )
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         for name, ending in _TARGETS.items():
             menu.addAction(name, partial(self._ask, ending))
+        self._of_run = menu.actions()
+        menu.addSeparator()
+        menu.addAction("ChimeraX, figure, movie …", self._open_dock)
+        menu.aboutToShow.connect(self._enable_actions)
         self.setMenu(menu)
         self.runner.changed.connect(self._refresh)
 
     def export(self, target: Path) -> None:
         """Write the run to a file of particles, in the format of its name, in a thread."""
-        folder = self._session.run_folder
+        folder = self._run()
         if folder is None:
             show_error("There is no run to export. Start one, or open its folder.")
             return
@@ -51,8 +59,25 @@ class ExportMenu(QToolButton):
             Task(f"Exporting {folder.name}"), lambda _: export_run(run, target), self._show
         )
 
+    def _run(self) -> Path | None:
+        viewer = self._viewer()
+        return None if viewer is None else run_of_window(viewer)
+
+    def _enable_actions(self) -> None:
+        """Offer the packages only if there is a run; the dock also takes maps of no run."""
+        has_run = self._run() is not None
+        for action in self._of_run:
+            action.setEnabled(has_run)
+
+    def _open_dock(self) -> None:
+        viewer = self._viewer()
+        if viewer is not None:
+            dock, _ = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK, tabify=True)
+            dock.show()
+            dock.raise_()  # it may be open behind another
+
     def _ask(self, ending: str) -> None:
-        folder = self._session.run_folder
+        folder = self._run()
         if folder is None:
             self.export(Path())
             return

@@ -13,6 +13,7 @@ from napari_ini3d.errors import Ini3dError, RunFolderError
 from napari_ini3d.plugin.initial_model.run_table import RunTable
 from napari_ini3d.plugin.initial_model.user_config import forget_run, known_runs
 from napari_ini3d.plugin.initial_model.validation import is_resumable
+from napari_ini3d.plugin.viewer import set_tooltip
 from napari_ini3d.runs import (
     KILLED,
     RUNNING,
@@ -119,14 +120,14 @@ class RunHistory(QWidget):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.selected.folder)))
 
     def _on_compare(self) -> None:
-        newer, older = (entry.folder for entry in self.selected_runs)
-        self.compare_clicked.emit((older, newer))
+        older, newer = sorted(self.selected_runs, key=lambda entry: entry.record.started)
+        self.compare_clicked.emit((older.folder, newer.folder))
 
     def _on_note(self, entry: RunEntry, text: str) -> None:
         try:
             write_note(RunFolder(entry.folder), text)
         except Ini3dError as error:
-            show_error(f"The note is not kept. {error}")
+            show_error(f"The note was not saved. {error}")
         self.refresh()
 
     def _on_delete(self) -> None:
@@ -180,15 +181,25 @@ class RunHistory(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.table, 1)
         layout.addLayout(buttons)
-        self.compare.setToolTip(
-            "<p>Align and compare the maps of two runs. Select both with Ctrl.</p>"
-        )
-        self.note.setToolTip(
-            "<p>Write a note on the run, which is kept in its folder; also by a double-click on "
-            "the column <i>Note</i>.</p>"
-        )
-        self.remove.setToolTip("<p>Remove the run from this list. Its files stay.</p>")
-        self.delete.setToolTip("<p>Delete the files of the run, after confirmation.</p>")
+        self._explain()
+
+    def _explain(self) -> None:
+        for button, text in (
+            (self.open, "Show the maps of the run; a run that is still going is followed."),
+            (self.clone, "Fill in the form with the particles and settings of this run."),
+            (self.resume, "Continue the run from its last iteration."),
+            (self.compare, "Align and compare the maps of two runs. Select both with Ctrl."),
+            (self.report, "Open the report in the browser."),
+            (self.browse, "Open the folder in the file manager."),
+            (
+                self.note,
+                "Write a note on the run, which is kept in its folder; also by a double-click on "
+                "the column <i>Note</i>.",
+            ),
+            (self.remove, "Remove the run from this list. Its files stay."),
+            (self.delete, "Delete the files of the run, after confirmation."),
+        ):
+            set_tooltip(button, text)
 
 
 def deletion_question(entry: RunEntry) -> str:

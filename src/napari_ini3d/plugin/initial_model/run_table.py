@@ -31,6 +31,7 @@ from napari_ini3d.plugin.viewer import set_tooltip
 from napari_ini3d.runs import RunEntry
 
 _SORT = Qt.ItemDataRole.UserRole
+_BREAK = " ↵ "  # a line break of a note, in its editor
 _MOST_WIDTH = 220  # pixels of a column
 _MARKS = {"reliable": "✓", "uncertain": "⚠", "failed": "✗"}
 _RANKS = {"reliable": 0, "uncertain": 1, "failed": 2, "": 3}
@@ -85,7 +86,7 @@ COLUMNS = (
         "Symmetry",
         lambda e: e.symmetry,
         lambda e: e.symmetry,
-        lambda e: f"Asked for: {e.record.settings.symmetry}",
+        lambda e: f"Requested: {e.record.settings.symmetry}",
     ),
     _Column(
         "N",
@@ -119,6 +120,16 @@ _TIPS = {
     "N": "Number of particles",
     "Resolution": "FSC 0.143 of independent half-sets; with ≈ that of the last iteration",
 }
+
+
+def _in_one_line(note: str) -> str:
+    """Return a note for an editor of one line, with signs for its line breaks."""
+    return _BREAK.join(note.splitlines())
+
+
+def _in_lines(text: str) -> str:
+    """Return the note of an edited line."""
+    return text.replace(_BREAK, "\n").replace(_BREAK.strip(), "\n")
 
 
 class _RunModel(QAbstractTableModel):
@@ -155,7 +166,11 @@ class _RunModel(QAbstractTableModel):
         return None
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
+        if not index.isValid():
+            return None
         entry, column = self.entries[index.row()], COLUMNS[index.column()]
+        if role == Qt.ItemDataRole.EditRole and index.column() == NOTE:
+            return _in_one_line(entry.note)
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return column.text(entry)
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -167,10 +182,12 @@ class _RunModel(QAbstractTableModel):
         return flags | Qt.ItemFlag.ItemIsEditable if index.column() == NOTE else flags
 
     def setData(self, index: QModelIndex, value: Any, _role: int = 0) -> bool:
-        entry = self.entries[index.row()]
-        if index.column() != NOTE or str(value) == COLUMNS[NOTE].text(entry):
+        if not index.isValid() or index.column() != NOTE:
             return False
-        self.note_edited.emit(entry, str(value))
+        entry = self.entries[index.row()]
+        if str(value) == _in_one_line(entry.note):
+            return False
+        self.note_edited.emit(entry, _in_lines(str(value)))
         return True
 
 

@@ -11,6 +11,7 @@ from .run_choice import (
     read_run as read_run,
     run_folder_of as run_folder_of,
     run_folders as run_folders,
+    run_of_window as run_of_window,
     short_name as short_name,
     show_run_iteration as show_run_iteration,
     view_of_session as view_of_session,

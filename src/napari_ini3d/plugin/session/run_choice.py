@@ -1,4 +1,4 @@
-"""Runs that the dock *Convergence* can show: that of the viewer, or one in a folder."""
+"""The run of a window, and runs that a dock can show: that of the viewer, or one in a folder."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def run_folders(layers: Iterable[Any]) -> list[Path]:
     """Return the folders of the runs among the layers, without duplicates."""
     found = (run_folder_of(layer) for layer in layers)
     return list(dict.fromkeys(folder for folder in found if folder is not None))
+
+
+def run_of_window(viewer: Any) -> Path | None:
+    """Return the folder of the run that a viewer shows, or of its session; None if there is none.
+
+    The first visible layer of a run decides.
+    """
+    shown = [run_folder_of(layer) for layer in viewer.layers if layer.visible]
+    found = next((folder for folder in shown if folder is not None), None)
+    return found if found is not None else RunSession.of(viewer).run_folder
 
 
 def read_run(folder: Path) -> RunView:

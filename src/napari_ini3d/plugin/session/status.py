@@ -63,7 +63,7 @@ def status_text(
     if state == "idle":
         return _end_text(last)
     if state == "left":
-        return f"Left after iteration {last.iteration}; the run goes on without this window"
+        return f"Detached after iteration {last.iteration}; the run continues without this window"
     if is_done(last):
         words = [f"Last iteration ({last.iteration}) done", message or _what_follows(settings)]
         return " · ".join([*words, *_words_of(state, "step")])
@@ -95,7 +95,7 @@ def beginning_text(state: str, *, begun: bool) -> str:
     if state == "stopping":
         return "Stopping …"
     if state == "left":
-        return "Left; the run goes on without this window"
+        return "Detached; the run continues without this window"
     if state != "idle":
         return "Checking the particles …"
     return "Stopped before the first iteration" if begun else "No run yet"

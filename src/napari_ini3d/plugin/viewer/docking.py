@@ -56,6 +56,8 @@ def _tabify(widget: QWidget | None) -> None:
     window = None if dock is None else dock.parentWidget()
     if dock is None or dock.isFloating() or not isinstance(window, QMainWindow):
         return
+    if any(_is_ours(other) for other in window.tabifiedDockWidgets(dock)):
+        return  # Qt takes a dock that joins its own tabs again out of them
     for other in window.findChildren(QDockWidget):
         if other is dock or other.isFloating() or not _is_ours(other):
             continue
