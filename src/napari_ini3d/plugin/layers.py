@@ -55,6 +55,8 @@ class LazyFrames:
     ----------
     whole : LazyFrames
         The stack of which this is the only frame that is kept while its layer is hidden, or itself.
+    number : int
+        Of the first frame of this stack in `whole`.
     """
 
     dtype = np.dtype(np.float32)
@@ -62,6 +64,7 @@ class LazyFrames:
     def __init__(self, n_frames: int, frame_shape: Sequence[int], read: ReadFrames) -> None:
         self.shape = (n_frames, *frame_shape)
         self.whole = self
+        self.number = 0
         self._places = np.arange(n_frames)  # of the frames, as `read` numbers them
         self._read = read
         self._lock = threading.Lock()
@@ -77,7 +80,14 @@ class LazyFrames:
     def only(self, number: int) -> LazyFrames:
         """Return a stack of one frame, which knows the others as `whole`."""
         found = self.taken([number])
-        found.whole = self
+        found.whole, found.number = self, number
+        return found
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> LazyFrames:
+        """Return a stack of the same frames, for a layer that is duplicated."""
+        found = self.taken(range(len(self)))
+        if self.whole is not self:
+            found.whole, found.number = self.whole, self.number
         return found
 
     @property

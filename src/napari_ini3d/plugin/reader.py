@@ -81,7 +81,7 @@ def read_map_layer(path: Path) -> LayerData:
         If the file is not a cubic map.
     """
     found = read_map(path, allow_odd=True, allow_empty=True)
-    known = {"path": str(path), "origin": found.origin}
+    known = {"path": str(path), "file_origin": found.origin}
     return map_layer(found.data, found.voxel_size, layer_name(path), metadata=known)
 
 

@@ -49,7 +49,7 @@ def write_layer(path: str, data: Any, keywords: Mapping[str, Any]) -> list[str]:
     _check_place(name, keywords, data.shape[0])
     densities = _finite(name, np.asarray(data)) / density_scale_of(keywords.get("metadata") or {})
     own = (keywords.get("metadata") or {}).get(METADATA_KEY, {})
-    write_map(path, densities, voxel_size, origin=own.get("origin", (0.0, 0.0, 0.0)))
+    write_map(path, densities, voxel_size, origin=own.get("file_origin") or (0.0, 0.0, 0.0))
     return [str(Path(path))]
 
 

@@ -5,6 +5,7 @@ from weakref import ref
 import numpy as np
 import pytest
 from fake_runs import make_report, make_volume
+from qtpy.QtWidgets import QWidget
 
 from napari_ini3d.plugin.compare.dock import CompareWidget
 from napari_ini3d.plugin.initial_model.class_panel import ClassPanel
@@ -23,8 +24,10 @@ def progress_of(count):
 def panel(viewer, qtbot, tmp_path):
     layers = LiveLayers(ref(viewer.__wrapped__))
     layers.begin(tmp_path / "run")
-    panel = ClassPanel(layers)
-    qtbot.addWidget(panel)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    panel = ClassPanel(layers, parent)
+    panel.kept_parent = parent
     return panel
 
 
@@ -42,6 +45,14 @@ def test_the_buttons_are_there_only_for_several_classes(panel):
         "Compare class 1 with class 3",
         "Compare class 2 with class 3",
     ]
+
+
+def test_a_panel_that_is_made_for_several_classes_opens_no_window(panel):
+    panel._layers.show(progress_of(2))
+    made = ClassPanel(panel._layers, panel.parentWidget())
+    assert not made.isHidden()
+    assert not made.isWindow()
+    assert not made.isVisible()
 
 
 def test_the_button_switches_the_cells(panel, viewer):

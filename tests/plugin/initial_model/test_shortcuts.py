@@ -5,6 +5,7 @@ import pytest
 from dock_driver import until
 from napari.settings import get_settings
 from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QDockWidget
 
 from napari_ini3d.plugin.initial_model.keys import (
     NEXT,
@@ -14,7 +15,8 @@ from napari_ini3d.plugin.initial_model.keys import (
     RUN,
     STOP,
 )
-from napari_ini3d.plugin.initial_model.shortcuts import find_shortcut
+from napari_ini3d.plugin.initial_model.run_panel import RunPanel
+from napari_ini3d.plugin.initial_model.shortcuts import find_shortcut, install_shortcuts
 from napari_ini3d.plugin.viewer.docking import main_window_of
 
 KEYS = [
@@ -79,3 +81,37 @@ def test_the_view_is_reset_about_the_rotation_centre(widget, viewer, qtbot):
     press_keys(widget, RESET_VIEW)
     np.testing.assert_allclose(viewer.scene.camera.angles, 0)
     assert tuple(viewer.scene.camera.center) == pytest.approx((0, 0, 0))
+
+
+def test_keys_press_no_button_of_a_dock_that_is_closed(widget, qtbot):
+    window = main_window_of(widget)
+    clicked = []
+    widget.panel.run.clicked.disconnect()
+    widget.panel.run.clicked.connect(lambda: clicked.append("run"))
+    widget.panel.run.setEnabled(True)
+    dock = next(d for d in window.findChildren(QDockWidget) if d.isAncestorOf(widget))
+    dock.hide()
+    find_shortcut(window, RUN).activated.emit()
+    assert clicked == []
+    dock.show()
+    find_shortcut(window, RUN).activated.emit()
+    assert clicked == ["run"]
+
+
+def test_a_dock_that_is_shown_again_keeps_its_shortcuts(widget):
+    window = main_window_of(widget)
+    before = [find_shortcut(window, keys) for keys in KEYS]
+    install_shortcuts(window, widget.panel, widget.session)
+    assert [find_shortcut(window, keys) for keys in KEYS] == before
+
+
+def test_the_shortcuts_end_with_their_dock(widget):
+    window = main_window_of(widget)
+    other = RunPanel(widget.session)
+    install_shortcuts(window, other, widget.session)
+    assert find_shortcut(window, RUN) is not None
+    other.destroyed.emit()
+    assert all(find_shortcut(window, keys) is None for keys in KEYS)
+    install_shortcuts(window, widget.panel, widget.session)
+    assert find_shortcut(window, RUN) is not None
+    other.deleteLater()

@@ -12,6 +12,7 @@ from napari_ini3d.plugin.session.class_captions import ClassValues, class_captio
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.worker import Progress
 from napari_ini3d.plugin.viewer.class_cells import ClassCells
+from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.map_layers import show_map
 from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
 from napari_ini3d.plugin.viewer.metadata import get_metadata
@@ -135,6 +136,39 @@ def test_cells_come_back_after_a_comparison_of_other_maps(viewer, qtbot, tmp_pat
     comparison.leave()
     layers.show(progress_of(8))
     assert [cell[-1] for cell in cells(real)] == [cell[-1] for cell in before]
+
+
+def compare_others(viewer, tmp_path):
+    """Show two classes in cells, then compare two other maps with axes in their cells."""
+    real = viewer.__wrapped__
+    layers = LiveLayers(ref(real))
+    layers.begin(tmp_path / "run")
+    others = [show_map(real, make_volume(seed=9), 2.0, name) for name in ("one", "two")]
+    layers.show(progress_of(7))
+    comparison = SideBySide.of(real)
+    comparison.show(others, [MapAxes.of_setting("D2", "detected"), None])
+    return real, layers, comparison
+
+
+def test_a_comparison_neither_takes_nor_loses_the_captions_of_the_cells(viewer, qtbot, tmp_path):
+    real, _layers, comparison = compare_others(viewer, tmp_path)
+    assert len(captions(real)) == 2
+    shown = {layer.name for layer in real.layers if layer.visible}
+    assert {"one", "two"} <= shown
+    assert not shown & {*captions(real), "run class 1", "run class 2"}
+    comparison.leave()
+    assert len(captions(real)) == 2
+    assert ClassCells.of(real).active
+
+
+def test_cells_that_are_left_during_a_comparison_do_not_come_back(viewer, qtbot, tmp_path):
+    real, layers, comparison = compare_others(viewer, tmp_path)
+    layers.side_by_side = False
+    assert real.canvas.grid.enabled
+    comparison.leave()
+    assert not real.canvas.grid.enabled
+    assert captions(real) == []
+    assert not any(get_metadata(layer, "padding") for layer in real.layers)
 
 
 @pytest.mark.meshes

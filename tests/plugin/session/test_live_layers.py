@@ -8,10 +8,12 @@ from fake_runs import make_report, make_volume
 
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.plugin.layers import LazyFrames, density_scale_of, particle_layer
+from napari_ini3d.plugin.session import live_layers
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.worker import Progress
 from napari_ini3d.plugin.viewer.layer_combo import LayerCombo
 from napari_ini3d.plugin.viewer.map_layers import add_layers, show_map
+from napari_ini3d.plugin.viewer.metadata import set_metadata
 from napari_ini3d.plugin.writer import write_layer
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.history import write_history
@@ -97,6 +99,22 @@ def test_the_caption_shows_the_iteration(model, tmp_path):
     assert text.visible
     model.layers.clear()
     assert not text.visible
+
+
+def test_an_iteration_without_values_is_looked_for_once(model, tmp_path, monkeypatch):
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    layers.show(progress_of(3, make_volume()))
+    read = []
+    monkeypatch.setattr(live_layers, "read_summaries", lambda folder: read.append(folder) or [])
+    set_metadata(model.layers[0], iteration=2)
+    for _ in range(4):
+        model.dims.events.point()
+    assert len(read) == 1
+    layers.show(progress_of(4, make_volume()))
+    set_metadata(model.layers[0], iteration=2)
+    model.dims.events.point()
+    assert len(read) == 2, "the run has gone on, and may have written them"
 
 
 def test_the_caption_vanishes_while_another_map_is_shown(model, tmp_path):

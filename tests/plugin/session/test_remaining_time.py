@@ -1,14 +1,16 @@
 """Remaining time of a run: by phase, and without jumps."""
 
 import itertools
+import shutil
 from dataclasses import replace
 
 import pytest
-from fake_runs import make_report
+from fake_runs import make_record, make_report
 
 from napari_ini3d.engine import ImageGeometry
-from napari_ini3d.plugin.session.remaining_time import remaining_seconds
+from napari_ini3d.plugin.session.remaining_time import planned_work, remaining_seconds
 from napari_ini3d.preflight.run_time import PlannedWork, plan_work
+from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.summary import IterationSummary
 from napari_ini3d.settings import InitialModelSettings
 
@@ -70,3 +72,15 @@ def test_the_plan_has_all_phases_and_a_validation_only_if_it_is_wanted():
     assert planned.phases["refine"][-1] > planned.phases["search"][0] > 0
     assert planned.validation > 0
     assert plan_work(geometry, settings.with_changes(independent_half_sets=False)).validation == 0
+
+
+def test_a_run_that_is_deleted_and_started_again_has_the_plan_of_its_new_settings(tmp_path):
+    summaries = run(starts=(1, 1.0))
+    folder = tmp_path / "run"
+    assert planned_work(folder, summaries) is None  # it has no record yet
+    for wanted in (True, False):
+        settings = InitialModelSettings(independent_half_sets=wanted)
+        shutil.rmtree(folder, ignore_errors=True)
+        RunFolder.create(folder).write_record(make_record(settings=settings))
+        found = planned_work(folder, summaries)
+        assert (found.validation > 0) == wanted

@@ -74,6 +74,7 @@ def test_an_error_is_shown_and_nothing_is_added(viewer, qtbot, monkeypatch):
     in_event_loop(qtbot, lambda: open_in_background("Reading map.mrc", read))
     qtbot.waitUntil(lambda: bool(shown), timeout=10_000)
     assert "crop it" in shown[0]
+    assert "Reading" not in viewer.status
     assert len(viewer.layers) == 0
 
 

@@ -1,7 +1,10 @@
 """Hidden stacks have no slider, and come back as they were."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
+from napari.layers import Layer
 
 from napari_ini3d.plugin.layers import LazyFrames, frames_by_iteration, particle_layer
 from napari_ini3d.plugin.viewer.hidden_sliders import HiddenSliders
@@ -47,6 +50,32 @@ def test_all_frames_of_a_hidden_stack_are_still_there(particles):
     assert all_frames(particles) is before
     particles.visible = True
     assert particles.data is before
+
+
+def duplicate(model, layer):
+    """Duplicate a layer as napari does."""
+    data, keywords, kind = layer.as_layer_data_tuple()
+    copy = Layer.create(deepcopy(data), keywords, kind)
+    model.layers.append(copy)
+    return copy
+
+
+def test_a_copy_of_a_hidden_stack_has_all_frames_when_it_is_shown(model, particles):
+    model.dims.set_point(0, 7)
+    particles.visible = False
+    copy = duplicate(model, particles)
+    assert len(copy.data) == 1
+    copy.visible = True
+    assert len(copy.data) == 12
+    assert model.dims.point[0] == 7
+    assert len(particles.data) == 1
+
+
+def test_a_copy_of_a_shown_stack_has_frames_of_its_own(model, particles):
+    copy = duplicate(model, particles)
+    particles.visible = False
+    assert len(copy.data) == 12
+    assert copy.data[5].max() == 5
 
 
 def test_the_sliders_of_other_stacks_stay(model, particles):

@@ -113,7 +113,7 @@ def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) ->
     shown = {id(layer) for layer in wanted}
     padding = {id(layer) for layer in wanted if not _takes_part(layer, cells)}
     move_to_front(viewer, wanted)
-    for layer in viewer.layers:
+    for layer in [*viewer.layers]:  # a layer that is hidden may remove others
         layer.visible = id(layer) in shown and id(layer) not in padding
     for cell in cells:
         cell[0].name_overlay.visible = True

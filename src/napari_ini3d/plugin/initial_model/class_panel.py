@@ -27,10 +27,12 @@ class ClassPanel(QWidget):
     Parameters
     ----------
     layers : LiveLayers
+    parent : QWidget
+        Without one, a panel that becomes visible would open a window of its own.
     """
 
-    def __init__(self, layers: LiveLayers) -> None:
-        super().__init__()
+    def __init__(self, layers: LiveLayers, parent: QWidget) -> None:
+        super().__init__(parent)
         self._layers = layers
         self._pairs: list[tuple[int, int]] = []
         self.side_by_side = QPushButton("Classes side by side")

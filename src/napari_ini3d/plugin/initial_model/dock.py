@@ -91,7 +91,7 @@ class InitialModelWidget(FittingWidget):
         self.menus = SettingsMenus(self.form, self.export)
         self.verdict = RunVerdict(self._viewer)
         self.running = RunningRuns()
-        self.classes = ClassPanel(self.session.layers)
+        self.classes = ClassPanel(self.session.layers, self)
         self.panel = RunPanel(self.session)
         self.log = LogView(self.session.log)
         self.history = RunHistory()

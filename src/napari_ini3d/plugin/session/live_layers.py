@@ -68,6 +68,7 @@ class LiveLayers(QObject):
         self._newest_hidden = False
         self._n_classes = 1
         self._values: dict[int, ClassValues] = {}  # of each iteration
+        self._missing: set[int] = set()  # not in the run folder when it was read last
         self._side_by_side = True
         self._caption = Caption()
         real: Any = viewer()
@@ -114,6 +115,7 @@ class LiveLayers(QObject):
         self._made.clear()
         self._newest_hidden = False
         self._values.clear()
+        self._missing.clear()
         self._update_caption()
 
     def show(self, progress: Progress) -> None:
@@ -122,6 +124,7 @@ class LiveLayers(QObject):
         if viewer is None:
             return
         self._n_classes = progress.n_classes
+        self._missing.clear()
         self._values[progress.summary.iteration] = ClassValues.of(progress.summary)
         if self._newest_hidden and not self._history():  # the user has removed the iterations
             self.show_newest()
@@ -275,9 +278,11 @@ class LiveLayers(QObject):
 
         They are read from the run folder if the iteration was not shown.
         """
-        if iteration not in self._values:
+        if iteration not in self._values and iteration not in self._missing:
             summaries = read_summaries(RunFolder(self._folder))
-            self._values = {found.iteration: ClassValues.of(found) for found in summaries}
+            self._values |= {found.iteration: ClassValues.of(found) for found in summaries}
+            if iteration not in self._values:
+                self._missing.add(iteration)
         return self._values.get(iteration, ClassValues())
 
     def _show_class(

@@ -16,6 +16,7 @@ from napari_ini3d.engine import ImageGeometry
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.preflight import PlannedWork, plan_work
 from napari_ini3d.runs import IterationSummary, RunFolder
+from napari_ini3d.settings import InitialModelSettings
 
 _RECENT = 7  # iterations that say how slow the phase is
 _LONGER = 0.25  # iterations that a phase takes beyond its usual ones, over those it has done
@@ -106,24 +107,22 @@ def planned_work(folder: Path | None, summaries: Sequence[IterationSummary]) -> 
     last = summaries[-1]
     if folder is None:
         return None
-    width = last.box_size * last.voxel_size
-    return _planned_work(folder, width, last.voxel_size, last.n_iterations)
-
-
-@functools.lru_cache(maxsize=8)
-def _planned_work(
-    folder: Path, width: float, voxel_size: float, n_iterations: int
-) -> PlannedWork | None:
     try:
         record = RunFolder.open(folder).read_record()
     except Ini3dError:
         return None
-    settings = record.settings.with_changes(iterations=n_iterations)
-    pixel_size = record.working_pixel_size or voxel_size
+    width = last.box_size * last.voxel_size
+    settings = record.settings.with_changes(iterations=last.n_iterations)
+    pixel_size = record.working_pixel_size or last.voxel_size
     geometry = ImageGeometry(
         box_size=round(width / pixel_size),
         pixel_size=pixel_size,
         diameter=settings.mask_diameter or 0.7 * width,
         n_particles=max(record.n_particles - len(record.excluded), 1),
     )
+    return _planned_work(geometry, settings)
+
+
+@functools.lru_cache(maxsize=8)
+def _planned_work(geometry: ImageGeometry, settings: InitialModelSettings) -> PlannedWork:
     return plan_work(geometry, settings)

@@ -215,6 +215,7 @@ class ImposeControl(QObject):
         if layer is None:
             return
         motion, scale = trial_of(layer), density_scale_of(layer.metadata)
+        file_origin = get_metadata(layer, "file_origin") or (0.0, 0.0, 0.0)
         folder = Path(str(get_metadata(layer, "path") or "")).parent
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in layer.name)
         path = ask_save("Save the map as shown", folder / f"{name}.mrc", _MRC)
@@ -223,7 +224,13 @@ class ImposeControl(QObject):
                 Task("Saving the map", 2),
                 lambda origin, voxel_size: (
                     lambda t: tasks.save_map(
-                        t, origin, motion, path, voxel_size=voxel_size, density_scale=scale
+                        t,
+                        origin,
+                        motion,
+                        path,
+                        voxel_size=voxel_size,
+                        density_scale=scale,
+                        file_origin=file_origin,
                     )
                 ),
                 _show_written,

@@ -212,11 +212,12 @@ def save_map(
     *,
     voxel_size: float,
     density_scale: float,
+    file_origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Path:
-    """Write a map as shown, with its original densities."""
+    """Write a map as shown, with its original densities and the ORIGIN of its file (Å)."""
     moved = apply_motion(task, origin, motion)
     task.step(f"Writing {path.name}")
-    write_map(path, moved.result / density_scale, voxel_size)
+    write_map(path, moved.result / density_scale, voxel_size, origin=file_origin)
     return path
 
 

@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 
 from napari.layers import Image
 
-from napari_ini3d.plugin import map_statistics
+from napari_ini3d.plugin import METADATA_KEY, map_statistics
 from napari_ini3d.plugin.viewer import (
     Origin,
-    get_metadata,
+    layer_metadata,
     set_metadata,
 )
 
@@ -39,7 +39,8 @@ class MapChanges:
 
     def replace(self, layer: Image, origin: Origin) -> None:
         """Replace the values of a layer, and their metadata; its axes are forgotten."""
-        entries = {name: get_metadata(layer, name) for name in _CHANGED}
+        own = layer_metadata(layer)
+        entries = {name: own[name] for name in _CHANGED if name in own}
         steps = self._steps.setdefault(layer, [])
         steps.append(_Step(layer.data, entries))
         del steps[:-_MOST_STEPS]
@@ -50,4 +51,5 @@ class MapChanges:
         """Undo the last change of a layer."""
         step = self._steps[layer].pop()
         layer.data = step.data
-        set_metadata(layer, **step.entries)
+        kept = {name: x for name, x in layer_metadata(layer).items() if name not in _CHANGED}
+        layer.metadata = {**layer.metadata, METADATA_KEY: kept | step.entries}

@@ -72,7 +72,11 @@ from .map_results import MapResults as MapResults, MapToken as MapToken
 from .map_surface import PROTEIN_VOLUME as PROTEIN_VOLUME, enclosed_mass as enclosed_mass
 from .mask_circle import MaskCircle as MaskCircle
 from .mesh_layers import MapMesh as MapMesh, MapMeshes as MapMeshes, mesh_of as mesh_of
-from .metadata import get_metadata as get_metadata, set_metadata as set_metadata
+from .metadata import (
+    get_metadata as get_metadata,
+    layer_metadata as layer_metadata,
+    set_metadata as set_metadata,
+)
 from .plot_style import (
     RESOLUTIONS as RESOLUTIONS,
     ChosenTicks as ChosenTicks,

@@ -57,12 +57,14 @@ class BackgroundOpening(QObject):
         runner = TaskRunner(self)
         self._runners = [*(found for found in self._runners if found.busy), runner]
         viewer = self._viewer()
+        reading = f"{title} …"
         if viewer is not None:
-            viewer.status = f"{title} …"
+            viewer.status = reading
 
         def end() -> None:
             if not runner.busy:
                 bar.close()
+                self._clear_status(reading)
 
         runner.changed.connect(end)
         runner.start(Task(title), lambda _: read(), self._add)
@@ -71,6 +73,11 @@ class BackgroundOpening(QObject):
         viewer = self._viewer()
         if viewer is not None:
             add_layers(viewer, layers)
+
+    def _clear_status(self, reading: str) -> None:
+        """Take a text off the status bar after its reading has ended, also by an error."""
+        viewer = self._viewer()
+        if viewer is not None and viewer.status == reading:
             viewer.status = "Ready"
 
 

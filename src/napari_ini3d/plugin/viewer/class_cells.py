@@ -59,6 +59,7 @@ class ClassCells(QObject):
         self._maps: list[ReferenceType[Image]] = []
         self._zoomed = 1.0  # by which the camera was moved away
         self._paused = self._arranging = False
+        self._wanted = True  # while paused: whether the cells come back
         viewer.canvas.grid.events.enabled.connect(self._on_grid)
 
     @classmethod
@@ -82,6 +83,7 @@ class ClassCells(QObject):
             Of each map.
         """
         viewer = self._viewer()
+        self._wanted = True
         if viewer is None or self._paused or self._arranging:
             return
         if self._before is not None and not viewer.canvas.grid.enabled:
@@ -98,9 +100,10 @@ class ClassCells(QObject):
             self._arrange(viewer, layers)
 
     def leave(self) -> None:
-        """Show the maps in one place again."""
+        """Show the maps in one place again; while paused, once `resume` is called."""
         viewer, before = self._viewer(), self._before
-        if viewer is None or before is None:
+        self._wanted = False
+        if viewer is None or before is None or self._paused:
             return
         self._before, self._maps = None, []
         with self._own_change():
@@ -120,15 +123,23 @@ class ClassCells(QObject):
             self._zoom(viewer, 1.0)
             for name, value in self._before.items():
                 setattr(viewer.canvas.grid, name, value)
-        self._paused = True
+        self._paused = self._wanted = True
 
     def resume(self) -> None:
-        """Show the classes side by side again, if they were before `pause`."""
+        """Show the classes side by side again, if they were before `pause`.
+
+        If `leave` was called meanwhile, or none of their maps is visible, the cells end.
+        """
         viewer, paused = self._viewer(), self._paused
         self._paused = False
-        if viewer is not None and paused:
-            with self._own_change():
-                self._arrange(viewer, [x for x in (r() for r in self._maps) if x in viewer.layers])
+        if viewer is None or not paused:
+            return
+        maps = [x for x in (r() for r in self._maps) if x is not None and x in viewer.layers]
+        if not self._wanted or not any(layer.visible for layer in maps):
+            self.leave()
+            return
+        with self._own_change():
+            self._arrange(viewer, maps)
 
     def _arrange(self, viewer: Any, maps: Sequence[Image]) -> None:
         cells: list[list[Layer]] = []

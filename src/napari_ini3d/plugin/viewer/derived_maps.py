@@ -12,7 +12,7 @@ from napari_ini3d.plugin.viewer.map_axes import MapAxes, record_axes
 from napari_ini3d.plugin.viewer.map_layers import show_map
 from napari_ini3d.plugin.viewer.metadata import layer_metadata
 
-_INHERITED = ("path", "class_index", "iteration", "density_scale")
+_INHERITED = ("path", "class_index", "iteration", "density_scale", "file_origin")
 
 
 def short_name_of(layer: Image) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from napari.layers import Image, Layer
 
 from napari_ini3d.plugin.viewer.mesh_layers import mesh_of
-from napari_ini3d.plugin.viewer.metadata import set_metadata
+from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 
 
 def with_mesh(viewer: Any, layer: Image) -> list[Layer]:
@@ -24,18 +24,22 @@ def with_mesh(viewer: Any, layer: Image) -> list[Layer]:
 def pad_cells(viewer: Any, cells: Sequence[list[Layer]], *, hidden: bool = False) -> int:
     """Fill cells up with other layers to the same number of layers, and return that number.
 
+    Captions are not used, nor, by a comparison, what fills up the cells of classes: their owner
+    removes them.
+
     Parameters
     ----------
     viewer : napari viewer
     cells : sequence of list of Layer
         Changed in place.
     hidden : bool
-        Use only layers that are hidden, else any, which the caller hides.
+        For the cells of classes: use only layers that are hidden, also those that filled them up
+        before. Else use any, which the caller hides.
     """
     stride = max(map(len, cells), default=1)
     taken = {id(layer) for cell in cells for layer in cell}
-    others = [layer for layer in viewer.layers if id(layer) not in taken]
-    spare = [layer for layer in others if not (hidden and layer.visible)]
+    others = [x for x in viewer.layers if id(x) not in taken]
+    spare = [x for x in others if not _is_owned(x, hidden) and not (hidden and x.visible)]
     for cell in cells:
         while len(cell) < stride:
             cell.append(spare.pop() if spare else _empty(viewer))
@@ -61,6 +65,13 @@ def grid_shape(count: int, size: tuple[int, int]) -> tuple[int, int]:
     """
     shapes = [(rows, -(-count // rows)) for rows in range(1, count + 1)]
     return max(shapes, key=lambda shape: min(size[0] / shape[0], size[1] / shape[1]))
+
+
+def _is_owned(layer: Layer, of_classes: bool) -> bool:
+    """Tell whether a layer belongs to the cells of others, who remove it."""
+    if get_metadata(layer, "kind") == "caption":
+        return True
+    return not of_classes and bool(get_metadata(layer, "padding"))
 
 
 def _empty(viewer: Any) -> Layer:

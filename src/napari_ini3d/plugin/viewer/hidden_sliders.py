@@ -72,9 +72,12 @@ class HiddenSliders(QObject):
         viewer = self._viewer()
         if viewer is None or layer not in viewer.layers:
             return
-        if not layer.visible and layer not in self._kept:
+        has_one = all_frames(layer) is not layer.data
+        if not layer.visible and not has_one:
             self._keep_one(viewer, layer)
-        elif layer.visible and layer in self._kept:
+        elif not layer.visible and layer not in self._kept:  # the copy of a hidden layer
+            self._kept[layer] = layer.data.number
+        elif layer.visible and has_one:
             self._restore(viewer, layer)
 
     def _keep_one(self, viewer: Any, layer: Image) -> None:
@@ -85,7 +88,7 @@ class HiddenSliders(QObject):
         _set_data(layer, layer.data.only(number))
 
     def _restore(self, viewer: Any, layer: Image) -> None:
-        number = self._kept.pop(layer)
+        number = self._kept.pop(layer, layer.data.number)
         _set_data(layer, all_frames(layer))
         axis = frame_axis(viewer, layer)
         if round(viewer.dims.point[axis]) == 0:  # no other layer has used the slider meanwhile

@@ -5,7 +5,8 @@ to the scene by its scale, translation and affine. A trial previews a motion wit
 its affine is changed so that the point x of the map appears where ``rotation @ (x - shift)`` was.
 The *base*, the affine set by the user, is kept and applied afterwards.
 
-The metadata of a layer have the entries ``trial`` (`Trial`) and ``origin`` (`Origin`).
+The metadata of a layer have the entries ``trial`` (`Trial`) and ``origin`` (`Origin`); the ORIGIN
+of the header of its file is ``file_origin``.
 """
 
 from __future__ import annotations
