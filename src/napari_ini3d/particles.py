@@ -71,6 +71,9 @@ class Particles:
     is_dark : (N,) bool or None
         Whether the protein is dark in an image, as the particle file says (cryoSPARC's
         `blob/sign`); None if it says nothing, as STAR files.
+    mixed_contrast : bool or None
+        Whether some particles of the file are dark and others are not, kept in subsets: their
+        images are read in the same contrast as with the others. None to go by `is_dark`.
     """
 
     stack_paths: tuple[Path, ...]
@@ -86,6 +89,7 @@ class Particles:
     origin_y: FloatArray
     row: IntArray
     is_dark: BoolArray | None = None
+    mixed_contrast: bool | None = None
 
     def __len__(self) -> int:
         return len(self.stack_index)
@@ -93,19 +97,23 @@ class Particles:
     @property
     def to_invert(self) -> BoolArray | None:
         """Images (N,) to invert for all to have one contrast, by `is_dark`; None if they have."""
-        dark = self.is_dark
-        return None if dark is None or dark.all() or not dark.any() else dark
+        dark, mixed = self.is_dark, self.mixed_contrast
+        if dark is None:
+            return None
+        is_mixed = bool(dark.any() and not dark.all()) if mixed is None else mixed
+        return dark if is_mixed else None
 
     def take(self, index: IntArray | BoolArray) -> Self:
         """Return the particles at `index` (integers or a mask), in that order."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        shared = ("stack_paths", "optics")
+        shared = ("stack_paths", "optics", "mixed_contrast")
         arrays = {
             name: column[index]
             for name, column in columns.items()
             if name not in shared and column is not None
         }
-        return replace(self, **arrays)
+        mixed = None if self.is_dark is None else self.to_invert is not None
+        return replace(self, **arrays, mixed_contrast=mixed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from napari_ini3d.cli.app import app
 from napari_ini3d.cli.particle_options import parse_classes
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.io import ParticleFiles
-from napari_ini3d.jobs.preparation import read_again
 from napari_ini3d.preflight import preview_particles
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.source_particles import read_source_particles
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
     SimulationSettings,
@@ -67,7 +67,7 @@ def test_a_run_uses_the_particles_of_the_chosen_classes_and_can_be_resumed(data,
     images = starfile.read(run / "run_it002_data.star")["particles"]["rlnImageName"]
     expected = starfile.read(data)["particles"]["rlnImageName"][CLASSES != 2]
     assert [name.split("@")[0] for name in images] == [name.split("@")[0] for name in expected]
-    particles, _ = read_again(record)  # as when the run is resumed
+    particles, _ = read_source_particles(record)  # as when the run is resumed
     assert len(particles) == 18
 
 

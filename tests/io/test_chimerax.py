@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import InputError
+from napari_ini3d.io import chimerax
 from napari_ini3d.io.chimerax import (
     ChimeraLines,
     ChimeraMap,
@@ -179,3 +180,11 @@ def test_the_preferred_chimerax_comes_first(tmp_path, monkeypatch):
     if os.name == "posix":
         with pytest.raises(InputError, match="is not a program"):
             find_chimerax(str(mine))
+
+
+def test_the_newest_installed_chimerax_is_found_by_its_number(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    versions = [tmp_path / f"ChimeraX-{n}" / "bin/ChimeraX" for n in ("1.9", "1.10", "1.10.1")]
+    for order in (versions, versions[::-1]):
+        monkeypatch.setattr(chimerax, "_installed", lambda order=order: order)
+        assert find_chimerax() == versions[2]

@@ -1,10 +1,13 @@
 """Class averages that are read as particles."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import mrcfile
 import numpy as np
 import pytest
 
-from napari_ini3d.errors import InputError, StackError
+from napari_ini3d.errors import InputError, SettingsError, StackError
 from napari_ini3d.io import ParticleFiles, StackReader, read_particles
 
 
@@ -51,3 +54,10 @@ def test_without_the_option_an_image_stack_is_refused_with_the_ways_to_use_it(tm
     path = write(tmp_path / "classes.mrcs", averages).path
     with pytest.raises(InputError, match=r"an image stack.*STAR file.*--from-class-averages"):
         read_particles(path)
+
+
+@pytest.mark.parametrize("option", [{"passthrough": (Path("a.cs"),)}, {"project": Path()}])
+def test_options_of_particle_files_are_refused_with_class_averages(tmp_path, averages, option):
+    files = replace(write(tmp_path / "J5_templates.mrc", averages), **option)
+    with pytest.raises(SettingsError, match="expected the stack alone"):
+        read_particles(files)

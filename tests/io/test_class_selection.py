@@ -64,3 +64,17 @@ def test_class_averages_have_no_classes(tmp_path):
     files = ParticleFiles(tmp_path / "classes.mrcs", classes_2d=(1,), class_averages=True)
     with pytest.raises(SettingsError, match="expected one of them"):
         read_particles(files)
+
+
+def test_classes_of_cryosparc_are_found_in_the_passthrough_file_beside_it(tmp_path):
+    table = make_dataset(fields=[*BLOB, *CTF, *alignment_fields("alignments2D")])
+    table["alignments2D/class"] = np.array(CLASSES) - 1
+    for name in set(table["blob/path"].tolist()):
+        write_stack(tmp_path / name.decode().lstrip(">"), np.zeros((6, 32, 32)))
+    names = [n for n in table.dtype.names if not n.startswith("alignments2D")]
+    path = save(tmp_path / "J9/J9_particles.cs", table[names])
+    rest = ["uid", *(n for n in table.dtype.names if n.startswith("alignments2D"))]
+    save(path.with_name("J9_passthrough_particles.cs"), table[rest])
+    files = ParticleFiles(path, project=tmp_path, classes_2d=(0, 3))
+    _, found = read_particles(files)
+    np.testing.assert_array_equal(found.particles["cs/uid"], table["uid"][[0, 1, 3, 5]])

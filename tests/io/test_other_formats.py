@@ -16,6 +16,8 @@ from napari_ini3d.io import read_particles
         ("refine_1.par", b"C           PSI   THETA     PHI\n", "cisTEM or Frealign.*Export"),
         ("refine_1.cistem", b"\x01\x02", "cisTEM"),
         ("particles.sqlite", b"SQLite format 3\0", "Scipion.*relion - export particles"),
+        ("project.db", b"SQLite format 3\0", "cisTEM.*Refinement Packages, Export"),
+        ("particles", b"SQLite format 3\0", "Refinement Packages.*relion - export particles"),
         ("particles.xmd", b"# XMIPP_STAR_1 *\n", "Xmipp.*relion - export particles"),
         ("J4.csg", b"created: 2024\n", r"result group.*\.cs file beside it"),
     ],

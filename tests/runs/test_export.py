@@ -1,6 +1,8 @@
 """A run as input of another package: particles with poses, and the map beside them."""
 
 import filecmp
+import shutil
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -68,9 +70,50 @@ def test_with_a_symmetry_the_map_that_has_it_and_its_poses_are_written(run, tmp_
     tables = starfile.read(run.iteration_path(2, "data.star"))
     tables["particles"]["rlnAngleRot"] = 77.0
     starfile.write(tables, files.particles_path)
+    with pytest.raises(RunFolderError, match=r"symmetry\.json is missing"):
+        export_run(run, tmp_path / "aligned.star")
+    write_symmetry(files, holds=True)
     done = export_run(run, tmp_path / "aligned.star")
     assert filecmp.cmp(done.map_path, files.symmetrised_path, shallow=False)
+    assert not done.note
     np.testing.assert_allclose(read_poses(done.particles_path).angles[:, 0], 77.0)
+    write_symmetry(files, holds=False)
+    with pytest.raises(RunFolderError, match=r"initial_model_aligned\.mrc is missing"):
+        export_run(run, tmp_path / "rejected.star")
+    assert not (tmp_path / "rejected.star").exists()
+    shutil.copyfile(run.map_path, files.aligned_path)
+    done = export_run(run, tmp_path / "rejected.star")
+    assert filecmp.cmp(done.map_path, files.aligned_path, shallow=False)
+    assert done.note.startswith("C3 does not hold")
+
+
+def write_symmetry(files, *, holds):
+    files.write_facts({"requested": "auto", "group": "C3", "verdict": "as said", "holds": holds})
+
+
+@pytest.mark.parametrize("ending", [".star", ".cs"])
+def test_particles_without_a_pose_are_left_out_and_counted(run, tmp_path, ending):
+    path = run.iteration_path(2, "data.star")
+    tables = starfile.read(path)
+    tables["particles"].loc[:2, "rlnClassNumber"] = 0
+    starfile.write(tables, path, overwrite=True)
+    done = export_run(run, tmp_path / f"a{ending}")
+    assert done.n_particles == len(read_poses(done.particles_path).angles) == 9
+    assert "3 of 12 particles are left out" in done.note
+
+
+def test_of_several_classes_the_note_says_whose_the_map_is(run, tmp_path):
+    record = run.path / "settings.json"
+    record.write_text(record.read_text().replace('"classes": 1', '"classes": 2'))
+    assert "all 2 classes, but the map is of one" in export_run(run, tmp_path / "a.star").note
+
+
+def test_the_particle_file_of_the_run_is_not_replaced(run):
+    source = Path(run.read_record().particles)
+    before = source.read_bytes()
+    with pytest.raises(SettingsError, match="is the particle file of the run"):
+        export_run(run, source)
+    assert source.read_bytes() == before
 
 
 def test_dark_images_are_said_where_the_package_does_not_know_of_them(run, tmp_path):

@@ -1,17 +1,22 @@
 """Particles of a run beside their reprojections, with particles whose poses are known."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+import starfile
 from fake_runs import make_record
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.geometry import pixel_directions
+from napari_ini3d.io import ParticleFiles
+from napari_ini3d.particles import ImageBatch
 from napari_ini3d.runs import gallery
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.gallery import read_gallery_images, read_run_particles
 from napari_ini3d.runs.history import write_history
+from napari_ini3d.runs.source_particles import digest_particle_files
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
     SimulationSettings,
@@ -37,7 +42,10 @@ def run(truth, tmp_path):
     star = write_dataset(tmp_path / "data", simulated, phantom)
     folder = RunFolder.create(tmp_path / "run")
     settings = InitialModelSettings(mask_diameter=140.0, classes=2)
-    folder.write_record(make_record(particles=str(star), n_particles=N, settings=settings))
+    digest = digest_particle_files(ParticleFiles(star))
+    folder.write_record(
+        make_record(particles=str(star), particles_sha256=digest, n_particles=N, settings=settings)
+    )
     volume = phantom.density(BOX, PIXEL)
     write_history(folder, 3, np.stack([volume, volume]), PIXEL)
     write_poses(folder, simulated.truth)
@@ -136,13 +144,36 @@ def test_excluded_particles_are_left_out(run, truth):
     assert read_gallery_images(particles, np.array([0])).correlation[0] > 0.5
 
 
+def test_a_run_of_chosen_2d_classes_has_only_their_particles(run, truth):
+    record = run.read_record()
+    star = Path(record.particles)
+    tables = starfile.read(star)
+    tables["particles"]["rlnClassNumber"] = np.arange(N) % 4 + 1
+    starfile.write(tables, star)
+    files = ParticleFiles(star, classes_2d=(2, 3))
+    digest = digest_particle_files(files)
+    chosen = {"particles_sha256": digest, "classes_2d": (2, 3), "n_particles": N // 2}
+    run.write_record(dataclasses.replace(record, **chosen))
+    write_poses(run, truth[1].truth.take(np.isin(np.arange(N) % 4, (1, 2))))
+    particles = read_run_particles(run)
+    assert len(particles.particles) == N // 2
+    assert read_gallery_images(particles, np.arange(N // 2)).correlation.min() > 0.5
+
+
 def test_a_run_without_iterations_says_so(run):
     run.checkpoint_path.unlink()
     with pytest.raises(RunFolderError, match="no iteration of the run is done"):
         read_run_particles(run)
 
 
-def test_a_particle_file_that_has_changed_is_refused(run, truth):
+def test_a_particle_file_that_has_changed_is_refused(run):
+    with open(run.read_record().particles, "a") as file:
+        file.write("\n")
+    with pytest.raises(RunFolderError, match="has changed since the run was started"):
+        read_run_particles(run)
+
+
+def test_a_checkpoint_of_other_particles_is_refused(run, truth):
     write_poses(run, truth[1].truth.take(np.arange(5)))
     with pytest.raises(RunFolderError, match="has 16 particles, but the run"):
         read_run_particles(run)
@@ -170,3 +201,52 @@ def test_large_images_are_shrunk_as_their_reprojections(truth, run, monkeypatch)
     assert found.images.shape == found.reprojections.shape == (4, 32, 32)
     assert found.pixel_size == pytest.approx(BOX * PIXEL / 32)
     assert found.correlation.min() > 0.5
+
+
+def with_particles(run, **changes):
+    found = read_run_particles(run)
+    return dataclasses.replace(found, particles=dataclasses.replace(found.particles, **changes))
+
+
+def test_dark_particles_among_others_are_inverted_on_a_page_of_their_own(run):
+    dark = np.arange(N) < 4
+    mixed = with_particles(run, is_dark=dark)
+    page = read_gallery_images(mixed, np.arange(4))
+    plain = read_gallery_images(read_run_particles(run), np.arange(4))
+    np.testing.assert_allclose(page.images, -plain.images)
+    alike = with_particles(run, is_dark=np.ones(N, bool))
+    np.testing.assert_array_equal(read_gallery_images(alike, np.arange(4)).images, plain.images)
+
+
+def test_reprojections_have_the_square_of_the_ctf_of_premultiplied_images(run):
+    found = read_run_particles(run)
+    optics = tuple(
+        dataclasses.replace(group, ctf_premultiplied=True) for group in found.particles.optics
+    )
+    plain = read_gallery_images(found, np.arange(4)).reprojections
+    squared = read_gallery_images(with_particles(run, optics=optics), np.arange(4)).reprojections
+    settings = found.record.settings.with_changes(ctf=False)
+    record = dataclasses.replace(found.record, settings=settings)
+    bare = dataclasses.replace(found, record=record)
+    bare = read_gallery_images(bare, np.arange(4)).reprojections
+    once, twice, none = (np.abs(np.fft.rfft2(a)) for a in (plain, squared, bare))
+    np.testing.assert_allclose(twice * none, once**2, rtol=1e-3, atol=1e-4 * (once**2).max())
+
+
+def test_reprojections_obey_the_setting_that_ignores_the_first_peak(run):
+    found = read_run_particles(run)
+    settings = found.record.settings.with_changes(ctf_ignore_first_peak=True)
+    record = dataclasses.replace(found.record, settings=settings)
+    kept = read_gallery_images(dataclasses.replace(found, record=record), np.arange(4))
+    plain = read_gallery_images(found, np.arange(4))
+    assert kept.reprojections.std() > 1.2 * plain.reprojections.std()
+
+
+def test_only_the_particles_that_were_read_are_returned(run, monkeypatch):
+    def read(_, index):
+        return ImageBatch(index[1:], np.random.default_rng(0).normal(size=(3, BOX, BOX)))
+
+    monkeypatch.setattr(gallery.StackReader, "read", read)
+    found = read_gallery_images(read_run_particles(run), np.array([5, 6, 7, 8]))
+    np.testing.assert_array_equal(found.index, [6, 7, 8])
+    assert len(found.images) == len(found.reprojections) == 3

@@ -58,3 +58,11 @@ def test_a_note_that_cannot_be_written_is_an_error(run):
     (run.path / "outputs.txt").mkdir()
     with pytest.raises(Ini3dError, match=r"note\.txt"):
         write_note(run, "a")
+
+
+def test_a_note_that_would_be_cut_when_it_is_read_is_refused(run):
+    write_note(run, "a" * 10_000)
+    assert read_note(run) == "a" * 10_000
+    with pytest.raises(Ini3dError, match="has 10001 characters; expected at most 10000"):
+        write_note(run, "b" * 10_001)
+    assert read_note(run) == "a" * 10_000

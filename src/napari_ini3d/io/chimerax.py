@@ -205,7 +205,7 @@ def find_chimerax(preferred: str = "") -> Path | None:
         found = shutil.which(name)
         if found is not None:
             return Path(found)
-    return max(_installed(), default=None)
+    return max(_installed(), key=_version, default=None)
 
 
 def _installed() -> list[Path]:
@@ -216,6 +216,11 @@ def _installed() -> list[Path]:
         files = Path(os.environ.get("PROGRAMFILES", r"C:\Program Files"))
         return [*files.glob("ChimeraX*/bin/ChimeraX.exe")]
     return [*Path("/usr/libexec").glob("UCSF-ChimeraX*/bin/ChimeraX")]
+
+
+def _version(program: Path) -> tuple[tuple[int, ...], str]:
+    """Return the numbers in a path of ChimeraX, by which 1.10 is newer than 1.9."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", str(program))), str(program)
 
 
 def _map_commands(number: int, shown: ChimeraMap) -> list[str]:

@@ -31,7 +31,14 @@ _FORMATS = (
     _Format("a list of images of EMAN2", _EMAN2, (".lst", ".lsx"), (b"#LST", b"#LSX")),
     _Format("an HDF5 file, as EMAN2 writes", _EMAN2, (".hdf", ".h5"), (b"\x89HDF",)),
     _Format("a parameter file of cisTEM or Frealign", _CISTEM, (".par", ".cistem")),
-    _Format("a database of Scipion or cisTEM", _SCIPION, (".sqlite", ".db"), (b"SQLite format",)),
+    _Format("a database of a project of cisTEM", _CISTEM, (".db",)),
+    _Format("a database of Scipion", _SCIPION, (".sqlite",)),
+    _Format(
+        "an SQLite database, as cisTEM and Scipion write",
+        f"if it is of cisTEM, {_CISTEM}; if it is of Scipion, {_SCIPION}",
+        (),
+        (b"SQLite format",),
+    ),
     _Format("a metadata file of Xmipp", _SCIPION, (".xmd",)),
     _Format(
         "a result group of cryoSPARC, which only lists files",

@@ -93,7 +93,8 @@ def read_particles(source: ParticleSource, *, ctf: bool = True) -> tuple[Particl
     InputError
         If the file cannot be used (`StarError`, `CryosparcError`), or a stack is not found.
     SettingsError
-        If a STAR file is given passthrough files, or class averages are given classes.
+        If a STAR file is given passthrough files, or class averages are given classes,
+        passthrough files or a project folder.
     """
     files = particle_files(source)
     if files.class_averages:
@@ -101,6 +102,12 @@ def read_particles(source: ParticleSource, *, ctf: bool = True) -> tuple[Particl
             raise SettingsError(
                 f"{files.path} is given as class averages, together with classes of particles; "
                 "expected one of them"
+            )
+        if files.passthrough or files.project is not None:
+            given = "passthrough files" if files.passthrough else "a project folder"
+            raise SettingsError(
+                f"{files.path} is given as class averages, together with {given}; expected the "
+                "stack alone; leave the option out (--passthrough, --project)"
             )
         return read_class_averages(files.path)
     refuse_other_format(files.path)

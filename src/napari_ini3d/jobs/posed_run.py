@@ -13,12 +13,13 @@ from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import RigidTransform, euler_to_matrix
 from napari_ini3d.io import (
     StackReader,
+    is_cryosparc,
     read_posed_particles,
     reading_threads,
     rotate_particles,
 )
 from napari_ini3d.particles import Particles
-from napari_ini3d.runs import RunFolder
+from napari_ini3d.runs import RunFolder, RunRecord, read_source_particles
 from napari_ini3d.settings import InitialModelSettings
 
 _LEAST_PARTICLES = 20
@@ -72,12 +73,16 @@ class PosedRun:
         Raises
         ------
         SymmetryError
-            If the class has too few particles.
+            If the class has too few particles, or the contrast of those of a dataset of cryoSPARC
+            cannot be told from it.
+        RunFolderError
+            If that dataset has changed.
         """
         record = folder.read_record()
         rotate_particles(source, target, transform)
         found = read_posed_particles(target, ctf=record.settings.ctf)
-        particles = found.particles.take(found.classes[found.particles.row] == class_index + 1)
+        every = _with_contrast(found.particles, record, source)
+        particles = every.take(found.classes[every.row] == class_index + 1)
         if len(particles) < _LEAST_PARTICLES:
             raise SymmetryError(
                 f"{source}: {len(particles)} particles in class {class_index + 1}; expected at "
@@ -116,3 +121,30 @@ class PosedRun:
             threads=reading_threads(threads, shared=self.working_pixel_size is None),
             max_excluded=self.settings.max_excluded,
         )
+
+
+def _with_contrast(particles: Particles, record: RunRecord, source: Path) -> Particles:
+    """Return the particles of a run's STAR file with the contrast that its dataset gives.
+
+    STAR files do not say which images are dark, which a run of a dataset of cryoSPARC inverts if
+    they are mixed with others.
+    """
+    files = record.particle_files
+    if not is_cryosparc(files.path):
+        return particles
+    missing = [str(path) for path in files.all_paths if not path.is_file()]
+    if missing:
+        raise SymmetryError(
+            f"{source} does not say which images are dark, and {missing[0]} is not found; expected "
+            "the dataset that the run was started from; put it back"
+        )
+    own, _ = read_source_particles(record)
+    if len(own) <= int(particles.row.max(initial=-1)):
+        raise SymmetryError(
+            f"{source} has more particles than the {len(own)} of {files.path}; expected the "
+            "particles of the run; write the iteration again by resuming the run"
+        )
+    if own.is_dark is None:
+        return particles
+    mixed = own.to_invert is not None
+    return replace(particles, is_dark=own.is_dark[particles.row], mixed_contrast=mixed)

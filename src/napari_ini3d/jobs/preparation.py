@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from napari_ini3d import __version__
 from napari_ini3d._types import UInt32
-from napari_ini3d.errors import RunFolderError, SettingsError, StackError
+from napari_ini3d.errors import SettingsError, StackError
 from napari_ini3d.fourier import MIN_BOX_SIZE
 from napari_ini3d.io import (
     ParticleFiles,
@@ -40,6 +39,7 @@ from napari_ini3d.runs import (
     RunLock,
     RunRecord,
     RunRequests,
+    digest_particle_files,
     run_files,
     write_image_checksums,
 )
@@ -117,7 +117,7 @@ def prepare_job(
         command=command,
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         particles=str(files.path.absolute()),
-        particles_sha256=_digest(files),
+        particles_sha256=digest_particle_files(files),
         passthrough=tuple(str(path.absolute()) for path in files.passthrough),
         project="" if files.project is None else str(files.project.absolute()),
         classes_2d=files.classes_2d,
@@ -216,36 +216,7 @@ def _check_input_stays(files: ParticleFiles, output: Path) -> None:
         )
 
 
-def read_again(record: RunRecord) -> tuple[Particles, ParticleTable]:
-    """Read the particles of a run that is resumed, without the excluded ones."""
-    files = ParticleFiles(
-        Path(record.particles),
-        tuple(Path(path) for path in record.passthrough),
-        Path(record.project) if record.project else None,
-        classes_2d=record.classes_2d,
-        class_averages=record.class_averages,
-    )
-    is_there = all(path.is_file() for path in files.all_paths)
-    if is_there and _digest(files) != record.particles_sha256:
-        names = " or ".join(str(path) for path in files.all_paths)
-        raise RunFolderError(
-            f"{names} has changed since the run was started; restore the file, or start again in "
-            "another folder"
-        )
-    particles, table = read_particles(files, ctf=record.settings.ctf)
-    return particles.take(~np.isin(particles.row, record.excluded)), table
-
-
 def _bytes_needed(n_particles: int, own: PixelGrid, grid: PixelGrid, classes: int) -> int:
     """Estimate the disk space of an iteration, the result and two checkpoints, in bytes."""
     state = classes * grid.box_size**3 * _BYTES_PER_VOXEL + n_particles * _BYTES_PER_PARTICLE
     return state + (own.box_size**3 * _BYTES_PER_RESULT_VOXEL if grid != own else 0)
-
-
-def _digest(files: ParticleFiles) -> str:
-    """Return the hash of a particle file and its passthrough files."""
-    digest = hashlib.sha256()
-    for path in files.all_paths:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()

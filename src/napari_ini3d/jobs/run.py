@@ -30,7 +30,6 @@ from napari_ini3d.jobs.preparation import (
     StoppedError,
     lock_folder,
     prepare_job,
-    read_again,
 )
 from napari_ini3d.jobs.start_log import log_start
 from napari_ini3d.jobs.validation import validate_run, wants_validation
@@ -50,6 +49,7 @@ from napari_ini3d.runs import (
     log_to_file,
     make_pictures,
     read_image_checksums,
+    read_source_particles,
     remove_newest_maps,
     resume_command,
     write_history,
@@ -173,7 +173,7 @@ def _prepare_resumed(
     if iterations is not None:
         record = replace(record, settings=record.settings.with_changes(iterations=iterations))
     iteration, state = _read_state(runs, from_iteration, iterations)
-    particles, table = read_again(record)
+    particles, table = read_source_particles(record)
     if runs.outcome() == "SUCCESS" and from_iteration is None and iterations is None:
         validated = wants_validation(record.settings, particles)
         missing = find_missing(runs, record.settings, validated=validated)

@@ -158,7 +158,8 @@ def known_contrast(particles: Particles, measured: Contrast) -> Contrast:
     """
     if particles.is_dark is None:
         return measured
-    return "black on white" if particles.is_dark.all() else "white on black"
+    is_inverted = particles.to_invert is not None
+    return "black on white" if particles.is_dark.all() and not is_inverted else "white on black"
 
 
 def must_invert(contrast: Contrast, setting: str) -> bool:

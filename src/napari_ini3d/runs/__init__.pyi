@@ -76,6 +76,10 @@ from .selection import (
     JunkSelection as JunkSelection,
     select_particles as select_particles,
 )
+from .source_particles import (
+    digest_particle_files as digest_particle_files,
+    read_source_particles as read_source_particles,
+)
 from .summary import (
     LINE_HEADER as LINE_HEADER,
     IterationSummary as IterationSummary,

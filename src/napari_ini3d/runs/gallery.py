@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -18,15 +17,16 @@ from napari_ini3d._types import (
     FloatArray,
     IntArray,
 )
-from napari_ini3d.errors import RunFolderError
+from napari_ini3d.errors import RunFolderError, StackError
 from napari_ini3d.fourier import FourierMap, resize_map
 from napari_ini3d.geometry import euler_to_matrix, pixel_directions
-from napari_ini3d.io import ParticleFiles, StackReader, read_particles
+from napari_ini3d.io import StackReader
 from napari_ini3d.optics import compute_ctf, ctf_parameters
 from napari_ini3d.particles import Assignments, Particles
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.history import history_iterations, read_history
 from napari_ini3d.runs.record import RunRecord
+from napari_ini3d.runs.source_particles import read_source_particles
 from napari_ini3d.runs.storage import ITERATION_KEY, load_arrays
 from napari_ini3d.runs.summary import shrink
 
@@ -133,17 +133,21 @@ class GalleryImages:
     ----------
     images, reprojections : (B, s, s) float32
         White on black, centred on the particle; images are filtered as asked for, reprojections
-        multiplied by the CTF if the run used it.
+        multiplied by the CTF if the run used it, by its square if the images are multiplied by it.
     correlation : (B,) float64
         Between the two, within a circle of the mask diameter.
     pixel_size : float
         Å.
+    index : (B,) int64
+        Positions of these particles; those are missing whose images have become constant or not
+        finite since the run was started.
     """
 
     images: Float32
     reprojections: Float32
     correlation: Float64
     pixel_size: float
+    index: IntArray
 
 
 def read_run_particles(folder: RunFolder) -> RunParticles:
@@ -152,20 +156,14 @@ def read_run_particles(folder: RunFolder) -> RunParticles:
     Raises
     ------
     RunFolderError
-        If the run has done no iteration, or its checkpoint cannot be read.
+        If the run has done no iteration, its checkpoint cannot be read, or the particle file has
+        changed.
     InputError
         If the particle file cannot be read.
     """
     record = folder.read_record()
     assignments, iteration = _read_assignments(folder)
-    files = ParticleFiles(
-        Path(record.particles),
-        tuple(Path(path) for path in record.passthrough),
-        Path(record.project) if record.project else None,
-    )
-    particles, table = read_particles(files, ctf=record.settings.ctf)
-    kept = ~np.isin(particles.row, record.excluded)
-    particles = particles.take(kept)
+    particles, table = read_source_particles(record)
     if len(particles) != len(assignments.class_index):
         raise RunFolderError(
             f"{record.particles} has {len(particles)} particles, but the run in {folder.path} has "
@@ -175,7 +173,7 @@ def read_run_particles(folder: RunFolder) -> RunParticles:
     micrographs: tuple[str, ...] = ()
     index = np.zeros(len(particles), np.int64)
     if names is not None:
-        found, index = np.unique(names[kept], return_inverse=True)
+        found, index = np.unique(names[particles.row], return_inverse=True)
         micrographs = tuple(str(name) for name in found)
     return RunParticles(
         folder=folder,
@@ -211,15 +209,22 @@ def read_gallery_images(
     Raises
     ------
     InputError
-        If a stack cannot be read.
+        If a stack cannot be read, or no image can be used.
     RunFolderError
         If a map cannot be read.
     """
-    chosen = run.assignments.take(index)
     particles = run.particles.take(index)
-    reader = StackReader(particles, pixel_size=run.record.working_pixel_size)
+    reader = StackReader(particles, pixel_size=run.record.working_pixel_size, max_excluded=1.0)
     with closing(reader):
-        (batch,) = reader.batches([np.arange(len(index))])
+        batch = reader.read(np.arange(len(index)))
+    if len(index) and not len(batch.index):
+        raise StackError(
+            f"{particles.stack_paths[particles.stack_index[0]]}: none of the {len(index)} images "
+            "can be used: they are constant or not finite; expected the images of the run; restore "
+            "the stack"
+        )
+    index = np.asarray(index)[batch.index]
+    chosen = run.assignments.take(index)
     step()
     most = min(batch.images.shape[-1], SIDE)
     projected, pixel_size = _reproject(run, index, most, step)  # (B, s, s/2 + 1)
@@ -238,6 +243,7 @@ def read_gallery_images(
         reprojections=reprojections,
         correlation=_correlation(_to_images(shifted)[:, mask], reprojections[:, mask]),
         pixel_size=pixel_size,
+        index=index,
     )
 
 
@@ -288,10 +294,14 @@ def _reproject(
         result[mine[:, None], rows, columns] = found
     if run.record.settings.ctf:
         width = side * pixel_size
+        ignored = run.record.settings.ctf_ignore_first_peak
         for row, number in enumerate(index):
             single = run.particles.take(np.array([number]))
-            parameters = ctf_parameters(single, int(single.optics_index[0]))
-            result[row] *= compute_ctf(parameters, kx / width, ky / width)[0]
+            group = int(single.optics_index[0])
+            parameters = ctf_parameters(single, group)
+            ctf = compute_ctf(parameters, kx / width, ky / width, ignore_first_peak=ignored)[0]
+            # images that are multiplied by their CTF hold CTF² times the map
+            result[row] *= ctf * ctf if single.optics[group].ctf_premultiplied else ctf
     return result, pixel_size
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import atomic_path
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.removal import adopt_outputs
@@ -12,7 +13,7 @@ from napari_ini3d.runs.storage import explain_os_errors
 logger = logging.getLogger(__name__)
 
 NOTE_NAME = "note.txt"
-_MOST_CHARACTERS = 10_000  # that are read; anything may have this name
+_MOST_CHARACTERS = 10_000  # of a note; anything may have the name of its file
 
 
 def read_note(folder: RunFolder) -> str:
@@ -36,8 +37,14 @@ def write_note(folder: RunFolder, text: str) -> None:
     Raises
     ------
     RunFolderError
-        If it cannot be written.
+        If it cannot be written, or has more than 10 000 characters.
     """
+    count = len(text.strip())
+    if count > _MOST_CHARACTERS:
+        raise RunFolderError(
+            f"the note on {folder.path} has {count} characters; expected at most "
+            f"{_MOST_CHARACTERS}; shorten it"
+        )
     path = folder.path / NOTE_NAME
     with explain_os_errors(path):
         adopt_outputs(folder)

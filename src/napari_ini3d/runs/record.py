@@ -7,8 +7,10 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from napari_ini3d.io import ParticleFiles
 from napari_ini3d.settings import (
     STORED_VERSION,
     InitialModelSettings,
@@ -79,6 +81,17 @@ class RunRecord:
     n_replaced_pixels: int = 0
     working_pixel_size: float | None = None
     settings: InitialModelSettings
+
+    @property
+    def particle_files(self) -> ParticleFiles:
+        """The particle file, with all that the run was given to read it."""
+        return ParticleFiles(
+            Path(self.particles),
+            tuple(Path(path) for path in self.passthrough),
+            Path(self.project) if self.project else None,
+            classes_2d=self.classes_2d,
+            class_averages=self.class_averages,
+        )
 
 
 def format_record(record: RunRecord) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,10 @@ def _parse(values: dict[str, Any]) -> WindowState:
     def parsed(name: str, make: Callable[[Any], Any], value: Any) -> Any:
         try:
             return make(value)
-        except (ValueError, TypeError, KeyError) as error:
+        except KeyError as error:
+            problems.append(f"{name} (no {error})")
+            return None
+        except (ValueError, TypeError) as error:
             problems.append(f"{name} ({error})")
             return None
 
@@ -215,10 +219,13 @@ def _count(value: Any) -> int:
 
 
 def _number(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value <= high:
+    number = math.nan
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an integer beyond the range of floats
+            number = float(value)
+    if not math.isfinite(number) or not low <= number <= high:
         raise ValueError(f"expected a number from {low:g} to {high:g}, found {value!r:.40}")
-    return float(value)
+    return number
 
 
 def _vector(value: Any) -> Vector:

@@ -84,6 +84,8 @@ def test_the_origin_is_that_field_or_else_the_start_of_the_grid_along_each_axis(
     assert read_map(_edited(tmp_path, (start, words))).origin == (-16, 8, -12)
     swapped = _edited(tmp_path, (start, words), (AXES, _words(2, 1, 3)))
     assert read_map(swapped).origin == (8, -16, -12)
+    other = _edited(tmp_path, (start, words))
+    assert read_map(other, voxel_size=1.0).origin == tuple(n / 2 for n in (-16, 8, -12))
     given = (origin, _words(1.5, 0, -2, kind="<f4"))
     assert read_map(_edited(tmp_path, (start, words), given)).origin == (1.5, 0, -2)
 

@@ -52,7 +52,7 @@ def asked(monkeypatch, particles):
     def read(run, index, *, low_pass, step):
         pages.append(index)
         images = np.random.default_rng(0).normal(size=(2, len(index), 8, 8)).astype(np.float32)
-        return GalleryImages(images[0], images[1], np.full(len(index), 0.25), 4.0)
+        return GalleryImages(images[0], images[1], np.full(len(index), 0.25), 4.0, index)
 
     monkeypatch.setattr(dock_module, "read_run_particles", lambda _: particles)
     monkeypatch.setattr(dock_module.RunFolder, "open", lambda path: path)

@@ -94,7 +94,8 @@ def read_cryosparc_particles(
         If a stack is not found.
     """
     source = Path(path)
-    fields = read_particle_fields(source, ctf=ctf, passthrough=passthrough)
+    wanted = (_CLASS_2D,) if classes else ()
+    fields = read_particle_fields(source, ctf=ctf, passthrough=passthrough, wanted=wanted)
     if classes:
         numbers = read_field(source, fields, _CLASS_2D).astype(np.int64)
         chosen = select_classes(source, numbers, classes, CryosparcError)
@@ -120,15 +121,20 @@ def read_cryosparc_particles(
 
 
 def read_particle_fields(
-    path: Path, *, ctf: bool, passthrough: Sequence[Path] = ()
+    path: Path, *, ctf: bool, passthrough: Sequence[Path] = (), wanted: Sequence[str] = ()
 ) -> dict[str, AnyArray]:
     """Return the fields of a dataset of particles, with those of its passthrough files.
 
-    Parameters and errors are those of `read_cryosparc_particles`.
+    Other parameters and errors are those of `read_cryosparc_particles`.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Fields that are looked for beside those of images and CTF; they may be missing.
     """
     fields = read_dataset(path)
     _refuse_others(path, fields)
-    useful = [name for name in (*_IMAGES, *_CTF) if name not in fields]
+    useful = [name for name in (*_IMAGES, *_CTF, *wanted) if name not in fields]
     others = {other: read_dataset(other) for other in passthrough}
     if useful and not others:
         others = find_passthrough(path, fields, useful)

@@ -44,8 +44,9 @@ class MrcHeader:
     voxel_size : (float, float, float)
         Å, along x, y, z; 0 where the header has none.
     origin : (float, float, float)
-        Position of the first sample, Å, along x, y, z: the field ORIGIN or, where that is 0, the
-        start of the grid (NSTART), which maps in CCP4's format have.
+        Position of the first sample, Å, along x, y, z: the field ORIGIN; 0 if it is not set.
+    start : (int, int, int)
+        Start of the grid (NSTART) along x, y, z, samples.
     signedness_known : bool
         False for bytes (mode 0) if neither IMOD's flag nor the range tells whether they are signed.
     """
@@ -56,12 +57,29 @@ class MrcHeader:
     axes: tuple[int, int, int]
     voxel_size: tuple[float, float, float]
     origin: tuple[float, float, float]
+    start: tuple[int, int, int]
     signedness_known: bool = True
 
     @property
     def n_bytes(self) -> int:
         """Size of the file without what may follow the samples, bytes."""
         return self.offset + int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    def position(self, voxel_size: float | None = None) -> tuple[float, float, float]:
+        """Return the position of the first sample, Å, along x, y, z.
+
+        It is ORIGIN or, where that is 0, the start of the grid, which maps in CCP4's format have.
+
+        Parameters
+        ----------
+        voxel_size : float, optional
+            Å, instead of that in the header.
+        """
+        if any(self.origin):
+            return self.origin
+        sizes = self.voxel_size if voxel_size is None else (voxel_size,) * 3
+        x, y, z = (n * size for n, size in zip(self.start, sizes, strict=True))
+        return x, y, z
 
 
 def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> MrcHeader:
@@ -103,14 +121,16 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
         )
     code, known = (_MODES[mode], True) if mode else _byte_type(words, floats)
     axes = _axes(path, words, kind, error)
-    voxel_size = _voxel_size(words, floats, axes)
+    start = [int(words[4 + axes.index(axis)]) for axis in (1, 2, 3)]
+    x, y, z = (float(value) if np.isfinite(value) else 0.0 for value in floats[49:52])
     return MrcHeader(
         shape=(nz, ny, nx),
         dtype=np.dtype(f"{order}{code}"),
         offset=HEADER_BYTES + extended,
         axes=axes,
-        voxel_size=voxel_size,
-        origin=_origin(words, floats, axes, voxel_size),
+        voxel_size=_voxel_size(words, floats, axes),
+        origin=(x, y, z),
+        start=(start[0], start[1], start[2]),
         signedness_known=known,
     )
 
@@ -175,17 +195,3 @@ def _voxel_size(
         sizes: Float64 = floats[10:13].astype(np.float64) / np.array(intervals, dtype=np.float64)
     clean = np.where(np.isfinite(sizes), sizes, 0.0).tolist()
     return clean[0], clean[1], clean[2]
-
-
-def _origin(
-    words: np.ndarray,
-    floats: np.ndarray,
-    axes: tuple[int, int, int],
-    voxel_size: tuple[float, float, float],
-) -> tuple[float, float, float]:
-    """Return the position of the first sample: ORIGIN, or NSTART in the order of the axes."""
-    given = [float(value) if np.isfinite(value) else 0.0 for value in floats[49:52]]
-    if not any(given):
-        starts = [int(words[4 + axes.index(axis)]) for axis in (1, 2, 3)]
-        given = [n * size for n, size in zip(starts, voxel_size, strict=True)]
-    return given[0], given[1], given[2]

@@ -88,7 +88,7 @@ def read_map(
     with np.errstate(over="ignore"):  # becomes infinite, which is refused below
         values = np.array(data, dtype=np.float32, order="C")  # a copy that may be written
     check_map_values(values, str(map_path), allow_empty=allow_empty)
-    return Map(values, found, header.origin)
+    return Map(values, found, header.position(voxel_size))
 
 
 def _read_samples(path: Path) -> tuple[MrcHeader, AnyArray]:

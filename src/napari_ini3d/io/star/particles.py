@@ -185,6 +185,7 @@ def make_particles(
         origin_y=_read_origin(path, columns, "rlnOriginY", pixel_size),
         row=np.arange(len(stack_index), dtype=np.int64),
         is_dark=None,
+        mixed_contrast=None,
         **defocus,
     )
     logger.info("%s: %d particles in %d stack(s)", path, len(particles), len(stacks))

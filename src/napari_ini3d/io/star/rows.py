@@ -150,7 +150,7 @@ def _parse_copy(
 ) -> pd.DataFrame:
     """Write lines with a label for each column to a file, which is removed, and parse it.
 
-    The labels are numbers, since starfile would split those with control characters.
+    The labels are numbered (column0, …), since starfile would split those with control characters.
     """
     labels = [f"column{place}" for place in range(len(columns))]
     head = "data_\n\nloop_\n" + "".join(f"_{label}\n" for label in labels)
