@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d.errors import Ini3dError, RunFolderError
 from napari_ini3d.plugin.convergence.angular_distribution import AngularDistribution
-from napari_ini3d.plugin.convergence.explanations import explain_controls
+from napari_ini3d.plugin.convergence.explanations import EXPLANATIONS
 from napari_ini3d.plugin.convergence.export import ExportButton
 from napari_ini3d.plugin.convergence.iteration_plots import ConvergencePlots
 from napari_ini3d.plugin.convergence.map_slices import MapPictures
@@ -96,7 +96,9 @@ class ConvergenceWidget(FittingWidget):
         self._update_timer = self._make_timer(_UPDATE_MS, self.refresh, single=True)
         self._poll_timer = self._make_timer(_POLL_MS, self._poll)
         self._lay_out()
-        explain_controls(self)
+        for attribute, (name, text) in EXPLANATIONS.items():
+            getattr(self, attribute).setAccessibleName(name)
+            getattr(self, attribute).setToolTip(f"<p>{text}</p>")
         self._connect(real)
         self._list_runs()
         self._show_session_run()

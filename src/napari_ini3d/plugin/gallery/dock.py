@@ -146,9 +146,7 @@ class GalleryWidget(FittingWidget):
                 run, chosen, low_pass=low_pass, step=lambda: task.step("Images")
             )
 
-        self.tasks.start(
-            Task("Images", 4), read, lambda found: self._show_images(run, chosen, found)
-        )
+        self.tasks.start(Task("Images", 4), read, lambda found: self._show_images(run, found))
 
     def choose_direction(self, direction: FloatArray | None) -> None:
         """Show the particles around a direction (x, y, z); None for all directions."""
@@ -186,7 +184,8 @@ class GalleryWidget(FittingWidget):
         self.sphere.mark_region(None)
         self._on_class(0)
 
-    def _show_images(self, run: RunParticles, chosen: IntArray, found: GalleryImages) -> None:
+    def _show_images(self, run: RunParticles, found: GalleryImages) -> None:
+        chosen = found.index  # without those that cannot be used any more
         junk = run.assignments.junk_probability[chosen]
         classes = run.assignments.class_index[chosen] + 1
         texts = []
