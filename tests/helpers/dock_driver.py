@@ -39,4 +39,10 @@ def do_runs(dock, qtbot, star, *folders):
         fill_in(dock, qtbot, star, folder, iterations=3, seed=seed)
         press(qtbot, dock.panel.run)
         until(qtbot, lambda: not dock.session.busy)
-    dock.tabs.setCurrentWidget(dock.history)
+    show_runs(dock)
+
+
+def show_runs(widget) -> None:
+    """Show the tab *Runs* of the dock *Initial model*."""
+    (number,) = (i for i in range(widget.tabs.count()) if widget.tabs.tabText(i) == "Runs")
+    widget.tabs.setCurrentIndex(number)

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from dock_driver import choose, fill_in, press, until
+from dock_driver import choose, fill_in, press, show_runs, until
 from fake_runs import fake_reconstruct
 
 from napari_ini3d.jobs import run as run_module
@@ -238,7 +238,7 @@ def test_a_second_run_is_refused_by_every_button(
     assert not widget.panel.run.isEnabled()
     assert not widget.panel.resume.isEnabled()
     until(qtbot, lambda: widget.session.summaries)
-    widget.tabs.setCurrentWidget(widget.history)
+    show_runs(widget)
     widget.history.choose(tmp_path / "first")
     press(qtbot, widget.history.resume)
     assert "a run is in progress" in notifications[0]

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from dock_driver import press, until
+from dock_driver import press, show_runs, until
 from threaded_runs import start_in_thread
 
 from napari_ini3d.plugin.initial_model.user_config import known_runs, remember_run
@@ -55,7 +55,7 @@ def test_a_folder_that_is_dropped_is_followed_before_it_has_maps(widget, viewer,
 
 def test_a_run_is_followed_from_the_list_and_left(widget, elsewhere, qtbot, notifications):
     remember_run(elsewhere)
-    widget.tabs.setCurrentWidget(widget.history)
+    show_runs(widget)
     history = widget.history
     assert history.table.text(0, "State").startswith("running (")
     assert history.open.text() == "Follow"

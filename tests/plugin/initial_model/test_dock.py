@@ -319,7 +319,7 @@ def test_the_button_names_the_iteration_that_is_shown(
     until(qtbot, lambda: not widget.session.busy)
     press(qtbot, widget.panel.iterations)
     assert "Iteration 5" in widget.panel.iterations.text()
-    viewer.dims.set_point(0, 1)
+    viewer.dims.set_point(0, 2)
     assert "Iteration 2" in widget.panel.iterations.text()
     press(qtbot, widget.panel.iterations)
     assert widget.panel.iterations.text() == "Show iterations"

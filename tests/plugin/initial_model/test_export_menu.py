@@ -9,7 +9,7 @@ pytest.importorskip("napari")
 
 from fake_runs import make_record, make_report
 
-from napari_ini3d.io import read_poses
+from napari_ini3d.io import read_poses, write_map
 from napari_ini3d.plugin.initial_model import export_menu as module
 from napari_ini3d.plugin.initial_model.export_menu import ExportMenu
 from napari_ini3d.plugin.reader import read_run_layers
@@ -72,6 +72,7 @@ def test_the_run_that_is_shown_is_exported_not_that_of_the_session(model, tmp_pa
     folder.write_record(make_record())
     report = make_report(1, 4)
     write_history(folder, 1, report.volumes, report.voxel_size)
+    write_map(folder.class_map_path(1, 0), report.volumes[0], report.voxel_size)
     folder.append_progress(IterationSummary.from_report(report).to_json())
     (layer,) = add_layers(model, read_run_layers(folder.path))
     assert run_of_window(model) == folder.path

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from dock_driver import choose, densities, do_runs, press, until
+from dock_driver import choose, densities, do_runs, press, show_runs, until
 from fake_runs import make_record
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit, QMessageBox
@@ -30,18 +30,19 @@ def test_runs_are_listed_shown_and_their_settings_reused(
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: not widget.session.busy)
     widget.form.set_settings(InitialModelSettings())
-    widget.tabs.setCurrentWidget(widget.history)
+    show_runs(widget)
     table = widget.history.table
     assert [table.text(0, heading) for heading in ("Run", "State")] == ["run", "finished (4)"]
     viewer.layers.clear()
     press(qtbot, widget.history.open)
-    assert viewer.layers[0].data.shape == (4, 32, 32, 32)
+    # one frame per number of an iteration, from 0
+    assert viewer.layers[0].data.shape == (5, 32, 32, 32)
     assert len(widget.session.summaries) == 4
     press(qtbot, widget.history.clone)
     assert widget.form.fields["iterations"].value == 4
     assert widget.form.fields["mask_diameter"].value is None
     assert widget.form.output.text == str(dataset.parent / "ini3d_001")
-    widget.tabs.setCurrentWidget(widget.history)
+    show_runs(widget)
     press(qtbot, widget.history.remove)
     assert table.n_shown == 0
     assert (tmp_path / "run").is_dir()
@@ -118,7 +119,7 @@ def test_a_run_in_progress_is_not_deleted(
     press(qtbot, widget.panel.run)
     until(qtbot, lambda: widget.session.summaries)
     press(qtbot, widget.panel.pause)
-    widget.tabs.setCurrentWidget(widget.history)
+    show_runs(widget)
     press(qtbot, widget.history.delete)
     assert "is in progress; stop it first" in notifications[0]
     assert (tmp_path / "run" / "settings.json").is_file()
