@@ -69,9 +69,17 @@ def test_only_the_end_of_the_starts_decides(phase):
         assert not wants_finer_starts(run, state)
 
 
-def test_a_run_whose_iterations_would_not_suffice_keeps_its_starts():
-    with state_with(SPHERE, iteration=150) as (run, state):
-        assert not wants_finer_starts(run, state)
+@pytest.mark.parametrize(("iteration", "wants"), [(75, True), (100, False), (150, False)])
+def test_a_run_whose_iterations_would_not_suffice_keeps_its_starts(iteration, wants):
+    with state_with(SPHERE, iteration=iteration) as (run, state):
+        assert wants_finer_starts(run, state) == wants
+
+
+@pytest.mark.parametrize("iterations", [4, 10, 30])
+def test_finer_starts_do_not_make_a_run_longer_than_its_iterations(iterations):
+    data, settings = simulate("O"), SETTINGS.with_changes(iterations=iterations)
+    reports = list(reconstruct(InMemorySource.of(data), data.particles, settings))
+    assert len(reports) <= iterations
 
 
 def test_starts_at_the_limit_of_the_run_are_kept():

@@ -22,6 +22,7 @@ from napari_ini3d.fourier import featured_share
 
 _FEATURELESS = 0.4  # share of the power of the finest shells that is not in the rotational average
 _SHELLS = 2
+_AFTER_SEARCH = 2  # iterations: at least one refinement, and the final pass
 
 
 def wants_finer_starts(run: RunContext, state: EngineState) -> bool:
@@ -38,7 +39,8 @@ def wants_finer_starts(run: RunContext, state: EngineState) -> bool:
     finer = finer_start_radius(radius, run.settings, run.geometry) > radius
     if not (last and finer):
         return False
-    if state.iteration + phases.starts + phases.search >= run.settings.iterations:
+    needed = phases.starts + phases.longest_search + _AFTER_SEARCH
+    if state.iteration + needed > run.settings.iterations:
         return False
     # of neighbouring shells, one may have few features: the power of a hollow sphere oscillates
     finest = slice(max(1, radius + 1 - _SHELLS), radius + 1)
