@@ -301,6 +301,7 @@ DRAW = {
     "demo --output demo --threads 1": SMALL_DEMO,
     "bench --quick --threads 1": SMALL_BENCH,
 }
+RELAX = "symmetry relax done --symmetry C2 --output relaxed.mrc --force --threads 1"
 
 
 def loaded_after_command(command: str, folder: Path, heavy: tuple[str, ...], first="") -> set[str]:
@@ -317,6 +318,11 @@ def loaded_after_command(command: str, folder: Path, heavy: tuple[str, ...], fir
 @pytest.mark.parametrize("command", DRAW_NOTHING)
 def test_a_command_that_draws_nothing_loads_neither_window_nor_plots(command, files):
     assert loaded_after_command(command, files, (*WINDOW, "cupy", "matplotlib")) == set()
+
+
+def test_a_relaxation_loads_neither_window_nor_plots(files):
+    # with device auto it asks CuPy for GPUs where CuPy is installed
+    assert loaded_after_command(RELAX, files, (*WINDOW, "matplotlib")) == set()
 
 
 @pytest.mark.parametrize("command", DRAW)
@@ -336,5 +342,5 @@ def test_every_command_is_among_those_whose_imports_are_checked():
     commands = get_command(app).commands
     names = [*commands.keys() - {"symmetry"}]
     names += [f"symmetry {name}" for name in commands["symmetry"].commands]
-    tested = [*DRAW_NOTHING, *DRAW]
+    tested = [*DRAW_NOTHING, *DRAW, RELAX]
     assert [name for name in names if not any(c.startswith(f"{name} ") for c in tested)] == []

@@ -95,4 +95,4 @@ def test_a_run_that_has_ended_is_read_by_the_file_reader(few_particles, tmp_path
     process.start()
     until(qtbot, lambda: process.poll() is not None)
     ((data, _, _),) = get_reader(str(tmp_path / "run"))(str(tmp_path / "run"))
-    assert data.shape == (2, 32, 32, 32)
+    assert data.shape == (3, 32, 32, 32)  # by iteration, from 0

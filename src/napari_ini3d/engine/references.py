@@ -231,16 +231,15 @@ def build_references(
     n_coarse = host_disk.size_within(plan.coarse_radius)
     disk, cubes = host_disk.on(to_device), to_device(cubes)
     # slices of a map with a point group repeat themselves outside its asymmetric unit
-    grid, fine_grid = (
-        RotationGrid(found.order, to_device(found.matrices))
-        for found in grids_of_unit(plan.order, rotation, run.settings.imposed_group)
-    )  # R rotations, Q = 8 R rotations
+    host_grid, host_fine = grids_of_unit(plan.order, rotation, run.settings.imposed_group)
+    grid = RotationGrid(host_grid.order, to_device(host_grid.matrices))  # R rotations
     run_jobs = _one_by_one if backend.is_gpu else run.executor.map_on_cpu
     slicer = _Slicer(disk, padding, backend, run_jobs)
     slices = slicer.slices(cubes, grid, n_coarse)  # (K·R, C)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
     fine = None
     if plan.two_pass:
+        fine_grid = RotationGrid(host_fine.order, to_device(host_fine.matrices))  # Q = 8 R
         fine_step = plan.finest_offset_step / pixel_size
         fine_shifts = shift_grid(2 * fine_step, fine_step)  # (T, 2), about a coarse shift
         fine = FineReferences(

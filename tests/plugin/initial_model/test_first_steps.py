@@ -55,7 +55,7 @@ def test_a_map_and_the_maps_of_a_run_are_opened(widget, viewer, tmp_path, qtbot,
     press(qtbot, widget.first_steps.map)
     chosen.append(str(run))
     press(qtbot, widget.first_steps.run)
-    assert [layer.data.shape for layer in viewer.layers] == [(32,) * 3, (2, *(32,) * 3)]
+    assert [layer.data.shape for layer in viewer.layers] == [(32,) * 3, (3, *(32,) * 3)]
 
 
 def test_a_folder_without_a_run_is_reported(widget, tmp_path, qtbot, chosen, monkeypatch):

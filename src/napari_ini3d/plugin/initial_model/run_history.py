@@ -120,7 +120,9 @@ class RunHistory(QWidget):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.selected.folder)))
 
     def _on_compare(self) -> None:
-        older, newer = sorted(self.selected_runs, key=lambda entry: entry.record.started)
+        # of two that began in the same second, the one that is listed last is the older
+        listed = reversed(self.selected_runs)
+        older, newer = sorted(listed, key=lambda entry: entry.record.started)
         self.compare_clicked.emit((older.folder, newer.folder))
 
     def _on_note(self, entry: RunEntry, text: str) -> None:
