@@ -67,7 +67,8 @@ class Particles:
         Å; the shift that centres the particle in the box, as found by 2D classification
         (RELION's rlnOriginXAngst); zero if the file has none.
     row : (N,) int64
-        Row in the table of the particle file, kept in subsets.
+        Row in the table of the particle file, kept in subsets; of the chosen particles only, where
+        2D classes are chosen.
     is_dark : (N,) bool or None
         Whether the protein is dark in an image, as the particle file says (cryoSPARC's
         `blob/sign`); None if it says nothing, as STAR files.

@@ -289,6 +289,16 @@ class InitialModelSettings:
 
         _check_shifts(self.offset_range, self.offset_step)
 
+    @property
+    def imposed_group(self) -> str:
+        """Point group that is imposed at every iteration; "C1" if none."""
+        return self.symmetry if self.symmetry_during_run else "C1"
+
+    @property
+    def symmetry_follows(self) -> bool:
+        """Whether a symmetry is looked for in the finished map, and imposed on it."""
+        return not self.symmetry_during_run and self.symmetry.upper() != "C1"
+
     def with_changes(self, **changes: Any) -> Self:
         """Return a validated copy with some fields changed."""
         return dataclasses.replace(self, **changes)

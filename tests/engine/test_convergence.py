@@ -10,6 +10,7 @@ from napari_ini3d.engine import convergence, drift
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phases
+from napari_ini3d.geometry import pixel_directions
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
     InMemorySource,
@@ -202,3 +203,14 @@ def test_the_drift_is_measured_anew_in_every_phase(particles):
             assert np.array_equal(before.state.drift.maps, before.state.models[0].maps)
             if after.phase != "final":
                 assert int(after.state.drift.age) == 1
+
+
+def test_with_a_symmetry_every_equivalent_direction_has_its_part_of_the_particles(particles):
+    report = run(particles, symmetry="C2", symmetry_during_run=True)[-1]
+    (counts,) = report.view_counts
+    centres = pixel_directions(8)
+    # C2 about z maps the centres of pixels onto each other
+    opposite = np.argmax(centres @ (centres * [-1, -1, 1]).T, axis=1)
+    assert counts.sum() == pytest.approx(20)
+    assert np.allclose(counts, counts[opposite])
+    assert set(np.unique(counts % 0.5)) == {0}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_ini3d.geometry.healpix import pixel_directions
+from napari_ini3d.geometry.healpix import count_directions, pixel_directions
 
 
 @pytest.mark.parametrize("nside", [1, 2, 4, 8])
@@ -54,3 +54,13 @@ def test_the_four_children_surround_their_parent(nside):
 def test_other_numbers_than_powers_of_two_are_refused(nside):
     with pytest.raises(ValueError, match=f"nside is {nside}; it must be a power of two"):
         pixel_directions(nside)
+
+
+def test_directions_are_counted_at_the_nearest_pixel():
+    centres = pixel_directions(4)
+    near = centres[[3, 3, 50]] + 0.01
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    expected = np.zeros(len(centres), int)
+    expected[[3, 50]] = 2, 1
+    assert np.array_equal(count_directions(near, 4), expected)
+    assert not count_directions(np.zeros((0, 3)), 4).any()

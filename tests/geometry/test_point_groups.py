@@ -9,6 +9,7 @@ from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry.point_groups import (
     PointGroup,
     in_asymmetric_unit,
+    product_table,
     symmetry_axes,
     symmetry_operators,
 )
@@ -149,3 +150,22 @@ def test_directions_on_axes_and_borders_have_one_place_in_the_asymmetric_unit(na
         inside = orbit[in_asymmetric_unit(orbit, name)]
         assert len(inside) > 0
         assert np.allclose(inside, inside[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["C4", "D7", "O"])
+def test_a_margin_adds_the_directions_within_that_angle_of_the_asymmetric_unit(name):
+    every = directions(4000)
+    inside = every[in_asymmetric_unit(every, name)]
+    wider = in_asymmetric_unit(every, name, margin=5.0)
+    angles = np.rad2deg(np.arccos(np.clip(every @ inside.T, -1, 1))).min(axis=1)
+    assert wider[angles < 4.0].all()  # directions are 3.2° apart
+    assert not wider[angles > 12.0].any()  # at a corner, further than 5°
+    assert wider.sum() > len(inside)
+
+
+def test_products_of_operators_are_in_their_order():
+    operators = symmetry_operators("D3")
+    table = product_table(operators)
+    for i, first in enumerate(operators):
+        for j, second in enumerate(operators):
+            np.testing.assert_allclose(operators[table[i, j]], first @ second, atol=1e-9)

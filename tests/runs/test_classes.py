@@ -19,7 +19,7 @@ def write_iteration(folder, iteration, shares, resolution):
     for k in range(len(shares)):
         write_map(folder.class_map_path(iteration, k), make_volume(seed=k), 4.0)
     folder.append_progress(IterationSummary.from_report(report).to_json())
-    folder.write_checkpoint({"iteration": np.array(iteration)}, iteration, keep=True)
+    folder.iteration_path(iteration, "data.star").touch()
 
 
 @pytest.fixture
@@ -72,3 +72,10 @@ def test_a_run_without_written_iterations_is_refused(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
     with pytest.raises(RunFolderError, match="no written iteration yet"):
         choose_class(folder, "largest", no_symmetry)
+
+
+def test_files_of_an_iteration_that_a_resumed_run_has_not_reached_again_are_not_chosen(folder):
+    write_map(folder.class_map_path(15, 0), make_volume(), 4.0)
+    folder.iteration_path(15, "data.star").touch()  # without a line of progress
+    found = choose_class(folder, "largest", no_symmetry)
+    assert found.map_path == folder.path / "run_it010_class002.mrc"

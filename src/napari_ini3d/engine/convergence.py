@@ -24,7 +24,12 @@ from napari_ini3d.engine.schedule import Phase, Phases, Plan, refined_radius
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.sums import BestPoses, IterationSums
 from napari_ini3d.fourier import fsc_resolution
-from napari_ini3d.geometry import euler_to_matrix, matrix_to_euler, pixel_directions
+from napari_ini3d.geometry import (
+    count_directions,
+    euler_to_matrix,
+    matrix_to_euler,
+    pixel_directions,
+)
 from napari_ini3d.particles import Assignments
 from napari_ini3d.settings import InitialModelSettings
 
@@ -125,7 +130,7 @@ def conclude(
         offset_step=plan.finest_offset_step,
         mean_max_probability=outcome.sums.mean_of("max_probability"),
         class_shares=_shares(outcome.sums.class_weight),
-        view_counts=_view_counts(after.assignments, len(update.model.maps)),
+        view_counts=_view_counts(after.assignments, len(update.model.maps), run.operators),
         map_change=update.map_change.astype(np.float32),
         sigma2_noise=update.model.sigma2.astype(np.float32),
         sigma_offset=float(update.model.sigma_offset),
@@ -309,16 +314,24 @@ def _shares(class_weight: Float64) -> Float32:
     return shares
 
 
-def _view_counts(assignments: Assignments, n_classes: int) -> Float32:
-    """Count the particles of each class per HEALPix pixel of their best viewing direction."""
-    centres = pixel_directions(_VIEW_NSIDE)  # (M, 3)
-    counts = np.zeros((n_classes, len(centres)), np.float32)
-    visited = assignments.class_index >= 0
-    angles = (getattr(assignments, name)[visited] for name in ("rot", "tilt", "psi"))
+def _view_counts(assignments: Assignments, n_classes: int, operators: Float32) -> Float32:
+    """Count the particles of each class per HEALPix pixel of their viewing direction, (K, M).
+
+    With a point group, a particle counts in equal parts for all its equivalent directions.
+    """
+    angles = (getattr(assignments, name) for name in ("rot", "tilt", "psi"))
     directions = euler_to_matrix(*angles)[:, 2]  # (N, 3), third row: the viewing direction
-    _, pixel = KDTree(centres).query(directions)
-    np.add.at(counts, (assignments.class_index[visited], pixel), 1)
-    return counts
+    counts = np.stack(
+        [
+            count_directions(directions[assignments.class_index == k], _VIEW_NSIDE)
+            for k in range(n_classes)
+        ]
+    )
+    if len(operators) == 1:
+        return counts.astype(np.float32)
+    centres = pixel_directions(_VIEW_NSIDE)  # (M, 3)
+    _, equivalent = KDTree(centres).query(centres @ operators)  # (G, M)
+    return np.asarray(counts[:, equivalent].mean(axis=1), np.float32)  # over the operators
 
 
 def _message(

@@ -159,16 +159,17 @@ def symmetrised(
         return sums.numerator, sums.denominator
     numerator, denominator = np.zeros_like(sums.numerator), np.zeros_like(sums.denominator)
     for k, half in np.ndindex(numerator.shape[:2]):
-        one = _symmetrised_cube(
+        one = symmetrised_cube(
             sums.numerator[k, half], sums.denominator[k, half], operators, backend
         )
         numerator[k, half], denominator[k, half] = one
     return numerator, denominator
 
 
-def _symmetrised_cube(
+def symmetrised_cube(
     numerator: Complex64, denominator: Float32, operators: Float32, backend: Backend
 ) -> tuple[Complex64, Float32]:
+    """Return numerator and denominator (cube) summed over operators (G, 3, 3), on the host."""
     with backend.device.enter():
         given = [backend.to_device(a) for a in (numerator, denominator, operators)]
         filled = [backend.xp.zeros_like(a) for a in given[:2]]

@@ -68,8 +68,11 @@ def initial_noise(run: RunContext) -> InitialNoise:
             )
             found[tile.group].append(backend.to_host(xp.stack(parts)).astype(np.float64))
     limits = excess_limits(n, run.geometry.diameter / run.geometry.pixel_size)
-    groups = [np.concatenate(parts, 1) if parts else None for parts in found.values()]
-    bright = sum(_count_bright(group[0], limits) for group in groups if group is not None)
+    rows, bright = [np.zeros((2, n_shells)) for _ in found], 0
+    for group, of_group in found.items():
+        if of_group:
+            rows[group], count = _noise_of_group(np.concatenate(of_group, 1), limits)
+            bright += count
     if bright:
         logger.info(
             "%d of %d images have shells far stronger than is typical, as edges of carbon and ice "
@@ -77,23 +80,12 @@ def initial_noise(run: RunContext) -> InitialNoise:
             bright,
             size,
         )
-    rows = [
-        np.zeros((2, n_shells)) if group is None else _noise_of_group(group, limits)
-        for group in groups
-    ]
     sigma2, typical = (_fill_gaps(np.stack(values)) for values in zip(*rows, strict=True))
     return InitialNoise(sigma2, typical)
 
 
-def _count_bright(power: Float64, limits: ExcessLimits) -> int:
-    """Return how many images, with the power (N, n_shells), have a shell that hardly counts."""
-    typical = typical_power(power, limits)
-    weight = robust_weights(power / np.maximum(typical, 1e-30), limits)
-    return int(np.count_nonzero((weight < _BRIGHT).any(1)))
-
-
-def _noise_of_group(power: Float64, limits: ExcessLimits) -> Float64:
-    """Return noise variance and typical power, (2, n_shells).
+def _noise_of_group(power: Float64, limits: ExcessLimits) -> tuple[Float64, int]:
+    """Return noise variance and typical power, (2, n_shells), and the number of bright images.
 
     Parameters
     ----------
@@ -108,7 +100,8 @@ def _noise_of_group(power: Float64, limits: ExcessLimits) -> Float64:
     sigma2 = np.divide(
         (weight * whole).sum(0, dtype=np.float64), total, out=np.zeros_like(total), where=total > 0
     )
-    return np.stack([sigma2, typical])
+    bright = int(np.count_nonzero((weight < _BRIGHT).any(1)))  # a shell hardly counts
+    return np.stack([sigma2, typical]), bright
 
 
 def plain_tile(

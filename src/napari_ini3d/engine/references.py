@@ -170,7 +170,9 @@ def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[
     plan : Plan
     """
     rng = np.random.default_rng([run.settings.seed, random_streams.ROTATION, state.iteration])
-    rotation = random_rotation(rng)  # the same for every start
+    # slices of a map with a point group repeat themselves outside its asymmetric unit; the
+    # rotations are the same for every start
+    grids = grids_of_unit(plan.order, random_rotation(rng), run.settings.imposed_group)
 
     def to_cubes(model: ModelState) -> Complex64:
         cubes = [run.constraints.to_cube(volume, plan.radius) for volume in model.maps]
@@ -187,7 +189,7 @@ def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[
                     build_references(
                         run,
                         plan,
-                        rotation,
+                        grids,
                         cubes,
                         model,
                         backend,
@@ -202,7 +204,7 @@ def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[
 def build_references(
     run: RunContext,
     plan: Plan,
-    rotation: Float64,
+    grids: tuple[RotationGrid, RotationGrid],
     cubes: Complex64,
     model: ModelState,
     backend: Backend,
@@ -215,8 +217,8 @@ def build_references(
     ----------
     run : RunContext
     plan : Plan
-    rotation : (3, 3) float64
-        Of the rotation grids as a whole.
+    grids : tuple of RotationGrid
+        R rotations and their 8 R children, on the host (`grids_of_unit`).
     cubes : (K, cube) complex64
         Half cubes of the classes at the plan's radius, on the host.
     model : ModelState
@@ -230,16 +232,14 @@ def build_references(
     host_disk = frequency_disk(box_size, plan.radius)
     n_coarse = host_disk.size_within(plan.coarse_radius)
     disk, cubes = host_disk.on(to_device), to_device(cubes)
-    # slices of a map with a point group repeat themselves outside its asymmetric unit
-    host_grid, host_fine = grids_of_unit(plan.order, rotation, run.settings.imposed_group)
-    grid = RotationGrid(host_grid.order, to_device(host_grid.matrices))  # R rotations
+    grid = _on_device(grids[0], backend)
     run_jobs = _one_by_one if backend.is_gpu else run.executor.map_on_cpu
     slicer = _Slicer(disk, padding, backend, run_jobs)
     slices = slicer.slices(cubes, grid, n_coarse)  # (K·R, C)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
     fine = None
     if plan.two_pass:
-        fine_grid = RotationGrid(host_fine.order, to_device(host_fine.matrices))  # Q = 8 R
+        fine_grid = _on_device(grids[1], backend)
         fine_step = plan.finest_offset_step / pixel_size
         fine_shifts = shift_grid(2 * fine_step, fine_step)  # (T, 2), about a coarse shift
         fine = FineReferences(
@@ -284,6 +284,10 @@ def _one_by_one(function: Callable[[Any], None], jobs: Iterable[Any]) -> None:
     """Call a function on each job in this thread, which has entered the device."""
     for job in jobs:
         function(job)
+
+
+def _on_device(grid: RotationGrid, backend: Backend) -> RotationGrid:
+    return RotationGrid(grid.order, backend.to_device(grid.matrices))
 
 
 def _null_model(
@@ -332,10 +336,19 @@ def _table(
         return None
 
 
-def shift_phase(shifts: Float32, disk: FrequencyDisk, box_size: int) -> Complex64:
-    """Return exp(-2πi k·t / n), (S, P), which shifts an image by each t (pixels)."""
+def shift_phase(shifts: Float32, disk: FrequencyDisk, box_size: int, *, xp: Any = np) -> Complex64:
+    """Return exp(-2πi k·t / n), (S, P), which shifts an image by each t (pixels).
+
+    Parameters
+    ----------
+    shifts : (S, 2) float32
+    disk : FrequencyDisk
+    box_size : int
+    xp : module
+        Whose arrays `shifts` and those of the disk are.
+    """
     cycles = (shifts[:, :1] * disk.kx + shifts[:, 1:] * disk.ky) / box_size  # (S, P)
-    phase: Complex64 = np.exp(-2j * np.pi * cycles).astype(np.complex64)
+    phase: Complex64 = xp.exp(-2j * np.pi * cycles).astype(np.complex64)
     return phase
 
 

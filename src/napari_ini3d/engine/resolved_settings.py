@@ -36,14 +36,6 @@ class ResolvedSettings(InitialModelSettings):
     def __post_init__(self) -> None:
         """Check nothing: the settings that are resolved have been checked."""
 
-    @property
-    def imposed_group(self) -> str:
-        """Point group that is imposed at every iteration; "C1" if none.
-
-        Without `symmetry_during_run` the group is imposed on the finished map only.
-        """
-        return self.symmetry if self.symmetry_during_run else "C1"
-
 
 def resolve_settings(
     settings: InitialModelSettings, *, pixel_size: float, mask_diameter: float | None = None

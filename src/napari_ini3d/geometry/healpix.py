@@ -7,6 +7,7 @@ Gorski et al., Astrophysical Journal 622 (2005), 759-771.
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from napari_ini3d._types import Float64, Int64
 
@@ -49,6 +50,13 @@ def pixel_directions(nside: int) -> Float64:
     phi = (step - offset) * (np.pi / 2) / per_quarter
     r = np.sqrt(np.maximum(0, 1 - z**2))
     return np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)
+
+
+def count_directions(directions: Float64, nside: int) -> Int64:
+    """Return how many unit vectors (N, 3) are nearest to each pixel's centre, (12 nside²,)."""
+    centres = pixel_directions(nside)
+    _, nearest = KDTree(centres).query(directions)
+    return np.bincount(nearest, minlength=len(centres))
 
 
 def _even_bits(value: Int64) -> Int64:

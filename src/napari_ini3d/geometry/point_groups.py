@@ -24,9 +24,10 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d._types import BoolArray, Float64, FloatArray, IntArray
+from napari_ini3d._types import BoolArray, Float64, FloatArray, Int64, IntArray
 from napari_ini3d.errors import SymmetryError
 
 Matrices = Float64
@@ -154,7 +155,16 @@ def symmetry_axes(name: str | PointGroup) -> list[Axis]:
     return sorted(axes, key=lambda axis: (-axis.order, -axis.direction[2]))
 
 
-def in_asymmetric_unit(directions: FloatArray, name: str | PointGroup) -> BoolArray:
+def product_table(operators: Matrices) -> Int64:
+    """Return the index of the product of each two operators of a group (G, 3, 3), (G, G)."""
+    products = (operators[:, None] @ operators[None]).reshape(-1, 9)  # (G², 9)
+    _, index = KDTree(operators.reshape(-1, 9)).query(products)
+    return np.asarray(index, dtype=np.int64).reshape(len(operators), -1)
+
+
+def in_asymmetric_unit(
+    directions: FloatArray, name: str | PointGroup, *, margin: float = 0.0
+) -> BoolArray:
     """Find which directions are in the asymmetric unit: one of each orbit.
 
     The unit is the part of the sphere that is nearer to a reference direction than to any of its
@@ -165,6 +175,8 @@ def in_asymmetric_unit(directions: FloatArray, name: str | PointGroup) -> BoolAr
     directions : (N, 3)
         Unit vectors (x, y, z).
     name : str or PointGroup
+    margin : float
+        Degrees, by which a direction may be outside; then several of an orbit are found.
 
     Returns
     -------
@@ -180,42 +192,15 @@ def in_asymmetric_unit(directions: FloatArray, name: str | PointGroup) -> BoolAr
     vectors = np.asarray(directions, dtype=np.float64).reshape(-1, 3)
     best = np.ones(len(vectors), dtype=bool)
     undecided = np.ones((len(vectors), len(operators)), dtype=bool)
-    for reference in _references(group):  # the second and third decide ties on a border
-        images = vectors @ (operators @ reference).T  # (N, G)
-        lead = vectors @ reference - images.T  # (G, N)
-        best &= ~np.any(undecided & (lead.T < -_TIE), axis=1)
-        undecided &= np.abs(lead.T) <= _TIE
+    references = _references(group)
+    # the second and third decide ties on a border
+    for reference in references[:1] if margin else references:
+        away = operators @ reference - reference  # (G, 3)
+        lead = -vectors @ away.T  # (N, G), over each image of the reference
+        outside = np.sin(np.deg2rad(margin)) * np.linalg.norm(away, axis=1)  # (G,)
+        best &= ~np.any(undecided & (lead < -outside - _TIE), axis=1)
+        undecided &= np.abs(lead) <= _TIE
     return best
-
-
-def near_asymmetric_unit(
-    directions: FloatArray, name: str | PointGroup, margin: float
-) -> BoolArray:
-    """Find which directions are in the asymmetric unit, or within an angle of it.
-
-    Parameters
-    ----------
-    directions : (N, 3)
-        Unit vectors (x, y, z).
-    name : str or PointGroup
-    margin : float
-        Degrees.
-
-    Returns
-    -------
-    (N,) bool
-
-    Raises
-    ------
-    SymmetryError
-        Where the name is unknown or the group holds a mirror.
-    """
-    group = name if isinstance(name, PointGroup) else PointGroup.parse(name)
-    reference = _references(group)[0]
-    away = _operators(group) @ reference - reference  # (G, 3)
-    outside = np.asarray(directions, np.float64) @ away.T  # (N, G), of the planes between them
-    furthest = np.sin(np.deg2rad(margin)) * np.linalg.norm(away, axis=1)  # (G,)
-    return np.asarray((outside <= furthest + _TIE).all(axis=1))
 
 
 def operator_into_unit(matrices: FloatArray, name: str | PointGroup) -> IntArray:

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d._types import Float32, Float64, Int64
 from napari_ini3d.geometry.euler import euler_to_matrix
 from napari_ini3d.geometry.healpix import pixel_directions
-from napari_ini3d.geometry.point_groups import PointGroup, near_asymmetric_unit
+from napari_ini3d.geometry.point_groups import PointGroup, in_asymmetric_unit
 
 CHILDREN = 8
 
@@ -71,7 +71,7 @@ def grids_of_unit(
     """
     coarse, fine = (rotation_grid(o).rotated(rotation) for o in (order, order + 1))
     directions = coarse.matrices[:: coarse.n_psi, 2]  # (D, 3)
-    near = near_asymmetric_unit(directions, group, angular_step(order) / 2)  # (D,)
+    near = in_asymmetric_unit(directions, group, margin=angular_step(order) / 2)  # (D,)
     kept = np.flatnonzero(np.repeat(near, coarse.n_psi))
     children = child_rotations(kept, coarse.n_psi).ravel()
     return (
@@ -84,7 +84,7 @@ def grids_of_unit(
 def rotations_of_unit(order: int, group: str) -> int:
     """Return about how many rotations `grids_of_unit` has; it varies a little with the rotation."""
     directions = pixel_directions(2**order)
-    near = near_asymmetric_unit(directions, group, angular_step(order) / 2)
+    near = in_asymmetric_unit(directions, group, margin=angular_step(order) / 2)
     return int(near.sum()) * _n_psi(order)
 
 

@@ -11,7 +11,7 @@ from napari_ini3d.engine import EngineState
 from napari_ini3d.fourier import resize_map
 from napari_ini3d.io import read_map, write_map
 from napari_ini3d.jobs.preparation import Job
-from napari_ini3d.jobs.symmetry import apply_symmetry, wants_symmetry
+from napari_ini3d.jobs.symmetry import apply_symmetry
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.runs import (
     RunFolder,
@@ -71,7 +71,7 @@ def find_missing(
         missing.append("the result")
     if validated and needs_validation(folder):
         missing.append("the validation")
-    if wants_symmetry(settings) and SymmetryFiles(folder).read_facts() is None:
+    if settings.symmetry_follows and SymmetryFiles(folder).read_facts() is None:
         missing.append("the symmetry")
     if not folder.report_path.is_file():
         missing.append("the report")
@@ -88,7 +88,7 @@ def write_ending(job: Job, ending: Ending) -> None:
     _write_result(job, ending)
     if not needs_validation(job.folder):  # killed after the verdict, before they were deleted
         ValidationFiles(job.folder).remove_half_sets()
-    if wants_symmetry(job.settings) and SymmetryFiles(job.folder).read_facts() is None:
+    if job.settings.symmetry_follows and SymmetryFiles(job.folder).read_facts() is None:
         apply_symmetry(job.folder, job.settings, ending.iteration, working_box=ending.box_size)
 
 

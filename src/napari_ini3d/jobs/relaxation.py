@@ -30,6 +30,7 @@ from napari_ini3d.jobs.posed_run import PosedRun
 from napari_ini3d.preflight import PixelGrid, particle_grid
 from napari_ini3d.runs import ClassChoice, RunFolder, choose_class
 from napari_ini3d.symmetry import (
+    CLOSE_AGREEMENT,
     SymmetryAlignment,
     align_symmetry,
     alignment_values,
@@ -40,7 +41,6 @@ from napari_ini3d.symmetry import (
 
 logger = logging.getLogger(__name__)
 
-_LEAST_SCORE = 0.6  # a map that is less close to the group has no units to choose among
 _LEAST_DEVIATIONS = 5.0  # of the mean log likelihood, for units to be told apart
 
 
@@ -114,9 +114,9 @@ class RelaxedRun:
             )
         left = "no subgroup" if self.subgroup == "C1" else self.subgroup
         return (
-            f"{self.group} is pseudo-symmetry of the particles, {left} holds: the log likelihood "
+            f"{self.group} is a pseudo-symmetry of the particles; {left} holds. The log likelihood "
             f"of a particle rises by {self.gain:.2f}, and the probability of its unit is "
-            f"{self.probability:.0%} in the mean"
+            f"{self.probability:.0%} on average"
         )
 
     def values(self) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def relax_run(
         one.data, group, voxel_size=one.voxel_size, threads=threads).score)  # fmt: skip
     found = read_map(chosen.map_path)
     alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size, threads=threads)
-    if alignment.score < _LEAST_SCORE and not force:
+    if alignment.score < CLOSE_AGREEMENT and not force:  # it has no units to choose among
         raise SymmetryError(
             f"{chosen.map_path}: {alignment.verdict}; expected a map that is close to "
             f"{point_group.name}; give its pseudo-symmetry, or --force to go on"
@@ -264,11 +264,11 @@ class _Result:
         if files.particles_path is not None:
             self._write_particles(files.particles_path)
         if files.difference_path is not None:
-            difference = self._brought(self.relaxed.differences.mean(axis=0), impose=False)
+            difference = self._on_axes(self.relaxed.differences.mean(axis=0), impose=False)
             _write(files.difference_path, difference, grid)
-        _write(files.map_path, self._brought(self.relaxed.volume, impose=self.imposed), grid)
+        _write(files.map_path, self._on_axes(self.relaxed.volume, impose=self.imposed), grid)
 
-    def _brought(self, volume: Float32, *, impose: bool) -> Float32:
+    def _on_axes(self, volume: Float32, *, impose: bool) -> Float32:
         """Return a map on RELION's axes of the subgroup, if it is to be imposed."""
         if not self.imposed:
             return volume

@@ -44,11 +44,6 @@ def check_symmetry(settings: InitialModelSettings) -> None:
         )
 
 
-def wants_symmetry(settings: InitialModelSettings) -> bool:
-    """Return whether the symmetry is analysed after a run."""
-    return not settings.symmetry_during_run and settings.symmetry.upper() != "C1"
-
-
 def apply_symmetry(
     folder: RunFolder,
     settings: InitialModelSettings,
@@ -76,7 +71,7 @@ def apply_symmetry(
     """
     files = SymmetryFiles(folder)
     files.clear()
-    if not wants_symmetry(settings):
+    if not settings.symmetry_follows:
         return
     folder.claim(*files.paths())
     try:

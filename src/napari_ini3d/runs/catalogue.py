@@ -123,10 +123,11 @@ def read_entry(folder: Path) -> RunEntry:
 def _describe_symmetry(run: RunFolder, record: RunRecord) -> str:
     """Return the point group of a run in a word or two, such as ``D2`` or ``D2 does not hold``."""
     settings = record.settings
-    if settings.symmetry_during_run:
-        return f"{settings.symmetry} imposed"
+    if not settings.symmetry_follows:
+        group = settings.imposed_group
+        return "C1" if group.upper() == "C1" else f"{group} imposed"
     facts = SymmetryFiles(run).read_facts()
     if facts is None:
-        return f"{settings.symmetry} pending" if settings.symmetry.upper() != "C1" else "C1"
+        return f"{settings.symmetry} pending"
     group = str(facts["group"])
     return group if facts.get("holds") or group == "C1" else f"{group} does not hold"

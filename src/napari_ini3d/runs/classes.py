@@ -12,6 +12,7 @@ import numpy as np
 from napari_ini3d.errors import MapError, RunFolderError
 from napari_ini3d.io import Map, read_map
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.written import written_iterations
 
 ClassChoice = Literal["largest", "best-resolved", "most-symmetric"]
 
@@ -77,12 +78,11 @@ def _most_symmetric(paths: list[Path], symmetry_score: Callable[[Map], Any]) -> 
 
 
 def _last_written(folder: RunFolder) -> tuple[int, dict[str, Any]]:
-    written = set(folder.written_iterations())
-    lines = {line["iteration"]: line for line in folder.read_progress()}
-    common = sorted(written & lines.keys())
-    if not common:
+    written = written_iterations(folder)
+    if not written:
         raise RunFolderError(
             f"{folder.path} has no written iteration yet; expected maps of a run; wait for the "
             "first ones, or give a map"
         )
-    return common[-1], lines[common[-1]]
+    last = max(written)
+    return last, written[last]

@@ -13,10 +13,10 @@ from napari_ini3d._types import BoolArray
 from napari_ini3d.errors import RunFolderError, SettingsError
 from napari_ini3d.io import PARTICLE_ENDINGS, atomic_path, read_junk_table
 from napari_ini3d.runs.folder import Outcome, RunFolder
-from napari_ini3d.runs.read_summaries import read_summaries
 from napari_ini3d.runs.record import RunRecord
 from napari_ini3d.runs.selection import JunkSelection
 from napari_ini3d.runs.symmetry_files import SymmetryFiles
+from napari_ini3d.runs.written import written_iterations
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,15 @@ class ExportedRun:
     note: str
 
 
-def last_written_iteration(folder: RunFolder) -> int | None:
-    """Return the last iteration whose maps and particles are written; None if there is none."""
-    written = folder.written_iterations()
-    return written[-1] if written else None
-
-
 def result_map(folder: RunFolder, outcome: Outcome | None) -> Path | None:
     """Return the map of a run; of one without a result, the largest class it has written last."""
     if outcome == "SUCCESS":
         return folder.map_path
-    last = last_written_iteration(folder)
-    summaries = [s for s in read_summaries(folder) if s.iteration == last]
-    if last is None or not summaries:
+    written = written_iterations(folder)
+    if not written:
         return None
-    shares = summaries[-1].class_shares
-    return folder.class_map_path(last, shares.index(max(shares)))
+    shares = written[max(written)]["class_shares"]
+    return folder.class_map_path(max(written), shares.index(max(shares)))
 
 
 def result_particles(folder: RunFolder) -> Path | None:
@@ -61,8 +54,8 @@ def result_particles(folder: RunFolder) -> Path | None:
     aligned = SymmetryFiles(folder).particles_path
     if aligned.is_file():
         return aligned
-    last = last_written_iteration(folder)
-    return None if last is None else folder.iteration_path(last, "data.star")
+    written = written_iterations(folder)
+    return folder.iteration_path(max(written), "data.star") if written else None
 
 
 def export_run(folder: RunFolder, target: Path) -> ExportedRun:
@@ -112,7 +105,7 @@ def export_run(folder: RunFolder, target: Path) -> ExportedRun:
     if not n_particles:
         raise RunFolderError(f"{particles}: no particle has a pose yet; continue the run")
     notes += _notes_on_particles(has_pose, record, target)
-    iteration = last_written_iteration(folder) or 0
+    iteration = max(written_iterations(folder), default=0)
     JunkSelection(iteration, 1.0, table, has_pose, record).write(target, kept=True)
     with atomic_path(map_path) as temporary:
         shutil.copyfile(found, temporary)

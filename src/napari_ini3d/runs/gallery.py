@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from napari_ini3d._types import (
     BoolArray,
@@ -19,7 +18,7 @@ from napari_ini3d._types import (
 )
 from napari_ini3d.errors import RunFolderError, StackError
 from napari_ini3d.fourier import FourierMap, resize_map
-from napari_ini3d.geometry import euler_to_matrix, pixel_directions
+from napari_ini3d.geometry import count_directions, euler_to_matrix
 from napari_ini3d.io import StackReader
 from napari_ini3d.optics import compute_ctf, ctf_parameters
 from napari_ini3d.particles import Assignments, Particles
@@ -103,9 +102,8 @@ class RunParticles:
 
     def view_counts(self, class_index: int | None = None, *, side: int = 8) -> Float64:
         """Return the number of particles per HEALPix pixel (12 side²,), in nested order."""
-        centres = pixel_directions(side)
-        _, nearest = cKDTree(centres).query(self.directions[self.select(class_index)])
-        return np.bincount(nearest, minlength=len(centres)).astype(np.float64)
+        counts = count_directions(self.directions[self.select(class_index)], side)
+        return counts.astype(np.float64)
 
     def micrograph_table(self) -> tuple[IntArray, Float64]:
         """Return the number of particles of each micrograph, and their mean probability of junk.
@@ -135,7 +133,7 @@ class GalleryImages:
         White on black, centred on the particle; images are filtered as asked for, reprojections
         multiplied by the CTF if the run used it, by its square if the images are multiplied by it.
     correlation : (B,) float64
-        Between the two, within a circle of the mask diameter.
+        Of the image without filter with the reprojection, within a circle of the mask diameter.
     pixel_size : float
         Å.
     index : (B,) int64
@@ -294,14 +292,14 @@ def _reproject(
         result[mine[:, None], rows, columns] = found
     if run.record.settings.ctf:
         width = side * pixel_size
-        ignored = run.record.settings.ctf_ignore_first_peak
-        for row, number in enumerate(index):
-            single = run.particles.take(np.array([number]))
-            group = int(single.optics_index[0])
-            parameters = ctf_parameters(single, group)
-            ctf = compute_ctf(parameters, kx / width, ky / width, ignore_first_peak=ignored)[0]
+        ignored, groups = run.record.settings.ctf_ignore_first_peak, run.particles.optics_index
+        for group in np.unique(groups[index]):
+            mine = np.flatnonzero(groups[index] == group)
+            parameters = ctf_parameters(run.particles.take(index[mine]), int(group))
+            ctf = compute_ctf(parameters, kx / width, ky / width, ignore_first_peak=ignored)
             # images that are multiplied by their CTF hold CTF² times the map
-            result[row] *= ctf * ctf if single.optics[group].ctf_premultiplied else ctf
+            premultiplied = run.particles.optics[group].ctf_premultiplied
+            result[mine] *= ctf * ctf if premultiplied else ctf
     return result, pixel_size
 
 

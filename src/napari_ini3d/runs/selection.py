@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,9 @@ from napari_ini3d.io import (
 )
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.record import RunRecord
+from napari_ini3d.runs.written import written_iterations
 
 logger = logging.getLogger(__name__)
-
-_DATA_NAME = re.compile(r"run_it(\d+)_data\.star")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +161,16 @@ def select_particles(
 
 def _choose_iteration(folder: RunFolder, wanted: int | None) -> tuple[int, dict[str, Any]]:
     """Return a written iteration and its line of progress."""
-    matches = (_DATA_NAME.fullmatch(path.name) for path in folder.path.iterdir())
-    written = {int(match[1]) for match in matches if match}
-    # files of iterations after the one resumed from are left of the earlier run
-    lines = {line["iteration"]: line for line in folder.read_progress()}
-    usable = sorted(written & lines.keys())
-    if not usable:
+    written = written_iterations(folder)
+    if not written:
         raise RunFolderError(
             f"{folder.path} has no run_itNNN_data.star yet; expected the particles of a written "
             "iteration; wait for the first one, or continue the run"
         )
-    chosen = usable[-1] if wanted is None else wanted
-    if chosen not in usable:
-        listed = ", ".join(map(str, usable))
+    chosen = max(written) if wanted is None else wanted
+    if chosen not in written:
+        listed = ", ".join(map(str, written))
         raise RunFolderError(
             f"{folder.path} has no particles of iteration {chosen}; choose one of: {listed}"
         )
-    return chosen, lines[chosen]
+    return chosen, written[chosen]

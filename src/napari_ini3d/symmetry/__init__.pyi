@@ -30,3 +30,4 @@ from .validate import (
     SymmetryValidation as SymmetryValidation,
     validate_symmetry as validate_symmetry,
 )
+from .verdict import CLOSE_AGREEMENT as CLOSE_AGREEMENT

@@ -26,8 +26,14 @@ from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray, Int64
 from napari_ini3d.fourier import FineMap, resize_map, soft_mask, upright_density
-from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_axes, symmetry_operators
-from napari_ini3d.symmetry.impose import closure, product_table
+from napari_ini3d.geometry import (
+    PointGroup,
+    RigidTransform,
+    product_table,
+    symmetry_axes,
+    symmetry_operators,
+)
+from napari_ini3d.symmetry.impose import closure
 from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
 from napari_ini3d.symmetry.scores import DECIDING_WAVES, ODD_ROTATIONS
 

@@ -18,12 +18,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray, Int64
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import FineMap, cut_at_nyquist, radius_grid, soft_mask
-from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.geometry import PointGroup, product_table, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 
 Indices = Int64
@@ -107,13 +106,6 @@ def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
         steps.append(operators[_coset_representatives(table, subgroup, larger, exact)])
         subgroup = larger
     return tuple(steps)
-
-
-def product_table(operators: Float64) -> Indices:
-    """Return the index of the product of each two operators, (G, G)."""
-    products = (operators[:, None] @ operators[None]).reshape(-1, 9)  # (G², 9)
-    _, index = KDTree(operators.reshape(-1, 9)).query(products)
-    return np.asarray(index, dtype=np.intp).reshape(len(operators), -1)
 
 
 def _next_group(table: Indices, subgroup: Indices, exact: BoolArray) -> Indices:

@@ -8,9 +8,9 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d._types import Float64, FloatArray, Int64
 from napari_ini3d.errors import SymmetryError
 from napari_ini3d.fourier import FineMap
-from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.geometry import PointGroup, product_table, symmetry_operators
 from napari_ini3d.symmetry.breaks import name_of, subgroups
-from napari_ini3d.symmetry.impose import closure, product_table
+from napari_ini3d.symmetry.impose import closure
 from napari_ini3d.symmetry.standard_setting import shortest_rotation
 
 _LEAST_CORRELATION = 0.7  # over that of the half-maps as they are
@@ -81,7 +81,9 @@ def rotation_to_setting(operators: Float64) -> tuple[PointGroup, Float64]:
         if apart.max() < _SAME and (best is None or np.trace(rotation) > np.trace(best)):
             best = rotation
     if best is None:
-        raise SymmetryError(f"{len(operators)} rotations that are no point group")
+        raise SymmetryError(
+            f"the {len(operators)} rotations are not a point group; please report this bug"
+        )
     return group, best
 
 
@@ -93,7 +95,9 @@ def _generators(operators: Float64) -> Float64:
     for i, j in pairs:
         if len(closure(table, np.unique([0, i, j]))) == len(operators):
             return np.asarray(operators[np.unique([i, j])])
-    raise SymmetryError(f"{len(operators)} rotations that are no point group")
+    raise SymmetryError(
+        f"the {len(operators)} rotations are not a point group; please report this bug"
+    )
 
 
 def _candidates(generators: Float64, setting: Float64) -> list[Float64]:
@@ -117,3 +121,9 @@ def _candidates(generators: Float64, setting: Float64) -> list[Float64]:
 
 def _unit(vector: Float64) -> Float64:
     return np.asarray(vector / np.linalg.norm(vector))
+
+
+def _no_group(operators: Float64) -> SymmetryError:
+    return SymmetryError(
+        f"the {len(operators)} rotations are not a point group; please report this bug"
+    )

@@ -21,6 +21,7 @@ from napari_ini3d.symmetry.standard_setting import nearest_rotation
 LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
 LEAST_EVENNESS = 0.9  # agreement of the worst class of operators over the best
 CLOSE_AGREEMENT = 0.6
+"""Of the copies with the expected correlation, from which a map is close to a group."""
 _FULL_AGREEMENT = 0.97  # of the copies of a subgroup
 _CLEARLY_BETTER = 0.06
 _COARSE_FSC = 0.97

@@ -5,7 +5,7 @@ import pytest
 from pseudo_particles import pseudo_particles, share_in_place
 
 from napari_ini3d.engine.relaxation.folds import FixedPoses
-from napari_ini3d.engine.relaxation.relax import operator_products, relax_symmetry
+from napari_ini3d.engine.relaxation.relax import relax_symmetry
 from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import InMemorySource
@@ -68,10 +68,3 @@ def test_units_of_a_truly_symmetric_structure_are_not_told_apart():
 def test_a_relaxation_that_is_stopped_gives_nothing():
     given = pseudo_particles("C3", {0: 0.0}, number=60)
     assert relax(given, "C3", stop=lambda: True) is None
-
-
-def test_products_of_operators_are_in_their_order():
-    operators, table = symmetry_operators("D3"), operator_products(PointGroup.parse("D3"))
-    for i, first in enumerate(operators):
-        for j, second in enumerate(operators):
-            np.testing.assert_allclose(operators[table[i, j]], first @ second, atol=1e-9)

@@ -23,7 +23,7 @@ symmetry_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Find the point group of a map, align its axes to RELION's, impose it, flip the hand; "
-    "expand particles to all asymmetric units, fold them into one, and find their own.",
+    "expand particles to all asymmetric units, fold them into one, and find the one of each.",
     epilog="Exit codes: as `ini3d`; and 4 where the point group does not hold for the map "
     "(nothing is written then, unless --force is given).",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -28,9 +28,13 @@ from napari_ini3d.fourier import mirror_map
 from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.io import Map, PreparedMap, flip_particles, rotate_particles
 from napari_ini3d.jobs import judge_groups
-from napari_ini3d.symmetry import SymmetryReport, alignment_values, detect_symmetry, report_values
-
-_LEAST_SCORE = 0.6  # of groups that the particles are asked about
+from napari_ini3d.symmetry import (
+    CLOSE_AGREEMENT,
+    SymmetryReport,
+    alignment_values,
+    detect_symmetry,
+    report_values,
+)
 
 
 def detect_file(
@@ -88,7 +92,7 @@ def _close(report: SymmetryReport) -> list[tuple[str, RigidTransform]]:
     return [
         (one.group, RigidTransform(one.rotation, np.array(one.centre)))
         for one in report.candidates
-        if one.holds or one.pseudo or one.score >= _LEAST_SCORE
+        if one.holds or one.pseudo or one.score >= CLOSE_AGREEMENT
     ]
 
 

@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from napari_ini3d._types import Complex64, Float32, Float64
-from napari_ini3d.engine.maximisation import complete_friedel
+from napari_ini3d._types import Complex64, Float32
+from napari_ini3d.engine.maximisation import complete_friedel, symmetrised_cube
 from napari_ini3d.engine.regularisation import (
     HalfSetFSC,
     RealSpaceConstraints,
@@ -51,16 +51,10 @@ class FoldSums:
 
     def symmetrised(self, operators: Float32, backend: Backend) -> FoldSums:
         """Return the sums over the operators (G, 3, 3) of completed sums."""
-        found = FoldSums.zeros(self.numerator.shape[1:], self.radius)
-        with backend.device.enter():
-            for fold in range(FOLDS):
-                given = (self.numerator[fold], self.denominator[fold], operators)
-                on_device = [backend.to_device(np.ascontiguousarray(array)) for array in given]
-                filled = [backend.xp.zeros_like(array) for array in on_device[:2]]
-                backend.kernels.symmetrise(*on_device, *filled)
-                found.numerator[fold] = backend.to_host(filled[0])
-                found.denominator[fold] = backend.to_host(filled[1])
-        return found
+        pairs = zip(self.numerator, self.denominator, strict=True)
+        filled = [symmetrised_cube(n, d, operators, backend) for n, d in pairs]
+        numerator, denominator = (np.stack(sums) for sums in zip(*filled, strict=True))
+        return FoldSums(numerator, denominator, self.radius)
 
     def fsc(self, constraints: RealSpaceConstraints) -> HalfSetFSC:
         """Return the FSC of the maps of the even and the odd folds, within the mask."""
@@ -98,9 +92,3 @@ class FoldSums:
             volume = self.map_of(others, fsc, constraints)
             cubes.append(constraints.to_cube(volume, self.radius))
         return np.stack(cubes)
-
-
-def lasting_radius(fsc: Float64, least: float, radius: int) -> int:
-    """Return the last shell before the FSC falls below a value, at most the radius."""
-    below = np.flatnonzero(fsc[1 : radius + 1] < least)
-    return int(below[0]) if len(below) else radius

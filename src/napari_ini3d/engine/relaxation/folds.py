@@ -7,18 +7,26 @@ compared with a map of the particles of the other folds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from napari_ini3d._types import Complex64, Float32, Float64, IntArray
+from napari_ini3d._types import Float32, Float64, IntArray
 from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.executor import TileExecutor
 from napari_ini3d.engine.images import Tile
+from napari_ini3d.engine.noise import initial_noise
+from napari_ini3d.engine.references import shift_phase
+from napari_ini3d.engine.resolved_settings import resolve_settings
+from napari_ini3d.engine.schedule import finest_radius
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
-from napari_ini3d.kernels import Backend
-from napari_ini3d.particles import ImageBatch
+from napari_ini3d.kernels import Backend, available_threads, choose_backend
+from napari_ini3d.particles import ImageBatch, ImageSource, Particles
+from napari_ini3d.settings import InitialModelSettings
 
 FOLDS = 4
 """Number of folds; the even and the odd ones are the half-sets."""
@@ -138,15 +146,49 @@ class PosedImages:
         )
         # the preparation shifts by whole pixels; this by the rest
         rest = backend.to_device(origins / np.float32(run.geometry.pixel_size)) - tile.centre
-        images = tile.images * _shift_factor(backend, disk, rest, run.geometry.box_size)
+        images = tile.images * shift_phase(rest, disk, run.geometry.box_size, xp=backend.xp)
         value = work(backend, disk, replace(tile, images=images))
         return FoldValue(batch.index, int(batch.index[0] % FOLDS), value)
 
 
-def _shift_factor(
-    backend: Backend, disk: FrequencyDisk, shifts: Float32, box_size: int
-) -> Complex64:
-    """Return exp(-2πi k·t / n), (B, P), which shifts each image by its own t (pixels)."""
-    cycles = (shifts[:, :1] * disk.kx + shifts[:, 1:] * disk.ky) / np.float32(box_size)
-    factor: Complex64 = backend.xp.exp(-2j * np.pi * cycles).astype(np.complex64)
-    return factor
+@contextmanager
+def posed_images(
+    source: ImageSource,
+    particles: Particles,
+    settings: InitialModelSettings,
+    poses: FixedPoses,
+    backend: Backend | None,
+) -> Iterator[PosedImages]:
+    """Open the images of a run up to its finest resolution, with a first estimate of their noise.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The images, all of one box and pixel size, in the order of `particles`.
+    particles : Particles
+    settings : InitialModelSettings
+        With its mask diameter set. No symmetry is imposed, and density may be negative.
+    poses : FixedPoses
+    backend : Backend or None
+        None for the one that ``settings.device`` names.
+
+    Yields
+    ------
+    PosedImages
+    """
+    # errors of interpolation depend on the pose, and may be larger than what poses differ by
+    free = settings.with_changes(
+        non_negative=False, symmetry="C1", symmetry_during_run=False, padding_factor=2
+    )
+    resolved = resolve_settings(free, pixel_size=source.pixel_size)
+    backend = backend or choose_backend(
+        settings.device, precision=settings.precision, deterministic=settings.deterministic
+    )
+    with (
+        closing(TileExecutor(backend, available_threads(settings.threads))) as executor,
+        threadpool_limits(1, "blas"),
+    ):
+        run = RunContext.of(source, particles, resolved, executor)
+        noise, geometry = initial_noise(run), run.geometry
+        radius = finest_radius(resolved, geometry)
+        yield PosedImages(run, poses, noise.sigma2, noise.typical_power, radius)

@@ -9,31 +9,24 @@ same group about random axes is the control.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import Complex64, Float32, Float64
 from napari_ini3d.engine import random_streams
-from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.executor import TileExecutor
-from napari_ini3d.engine.relaxation.fold_maps import FoldSums, lasting_radius
-from napari_ini3d.engine.relaxation.folds import FOLDS, FixedPoses, PosedImages
-from napari_ini3d.engine.relaxation.relax import posed_images
+from napari_ini3d.engine.relaxation.fold_maps import FoldSums
+from napari_ini3d.engine.relaxation.folds import FOLDS, FixedPoses, PosedImages, posed_images
 from napari_ini3d.engine.relaxation.steps import (
-    LEAST_FSC,
-    LEAST_RADIUS,
     backproject_images,
     compare_rotations,
     log_likelihood,
+    up_to_agreement,
     with_noise,
 )
-from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.geometry import PointGroup, symmetry_operators
-from napari_ini3d.kernels import Backend, available_threads, choose_backend
+from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 
@@ -97,23 +90,12 @@ def compare_group(
     GroupLikelihood or None
         None if the work was stopped.
     """
-    free = settings.with_changes(
-        non_negative=False, symmetry="C1", symmetry_during_run=False, padding_factor=2
-    )
-    resolved = resolve_settings(free, pixel_size=source.pixel_size)
-    backend = backend or choose_backend(
-        settings.device, precision=settings.precision, deterministic=settings.deterministic
-    )
     operators = symmetry_operators(group)
     rng = np.random.default_rng([settings.seed, random_streams.CONTROL_AXES])
     turn = Rotation.random(rng=rng).as_matrix()
     found = []
-    with (
-        closing(TileExecutor(backend, available_threads(settings.threads))) as executor,
-        threadpool_limits(1, "blas"),
-    ):
-        run = RunContext.of(source, particles, resolved, executor)
-        images = _with_fitting_radius(posed_images(run, poses))
+    with posed_images(source, particles, settings, poses, backend) as opened:
+        images = _with_fitting_radius(opened)
         for imposed in (operators[:1], operators, turn @ operators @ turn.T):
             values = _likelihood(images, imposed.astype(np.float32), stop)
             if values is None:
@@ -128,8 +110,7 @@ def _with_fitting_radius(images: PosedImages) -> PosedImages:
     constraints = images.run.constraints
     sums = backproject_images(images)
     fsc = sums.fsc(constraints)
-    radius = max(LEAST_RADIUS, lasting_radius(fsc.fsc, LEAST_FSC, images.radius))
-    images = replace(images, radius=min(radius, images.radius))
+    images = up_to_agreement(images, fsc)
     volume = sums.map_of(_ALL_FOLDS, fsc, constraints)
     return with_noise(images, constraints.to_cube(volume, images.radius))
 

@@ -15,19 +15,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import Float32, Float64, IntArray
 from napari_ini3d.engine import random_streams
-from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.executor import TileExecutor
-from napari_ini3d.engine.noise import initial_noise
 from napari_ini3d.engine.relaxation.fold_maps import FoldSums
-from napari_ini3d.engine.relaxation.folds import FOLDS, FixedPoses, PosedImages
+from napari_ini3d.engine.relaxation.folds import FOLDS, FixedPoses, PosedImages, posed_images
 from napari_ini3d.engine.relaxation.steps import (
     Residuals,
     UnitScores,
@@ -37,9 +32,8 @@ from napari_ini3d.engine.relaxation.steps import (
     symmetric_residuals,
     unit_weights,
 )
-from napari_ini3d.engine.resolved_settings import resolve_settings
-from napari_ini3d.geometry import PointGroup, symmetry_operators
-from napari_ini3d.kernels import Backend, available_threads, choose_backend
+from napari_ini3d.geometry import PointGroup, product_table, symmetry_operators
+from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 
@@ -72,8 +66,6 @@ class Relaxation:
         What the half-sets add to the symmetric map.
     symmetric_map : (n, n, n) float32
         Mean over all units.
-    resolution : float
-        Å, to which the half-maps were compared.
     """
 
     operators: IntArray
@@ -83,7 +75,6 @@ class Relaxation:
     half_maps: Float32
     differences: Float32
     symmetric_map: Float32
-    resolution: float
 
     def probability_within(self, group: PointGroup, members: IntArray) -> Float64:
         """Return the probability of the chosen units, (N,), up to the operators of a subgroup.
@@ -94,7 +85,7 @@ class Relaxation:
         members : (H,) int64
             Operators of a subgroup that makes units equal.
         """
-        equal = operator_products(group)[self.operators][:, members]  # (N, H)
+        equal = product_table(symmetry_operators(group))[self.operators][:, members]  # (N, H)
         found = np.take_along_axis(self.weights, equal, axis=1)
         return np.asarray(found.sum(axis=1, dtype=np.float64))
 
@@ -146,21 +137,9 @@ def relax_symmetry(
     Relaxation or None
         None if the work was stopped.
     """
-    # errors of interpolation depend on the unit, and may be larger than what the units differ by
-    free = settings.with_changes(
-        non_negative=False, symmetry="C1", symmetry_during_run=False, padding_factor=2
-    )
-    resolved = resolve_settings(free, pixel_size=source.pixel_size)
-    backend = backend or choose_backend(
-        settings.device, precision=settings.precision, deterministic=settings.deterministic
-    )
     operators = symmetry_operators(group).astype(np.float32)
-    with (
-        closing(TileExecutor(backend, available_threads(settings.threads))) as executor,
-        threadpool_limits(1, "blas"),
-    ):
-        run = RunContext.of(source, particles, resolved, executor)
-        residuals = symmetric_residuals(posed_images(run, poses), operators)
+    with posed_images(source, particles, settings, poses, backend) as images:
+        residuals = symmetric_residuals(images, operators)
         best: _Start | None = None
         for number in range(starts):
             rng = np.random.default_rng([settings.seed, random_streams.UNITS, number])
@@ -171,14 +150,6 @@ def relax_symmetry(
             best = one if best is None or one.gain > best.gain else best
         assert best is not None
         return _conclude(residuals, group, operators, best)
-
-
-def posed_images(run: RunContext, poses: FixedPoses) -> PosedImages:
-    """Return the images of a run up to its finest resolution, with a first estimate of noise."""
-    noise, geometry = initial_noise(run), run.geometry
-    radius = int(geometry.box_size * geometry.pixel_size / run.settings.finest_resolution)
-    radius = min(radius, geometry.box_size // 2 - 1)
-    return PosedImages(run, poses, noise.sigma2, noise.typical_power, radius)
 
 
 def _climb(
@@ -229,8 +200,6 @@ def _conclude(
     weights = np.empty_like(best.found.scores)
     weights[:, naming] = unit_weights(best.found.scores)
     compared = compare_units(residuals, operators, None, weights)
-    shell = max(1, images.radius)
-    width = constraints.box_size * constraints.pixel_size
     return Relaxation(
         operators=chosen,
         weights=weights,
@@ -239,7 +208,6 @@ def _conclude(
         half_maps=_half_maps(sums, images),
         differences=_half_maps(compared.sums, images),
         symmetric_map=residuals.symmetric_map,
-        resolution=width / shell,
     )
 
 
@@ -252,14 +220,6 @@ def _half_maps(sums: FoldSums, images: PosedImages) -> Float32:
 
 def _naming(group: PointGroup, unit: IntArray) -> IntArray:
     """Return, for each operator g, that of g k, with the k that leaves most particles in place."""
-    table = operator_products(group)
+    table = product_table(symmetry_operators(group))
     staying = [(table[unit, k] == 0).sum() for k in range(group.order)]
     return np.asarray(table[:, int(np.argmax(staying))])
-
-
-def operator_products(group: PointGroup) -> IntArray:
-    """Return the index of the product g k of each two operators, (G, G)."""
-    operators = symmetry_operators(group)
-    products = (operators[:, None] @ operators[None]).reshape(-1, 1, 9)
-    apart = np.abs(products - operators.reshape(1, -1, 9)).max(axis=2)  # (G², G)
-    return np.asarray(apart.argmin(axis=1).reshape(group.order, -1))

@@ -17,14 +17,15 @@ import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64
 from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
-from napari_ini3d.engine.relaxation.fold_maps import FoldSums, lasting_radius
+from napari_ini3d.engine.regularisation import HalfSetFSC
+from napari_ini3d.engine.relaxation.fold_maps import FoldSums
 from napari_ini3d.engine.relaxation.folds import FOLDS, PosedImages
 from napari_ini3d.engine.shell_sums import sum_shells
 from napari_ini3d.fourier import FrequencyDisk
 from napari_ini3d.kernels import Backend
 
-LEAST_FSC = 0.143
-LEAST_RADIUS = 6
+_LEAST_FSC = 0.143
+_LEAST_RADIUS = 6
 _HALF = np.float32(0.5)
 
 Cubes = tuple[Complex64, Float32]
@@ -87,10 +88,15 @@ def symmetric_residuals(images: PosedImages, operators: Float32) -> Residuals:
     sums = backproject_images(images).symmetrised(operators, run.executor.backend)
     fsc = sums.fsc(run.constraints)
     volume = sums.map_of(list(range(FOLDS)), fsc, run.constraints)
-    radius = max(LEAST_RADIUS, lasting_radius(fsc.fsc, LEAST_FSC, images.radius))
-    images = replace(images, radius=min(radius, images.radius))
+    images = up_to_agreement(images, fsc)
     cube = run.constraints.to_cube(volume, images.radius)
     return Residuals(with_noise(images, cube), volume, cube)
+
+
+def up_to_agreement(images: PosedImages, half_sets: HalfSetFSC) -> PosedImages:
+    """Return the images with the radius lowered to where the half-sets of their map agree."""
+    agreeing = half_sets.first_shell_below(_LEAST_FSC, images.radius) - 1
+    return replace(images, radius=min(max(_LEAST_RADIUS, agreeing), images.radius))
 
 
 def backproject_images(images: PosedImages) -> FoldSums:
