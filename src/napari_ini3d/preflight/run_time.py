@@ -58,30 +58,23 @@ def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) ->
     geometry : ImageGeometry
     settings : InitialModelSettings
     """
-    resolved = resolve_settings(
-        settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
-    )
-    rate = _product_rate() * _REACHED
-    steps = _steps(settings)
-    again: list[tuple[Phase, int]] = []
-    if settings.independent_half_sets:
-        if can_repeat_search(settings):
-            again = [step for step in steps if step[0] in ("starts", "search")]
-        # half of the particles in each half-set, twice
-        steps += [("refine", _REFINEMENTS)] * _HALF_SET_ITERATIONS
-    seconds = sum(_seconds_of(each, resolved, geometry, rate) for each in (steps, again))
+    work = plan_work(geometry, settings, rate=_product_rate() * _REACHED)
+    seconds = sum(map(sum, work.phases.values())) + work.validation
     return _START_UP + seconds / available_threads(settings.threads)
 
 
-def plan_work(geometry: ImageGeometry, settings: InitialModelSettings) -> PlannedWork:
+def plan_work(
+    geometry: ImageGeometry, settings: InitialModelSettings, *, rate: float = _USUAL_RATE
+) -> PlannedWork:
     """Return the work of each iteration of a usual run, and of its validation.
-
-    Only ratios count: the rate of products is that of a usual core.
 
     Parameters
     ----------
     geometry : ImageGeometry
     settings : InitialModelSettings
+    rate : float
+        Operations per second of the products in one thread. Default: that of a usual core, where
+        only ratios count.
     """
     resolved = resolve_settings(
         settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
@@ -89,7 +82,7 @@ def plan_work(geometry: ImageGeometry, settings: InitialModelSettings) -> Planne
     steps = _steps(settings)
     phases: dict[str, list[float]] = {}
     for (phase, _), seconds in zip(
-        steps, _seconds_of_steps(steps, resolved, geometry, _USUAL_RATE), strict=True
+        steps, _seconds_of_steps(steps, resolved, geometry, rate), strict=True
     ):
         phases.setdefault(phase, []).append(seconds)
     validation = 0.0
@@ -99,16 +92,6 @@ def plan_work(geometry: ImageGeometry, settings: InitialModelSettings) -> Planne
         if can_repeat_search(settings):
             validation += sum(phases["starts"]) + sum(phases["search"])
     return PlannedWork({name: tuple(found) for name, found in phases.items()}, validation)
-
-
-def _seconds_of(
-    steps: Iterable[tuple[Phase, int]],
-    settings: ResolvedSettings,
-    geometry: ImageGeometry,
-    rate: float,
-) -> float:
-    """Return the seconds that one thread takes for some iterations, one after the other."""
-    return sum(_seconds_of_steps(steps, settings, geometry, rate))
 
 
 def _seconds_of_steps(

@@ -11,7 +11,12 @@ from fake_symmetry import make_alignment, make_report
 from matplotlib.image import imread
 from symmetry_commands import ANGLES, ORIGINS, ROTATION, SHIFT, invoke, plain, poses, values
 
-from napari_ini3d.cli.symmetry import files as files_module, maps as maps_module
+from napari_ini3d.cli.symmetry import (
+    files as files_module,
+    impose as impose_module,
+    maps as maps_module,
+)
+from napari_ini3d.errors import SymmetryError
 from napari_ini3d.fourier.resample import mirror_map
 from napari_ini3d.geometry.poses import flip_angles, rotate_poses
 from napari_ini3d.geometry.rigid import RigidTransform
@@ -103,7 +108,12 @@ def test_detection_as_json_has_the_keys_that_scripts_read(asked, volume):
     directions = np.array([axis["direction"] for axis in first["axes"]])
     np.testing.assert_allclose(np.abs(ROTATION @ directions.T).max(axis=0), 1, atol=1e-6)
     assert {axis["score"] for axis in first["axes"]} == {0.95}
-    assert asked["detect"] == {"voxel_size": 4.0, "resolution": None, "threads": 0}
+    assert asked["detect"] == {
+        "voxel_size": 4.0,
+        "resolution": None,
+        "half_maps": None,
+        "threads": 0,
+    }
 
 
 def test_detection_is_a_table_on_the_terminal(asked, volume):
@@ -341,3 +351,36 @@ def test_the_pixel_size_can_be_given_for_a_map_without_one(volume, tmp_path):
     assert "--pixel-size" in invoke(*arguments).stderr
     assert invoke(*arguments, "--pixel-size", "3.5").exit_code == 0
     assert read_map(tmp_path / "out.mrc").voxel_size == pytest.approx(3.5)
+
+
+@pytest.fixture
+def half_maps(monkeypatch):
+    """Half-maps of the class that a run has validated."""
+    found = make_volume(seed=7), make_volume(seed=8)
+    monkeypatch.setattr(files_module.ValidationFiles, "read_half_maps", lambda *_: found)
+    return found
+
+
+def test_detection_uses_the_half_maps_of_the_class_that_was_validated(asked, run_folder, half_maps):
+    assert invoke("detect", run_folder).exit_code == 0
+    assert asked["detect"]["half_maps"] is half_maps
+    assert invoke("detect", run_folder, "--class", "best-resolved").exit_code == 0
+    assert asked["detect"]["half_maps"] is None
+
+
+def test_imposing_a_group_judges_the_aligned_map_by_its_aligned_half_maps(
+    asked, run_folder, half_maps, monkeypatch, tmp_path
+):
+    used = {}
+
+    def validate(volume, group, **options):
+        used.update(options)
+        raise SymmetryError("enough")
+
+    monkeypatch.setattr(impose_module, "validate_symmetry", validate)
+    words = ("impose", run_folder, "--symmetry", "D2", "--output", tmp_path / "d2.mrc")
+    assert "enough" in plain(invoke(*words).output)
+    assert used["half_maps"] is half_maps
+    assert "enough" in plain(invoke(*words, "--align").output)
+    for found, half in zip(used["half_maps"], half_maps, strict=True):
+        np.testing.assert_allclose(found, aligned_d2().apply(half), atol=1e-6)

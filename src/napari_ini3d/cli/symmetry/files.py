@@ -107,13 +107,22 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class MapInput:
-    """A map, its path, and the particles and independent half-maps that belong to it, if known."""
+    """A map, its path, and of that of a run its particles, its class, and the run if it is judged.
+
+    A run validates its largest class.
+    """
 
     map_: PreparedMap
     path: Path
     particles: Path | None = None
-    half_maps: tuple[Float32, Float32] | None = None
     run_class: RunClass | None = None
+    validated: RunFolder | None = None
+
+    def read_half_maps(self) -> tuple[Float32, Float32] | None:
+        """Return the independent half-maps in the box of the map; None if there are none."""
+        if self.validated is None:
+            return None
+        return ValidationFiles(self.validated).read_half_maps(len(self.map_.data))
 
 
 def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) -> MapInput:
@@ -133,12 +142,11 @@ def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) ->
         If a class is given, but the path is not a run folder.
     """
     if chosen.path.is_dir():
-        found = choose_class(RunFolder.open(chosen.path), chosen.choice or "largest", score)
+        folder = RunFolder.open(chosen.path)
+        found = choose_class(folder, chosen.choice or "largest", score)
         map_ = prepare_map(found.map_path, voxel_size=chosen.voxel_size)
-        halves = None
-        if chosen.choice in (None, "largest"):  # the class that a run validates
-            halves = ValidationFiles(RunFolder.open(chosen.path)).read_half_maps(len(map_.data))
-        return MapInput(map_, found.map_path, found.particles_path, halves, found)
+        validated = folder if chosen.choice in (None, "largest") else None
+        return MapInput(map_, found.map_path, found.particles_path, found, validated)
     if chosen.choice is not None:
         raise typer.BadParameter(
             f"--class chooses among the maps of a run; {chosen.path} is not a run folder"

@@ -50,7 +50,7 @@ def impose_file(
         alignment.apply(given.map_.data, threads=request.threads) if alignment else given.map_.data
     )
     voxel_size = given.map_.voxel_size
-    halves = given.half_maps
+    halves = given.read_half_maps()
     if halves is not None and alignment:
         first, second = (alignment.apply(half, threads=request.threads) for half in halves)
         halves = first, second

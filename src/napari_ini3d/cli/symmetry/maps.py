@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import typer
 
+from napari_ini3d._types import Float32
 from napari_ini3d.cli.display import emit, say
 from napari_ini3d.cli.outputs import refuse_overwriting
 from napari_ini3d.cli.symmetry.display import (
@@ -48,10 +48,12 @@ def detect_file(
 ) -> None:
     """Report the point group of a map, and its axes."""
 
-    def detect(map_: Map | PreparedMap, **half_maps: Any) -> SymmetryReport:
+    def detect(
+        map_: Map | PreparedMap, half_maps: tuple[Float32, Float32] | None = None
+    ) -> SymmetryReport:
         return detect_symmetry(
-            map_.data, voxel_size=map_.voxel_size, resolution=resolution, threads=threads,
-            **half_maps,
+            map_.data, voxel_size=map_.voxel_size, resolution=resolution, half_maps=half_maps,
+            threads=threads,
         )  # fmt: skip
 
     def score(map_: Map) -> tuple[float, ...]:
@@ -66,8 +68,7 @@ def detect_file(
         )
     written = {} if picture is None else {"picture": str(picture)}
     refuse_overwriting([Path(path) for path in written.values()], [given.path])
-    known = {} if given.half_maps is None else {"half_maps": given.half_maps}
-    report = detect(given.map_, **known)
+    report = detect(given.map_, given.read_half_maps())
     if picture is not None:
         from napari_ini3d.report import draw_report, save_png
 

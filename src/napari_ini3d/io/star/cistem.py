@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d.errors import StarError
-from napari_ini3d.io.star.columns import Column, Columns, distinct_rows, read_numbers
+from napari_ini3d.io.star.columns import Column, Columns, read_numbers
+from napari_ini3d.io.star.optics import optics_of_equal_rows
 
 logger = logging.getLogger(__name__)
 
@@ -100,12 +101,4 @@ def _optics(path: Path, table: Columns) -> tuple[dict[str, Column], Column]:
             f"{path}: particles of cisTEM without the column cisTEMPixelSize; expected Å per "
             "pixel; export them again"
         )
-    first, index = distinct_rows(list(known.values()))
-    numbers = np.arange(1, len(first) + 1)
-    optics: dict[str, Column] = {
-        "rlnOpticsGroup": numbers,
-        "rlnOpticsGroupName": np.array([f"opticsGroup{n}" for n in numbers], dtype=object),
-        **{label: values[first] for label, values in known.items()},
-        "rlnImageDimensionality": np.full(len(first), 2),
-    }
-    return optics, numbers[index]
+    return optics_of_equal_rows(known)

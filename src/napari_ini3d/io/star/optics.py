@@ -86,7 +86,25 @@ def convert_single_table(
     for name in _FLAGS:
         if name in columns:
             values[name] = read_numbers(path, columns, name, table=_SINGLE_TABLE)
-    first, group = distinct_rows(list(values.values()))
+    optics, group = optics_of_equal_rows(values)
+    particles = {name: column for name, column in columns.items() if name not in _CTF_DEFAULTS}
+    logger.info(
+        "%s: table of RELION 3.0, converted to %d optics group(s)",
+        path,
+        len(optics["rlnOpticsGroup"]),
+    )
+    return optics, particles | {"rlnOpticsGroup": group}
+
+
+def optics_of_equal_rows(values: Columns) -> tuple[dict[str, Column], Column]:
+    """Return the optics table with a group for each set of equal rows, and each row's group.
+
+    Parameters
+    ----------
+    values : columns
+        Properties of the optics, of each particle.
+    """
+    first, index = distinct_rows(list(values.values()))
     numbers = np.arange(1, len(first) + 1)
     optics: dict[str, Column] = {
         "rlnOpticsGroup": numbers,
@@ -94,9 +112,7 @@ def convert_single_table(
         **{name: column[first] for name, column in values.items()},
         "rlnImageDimensionality": np.full(len(first), 2),
     }
-    particles = {name: column for name, column in columns.items() if name not in _CTF_DEFAULTS}
-    logger.info("%s: table of RELION 3.0, converted to %d optics group(s)", path, len(first))
-    return optics, particles | {"rlnOpticsGroup": group + 1}
+    return optics, numbers[index]
 
 
 def has_pixel_size(columns: Columns) -> bool:
