@@ -67,7 +67,7 @@ def test_a_run_is_relaxed_to_a_map_and_particles_in_their_units(tmp_path, pair):
     assert in_place > 0.95
     assert (found.group, found.subgroup) == ("D2", "C2")
     assert found.told_apart
-    assert found.verdict.startswith("D2 is pseudo-symmetry of the particles, C2 holds")
+    assert found.verdict.startswith("D2 is a pseudo-symmetry of the particles; C2 holds")
     assert 0.9 < found.probability <= 1
     assert read_map(files.map_path).data.shape == (BOX,) * 3
     assert read_map(files.difference_path).data.std() > 0
