@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_ini3d.engine import convergence, drift
+from napari_ini3d.engine import drift, transitions
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phases
@@ -115,8 +115,8 @@ def test_every_phase_and_the_final_pass_fit_into_the_iterations(
 @pytest.fixture
 def nothing_gained(monkeypatch):
     """Let no iteration count as a gain: of 20 particles, evidence and FSC scatter."""
-    monkeypatch.setattr(convergence, "_CONVERGED_GAIN", np.inf)
-    monkeypatch.setattr(convergence, "_RISING_SHELLS", np.inf)
+    monkeypatch.setattr(transitions, "_CONVERGED_GAIN", np.inf)
+    monkeypatch.setattr(transitions, "_RISING_SHELLS", np.inf)
 
 
 @pytest.mark.usefixtures("nothing_gained")
@@ -135,7 +135,7 @@ def test_a_refinement_whose_map_drifts_is_not_called_converged(particles, measur
 def test_a_refinement_that_drifts_ends_when_it_has_long_gained_nothing(
     particles, measured, monkeypatch
 ):
-    monkeypatch.setattr(convergence, "_PATIENCE", 5)
+    monkeypatch.setattr(transitions, "_PATIENCE", 5)
     measured(0.1, 0.1, 0.1, 100.0)  # three times in the search
     reports = run(particles, iterations=40)
     assert reports[-1].converged
@@ -156,7 +156,7 @@ def test_a_refinement_that_drifts_ends_when_it_has_long_gained_nothing(
 def test_nothing_is_gained_if_no_late_iteration_raises_the_evidence(step, gains, expected):
     evidence = 100 * np.cumprod(1 + np.array((0.1, 0.1, *gains)))
     model = SimpleNamespace(evidence=evidence)
-    assert convergence._gains_nothing(model, SimpleNamespace(step=step)) == expected
+    assert transitions.gains_nothing(model, SimpleNamespace(step=step)) == expected
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_shells_rise_if_the_half_sets_agree_better_than_three_iterations_ago(
     step, sums, classes, expected
 ):
     model = SimpleNamespace(fsc_sum=np.array(sums), maps=[None] * classes)
-    assert convergence._shells_rise(model, SimpleNamespace(step=step)) == expected
+    assert transitions.shells_rise(model, SimpleNamespace(step=step)) == expected
 
 
 def test_the_sum_of_the_fsc_is_that_of_every_iteration_after_the_starts(particles):
@@ -185,9 +185,9 @@ def test_the_sum_of_the_fsc_is_that_of_every_iteration_after_the_starts(particle
 
 def test_a_refinement_whose_shells_rise_is_not_called_converged(particles, measured, monkeypatch):
     measured(0.1)
-    monkeypatch.setattr(convergence, "_CONVERGED_GAIN", np.inf)
+    monkeypatch.setattr(transitions, "_CONVERGED_GAIN", np.inf)
     resting = run(particles, iterations=40)
-    monkeypatch.setattr(convergence, "_shells_rise", lambda model, plan: plan.step < 5)
+    monkeypatch.setattr(transitions, "shells_rise", lambda model, plan: plan.step < 5)
     rising = run(particles, iterations=40)
     assert resting[-1].converged
     assert rising[-1].converged

@@ -5,6 +5,7 @@ import numpy as np
 import oracles
 import pytest
 
+from napari_ini3d.engine import maximisation
 from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.maximisation import (
     complete_friedel,
@@ -282,6 +283,15 @@ def test_an_update_keeps_what_it_does_not_make():
     found = update_maps(start, whole_sums(DENSITY, 1.0), 0.5, RADIUS, CONSTRAINTS).model
     assert found.sigma2 is start.sigma2
     assert found.class_shares is start.class_shares
+
+
+@pytest.mark.parametrize(("phase", "expected"), [("search", [0.5, 0.5]), ("refine", [0.65, 0.35])])
+def test_class_shares_follow_the_images_in_the_refinement_only(phase, expected):
+    given = SimpleNamespace(class_shares=np.array([0.5, 0.5]), maps=[None, None])
+    sums = SimpleNamespace(class_weight=np.array([80.0, 20.0]))
+    plan = SimpleNamespace(phase=phase, step_size=0.5)
+    found = maximisation._update_class_shares(given, plan, sums)
+    assert found.tolist() == pytest.approx(expected)
 
 
 def test_an_update_without_momentum_keeps_one_pair_of_sums():

@@ -7,4 +7,8 @@ from .describe import (
 )
 from .half_maps import HalfMapFSC as HalfMapFSC, half_map_fsc as half_map_fsc
 from .poses import PoseComparison as PoseComparison, compare_poses as compare_poses
-from .register import check_pair as check_pair, register_maps as register_maps
+from .register import (
+    Registration as Registration,
+    check_pair as check_pair,
+    register_maps as register_maps,
+)

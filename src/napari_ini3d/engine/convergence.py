@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -15,14 +15,18 @@ from napari_ini3d.engine.centring import (
     centred_poses,
     distance_from_centre,
 )
+from napari_ini3d.engine.class_alignment import align_classes
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.finer_starts import wants_finer_starts, with_finer_starts
 from napari_ini3d.engine.maximisation import Update
+from napari_ini3d.engine.messages import iteration_message
+from napari_ini3d.engine.outcome import IterationOutcome
 from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.engine.schedule import Phase, Phases, Plan, refined_radius
+from napari_ini3d.engine.schedule import Plan
 from napari_ini3d.engine.state import EngineState, ModelState
 from napari_ini3d.engine.sums import BestPoses, IterationSums
+from napari_ini3d.engine.transitions import Transition
 from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import (
     count_directions,
@@ -34,50 +38,8 @@ from napari_ini3d.particles import Assignments
 from napari_ini3d.settings import InitialModelSettings
 
 _VIEW_NSIDE = 8
-_SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
-_CONVERGED_GAIN = 4e-3  # relative gain in evidence below which an iteration changes nothing
-_CONVERGED_ITERATIONS = 2
-_RISING_ITERATIONS, _RISING_SHELLS = 3, 0.1  # sum of the FSC over shells, per class
-_PATIENCE = 10  # iterations without a gain that end a refinement whose map moves as a whole
+_REPORTED_FSC = 0.5
 _SEARCH_INTERVAL, _REFINE_INTERVAL = 5, 3  # iterations over which the drift is measured
-_CLIMB_DRIFT = 3.0  # above it, the resolution of the search waits
-_SEARCH_DRIFT, _REFINE_DRIFT = 1.0, 0.5  # above it, the phase goes on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IterationOutcome:
-    """Result of an iteration for the best of its models.
-
-    Attributes
-    ----------
-    plan : Plan
-    start : int
-        Number of that model.
-    update : Update
-    sums : IterationSums
-    fsc_radius : int
-        Fourier radius up to which the half-sets of the best-resolved class agree.
-    """
-
-    plan: Plan
-    start: int
-    update: Update
-    sums: IterationSums
-    fsc_radius: int
-
-    @classmethod
-    def of(cls, plan: Plan, updates: list[Update], sums: list[IterationSums]) -> IterationOutcome:
-        """Choose the model with the highest evidence."""
-        start = max(range(len(updates)), key=lambda i: updates[i].model.recent_evidence)
-        best = updates[start]
-        shells = [h.first_shell_below(_SUPPORTED_FSC, plan.radius) - 1 for h in best.half_sets]
-        return cls(
-            plan=plan,
-            start=start,
-            update=best,
-            sums=sums[start],
-            fsc_radius=max(1, *shells),
-        )
 
 
 def conclude(
@@ -108,7 +70,11 @@ def conclude(
         outcome, assignments = _centred(run, outcome, assignments)
         drift = replace(drift, maps=outcome.update.model.maps)
         updates = [outcome.update]
-    after = _next_state(run, state, outcome, updates, drift, assignments)
+    transition = Transition.after(run, state, drift, outcome)
+    if plan.phase == "search" and transition.phase != "search" and _are_free(run, outcome):
+        outcome, assignments = align_classes(run, outcome, assignments)
+        updates = [outcome.update]
+    after = _next_state(run, state, transition, outcome, updates, drift, assignments)
     if plan.phase == "starts" and wants_finer_starts(run, after):
         after = with_finer_starts(run, after)
     update, half_sets = outcome.update, outcome.update.half_sets
@@ -135,7 +101,7 @@ def conclude(
         sigma2_noise=update.model.sigma2.astype(np.float32),
         sigma_offset=float(update.model.sigma_offset),
         start=outcome.start,
-        message=_message(run, outcome, resolution, after, updates),
+        message=iteration_message(run, outcome, resolution, after, updates),
         converged=after.finished and after.iteration < run.settings.iterations,
         seconds=seconds,
         assignments=after.assignments,
@@ -186,17 +152,21 @@ def _centred(
     return replace(outcome, update=replace(outcome.update, model=model)), assignments
 
 
+def _are_free(run: RunContext, outcome: IterationOutcome) -> bool:
+    """Tell whether there are several classes, and no point group that fixes their axes."""
+    return len(outcome.update.model.maps) > 1 and len(run.operators) == 1
+
+
 def _next_state(
     run: RunContext,
     state: EngineState,
+    transition: Transition,
     outcome: IterationOutcome,
     updates: list[Update],
     drift: Drift,
     assignments: Assignments,
 ) -> EngineState:
-    models = tuple(update.model for update in updates)
-    climbed = state.climbed + (outcome.plan.phase == "search" and _may_climb(drift))
-    phase, step = _next_phase(run, state.iteration + 1, climbed, drift, outcome)
+    models, phase = tuple(update.model for update in updates), transition.phase
     agreement = state.start_agreement
     if outcome.plan.phase == "starts" and phase != "starts":
         agreement = _agreement(run, outcome, updates)
@@ -206,8 +176,8 @@ def _next_state(
     return EngineState(
         iteration=state.iteration + 1,
         phase=phase,
-        step=step,
-        climbed=climbed,
+        step=transition.step,
+        climbed=transition.climbed,
         drawn=state.drawn + outcome.sums.total,
         start_radius=state.start_radius,
         fsc_radius=outcome.fsc_radius,
@@ -232,53 +202,6 @@ def _drift_after(state: EngineState, outcome: IterationOutcome) -> Drift:
         return state.drift
     interval = _SEARCH_INTERVAL if plan.phase == "search" else _REFINE_INTERVAL
     return state.drift.after(update.model.maps, update.half_sets, plan.radius, interval)
-
-
-def _may_climb(drift: Drift) -> bool:
-    """Tell whether the map was settled enough, when it was last measured."""
-    return not np.isfinite(drift.ratio) or bool(drift.ratio <= _CLIMB_DRIFT)
-
-
-def _next_phase(
-    run: RunContext, iteration: int, climbed: int, drift: Drift, outcome: IterationOutcome
-) -> tuple[Phase, int]:
-    plan, phases = outcome.plan, Phases.of(run.settings.iterations)
-    step = plan.step + 1
-    if plan.phase == "starts" and step >= phases.starts:
-        return ("search" if phases.search else "final"), 0
-    if plan.phase == "search":
-        settled = climbed >= phases.search and drift.ratio <= _SEARCH_DRIFT
-        if settled or step >= phases.longest_search:
-            return ("refine" if phases.refine else "final"), 0
-    if plan.phase == "refine":
-        next_radius = refined_radius(outcome.fsc_radius, run.settings, run.geometry)
-        # converged: neither resolution, evidence nor the FSC of any shell grows, and the map rests
-        model, limit = outcome.update.model, _REFINE_DRIFT if plan.step_size == 1 else _SEARCH_DRIFT
-        rests = drift.ratio <= limit or _gains_nothing(model, plan, _PATIENCE)
-        grows = next_radius > plan.radius or _shells_rise(model, plan)
-        if rests and not grows and _gains_nothing(model, plan):
-            # an iteration over all particles is its own final pass
-            return "final", int(outcome.sums.total == run.geometry.n_particles)
-        if iteration >= run.settings.iterations - 1:
-            return "final", 0
-    return plan.phase, step
-
-
-def _gains_nothing(model: ModelState, plan: Plan, iterations: int = _CONVERGED_ITERATIONS) -> bool:
-    """Tell whether none of the last iterations of the refinement has gained evidence."""
-    if plan.step < iterations:
-        return False
-    recent = model.evidence[-iterations - 1 :]
-    gain = np.diff(recent) / np.abs(recent[1:])
-    return bool((gain < _CONVERGED_GAIN).all())
-
-
-def _shells_rise(model: ModelState, plan: Plan) -> bool:
-    """Tell whether the half-sets have lately come to agree better."""
-    if plan.step < _RISING_ITERATIONS:
-        return True
-    rise = model.fsc_sum[-1] - model.fsc_sum[-1 - _RISING_ITERATIONS]
-    return bool(rise > _RISING_SHELLS * len(model.maps))
 
 
 def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelState:
@@ -332,45 +255,6 @@ def _view_counts(assignments: Assignments, n_classes: int, operators: Float32) -
     centres = pixel_directions(_VIEW_NSIDE)  # (M, 3)
     _, equivalent = KDTree(centres).query(centres @ operators)  # (G, M)
     return np.asarray(counts[:, equivalent].mean(axis=1), np.float32)  # over the operators
-
-
-def _message(
-    run: RunContext,
-    outcome: IterationOutcome,
-    resolution: Float64,
-    after: EngineState,
-    updates: list[Update],
-) -> str:
-    if outcome.plan.phase == "starts":
-        return _message_of_starts(run, outcome, after, updates)
-    if after.finished:
-        early = after.iteration < run.settings.iterations
-        ended = "converged" if early else "all iterations done"
-        return f"{ended} at {resolution.min():.1f} Å"
-    if after.phase == "final":
-        return f"refined to {resolution.min():.1f} Å; the final pass assigns every particle"
-    stage = "searching" if outcome.plan.phase == "search" else "refining"
-    return f"{stage} at {resolution.min():.1f} Å"
-
-
-def _message_of_starts(
-    run: RunContext, outcome: IterationOutcome, after: EngineState, updates: list[Update]
-) -> str:
-    best, n = outcome.start, len(updates)
-    if after.phase == "starts" and after.step == 0:
-        coarse, fine = (
-            run.geometry.resolution_of(r) for r in (outcome.plan.radius, after.start_radius)
-        )
-        return f"the map has no features at {coarse:.1f} Å; new random starts at {fine:.1f} Å"
-    if n == 1:
-        return "searching from one random start"
-    if after.phase == "starts":
-        return f"{n} random starts; start {best + 1} has the highest likelihood so far"
-    listed = ", ".join(f"{value:.2f}" for value in after.start_agreement)
-    return (
-        f"start {best + 1} of {n} has the highest likelihood and continues; "
-        f"mean FSC of the others with it: {listed}"
-    )
 
 
 def start_agreement(

@@ -99,18 +99,29 @@ def update_noise_and_classes(
     evidence = np.append(model.evidence, sums.mean_of("log_evidence"))
     if plan.phase == "starts":
         return replace(model, evidence=evidence)
-    found = np.maximum(
-        sums.class_weight / max(sums.class_weight.sum(), 1e-30), _LEAST_SHARE / len(model.maps)
-    )  # (K,)
-    shares = (1 - plan.step_size) * model.class_shares + plan.step_size * found
     disk = frequency_disk(run.geometry.box_size, plan.radius)
     return replace(
         model,
         evidence=evidence,
         sigma2=update_noise(model.sigma2, sums, disk),
-        class_shares=shares / shares.sum(),
+        class_shares=_update_class_shares(model, plan, sums),
         sigma_offset=_update_sigma_offset(run, model, plan, sums),
     )
+
+
+def _update_class_shares(model: ModelState, plan: Plan, sums: IterationSums) -> Float64:
+    """Return the shares of the classes (K,), moved towards those of this iteration.
+
+    Only from the refinement on: in the search the map of a class with fewer images is noisier,
+    which costs it more images; a prior that follows makes the class with the most take them all.
+    """
+    if plan.phase == "search":
+        return model.class_shares
+    total = max(sums.class_weight.sum(), 1e-30)
+    found = np.maximum(sums.class_weight / total, _LEAST_SHARE / len(model.maps))
+    mixed = (1 - plan.step_size) * model.class_shares + plan.step_size * found
+    shares: Float64 = mixed / mixed.sum()
+    return shares
 
 
 def _update_sigma_offset(
