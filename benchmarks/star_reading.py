@@ -81,7 +81,7 @@ def generate(folder: Path, n_particles: int) -> Path:
 
 def random_assignments(n_particles: int) -> Assignments:
     rng = np.random.default_rng(1)
-    values = rng.normal(size=(8, n_particles)).astype(np.float32)
+    values = rng.normal(size=(9, n_particles)).astype(np.float32)
     return Assignments(
         class_index=np.zeros(n_particles, np.int32),
         rot=values[0],
@@ -93,6 +93,7 @@ def random_assignments(n_particles: int) -> Assignments:
         n_significant=np.ones(n_particles, np.int32),
         log_likelihood=values[6],
         junk_probability=values[7],
+        scale=values[8],
     )
 
 

@@ -136,6 +136,8 @@ class Assignments:
     log_likelihood : (N,) float32
     junk_probability : (N,) float32
         That the image shows no particle like the map's.
+    scale : (N,) float32
+        Amplitude of the particle in its image, relative to that of the map; 1 until it is learned.
     """
 
     class_index: IntArray
@@ -148,6 +150,7 @@ class Assignments:
     n_significant: IntArray
     log_likelihood: FloatArray
     junk_probability: FloatArray
+    scale: FloatArray
 
     def take(self, index: IntArray | BoolArray) -> Self:
         """Return those of the particles at `index` (integers or a mask), in that order."""

@@ -113,7 +113,11 @@ def make_tile(preparation: ImagePreparation, origins: np.ndarray | None = None, 
     disk = frequency_disk(BOX, radius)
     typical = np.stack([np.full(BOX // 2 + 1, np.inf), TYPICAL])
     bias = np.zeros((2, 1), np.float32)
-    return preparation.tile(batch, disk, origins, sigma2, typical, bias), batch, disk, sigma2
+    tile = preparation.tile(batch, disk, origins, sigma2, typical, bias, SCALE)
+    return tile, batch, disk, sigma2
+
+
+SCALE = np.array([0.5, 2.0], np.float32)
 
 
 TYPICAL = np.linspace(1e-3, 2e-3, BOX // 2 + 1)  # power of each shell, of the second group
@@ -168,17 +172,18 @@ def test_no_shell_weighs_less_where_the_typical_power_is_unknown():
 
 
 @pytest.mark.parametrize("premultiplied", [False, True])
-def test_images_enter_the_sums_weighted_by_shell_ctf_and_noise(premultiplied):
+def test_images_enter_the_sums_weighted_by_shell_scale_ctf_and_noise(premultiplied):
     tile, _, disk, _ = make_tile(
         dataclasses.replace(PREPARATION, particles=particles(premultiplied=premultiplied))
     )
     found = WeightedImages.of(tile, disk)
     for b in range(2):
         for p in range(0, len(disk), 7):
-            scale = tile.shell_weight[b, disk.shell[p]] / tile.sigma2[p]
-            ctf = 1 if premultiplied else tile.ctf[b, p]
-            assert np.isclose(found.images[b, p], ctf * tile.images[b, p] * scale, rtol=1e-5)
-            assert np.isclose(found.ctf2[b, p], tile.ctf[b, p] ** 2 * scale, rtol=1e-5)
+            weight = tile.shell_weight[b, disk.shell[p]] / tile.sigma2[p]
+            scaled = SCALE[b] * (1 if premultiplied else tile.ctf[b, p])
+            assert np.isclose(found.images[b, p], scaled * tile.images[b, p] * weight, rtol=1e-5)
+            power = (SCALE[b] * tile.ctf[b, p]) ** 2
+            assert np.isclose(found.ctf2[b, p], power * weight, rtol=1e-5)
 
 
 def test_images_are_moved_by_whole_pixels_to_their_origins():

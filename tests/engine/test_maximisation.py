@@ -56,6 +56,7 @@ def tile_sums(rng, half: int, group: int = 0, images: int = 3, *, premultiplied=
         from_expected=nothing,
         class_bias=nothing,
         excess=np.zeros((images, SHELLS)),
+        scale=np.ones(images, np.float32),
         shell_weight=rng.uniform(0.2, 1, (images, SHELLS)),
         image_power=rng.uniform(5, 6, (images, SHELLS)),
         half=half,
@@ -70,6 +71,8 @@ def tile_sums(rng, half: int, group: int = 0, images: int = 3, *, premultiplied=
         n_significant=tile.index,
         log_evidence=rng.random(images),
         junk_probability=rng.random(images),
+        overlap=rng.random(images),
+        reference_power=rng.random(images),
     )
     numerator = np.stack([oracles.random_cube(rng, m) for _ in range(2)])
     denominator = rng.random(shape).astype(np.float32)

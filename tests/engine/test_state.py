@@ -45,6 +45,7 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         n_significant=np.arange(n, dtype=np.int32),
         log_likelihood=rng.standard_normal(n).astype(np.float32),
         junk_probability=rng.random(n).astype(np.float32),
+        scale=rng.uniform(0.5, 2, n).astype(np.float32),
     )
     states = tuple(make_model(rng) for _ in range(models))
     return EngineState(
@@ -148,6 +149,7 @@ CHANGES = {
     "models.0.class_shares": [lambda a: a * 0, lambda a: -a, lambda a: a[:1]],
     "models.0.sigma_offset": [lambda a: a * np.nan, lambda a: -a, lambda a: a[None]],
     "assignments.rot": [lambda a: a[:4], lambda a: a * np.nan],
+    "assignments.scale": [lambda a: -a],
     "assignments.class_index": [lambda a: a - 5, lambda a: a.astype(float)],
     "drift.age": [lambda a: a - 99],
 }  # fmt: skip
@@ -156,6 +158,13 @@ CHANGES = {
 def test_a_state_of_an_earlier_version_is_refused_with_the_reason():
     arrays = make_state().to_arrays()
     arrays["counters"] = arrays["counters"][:6]
+    with pytest.raises(ValueError, match="from an earlier version"):
+        EngineState.from_arrays(arrays)
+
+
+def test_a_state_without_the_scale_of_the_images_is_of_an_earlier_version():
+    arrays = make_state().to_arrays()
+    del arrays["assignments.scale"]
     with pytest.raises(ValueError, match="from an earlier version"):
         EngineState.from_arrays(arrays)
 

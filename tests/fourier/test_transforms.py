@@ -146,7 +146,7 @@ def phantom_slices(padding: int, radius: int, *, corrected: bool) -> tuple[np.nd
     count = 30
     angles = rng.uniform([-180, 0, -180], [180, 180, 180], (count, 3)).T
     zero = np.zeros(count)
-    poses = Assignments(zero, *angles, zero, zero, zero + 1, zero + 1, zero, zero)
+    poses = Assignments(zero, *angles, zero, zero, zero + 1, zero + 1, zero, zero, zero + 1)
     optics = OpticsGroup("one", 1, 300.0, 2.7, 0.1, PIXEL_SIZE, BOX)
     disk = frequency_disk(BOX, radius)
     exact = images_to_disk(project_phantom(phantom, optics, poses), disk) * PIXEL_SIZE**2

@@ -119,6 +119,7 @@ def make_tile(references: ReferenceSet, noise: float = 3.0) -> Tile:
         from_expected=np.array([[0, 0], [1, 0], [0.5, -2], [0, 1]], np.float32),
         class_bias=np.zeros((IMAGES, CLASSES), np.float32),
         excess=excess,
+        scale=np.array([1.0, 0.7, 1.4, 0.9], np.float32),
         shell_weight=np.minimum(1, 2 / excess) ** 2,
         image_power=power_of(images, references),
         half=0,

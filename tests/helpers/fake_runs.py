@@ -57,6 +57,7 @@ def make_assignments(n_particles, classes=1, junk=None):
         n_significant=np.ones(n_particles, np.int32),
         log_likelihood=zeros,
         junk_probability=zeros if junk is None else np.asarray(junk, np.float32),
+        scale=zeros + 1,
     )
 
 

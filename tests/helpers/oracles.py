@@ -195,11 +195,21 @@ def log_posterior(
 
 def _log_fit(references, tile, image: int, values: np.ndarray, wave: np.ndarray) -> float:
     """Return the log likelihood of the values of a slice (n,), over that of noise alone."""
+    overlap, power = overlap_and_power(references, tile, image, values, wave)
+    scale = float(tile.scale[image])
+    return scale * overlap - scale**2 * power / 2
+
+
+def overlap_and_power(
+    references, tile, image: int, values: np.ndarray, wave: np.ndarray
+) -> tuple[float, float]:
+    """Return Re(X* CTF·A) / σ² and CTF² |A|² / σ² of the values of a slice A, (n,)."""
     n = len(values)
     sigma2, ctf = _noise_of(references, tile, image, n), tile.ctf[image, :n].astype(float)
     x = tile.images[image, :n] * wave
-    gain = x.conj() * values * (1 if tile.premultiplied else ctf)
-    return float(((2 * gain.real - (ctf * np.abs(values)) ** 2) / (2 * sigma2)).sum())
+    product = x.conj() * values * (1 if tile.premultiplied else ctf)
+    power = (ctf * np.abs(values)) ** 2
+    return float((product.real / sigma2).sum()), float((power / sigma2).sum())
 
 
 def _noise_of(references, tile, image: int, n: int) -> np.ndarray:
@@ -312,13 +322,14 @@ def _add_sums(found, references, tile, image, weighted_poses, waves) -> None:
     poses, weights = weighted_poses
     kx, ky, box_size = waves
     n = len(kx)
-    sigma2, ctf = _noise_of(references, tile, image, n), tile.ctf[image, :n].astype(float)
+    sigma2, scale = _noise_of(references, tile, image, n), float(tile.scale[image])
+    ctf = scale * tile.ctf[image, :n].astype(float)
     slices = slices_of(references, poses, n)
     matrix, same = distinct_matrices(poses)
     data = np.empty((len(poses), n), complex)
     for i, pose in enumerate(poses):
         x = tile.images[image, :n] * shift_wave(kx, ky, pose.shift, box_size)
-        data[i] = x if tile.premultiplied else x * ctf
+        data[i] = x * (scale if tile.premultiplied else ctf)
     gain = 2 * (data.conj() * slices).real - (ctf * np.abs(slices)) ** 2
     gain *= tile.sigma2[:n] / sigma2  # the weight of the shell
     np.add.at(found.explained, references.disk.shell[:n], weights @ gain)

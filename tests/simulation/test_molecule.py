@@ -17,7 +17,7 @@ def random_poses(count: int) -> Assignments:
     turns = rng.uniform(0, 180, (3, count))
     origins = rng.normal(0, 7, (2, count))
     ones = np.ones(count)
-    return Assignments(ones * 0, *turns, *origins, ones, ones, ones, ones * 0)
+    return Assignments(ones * 0, *turns, *origins, ones, ones, ones, ones * 0, ones)
 
 
 def correlations(one: np.ndarray, other: np.ndarray) -> list[float]:

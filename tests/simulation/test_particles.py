@@ -21,7 +21,7 @@ OPTICS = OpticsGroup("one", 1, 300.0, 2.7, 0.1, 2.0, 32)
 
 
 def poses(rot: float, tilt: float, psi: float, x: float = 0.0, y: float = 0.0) -> Assignments:
-    one = [np.array([value]) for value in (0, rot, tilt, psi, x, y, 1.0, 1, 0.0, 0.0)]
+    one = [np.array([value]) for value in (0, rot, tilt, psi, x, y, 1.0, 1, 0.0, 0.0, 1.0)]
     return Assignments(*one)
 
 

@@ -19,6 +19,7 @@ from napari_ini3d.engine.class_alignment import align_classes
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.finer_starts import wants_finer_starts, with_finer_starts
+from napari_ini3d.engine.image_scale import with_scales
 from napari_ini3d.engine.maximisation import Update
 from napari_ini3d.engine.messages import iteration_message
 from napari_ini3d.engine.outcome import IterationOutcome
@@ -65,6 +66,8 @@ def conclude(
     """
     outcome = IterationOutcome.of(plan, updates, sums)
     assignments = with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size)
+    if plan.phase in ("refine", "final"):  # in the search most poses are wrong
+        assignments = with_scales(assignments, outcome.sums.poses)
     drift = _drift_after(state, outcome)
     if plan.phase == "search" and drift.age == 0 and run.settings.flatten_solvent:
         outcome, assignments = _centred(run, outcome, assignments)
@@ -130,7 +133,7 @@ def with_poses(assignments: Assignments, poses: list[BestPoses], pixel_size: flo
     for name, values in new.items():
         arrays[name] = getattr(assignments, name).copy()
         arrays[name][index] = values
-    return Assignments(**arrays)
+    return replace(assignments, **arrays)
 
 
 def _resolution(run: RunContext, fsc: Float64, radius: int) -> float:

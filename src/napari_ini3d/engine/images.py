@@ -78,6 +78,8 @@ class Tile:
         Added to the log prior of the classes.
     excess : (B, n_shells) float32
         Power of each shell over the typical power of the optics group, of the masked image.
+    scale : (B,) float32
+        Amplitude of the particle in each image, relative to the map's.
     shell_weight : (B, n_shells) float32
         1, or less where a shell is far stronger than is typical (`robust_weights`).
     image_power : (B, n_shells) float32
@@ -94,6 +96,7 @@ class Tile:
     from_expected: Float32
     class_bias: Float32
     excess: Float32
+    scale: Float32
     shell_weight: Float32
     image_power: Float32
     half: int
@@ -107,9 +110,9 @@ class WeightedImages:
     Attributes
     ----------
     images : (B, P) complex64
-        w CTF · X / σ², w the weight of the shell.
+        w s CTF · X / σ², w the weight of the shell, s the scale of the image.
     ctf2 : (B, P) float32
-        w CTF² / σ².
+        w s² CTF² / σ².
     """
 
     images: Complex64
@@ -118,9 +121,11 @@ class WeightedImages:
     @classmethod
     def of(cls, tile: Tile, disk: FrequencyDisk) -> WeightedImages:
         """Weight the images of a tile; premultiplied ones are not multiplied by the CTF again."""
-        inverse = tile.shell_weight.take(disk.shell, axis=1) / tile.sigma2  # (B, P)
-        factor = inverse if tile.premultiplied else tile.ctf * inverse
-        return cls(tile.images * factor, tile.ctf**2 * inverse)
+        scale = tile.scale[:, None]
+        # the map, seen at this scale, over σ²
+        scaled = tile.shell_weight.take(disk.shell, axis=1) * scale / tile.sigma2  # (B, P)
+        factor = scaled if tile.premultiplied else tile.ctf * scaled
+        return cls(tile.images * factor, tile.ctf**2 * (scaled * scale))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,7 @@ class ImagePreparation:
         sigma2: Float64,
         typical_power: Float64,
         class_bias: Float32,
+        scale: Float32,
     ) -> Tile:
         """Return a tile of prepared images.
 
@@ -179,11 +185,13 @@ class ImagePreparation:
         typical_power : (G, n_shells) float64
             Typical power of each shell of a masked image; infinite where it is not known.
         class_bias : (B, K) float32
+        scale : (B,) float32
+            Amplitude of the particle in each image, relative to the map's.
         """
         backend, xp, n = self.backend, self.backend.xp, batch.images.shape[-1]
         n_shells = n // 2 + 1
         shifts = np.rint(origins / self.pixel_size).astype(np.float32)  # (B, 2)
-        values = self._to_device(batch.index, shifts, class_bias)
+        values = self._to_device(batch.index, shifts, class_bias, scale)
         radius = self.mask_diameter / self.pixel_size / 2
         images = normalise(batch.images, radius, invert=self.invert, xp=xp)
         if shifts.any():
@@ -207,6 +215,7 @@ class ImagePreparation:
             from_expected=values["from_expected"],
             class_bias=values["class_bias"],
             excess=excess,
+            scale=values["scale"][:, 0],
             shell_weight=weight,
             image_power=shell_power(whole, disk.shell, n_shells, xp=xp),
             half=int(batch.index[0] % 2),
@@ -214,14 +223,15 @@ class ImagePreparation:
         )
 
     def _to_device(
-        self, index: IntArray, shifts: Float32, class_bias: Float32
+        self, index: IntArray, shifts: Float32, class_bias: Float32, scale: Float32
     ) -> dict[str, Float32]:
-        """Return shifts, class bias and CTF parameters on the device, in one copy."""
+        """Return shifts, class bias, scale and CTF parameters on the device, in one copy."""
         particles = self.particles
         columns = {
             "shifts": shifts,
             "from_expected": shifts - self._expected(index),
             "class_bias": class_bias,
+            "scale": scale[:, None],
             "ctf": np.stack([getattr(particles, name)[index] for name in _CTF_FIELDS], -1),
         }
         packed = np.concatenate(list(columns.values()), 1, dtype=np.float32)  # (B, all columns)

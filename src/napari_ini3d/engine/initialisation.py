@@ -74,6 +74,7 @@ def empty_assignments(particles: Particles) -> Assignments:
         n_significant=np.zeros(n, np.int32),
         log_likelihood=zeros[4],
         junk_probability=zeros[5],
+        scale=np.ones(n, np.float32),
     )
 
 

@@ -113,7 +113,8 @@ def plain_tile(
     flat = np.ones((len(run.particles.optics), n_shells))
     images = backend.to_device(batch.images)
     prepare = run.preparation.tile
-    return prepare(ImageBatch(batch.index, images), disk, zero, flat, typical_power, zero)
+    plain = ImageBatch(batch.index, images)
+    return prepare(plain, disk, zero, flat, typical_power, zero, np.ones(len(zero), np.float32))
 
 
 def update_noise(sigma2: Float64, sums: IterationSums, disk: FrequencyDisk) -> Float64:

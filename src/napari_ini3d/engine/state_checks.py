@@ -35,7 +35,7 @@ def check_arrays(arrays: Mapping[str, AnyArray], models: Sequence[int]) -> None:
         If one is missing.
     """
     counters = _get(arrays, "counters", "i", (None,))
-    if len(counters) == _EARLIER_COUNTERS:
+    if len(counters) == _EARLIER_COUNTERS or "assignments.scale" not in arrays:
         raise ValueError("it is from an earlier version, whose runs cannot be resumed by this one")
     _get(arrays, "counters", "i", (7,))
     if (counters < 0).any() or counters[1] >= _N_PHASES:
@@ -87,6 +87,8 @@ def _check_assignments(arrays: Mapping[str, AnyArray]) -> None:
         _finite(arrays, f"assignments.{field.name}", kind, (n_particles,))
     if (arrays["assignments.class_index"] < -1).any():
         raise ValueError("assignments.class_index is out of range")
+    if (arrays["assignments.scale"] <= 0).any():
+        raise ValueError("assignments.scale is out of range")
 
 
 def _check_drift(arrays: Mapping[str, AnyArray]) -> None:

@@ -30,6 +30,11 @@ class BestPoses:
     log_evidence : (B,) float64
         Log of the sum of exp(score) over all poses.
     junk_probability : (B,) float32
+    overlap : (B,) float32
+        Re(X* CTF·A) / σ² at this pose, summed over the components; 0 where the scale of the images
+        is not learned.
+    reference_power : (B,) float32
+        CTF² |A|² / σ², likewise.
     """
 
     index: IntArray
@@ -40,6 +45,8 @@ class BestPoses:
     n_significant: IntArray
     log_evidence: FloatArray
     junk_probability: Float32
+    overlap: Float32
+    reference_power: Float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,6 +262,7 @@ def _draw_poses(settings: SimulationSettings, rng: np.random.Generator) -> Assig
         n_significant=np.ones(count, dtype=np.int32),
         log_likelihood=np.zeros(count, dtype=np.float32),
         junk_probability=junk.astype(np.float32),
+        scale=np.ones(count, dtype=np.float32),
     )
 
 

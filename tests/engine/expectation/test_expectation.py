@@ -223,6 +223,22 @@ def test_a_class_bias_moves_images_between_classes(compute, two_pass):
     assert found.poses.class_index[3] == 1
 
 
+def test_the_fine_pass_returns_what_the_scale_of_an_image_follows_from(compute):
+    references = make_references(two_pass=True)
+    tile = make_tile(references)
+    poses = compute(references, tile).poses
+    assert references.fine is not None
+    kx, ky = references.disk.kx.astype(float), references.disk.ky.astype(float)
+    for image in range(IMAGES):
+        shift = poses.shift[image] - tile.centre[image]
+        best = oracles.Pose(poses.class_index[image], poses.matrix[image], shift)
+        values = oracles.slices_of(references, [best], len(kx))[0]
+        wave = oracles.shift_wave(kx, ky, shift, BOX)
+        expected = oracles.overlap_and_power(references, tile, image, values, wave)
+        assert poses.overlap[image] == pytest.approx(expected[0], rel=2e-3, abs=0.02)
+        assert poses.reference_power[image] == pytest.approx(expected[1], rel=2e-3)
+
+
 @pytest.mark.parametrize("two_pass", [False, True])
 def test_premultiplied_images_give_the_same_sums(compute, two_pass):
     references = make_references(two_pass=two_pass)
@@ -250,6 +266,7 @@ def test_the_reference_of_an_image_without_noise_explains_its_power(compute):
         sigma2=np.full_like(tile.sigma2, 1e-2),
         from_expected=np.zeros_like(tile.from_expected),
         shell_weight=np.ones_like(tile.shell_weight),
+        scale=np.ones_like(tile.scale),
         image_power=power_of(images, references),
     )
     found = compute(references, tile)

@@ -38,7 +38,7 @@ LABELS_3_0 = [
 
 def _assignments(n, class_index=0):
     rng = np.random.default_rng(1)
-    values = rng.normal(size=(8, n)).astype(np.float32)
+    values = rng.normal(size=(9, n)).astype(np.float32)
     return Assignments(
         class_index=np.full(n, class_index, np.int32),
         rot=values[0],
@@ -50,6 +50,7 @@ def _assignments(n, class_index=0):
         n_significant=np.arange(n, dtype=np.int32),
         log_likelihood=values[6],
         junk_probability=values[7],
+        scale=values[8],
     )
 
 
@@ -299,6 +300,7 @@ def test_output_keeps_every_column_and_sets_the_poses(tmp_path):
     assert list(frame["rlnRandomSubset"]) == [1, 2]
     np.testing.assert_allclose(frame["rlnLogLikeliContribution"], found.log_likelihood, atol=1e-6)
     np.testing.assert_allclose(frame["ini3dJunkProbability"], found.junk_probability, atol=1e-6)
+    np.testing.assert_allclose(frame["ini3dSignalScale"], found.scale, atol=1e-6)
     np.testing.assert_allclose(
         frame["rlnMaxValueProbDistribution"], found.max_probability, atol=1e-6
     )

@@ -109,6 +109,8 @@ def coarse_sums(
             n_significant=xp.count_nonzero(per_rotation > 1e-3 * largest, axis=1),
             log_evidence=summary[:, 0],
             junk_probability=xp.zeros(n_images, np.float32),
+            overlap=xp.zeros(n_images, np.float32),
+            reference_power=xp.zeros(n_images, np.float32),
         ),
     )
 

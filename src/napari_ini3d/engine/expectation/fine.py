@@ -81,7 +81,7 @@ def fine_sums(
     scores, norm = _fine_scores(references, fine, rows, weighted)  # (N, T), (N,)
     scores -= norm[:, None]
     scores += _fine_log_prior(references, fine, tile, rows)
-    best, row_max = _best_poses(references, fine, tile, rows, scores, posterior.ball)
+    best, row_max = _best_poses(references, fine, tile, rows, scores, norm, posterior.ball)
     kept, weight = _keep_significant(references, rows, scores, best, row_max)
     mass = weight.sum(1, dtype=np.float64)  # (N,)
     class_weight = bincount_sum(references.backend, kept.class_index, mass, references.n_classes)
@@ -185,6 +185,7 @@ def _best_poses(
     tile: Tile,
     rows: _Rows,
     scores: Float32,
+    norm: Float32,
     ball: Float64,
 ) -> tuple[BestPoses, Float32]:
     """Turn scores into the posterior, in place; return the best poses, and each row's maximum."""
@@ -196,6 +197,9 @@ def _best_poses(
         scores, first, references.pruning.pose_weight, row_max, summary
     )
     row, shift, n_significant = (summary[:, i].astype(np.int64) for i in (2, 3, 4))  # (B,)
+    prior = _fine_log_prior(references, fine, tile, rows.take(row))[xp.arange(n_images), shift]
+    # of the best pose: log p = overlap - power / 2 + log prior, with the scale in both
+    overlap = summary[:, 0] + xp.log(summary[:, 1]) + norm[row] - prior
     best = BestPoses(
         index=tile.index,
         class_index=rows.class_index[row],
@@ -210,6 +214,8 @@ def _best_poses(
             ball,
             contaminant_log_evidence(references, tile),
         ),
+        overlap=(overlap / tile.scale).astype(np.float32),
+        reference_power=2 * norm[row] / tile.scale**2,
     )
     return best, row_max
 

@@ -68,7 +68,9 @@ def expect_tile(given: TileInput, batch: ImageBatch) -> TileResult:
     i, found = batch.index, given.assignments
     origins = _within_limit(given, i, np.stack([found.origin_x[i], found.origin_y[i]], -1))
     disk, bias = given.references[0].disk, given.class_bias(i)
-    tile = given.preparation.tile(batch, disk, origins, given.sigma2, given.typical_power, bias)
+    tile = given.preparation.tile(
+        batch, disk, origins, given.sigma2, given.typical_power, bias, found.scale[i]
+    )
     weighted = WeightedImages.of(tile, disk)  # the same for every model
     timer.part("prepare_images")
     per_model = []

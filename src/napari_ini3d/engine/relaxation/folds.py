@@ -141,8 +141,9 @@ class PosedImages:
         run, origins = self.run, self.poses.origins[batch.index]
         disk = self.disk.on(backend.to_device)
         no_bias = np.zeros((len(batch.index), 1), np.float32)
+        no_scale = np.ones(len(batch.index), np.float32)
         tile = run.preparation.on(backend).tile(
-            batch, disk, origins, self.sigma2, self.typical_power, no_bias
+            batch, disk, origins, self.sigma2, self.typical_power, no_bias, no_scale
         )
         # the preparation shifts by whole pixels; this by the rest
         rest = backend.to_device(origins / np.float32(run.geometry.pixel_size)) - tile.centre

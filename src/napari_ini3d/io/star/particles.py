@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 _IN_PIXELS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
 _CLASS = "rlnClassNumber"
 JUNK_PROBABILITY = "ini3dJunkProbability"
+SIGNAL_SCALE = "ini3dSignalScale"
 _HELICAL = ("rlnHelicalTubeID", "rlnHelicalTrackLengthAngst", "rlnHelicalTrackLength")
 _SHARED_CTF_COLUMNS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _CTF_COLUMNS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
@@ -280,7 +281,8 @@ def write_data_star(
 
     All columns of the input are kept. Angles, origins (Å), class (from 1; 0 for a particle that
     was never used), maximum probability, number of significant samples, log-likelihood, probability
-    of junk (ini3dJunkProbability) and half-set (position in `particles` mod 2, plus 1) are set.
+    of junk (ini3dJunkProbability), amplitude relative to the map (ini3dSignalScale) and half-set
+    (position in `particles` mod 2, plus 1) are set.
 
     Parameters
     ----------
@@ -327,6 +329,7 @@ def _assignment_columns(assignments: Assignments) -> dict[str, Column]:
         "rlnNrOfSignificantSamples": assignments.n_significant,
         "rlnLogLikeliContribution": _decimals(assignments.log_likelihood),
         JUNK_PROBABILITY: _decimals(assignments.junk_probability),
+        SIGNAL_SCALE: _decimals(assignments.scale),
         "rlnRandomSubset": np.arange(len(assignments.class_index)) % 2 + 1,
     }
 

@@ -9,13 +9,14 @@ import numpy as np
 from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.io.star.columns import Column, Columns
 from napari_ini3d.io.star.format import write_tables
+from napari_ini3d.io.star.particles import SIGNAL_SCALE
 from napari_ini3d.particles import Assignments, Particles
 
 _PER_MICROGRAPH = 50
 _FAULT_COLUMNS = {
     "junk_kind": "ini3dJunkKind",
     "state": "ini3dState",
-    "scale": "ini3dSignalScale",
+    "scale": SIGNAL_SCALE,
     "defocus_error": "ini3dDefocusError",
 }
 
