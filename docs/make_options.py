@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from napari_ini3d._setting import FieldInfo
 from napari_ini3d.runs import flag_of
-from napari_ini3d.settings import FieldInfo, InitialModelSettings, format_setting
+from napari_ini3d.settings import InitialModelSettings, format_setting
 
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
 README = Path(__file__).parents[1] / "README.md"

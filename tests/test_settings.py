@@ -3,11 +3,10 @@ from typing import get_args
 
 import pytest
 
+from napari_ini3d._setting import FieldInfo, Group
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.settings import (
     STORED_VERSION,
-    FieldInfo,
-    Group,
     InitialModelSettings,
     format_setting,
     from_stored,

@@ -11,48 +11,25 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
+from napari_ini3d._setting import check_field, setting
 from napari_ini3d.errors import SettingsError
-
-Group = Literal["I/O", "CTF", "Optimisation", "Sampling", "Compute"]
-
 
 STORED_VERSION = 2
 """Version of settings in files; raised when a stored value changes its meaning."""
 
 _MOST_SHIFTS = 4000
-_LARGEST = 2**63
 
 AUTO_SYMMETRY = "auto"
 """Symmetry setting that asks for the point group to be detected in the final map."""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldInfo:
-    """Description of a setting for forms, command-line options and tables."""
-
-    group: Group
-    help: str
-    unit: str = ""
-    words: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[float, ...] = ()
-    relion: str = ""
-
-
-def _setting(default: Any, group: Group, text: str, **info: Any) -> Any:
-    return dataclasses.field(
-        default=default, metadata={"info": FieldInfo(group=group, help=text, **info)}
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class InitialModelSettings:
     """Everything a user can set for a run; validated on creation."""
 
-    mask_diameter: float | None = _setting(
+    mask_diameter: float | None = setting(
         None,
         "Optimisation",
         "Diameter of the soft circular mask around the particle, slightly larger than its longest "
@@ -61,7 +38,7 @@ class InitialModelSettings:
         minimum=10.0,
         relion="--particle_diameter",
     )
-    classes: int = _setting(
+    classes: int = setting(
         1,
         "Optimisation",
         "Number of 3D classes. More than one can separate junk and other conformations.",
@@ -69,14 +46,14 @@ class InitialModelSettings:
         maximum=50,
         relion="--K",
     )
-    anneal_classes: bool = _setting(
+    anneal_classes: bool = setting(
         True,
         "Optimisation",
         "Keep the classes similar at first and let them diverge gradually. Without annealing they "
         "diverge from the start, so that one of them can collect junk.",
         relion="--sgd_skip_anneal",
     )
-    starts: int = _setting(
+    starts: int = setting(
         4,
         "Optimisation",
         "Independent random starts for the fast low-resolution phase. The run continues with the "
@@ -84,7 +61,15 @@ class InitialModelSettings:
         minimum=1,
         maximum=32,
     )
-    symmetry: str = _setting(
+    max_starts: int = setting(
+        10,
+        "Optimisation",
+        "Maximum number of random starts. Where no other start agrees with that of the highest "
+        "likelihood, more are tried beside it. A number up to that of the random starts: none.",
+        minimum=1,
+        maximum=200,
+    )
+    symmetry: str = setting(
         "C1",
         "Optimisation",
         "Point group of the particle: C1, C4, D2, T, O, I ..., or auto to detect it. The map is "
@@ -92,29 +77,29 @@ class InitialModelSettings:
         "and the symmetry is imposed.",
         relion="--sym",
     )
-    symmetry_during_run: bool = _setting(
+    symmetry_during_run: bool = setting(
         False,
         "Optimisation",
         "Impose the symmetry at every iteration instead of reconstructing in C1.",
         relion="--sym",
     )
-    independent_half_sets: bool = _setting(
+    independent_half_sets: bool = setting(
         True,
         "Optimisation",
         "After the run, refine two half-sets of the particles independently, and repeat the search "
         "from other random maps. The FSC of the half-sets is the resolution that is reported, and "
         "the verdict on the run follows from both.",
     )
-    flatten_solvent: bool = _setting(
+    flatten_solvent: bool = setting(
         True,
         "Optimisation",
         "Set the map to zero outside the mask after every iteration.",
         relion="--flatten_solvent",
     )
-    non_negative: bool = _setting(
+    non_negative: bool = setting(
         True, "Optimisation", "Set negative density to zero after every iteration."
     )
-    iterations: int = _setting(
+    iterations: int = setting(
         200,
         "Optimisation",
         "Maximum number of iterations; the run stops earlier when it has converged. "
@@ -123,7 +108,7 @@ class InitialModelSettings:
         maximum=2000,
         relion="--iter",
     )
-    tau2_fudge: float = _setting(
+    tau2_fudge: float = setting(
         1.0,
         "Optimisation",
         "Regularisation parameter T, by which the SSNR of the half-sets is multiplied: larger "
@@ -132,7 +117,7 @@ class InitialModelSettings:
         maximum=100.0,
         relion="--tau2_fudge",
     )
-    initial_resolution: float = _setting(
+    initial_resolution: float = setting(
         40.0,
         "Optimisation",
         "Resolution of the first iteration. Where the map has no features there, as that of a "
@@ -142,7 +127,7 @@ class InitialModelSettings:
         maximum=200.0,
         relion="--grad_ini_resol",
     )
-    max_resolution: float | None = _setting(
+    max_resolution: float | None = setting(
         None,
         "Optimisation",
         "Highest resolution that is used. Default: 8 Å, 2.5 pixels or 1/22 of the mask "
@@ -152,14 +137,14 @@ class InitialModelSettings:
         maximum=200.0,
         relion="--grad_fin_resol",
     )
-    ctf: bool = _setting(True, "CTF", "Correct for the contrast transfer function.", relion="--ctf")
-    ctf_ignore_first_peak: bool = _setting(
+    ctf: bool = setting(True, "CTF", "Correct for the contrast transfer function.", relion="--ctf")
+    ctf_ignore_first_peak: bool = setting(
         False,
         "CTF",
         "Set the CTF to 1 up to its first peak, for images with modified low frequencies.",
         relion="--ctf_intact_first_peak",
     )
-    angular_step: float = _setting(
+    angular_step: float = setting(
         30.0,
         "Sampling",
         "Coarsest angular step; the step becomes finer as the resolution improves.",
@@ -167,7 +152,7 @@ class InitialModelSettings:
         choices=(30.0, 15.0, 7.5, 3.75),
         relion="--healpix_order",
     )
-    offset_range: float = _setting(
+    offset_range: float = setting(
         20.0,
         "Sampling",
         "Largest shift that is searched, from the shift in the STAR file.",
@@ -176,7 +161,7 @@ class InitialModelSettings:
         maximum=500.0,
         relion="--offset_range",
     )
-    offset_step: float | None = _setting(
+    offset_step: float | None = setting(
         None,
         "Sampling",
         "Step of the coarse search for shifts. Default: chosen from the resolution.",
@@ -185,7 +170,7 @@ class InitialModelSettings:
         maximum=100.0,
         relion="--offset_step",
     )
-    padding_factor: int = _setting(
+    padding_factor: int = setting(
         1,
         "Compute",
         "Zero padding of the map before its Fourier transform: 2 interpolates more accurately, "
@@ -193,23 +178,23 @@ class InitialModelSettings:
         choices=(1, 2),
         relion="--pad",
     )
-    gridding_correction: bool = _setting(
+    gridding_correction: bool = setting(
         True,
         "Compute",
         "Correct the fall-off in real space that is caused by interpolation in Fourier space.",
         relion="--skip_gridding",
     )
-    preread: bool = _setting(
+    preread: bool = setting(
         False, "Compute", "Read all images into memory.", relion="--preread_images"
     )
-    scratch: str | None = _setting(
+    scratch: str | None = setting(
         None,
         "Compute",
         "Local folder to which the images are copied before the run, downsampled if the run uses a "
         "smaller box. For stacks on a slow disk, or with large boxes.",
         relion="--scratch_dir",
     )
-    invert_contrast: str = _setting(
+    invert_contrast: str = setting(
         "auto",
         "I/O",
         "Invert the contrast of the images, for particles that are black on white: auto measures "
@@ -217,7 +202,7 @@ class InitialModelSettings:
         words=("auto", "yes", "no"),
         relion="--invert_contrast",
     )
-    max_excluded: float = _setting(
+    max_excluded: float = setting(
         0.05,
         "I/O",
         "Largest fraction of unreadable, constant or non-finite images that is excluded; with more "
@@ -225,7 +210,7 @@ class InitialModelSettings:
         minimum=0.0,
         maximum=1.0,
     )
-    write_every: int = _setting(
+    write_every: int = setting(
         10,
         "I/O",
         "Number of iterations between written maps and STAR files. A checkpoint is written after "
@@ -234,36 +219,36 @@ class InitialModelSettings:
         maximum=1000,
         relion="--grad_write_iter",
     )
-    seed: int = _setting(
+    seed: int = setting(
         1,
         "Compute",
         "Random seed.",
         minimum=0,
         relion="--random_seed",
     )
-    threads: int = _setting(
+    threads: int = setting(
         0, "Compute", "Number of threads; 0 uses all cores.", minimum=0, maximum=1024, relion="--j"
     )
-    device: str = _setting(
+    device: str = setting(
         "auto",
         "Compute",
         "auto, cpu, gpu (all GPUs of this machine), gpu:1 for one GPU, or gpu:0,1 for several.",
         relion="--gpu",
     )
-    precision: str = _setting(
+    precision: str = setting(
         "float32",
         "Compute",
         "Precision of the factors in the matrix products on a GPU; sums are float32. CPUs always "
         "use float32.",
         words=("float32", "tf32", "fp16", "bf16"),
     )
-    deterministic: bool = _setting(
+    deterministic: bool = setting(
         True,
         "Compute",
         "Make results of a GPU reproducible to the last bit. If off, maps are summed with "
         "floating-point atomics. Results of a CPU are always reproducible.",
     )
-    tile_size: int | None = _setting(
+    tile_size: int | None = setting(
         None,
         "Compute",
         "Number of images that a thread or a GPU compares at once. Default: as many as fit into "
@@ -274,7 +259,7 @@ class InitialModelSettings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check_field(field.name, getattr(self, field.name), field.metadata["info"])
+            check_field(field.name, getattr(self, field.name), field.metadata["info"])
         if self.device == "cpu" and self.precision != "float32":
             raise SettingsError(
                 f"precision is {self.precision}, but a CPU computes in float32; use device gpu or "
@@ -382,27 +367,3 @@ def _check_shifts(offset_range: float, offset_step: float | None) -> None:
             f"about {shifts:.0f} shifts; at most {_MOST_SHIFTS} can be compared; increase "
             "offset_step or decrease offset_range"
         )
-
-
-def _check_field(name: str, value: Any, info: FieldInfo) -> None:
-    if info.choices and value not in info.choices:
-        listed = ", ".join(f"{choice:g}" for choice in info.choices)
-        raise SettingsError(f"{name} is {value!r}; choose one of {listed}")
-    if info.words and value not in info.words:
-        raise SettingsError(f"{name} is {value!r}; choose one of {', '.join(info.words)}")
-    if value is None or isinstance(value, (str, bool)):
-        return
-    if not abs(value) < _LARGEST:
-        raise SettingsError(f"{name} is {_short(value)}; expected a finite number below 2^63")
-    low, high = info.minimum, info.maximum
-    if (low is not None and value < low) or (high is not None and value > high):
-        unit = f" {info.unit}" if info.unit else ""
-        bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-        raise SettingsError(f"{name} is {value:g}{unit}; it must be {bounds}{unit}")
-
-
-def _short(value: float) -> str:
-    """Return a number; an integer that is too large for a float by its length."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"a number of {value.bit_length()} bits" if abs(value) >= _LARGEST else f"{value}"

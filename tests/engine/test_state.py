@@ -55,6 +55,7 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         climbed=2,
         drawn=2400,
         start_radius=5,
+        starts_tried=3,
         fsc_radius=7,
         typical_power=rng.random((3, 4)),
         drift=make_drift(rng),

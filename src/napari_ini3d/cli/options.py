@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_ini3d._setting import FieldInfo
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.runs import flag_of
 from napari_ini3d.settings import (
-    FieldInfo,
     InitialModelSettings,
     SettingType,
     setting_types,

@@ -22,6 +22,7 @@ from napari_ini3d.engine.finer_starts import wants_finer_starts, with_finer_star
 from napari_ini3d.engine.image_scale import with_scales
 from napari_ini3d.engine.maximisation import Update
 from napari_ini3d.engine.messages import iteration_message
+from napari_ini3d.engine.more_starts import wants_more_starts, with_more_starts
 from napari_ini3d.engine.outcome import IterationOutcome
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Plan
@@ -80,6 +81,8 @@ def conclude(
     after = _next_state(run, state, transition, outcome, updates, drift, assignments)
     if plan.phase == "starts" and wants_finer_starts(run, after):
         after = with_finer_starts(run, after)
+    elif plan.phase == "starts" and wants_more_starts(run, after):
+        after = with_more_starts(run, after, outcome.update.model)
     update, half_sets = outcome.update, outcome.update.half_sets
     resolution = np.array([_resolution(run, h.fsc, plan.radius) for h in half_sets])  # (K,)
     return IterationReport(
@@ -183,6 +186,7 @@ def _next_state(
         climbed=transition.climbed,
         drawn=state.drawn + outcome.sums.total,
         start_radius=state.start_radius,
+        starts_tried=state.starts_tried,
         fsc_radius=outcome.fsc_radius,
         typical_power=state.typical_power,
         drift=drift,

@@ -34,18 +34,29 @@ def wants_finer_starts(run: RunContext, state: EngineState) -> bool:
     state : EngineState
         After an iteration of the starts.
     """
-    radius, phases = state.start_radius, Phases.of(run.settings.iterations)
+    radius = state.start_radius
     last = state.phase == "search"
     finer = finer_start_radius(radius, run.settings, run.geometry) > radius
-    if not (last and finer):
-        return False
-    needed = phases.starts + phases.longest_search + _AFTER_SEARCH
-    if state.iteration + needed > run.settings.iterations:
+    if not (last and finer and iterations_suffice(run, state.iteration)):
         return False
     # of neighbouring shells, one may have few features: the power of a hollow sphere oscillates
     finest = slice(max(1, radius + 1 - _SHELLS), radius + 1)
     shares = [float(featured_share(volume)[finest].max()) for volume in state.models[0].maps]
     return max(shares) < _FEATURELESS
+
+
+def iterations_suffice(run: RunContext, iteration: int) -> bool:
+    """Return whether, after so many iterations, those that are left allow for starts and a search.
+
+    Parameters
+    ----------
+    run : RunContext
+    iteration : int
+        Iterations done.
+    """
+    phases = Phases.of(run.settings.iterations)
+    needed = phases.starts + phases.longest_search + _AFTER_SEARCH
+    return iteration + needed <= run.settings.iterations
 
 
 def with_finer_starts(run: RunContext, state: EngineState) -> EngineState:
@@ -58,6 +69,7 @@ def with_finer_starts(run: RunContext, state: EngineState) -> EngineState:
         step=0,
         start_radius=radius,
         fsc_radius=radius,
+        starts_tried=run.settings.starts,
         start_agreement=np.zeros(0),
         drift=Drift.begin(np.zeros((0, 1, 1, 1), np.float32), radius),
         models=random_models(run, radius, noise),

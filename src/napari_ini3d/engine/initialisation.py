@@ -33,6 +33,7 @@ def initial_state(run: RunContext) -> EngineState:
         climbed=0,
         drawn=0,
         start_radius=radius,
+        starts_tried=run.settings.starts,
         fsc_radius=radius,
         typical_power=noise.typical_power,
         start_agreement=np.zeros(0),
@@ -42,7 +43,14 @@ def initial_state(run: RunContext) -> EngineState:
     )
 
 
-def random_models(run: RunContext, radius: int, noise: InitialNoise) -> tuple[ModelState, ...]:
+def random_models(
+    run: RunContext,
+    radius: int,
+    noise: InitialNoise,
+    *,
+    first: int = 0,
+    number: int | None = None,
+) -> tuple[ModelState, ...]:
     """Return one model of random maps per start.
 
     Parameters
@@ -51,11 +59,15 @@ def random_models(run: RunContext, radius: int, noise: InitialNoise) -> tuple[Mo
     radius : int
         Fourier radius.
     noise : InitialNoise
+    first : int
+        Number of the first of these starts; each number has random maps of its own.
+    number : int, optional
+        Default: that of the settings.
     """
     settings = run.settings
     annealed = settings.anneal_classes or settings.classes == 1
     n_classes = 1 if annealed else settings.classes
-    starts = range(settings.starts)
+    starts = range(first, first + (settings.starts if number is None else number))
     return tuple(_random_model(run, start, n_classes, radius, noise) for start in starts)
 
 

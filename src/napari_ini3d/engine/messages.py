@@ -46,6 +46,11 @@ def _message_of_starts(
 ) -> str:
     best, n = outcome.start, len(updates)
     if after.phase == "starts" and after.step == 0:
+        if after.start_radius == outcome.plan.radius:
+            return (
+                f"no start agrees with start {best + 1} of {n}, which has the highest likelihood; "
+                f"{len(after.models) - 1} more random starts beside it"
+            )
         coarse, fine = (
             run.geometry.resolution_of(r) for r in (outcome.plan.radius, after.start_radius)
         )

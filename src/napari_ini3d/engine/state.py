@@ -96,6 +96,8 @@ class EngineState:
     start_radius : int
         Fourier radius of the starts; larger than that of the settings where the map was featureless
         there.
+    starts_tried : int
+        Random starts so far, at this radius.
     fsc_radius : int
         Fourier radius up to which the half-sets agree.
     typical_power : (G, n // 2 + 1) float64
@@ -115,6 +117,7 @@ class EngineState:
     climbed: int
     drawn: int
     start_radius: int
+    starts_tried: int
     fsc_radius: int
     typical_power: Float64
     drift: Drift
@@ -144,7 +147,7 @@ class EngineState:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
         phase = _PHASES.index(self.phase)
         counters = [self.iteration, phase, self.step, self.climbed, self.drawn, self.fsc_radius]
-        counters.append(self.start_radius)
+        counters += [self.start_radius, self.starts_tried]
         arrays: dict[str, AnyArray] = {
             "counters": np.array(counters, np.int64),
             "typical_power": self.typical_power,
@@ -171,7 +174,7 @@ class EngineState:
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}
         check_arrays(arrays, sorted(numbers))
         counters = [int(c) for c in arrays["counters"]]
-        iteration, phase, step, climbed, drawn, radius, start_radius = counters
+        iteration, phase, step, climbed, drawn, radius, start_radius, tried = counters
         return cls(
             iteration=iteration,
             phase=_PHASES[phase],
@@ -179,6 +182,7 @@ class EngineState:
             climbed=climbed,
             drawn=drawn,
             start_radius=start_radius,
+            starts_tried=tried,
             fsc_radius=radius,
             typical_power=arrays["typical_power"],
             start_agreement=arrays["start_agreement"],

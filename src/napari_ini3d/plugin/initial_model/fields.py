@@ -10,9 +10,10 @@ from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, LineEdi
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QWidget
 
+from napari_ini3d._setting import FieldInfo
 from napari_ini3d.kernels import GpuInfo, list_gpus
 from napari_ini3d.runs import flag_of
-from napari_ini3d.settings import FieldInfo, InitialModelSettings, SettingType
+from napari_ini3d.settings import InitialModelSettings, SettingType
 
 MARK_COLOUR = "#d55e00"
 """Colour of a field with a problem: vermilion of Okabe and Ito, visible on dark and light."""
@@ -29,6 +30,7 @@ _LABELS = {
     "scratch": "Scratch directory",
     "iterations": "Max. iterations",
     "starts": "Random starts",
+    "max_starts": "Maximum random starts",
     "anneal_classes": "Anneal classes",
     "symmetry_during_run": "Impose symmetry during the run",
     "max_resolution": "Max. resolution",

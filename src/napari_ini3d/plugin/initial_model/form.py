@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ini3d._setting import Group
 from napari_ini3d.io import PARTICLE_ENDINGS
 from napari_ini3d.plugin.initial_model.fields import (
     ProblemLabel,
@@ -27,7 +28,7 @@ from napari_ini3d.plugin.initial_model.fields import (
 from napari_ini3d.plugin.initial_model.user_config import FormState
 from napari_ini3d.plugin.initial_model.validation import OUTPUT, PARTICLES
 from napari_ini3d.plugin.viewer import set_tooltip
-from napari_ini3d.settings import Group, InitialModelSettings
+from napari_ini3d.settings import InitialModelSettings
 
 FOLDED: tuple[Group, ...] = ("Sampling", "Compute")
 
