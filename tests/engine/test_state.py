@@ -139,7 +139,7 @@ def test_starts_are_compared_by_their_last_five_iterations():
 
 CHANGES = {
     "counters": [lambda a: a - 99, lambda a: a.astype(float), lambda a: a[:5],
-                 lambda a: np.where(np.arange(7) == 1, 7, a)],
+                 lambda a: np.where(np.arange(8) == 1, 7, a)],
     "typical_power": [lambda a: -a, lambda a: a[0]],
     "models.0.maps": [lambda a: a * np.nan, lambda a: a[..., :5], lambda a: a[:, :4, :4, :4],
                       lambda a: a.astype(int), lambda a: a[:0]],
