@@ -65,6 +65,18 @@ def conclude(
     seconds : mapping
         By stage.
     """
+    outcome, after = _advance(run, state, plan, sums, updates)
+    return _report(run, outcome, after, updates, seconds)
+
+
+def _advance(
+    run: RunContext,
+    state: EngineState,
+    plan: Plan,
+    sums: list[IterationSums],
+    updates: list[Update],
+) -> tuple[IterationOutcome, EngineState]:
+    """Return the outcome of an iteration, its maps centred and aligned, and the next state."""
     outcome = IterationOutcome.of(plan, updates, sums)
     assignments = with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size)
     if plan.phase in ("refine", "final"):  # in the search most poses are wrong
@@ -83,6 +95,17 @@ def conclude(
         after = with_finer_starts(run, after)
     elif plan.phase == "starts" and wants_more_starts(run, after):
         after = with_more_starts(run, after, outcome.update.model)
+    return outcome, after
+
+
+def _report(
+    run: RunContext,
+    outcome: IterationOutcome,
+    after: EngineState,
+    updates: list[Update],
+    seconds: Mapping[str, float],
+) -> IterationReport:
+    plan = outcome.plan
     update, half_sets = outcome.update, outcome.update.half_sets
     resolution = np.array([_resolution(run, h.fsc, plan.radius) for h in half_sets])  # (K,)
     return IterationReport(
