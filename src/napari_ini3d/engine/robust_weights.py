@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import gamma
+from scipy.special import gammaincinv
 
 from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, Int32
 from napari_ini3d.engine.shell_sums import sum_shells_of_images
@@ -108,7 +108,7 @@ def highest_excess(count: FloatArray) -> Float64:
         Independent components of each shell.
     """
     independent = np.maximum(count, 1.0)
-    limit: Float64 = _MARGIN * gamma.ppf(_QUANTILE, independent) / independent
+    limit: Float64 = _MARGIN * gammaincinv(independent, _QUANTILE) / independent
     return limit
 
 
@@ -145,7 +145,7 @@ def typical_power(power: Float64, limits: ExcessLimits) -> Float64:
     # from below: contaminants are brighter, and the lower quartile of noise has a known ratio to
     # its mean; the means then take in the images that are a little stronger
     quartile: Float64 = np.quantile(power, 0.25, axis=0)
-    typical = quartile * independent / gamma.ppf(0.25, independent)
+    typical = quartile * independent / gammaincinv(independent, 0.25)
     for _ in range(_ROUNDS):
         ordinary = robust_weights(power / np.maximum(typical, 1e-30), limits) == 1
         count = np.maximum(ordinary.sum(0), 1)  # (n_shells,)
