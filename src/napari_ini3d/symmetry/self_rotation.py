@@ -170,7 +170,7 @@ def flip_overlap(search_map: SearchMap, frame: Float64, centre: Float64, max_she
     waves = scipy.fft.fft(values, axis=1)[:, 1:]  # (rings, waves - 1)
     sign = (-1.0) ** np.rint(np.fft.fftfreq(rings.waves, 1 / rings.waves))[1:]
     overlap = (sign * waves**2).real.sum(axis=1) * rings.weight
-    return np.bincount(rings.shell, overlap)
+    return np.asarray(np.bincount(rings.shell, overlap), dtype=np.float64)
 
 
 def _read_rings(
