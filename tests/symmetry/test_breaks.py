@@ -110,6 +110,17 @@ def test_copies_that_differ_by_more_than_a_tenth_from_the_mean_are_a_break(scale
     assert found.difference < 0.35
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+def test_every_other_copy_with_less_density_is_found_in_strong_noise(seed):
+    known = known_map("C6", scales=dict.fromkeys((0, 2, 4), 0.7), noise=2.0, seed=seed,
+                      rotated=False)  # fmt: skip
+    found = find_break(
+        known.volume, PointGroup.parse("C6"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
+    )
+    assert found is not None
+    assert found.subgroup == "C3"
+
+
 def test_copies_that_differ_by_a_tenth_are_no_break():
     known = known_map("C4", scales={0: 0.9}, rotated=False)
     found = find_break(

@@ -1,11 +1,10 @@
-"""Maps that nearly have a point group, maps with every one, and orders that are not searched."""
+"""Maps that nearly have a point group, and maps with every one."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_ini3d.errors import SymmetryError
-from napari_ini3d.symmetry import align_symmetry, detect_symmetry
+from napari_ini3d.symmetry import detect_symmetry
 
 N, VOXEL = 64, 5.1
 
@@ -78,10 +77,12 @@ def test_of_a_rod_a_disc_or_a_ring_no_point_group_can_be_told(name, noise):
     data = body(name) + noise * np.random.default_rng(1).normal(size=(N,) * 3)
     report = detect_symmetry(data.astype(np.float32), voxel_size=VOXEL)
     assert report.group == "C1"
-    assert report.verdict == "No point group can be told: any rotation about one axis fits."
+    assert report.verdict.startswith(
+        "No point group can be told: any rotation about one axis fits; "
+    )
 
 
-@pytest.mark.parametrize(("name", "order"), [("ring", 7), ("disc", 4), ("rod", 3)])
+@pytest.mark.parametrize(("name", "order"), [("ring", 7), ("disc", 4), ("rod", 3), ("rod", 2)])
 def test_bodies_with_a_few_bumps_around_their_axis_have_that_group(name, order):
     data = body(name)
     along, across = np.array([0.36, 0.48, 0.8]), np.array([0.8, -0.6, 0.0])
@@ -98,8 +99,3 @@ def test_sign_and_background_of_a_map_do_not_matter(scale, added):
     report = detect_symmetry(scale * four_subunits() + added, voxel_size=VOXEL)
     expected = detect_symmetry(four_subunits(), voxel_size=VOXEL)
     assert report.verdict == expected.verdict
-
-
-def test_an_order_that_is_not_searched_is_refused_in_words():
-    with pytest.raises(SymmetryError, match="C34 has a 34-fold axis; axes up to 24-fold"):
-        align_symmetry(four_subunits(), "C34", voxel_size=VOXEL)

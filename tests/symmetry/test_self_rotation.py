@@ -5,7 +5,7 @@ from symmetry_phantoms import known_map
 
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
 from napari_ini3d.symmetry.search_map import SearchMap, search_weight
-from napari_ini3d.symmetry.self_rotation import MAX_ORDER, axis_power, upper_half
+from napari_ini3d.symmetry.self_rotation import MAX_ORDER, axis_power, flip_overlap, upper_half
 
 SHELLS = 8
 
@@ -81,6 +81,20 @@ def test_the_upper_half_holds_one_end_of_each_axis():
     assert (directions @ directions.T > -1 + 1e-9).all()
 
 
-def test_orders_up_to_the_largest_are_measured(search_map):
+def test_orders_beyond_those_of_the_search_can_be_measured(search_map):
     power = axis_power(search_map[0], np.array([[0.0, 0, 1]]), np.zeros(3), SHELLS)
-    assert power.kept.shape == (1, SHELLS, MAX_ORDER + 1)
+    values = power.correlation(np.ones(SHELLS), 40)
+    assert values.shape == (41, 1)
+    np.testing.assert_allclose(values[: MAX_ORDER + 1], power.correlation(np.ones(SHELLS)))
+
+
+def test_a_two_fold_axis_across_keeps_the_waves_around_the_main_axis():
+    known = known_map("D5")
+    found = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5)
+    centre = (known.centre - found.offset) / found.side
+    power = axis_power(found, known.rotation[:, 2][None], centre, SHELLS).waves[0]  # (S, M + 1)
+    total = power[2:, 1:].sum(axis=1)  # of shell 3 on: before, next to nothing varies
+    kept = flip_overlap(found, known.rotation, centre, SHELLS)
+    np.testing.assert_allclose(kept[2:] / total, 1, atol=0.05)
+    aside = known.rotation @ Rotation.from_euler("z", 18, degrees=True).as_matrix()
+    assert (flip_overlap(found, aside, centre, SHELLS)[2:] / total).mean() < 0.3

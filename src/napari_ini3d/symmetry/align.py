@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
-from napari_ini3d.symmetry.checks import check_order, check_volume
+from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.cylinder import cylinder_verdict, find_cylinder
 from napari_ini3d.symmetry.records import SymmetryAlignment
 from napari_ini3d.symmetry.refinement import Freedom, essential_operators, refine_upwards
 from napari_ini3d.symmetry.search import Search
@@ -62,11 +65,11 @@ def align_symmetry(
     SettingsError
         Where the voxel size or the resolution is not positive.
     SymmetryError
-        Where the group is unknown, or C1, which has no axes.
+        Where the group is unknown, or C1, which has no axes, or of an order that the voxels of
+        the map cannot show.
     """
     check_volume(volume, voxel_size, resolution)
     parsed = PointGroup.parse(group)
-    check_order(parsed)
     if parsed.order == 1:
         raise SymmetryError(f"{parsed.name} has no axes to align; give another group, such as D2")
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
@@ -77,6 +80,10 @@ def align_symmetry(
         fit = refine_upwards(search.search_map, operators, fit, freedom=freedom, threads=threads)
         scored = ScoredFit.of(search, parsed, fit).with_break(search, volume, voxel_size)
         found = describe_fit(search, scored, fit.curve, voxel_size, upright=only_rot)
+        cylinder = find_cylinder(search)
+        if cylinder and not cylinder.shows(parsed, fit):
+            verdict = cylinder_verdict(search.search_map, voxel_size)
+            found = replace(found, holds=False, pseudo=None, verdict=verdict)
     return SymmetryAlignment(
         group=found.group,
         transform=RigidTransform(found.rotation, np.array(found.centre)),

@@ -10,13 +10,17 @@ with W the mean in a Gaussian window of the size of a domain. d is the relative 
 density there: -0.3 in a subunit whose density is 30 % below the mean. What noise alone would give
 is measured with m rotated by angles of no point group. No noise model is needed, so this also holds
 for maps with a flat solvent.
+
+Where half or a third of the copies differ from the others, the mean of the copies of that subgroup
+takes the place of the map: it has less noise, and what the subgroup does not explain, v less this
+mean, is nothing but noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import combinations
 from typing import Self
 
 import numpy as np
@@ -35,7 +39,7 @@ from napari_ini3d.geometry import (
 )
 from napari_ini3d.symmetry.impose import closure
 from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
-from napari_ini3d.symmetry.scores import DECIDING_WAVES, ODD_ROTATIONS
+from napari_ini3d.symmetry.scores import ODD_ROTATIONS, deciding_waves
 
 LEAST_DIFFERENCE = 0.1
 """Of the density: smaller differences from the mean of the copies are not called a break.
@@ -47,8 +51,8 @@ _LEAST_RATIO = 7.0  # of a difference over that of noise; of true groups at most
 _KNOWN_RATIO = 3.0  # at coarser detail, of a difference that is known
 _WINDOW = 0.1  # of the diameter, standard deviation
 _FIRST_WAVES = 3.0  # across the particle: coarser detail is that of the outline
-_WAVES = (4.0, 5.0, 6.0, 8.0, 10.0, 12.0, DECIDING_WAVES)  # at which the resolution is looked for
-_DECIDING = (8.0, DECIDING_WAVES)  # noise may hide at the finer what is seen at the coarser
+_WAVES = (4.0, 5.0, 6.0, 8.0, 10.0, 12.0)  # at which the resolution is looked for
+_COARSE_WAVES = 8.0  # noise may hide at the finest what is seen here
 _DENSE = 0.25  # of the highest local power of m: no difference is measured in empty places
 _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius
@@ -97,12 +101,12 @@ def find_break(
     """
     if group.order == 1:
         return None
-    copies = _Copies.of(volume, transform, radius, threads)
+    copies = _Copies.of(volume, transform, radius, deciding_waves(group), threads)
     mean = copies.mean(symmetry_operators(group), threads)
-    if not known and not any(copies.is_break(mean, waves) for waves in _DECIDING):
+    if not known and not _breaks(copies, group, np.arange(group.order), mean, threads):
         return None
     breaks = (w for w in _WAVES if copies.is_break(mean, w, _KNOWN_RATIO))
-    waves = next(breaks, DECIDING_WAVES)
+    waves = next(breaks, copies.waves)
     resolution = 2 * radius * voxel_size / waves
     agree = np.ones(group.order, dtype=bool) if agreeing is None else agreeing
     found = _explain(copies, group, resolution, agree, threads)
@@ -122,16 +126,26 @@ class _Copies:
         To make copies from.
     radius : float
         Of the particle, voxels.
+    waves : float
+        Across the particle, of the finest detail.
     """
 
     values: Float32
     fine: FineMap
     radius: float
+    waves: float
 
     @classmethod
-    def of(cls, volume: FloatArray, transform: RigidTransform, radius: float, threads: int) -> Self:
+    def of(
+        cls,
+        volume: FloatArray,
+        transform: RigidTransform,
+        radius: float,
+        waves: float,
+        threads: int,
+    ) -> Self:
         n = len(volume)
-        last = min(n // 2 - 2, round(DECIDING_WAVES * n / (2 * radius)))
+        last = min(n // 2 - 2, round(waves * n / (2 * radius)))
         small = resize_map(upright_density(volume), min(n, 2 * last + 4))
         scale = len(small) / n
         reach = min(_MARGIN * radius * scale, len(small) / 2 - _EDGE)
@@ -140,11 +154,39 @@ class _Copies:
         )
         mask = soft_mask(len(small), reach, _EDGE, 3)
         values = np.asarray((moved - moved[mask < 0.5].mean()) * mask, dtype=np.float32)
-        return cls(values, FineMap.of(values, threads=threads), radius * scale)
+        return cls(values, FineMap.of(values, threads=threads), radius * scale, waves)
 
     def mean(self, operators: Float64, threads: int) -> Float32:
         """Return the mean of the copies under some operators (G, 3, 3)."""
         return self.fine.mean_of_rotated(operators, threads=threads)
+
+    def breaks(self, mean: Float32) -> bool:
+        """Return whether the map differs from the mean of its copies, by more than noise."""
+        return any(self.is_break(mean, waves) for waves in (_COARSE_WAVES, self.waves))
+
+    def breaks_into(self, part: Float32, mean: Float32, n_part: int, n_all: int) -> bool:
+        """Return whether a subgroup's mean of copies differs from that of all by more than noise.
+
+        With noise of deviation σ the difference of the means over h and g copies has the deviation
+        σ √(1/h - 1/g), and that of the map from the first has σ √(1 - 1/h).
+
+        Parameters
+        ----------
+        part, mean : (k, k, k) float32
+            Mean of the copies of the subgroup, and of all.
+        n_part, n_all : int
+            Number of these copies.
+        """
+        scale = np.sqrt((1 / n_part - 1 / n_all) / (1 - 1 / n_part))
+        for waves in (_COARSE_WAVES, self.waves):
+            m = self._detail(mean, waves)
+            local, dense = self._local(self._detail(part, waves) - m, m)
+            largest = float(np.abs(local[dense]).max())
+            if largest >= LEAST_DIFFERENCE:
+                noise = scale * self._noise(self._detail(self.values - part, waves), m)
+                if largest >= _LEAST_RATIO * noise:
+                    return True
+        return False
 
     def is_break(self, mean: Float32, waves: float, ratio: float = _LEAST_RATIO) -> bool:
         """Return whether the map differs from the mean of its copies, by more than noise.
@@ -154,7 +196,8 @@ class _Copies:
         largest = self.largest(mean, waves)
         if largest < LEAST_DIFFERENCE:
             return False
-        return largest >= ratio * self._noise(mean, waves)
+        m = self._detail(mean, waves)
+        return largest >= ratio * self._noise(self._detail(self.values, waves) - m, m)
 
     def largest(self, mean: Float32, waves: float) -> float:
         """Return the largest relative difference in density of the map from a mean of copies."""
@@ -172,8 +215,8 @@ class _Copies:
         differences : (G,) float64
             Relative, the largest first.
         """
-        m = self._detail(mean, DECIDING_WAVES)
-        local, dense = self._local(self._detail(self.values, DECIDING_WAVES) - m, m)
+        m = self._detail(mean, self.waves)
+        local, dense = self._local(self._detail(self.values, self.waves) - m, m)
         largest = np.argmax(np.abs(local) * dense)
         place = np.array(np.unravel_index(largest, local.shape))[::-1] - len(local) // 2
         places = operators @ place  # (G, 3)
@@ -182,10 +225,9 @@ class _Copies:
         order = np.argsort(-np.abs(found), kind="stable")
         return places[order], found[order]
 
-    def _noise(self, mean: Float32, waves: float) -> float:
-        """Return the deviation of the relative difference that noise gives."""
-        m = self._detail(mean, waves)
-        rest, fine = self._detail(self.values, waves) - m, FineMap.of(m)
+    def _noise(self, rest: Float32, m: Float32) -> float:
+        """Return the deviation of W[rest m] / W[m²] that noise gives."""
+        fine = FineMap.of(m)
         values = []
         for rotation in Rotation.from_rotvec(ODD_ROTATIONS[:2], degrees=True).as_matrix():
             local, dense = self._local(rest, fine.mean_of_rotated(rotation))
@@ -212,6 +254,21 @@ class _Copies:
         return local, np.asarray(dense)
 
 
+def _breaks(
+    copies: _Copies, group: PointGroup, members: Int64, mean: Float32, threads: int
+) -> bool:
+    """Return whether the copies under some operators of a group differ by more than noise."""
+    if copies.breaks(mean):
+        return True
+    operators, count = symmetry_operators(group), len(members)
+    parts = [part for part in subgroups(group) if len(part) > 1 and np.isin(part, members).all()]
+    halves_or_thirds = [part for part in parts if count in (2 * len(part), 3 * len(part))]
+    return any(
+        copies.breaks_into(copies.mean(operators[part], threads), mean, len(part), count)
+        for part in halves_or_thirds
+    )
+
+
 def _explain(
     copies: _Copies,
     group: PointGroup,
@@ -222,7 +279,7 @@ def _explain(
     """Return the operator that changes the density most, and the subgroup that holds."""
     operators = symmetry_operators(group)
     single = [copies.mean(operator[None], threads) for operator in operators]
-    changes = [2 * copies.largest((copies.values + one) * _HALF, DECIDING_WAVES) for one in single]
+    changes = [2 * copies.largest((copies.values + one) * _HALF, copies.waves) for one in single]
     worst = int(np.argmax(np.array(changes) >= _AS_LARGE * max(changes)))
     rotation = Rotation.from_matrix(operators[worst]).as_rotvec()
     axis = max(symmetry_axes(group), key=lambda axis: abs(float(rotation @ axis.direction)))
@@ -232,8 +289,7 @@ def _explain(
     for members in subgroups(group):
         if len(members) < group.order and agree[members].all():
             average = np.stack([single[i] for i in members]).mean(axis=0, dtype=np.float32)
-            average = np.asarray(average)
-            if not any(copies.is_break(average, waves) for waves in _DECIDING):
+            if not _breaks(copies, group, members, np.asarray(average), threads):
                 subgroup = name_of(operators[members])
                 break
     return SymmetryBreak(
@@ -263,23 +319,28 @@ def _in_map(
 
 @lru_cache(maxsize=32)
 def subgroups(group: PointGroup) -> tuple[Int64, ...]:
-    """Return the operators of each subgroup, as indices; the largest first, the trivial last.
-
-    Every group of rotations is generated by two of its operators.
-    """
-    operators = symmetry_operators(group)
-    table = product_table(operators)
-    cyclic = {tuple(closure(table, np.array([0, i]))) for i in range(len(operators))}
-    pairs = _pairs(sorted(cyclic))
-    found = cyclic | {tuple(closure(table, np.union1d(a, b))) for a, b in pairs}
+    """Return the operators of each subgroup, as indices; the largest first, the trivial last."""
+    if group.family in "CD":
+        found = _subgroups_about_z(group)
+    else:  # every group of rotations is generated by two of its operators
+        table = product_table(symmetry_operators(group))
+        cyclic = {tuple(closure(table, np.array([0, i]))) for i in range(group.order)}
+        pairs = combinations(sorted(cyclic), 2)
+        found = cyclic | {tuple(closure(table, np.union1d(a, b))) for a, b in pairs}
     ordered = sorted(found, key=lambda members: (-len(members), members))
     return tuple(np.array(members) for members in ordered)
 
 
-def _pairs(items: list[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    for i, first in enumerate(items):
-        for second in items[i + 1 :]:
-            yield first, second
+def _subgroups_about_z(group: PointGroup) -> set[tuple[int, ...]]:
+    """Return the subgroups of Cn or Dn, whose operators are n rotations, then n 2-fold ones."""
+    fold = group.fold
+    found = set()
+    for step in (step for step in range(1, fold + 1) if fold % step == 0):
+        rotations = tuple(range(0, fold, step))
+        found.add(rotations)
+        if group.family == "D":
+            found |= {rotations + tuple(fold + i + k for k in rotations) for i in range(step)}
+    return found
 
 
 def name_of(operators: Float64) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ini3d._types import FloatArray
-from napari_ini3d.errors import MapError, SettingsError, SymmetryError
+from napari_ini3d.errors import MapError, SettingsError
 from napari_ini3d.fourier import MIN_BOX_SIZE, check_map_values
-from napari_ini3d.geometry import PointGroup, symmetry_axes
-from napari_ini3d.symmetry.self_rotation import MAX_ORDER
 
 
 def check_volume(volume: FloatArray, voxel_size: float, resolution: float | None = None) -> None:
@@ -37,18 +35,3 @@ def check_volume(volume: FloatArray, voxel_size: float, resolution: float | None
         raise SettingsError(f"the voxel size is {voxel_size:g} Å; it must be positive")
     if resolution is not None and not (np.isfinite(resolution) and resolution > 0):
         raise SettingsError(f"the resolution is {resolution:g} Å; it must be positive")
-
-
-def check_order(group: PointGroup) -> None:
-    """Refuse a group whose axes are of an order that is not searched for.
-
-    Raises
-    ------
-    SymmetryError
-    """
-    highest = max((axis.order for axis in symmetry_axes(group)), default=1)
-    if highest > MAX_ORDER:
-        raise SymmetryError(
-            f"{group.name} has a {highest}-fold axis; axes up to {MAX_ORDER}-fold can be found; "
-            "align the map in another program, and impose the group without alignment"
-        )

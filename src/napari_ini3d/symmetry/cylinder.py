@@ -1,49 +1,124 @@
 """Maps that any rotation about one axis brings onto themselves: rods, discs and rings.
 
 They have the point group C∞ or D∞. Every Cn fits about that axis, and every 2-fold axis across it,
-so that no point group can be told.
+so that no point group can be told. A ring of many subunits looks like one, too, until the detail
+shows the subunits: n of them, at radius r, make the wave n around the axis, which has power at
+frequencies from about n / (2πr) on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from napari_ini3d._types import Float64
+from napari_ini3d.geometry import PointGroup, symmetry_axes
 from napari_ini3d.symmetry.refinement import GroupAxes, refine
+from napari_ini3d.symmetry.scores import deciding_shell
 from napari_ini3d.symmetry.search import Search
+from napari_ini3d.symmetry.search_map import SearchMap, search_weight
 from napari_ini3d.symmetry.self_rotation import axis_power
 
 _ODD_ANGLES = (37.3, 101.7, 151.9)  # degrees, of no axis of a point group
-_CANDIDATE = 0.2  # share of power that varies about the axis, before its place is refined
+_CANDIDATE = 0.5  # share of power that varies about the axis, before its place is refined
 _VARYING = 0.02  # the same, after it; noise comes on top
+_LEAST_WAVE = 0.03  # power of a wave that shows, over that which does not vary around the axis ...
+_LEAST_RATIO = 2.0  # ... and over that of the waves around it; of noise at most 1.9
+_AROUND = 4  # waves on each side
+_LEAST_SHARE = 0.143  # of signal, to which detail shows
+_ALONG = 0.9  # cosine of the angle to the axis
 
 
-def is_cylinder(search: Search) -> bool:
-    """Return whether nothing but noise varies around one axis of a map.
+@dataclass(frozen=True, slots=True)
+class Cylinder:
+    """A map around one axis of which nothing varies, at the detail of the search.
 
-    At the resolution of the search, at which noise is weak.
+    Attributes
+    ----------
+    axes : GroupAxes
+        The axis is Z of the frame.
+    waves : tuple of int
+        Waves around the axis that show at finer detail, the strongest first.
     """
+
+    axes: GroupAxes
+    waves: tuple[int, ...]
+
+    def shows(self, group: PointGroup, axes: GroupAxes) -> bool:
+        """Return whether a group about some axes can be told: its order is that of a wave.
+
+        An axis across the cylinder can be told if any wave shows.
+        """
+        order = symmetry_axes(group)[0].order
+        along = abs(float(axes.frame[:, 2] @ self.axes.frame[:, 2]))
+        if along < _ALONG:
+            return bool(self.waves)
+        return any(wave % order == 0 for wave in self.waves)
+
+
+def find_cylinder(search: Search) -> Cylinder | None:
+    """Find the axis around which a map varies by no more than noise, if there is one."""
     operators = Rotation.from_euler("z", np.array(_ODD_ANGLES)[:, None], degrees=True).as_matrix()
     frame = Rotation.align_vectors(search.roundest[None], [[0.0, 0.0, 1.0]])[0].as_matrix()
-    start = GroupAxes(frame, search.centre)
-    noise = _noise_share(search)
-    if _varying(search, start) > _CANDIDATE + noise:
-        return False
-    axes = refine(search.search_map, operators, start, search.weight, threads=search.threads)
-    return _varying(search, axes) <= _VARYING + noise
+    axes = GroupAxes(frame, search.centre)
+    coarse, fine = len(search.weight) - 1, deciding_shell(search.search_map)
+    if _varying(search, axes, coarse) > _CANDIDATE:
+        return None
+    axes = refine(search.search_map, operators, axes, search.weight, threads=search.threads)
+    if _varying(search, axes, coarse) > _VARYING:
+        return None
+    waves = _waves_that_show(search, axes)
+    if not waves and _varying(search, axes, fine) > _VARYING:
+        return None
+    return Cylinder(axes, waves)
 
 
-def _varying(search: Search, axes: GroupAxes) -> float:
-    """Return the share of the power that varies around the axis Z of a frame."""
-    last = len(search.weight) - 1
-    power = axis_power(
-        search.search_map, axes.frame[:, 2][None], axes.centre, last, threads=search.threads
+def cylinder_verdict(search_map: SearchMap, voxel_size: float) -> str:
+    """Return why no point group can be told of a cylinder, in words.
+
+    Parameters
+    ----------
+    search_map : SearchMap
+    voxel_size : float
+        Å.
+    """
+    finest = int(np.flatnonzero(search_map.share >= _LEAST_SHARE)[-1])
+    spacing = search_map.side * voxel_size / finest
+    return (
+        "no point group can be told: any rotation about one axis fits; subunits around it less "
+        f"than {spacing:.0f} Å apart would not show"
     )
-    return float(power.varying(search.weight[1:])[0])
 
 
-def _noise_share(search: Search) -> float:
-    """Return the share of noise in the weighted power of the search."""
-    power = search.search_map.ft.power[: len(search.weight)] * search.weight
-    share = search.search_map.share[: len(search.weight)]
-    return float((power * (1 - share)).sum() / max(power.sum(), 1e-30))
+def _varying(search: Search, axes: GroupAxes, last: int) -> float:
+    """Return the share of power in shells to `last` that varies around Z of a frame, but noise."""
+    weight = search_weight(search.search_map, last)
+    varying = float(_spectrum(search, axes, weight)[1:].sum())
+    shells = np.arange(last + 1) ** 2 * weight * search.search_map.ft.power[: last + 1]
+    noise = float((shells * (1 - search.search_map.share[: last + 1])).sum() / shells.sum())
+    return varying - noise
+
+
+def _waves_that_show(search: Search, axes: GroupAxes) -> tuple[int, ...]:
+    """Return the waves around Z of a frame that are stronger than those beside them."""
+    weight = search_weight(search.search_map, search.search_map.max_shell)
+    spectrum = _spectrum(search, axes, weight)
+    found = []
+    for wave in range(2, len(spectrum)):
+        beside = np.r_[spectrum[max(1, wave - _AROUND) : wave], spectrum[wave + 1 :][:_AROUND]]
+        level = float(np.median(beside)) if len(beside) else 0.0
+        excess = spectrum[wave] - level
+        if excess > _LEAST_WAVE * spectrum[0] and spectrum[wave] > _LEAST_RATIO * level:
+            found.append(wave)
+    return tuple(sorted(found, key=lambda wave: -spectrum[wave]))
+
+
+def _spectrum(search: Search, axes: GroupAxes, weight: Float64) -> Float64:
+    """Return the share of each wave around Z of a frame in the weighted power, (M + 1,)."""
+    axis = axes.frame[:, 2][None]
+    last = len(weight) - 1
+    power = axis_power(search.search_map, axis, axes.centre, last, threads=search.threads)
+    spectrum = power.spectrum(weight[1:])[0]
+    return np.asarray(spectrum / max(spectrum.sum(), 1e-30))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,16 @@ from threadpoolctl import threadpool_limits
 from napari_ini3d._types import FloatArray
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import is_cylinder
+from napari_ini3d.symmetry.cylinder import Cylinder, cylinder_verdict, find_cylinder
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
-from napari_ini3d.symmetry.refinement import curve_at, essential_operators, refine_upwards
+from napari_ini3d.symmetry.refinement import (
+    Fit,
+    curve_at,
+    essential_operators,
+    refine_upwards,
+)
+from napari_ini3d.symmetry.rings import fit_ring
 from napari_ini3d.symmetry.scores import agreement_of_any_rotation
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.self_rotation import MAX_ORDER
@@ -24,7 +31,6 @@ from napari_ini3d.symmetry.verdict import (
 )
 
 _ROUND = "no point group can be told: any rotation fits"
-_CYLINDER = "no point group can be told: any rotation about one axis fits"
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be tried
 _REPORTED = 6
 _AS_CLOSE = 0.05  # of the score: groups that are as close as the closest
@@ -41,11 +47,11 @@ def detect_symmetry(
 ) -> SymmetryReport:
     """Detect the point group of a map.
 
-    Cn and Dn up to n = 24, T, O and I are tried, each where it fits best. A group holds where
-    the copies under each kind of its operators agree with the map as well as the noise allows,
-    and about equally well for all kinds; the largest group that holds is that of the map, unless
-    a subgroup holds much better, or any rotation does, about one axis or all. The noise is measured
-    in the solvent.
+    Cn and Dn up to n = 24, T, O and I are tried, each where it fits best; where the map varies
+    around one axis only at fine detail, Cn and Dn of any n. A group holds where the copies under
+    each kind of its operators agree with the map as well as the noise allows, and about equally
+    well for all kinds; the largest group that holds is that of the map, unless a subgroup holds
+    much better, or any rotation does, about one axis or all. The noise is measured in the solvent.
 
     Parameters
     ----------
@@ -79,17 +85,22 @@ def detect_symmetry(
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
         finest = (resolution or 0.0) / voxel_size
         search = Search.of(volume, finest, half_maps=half_maps, threads=threads)
-        ranked = _without_pseudo(_try_groups(search))[:_REPORTED]
+        cylinder = find_cylinder(search)
+        ring = cylinder is not None and bool(cylinder.waves)
+        found = _try_ring(search, cylinder) if cylinder and ring else _try_groups(search)
+        ranked = _without_pseudo(found)[:_REPORTED]
         trials = _without_breaks(search, volume, ranked, voxel_size)
         candidates = tuple(_describe(search, trial, voxel_size) for trial in trials)
-        featureless = _featureless(search, trials[0])
+        featureless = _ROUND if _is_round(search, trials[0].fit) else ""
+        if cylinder and not ring and not featureless:
+            featureless = cylinder_verdict(search.search_map, voxel_size)
     if featureless:
         candidates = tuple(replace(one, holds=False, verdict=featureless) for one in candidates)
     group = candidates[0].group if candidates[0].holds else "C1"
     return SymmetryReport(
         group=group,
         candidates=candidates,
-        verdict=f"{featureless.capitalize()}." if featureless else _sum_up(group, candidates),
+        verdict=_sentence(featureless) if featureless else _sum_up(group, candidates),
         self_rotation=_self_rotation(search),
         diameter=2 * search.extent.radius * voxel_size,
         voxel_size=voxel_size,
@@ -101,9 +112,26 @@ def _try_groups(search: Search) -> list[ScoredFit]:
     """Fit every group whose main axis leaves a trace in the self-rotation function."""
     peak = search.table.correlation.max(axis=1)  # (MAX_ORDER + 1,)
     orders = [order for order in range(2, MAX_ORDER + 1) if peak[order] > _LEAST_PEAK]
+    orders += [  # of rings in which every other subunit differs
+        2 * order for order in orders if MAX_ORDER < 2 * order <= search.highest_order
+    ]
     names = [f"{family}{order}" for order in orders for family in "CD"] + ["T", "O", "I"]
     groups = map(PointGroup.parse, names)
     return [ScoredFit.of(search, group, search.best_fit(group)) for group in groups]
+
+
+def _try_ring(search: Search, cylinder: Cylinder) -> list[ScoredFit]:
+    """Fit the groups about an axis around which some waves show, and the largest subgroups."""
+    strongest = cylinder.waves[0]
+    orders = {strongest, math.gcd(*cylinder.waves)}
+    orders |= {strongest // k for k in range(2, strongest) if strongest % k == 0}
+    trials = []
+    for family in "CD":
+        whole = PointGroup.parse(f"{family}{strongest}")
+        fit = fit_ring(search.search_map, whole, cylinder.axes, threads=search.threads)
+        groups = [PointGroup.parse(f"{family}{order}") for order in sorted(orders - {1})]
+        trials += [ScoredFit.of(search, group, fit) for group in groups]
+    return trials
 
 
 def _without_pseudo(trials: list[ScoredFit]) -> list[ScoredFit]:
@@ -153,12 +181,10 @@ def _refined(search: Search, trial: ScoredFit) -> ScoredFit:
     return replace(scored, contradicted=trial.contradicted, refined=True)
 
 
-def _featureless(search: Search, trial: ScoredFit) -> str:
-    """Return why no point group can be told, or an empty text."""
-    found = agreement_of_any_rotation(search.search_map, trial.fit, threads=search.threads)
-    if found >= LEAST_AGREEMENT:
-        return _ROUND
-    return _CYLINDER if trial.holds and is_cylinder(search) else ""
+def _is_round(search: Search, fit: Fit) -> bool:
+    """Return whether any rotation about the centre of a fit brings a map onto itself."""
+    found = agreement_of_any_rotation(search.search_map, fit, threads=search.threads)
+    return found >= LEAST_AGREEMENT
 
 
 def _rank(trial: ScoredFit) -> tuple[bool, int, float]:
@@ -189,6 +215,10 @@ def _sum_up(group: str, candidates: tuple[GroupCandidate, ...]) -> str:
     others = [c.group for c in close if c is not nearest]
     rest = f" So {'is' if len(others) == 1 else 'are'} {' and '.join(others)}." if others else ""
     return f"{first} {nearest.verdict}.{rest}"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _self_rotation(search: Search) -> SelfRotation:

@@ -17,7 +17,7 @@ from napari_ini3d.symmetry.search_map import (
     SearchMap,
     search_weight,
 )
-from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power
+from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power, flip_overlap
 
 COARSE_WAVES = 6.0
 """Across the particle, of the shells that must agree closely."""
@@ -25,12 +25,15 @@ COARSE_WAVES = 6.0
 DECIDING_WAVES = 14.0
 """Across the particle, of the finest detail that decides."""
 
+_RING_WAVES = 0.55  # times n, where the n subunits of a ring of 0.6 of the radius show
+
 LEAST_EXPECTED = 0.1
 """Expected correlation: with more noise nothing can be concluded."""
 
 ODD_ROTATIONS = ((50.0, 8.0, 3.0), (-7.0, 47.0, 15.0), (11.0, -5.0, 77.0), (61.0, 83.0, -29.0))
 """Axis times angle, degrees: rotations of no point group."""
 
+_ACROSS = 1e-6  # cosine of the angle between a main axis and one across it
 _OPERATORS = 4  # of each class that are compared
 
 
@@ -45,7 +48,8 @@ class GroupScore:
         operators: 1 where the map has the symmetry, about 0 where it has not.
     axes : (A,) float64
         The same for each axis, without the part that is constant around it: a rod does not prove
-        axes along it.
+        axes along it. For Dn also that of a 2-fold axis without the part that is constant around
+        the main axis: a ring does not prove axes across it.
     coarse : float
         FSC with the copies of the worst class, mean over the shells to 6 waves across the particle.
     curve : (S + 1,) float64
@@ -71,11 +75,26 @@ class GroupScore:
         return float(self.classes.min() / max(self.classes.max(), 1e-6))
 
 
+def deciding_waves(group: PointGroup | None = None) -> float:
+    """Return the waves across the particle that decide on a group: more for large rings.
+
+    A ring of n subunits at radius r has power in the wave n around its axis at frequencies from
+    about n / (2πr) on.
+    """
+    fold = group.fold if group is not None and group.family in "CD" else 0
+    return max(DECIDING_WAVES, _RING_WAVES * fold)
+
+
+def deciding_shell(search_map: SearchMap, group: PointGroup | None = None) -> int:
+    """Return the finest shell that decides on a group."""
+    return min(round(deciding_waves(group) / search_map.diameter), search_map.max_shell)
+
+
 def score_group(
     search_map: SearchMap, group: PointGroup, axes: GroupAxes, *, threads: int = 0
 ) -> GroupScore:
     """Compare the map with its copies, class by class of the operators."""
-    last = min(round(DECIDING_WAVES / search_map.diameter), search_map.max_shell)
+    last = deciding_shell(search_map, group)
     curves = np.array(
         [curve_at(search_map, members, axes, last, threads) for members in operator_classes(group)]
     )  # (C, S + 1)
@@ -96,7 +115,7 @@ def operator_agreements(
     search_map: SearchMap, group: PointGroup, axes: GroupAxes, *, threads: int = 0
 ) -> Float64:
     """Return the agreement of each operator of a group, (G,); 1 for the identity."""
-    last = min(round(DECIDING_WAVES / search_map.diameter), search_map.max_shell)
+    last = deciding_shell(search_map, group)
     expected = search_map.share[: last + 1]
     weight = shell_weight(search_map.ft.power[: last + 1], expected)  # (S + 1,)
     identity = np.eye(3)[None]
@@ -120,7 +139,7 @@ def agreement_of_any_rotation(search_map: SearchMap, axes: GroupAxes, *, threads
         Of which only the centre matters.
     threads : int
     """
-    last = min(round(DECIDING_WAVES / search_map.diameter), search_map.max_shell)
+    last = deciding_shell(search_map)
     rotations = Rotation.from_rotvec(ODD_ROTATIONS, degrees=True).as_matrix()
     curves = [curve_at(search_map, one[None], axes, last, threads) for one in rotations]
     expected = search_map.share[: last + 1]
@@ -136,8 +155,29 @@ def _axes_agreement(
     weight = search_weight(search_map, last)[1:]
     power = power_about_axes(search_map, group, axes, last, threads)
     expected = power.expected(weight, search_map.share[1 : last + 1])
-    correlation = correlation_of_axes(power, group, weight)
-    return np.asarray(correlation / np.maximum(expected, LEAST_EXPECTED))
+    found = correlation_of_axes(power, group, weight)
+    if group.family == "D":  # the 2-fold axes, without what does not vary around the main axis
+        varying = power.varying(weight)
+        varying[np.array([axis.order for axis in symmetry_axes(group)]) < group.fold] = np.inf
+        main = int(varying.argmin())
+        found = np.append(found, _correlation_of_flips(search_map, group, axes, main, weight))
+        expected = np.append(expected, expected[main])
+    return np.asarray(found / np.maximum(expected, LEAST_EXPECTED))
+
+
+def _correlation_of_flips(
+    search_map: SearchMap, group: PointGroup, axes: GroupAxes, main: int, weight: Float64
+) -> float:
+    """Return the correlation with the copy about an axis across a main axis, without m = 0."""
+    directions = [np.array(axis.direction) for axis in symmetry_axes(group)]
+    along = directions[main]
+    across = next(one for one in directions if abs(one @ along) < _ACROSS)
+    setting = np.stack([across, np.cross(along, across), along], axis=1)
+    frame, last = axes.frame @ setting, len(weight)
+    overlap = flip_overlap(search_map, frame, axes.centre, last)
+    power = axis_power(search_map, frame[:, 2][None], axes.centre, last, threads=1)
+    total = float(power.spectrum(weight)[0, 1:].sum())
+    return float(overlap @ weight) / max(total, 1e-30)
 
 
 def power_about_axes(
@@ -151,7 +191,7 @@ def power_about_axes(
 def correlation_of_axes(power: AxisPower, group: PointGroup, weight: Float64) -> Float64:
     """Return the correlation of the map with its copies about each axis, for the axis's order."""
     orders = [axis.order for axis in symmetry_axes(group)]
-    return np.asarray(power.correlation(weight)[orders, np.arange(len(orders))])
+    return np.asarray(power.correlation(weight, max(orders))[orders, np.arange(len(orders))])
 
 
 def shell_weight(power: Float64, share: Float64) -> Float64:

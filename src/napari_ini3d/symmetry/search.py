@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
+from napari_ini3d.errors import SymmetryError
 from napari_ini3d.fourier import upright_density
-from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.geometry import PointGroup, symmetry_axes, symmetry_operators
 from napari_ini3d.symmetry.initial_axes import AxisMap, initial_frames
 from napari_ini3d.symmetry.noise import HalfMaps
 from napari_ini3d.symmetry.particle_extent import ParticleExtent, find_particle_extent
@@ -20,9 +21,11 @@ from napari_ini3d.symmetry.refinement import (
     essential_operators,
     refine,
 )
-from napari_ini3d.symmetry.scores import correlation_of_axes, power_about_axes
+from napari_ini3d.symmetry.rings import fit_ring
+from napari_ini3d.symmetry.scores import correlation_of_axes, deciding_shell, power_about_axes
 from napari_ini3d.symmetry.search_map import SearchMap, search_weight
-from napari_ini3d.symmetry.self_rotation import AxisPower, axis_power, upper_half
+from napari_ini3d.symmetry.self_rotation import MAX_ORDER, AxisPower, axis_power, upper_half
+from napari_ini3d.symmetry.standard_setting import shortest_rotation
 
 _WAVES = 7.0  # across the particle, of the finest detail of the search
 _LOW_WAVES, _LOW_ORDERS = 3.5, (2, 3, 4, 5, 6, 7)  # to find the centre with
@@ -31,6 +34,9 @@ _CLEAR_PEAK = 0.75  # of the self-rotation function: the centre of mass is good 
 _NSIDE = 16  # axes 3.7° apart
 _INITIAL_FRAMES = 3
 _STEPS = 8
+_LEAST_ROUNDNESS = 0.7  # above it the axis of a rod or disc is tried for every order
+_RING_ORDER = 12  # subunits of rings of more may not show at the detail of the search
+_Z = np.array([0.0, 0.0, 1.0])
 _FINEST = 2.05  # voxels: a little before Nyquist
 
 
@@ -50,6 +56,8 @@ class Search:
         The self-rotation function about this point.
     roundest : (3,) float64
         Unit vector (x, y, z) of the axis about which the map varies least.
+    roundness : float
+        Share of power that does not vary around it.
     threads : int
         0 means as many as the process may use.
     """
@@ -60,6 +68,7 @@ class Search:
     centre: Float64
     table: AxisMap
     roundest: Float64
+    roundness: float
     threads: int
 
     @classmethod
@@ -113,8 +122,9 @@ class Search:
         directions = upper_half(_NSIDE)
         power = axis_power(search_map, directions, centre, len(weight) - 1, threads=threads)
         table = AxisMap.of(directions, power.correlation(weight[1:]))
-        roundest = directions[power.varying(weight[1:]).argmin()]
-        return cls(search_map, extent, weight, centre, table, roundest, threads), power
+        varying = power.varying(weight[1:])
+        roundest, roundness = directions[varying.argmin()], float(1 - varying.min())
+        return cls(search_map, extent, weight, centre, table, roundest, roundness, threads), power
 
     def _better_centre(self, power: AxisPower) -> Float64:
         """Return a point on the single axis that fits best, refined from low resolution on.
@@ -139,23 +149,70 @@ class Search:
                     best, highest = axes.centre, score
         return best
 
+    @property
+    def highest_order(self) -> int:
+        """The highest order of an axis that the box can show, at the rim of the particle."""
+        return int(np.pi * self.search_map.diameter * self.search_map.max_shell)
+
     def best_fit(self, group: PointGroup, freedom: Freedom | None = None) -> Fit:
         """Return the best of a few refined candidates for one group.
 
         If the centre may not move, it is the middle of the map.
+
+        Raises
+        ------
+        SymmetryError
+            Where the box cannot show an axis of this order.
         """
+        order = symmetry_axes(group)[0].order
+        if order > self.highest_order:
+            raise SymmetryError(
+                f"{group.name} has a {order}-fold axis, and the voxels of this map show axes of up "
+                f"to {self.highest_order}-fold; give the map with smaller voxels"
+            )
         freedom = freedom or Freedom()
+        if group.family in "CD" and group.fold > _RING_ORDER:
+            return self._best_ring(group, freedom)
+        fits = []
+        if group.family in "CD" and freedom.rotation == "all" and self.roundness > _LEAST_ROUNDNESS:
+            fits.append(self._best_ring(group, freedom))
         operators = essential_operators(symmetry_operators(group))
         centre = self.centre if freedom.centre else -self.search_map.offset / self.search_map.side
         upright = freedom.rotation == "around z"
-        fits = [
+        fits += [
             refine(self.search_map, operators, GroupAxes(frame, centre),
                    self.weight, freedom=freedom, most_steps=_STEPS, threads=self.threads)
             for frame, _ in initial_frames(group, self.table, _INITIAL_FRAMES, upright=upright)
         ]  # fmt: skip
         return max(fits, key=lambda fit: fit.score)
 
+    def _best_ring(self, group: PointGroup, freedom: Freedom) -> Fit:
+        """Return the best fit of Cn or Dn of many subunits.
+
+        Where they do not show in the search, the axis is that about which the map varies least. It
+        is that of a rod or a disc with a few bumps, too, which the self-rotation function may miss.
+        """
+        centre = self.centre if freedom.centre else -self.search_map.offset / self.search_map.side
+        cyclic = PointGroup.parse(f"C{group.fold}")
+        frames = [shortest_rotation(_Z, self.roundest)]
+        if _RING_ORDER < group.fold <= MAX_ORDER:
+            found = initial_frames(cyclic, self.table, _INITIAL_FRAMES)
+            frames += [frame for frame, _ in found]
+        if freedom.rotation != "all":
+            frames = [np.eye(3)]
+        operators = essential_operators(symmetry_operators(cyclic))
+        fits = []
+        for frame in frames:
+            axes = refine(self.search_map, operators, GroupAxes(frame, centre), self.weight,
+                          freedom=freedom, most_steps=_STEPS, threads=self.threads)  # fmt: skip
+            fits.append(fit_ring(self.search_map, group, axes, freedom=freedom, steps=_STEPS,
+                                 threads=self.threads))  # fmt: skip
+        return max(fits, key=lambda fit: fit.score)
+
     def axis_scores(self, group: PointGroup, axes: GroupAxes) -> Float64:
         """Return the correlation of the map with its copies about each axis of a group."""
-        power = power_about_axes(self.search_map, group, axes, len(self.weight) - 1, self.threads)
-        return correlation_of_axes(power, group, self.weight[1:])
+        weight = self.weight
+        if group.family in "CD" and group.fold > _RING_ORDER:
+            weight = search_weight(self.search_map, deciding_shell(self.search_map, group))
+        power = power_about_axes(self.search_map, group, axes, len(weight) - 1, self.threads)
+        return correlation_of_axes(power, group, weight[1:])

@@ -26,30 +26,26 @@ from napari_ini3d.geometry import pixel_directions
 from napari_ini3d.symmetry.search_map import SearchMap
 
 MAX_ORDER = 24
+"""The highest order of axis that the search looks for: finer waves show beyond its resolution."""
+
 _CHUNK = 64  # axes at a time
 _LEAST_WAVES = 2 * (MAX_ORDER + 2)  # samples around an axis
 
 
 @dataclass(frozen=True, slots=True)
 class AxisPower:
-    """Power that each order of axis keeps, by axis and shell.
+    """Power of the waves around each axis.
 
     Attributes
     ----------
     directions : (N, 3) float64
         Unit vectors (x, y, z).
-    kept : (N, S, MAX_ORDER + 1) float32
-        By axis, shell and order; orders 0 and 1 are 0.
-    total : (N, S) float32
-        Power of all waves but m = 0.
-    still : (N, S) float32
-        Power of the wave m = 0.
+    waves : (N, S, M + 1) float32
+        By axis, shell and number m of the wave; the map has no power in waves beyond M.
     """
 
     directions: Float64
-    kept: Float32
-    total: Float32
-    still: Float32
+    waves: Float32
 
     def expected(self, weight: FloatArray, share: FloatArray) -> Float64:
         """Return the correlation expected for a symmetric map with the same noise, (N,).
@@ -62,9 +58,9 @@ class AxisPower:
         weight, share : (S,)
             Of each shell: weight of its power, and share of signal in its power.
         """
-        weights = np.asarray(weight, np.float32)
-        noise = (self.total + self.still) @ (weights * np.asarray(1 - share, np.float32))
-        return np.asarray(1 - noise / np.maximum(self.total @ weights, 1e-30), np.float64)
+        noise = self.spectrum(np.asarray(weight) * (1 - np.asarray(share))).sum(axis=1)
+        total = self.spectrum(weight)[:, 1:].sum(axis=1)
+        return np.asarray(1 - noise / np.maximum(total, 1e-30), np.float64)
 
     def varying(self, weight: FloatArray) -> Float64:
         """Return the share of power that varies around each axis, with m not 0, (N,).
@@ -74,12 +70,29 @@ class AxisPower:
         weight : (S,)
             Of each shell's power.
         """
-        weights = np.asarray(weight, np.float32)
-        total = self.total @ weights
-        return np.asarray(total / np.maximum(total + self.still @ weights, 1e-30), np.float64)
+        spectrum = self.spectrum(weight)
+        return np.asarray(spectrum[:, 1:].sum(axis=1) / np.maximum(spectrum.sum(axis=1), 1e-30))
 
-    def correlation(self, weight: FloatArray) -> Float64:
-        """Return the mean correlation over the rotations of each order, (MAX_ORDER + 1, N).
+    def correlation(self, weight: FloatArray, highest: int = MAX_ORDER) -> Float64:
+        """Return the mean correlation over the rotations of each order, (highest + 1, N).
+
+        Parameters
+        ----------
+        weight : (S,)
+            Of each shell's power.
+        highest : int
+            Order.
+        """
+        spectrum = self.spectrum(weight)  # (N, M + 1)
+        total = np.maximum(spectrum[:, 1:].sum(axis=1), 1e-30)
+        values = np.zeros((highest + 1, len(spectrum)))
+        for order in range(2, highest + 1):
+            kept = spectrum[:, order::order].sum(axis=1)
+            values[order] = (kept / total - 1 / order) / (1 - 1 / order)
+        return values
+
+    def spectrum(self, weight: FloatArray) -> Float64:
+        """Return the power of each wave, summed over the shells, (N, M + 1).
 
         Parameters
         ----------
@@ -87,12 +100,7 @@ class AxisPower:
             Of each shell's power.
         """
         weights = np.asarray(weight, np.float32)
-        kept = np.einsum("nso,s->on", self.kept, weights)
-        total = np.maximum(self.total @ weights, 1e-30)
-        chance = 1 / np.maximum(np.arange(MAX_ORDER + 1), 2)[:, None]
-        values = np.asarray((kept / total - chance) / (1 - chance), dtype=np.float64)
-        values[:2] = 0
-        return values
+        return np.asarray(np.einsum("nsm,s->nm", self.waves, weights), np.float64)
 
 
 @lru_cache(maxsize=4)
@@ -112,7 +120,7 @@ def axis_power(
     *,
     threads: int = 0,
 ) -> AxisPower:
-    """Measure the power that each order of axis keeps, for axes through a point.
+    """Measure the power of the waves around axes through a point.
 
     Parameters
     ----------
@@ -129,15 +137,50 @@ def axis_power(
     rings = _rings(max_shell, search_map.diameter)
     frames = _frames(directions)
 
-    def measure(start: int) -> tuple[Float32, Float32, Float32]:
-        part = frames[start : start + _CHUNK]
-        values = search_map.ft.read(part, rings.points)
-        shift = (centre @ part.transpose(0, 2, 1)).astype(np.float32)  # in each axis's frame
-        values *= np.exp(np.complex64(2j * np.pi) * (shift @ rings.points.T))
-        return rings.powers(values)
+    def measure(start: int) -> Float32:
+        return rings.powers(_read_rings(search_map, rings, frames[start : start + _CHUNK], centre))
 
     parts = map_in_threads(measure, range(0, len(frames), _CHUNK), threads)
-    return AxisPower(directions, *(np.concatenate(each) for each in zip(*parts, strict=True)))
+    return AxisPower(directions, np.concatenate(parts))
+
+
+def flip_overlap(search_map: SearchMap, frame: Float64, centre: Float64, max_shell: int) -> Float64:
+    """Compare the waves around Z with those after a rotation by 180° about X, without m = 0.
+
+    The rotation takes wave m, of amplitude c, to one of (-1)^m c*. What does not vary around Z
+    would agree in any case.
+
+    Parameters
+    ----------
+    search_map : SearchMap
+    frame : (3, 3)
+        Its columns are X, Y and Z in the map.
+    centre : (3,)
+        In units of the search box from its middle.
+    max_shell : int
+        Shells 1 to this one are compared.
+
+    Returns
+    -------
+    (S,) float64
+        In units of the power of `AxisPower.waves`.
+    """
+    rings = _rings(max_shell, search_map.diameter)
+    values = _read_rings(search_map, rings, frame.T[None], centre)[0].reshape(-1, rings.waves)
+    waves = scipy.fft.fft(values, axis=1)[:, 1:]  # (rings, waves - 1)
+    sign = (-1.0) ** np.rint(np.fft.fftfreq(rings.waves, 1 / rings.waves))[1:]
+    overlap = (sign * waves**2).real.sum(axis=1) * rings.weight
+    return np.asarray(np.bincount(rings.shell, overlap), dtype=np.float64)
+
+
+def _read_rings(
+    search_map: SearchMap, rings: _Rings, frames: Float64, centre: Float64
+) -> Complex64:
+    """Return the components on rings about the third rows of frames (A, 3, 3)."""
+    values = search_map.ft.read(frames, rings.points)
+    shift = (centre @ frames.transpose(0, 2, 1)).astype(np.float32)  # in each axis's frame
+    values *= np.exp(np.complex64(2j * np.pi) * (shift @ rings.points.T))
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +215,8 @@ class _Rings:
             waves,
         )
 
-    def powers(self, values: Complex64) -> tuple[Float32, Float32, Float32]:
-        """Return kept, total and still of `AxisPower`, from the values at the points for A axes."""
+    def powers(self, values: Complex64) -> Float32:
+        """Return the waves of `AxisPower`, from the values at the points for A axes."""
         waves = scipy.fft.fft(values.reshape(len(values), -1, self.waves), axis=2)
         power = (waves.real**2 + waves.imag**2) * self.weight[:, None]  # (A, rings, waves)
         shells = int(self.shell[-1]) + 1
@@ -182,10 +225,7 @@ class _Rings:
         half = self.waves // 2
         by_wave = by_shell[:, :, : half + 1].copy()
         by_wave[:, :, 1 : (self.waves + 1) // 2] += by_shell[:, :, : self.waves // 2 : -1]
-        kept = np.zeros((*by_wave.shape[:2], MAX_ORDER + 1), np.float32)
-        for order in range(2, MAX_ORDER + 1):
-            kept[:, :, order] = by_wave[:, :, order::order].sum(axis=2)
-        return kept, by_wave[:, :, 1:].sum(axis=2), by_wave[:, :, 0]
+        return by_wave
 
 
 @lru_cache(maxsize=4)

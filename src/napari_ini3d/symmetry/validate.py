@@ -38,8 +38,8 @@ from napari_ini3d.symmetry.particle_extent import find_particle_extent
 from napari_ini3d.symmetry.records import FoundAxis, SymmetryBreak
 from napari_ini3d.symmetry.scores import (
     COARSE_WAVES,
-    DECIDING_WAVES,
     LEAST_EXPECTED,
+    deciding_waves,
     shell_weight,
 )
 from napari_ini3d.symmetry.search_map import FIRST_SHELL
@@ -287,7 +287,7 @@ def _compare_rotations(
     Only coarse shells are compared, so the map is resampled to larger voxels first.
     """
     n = len(volume)
-    last = min(n // 2 - 2, max(FIRST_SHELL + 1, round(DECIDING_WAVES * n / (2 * radius))))
+    last = min(n // 2 - 2, max(FIRST_SHELL + 1, round(deciding_waves(group) * n / (2 * radius))))
     small = resize_map(volume, min(n, 2 * last + 4))
     reach = radius * len(small) / n + _EDGE
     mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)

@@ -13,10 +13,10 @@ def d2():
 @pytest.fixture
 def notifications(monkeypatch):
     """Notifications of the dock."""
-    from napari_ini3d.plugin.symmetry import controller, impose
+    from napari_ini3d.plugin.symmetry import controller, impose, particles
 
     messages = []
-    for module in (controller, impose):
+    for module in (controller, impose, particles):
         for name in ("show_error", "show_warning", "show_info"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, messages.append)

@@ -1,6 +1,7 @@
 """The dock *Symmetry* in a real window, from its buttons."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from napari_ini3d.plugin.symmetry.dock import SymmetryWidget
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import trial_of
 from napari_ini3d.plugin.viewer.metadata import get_metadata
+from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
 
 
 def shown(viewer):
@@ -327,8 +329,30 @@ def test_closing_the_viewer_during_a_task_raises_no_error(
 def test_no_control_is_cut_off(widget, qtbot):
     widget.resize(widget.sizeHint())  # narrower, it scrolls
     areas = widget.findChildren(QScrollArea)
-    assert len(areas) == 2
+    assert len(areas) == 3
     for area in areas:
         width = widget.width() - 8  # less the margins of the dock
         scroll_bar = area.verticalScrollBar().sizeHint().width()
         assert area.widget().minimumSizeHint().width() + scroll_bar <= width
+
+
+def test_the_copies_of_a_pseudo_symmetry_are_coloured_by_their_density(
+    viewer, widget, layer, qtbot, monkeypatch
+):
+    places = ((8.0, 4.0, 0.0), (-8.0, -4.0, 0.0))  # Å
+    subunits = tuple(map(Subunit, places, (-0.3, 0.1)))
+    found = SymmetryBreak(20.0, 0.4, 180.0, 2, (0.0, 0.0, 1.0), "C1", subunits)
+    report = make_report("D2", holds=False)
+    candidates = tuple(replace(one, pseudo=found) for one in report.candidates)
+    report = replace(report, candidates=candidates)
+    monkeypatch.setattr(tasks, "detect_symmetry", lambda *_, **__: report)
+    press(widget, qtbot, widget.detection.detect)
+    widget.detection.table.selectRow(0)
+    points = axes_layers.find_part(viewer, layer, "subunits")
+    np.testing.assert_allclose(points.data, [(0, 1, 2), (0, -1, -2)])  # voxels, (z, y, x)
+    red, _, blue = points.face_color[:, :3].T
+    assert red[0] > blue[0]
+    assert red[1] < blue[1]
+    assert "-30%" in widget.axes.legend.text()
+    widget.axes.subunits.setChecked(False)
+    assert axes_layers.find_part(viewer, layer, "subunits") is None

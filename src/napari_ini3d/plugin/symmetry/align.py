@@ -23,6 +23,7 @@ from napari_ini3d.plugin.viewer import (
     Task,
     TaskRunner,
     add_derived_map,
+    broken_subunits,
     origin_of,
     record_axes,
     recorded_axes,
@@ -97,7 +98,8 @@ class AlignControl(QObject):
         motion = aligned.imposed.motion
         x, y, z = (float(value) for value in motion.shift)
         status: AxesStatus = "detected" if validation.holds else "rejected"
-        axes = MapAxes(alignment.group, alignment.axes, (x, y, z), status)
+        subunits = broken_subunits(alignment.pseudo, alignment.voxel_size)
+        axes = MapAxes(alignment.group, alignment.axes, (x, y, z), status, subunits)
         record_axes(self._controller.viewer, layer, axes)
         self._controller.keep_validation(layer, aligned.imposed)
         self._controller.place(layer, motion)

@@ -12,13 +12,15 @@ from superqt import QFlowLayout
 from napari_ini3d.plugin.viewer import (
     FRAME_COLOURS,
     MapAxes,
+    difference_colour,
     make_text_label,
     order_colour,
     set_tooltip,
 )
-from napari_ini3d.symmetry import FoundAxis
+from napari_ini3d.symmetry import FoundAxis, Subunit
 
 _MARKS = {2: "◆", 3: "▲", 4: "■", 5: "⬟", 6: "⬢"}
+_MOST_NAMED = 5  # subunits
 
 
 class AxesPanel(QGroupBox):
@@ -38,16 +40,18 @@ class AxesPanel(QGroupBox):
         self.through = QCheckBox("Through the map")
         self.through.setChecked(True)
         self.ideal = QCheckBox("Ideal axes of the group below")
+        self.subunits = QCheckBox("Subunits by density")
+        self.subunits.setChecked(True)
         self.legend = make_text_label()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         boxes = QFlowLayout()  # wraps where large fonts need more room than there is
         boxes.setContentsMargins(0, 0, 0, 0)
-        for box in (self.frame, self.symmetry, self.through, self.ideal):
+        for box in (self.frame, self.symmetry, self.subunits, self.through, self.ideal):
             boxes.addWidget(box)
         column = QVBoxLayout(self)
         column.addLayout(boxes)
         column.addWidget(self.legend)
-        for box in (self.frame, self.symmetry, self.through, self.ideal):
+        for box in (self.frame, self.symmetry, self.subunits, self.through, self.ideal):
             box.toggled.connect(self._on_toggled)
         set_tooltip(
             self.frame,
@@ -64,6 +68,11 @@ class AxesPanel(QGroupBox):
             "Show where the axes of the point group chosen below would be in RELION's convention: "
             "dashed and grey. They say nothing about this map.",
         )
+        set_tooltip(
+            self.subunits,
+            "Of a pseudo-symmetry: show the equivalent places where its copies differ most, with "
+            "the difference in density from their mean.",
+        )
         set_tooltip(self.through, "Show the axes inside the map, too.")
         self.explain(None, None)
 
@@ -77,9 +86,12 @@ class AxesPanel(QGroupBox):
             for n in orders
         ]
         self.symmetry.setEnabled(found is not None)
+        self.subunits.setEnabled(found is not None and bool(found.subunits))
         grounds = [
             "No symmetry axes found in this map." if found is None else describe_grounds(found)
         ]
+        if found is not None and found.subunits:
+            grounds.append(describe_subunits(found.subunits))
         grounds += [] if ideal is None else [describe_grounds(ideal)]
         self.legend.setText("<br>".join(["&nbsp; ".join([*letters, *marks]), *grounds]))
 
@@ -100,6 +112,16 @@ def describe_grounds(axes: MapAxes) -> str:
         "imposed": f"Solid: {axes.group}, imposed on this map.",
         "ideal": f"Dashed and grey: ideal axes of {axes.group}, not found in this map.",
     }[axes.status]
+
+
+def describe_subunits(subunits: Sequence[Subunit]) -> str:
+    """Return how the densities of the copies differ from their mean, as rich text."""
+    shown = [
+        f'<span style="color:{difference_colour(one.difference)}">●</span> {one.difference:+.0%}'
+        for one in subunits[:_MOST_NAMED]
+    ]
+    more = " …" if len(subunits) > _MOST_NAMED else ""
+    return f"Density of the copies: {'&nbsp; '.join(shown)}{more}"
 
 
 def describe_axes(axes: Sequence[FoundAxis]) -> str:

@@ -20,6 +20,7 @@ from napari_ini3d.plugin.viewer import (
     Origin,
     Task,
     axes_layers,
+    broken_subunits,
     is_dock_hidden,
     record_axes,
     recorded_axes,
@@ -85,6 +86,8 @@ class DetectControl(QObject):
             axes_layers.show_frame(viewer, layer, radius, through=through)
         for axes in wanted:
             axes_layers.show_symmetry_axes(viewer, layer, axes, radius, through=through)
+        if wanted and wanted[0].subunits and self._axes.subunits.isChecked():
+            axes_layers.show_subunits(viewer, layer, wanted[0], radius, through=through)
 
     def _ideal_axes(self) -> MapAxes | None:
         """Return the axes of the chosen group in RELION's convention, if they are wanted."""
@@ -126,7 +129,8 @@ class DetectControl(QObject):
         centre = np.array(candidate.centre) / voxel_size_of(layer)
         x, y, z = (float(value) for value in centre)
         status: AxesStatus = "detected" if detected.holds(candidate) else "rejected"
-        axes = MapAxes(candidate.group, candidate.axes, (x, y, z), status)
+        subunits = broken_subunits(candidate.pseudo, voxel_size_of(layer))
+        axes = MapAxes(candidate.group, candidate.axes, (x, y, z), status, subunits)
         record_axes(viewer, layer, axes)
         self._align.choose_group(candidate.group)
         self._on_wanted()

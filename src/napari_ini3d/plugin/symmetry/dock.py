@@ -18,10 +18,13 @@ from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.detect import DetectControl
 from napari_ini3d.plugin.symmetry.impose import ImposeControl
 from napari_ini3d.plugin.symmetry.panels import (
+    COMMON_GROUPS,
     AlignPanel,
     DetectPanel,
     FilePanel,
 )
+from napari_ini3d.plugin.symmetry.particles import ParticlesControl
+from napari_ini3d.plugin.symmetry.particles_panel import ParticlesPanel
 from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
 from napari_ini3d.plugin.viewer import (
     TaskDock,
@@ -54,11 +57,13 @@ class SymmetryWidget(TaskDock):
         self.controller.setParent(self)
         self.detection, self.axes, self.align = DetectPanel(), AxesPanel(), AlignPanel()
         self.files, self.validation = FilePanel(), ValidationPanel()
+        self.particles = ParticlesPanel(COMMON_GROUPS)
         self.detect_control = DetectControl(self.controller, self.detection, self.axes, self.align)
         self.align_control = AlignControl(self.controller, self.align, self.files)
         self.impose_control = ImposeControl(
             self.controller, self.align, self.files, self.validation, self.align_control
         )
+        self.particles_control = ParticlesControl(self.controller, self.particles, self.align)
         self._lay_out()
         self._connect(self.controller.viewer)
         self.controller.start()
@@ -82,6 +87,8 @@ class SymmetryWidget(TaskDock):
         for button in (self.detection.detect, align.align, self.files.impose, self.files.flip,
                        self.files.particles, self.files.save):  # fmt: skip
             button.setEnabled(free)
+        for button in (self.particles.relax, self.particles.expand, self.particles.fold):
+            button.setEnabled(not self.tasks.busy)
         self.axes.setEnabled(layer is not None and not self.controller.comparison.active)
         align.apply_new.setEnabled(free and moved)
         align.apply_here.setEnabled(free and moved and layer is not None and layer.ndim == 3)
@@ -102,6 +109,8 @@ class SymmetryWidget(TaskDock):
         self.tabs = QTabWidget()
         self.tabs.addTab(make_scrollable(page), "Detect and align")
         self.tabs.addTab(make_scrollable(self.validation), "Validate")
+        self.tabs.addTab(make_scrollable(self.particles), "Particles")
+        self.tabs.currentChanged.connect(self._on_tab)
         top = QFormLayout()
         top.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         top.addRow("Map", self.controller.layer_combo)
@@ -130,6 +139,10 @@ class SymmetryWidget(TaskDock):
 
     def _on_imposed(self) -> None:
         self.tabs.setCurrentIndex(1)
+
+    def _on_tab(self, index: int) -> None:
+        if self.tabs.tabText(index) == "Particles":
+            self.particles_control.propose_group()
 
     def _on_theme(self, event: Any) -> None:
         self.validation.plot.apply_theme(event.value)

@@ -31,7 +31,7 @@ from napari_ini3d.plugin.viewer import (
 )
 from napari_ini3d.symmetry import GroupCandidate, SymmetryReport
 
-_COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D7", "T", "O", "I")
+COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D7", "T", "O", "I")
 _ROWS = 6
 _STEP = 0.5  # degrees, Å
 _NOT_DETECTED = "Press Detect to find the symmetry of the map."
@@ -187,7 +187,7 @@ class AlignPanel(QGroupBox):
         self.group = QComboBox()
         self.group.setEditable(True)
         self.group.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.group.addItems(_COMMON_GROUPS)
+        self.group.addItems(COMMON_GROUPS)
         self.group.setCurrentText("D2")
         self.align = QPushButton("Align")
         self.score = make_text_label()

@@ -2,11 +2,13 @@ from .axes_layers import (
     FRAME_COLOURS as FRAME_COLOURS,
     LETTER_REACH as LETTER_REACH,
     LINE_PARTS as LINE_PARTS,
+    difference_colour as difference_colour,
     hide_parts as hide_parts,
     order_colour as order_colour,
     particle_radius as particle_radius,
     parts_of as parts_of,
     show_frame as show_frame,
+    show_subunits as show_subunits,
     show_symmetry_axes as show_symmetry_axes,
 )
 from .background_opening import (
@@ -51,6 +53,7 @@ from .layer_transform import (
 from .map_axes import (
     AxesStatus as AxesStatus,
     MapAxes as MapAxes,
+    broken_subunits as broken_subunits,
     record_axes as record_axes,
     recorded_axes as recorded_axes,
 )

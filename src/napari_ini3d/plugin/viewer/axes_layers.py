@@ -28,7 +28,7 @@ from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.plugin.viewer.shown_volume import shown_volume
 from napari_ini3d.symmetry import SelfRotation, find_particle_extent
 
-Part = Literal["frame", "letters", "axes", "marks", "ideal", "ideal marks", "sphere"]
+Part = Literal["frame", "letters", "axes", "marks", "ideal", "ideal marks", "subunits", "sphere"]
 
 # Okabe and Ito's colours, distinguishable by the colour-blind; the axes have letters, too.
 FRAME_COLOURS = {"X": "#d55e00", "Y": "#009e73", "Z": "#56b4e9"}
@@ -39,7 +39,7 @@ IDEAL_COLOUR = "#b4b4b4"
 FRAME_PARTS: tuple[Part, ...] = ("frame", "letters")
 SYMMETRY_PARTS: tuple[Part, ...] = ("axes", "marks")
 IDEAL_PARTS: tuple[Part, ...] = ("ideal", "ideal marks")
-LINE_PARTS: tuple[Part, ...] = FRAME_PARTS + SYMMETRY_PARTS + IDEAL_PARTS
+LINE_PARTS: tuple[Part, ...] = (*FRAME_PARTS, *SYMMETRY_PARTS, *IDEAL_PARTS, "subunits")
 ALL_PARTS: tuple[Part, ...] = (*LINE_PARTS, "sphere")
 
 _FIXED: tuple[Part, ...] = FRAME_PARTS + IDEAL_PARTS  # do not move in a preview
@@ -48,6 +48,8 @@ LETTER_REACH = 1.5
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
 _FRAME_WIDTH, _AXES_WIDTH, _MARK_RADIUS = 0.04, 0.045, 0.1  # of the radius of the particle
 _MANY_AXES = 10
+LESS_COLOUR, EQUAL_COLOUR, MORE_COLOUR = "#e69f00", "#d0d0d0", "#56b4e9"  # of a subunit's density
+_SUBUNIT_SIZE, _FULL_DIFFERENCE = 0.34, 0.3  # of the radius; of the density, in full colour
 _SMALL_BOX = 64  # voxels in which the radius of the particle is found
 _DASHES = 9  # of an axis, an odd number: one in the middle, and one at each end
 _SEE_THROUGH = Colormap(
@@ -62,6 +64,14 @@ _radii: MapResults[float] = MapResults()
 def order_colour(order: int) -> str:
     """Return the colour of axes of an order."""
     return ORDER_COLOURS.get(order, OTHER_COLOUR)
+
+
+def difference_colour(difference: float) -> str:
+    """Return the colour of a subunit, from its relative difference in density: #rrggbb."""
+    share = min(abs(difference) / _FULL_DIFFERENCE, 1.0)
+    equal, full = transform_color([EQUAL_COLOUR, LESS_COLOUR if difference < 0 else MORE_COLOUR])
+    red, green, blue = np.rint(255 * (equal + share * (full - equal)))[:3].astype(int)
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def particle_radius(viewer: Any, layer: Layer) -> float:
@@ -172,6 +182,35 @@ def show_symmetry_axes(
     shown = [_put(viewer, layer, lines, axes), _put(viewer, layer, marks, symbols)]
     shown[0].name_overlay.visible = not found.holds
     return shown
+
+
+def show_subunits(
+    viewer: Any, layer: Layer, found: MapAxes, radius: float, *, through: bool = True
+) -> Layer:
+    """Show where the copies of a group that does not hold differ, coloured by their density.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    layer : Image
+        The map.
+    found : MapAxes
+        With subunits.
+    radius : float
+        Of the particle, voxels.
+    through : bool
+        Visible through the map.
+    """
+    places = np.array([one.place for one in found.subunits])[:, ::-1]  # (G, 3), (z, y, x)
+    points = Points(
+        places,
+        size=_SUBUNIT_SIZE * radius,
+        face_color=[difference_colour(one.difference) for one in found.subunits],
+        border_width=0.0,
+        shading="spherical",
+        **_keywords(layer, "subunits", f"density of {found.group} copies", through=through),
+    )
+    return _put(viewer, layer, "subunits", points)
 
 
 def _axis_lines(found: MapAxes, radius: float) -> FloatArray:

@@ -16,7 +16,7 @@ from napari_ini3d._types import FloatArray, Vector
 from napari_ini3d.geometry import RigidTransform, symmetry_axes
 from napari_ini3d.plugin.viewer.map_results import MapToken
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
-from napari_ini3d.symmetry import FoundAxis
+from napari_ini3d.symmetry import FoundAxis, Subunit, SymmetryBreak
 
 AxesStatus = Literal["detected", "rejected", "imposed", "ideal"]
 
@@ -39,12 +39,16 @@ class MapAxes:
         Found in the map, and the group holds; found in the map as the best fit of a group that
         does not hold; of a map on which the group was imposed; or those of RELION's convention,
         which say nothing about the map and do not move in a preview.
+    subunits : tuple of Subunit
+        Equivalent places of a group that does not hold, voxels (x, y, z) from voxel n // 2, with
+        their differences in density.
     """
 
     group: str
     axes: tuple[FoundAxis, ...]
     centre: Vector = (0.0, 0.0, 0.0)
     status: AxesStatus = "detected"
+    subunits: tuple[Subunit, ...] = ()
 
     @classmethod
     def of_setting(cls, group: str, status: AxesStatus = "ideal") -> Self:
@@ -80,12 +84,17 @@ class MapAxes:
             FoundAxis(axis.order, _vector(direction), axis.score)
             for axis, direction in zip(self.axes, directions, strict=True)
         )
-        return replace(self, axes=axes, centre=_vector(motion.apply(np.array(self.centre))))
+        subunits = tuple(
+            replace(one, place=_vector(motion.apply(np.array(one.place)))) for one in self.subunits
+        )
+        centre = _vector(motion.apply(np.array(self.centre)))
+        return replace(self, axes=axes, centre=centre, subunits=subunits)
 
     def mirrored(self) -> Self:
         """Return the axes of the mirror image of the map."""
         axes = tuple(FoundAxis(a.order, _flip(a.direction), a.score) for a in self.axes)
-        return replace(self, axes=axes, centre=_flip(self.centre))
+        subunits = tuple(replace(one, place=_flip(one.place)) for one in self.subunits)
+        return replace(self, axes=axes, centre=_flip(self.centre), subunits=subunits)
 
     def fits_setting(self, group: str) -> bool:
         """Tell whether these are the axes of a group in RELION's convention, within 4 degrees."""
@@ -109,6 +118,15 @@ class _Record:
 
     axes: MapAxes
     token: MapToken
+
+
+def broken_subunits(found: SymmetryBreak | None, voxel_size: float) -> tuple[Subunit, ...]:
+    """Return the subunits of a break with their places in voxels; none if nothing breaks."""
+    if found is None:
+        return ()
+    return tuple(
+        replace(one, place=_vector(np.array(one.place) / voxel_size)) for one in found.subunits
+    )
 
 
 def record_axes(viewer: Any, layer: Layer, axes: MapAxes | None) -> None:
