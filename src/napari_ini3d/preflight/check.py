@@ -60,7 +60,7 @@ class CheckReport:
     findings : tuple of Finding
         Errors, warnings and notes; a run does not start with an error.
     bad_images : tuple of BadImage
-        Images that a run would exclude.
+        Images that a run would exclude, by their row in the particle file (from 0).
     n_mended : int
         Images in which outlier pixels are replaced.
     n_replaced_pixels : int
@@ -257,7 +257,10 @@ def add_image_checks(
     checked = replace(
         report,
         findings=(*report.findings, *found.findings),
-        bad_images=found.bad,
+        bad_images=tuple(
+            replace(image, index=int(particles.file_rows(np.array([image.index]))[0]) - 1)
+            for image in found.bad
+        ),
         n_mended=int(np.count_nonzero(found.replaced)),
         n_replaced_pixels=int(found.replaced.sum()),
         contrast=found.contrast,
@@ -307,7 +310,7 @@ def _image_findings(
             message=f"{int(replaced.sum())} outlier pixels in {int(mended.sum())} images; they "
             "are replaced by their neighbours",
             count=int(mended.sum()),
-            rows=rows_of(mended),
+            rows=rows_of(particles, mended),
         )
     if found is None:
         return
@@ -331,14 +334,14 @@ def _describe_bad_images(
             message=f"{message}; at most {max_excluded:.1%} may be excluded",
             advice="repair the stacks, remove the rows, or increase --max-excluded",
             count=n_bad,
-            rows=rows_of(concerned),
+            rows=rows_of(particles, concerned),
         )
     return Finding(
         code="bad-images",
         level="warning",
         message=f"{message}; they are excluded",
         count=n_bad,
-        rows=rows_of(concerned),
+        rows=rows_of(particles, concerned),
     )
 
 

@@ -201,7 +201,7 @@ def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
             message=f"{repeated.sum()} particles have the same image as another one",
             advice="remove duplicates",
             count=int(repeated.sum()),
-            rows=rows_of(repeated),
+            rows=rows_of(particles, repeated),
         )
 
 

@@ -240,9 +240,10 @@ def read_field(
     bad = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
     if bad.size:
         expected = "a number above 0" if positive else "a number"
-        raise CryosparcError(
-            f"{path}: {name} is {values[bad[0]]} in row {bad[0] + 1} ({bad.size} such rows); "
-            f"expected {expected}; remove these particles in cryoSPARC"
+        raise CryosparcError.at_row(
+            f"{path}: {name} is {values[bad[0]]} in ",
+            int(bad[0]),
+            f" ({bad.size} such rows); expected {expected}; remove these particles in cryoSPARC",
         )
     return values
 
