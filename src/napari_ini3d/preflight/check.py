@@ -41,6 +41,8 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
+_LEAST_MASK = 10.0  # Å, of the setting
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
@@ -173,7 +175,10 @@ def check_headers(
 def _with_estimates(report: CheckReport, settings: InitialModelSettings) -> CheckReport:
     """Add the grid and the resources of the run, for the mask diameter that is known so far."""
     own = PixelGrid(report.box_size, report.pixel_size)
-    known = settings.with_changes(mask_diameter=settings.mask_diameter or report.mask_diameter)
+    known = settings
+    if settings.mask_diameter is None and report.mask_diameter is not None:
+        # less than the setting may be only where the pixel size is wrong, which is reported
+        known = settings.with_changes(mask_diameter=max(_LEAST_MASK, report.mask_diameter))
     return replace(
         report,
         working_grid=choose_working_grid(own, known),

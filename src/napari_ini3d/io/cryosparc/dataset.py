@@ -111,7 +111,9 @@ def _split_fields(path: Path, array: object) -> dict[str, AnyArray]:
 
 
 def _as_bytes(column: AnyArray) -> AnyArray:
-    return np.char.encode(column, "utf-8") if column.dtype.kind == "U" else column
+    return (
+        np.char.encode(column, "utf-8", "surrogateescape") if column.dtype.kind == "U" else column
+    )
 
 
 def _column_stream_error(path: Path) -> CryosparcError:
