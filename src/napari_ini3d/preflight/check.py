@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d._types import Int32, IntArray
-from napari_ini3d.errors import InputError, SettingsError
+from napari_ini3d.errors import InputError, SettingsError, StackError
 from napari_ini3d.io import (
     ParticleSource,
     StackReader,
@@ -36,7 +36,12 @@ from napari_ini3d.preflight.values import (
     inspect_values,
     without_underfocus,
 )
-from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid, particle_grid
+from napari_ini3d.preflight.working_box import (
+    PixelGrid,
+    check_box,
+    choose_working_grid,
+    particle_grid,
+)
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
@@ -162,6 +167,10 @@ def check_headers(
         return report, None
     logger.info("%s: %d stack header(s) checked", path, len(headers))
     own = particle_grid(particles)
+    try:
+        check_box(path, particles)
+    except StackError as error:
+        return replace(report, findings=(*report.findings, finding_of(error))), None
     if report.ok:  # a pixel size in nm is reported once
         try:
             check_mask(settings, own.box_size, own.pixel_size)
