@@ -58,6 +58,7 @@ def test_a_note_that_cannot_be_written_is_an_error(run):
     (run.path / "outputs.txt").mkdir()
     with pytest.raises(Ini3dError, match=r"run_note\.txt"):
         write_note(run, "a")
+    assert read_note(run) == ""
 
 
 def test_a_note_that_would_be_cut_when_it_is_read_is_refused(run):

@@ -7,6 +7,7 @@ of early versions the note has that name, too, and is on the list of outputs.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
@@ -69,4 +70,7 @@ def _note_path(folder: RunFolder) -> Path:
     """Return the file of the note, which an early version may have written under another name."""
     path = folder.path / NOTE_NAME
     early = folder.path / _EARLY_NAME
-    return early if not path.exists() and early in folder.outputs() else path
+    with suppress(OSError):  # a list that cannot be read
+        if not path.exists() and early in folder.outputs():
+            return early
+    return path
