@@ -9,7 +9,8 @@ Runs are forked from this process, so that each takes a second; they are killed 
 of the report are not drawn, since drawing takes most of the time and touches no file.
 
 Usage: python benchmarks/faults.py [--kills 50] [--disks 12] [--files 10000] [--seed 1]
-       [--jobs 1] [--only kills,calls,disks,files] [--results faults.json]
+       [--jobs 1] [--only kills,calls,disks,files] [--kinds history,run.lock]
+       [--results faults.json]
 """
 
 from __future__ import annotations
@@ -267,6 +268,8 @@ def fill_disks(table: Table, star: Path, work: Path, expected: Any, options: Any
 def mutate_files(table: Table, found: Iterable[Case], options: Any) -> None:
     """Read mutated versions of files, each of which is restored at the end."""
     for name, path, read in found:
+        if options.kinds and name not in options.kinds.split(","):
+            continue
         read()  # as it is, it can be read
         content, chance = path.read_bytes(), random.Random(options.seed)
         begin = time.monotonic()
@@ -297,6 +300,7 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between them")
+    parser.add_argument("--kinds", help="kinds of files to mutate, as in the table; default: all")
     parser.add_argument("--results", type=Path, help="JSON file; rows that it has are kept")
     options = parser.parse_args()
     parts = options.only.split(",")

@@ -18,6 +18,10 @@ None derives from ``RuntimeError``, which worker threads of napari silently igno
 Every message says what was found, what was expected and what to do.
 """
 
+from __future__ import annotations
+
+from typing import Self
+
 
 class Ini3dError(Exception):
     """Base class of the exceptions of this package."""
@@ -28,7 +32,22 @@ class SettingsError(Ini3dError):
 
 
 class InputError(Ini3dError):
-    """A file the user gave cannot be used as it is."""
+    """A file the user gave cannot be used as it is.
+
+    Attributes
+    ----------
+    in_row : (str, int, str) or None
+        Message before the number of a row, the row from 0, and the message after it.
+    """
+
+    in_row: tuple[str, int, str] | None = None
+
+    @classmethod
+    def at_row(cls, before: str, row: int, after: str) -> Self:
+        """Return an error whose message is ``<before>row <number from 1><after>``."""
+        error = cls(f"{before}row {row + 1}{after}")
+        error.in_row = (before, row, after)
+        return error
 
 
 class StarError(InputError):

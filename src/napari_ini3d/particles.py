@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol, Self
 
+import numpy as np
+
 from napari_ini3d._types import BoolArray, Float64, FloatArray, IntArray
 
 
@@ -69,6 +71,8 @@ class Particles:
     row : (N,) int64
         Row in the table of the particle file, kept in subsets; of the chosen particles only, where
         2D classes are chosen.
+    file_row : (N,) int64 or None
+        Row of the file, from 0, for messages; None where it is `row`.
     is_dark : (N,) bool or None
         Whether the protein is dark in an image, as the particle file says (cryoSPARC's
         `blob/sign`); None if it says nothing, as STAR files.
@@ -91,6 +95,7 @@ class Particles:
     row: IntArray
     is_dark: BoolArray | None = None
     mixed_contrast: bool | None = None
+    file_row: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.stack_index)
@@ -103,6 +108,11 @@ class Particles:
             return None
         is_mixed = bool(dark.any() and not dark.all()) if mixed is None else mixed
         return dark if is_mixed else None
+
+    def file_rows(self, index: IntArray | BoolArray) -> IntArray:
+        """Return the rows of the file, from 1, of the particles at `index`, for messages."""
+        rows = self.row if self.file_row is None else self.file_row
+        return np.asarray(rows[index] + 1)
 
     def take(self, index: IntArray | BoolArray) -> Self:
         """Return the particles at `index` (integers or a mask), in that order."""

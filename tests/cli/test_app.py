@@ -303,6 +303,12 @@ def test_a_check_without_problems_is_exit_code_0(star):
     assert found["estimated_seconds"] > 0
 
 
+def test_a_check_refuses_the_point_group_that_a_run_refuses(star):
+    result = invoke("check", star, "--symmetry", "X9")
+    assert result.exit_code == 1
+    assert "unknown point group 'X9'" in result.output
+
+
 def test_a_check_with_problems_is_exit_code_3(star):
     with mrcfile.open(star.with_name("particles.mrcs"), "r+") as file:
         file.data[:6] = np.nan

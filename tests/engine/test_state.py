@@ -40,8 +40,9 @@ def make_state(models: int = 3, phase="search") -> EngineState:
         class_index=np.array([-1, 0, 1] * 3, np.int32),
         **{
             name: rng.standard_normal(n).astype(np.float32)
-            for name in ("rot", "tilt", "psi", "origin_x", "origin_y", "max_probability")
+            for name in ("rot", "tilt", "psi", "origin_x", "origin_y")
         },
+        max_probability=rng.random(n).astype(np.float32),
         n_significant=np.arange(n, dtype=np.int32),
         log_likelihood=rng.standard_normal(n).astype(np.float32),
         junk_probability=rng.random(n).astype(np.float32),
@@ -149,9 +150,12 @@ CHANGES = {
     "models.0.sigma2": [lambda a: a[:2], lambda a: -a],
     "models.0.class_shares": [lambda a: a * 0, lambda a: -a, lambda a: a[:1]],
     "models.0.sigma_offset": [lambda a: a * np.nan, lambda a: -a, lambda a: a[None]],
-    "assignments.rot": [lambda a: a[:4], lambda a: a * np.nan],
+    "assignments.rot": [lambda a: a[:4], lambda a: a * np.nan, lambda a: a + 1e30],
+    "assignments.class_index": [lambda a: a - 5, lambda a: a.astype(float), lambda a: a + 1],
+    "assignments.n_significant": [lambda a: -a],
+    "assignments.max_probability": [lambda a: a + 2, lambda a: -a],
+    "assignments.junk_probability": [lambda a: a + 2],
     "assignments.scale": [lambda a: -a],
-    "assignments.class_index": [lambda a: a - 5, lambda a: a.astype(float)],
     "drift.age": [lambda a: a - 99],
 }  # fmt: skip
 

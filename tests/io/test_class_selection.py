@@ -7,6 +7,8 @@ from mrc_files import PARTICLE_LABELS, particle_rows, star_text, write_stack
 
 from napari_ini3d.errors import CryosparcError, SettingsError, StarError
 from napari_ini3d.io import ParticleFiles, read_particles
+from napari_ini3d.preflight import check_particles
+from napari_ini3d.settings import InitialModelSettings
 
 CLASSES = [4, 1, 7, 4, 2, 1]
 IMAGES = np.random.default_rng(0).normal(size=(6, 16, 16))
@@ -78,3 +80,36 @@ def test_classes_of_cryosparc_are_found_in_the_passthrough_file_beside_it(tmp_pa
     files = ParticleFiles(path, project=tmp_path, classes_2d=(0, 3))
     _, found = read_particles(files)
     np.testing.assert_array_equal(found.particles["cs/uid"], table["uid"][[0, 1, 3, 5]])
+
+
+def test_errors_in_the_chosen_particles_name_the_row_of_the_file(star):
+    text = star.read_text()
+    star.write_text(text.replace("4@stack.mrcs", "x@stack.mrcs"))
+    with pytest.raises(StarError, match=r"row 4 has the image name '0*x@stack\.mrcs'"):
+        read_particles(ParticleFiles(star, classes_2d=(4,)))
+    star.write_text(text.replace(" 15002 ", " -15002 "))
+    with pytest.raises(StarError, match=r"rlnDefocusU is -15002 in row 3 \(1 of 1 rows"):
+        read_particles(ParticleFiles(star, classes_2d=(7,)))
+
+
+def test_findings_name_rows_of_the_file(star):
+    images = IMAGES.copy()
+    images[3] = 0
+    write_stack(star.parent / "stack.mrcs", images)
+    report = check_particles(
+        ParticleFiles(star, classes_2d=(4,)), InitialModelSettings(max_excluded=0.9)
+    )
+    (found,) = (found for found in report.findings if found.code == "bad-images")
+    assert found.rows == (4,)
+    assert [image.index for image in report.bad_images] == [3]
+
+
+def test_errors_of_chosen_particles_of_cryosparc_name_the_row_of_the_file(tmp_path):
+    table = make_dataset(fields=[*BLOB, *CTF, *alignment_fields("alignments2D")])
+    table["alignments2D/class"] = [0, 3, 0, 1, 3, 2]
+    table["ctf/accel_kv"][4] = np.nan
+    for name in set(table["blob/path"].tolist()):
+        write_stack(tmp_path / name.decode().lstrip(">"), np.zeros((6, 32, 32)))
+    path = save(tmp_path / "J5" / "particles.cs", table)
+    with pytest.raises(CryosparcError, match=r"ctf/accel_kv is nan in row 5 "):
+        read_particles(ParticleFiles(path, project=tmp_path, classes_2d=(3,)))

@@ -1,5 +1,7 @@
 """Round trips between STAR files and datasets of cryoSPARC; cryosparc-tools as referee."""
 
+import os
+
 import numpy as np
 import pytest
 import starfile
@@ -12,6 +14,7 @@ from cryosparc_files import (
     save,
     write_stacks,
 )
+from mrc_files import particle_rows, star_text, write_stack
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import CryosparcError, StarError
@@ -250,3 +253,16 @@ def test_a_star_file_of_relion_30_needs_its_stack_for_the_box(tmp_path):
     found = read_dataset(tmp_path / "a.cs")
     np.testing.assert_array_equal(found["blob/shape"], [[48, 48]])
     np.testing.assert_allclose(found["blob/psize_A"], [1.0])
+
+
+def test_a_name_that_is_not_utf8_leads_to_its_images_in_both_formats(tmp_path):
+    stack = os.fsdecode(b"caf\xe9.mrcs")
+    write_stack(tmp_path / stack, np.random.default_rng(0).normal(size=(3, 16, 16)))
+    star = tmp_path / "particles.star"
+    text = star_text(particle_rows(3, stack=stack))
+    star.write_bytes(text.encode("utf-8", "surrogateescape"))
+    convert_to_cryosparc(star, tmp_path / "particles.cs")
+    convert_to_star(tmp_path / "particles.cs", tmp_path / "again.star")
+    for path in (star, tmp_path / "particles.cs", tmp_path / "again.star"):
+        particles, _ = read_particles(path)
+        assert [found.name for found in particles.stack_paths] == [stack]

@@ -51,6 +51,24 @@ def test_bad_images_are_a_problem_only_beyond_the_allowed_fraction(tmp_path):
     assert [(bad.index, bad.reason) for bad in strict.bad_images] == [(2, "all zero")]
 
 
+def test_a_box_that_is_too_small_for_a_run_is_an_error(tmp_path):
+    path = write_particles(
+        tmp_path, discs(20, 4, box=12), optics=["1 opticsGroup1 300.0 2.7 0.1 8.0 12 2"]
+    )
+    report = check_particles(path)
+    assert not report.ok
+    assert "a box of 12 pixels of 8 Å; expected at least 16 pixels" in report.problems[0]
+
+
+def test_a_particle_smaller_than_any_mask_is_reported_as_a_wrong_pixel_size(tmp_path):
+    path = write_particles(
+        tmp_path, discs(60, 5, box=16), optics=["1 opticsGroup1 300.0 2.7 0.1 0.5 16 2"]
+    )
+    report = check_particles(path)
+    assert report.mask_diameter < 10
+    assert [f.code for f in report.findings if f.level == "error"] == ["pixel-size-unit"]
+
+
 def test_dark_particles_and_duplicates_are_noted(tmp_path):
     path = write_particles(tmp_path, discs(60, 5, box=16, sign=-1))
     path.write_text(star_text([*particle_rows(60), *particle_rows(3)]))

@@ -61,6 +61,38 @@ def test_defocus_in_another_unit_is_an_error_that_names_it(star, factor, unit, a
     assert advice in found.advice
 
 
+@pytest.mark.parametrize(("share", "level"), [(0.4, "error"), (1 / N, "warning")])
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_some_defoci_in_another_unit_are_found_with_their_rows(star, share, level, factor):
+    odd = np.arange(N) < share * N
+
+    def change(particles):
+        factors = np.where(odd, factor, 1).astype(np.float32)
+        return replace(
+            particles,
+            defocus_u=particles.defocus_u * factors,
+            defocus_v=particles.defocus_v * factors,
+        )
+
+    found = found_in(star, change)["defocus-mixed"]
+    assert (found.level, found.count, found.rows[0]) == (level, odd.sum(), 1)
+
+
+def test_the_unit_of_the_defocus_is_checked_for_each_optics_group(star):
+    def change(particles):
+        second = np.arange(N) >= 0.6 * N
+        scale = np.where(second, 0.1, 1).astype(np.float32)
+        return replace(
+            particles,
+            optics=(particles.optics[0], replace(particles.optics[0], number=2)),
+            optics_index=second.astype(np.int32),
+            defocus_u=particles.defocus_u * scale,
+            defocus_v=particles.defocus_v * scale,
+        )
+
+    assert "of optics group 2" in str(found_in(star, change)["defocus-unit"])
+
+
 @pytest.mark.parametrize("micrometres", [0.7, 1.5, 3.5, 6.0])
 def test_any_usual_defocus_is_accepted_in_angstrom(star, micrometres):
     assert found_in(star, scaled(micrometres / 1.5)) == {}

@@ -29,9 +29,13 @@ def check_files(
     ------
     typer.Exit
         With 3 if there are errors.
+    Ini3dError
+        If the settings are not those of a run, such as an unknown point group.
     """
+    from napari_ini3d.jobs import check_symmetry
     from napari_ini3d.preflight import check_particles
 
+    check_symmetry(settings)
     report = check_particles(particles, settings, strict=strict)
     if as_json:
         emit("checked", check_values(report, settings))

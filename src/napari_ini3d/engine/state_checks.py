@@ -15,6 +15,15 @@ _EARLIER_COUNTERS = 6, 7
 _MODEL_KINDS = {"numerator": "c", "blended_numerator": "c"}
 _SUMS = ("numerator", "denominator", "blended_numerator", "blended_denominator")
 _INTEGERS = ("class_index", "n_significant")
+_ROUNDING = 1e-3
+_RANGES = {
+    "rot": (-360.0, 360.0),
+    "tilt": (-360.0, 360.0),
+    "psi": (-360.0, 360.0),
+    "n_significant": (0.0, np.inf),
+    "max_probability": (0.0, 1 + _ROUNDING),
+    "junk_probability": (0.0, 1 + _ROUNDING),
+}
 
 
 def check_arrays(arrays: Mapping[str, AnyArray], models: Sequence[int]) -> None:
@@ -49,7 +58,7 @@ def check_arrays(arrays: Mapping[str, AnyArray], models: Sequence[int]) -> None:
     n_classes = {_check_model(arrays, f"models.{i}", power.shape) for i in models}
     if len(n_classes) != 1:
         raise ValueError("models differ in their number of classes")
-    _check_assignments(arrays)
+    _check_assignments(arrays, n_classes.pop())
     _check_drift(arrays)
 
 
@@ -80,13 +89,16 @@ def _check_model(arrays: Mapping[str, AnyArray], prefix: str, noise: tuple[int, 
     return int(n_classes)
 
 
-def _check_assignments(arrays: Mapping[str, AnyArray]) -> None:
+def _check_assignments(arrays: Mapping[str, AnyArray], n_classes: int) -> None:
     n_particles = len(_get(arrays, "assignments.class_index", "i", (None,)))
     for field in fields(Assignments):
         kind = "i" if field.name in _INTEGERS else "f"
         _finite(arrays, f"assignments.{field.name}", kind, (n_particles,))
-    if (arrays["assignments.class_index"] < -1).any():
-        raise ValueError("assignments.class_index is out of range")
+    ranges = {"class_index": (-1, n_classes - 1), **_RANGES}
+    for name, (low, high) in ranges.items():
+        values = arrays[f"assignments.{name}"]
+        if (values < low).any() or (values > high).any():
+            raise ValueError(f"assignments.{name} is out of range")
     if (arrays["assignments.scale"] <= 0).any():
         raise ValueError("assignments.scale is out of range")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,24 @@ from napari_ini3d.errors import InputError
 logger = logging.getLogger(__name__)
 
 _CLASSES_SHOWN = 20
+
+
+@contextmanager
+def rows_of_file(rows: IntArray | None) -> Iterator[None]:
+    """Let errors name rows of the file, where only some of its rows are read.
+
+    Parameters
+    ----------
+    rows : (N,) int or None
+        Row of the file, from 0, of each row that is read; None if all are read.
+    """
+    try:
+        yield
+    except InputError as error:
+        if rows is None or error.in_row is None:
+            raise
+        before, row, after = error.in_row
+        raise type(error).at_row(before, int(rows[row]), after) from error
 
 
 def select_classes(

@@ -12,8 +12,7 @@ import numpy as np
 
 from napari_ini3d import __version__
 from napari_ini3d._types import UInt32
-from napari_ini3d.errors import SettingsError, StackError
-from napari_ini3d.fourier import MIN_BOX_SIZE
+from napari_ini3d.errors import SettingsError
 from napari_ini3d.io import (
     ParticleFiles,
     ParticleTable,
@@ -29,6 +28,7 @@ from napari_ini3d.particles import Particles
 from napari_ini3d.preflight import (
     PixelGrid,
     Selection,
+    check_box,
     choose_working_grid,
     particle_grid,
     select_images,
@@ -102,7 +102,7 @@ def prepare_job(
     choose_backend(settings.device)
     halt()
     particles, table = read_particles(files, ctf=settings.ctf)
-    _check_box(files.path, particles)
+    check_box(files.path, particles)
     halt()
     chosen = select_images(particles, table, settings, halt, strict=strict)
     used, resolved = particles.take(chosen.good), _resolve(settings, chosen)
@@ -193,16 +193,6 @@ def _check_name(path: Path) -> None:
         raise SettingsError(
             f"{name!r} has {found}; expected a path that STAR files can hold; rename the file or "
             "folder"
-        )
-
-
-def _check_box(path: Path, particles: Particles) -> None:
-    """Refuse particles in a box that is smaller than maps may be."""
-    own = particle_grid(particles)
-    if own.box_size < MIN_BOX_SIZE:
-        raise StackError(
-            f"{path}: a box of {own}; expected at least {MIN_BOX_SIZE} pixels; extract the "
-            "particles again in a larger box, or with smaller pixels"
         )
 
 

@@ -27,6 +27,7 @@ from .summary import (
 )
 from .working_box import (
     PixelGrid as PixelGrid,
+    check_box as check_box,
     choose_working_grid as choose_working_grid,
     particle_grid as particle_grid,
 )

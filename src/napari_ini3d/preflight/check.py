@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d._types import Int32, IntArray
-from napari_ini3d.errors import InputError, SettingsError
+from napari_ini3d.errors import InputError, SettingsError, StackError
 from napari_ini3d.io import (
     ParticleSource,
     StackReader,
@@ -36,10 +36,17 @@ from napari_ini3d.preflight.values import (
     inspect_values,
     without_underfocus,
 )
-from napari_ini3d.preflight.working_box import PixelGrid, choose_working_grid, particle_grid
+from napari_ini3d.preflight.working_box import (
+    PixelGrid,
+    check_box,
+    choose_working_grid,
+    particle_grid,
+)
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
+
+_LEAST_MASK = 10.0  # Å, of the setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +67,7 @@ class CheckReport:
     findings : tuple of Finding
         Errors, warnings and notes; a run does not start with an error.
     bad_images : tuple of BadImage
-        Images that a run would exclude.
+        Images that a run would exclude, by their row in the particle file (from 0).
     n_mended : int
         Images in which outlier pixels are replaced.
     n_replaced_pixels : int
@@ -160,6 +167,10 @@ def check_headers(
         return report, None
     logger.info("%s: %d stack header(s) checked", path, len(headers))
     own = particle_grid(particles)
+    try:
+        check_box(path, particles)
+    except StackError as error:
+        return replace(report, findings=(*report.findings, finding_of(error))), None
     if report.ok:  # a pixel size in nm is reported once
         try:
             check_mask(settings, own.box_size, own.pixel_size)
@@ -173,7 +184,10 @@ def check_headers(
 def _with_estimates(report: CheckReport, settings: InitialModelSettings) -> CheckReport:
     """Add the grid and the resources of the run, for the mask diameter that is known so far."""
     own = PixelGrid(report.box_size, report.pixel_size)
-    known = settings.with_changes(mask_diameter=settings.mask_diameter or report.mask_diameter)
+    known = settings
+    if settings.mask_diameter is None and report.mask_diameter is not None:
+        # less than the setting may be only where the pixel size is wrong, which is reported
+        known = settings.with_changes(mask_diameter=max(_LEAST_MASK, report.mask_diameter))
     return replace(
         report,
         working_grid=choose_working_grid(own, known),
@@ -257,7 +271,10 @@ def add_image_checks(
     checked = replace(
         report,
         findings=(*report.findings, *found.findings),
-        bad_images=found.bad,
+        bad_images=tuple(
+            replace(image, index=int(particles.file_rows(np.array([image.index]))[0]) - 1)
+            for image in found.bad
+        ),
         n_mended=int(np.count_nonzero(found.replaced)),
         n_replaced_pixels=int(found.replaced.sum()),
         contrast=found.contrast,
@@ -307,7 +324,7 @@ def _image_findings(
             message=f"{int(replaced.sum())} outlier pixels in {int(mended.sum())} images; they "
             "are replaced by their neighbours",
             count=int(mended.sum()),
-            rows=rows_of(mended),
+            rows=rows_of(particles, mended),
         )
     if found is None:
         return
@@ -331,14 +348,14 @@ def _describe_bad_images(
             message=f"{message}; at most {max_excluded:.1%} may be excluded",
             advice="repair the stacks, remove the rows, or increase --max-excluded",
             count=n_bad,
-            rows=rows_of(concerned),
+            rows=rows_of(particles, concerned),
         )
     return Finding(
         code="bad-images",
         level="warning",
         message=f"{message}; they are excluded",
         count=n_bad,
-        rows=rows_of(concerned),
+        rows=rows_of(particles, concerned),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_ini3d._types import BoolArray
 from napari_ini3d.errors import InputError, StackError, StarError
+from napari_ini3d.particles import Particles
 
 Level = Literal["error", "warning", "note"]
 
@@ -34,7 +35,7 @@ class Finding:
     count : int
         Particles, images or stacks concerned; 0 where it concerns the file.
     rows : tuple of int
-        The first ten rows concerned, from 1.
+        The first ten rows of the particle file concerned, from 1.
     """
 
     code: str
@@ -65,9 +66,9 @@ class Finding:
         }
 
 
-def rows_of(concerned: BoolArray) -> tuple[int, ...]:
-    """Return the first ten rows, from 1, of particles (N,) that are concerned."""
-    return tuple(int(row) + 1 for row in np.flatnonzero(concerned)[:_ROWS_LISTED])
+def rows_of(particles: Particles, concerned: BoolArray) -> tuple[int, ...]:
+    """Return the first ten rows of the file, from 1, of the particles (N,) that are concerned."""
+    return tuple(particles.file_rows(np.flatnonzero(concerned)[:_ROWS_LISTED]).tolist())
 
 
 def finding_of(error: InputError) -> Finding:

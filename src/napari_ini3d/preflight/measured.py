@@ -59,7 +59,7 @@ def _declared_contrast(particles: Particles, measured: Contrast) -> Iterator[Fin
             message=f"{np.count_nonzero(dark)} of {len(dark)} particles are black on white by "
             "blob/sign; they are inverted when they are read",
             count=int(np.count_nonzero(dark)),
-            rows=rows_of(dark),
+            rows=rows_of(particles, dark),
         )
     elif measured not in (known, "undecided"):
         yield Finding(

@@ -22,6 +22,8 @@ _WITH_PHASE_PLATE = 1000.0  # Å, the least median defocus: phase plates are use
 _CLOSE_TO_FOCUS = 4500.0  # Å, of the median: possible, but rather nm
 _FAR_FROM_FOCUS = 1e5  # Å: 10 µm
 _TOO_FAR = 1e6
+_LEAST_DEFOCUS = 100.0  # Å, of one particle
+_MANY_ODD = 0.02  # of the particles of a group: they would harm the map
 _SMALLEST_PIXEL = 0.2  # Å
 _SMALL_PIXEL = 0.6  # Å, plausible in a large box only
 _NARROW_BOX = 80.0  # Å
@@ -70,37 +72,66 @@ def without_underfocus(particles: Particles) -> BoolArray:
 
 def _defocus(particles: Particles) -> Iterator[Finding]:
     good = ~without_underfocus(particles)
-    if not good.any():
-        return  # every particle is excluded, which is reported
-    middle = float(np.median(particles.defocus_u[good].astype(np.float64)))
-    phase_plate = bool(np.median(particles.phase_shift[good]) > 0)
+    for position, group in enumerate(particles.optics):
+        concerned = good & (particles.optics_index == position)
+        if concerned.any():  # particles without underfocus are reported as excluded
+            of_group = f" of optics group {group.number}" if len(particles.optics) > 1 else ""
+            yield from _defocus_of_group(particles, concerned, of_group)
+
+
+def _defocus_of_group(
+    particles: Particles, concerned: BoolArray, of_group: str
+) -> Iterator[Finding]:
+    """Yield what is wrong with the defoci of the particles (N,) of a group."""
+    defocus = particles.defocus_u.astype(np.float64)
+    middle = float(np.median(defocus[concerned]))
+    phase_plate = bool(np.median(particles.phase_shift[concerned]) > 0)
+    where, count = f"the median defocus{of_group} is {middle:g}", int(concerned.sum())
     for largest, unit, factor in _DEFOCUS_UNITS:
         if middle < (min(largest, _WITH_PHASE_PLATE) if phase_plate else largest):
             yield Finding(
                 code="defocus-unit",
                 level="error",
-                message=f"the median defocus is {middle:g}, expected Å, 5000 to 40000 as a "
-                f"rule; it looks like {unit}",
+                message=f"{where}, expected Å, 5000 to 40000 as a rule; it looks like {unit}",
                 advice=f"multiply both defoci by {factor:g}",
-                count=len(particles),
+                count=count,
             )
             return
     if middle < _CLOSE_TO_FOCUS and not phase_plate:
         yield Finding(
             code="defocus-small",
             level="warning",
-            message=f"the median defocus is {middle:g} Å, unusually close to focus",
+            message=f"{where} Å, unusually close to focus",
             advice="check that it is not in nm",
-            count=len(particles),
+            count=count,
         )
     if middle > _FAR_FROM_FOCUS:
         yield Finding(
             code="defocus-unit",
             level="error" if middle > _TOO_FAR else "warning",
-            message=f"the median defocus is {middle:g} Å, unusually far from focus",
+            message=f"{where} Å, unusually far from focus",
             advice="check that it is not in pm" if middle > _TOO_FAR else "check its unit",
-            count=len(particles),
+            count=count,
         )
+        return
+    odd = concerned & ((defocus < _LEAST_DEFOCUS) | (defocus > _TOO_FAR))
+    if odd.any():
+        yield _odd_defocus(particles, odd, count)
+
+
+def _odd_defocus(particles: Particles, odd: BoolArray, count: int) -> Finding:
+    """Return the finding on particles (N,) whose defocus differs from the others' in its unit."""
+    example = float(particles.defocus_u[np.flatnonzero(odd)[0]])
+    n_odd = int(odd.sum())
+    return Finding(
+        code="defocus-mixed",
+        level="error" if n_odd > _MANY_ODD * count else "warning",
+        message=f"{n_odd} of {count} particles have a defocus such as {example:g}, expected Å, "
+        f"{_LEAST_DEFOCUS:g} to {_TOO_FAR:g}, as the others",
+        advice="correct its unit, or remove the rows",
+        count=n_odd,
+        rows=rows_of(particles, odd),
+    )
 
 
 def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
@@ -201,7 +232,7 @@ def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
             message=f"{repeated.sum()} particles have the same image as another one",
             advice="remove duplicates",
             count=int(repeated.sum()),
-            rows=rows_of(repeated),
+            rows=rows_of(particles, repeated),
         )
 
 

@@ -9,6 +9,7 @@ same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.fft
@@ -62,6 +63,28 @@ def particle_grid(particles: Particles) -> PixelGrid:
     if not used:
         raise StackError("no particles were given; expected at least one")
     return PixelGrid(*common_grid([(group.box_size, group.pixel_size) for group in used]))
+
+
+def check_box(path: Path, particles: Particles) -> None:
+    """Refuse particles in a box that is smaller than maps may be.
+
+    Parameters
+    ----------
+    path : Path
+        Their file, for messages.
+    particles : Particles
+
+    Raises
+    ------
+    StackError
+        If the box is smaller.
+    """
+    own = particle_grid(particles)
+    if own.box_size < MIN_BOX_SIZE:
+        raise StackError(
+            f"{path}: a box of {own}; expected at least {MIN_BOX_SIZE} pixels; extract the "
+            "particles again in a larger box, or with smaller pixels"
+        )
 
 
 def choose_working_grid(own: PixelGrid, settings: InitialModelSettings) -> PixelGrid:

@@ -70,6 +70,12 @@ def test_other_files_are_refused_by_name(tmp_path, content):
         read_dataset(tmp_path / "a.cs")
 
 
+def test_text_is_not_said_to_hold_pickled_data(tmp_path):
+    (tmp_path / "a.cs").write_text("data_particles\n")
+    with pytest.raises(CryosparcError, match=r"cannot be read \(not a NumPy file\)"):
+        read_dataset(tmp_path / "a.cs")
+
+
 def test_a_truncated_file_is_refused(tmp_path):
     path = save(tmp_path / "a.cs", make_dataset())
     path.write_bytes(path.read_bytes()[:-100])

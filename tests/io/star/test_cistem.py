@@ -67,3 +67,11 @@ def test_a_table_that_lacks_what_is_needed_is_refused(tmp_path, rows, without, r
     labels = [f"{name}Other" if name == without else name for name in LABELS]
     with pytest.raises(StarError, match=reason):
         read_particles(write(tmp_path, rows, labels))
+
+
+def test_rows_are_those_of_the_file_where_particles_are_switched_off(tmp_path, rows):
+    particles, _ = read_particles(write(tmp_path, rows))
+    np.testing.assert_array_equal(particles.file_rows(np.arange(4)), [1, 2, 3, 5])
+    rows[4] = rows[4].replace(" 14000 ", " much ")
+    with pytest.raises(StarError, match="row 5 "):
+        read_particles(write(tmp_path, rows))

@@ -146,7 +146,7 @@ def test_a_note_is_edited_in_the_table_and_kept_with_the_run(
     widget.history.refresh()  # as after a run that ends meanwhile: the text is not lost
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     until(qtbot, lambda: table.text(0, "Note") == "best so far")
-    assert (folder / "note.txt").read_text() == "best so far\n"
+    assert (folder / "run_note.txt").read_text() == "best so far\n"
 
 
 def test_a_note_that_cannot_be_kept_is_reported(

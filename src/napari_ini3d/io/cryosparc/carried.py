@@ -39,7 +39,8 @@ def decode(column: AnyArray) -> Column:
     """Return bytes as an array of strings (objects), in which equal strings are one object."""
     known: dict[bytes, str] = {}
     cells = [
-        known.setdefault(cell, cell.decode("utf-8", errors="replace")) for cell in column.tolist()
+        known.setdefault(cell, cell.decode("utf-8", errors="surrogateescape"))
+        for cell in column.tolist()
     ]
     return np.array(cells, dtype=object)
 
@@ -47,7 +48,10 @@ def decode(column: AnyArray) -> Column:
 def encode(column: Column) -> AnyArray:
     """Return strings as bytes."""
     known: dict[str, bytes] = {}
-    cells = [known.setdefault(str(cell), str(cell).encode()) for cell in column.tolist()]
+    cells = [
+        known.setdefault(str(cell), str(cell).encode(errors="surrogateescape"))
+        for cell in column.tolist()
+    ]
     return np.array(cells, dtype=np.bytes_)
 
 

@@ -31,6 +31,7 @@ UID = "uid"
 _OF_NUMBERS = {UID, "blob", "ctf", "alignments2D", "alignments3D"}
 _TEXTS = {"path", "type"}
 _NUMPY = b"\x93NUMPY"
+_ARCHIVE = b"PK"
 _COLUMN_STREAM = b"\x95CSDAT"
 _MAX_HEADER = 2**20
 _PASSTHROUGH = "*passthrough*.cs"
@@ -69,8 +70,14 @@ def read_dataset(path: Path) -> dict[str, AnyArray]:
 
 
 def _check_length(file: BinaryIO) -> None:
-    """Raise `ValueError` if an array is longer than its file; archives are refused later."""
-    is_array = file.read(len(_NUMPY)) == _NUMPY
+    """Raise `ValueError` if an array is longer than its file, or it is none.
+
+    Archives are refused later, by their name.
+    """
+    beginning = file.read(len(_NUMPY))
+    is_array = beginning == _NUMPY
+    if beginning and not is_array and not beginning.startswith(_ARCHIVE):
+        raise ValueError("not a NumPy file")
     file.seek(0)
     if is_array:
         declared = declared_bytes(file, max_header=_MAX_HEADER)
@@ -104,7 +111,9 @@ def _split_fields(path: Path, array: object) -> dict[str, AnyArray]:
 
 
 def _as_bytes(column: AnyArray) -> AnyArray:
-    return np.char.encode(column, "utf-8") if column.dtype.kind == "U" else column
+    return (
+        np.char.encode(column, "utf-8", "surrogateescape") if column.dtype.kind == "U" else column
+    )
 
 
 def _column_stream_error(path: Path) -> CryosparcError:
@@ -240,9 +249,10 @@ def read_field(
     bad = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
     if bad.size:
         expected = "a number above 0" if positive else "a number"
-        raise CryosparcError(
-            f"{path}: {name} is {values[bad[0]]} in row {bad[0] + 1} ({bad.size} such rows); "
-            f"expected {expected}; remove these particles in cryoSPARC"
+        raise CryosparcError.at_row(
+            f"{path}: {name} is {values[bad[0]]} in ",
+            int(bad[0]),
+            f" ({bad.size} such rows); expected {expected}; remove these particles in cryoSPARC",
         )
     return values
 

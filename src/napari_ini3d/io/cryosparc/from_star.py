@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,7 @@ def make_uids(names: list[str]) -> AnyArray:
 
 
 def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(os.fsencode(text), digest_size=8).digest(), "little")
 
 
 def _blob_fields(
@@ -147,10 +148,12 @@ def _blob_fields(
     images = tables.particles["rlnImageName"]
     stacks, stack_index, image_index = split_image_names(images.tolist(), tables.path)
     names = [without_format(name) for name in stacks]
-    paths = np.array([tables.path_of(name).encode() for name in names])[stack_index]
+    paths = np.array([os.fsencode(tables.path_of(name)) for name in names])[stack_index]
     own = carried.get("blob/path")
     if own is not None:
-        paths = _keep_paths(paths, np.array([name.encode() for name in names])[stack_index], own)
+        paths = _keep_paths(
+            paths, np.array([os.fsencode(name) for name in names])[stack_index], own
+        )
     n = len(images)
     fields: dict[str, AnyArray] = {
         "blob/path": paths,

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_ini3d._types import AnyArray, IntArray
 from napari_ini3d.errors import CryosparcError, StackError
-from napari_ini3d.io.class_selection import select_classes
+from napari_ini3d.io.class_selection import rows_of_file, select_classes
 from napari_ini3d.io.cryosparc.carried import decode
 from napari_ini3d.io.cryosparc.dataset import (
     Fields,
@@ -96,10 +96,21 @@ def read_cryosparc_particles(
     source = Path(path)
     wanted = (_CLASS_2D,) if classes else ()
     fields = read_particle_fields(source, ctf=ctf, passthrough=passthrough, wanted=wanted)
+    rows = None
     if classes:
         numbers = read_field(source, fields, _CLASS_2D).astype(np.int64)
         chosen = select_classes(source, numbers, classes, CryosparcError)
         fields = {name: values[chosen] for name, values in fields.items()}
+        rows = np.flatnonzero(chosen)
+    with rows_of_file(rows):
+        particles, table = _convert(source, fields, ctf=ctf, project=project)
+    return replace(particles, is_dark=dark_particles(fields), file_row=rows), table
+
+
+def _convert(
+    source: Path, fields: Fields, *, ctf: bool, project: Path | None
+) -> tuple[Particles, ParticleTable]:
+    """Return particles and their table, with the stacks where they are found."""
     names, stack_index = split_paths(source, fields)
     folders = list(search_folders(source, project))
     found = search_stacks(names, folders, source)
@@ -117,7 +128,7 @@ def read_cryosparc_particles(
     particles, table = make_particles(ParticleTable(source, optics, columns), ctf=ctf)
     for note in describe_unused(fields):
         logger.warning("%s: %s", source, note)
-    return replace(particles, is_dark=dark_particles(fields)), table
+    return particles, table
 
 
 def read_particle_fields(
@@ -157,10 +168,10 @@ def split_paths(path: Path, fields: Fields) -> tuple[list[str], IntArray]:
     cells = decode(fields["blob/path"]).tolist()
     index = np.fromiter((codes.setdefault(cell, len(codes)) for cell in cells), np.int32)
     if "" in codes:
-        row = int(np.argmax(index == codes[""])) + 1
-        raise CryosparcError(
-            f"{path}: blob/path is empty in row {row}; expected the path of a stack; export the "
-            "particles again"
+        raise CryosparcError.at_row(
+            f"{path}: blob/path is empty in ",
+            int(np.argmax(index == codes[""])),
+            "; expected the path of a stack; export the particles again",
         )
     return [name.removeprefix(">") for name in codes], index
 

@@ -179,9 +179,10 @@ def box_sizes(path: Path, fields: Fields) -> Int64:
         )
     odd = np.flatnonzero(shapes[:, 0] != shapes[:, 1])
     if odd.size:
-        raise CryosparcError(
-            f"{path}: blob/shape is {' x '.join(map(str, shapes[odd[0]]))} in row {odd[0] + 1}; "
-            "expected square images; extract the particles again"
+        raise CryosparcError.at_row(
+            f"{path}: blob/shape is {' x '.join(map(str, shapes[odd[0]]))} in ",
+            int(odd[0]),
+            "; expected square images; extract the particles again",
         )
     return shapes[:, 0].astype(np.int64)
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_ini3d._types import IntArray
 from napari_ini3d.errors import StarError
+from napari_ini3d.io.class_selection import rows_of_file
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
 from napari_ini3d.io.star.optics import optics_of_equal_rows
 
@@ -45,10 +47,13 @@ def is_cistem(columns: tuple[str, ...]) -> bool:
     return _NUMBER in columns
 
 
-def convert_cistem(path: Path, table: Columns) -> tuple[dict[str, Column], dict[str, Column]]:
+def convert_cistem(
+    path: Path, table: Columns
+) -> tuple[dict[str, Column], dict[str, Column], IntArray | None]:
     """Return the optics table and the particle table for a particle table of cisTEM.
 
-    Particles that are switched off (cisTEMImageActivity below 0) are left out.
+    Particles that are switched off (cisTEMImageActivity below 0) are left out. The rows (N,) of the
+    others are returned, too, from 0; None if all are used.
 
     Raises
     ------
@@ -61,6 +66,7 @@ def convert_cistem(path: Path, table: Columns) -> tuple[dict[str, Column], dict[
             "stack; export them in cisTEM (Assets, Refinement Packages, Export), as a RELION "
             "package"
         )
+    rows = None
     if _ACTIVITY in table:
         active = read_numbers(path, table, _ACTIVITY) >= 0
         if not active.all():
@@ -71,7 +77,14 @@ def convert_cistem(path: Path, table: Columns) -> tuple[dict[str, Column], dict[
                 len(active),
                 _ACTIVITY,
             )
-        table = {name: column[active] for name, column in table.items()}
+            rows = np.flatnonzero(active)
+            table = {name: column[active] for name, column in table.items()}
+    with rows_of_file(rows):
+        return *_convert(path, table), rows
+
+
+def _convert(path: Path, table: Columns) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Return the optics table and the particle table for particles that are used."""
     numbers = read_numbers(path, table, _NUMBER).astype(np.int64).tolist()
     stacks = [str(name).strip("'\"") for name in table[_STACK].tolist()]
     images = [

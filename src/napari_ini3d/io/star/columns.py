@@ -38,9 +38,10 @@ def read_numbers(
     values = np.asarray(_to_floats(column), dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size and not allow_nan:
-        raise StarError(
-            f"{path}: {table} has {str(column[bad[0]])!r} as {name} in row {bad[0] + 1} "
-            f"({bad.size} such rows); expected a number; correct or remove the row"
+        raise StarError.at_row(
+            f"{path}: {table} has {str(column[bad[0]])!r} as {name} in ",
+            int(bad[0]),
+            f" ({bad.size} such rows); expected a number; correct or remove the row",
         )
     return values
 

@@ -60,11 +60,13 @@ def split_image_names(names: Sequence[str], path: Path) -> tuple[list[str], IntA
 
 
 def _bad_name(names: Sequence[str], path: Path) -> StarError:
-    row, bad = next(((i, n) for i, n in enumerate(names, 1) if not _is_good(n)), (1, names[0]))
-    return StarError(
-        f"{path}: row {row} has the image name {bad!r}; expected number@stack, as in "
+    row, bad = next(((i, n) for i, n in enumerate(names) if not _is_good(n)), (0, names[0]))
+    return StarError.at_row(
+        f"{path}: ",
+        row,
+        f" has the image name {bad!r}; expected number@stack, as in "
         f"000001@Extract/job007/stack.mrcs, with numbers from 1 to {_LARGEST_NUMBER}; correct or "
-        "remove the row"
+        "remove the row",
     )
 
 

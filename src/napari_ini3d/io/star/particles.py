@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from napari_ini3d._types import AnyArray, Float32, Float64, FloatArray, IntArray
 from napari_ini3d.errors import InputError, StarError
-from napari_ini3d.io.class_selection import select_classes
+from napari_ini3d.io.class_selection import rows_of_file, select_classes
 from napari_ini3d.io.mrc.stack import read_stack_header
 from napari_ini3d.io.star.columns import Column, Columns, read_numbers
 from napari_ini3d.io.star.format import write_tables
@@ -32,7 +32,7 @@ from napari_ini3d.io.star.optics import (
     has_pixel_size,
     read_optics_groups,
 )
-from napari_ini3d.io.star.tables import read_tables
+from napari_ini3d.io.star.tables import read_rows
 from napari_ini3d.particles import Assignments, Particles
 
 logger = logging.getLogger(__name__)
@@ -133,16 +133,21 @@ def read_particles(
         If a stack is not found.
     """
     star_path = Path(path)
-    optics, columns = read_tables(star_path)
-    if classes:
-        numbers = read_numbers(star_path, columns, _CLASS).astype(np.int64)
-        chosen = select_classes(star_path, numbers, classes, StarError)
-        columns = {name: column[chosen] for name, column in columns.items()}
-    if ctf:
-        _check_ctf_columns(star_path, optics, columns)
-    if optics is None:
-        optics, columns = add_optics(star_path, columns, ctf=ctf, project=project)
-    return make_particles(ParticleTable(star_path, optics, columns), ctf=ctf, project=project)
+    optics, columns, rows = read_rows(star_path)
+    with rows_of_file(rows):
+        if classes:
+            numbers = read_numbers(star_path, columns, _CLASS).astype(np.int64)
+            chosen = select_classes(star_path, numbers, classes, StarError)
+            columns = {name: column[chosen] for name, column in columns.items()}
+            rows = np.flatnonzero(chosen) if rows is None else rows[chosen]
+    with rows_of_file(rows):
+        if ctf:
+            _check_ctf_columns(star_path, optics, columns)
+        if optics is None:
+            optics, columns = add_optics(star_path, columns, ctf=ctf, project=project)
+        table = ParticleTable(star_path, optics, columns)
+        particles, table = make_particles(table, ctf=ctf, project=project)
+    return replace(particles, file_row=rows), table
 
 
 def add_optics(
@@ -187,6 +192,7 @@ def make_particles(
         row=np.arange(len(stack_index), dtype=np.int64),
         is_dark=None,
         mixed_contrast=None,
+        file_row=None,
         **defocus,
     )
     logger.info("%s: %d particles in %d stack(s)", path, len(particles), len(stacks))
@@ -252,10 +258,11 @@ def check_defocus(
     for name, values in defocus.items():
         bad = np.flatnonzero(~(values > 0))
         if 2 * bad.size > len(values):
-            raise kind(
-                f"{path}: {name} is {values[bad[0]]:g} in row {bad[0] + 1} ({bad.size} of "
-                f"{len(values)} rows are like it); expected underfocus in Å, above 0; change the "
-                "sign or export the particles again"
+            raise kind.at_row(
+                f"{path}: {name} is {values[bad[0]]:g} in ",
+                int(bad[0]),
+                f" ({bad.size} of {len(values)} rows are like it); expected underfocus in Å, above "
+                "0; change the sign or export the particles again",
             )
 
 

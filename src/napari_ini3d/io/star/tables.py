@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_ini3d._types import IntArray
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.star.blocks import LoopBlock, find_loops
 from napari_ini3d.io.star.cistem import convert_cistem, is_cistem
@@ -26,13 +27,27 @@ _OTHER_TABLES = {
 """Column that shows what a STAR file without particles holds, and what to do."""
 
 
-def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]]:
+Tables = tuple[dict[str, Column] | None, dict[str, Column]]
+"""Optics table (None if there is none, as in RELION 3.0) and particle table."""
+
+
+def read_tables(path: Path) -> Tables:
     """Return the optics table (None if there is none, as in RELION 3.0) and the particle table.
 
     Raises
     ------
     StarError
         If the file cannot be read, or has no particle table or one of tomography.
+    """
+    optics, particles, _ = read_rows(path)
+    return optics, particles
+
+
+def read_rows(path: Path) -> tuple[*Tables, IntArray | None]:
+    """Return the tables of `read_tables`, and the rows of the file that the particles are.
+
+    The rows (N,) are numbered from 0; None if the particles are all rows. Errors are those of
+    `read_tables`.
     """
     loops = find_loops(path)
     cistem = [loop for loop in loops if is_cistem(loop.columns)]
@@ -42,7 +57,7 @@ def read_tables(path: Path) -> tuple[dict[str, Column] | None, dict[str, Column]
     optics = _find_optics(path, [loop for loop in loops if loop is not particles])
     tables = (_read_table(path, optics) if optics else None), _read_table(path, particles)
     _refuse_tomography(path, tables[1])
-    return tables
+    return *tables, None
 
 
 def has_particles(path: Path) -> bool:
