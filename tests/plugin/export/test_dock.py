@@ -10,14 +10,13 @@ pytest.importorskip("napari")
 import itertools
 
 from dock_driver import press, until
-from fake_runs import make_record, make_report
+from fake_runs import write_fake_run
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 from napari_ini3d.errors import InputError
-from napari_ini3d.io import write_map
 from napari_ini3d.io.chimerax import camera_position
-from napari_ini3d.plugin.export import chimerax_scene, dock, movie, movie_file
+from napari_ini3d.plugin.export import chimerax_scene, dock, movie
 from napari_ini3d.plugin.export.chimerax_scene import view_of
 from napari_ini3d.plugin.export.dock import ExportWidget
 from napari_ini3d.plugin.export.figure import (
@@ -29,7 +28,7 @@ from napari_ini3d.plugin.export.figure import (
 from napari_ini3d.plugin.reader import read_run_layers
 from napari_ini3d.plugin.session import RunSession
 from napari_ini3d.plugin.viewer import add_layers, show_map, shown_iteration
-from napari_ini3d.runs import IterationSummary, RunFolder, write_history
+from napari_ini3d.report import movie_file
 
 VOXEL = 4.0
 
@@ -54,14 +53,7 @@ def messages(monkeypatch):
 @pytest.fixture
 def run(tmp_path):
     """A run folder with four iterations."""
-    folder = RunFolder.create(tmp_path / "run")
-    folder.write_record(make_record())
-    for iteration in range(1, 5):
-        report = make_report(iteration, 4)
-        write_history(folder, iteration, report.volumes, report.voxel_size)
-        folder.append_progress(IterationSummary.from_report(report).to_json())
-        write_map(folder.class_map_path(iteration, 0), report.volumes[0], report.voxel_size)
-    return folder
+    return write_fake_run(tmp_path / "run", 4)
 
 
 def blobs(*places):
