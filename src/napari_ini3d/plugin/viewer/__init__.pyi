@@ -1,7 +1,6 @@
 from .axes_layers import (
     LINE_PARTS as LINE_PARTS,
     axes_lines as axes_lines,
-    difference_colour as difference_colour,
     hide_parts as hide_parts,
     particle_radius as particle_radius,
     parts_of as parts_of,
@@ -12,6 +11,7 @@ from .axes_layers import (
 from .axes_mesh import (
     FRAME_COLOURS as FRAME_COLOURS,
     LETTER_REACH as LETTER_REACH,
+    difference_colour as difference_colour,
     order_colour as order_colour,
 )
 from .background_opening import (
