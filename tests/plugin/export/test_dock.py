@@ -27,7 +27,15 @@ from napari_ini3d.plugin.export.figure import (
 )
 from napari_ini3d.plugin.reader import read_run_layers
 from napari_ini3d.plugin.session import RunSession
-from napari_ini3d.plugin.viewer import add_layers, show_map, shown_iteration
+from napari_ini3d.plugin.viewer import (
+    MapAxes,
+    add_layers,
+    show_frame,
+    show_map,
+    show_symmetry_axes,
+    shown_iteration,
+    unwrap_proxy,
+)
 from napari_ini3d.report import movie_file
 
 VOXEL = 4.0
@@ -112,6 +120,15 @@ def test_a_figure_has_scale_axes_level_and_caption(viewer, export, tmp_path, qtb
     assert viewer.canvas.overlays.text.visible
     export.save_figure(tmp_path / "figure.png")
     assert Image.open(tmp_path / "figure.png").width == 1200
+
+
+def test_a_figure_names_symmetry_axes_only(viewer, qtbot):
+    layer = unwrap_proxy(show_map(viewer, blobs((0, 0, 0)), VOXEL, "blob"))
+    show_frame(viewer, layer, 10.0)
+    until(qtbot, lambda: not is_drawing(viewer))
+    assert "X Y Z" not in " ".join(take_picture(viewer).caption)
+    show_symmetry_axes(viewer, layer, MapAxes.of_setting("D2", "detected"), 10.0)
+    assert "blob: D2 axes" in take_picture(viewer).caption
 
 
 def test_a_figure_without_a_map_or_of_another_kind_is_refused(

@@ -1,6 +1,7 @@
 from .axes_layers import (
     LINE_PARTS as LINE_PARTS,
     axes_lines as axes_lines,
+    has_symmetry_axes as has_symmetry_axes,
     hide_parts as hide_parts,
     particle_radius as particle_radius,
     parts_of as parts_of,
@@ -107,6 +108,7 @@ from .plot_style import (
     style_plot as style_plot,
 )
 from .preference import read_preference as read_preference
+from .screen import screen_directions as screen_directions
 from .shown_volume import shown_volume as shown_volume
 from .surface_colours import COLOURINGS as COLOURINGS, Colouring as Colouring
 from .task_dock import (

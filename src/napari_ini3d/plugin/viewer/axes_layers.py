@@ -178,6 +178,12 @@ def show_subunits(
     return points
 
 
+def has_symmetry_axes(layer: Layer) -> bool:
+    """Tell whether a layer shows symmetry axes, of a map or of RELION's convention."""
+    drawn: DrawnAxes | None = get_metadata(layer, "drawn")
+    return drawn is not None and drawn.axes is not None
+
+
 def axes_lines(layer: Layer, of_map: Layer) -> list[AxisLine]:
     """Return the lines of a layer of axes, in voxels of their map: see `scene_from_map`."""
     return lines_of(_placed(get_metadata(layer, "drawn"), of_map))
