@@ -24,7 +24,9 @@ def visited(widget):
     found, current = [], widget.nextInFocusChain()
     while current is not widget:
         takes_focus = current.focusPolicy() & Qt.FocusPolicy.TabFocus
-        if widget.isAncestorOf(current) and takes_focus and current.isVisibleTo(widget):
+        of_another = current.parentWidget() in found  # such as the text of a spin box
+        seen = current.isVisibleTo(widget) and not of_another
+        if widget.isAncestorOf(current) and takes_focus and seen:
             found.append(current)
         current = current.nextInFocusChain()
     return found
@@ -43,6 +45,11 @@ def is_before(first, second, widget):
     return a.x() < b.x() if same_row else a.y() < b.y()
 
 
+def is_in_view(control):
+    """Whether a control is not scrolled away: what is below an area that scrolls is above it."""
+    return not control.visibleRegion().isEmpty()
+
+
 @pytest.mark.parametrize("name", DOCKS)
 def test_the_tab_key_goes_through_the_dock_as_it_is_read(viewer, own_config, qtbot, name):
     _, widget = viewer.window.add_plugin_dock_widget("napari-ini3d", name)
@@ -52,6 +59,6 @@ def test_the_tab_key_goes_through_the_dock_as_it_is_read(viewer, own_config, qtb
     wrong = [
         (type(a).__name__, place(a, widget), type(b).__name__, place(b, widget))
         for a, b in pairwise(controls)
-        if not is_before(a, b, widget)
+        if not is_before(a, b, widget) and is_in_view(a) and is_in_view(b)
     ]
     assert len(wrong) <= 1, wrong  # where the chain begins anew

@@ -10,7 +10,12 @@ from qtpy.QtWidgets import QGridLayout, QLayout, QScrollArea, QStackedWidget, QT
 
 
 def set_tab_order(widget: QWidget) -> None:
-    """Let the Tab key go through the controls of a widget in the order of its layouts."""
+    """Let the Tab key go through the controls of a widget in the order of its layouts.
+
+    It does not stop at areas that scroll: they scroll to the control that has the focus.
+    """
+    for area in widget.findChildren(QScrollArea):
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     for before, after in pairwise(controls_in_order(widget)):
         QWidget.setTabOrder(before, after)
 
@@ -18,9 +23,7 @@ def set_tab_order(widget: QWidget) -> None:
 def controls_in_order(widget: QWidget) -> Iterator[QWidget]:
     """Return the controls of a widget that take the focus, row by row, hidden ones included."""
     layout = widget.layout()
-    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and not isinstance(widget, QScrollArea):
-        yield widget
-    elif isinstance(widget, QTabWidget):
+    if isinstance(widget, QTabWidget):  # it takes the focus for its bar
         yield widget.tabBar()
         for number in range(widget.count()):
             yield from controls_in_order(widget.widget(number))
@@ -29,6 +32,8 @@ def controls_in_order(widget: QWidget) -> Iterator[QWidget]:
             yield from controls_in_order(widget.widget(number))
     elif isinstance(widget, QScrollArea):
         yield from controls_in_order(widget.widget())
+    elif widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        yield widget
     elif layout is not None:
         yield from _of_layout(layout)
 
