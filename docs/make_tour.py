@@ -167,6 +167,8 @@ def newest_run(tour: Tour) -> Path:
 
 def particles(tour: Tour) -> None:
     """The particles around a viewing direction, beside their reprojections."""
+    open_result(tour)
+    tour.look(zoom=ZOOM)
     dock = tour.open("Particles")
     dock.show_folder(newest_run(tour))
     tour.wait_for(lambda: dock.run is not None and not dock.tasks.busy)

@@ -16,7 +16,6 @@ from napari_ini3d.plugin.layers import LazyFrames, run_layer
 from napari_ini3d.plugin.symmetry import impose, tasks
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import trial_of
-from napari_ini3d.plugin.viewer.metadata import get_metadata
 
 
 @pytest.fixture
@@ -29,10 +28,9 @@ def other(viewer, widget, d2, qtbot):
 
 def axes_names(viewer):
     """The visible layers of symmetry axes, ideal ones included."""
-    parts = ("axes", "ideal")
     return [
         layer.name for layer in viewer.layers
-        if get_metadata(layer, "part") in parts and layer.visible
+        if axes_layers.has_symmetry_axes(layer) and layer.visible
     ]  # fmt: skip
 
 
