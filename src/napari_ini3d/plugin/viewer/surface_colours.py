@@ -18,6 +18,7 @@ half-maps."""
 COLOURINGS: tuple[Colouring, ...] = get_args(Colouring)
 
 _COLOURS = "turbo"  # blue where low or near the centre, red where high or far from it
+_BRIGHT_PART = (0.12, 0.88)  # of the colours, for agreement: most of a good map is at one end
 
 
 def vertex_colours(
@@ -41,7 +42,8 @@ def vertex_colours(
         if agreement is None:
             return None
         found = map_coordinates(agreement, surface.vertices.T, order=1, mode="nearest")
-        share = 1 - np.clip(found, 0, 1)  # (V,)
+        low, high = _BRIGHT_PART
+        share = high - (high - low) * np.clip(found, 0, 1)  # (V,)
     else:
         place = surface.vertices - box_size // 2  # (V, 3), (z, y, x)
         values = place[:, 0] if colouring == "height" else np.linalg.norm(place, axis=1)
