@@ -259,7 +259,7 @@ def test_a_difference_below_the_level_says_so(viewer, widget, qtbot):
     widget.validation.difference.setChecked(True)
     names = [layer.name for layer in viewer.layers if layer.name_overlay.visible]
     assert len(names) == 3
-    assert names[2].startswith("difference: nothing above")
+    assert names[2].startswith("difference: none above")
 
 
 @pytest.mark.meshes

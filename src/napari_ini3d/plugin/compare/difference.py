@@ -23,6 +23,7 @@ from napari_ini3d.plugin.viewer import (
 )
 
 _COLOURS = {1: "#e69f00", -1: "#0072b2"}  # by sign, of map minus imposed map
+_FONT_POINTS = 10  # so that the name fits a narrow cell
 _LEVEL = 0.4  # of the level of the maps
 
 
@@ -82,6 +83,7 @@ class DifferenceLayer(QObject):
         )
         self._viewer: ReferenceType[Any] = ref(viewer)
         viewer.add_layer(self.layer)
+        self.layer.name_overlay.font_size = _FONT_POINTS
         self.follow(like)
 
     def follow(self, like: Image) -> None:
@@ -91,7 +93,7 @@ class DifferenceLayer(QObject):
         at = f"{level / one_sigma:.1f} σ"
         if self._largest < level:
             largest = self._largest / one_sigma
-            self.layer.name = f"difference: nothing above {at} (largest {largest:.2g} σ)"
+            self.layer.name = f"difference: none above {at} (max. {largest:.2g} σ)"
         else:
             self.layer.name = f"difference at ±{at} (orange +, blue −)"
         if level != self._level:
