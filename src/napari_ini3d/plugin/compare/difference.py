@@ -23,7 +23,6 @@ from napari_ini3d.plugin.viewer import (
 )
 
 _COLOURS = {1: "#e69f00", -1: "#0072b2"}  # by sign, of map minus imposed map
-_FONT_POINTS = 10  # so that the name fits a narrow cell
 _LEVEL = 0.4  # of the level of the maps
 
 
@@ -83,7 +82,6 @@ class DifferenceLayer(QObject):
         )
         self._viewer: ReferenceType[Any] = ref(viewer)
         viewer.add_layer(self.layer)
-        self.layer.name_overlay.font_size = _FONT_POINTS
         self.follow(like)
 
     def follow(self, like: Image) -> None:
