@@ -98,8 +98,12 @@ class Tour:
             camera.zoom = zoom
 
     def picture(self, name: str) -> None:
-        """Save a screenshot of the window."""
+        """Save a screenshot of the window, when its maps are drawn."""
+        from napari_ini3d.plugin.export.figure import is_drawing
+
         self.wait(0.8)
+        self.wait_for(lambda: not is_drawing(self.viewer))
+        self.wait(0.5)  # the light of meshes follows the camera when it has come to rest
         shot = self.viewer.screenshot(canvas_only=False, flash=False)
         PICTURES.mkdir(parents=True, exist_ok=True)
         Image.fromarray(shot[..., :3]).save(PICTURES / f"{name}.png", optimize=True)
@@ -163,6 +167,8 @@ def newest_run(tour: Tour) -> Path:
 
 def particles(tour: Tour) -> None:
     """The particles around a viewing direction, beside their reprojections."""
+    open_result(tour)
+    tour.look(zoom=ZOOM)
     dock = tour.open("Particles")
     dock.show_folder(newest_run(tour))
     tour.wait_for(lambda: dock.run is not None and not dock.tasks.busy)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.io import write_map
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.particles import Assignments
-from napari_ini3d.runs import RunRecord
+from napari_ini3d.runs import IterationSummary, RunFolder, RunRecord, write_history
 from napari_ini3d.settings import InitialModelSettings
 
 BOX, VOXEL = 32, 4.0
@@ -108,6 +109,19 @@ def make_report(iteration=1, n_iterations=20, *, classes=1, n_particles=12, stat
         "state": state or FakeState(iteration, volumes),
     }
     return IterationReport(**(values | changes))
+
+
+def write_fake_run(path, n_iterations, *, classes=1):
+    """Write a run folder with the maps of all iterations, and return it."""
+    folder = RunFolder.create(path)
+    folder.write_record(make_record())
+    for iteration in range(1, n_iterations + 1):
+        report = make_report(iteration, n_iterations, classes=classes)
+        write_history(folder, iteration, report.volumes, report.voxel_size)
+        folder.append_progress(IterationSummary.from_report(report).to_json())
+        for k, volume in enumerate(report.volumes):
+            write_map(folder.class_map_path(iteration, k), volume, report.voxel_size)
+    return folder
 
 
 def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: False):

@@ -9,6 +9,7 @@ import typer
 
 from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
+from napari_ini3d.cli.movie import movie
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.particle_options import PassthroughOption, ProjectOption, with_particles
 from napari_ini3d.cli.relion_job import CONTEXT, relion_job
@@ -66,6 +67,7 @@ app = typer.Typer(
 )
 app.add_typer(symmetry_app, name="symmetry")
 app.command("relion-job", context_settings=CONTEXT)(relion_job)
+app.command("movie")(movie)
 
 
 def _print_version(wanted: bool) -> None:

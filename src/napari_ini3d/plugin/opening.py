@@ -42,7 +42,7 @@ def read_large(path: str | Sequence[str]) -> list[LayerData]:
     from napari_ini3d.plugin.viewer import open_in_background
 
     names = ", ".join(found.name for found in _paths(path))
-    if open_in_background(f"Reading {names}", lambda: read_files(path)):
+    if open_in_background(f"Reading {names}", lambda _: read_files(path)):
         return [(None,)]  # type: ignore[list-item]  # for napari: opened, layers come later
     return read_layers(path)
 

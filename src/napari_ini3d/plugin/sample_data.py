@@ -26,6 +26,7 @@ from napari_ini3d.simulation import (
 
 logger = logging.getLogger(__name__)
 
+_STEPS = 10  # of making a sample, about
 _RECIPE_VERSION = 1  # increase it when a recipe changes, so that no old sample is used
 
 
@@ -61,10 +62,16 @@ _RECIPES = {
 }
 
 
-def sample_folder(symmetry: str) -> Path:
+def sample_folder(symmetry: str, step: Callable[[str], None] = lambda _: None) -> Path:
     """Return the folder of a sample (``D2``, ``C1`` or ``I``); simulate it the first time.
 
     It contains ``particles.star`` with its stack, and ``truth.star`` and ``truth.mrc``.
+
+    Parameters
+    ----------
+    symmetry : str
+    step : callable, optional
+        Takes what is done next, to report the progress; it may raise to cancel.
 
     Raises
     ------
@@ -77,10 +84,10 @@ def sample_folder(symmetry: str) -> Path:
         if (base / name).is_dir():
             return base / name
     try:
-        return _make_sample(cache, name, _RECIPES[symmetry])
+        return _make_sample(cache, name, _RECIPES[symmetry], step)
     except (OSError, RunFolderError) as error:
         logger.info("%s cannot be used (%s); samples are written to %s", cache, error, temporary)
-        return _make_sample(temporary, name, _RECIPES[symmetry])
+        return _make_sample(temporary, name, _RECIPES[symmetry], step)
 
 
 def _folder_name(symmetry: str) -> str:
@@ -139,22 +146,33 @@ def _open(symmetry: str, file_name: str) -> list[LayerData]:
         from napari_ini3d.plugin.viewer import open_in_background
 
         title = f"Simulating the sample {symmetry}, once"
-        if open_in_background(title, lambda: _read(symmetry, file_name, read_files)):
+        if open_in_background(
+            title, lambda task: _read(symmetry, file_name, read_files, task.step), steps=_STEPS
+        ):
             return []
-    return _read(symmetry, file_name, read_layers)
+    return _read(symmetry, file_name, read_layers, lambda _: None)
 
 
-def _read(symmetry: str, file_name: str, read: Callable[[str], list[LayerData]]) -> list[LayerData]:
-    folder = sample_folder(symmetry)
+def _read(
+    symmetry: str,
+    file_name: str,
+    read: Callable[[str], list[LayerData]],
+    step: Callable[[str], None],
+) -> list[LayerData]:
+    folder = sample_folder(symmetry, step)
     ((data, keywords, kind),) = read(str(folder / file_name))
     what = "map" if file_name.endswith(".mrc") else "particles"
     return [(data, keywords | {"name": f"{symmetry} sample {what}"}, kind)]
 
 
-def _make_sample(base: Path, name: str, recipe: _Recipe) -> Path:
+def _make_sample(base: Path, name: str, recipe: _Recipe, step: Callable[[str], None]) -> Path:
     """Simulate a sample; its folder appears only when it is complete."""
+    step("Making the molecule")
     phantom = make_phantom(recipe.symmetry, **recipe.phantom)
-    simulated = simulate_particles(phantom, recipe.particles)
+    simulated = simulate_particles(
+        phantom, recipe.particles, step=lambda: step("Simulating particles")
+    )
+    step("Writing the sample")
     base.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=base))
     try:

@@ -1,3 +1,8 @@
+from .movie_file import (
+    MovieFile as MovieFile,
+    check_movie_path as check_movie_path,
+    write_caption as write_caption,
+)
 from .page import choose_iterations as choose_iterations, write_report as write_report
 from .pdf import write_pdf as write_pdf
 from .run_figures import (
@@ -6,6 +11,7 @@ from .run_figures import (
     draw_views as draw_views,
     save_png as save_png,
 )
+from .run_movie import write_run_movie as write_run_movie
 from .scene_figure import (
     FORMATS as FORMATS,
     ScenePicture as ScenePicture,

@@ -46,7 +46,7 @@ def colour_of(class_index: int) -> str:
 
 def encode_png(figure: Figure) -> str:
     """Return a figure as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(_render(figure, transparent=True)).decode(
+    return "data:image/png;base64," + base64.b64encode(render_png(figure, transparent=True)).decode(
         "ascii"
     )
 
@@ -54,10 +54,11 @@ def encode_png(figure: Figure) -> str:
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure with a white background to a PNG file, completely or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(_render(figure, transparent=False))
+        temporary.write_bytes(render_png(figure, transparent=False))
 
 
-def _render(figure: Figure, *, transparent: bool) -> bytes:
+def render_png(figure: Figure, *, transparent: bool) -> bytes:
+    """Return a figure as a PNG file."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, transparent=transparent)

@@ -6,6 +6,7 @@ file of another version, or one that was edited, restores the rest.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Callable
@@ -76,6 +77,9 @@ class WindowState:
         That is shown; None for the newest.
     docks : tuple of str
         Names of the docks that are open.
+    layout : str or None
+        Where the docks are, which are in front, and their sizes: Qt's state of the main window,
+        in base64.
     problems : tuple of str
         What could not be read, in words.
     """
@@ -84,6 +88,7 @@ class WindowState:
     camera: CameraState | None = None
     iteration: int | None = None
     docks: tuple[str, ...] = ()
+    layout: str | None = None
     problems: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -151,11 +156,13 @@ def _parse(values: dict[str, Any]) -> WindowState:
     camera = values.get("camera")
     iteration = values.get("iteration")
     docks = parsed("the list of docks", _texts, values.get("docks", []))
+    layout = values.get("layout")
     return WindowState(
         layers=tuple(layer for layer in layers if layer is not None),
         camera=None if camera is None else parsed("the camera", _camera, camera),
         iteration=None if iteration is None else parsed("the iteration", _count, iteration),
         docks=docks or (),
+        layout=None if layout is None else parsed("the layout of the docks", _base64, layout),
         problems=tuple(problems),
     )
 
@@ -200,6 +207,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected a text, found {value!r:.40}")
     return value
+
+
+def _base64(value: Any) -> str:
+    text = _text(value)
+    base64.b64decode(text, validate=True)
+    return text
 
 
 def _texts(value: Any) -> tuple[str, ...]:

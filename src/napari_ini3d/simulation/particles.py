@@ -8,7 +8,7 @@ sum of waves over the beads, without interpolation:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,7 +109,11 @@ class InMemorySource:
 
 
 def simulate_particles(
-    phantom: Molecule, settings: SimulationSettings, other: Molecule | None = None
+    phantom: Molecule,
+    settings: SimulationSettings,
+    other: Molecule | None = None,
+    *,
+    step: Callable[[], None] = lambda: None,
 ) -> SimulatedParticles:
     """Simulate images of a molecule.
 
@@ -119,6 +123,8 @@ def simulate_particles(
     settings : SimulationSettings
     other : Phantom or MapMolecule, optional
         The molecule in its second state, of a share `settings.other_share` of the particles.
+    step : callable, optional
+        Called before each chunk of images, to report the progress; it may raise to cancel.
 
     Returns
     -------
@@ -145,7 +151,9 @@ def simulate_particles(
     stacks = []
     for group, optics in enumerate(particles.optics):
         index = np.flatnonzero(particles.optics_index == group)
-        members = _Group(states, settings, optics, particles.take(index), faults.take(index), group)
+        members = _Group(
+            states, settings, optics, particles.take(index), faults.take(index), group, step
+        )
         stacks.append(_simulate_group(members, truth.take(index), rng))
     return SimulatedParticles(tuple(stacks), with_wrong_defocus(particles, faults), truth, faults)
 
@@ -160,6 +168,7 @@ class _Group:
     particles: Particles
     faults: Faults
     number: int
+    step: Callable[[], None]
 
     def stream(self, purpose: Purpose) -> np.random.Generator:
         return random_stream(self.settings.seed, purpose, self.number)
@@ -282,6 +291,7 @@ def _project(group: _Group, poses: Assignments) -> Images:
     envelope = _envelope(optics, settings.bfactor)
     images = np.empty((len(scale), optics.box_size, optics.box_size), dtype=np.float32)
     for start in range(0, len(scale), _CHUNK):
+        group.step()
         part = np.arange(start, min(start + _CHUNK, len(scale)))
         images_ft = _project_states(group, poses.take(part))
         if settings.ctf:

@@ -8,6 +8,7 @@ from .json_values import (
     report_values as report_values,
     validation_values as validation_values,
 )
+from .local_correlation import correlate_locally as correlate_locally
 from .particle_extent import find_particle_extent as find_particle_extent
 from .records import (
     FoundAxis as FoundAxis,

@@ -5,7 +5,7 @@ import pytest
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io.mrc.maps import write_map
-from napari_ini3d.plugin.compare.grid_view import Difference
+from napari_ini3d.plugin.compare.difference import Difference
 from napari_ini3d.plugin.compare.side_by_side import SideBySide, show_symmetry_of_run
 from napari_ini3d.plugin.viewer import map_layers
 from napari_ini3d.plugin.viewer.grid_cells import grid_shape
@@ -100,7 +100,7 @@ def test_the_viewer_is_restored_when_the_comparison_ends(viewer, maps):
 
 
 def test_axes_are_in_both_cells_and_each_cell_has_one_map(viewer, maps):
-    SideBySide.of(viewer).show(maps, [None, MapAxes.of_setting("D2")])
+    SideBySide.of(viewer).show(maps, [None, MapAxes.of_setting("D2", "imposed")])
     grid = viewer.canvas.grid
     found = [
         [viewer.layers[i].name for i in inside if viewer.layers[i].visible]
@@ -108,7 +108,7 @@ def test_axes_are_in_both_cells_and_each_cell_has_one_map(viewer, maps):
     ]
     occupied = [names for names in found if names]
     assert [names[0] for names in occupied] == ["one", "two"]
-    assert [len(names) for names in occupied] == [3, 5]
+    assert [len(names) for names in occupied] == [2, 2]
 
 
 def test_changing_one_level_changes_all(viewer, maps):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from napari_ini3d.plugin.display import dock
 from napari_ini3d.plugin.display.dock import MapDisplayWidget
-from napari_ini3d.plugin.viewer import map_layers
+from napari_ini3d.plugin.viewer import COLOURINGS, map_layers
 from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
 
 N, VOXEL = 32, 2.0
@@ -96,3 +97,42 @@ def test_the_colouring_is_that_of_the_chosen_map_and_survives_a_new_level(
     assert widget.colouring.currentIndex() == 0
     assert meshes.find(other).colouring == "plain"
     widget.colouring.setCurrentIndex(0)
+
+
+@pytest.mark.meshes
+def test_the_agreement_of_the_halves_is_shown_until_the_map_changes(
+    viewer, widget, layer, qtbot, monkeypatch
+):
+    agreement = np.where(np.mgrid[:N, :N, :N][2] > N // 2, 1, 0).astype(np.float32)
+    monkeypatch.setattr(dock, "half_maps_of", lambda *_: None)
+    monkeypatch.setattr(dock, "read_agreement", lambda *_: agreement)
+    mesh = MapMeshes.of(viewer).find(layer)
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    number = COLOURINGS.index("agreement")
+    widget.colouring.setCurrentIndex(number)
+    widget.colouring.activated.emit(number)
+    qtbot.waitUntil(lambda: mesh.colouring == "agreement", timeout=60_000)
+    assert "Local correlation" in widget.note.text()
+    vertices, colours = np.array(mesh.mesh.data[0]), np.array(mesh.mesh.vertex_colors)
+    good, bad = vertices[:, 2] > N // 2 + 1, vertices[:, 2] < N // 2 - 1
+    assert (colours[good, 2] > colours[good, 0]).all()
+    assert (colours[bad, 0] > colours[bad, 2]).all()
+    layer.data = layer.data.copy()
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    assert mesh.mesh.vertex_colors is None
+    assert widget.colouring.currentIndex() == 0
+    assert widget.note.text() == ""
+
+
+@pytest.mark.meshes
+def test_a_map_without_halves_keeps_its_colours_and_says_why(
+    viewer, widget, layer, qtbot, monkeypatch
+):
+    messages = []
+    monkeypatch.setattr(dock, "show_error", messages.append)
+    mesh = MapMeshes.of(viewer).find(layer)
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    widget.colouring.setCurrentIndex(COLOURINGS.index("agreement"))
+    widget.colouring.activated.emit(COLOURINGS.index("agreement"))
+    assert "has no half-maps" in messages[0]
+    assert widget.colouring.currentIndex() == 0

@@ -10,14 +10,13 @@ pytest.importorskip("napari")
 import itertools
 
 from dock_driver import press, until
-from fake_runs import make_record, make_report
+from fake_runs import write_fake_run
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 from napari_ini3d.errors import InputError
-from napari_ini3d.io import write_map
 from napari_ini3d.io.chimerax import camera_position
-from napari_ini3d.plugin.export import chimerax_scene, dock, movie, movie_file
+from napari_ini3d.plugin.export import chimerax_scene, dock, movie
 from napari_ini3d.plugin.export.chimerax_scene import view_of
 from napari_ini3d.plugin.export.dock import ExportWidget
 from napari_ini3d.plugin.export.figure import (
@@ -28,8 +27,16 @@ from napari_ini3d.plugin.export.figure import (
 )
 from napari_ini3d.plugin.reader import read_run_layers
 from napari_ini3d.plugin.session import RunSession
-from napari_ini3d.plugin.viewer import add_layers, show_map, shown_iteration
-from napari_ini3d.runs import IterationSummary, RunFolder, write_history
+from napari_ini3d.plugin.viewer import (
+    MapAxes,
+    add_layers,
+    show_frame,
+    show_map,
+    show_symmetry_axes,
+    shown_iteration,
+    unwrap_proxy,
+)
+from napari_ini3d.report import movie_file
 
 VOXEL = 4.0
 
@@ -54,14 +61,7 @@ def messages(monkeypatch):
 @pytest.fixture
 def run(tmp_path):
     """A run folder with four iterations."""
-    folder = RunFolder.create(tmp_path / "run")
-    folder.write_record(make_record())
-    for iteration in range(1, 5):
-        report = make_report(iteration, 4)
-        write_history(folder, iteration, report.volumes, report.voxel_size)
-        folder.append_progress(IterationSummary.from_report(report).to_json())
-        write_map(folder.class_map_path(iteration, 0), report.volumes[0], report.voxel_size)
-    return folder
+    return write_fake_run(tmp_path / "run", 4)
 
 
 def blobs(*places):
@@ -120,6 +120,15 @@ def test_a_figure_has_scale_axes_level_and_caption(viewer, export, tmp_path, qtb
     assert viewer.canvas.overlays.text.visible
     export.save_figure(tmp_path / "figure.png")
     assert Image.open(tmp_path / "figure.png").width == 1200
+
+
+def test_a_figure_names_symmetry_axes_only(viewer, qtbot):
+    layer = unwrap_proxy(show_map(viewer, blobs((0, 0, 0)), VOXEL, "blob"))
+    show_frame(viewer, layer, 10.0)
+    until(qtbot, lambda: not is_drawing(viewer))
+    assert "X Y Z" not in " ".join(take_picture(viewer).caption)
+    show_symmetry_axes(viewer, layer, MapAxes.of_setting("D2", "detected"), 10.0)
+    assert "blob: D2 axes" in take_picture(viewer).caption
 
 
 def test_a_figure_without_a_map_or_of_another_kind_is_refused(

@@ -1,26 +1,33 @@
 """Saving and restoring of a session: layers, levels, camera, docks."""
 
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("napari")
 
-from fake_runs import make_record, make_report, make_volume
+from dock_driver import press, until
+from fake_runs import make_volume, write_fake_run
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget
 
 from napari_ini3d.io import write_map
-from napari_ini3d.plugin.export import dock
+from napari_ini3d.plugin.export import dock, window
 from napari_ini3d.plugin.export.dock import ExportWidget
 from napari_ini3d.plugin.reader import read_layers, read_run_layers
 from napari_ini3d.plugin.viewer import (
     add_layers,
     get_metadata,
     level_in_sigma,
+    main_window_of,
     show_iteration,
     show_map,
     shown_iteration,
 )
 from napari_ini3d.plugin.viewer.map_level import set_level_in_sigma
-from napari_ini3d.runs import IterationSummary, RunFolder, write_history
+from napari_ini3d.runs import read_window_state, write_window_state
 
 
 @pytest.fixture
@@ -32,23 +39,21 @@ def export(viewer):
 
 @pytest.fixture
 def run(tmp_path):
-    """A run folder with two classes and three iterations."""
-    folder = RunFolder.create(tmp_path / "run")
-    folder.write_record(make_record())
-    for iteration in range(1, 4):
-        report = make_report(iteration, 4, classes=2)
-        write_history(folder, iteration, report.volumes, report.voxel_size)
-        folder.append_progress(IterationSummary.from_report(report).to_json())
-        for k, volume in enumerate(report.volumes):
-            write_map(folder.class_map_path(iteration, k), volume, report.voxel_size)
-    return folder
+    """A run folder with two classes and four iterations."""
+    return write_fake_run(tmp_path / "run", 4, classes=2)
+
+
+def restore(qtbot, export, folder):
+    """Restore a session, and wait until its files are read."""
+    export.restore_session(folder)
+    until(qtbot, lambda: not export.tasks.busy)
 
 
 def maps(viewer):
     return {layer.name: layer for layer in viewer.layers if get_metadata(layer, "kind") != "mesh"}
 
 
-def test_a_session_is_restored_in_another_window_state(viewer, export, run, tmp_path):
+def test_a_session_is_restored_in_another_window_state(viewer, export, run, tmp_path, qtbot):
     write_map(tmp_path / "other.mrc", make_volume(), 4.0)
     add_layers(viewer, read_run_layers(run.path))
     add_layers(viewer, read_layers(str(tmp_path / "other.mrc")))
@@ -67,7 +72,7 @@ def test_a_session_is_restored_in_another_window_state(viewer, export, run, tmp_
     viewer.window.remove_dock_widget(viewer.window.dock_widgets["Map display (napari-ini3d)"])
     camera.angles, camera.zoom = (0.0, 0.0, 0.0), 5.0
     extra = show_map(viewer, make_volume(), 4.0, "extra")
-    export.restore_session(run.path)
+    restore(qtbot, export, run.path)
     assert export.status.text().endswith("window.json.")  # nothing left out
     found = maps(viewer)
     assert not extra.visible
@@ -82,11 +87,11 @@ def test_a_session_is_restored_in_another_window_state(viewer, export, run, tmp_
     assert "Map display (napari-ini3d)" in viewer.window.dock_widgets
 
 
-def test_restoring_twice_opens_nothing_twice(viewer, export, run):
+def test_restoring_twice_opens_nothing_twice(viewer, export, run, qtbot):
     add_layers(viewer, read_run_layers(run.path))
     export.save_session()
     before = [layer.name for layer in viewer.layers]
-    export.restore_session(run.path)
+    restore(qtbot, export, run.path)
     assert [layer.name for layer in viewer.layers] == before
     assert len(viewer.window.dock_widgets) == 1
 
@@ -98,14 +103,16 @@ def test_a_layer_without_a_file_is_named_and_left_out(viewer, export, run):
     assert "Left out, because no file holds them: computed." in export.status.text()
 
 
-def test_a_file_that_is_gone_is_named_and_the_rest_is_restored(viewer, export, run, tmp_path):
+def test_a_file_that_is_gone_is_named_and_the_rest_is_restored(
+    viewer, export, run, tmp_path, qtbot
+):
     write_map(tmp_path / "other.mrc", make_volume(), 4.0)
     add_layers(viewer, read_run_layers(run.path))
     add_layers(viewer, read_layers(str(tmp_path / "other.mrc")))
     export.save_session()
     viewer.layers.clear()
     (tmp_path / "other.mrc").unlink()
-    export.restore_session(run.path)
+    restore(qtbot, export, run.path)
     assert "other" in export.status.text()
     assert "is not there any more" in export.status.text()
     assert len(maps(viewer)) == 2
@@ -119,3 +126,55 @@ def test_without_a_run_there_is_no_place_for_a_session(viewer, export, tmp_path,
     assert "no run is shown" in messages[0]
     export.restore_session(tmp_path)
     assert "has no settings.json" in messages[1]
+
+
+def test_docks_come_back_to_their_places(viewer, export, run, qtbot):
+    add_layers(viewer, read_run_layers(run.path))
+    viewer.window.add_plugin_dock_widget("napari-ini3d", "Map display")
+    qtbot.wait(20)  # until they are tabs
+    window = main_window_of(export)
+    display = next(d for d in window.findChildren(QDockWidget) if "Map display" in d.windowTitle())
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, display)
+    export.save_session()
+    assert read_window_state(run).layout
+    window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, display)
+    restore(qtbot, export, run.path)
+    assert window.dockWidgetArea(display) == Qt.DockWidgetArea.LeftDockWidgetArea
+    viewer.window.remove_dock_widget(viewer.window.dock_widgets["Map display (napari-ini3d)"])
+    restore(qtbot, export, run.path)
+    display = next(d for d in window.findChildren(QDockWidget) if "Map display" in d.windowTitle())
+    assert window.dockWidgetArea(display) == Qt.DockWidgetArea.LeftDockWidgetArea
+
+
+def test_a_layout_that_qt_does_not_understand_is_named(viewer, export, run, qtbot):
+    add_layers(viewer, read_run_layers(run.path))
+    export.save_session()
+    write_window_state(run, replace(read_window_state(run), layout="bm9uc2Vuc2U="))
+    restore(qtbot, export, run.path)
+    assert "the layout of the docks" in export.status.text()
+
+
+def test_the_files_of_a_session_are_read_in_a_thread_and_can_be_cancelled(
+    viewer, export, run, qtbot, monkeypatch
+):
+    add_layers(viewer, read_run_layers(run.path))
+    export.save_session()
+    viewer.layers.clear()
+    threads, go_on = [], threading.Event()
+
+    def slow(folder):
+        threads.append(threading.current_thread())
+        go_on.wait(30)
+        return read_run_layers(folder)
+
+    monkeypatch.setattr(window, "read_run_layers", slow)
+    export.restore_session(run.path)
+    until(qtbot, lambda: bool(threads))
+    assert threads[0] is not threading.main_thread()
+    assert not export.bar.isHidden()
+    press(qtbot, export.cancel)
+    go_on.set()
+    until(qtbot, lambda: export.restore_window.isEnabled())
+    qtbot.wait(50)
+    assert len(viewer.layers) == 0
+    assert export.status.text() == "Cancelled."

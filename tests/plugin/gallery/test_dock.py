@@ -1,5 +1,7 @@
 """The dock *Particles*: pages, class, region, junk per micrograph."""
 
+from weakref import ref
+
 import numpy as np
 import pytest
 
@@ -11,15 +13,22 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.geometry import euler_to_matrix
-from napari_ini3d.plugin.convergence.angular_distribution import circle_on_sphere
+from napari_ini3d.plugin.convergence.angular_distribution import (
+    AngularDistribution,
+    circle_on_sphere,
+)
+from napari_ini3d.plugin.convergence.region import show_particles_on_click
 from napari_ini3d.plugin.gallery import dock as dock_module
 from napari_ini3d.plugin.gallery.dock import PAGE, GalleryWidget
 from napari_ini3d.plugin.gallery.pairs import best_columns
+from napari_ini3d.plugin.session import RunView
+from napari_ini3d.plugin.viewer import PlotStyle, unwrap_proxy
 from napari_ini3d.runs import GalleryImages, RunFolder, RunParticles
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
 
 N = 40
+DOCK = "Particles (napari-ini3d)"
 
 
 @pytest.fixture
@@ -243,3 +252,22 @@ def test_a_circle_on_the_sphere_is_at_its_angle():
     circle = circle_on_sphere(direction, 25.0)
     np.testing.assert_allclose(circle @ direction, np.cos(np.radians(25)), atol=1e-9)
     np.testing.assert_allclose(np.linalg.norm(circle, axis=1), 1, atol=1e-9)
+
+
+def test_a_click_on_the_sphere_of_a_run_shows_the_particles_of_that_region_and_class(
+    viewer, asked, particles, tmp_path, qtbot
+):
+    sphere = AngularDistribution(PlotStyle.of_theme("dark"))
+    qtbot.addWidget(sphere)
+    sphere.view = RunView(folder=tmp_path, class_index=1)
+    show_particles_on_click(sphere, ref(unwrap_proxy(viewer)))
+    for direction in (particles.directions[1], particles.directions[3]):
+        sphere.direction_clicked.emit(direction)
+        widget = viewer.window.dock_widgets[DOCK]
+        until(qtbot, lambda: not widget.tasks.busy and widget.run is not None)  # noqa: B023
+        np.testing.assert_array_equal(widget.direction, direction)
+        assert widget.classes.currentData() == 1
+        wanted = particles.select(1, direction, widget.radius.value())
+        np.testing.assert_array_equal(np.sort(widget.index), np.sort(wanted))
+        assert 0 < len(wanted) < N
+    assert len(viewer.window.dock_widgets) == 1

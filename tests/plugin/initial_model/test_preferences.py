@@ -8,7 +8,7 @@ from napari_ini3d.plugin.initial_model import preferences
 
 @pytest.fixture(autouse=True)
 def no_preference(monkeypatch):
-    monkeypatch.setattr(preferences, "_preference", lambda *_: None)
+    monkeypatch.setattr(preferences, "read_preference", lambda *_: None)
 
 
 def test_a_run_is_written_beside_its_particles(tmp_path):

@@ -39,7 +39,7 @@ def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(
     assert widget.detection.table.item(0, 0).text() == "D2"
     assert "yes" in widget.detection.table.item(0, 2).text()
     assert "D2 holds" in widget.detection.verdict.text()
-    assert len(axes_layers.parts_of(viewer, layer)) == 4
+    assert len(axes_layers.parts_of(viewer, layer)) == 1
     press(widget, qtbot, widget.align.align)
     assert not trial_of(layer).is_identity
     np.testing.assert_array_equal(layer.data, viewer.layers["map"].data)
@@ -124,10 +124,10 @@ def test_axes_are_those_of_the_chosen_map(viewer, widget, layer, d2, qtbot):
     other = map_layers.show_map(viewer, d2.volume, VOXEL, "other").__wrapped__
     widget.controller.layer_combo.choose(other)
     assert axes_layers.parts_of(viewer, layer) == []
-    assert len(axes_layers.parts_of(viewer, other)) == 2
+    assert len(axes_layers.parts_of(viewer, other)) == 1
     viewer.layers.remove(other)
     assert widget.layer is layer
-    assert [get_metadata(part, "of") for part in viewer.layers[1:]] == [layer.unique_id] * 2
+    assert [get_metadata(part, "of") for part in viewer.layers[1:]] == [layer.unique_id]
 
 
 def test_axes_follow_when_the_user_moves_the_map(viewer, widget, layer):

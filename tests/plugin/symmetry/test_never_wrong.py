@@ -16,7 +16,6 @@ from napari_ini3d.plugin.layers import LazyFrames, run_layer
 from napari_ini3d.plugin.symmetry import impose, tasks
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import trial_of
-from napari_ini3d.plugin.viewer.metadata import get_metadata
 
 
 @pytest.fixture
@@ -29,10 +28,9 @@ def other(viewer, widget, d2, qtbot):
 
 def axes_names(viewer):
     """The visible layers of symmetry axes, ideal ones included."""
-    parts = ("axes", "ideal")
     return [
         layer.name for layer in viewer.layers
-        if get_metadata(layer, "part") in parts and layer.visible
+        if axes_layers.has_symmetry_axes(layer) and layer.visible
     ]  # fmt: skip
 
 
@@ -62,7 +60,7 @@ def test_a_group_that_does_not_hold_is_dashed_and_named_so(
     widget.detection.table.selectRow(0)
     assert axes_names(viewer) == ["map: D2 axes (D2 does not hold)"]
     (axes,) = (part for part in axes_layers.parts_of(viewer, layer) if "axes" in part.name)
-    assert len(axes.data) > 10  # dashes of three axes
+    assert len(axes_layers.axes_lines(axes, layer)) == 3 + 27  # X, Y, Z, and dashes of three axes
     assert axes.name_overlay.visible
     assert "does not hold" in dock_says(widget)
 
@@ -75,7 +73,7 @@ def test_typing_a_group_draws_no_axes_of_it(viewer, widget, layer, qtbot):
     widget.axes.ideal.setChecked(True)
     assert axes_names(viewer) == ["map: D2 axes", "map: ideal C5 axes (not of this map)"]
     ideal = axes_layers.find_part(viewer, layer, "ideal")
-    assert len(ideal.data) == 9  # dashes
+    assert len(axes_layers.axes_lines(ideal, layer)) == 9  # dashes
     assert ideal.name_overlay.visible
     assert "ideal axes of C5, not found in this map" in dock_says(widget)
 
@@ -261,4 +259,29 @@ def test_a_difference_below_the_level_says_so(viewer, widget, qtbot):
     widget.validation.difference.setChecked(True)
     names = [layer.name for layer in viewer.layers if layer.name_overlay.visible]
     assert len(names) == 3
-    assert names[2].startswith("difference: nothing above")
+    assert names[2].startswith("difference: none above")
+
+
+@pytest.mark.meshes
+def test_impose_adds_four_layers_at_most_and_the_parts_of_a_map_follow_it(viewer, widget, qtbot):
+    exact = known_map("D2", box_size=32, resolution=12.0, rotated=False)
+    map_layers.show_map(viewer, exact.volume, VOXEL, "exact")
+    qtbot.waitUntil(lambda: widget.layer.name == "exact", timeout=60_000)
+    press(widget, qtbot, widget.detection.detect)
+    widget.align.group.setCurrentText("D2")
+    widget.validation.difference.setChecked(True)
+    before = len(viewer.layers)
+    press(widget, qtbot, widget.files.impose)
+    assert SideBySide.of(viewer).active
+    assert len(viewer.layers) <= before + 4
+    names = [layer.name for layer in viewer.layers if layer.visible]
+    assert names[:6] == [
+        "exact",
+        "exact: mesh",
+        "exact: D2 axes",
+        "exact D2 imposed",
+        "exact D2 imposed: mesh",
+        "exact D2 imposed: D2 axes",
+    ]
+    assert len(names) == 7
+    assert names[6].startswith("difference")

@@ -7,7 +7,7 @@ from napari.utils.colormaps.standardize_color import transform_color
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.geometry.rigid import RigidTransform
-from napari_ini3d.plugin.viewer import axes_layers, map_layers
+from napari_ini3d.plugin.viewer import axes_layers, axes_mesh, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import try_motion
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.metadata import get_metadata
@@ -66,9 +66,35 @@ def test_x_and_y_are_drawn_in_their_colours_where_they_project_to(viewer, layer)
     reach = 1.3 * RADIUS * VOXEL
     for letter, direction in (("X", (1, 0, 0)), ("Y", (0, 1, 0))):
         points = along(direction, 0.3 * reach, reach)
-        assert share_in_colour(picture, points, axes_layers.FRAME_COLOURS[letter]) == 1
-        other = axes_layers.FRAME_COLOURS["Y" if letter == "X" else "X"]
+        assert share_in_colour(picture, points, axes_mesh.FRAME_COLOURS[letter]) == 1
+        other = axes_mesh.FRAME_COLOURS["Y" if letter == "X" else "X"]
         assert share_in_colour(picture, points, other) < 0.2
+
+
+def test_the_letters_face_the_camera_from_every_side(viewer, layer):
+    (part,) = [axes_layers.show_frame(viewer, layer, RADIUS)]
+    for angles in ((0, 0, 90), (30, 60, 40), (-70, 20, 110)):
+        viewer.scene.camera.angles = angles
+        letters = np.array(part.vertices)[-32:] * VOXEL  # 8 strokes with 4 corners
+        view = np.array(viewer.scene.camera.view_direction)
+        for strokes in (slice(0, 8), slice(8, 20), slice(20, 32)):  # X, Y, Z
+            depth = letters[strokes] @ view
+            assert np.ptp(depth) < 1e-3 * RADIUS * VOXEL
+            height = letters[strokes] @ np.array(viewer.scene.camera.up_direction)
+            assert np.ptp(height) > 0.2 * RADIUS * VOXEL  # upright, its strokes included
+
+
+def test_the_letters_are_not_mirrored(viewer, layer):
+    """The stroke of Z goes from the lower left to the upper right."""
+    layer.visible = False
+    part = axes_layers.show_frame(viewer, layer, RADIUS)
+    part.visible = True
+    viewer.scene.camera.angles = (0, 60, 0)
+    z = np.array(part.vertices)[-12:][4:8] * VOXEL  # its second stroke
+    up = np.array(viewer.scene.camera.up_direction)[::-1]
+    right = np.cross(np.array(viewer.scene.camera.view_direction)[::-1], up)
+    across, along = z[:, ::-1] @ right, z[:, ::-1] @ up
+    assert np.corrcoef(across, along)[0, 1] > 0.5
 
 
 def test_axes_follow_a_map_that_is_scaled_and_moved(viewer, layer):
@@ -79,9 +105,9 @@ def test_axes_follow_a_map_that_is_scaled_and_moved(viewer, layer):
     picture = photograph(viewer)
     centre = (-15.0, 12.0, 0.0)
     points = along((1, 0, 0), 10, 1.3 * RADIUS * 2.0, centre)  # beside the letter Z
-    assert share_in_colour(picture, points, axes_layers.FRAME_COLOURS["X"]) == 1
+    assert share_in_colour(picture, points, axes_mesh.FRAME_COLOURS["X"]) == 1
     where_it_was = along((1, 0, 0), 10, 1.3 * RADIUS * VOXEL)
-    assert share_in_colour(picture, where_it_was, axes_layers.FRAME_COLOURS["X"]) < 0.2
+    assert share_in_colour(picture, where_it_was, axes_mesh.FRAME_COLOURS["X"]) < 0.2
 
 
 def test_symmetry_axes_move_with_a_trial_and_x_y_z_stay(viewer, layer):
@@ -90,7 +116,7 @@ def test_symmetry_axes_move_with_a_trial_and_x_y_z_stay(viewer, layer):
     axes_layers.show_frame(viewer, layer, RADIUS)
     axes_layers.show_symmetry_axes(viewer, layer, found, RADIUS)
     reach = 1.05 * RADIUS * VOXEL
-    colour = axes_layers.order_colour(4)
+    colour = axes_mesh.order_colour(4)
     picture = photograph(viewer)
     assert share_in_colour(picture, along(direction, 0.4 * reach, reach), colour) == 1
     assert share_in_colour(picture, along(-direction, 0.4 * reach, reach), colour) == 1
@@ -102,7 +128,7 @@ def test_symmetry_axes_move_with_a_trial_and_x_y_z_stay(viewer, layer):
     assert share_in_colour(picture, along(rotated, 0.4 * reach, reach), colour) == 1
     assert share_in_colour(picture, along(direction, 0.4 * reach, reach), colour) < 0.2
     points = along((1, 0, 0), 0.4 * reach, reach)
-    assert share_in_colour(picture, points, axes_layers.FRAME_COLOURS["X"]) == 1
+    assert share_in_colour(picture, points, axes_mesh.FRAME_COLOURS["X"]) == 1
 
 
 def test_the_symbols_are_at_both_ends(viewer, layer):
@@ -142,10 +168,11 @@ def test_axes_share_units_with_the_map_and_are_removed_with_it(viewer, layer):
     axes_layers.show_frame(viewer, layer, RADIUS)
     axes_layers.show_symmetry_axes(viewer, layer, MapAxes.of_setting("O", "detected"), RADIUS)
     parts = axes_layers.parts_of(viewer, layer)
-    assert len(parts) == 4
+    assert len(parts) == 1
     for part in parts:
         assert [str(unit) for unit in part.units] == ["angstrom"] * 3
-    assert {get_metadata(part, "part") for part in parts} == {"frame", "letters", "axes", "marks"}
+    assert get_metadata(parts[0], "drawn").frame
+    assert len(get_metadata(parts[0], "drawn").axes.axes) == 13
     viewer.layers.remove(layer)
     axes_layers.remove_orphans(viewer)
     assert len(viewer.layers) == 0
@@ -154,7 +181,8 @@ def test_axes_share_units_with_the_map_and_are_removed_with_it(viewer, layer):
 def test_showing_axes_again_replaces_them(viewer, layer):
     for group in ("D2", "C3"):
         axes_layers.show_symmetry_axes(viewer, layer, MapAxes.of_setting(group), RADIUS)
-    assert len(axes_layers.parts_of(viewer, layer)) == 2
+    (ideal,) = axes_layers.parts_of(viewer, layer)
+    assert get_metadata(ideal, "drawn").axes.group == "C3"
     axes_layers.show_symmetry_axes(viewer, layer, MapAxes.of_setting("C1"), RADIUS)
     assert axes_layers.parts_of(viewer, layer) == []
 
@@ -165,14 +193,13 @@ def test_axes_of_a_group_that_does_not_hold_and_ideal_axes_are_dashed(viewer, la
         axes = MapAxes("C2", (FoundAxis(2, (0.0, 1.0, 0.0), 1.0),), status=status)
         layer.visible = False
         shown = axes_layers.show_symmetry_axes(viewer, layer, axes, RADIUS)
-        for part in shown:
-            part.visible = True
+        shown.visible = True
         picture = photograph(viewer)
         rows = [pixel(point)[0] for point in along((0, 1, 0), -20, 20)]
         column = pixel((0, 0, 0))[1]
         line = picture[min(rows) : max(rows), column].max(axis=-1) > 60
         gaps[status] = int((np.diff(line.astype(int)) < 0).sum())
-        assert shown[0].name_overlay.visible == (status != "detected")
+        assert shown.name_overlay.visible == (status != "detected")
         axes_layers.hide_parts(viewer, layer, axes_layers.ALL_PARTS)
     assert gaps["detected"] == 0
     assert gaps["rejected"] >= 3

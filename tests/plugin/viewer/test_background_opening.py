@@ -5,13 +5,15 @@ import threading
 import numpy as np
 import pytest
 from fake_runs import make_volume
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 
 from napari_ini3d.errors import MapError
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.plugin import opening, sample_data
 from napari_ini3d.plugin.layers import map_layer
 from napari_ini3d.plugin.viewer.background_opening import BackgroundOpening, open_in_background
+from napari_ini3d.plugin.viewer.task_runner import Cancelled
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_small_files_are_read_at_once(tmp_path):
 def test_the_window_goes_on_while_something_is_read(viewer, qtbot):
     go_on = threading.Event()
 
-    def read():
+    def read(_task):
         go_on.wait(10)
         return [map_layer(make_volume(), 2.0, "late")]
 
@@ -68,7 +70,7 @@ def test_an_error_is_shown_and_nothing_is_added(viewer, qtbot, monkeypatch):
     shown = []
     monkeypatch.setattr("napari_ini3d.plugin.viewer.task_runner.show_error", shown.append)
 
-    def read():
+    def read(_task):
         raise MapError("map.mrc is not a cube; crop it")
 
     in_event_loop(qtbot, lambda: open_in_background("Reading map.mrc", read))
@@ -83,7 +85,7 @@ def test_a_sample_that_has_to_be_simulated_does_not_make_the_window_wait(
 ):
     go_on = threading.Event()
 
-    def make(base, name, recipe):
+    def make(base, name, recipe, step):
         go_on.wait(10)
         folder = tmp_path / name
         folder.mkdir()
@@ -97,3 +99,52 @@ def test_a_sample_that_has_to_be_simulated_does_not_make_the_window_wait(
     go_on.set()
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10_000)
     assert viewer.layers[0].name == "D2 sample map"
+
+
+def progress_windows():
+    shown = QApplication.topLevelWidgets()
+    return [found for found in shown if isinstance(found, QProgressDialog) and found.isVisible()]
+
+
+def test_a_long_reading_has_a_bar_and_can_be_cancelled(viewer, qtbot, monkeypatch):
+    go_on, ended = threading.Event(), threading.Event()
+    shown = []
+    monkeypatch.setattr("napari_ini3d.plugin.viewer.task_runner.show_error", shown.append)
+
+    def read(task):
+        task.step("First half")
+        go_on.wait(30)
+        try:
+            task.step("Second half")  # raises after Cancel
+        finally:
+            ended.set()
+        return [map_layer(make_volume(), 2.0, "late")]
+
+    in_event_loop(qtbot, lambda: open_in_background("Making late", read, steps=2))
+    qtbot.waitUntil(lambda: len(progress_windows()) == 1, timeout=30_000)
+    (window,) = progress_windows()
+    qtbot.waitUntil(lambda: "First half" in window.labelText(), timeout=30_000)
+    assert 0 < window.value() < 100
+    qtbot.mouseClick(window.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    assert not BackgroundOpening.of(viewer).busy
+    assert "Making late" not in viewer.status
+    go_on.set()
+    qtbot.waitUntil(lambda: ended.is_set() and not progress_windows(), timeout=30_000)
+    qtbot.wait(50)
+    assert len(viewer.layers) == 0
+    assert not shown
+
+
+def test_a_sample_that_is_cancelled_leaves_no_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(sample_data, "_bases", lambda: (tmp_path / "a", tmp_path / "b"))
+    steps = []
+
+    def step(text):
+        steps.append(text)
+        if len(steps) == 3:
+            raise Cancelled("cancelled")
+
+    with pytest.raises(Cancelled):
+        sample_data.sample_folder("D2", step)
+    assert steps[-1] == "Simulating particles"
+    assert not list(tmp_path.glob("*/*"))

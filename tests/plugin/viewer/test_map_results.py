@@ -88,7 +88,7 @@ def test_axes_fit_the_setting_if_they_are_on_it(degrees, shift, fits):
     [
         ("detected", "D2 axes"),
         ("rejected", "D2 axes (D2 does not hold)"),
-        ("imposed", "D2 axes (imposed)"),
+        ("imposed", "D2 axes"),
         ("ideal", "ideal D2 axes (not of this map)"),
     ],
 )

@@ -249,7 +249,7 @@ def test_software_renderers_are_known_by_their_names(renderer, software):
     ],
 )
 def test_the_preference_overrides_the_renderer(monkeypatch, preference, renderer, expected):
-    monkeypatch.setattr(rendering, "_preference", lambda: preference)
+    monkeypatch.setattr(rendering, "read_preference", lambda *_: preference)
     monkeypatch.setattr(rendering, "opengl_renderer", lambda: renderer)
     assert rendering.map_rendering() == expected
 

@@ -49,3 +49,20 @@ def test_colours_are_darker_where_the_surface_faces_away_from_the_light(surface)
 def test_one_colour_and_an_empty_surface_have_no_colours_of_vertices(surface):
     assert vertex_colours(surface, "plain", N) is None
     assert vertex_colours(MapSurface.nowhere(0), "height", N) is None
+
+
+def test_agreement_runs_from_red_to_blue_on_a_scale_that_does_not_depend_on_the_map(surface):
+    z = np.mgrid[:N, :N, :N][0]
+    agreement = np.where(z > N // 2, 1.0, 0.0).astype(np.float32)
+    colours = hue(vertex_colours(surface, "agreement", N, agreement), surface)
+    z = surface.vertices[:, 0]
+    good, bad = colours[z > N // 2 + 1].mean(0), colours[z < N // 2 - 1].mean(0)
+    assert good[2] > good[0]
+    assert bad[0] > bad[2]
+    everywhere = np.ones((N, N, N), np.float32)
+    even = hue(vertex_colours(surface, "agreement", N, everywhere), surface)
+    np.testing.assert_allclose(even.mean(0), good, atol=0.02)
+
+
+def test_without_halves_there_are_no_colours(surface):
+    assert vertex_colours(surface, "agreement", N) is None

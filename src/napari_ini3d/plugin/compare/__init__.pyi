@@ -1,5 +1,5 @@
+from .difference import Difference as Difference
 from .fsc_plot import FscPlot as FscPlot
-from .grid_view import Difference as Difference
 from .run_comparison import compare_layers as compare_layers, compare_runs as compare_runs
 from .side_by_side import (
     IMPOSED_COLOUR as IMPOSED_COLOUR,

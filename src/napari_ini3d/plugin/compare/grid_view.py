@@ -10,7 +10,6 @@ from weakref import ReferenceType, ref
 import numpy as np
 from napari.layers import Image, Layer
 
-from napari_ini3d.plugin import surface_contrast
 from napari_ini3d.plugin.viewer import (
     LETTER_REACH,
     MapAxes,
@@ -21,30 +20,10 @@ from napari_ini3d.plugin.viewer import (
     particle_radius,
     parts_of,
     show_frame,
-    show_map,
     show_symmetry_axes,
-    standard_deviation,
 )
 
-_DIFFERENCE_COLOURS = {1: "#e69f00", -1: "#0072b2"}  # by sign, of map minus imposed map
 _ROOM = 2.2  # width of a cell, in units of the reach of the axes
-_DIFFERENCE_LEVEL = 0.4  # of the level of the maps
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference map, shown in a cell of its own.
-
-    Attributes
-    ----------
-    volume : (n, n, n)
-        First map minus second.
-    voxel_size : float
-        Å.
-    """
-
-    volume: Any
-    voxel_size: float
 
 
 @dataclass
@@ -64,47 +43,10 @@ def draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
     for other in parts_of(viewer, layer):
         viewer.layers.remove(other)
     radius = particle_radius(viewer, layer)
-    drawn = show_frame(viewer, layer, radius)
+    show_frame(viewer, layer, radius)
     if found is not None:
-        drawn += show_symmetry_axes(viewer, layer, found, radius)
-    return drawn
-
-
-def add_difference(viewer: Any, difference: Difference, like: Image) -> list[Layer]:
-    """Show positive and negative differences as two surfaces, named with their level."""
-    shown = []
-    for sign, colour in _DIFFERENCE_COLOURS.items():
-        layer = show_map(
-            viewer,
-            sign * difference.volume,
-            difference.voxel_size,
-            f"difference {sign}",
-            key=f"difference {sign}",
-            colormap=colour,
-            metadata={"comparison": True, "kind": "difference"},
-        )
-        layer.affine = like.affine
-        shown.append(layer)
-    level_differences(shown, like)
-    return shown
-
-
-def level_differences(layers: Sequence[Image], like: Image) -> None:
-    """Set the surfaces of a difference to a share of the level of a map, and name them.
-
-    The name of the first one, which is shown on the canvas, says where nothing reaches the level.
-    """
-    level = abs(float(like.iso_threshold)) * _DIFFERENCE_LEVEL
-    for layer in layers:
-        layer.iso_threshold = level
-        layer.contrast_limits_range = layer.contrast_limits = surface_contrast(level)
-    largest = max(float(np.max(layer.data)) for layer in layers)
-    one_sigma = standard_deviation(like)
-    at = f"{level / one_sigma:.1f} σ"
-    if largest < level:
-        layers[0].name = f"difference: nothing above {at} (largest {largest / one_sigma:.2g} σ)"
-    else:
-        layers[0].name = f"difference at ±{at} (orange +, blue −)"
+        show_symmetry_axes(viewer, layer, found, radius)
+    return parts_of(viewer, layer)
 
 
 def arrange_cells(viewer: Any, cells: Sequence[Sequence[Layer]], stride: int) -> None:
@@ -138,10 +80,8 @@ def _fit(viewer: Any, cells: Sequence[Sequence[Layer]]) -> None:
 
 
 def _takes_part(layer: Layer, cells: Sequence[Sequence[Layer]]) -> bool:
-    return (
-        any(layer is cell[0] for cell in cells)
-        or get_metadata(layer, "kind") in ("axes", "mesh")
-        or bool(get_metadata(layer, "comparison") and isinstance(layer, Image))
+    return any(layer is cell[0] for cell in cells) or (
+        get_metadata(layer, "kind") in ("axes", "mesh", "difference")
     )
 
 

@@ -17,13 +17,11 @@ from qtpy.QtCore import QObject, Signal
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import read_map
 from napari_ini3d.plugin import density_scale_of
+from napari_ini3d.plugin.compare.difference import Difference, DifferenceLayer
 from napari_ini3d.plugin.compare.grid_view import (
-    Difference,
     ViewerState,
-    add_difference,
     arrange_cells,
     draw_axes,
-    level_differences,
     restore_viewer_state,
     save_viewer_state,
 )
@@ -72,7 +70,7 @@ class SideBySide(QObject):
         self._before: ViewerState | None = None
         self._maps: list[ReferenceType[Image]] = []
         self._extra: list[ReferenceType[Layer]] = []
-        self._difference: list[ReferenceType[Image]] = []
+        self._difference: DifferenceLayer | None = None
         self._link: LevelLink = "density"
         self._quiet = False
 
@@ -124,11 +122,10 @@ class SideBySide(QObject):
                 [*with_mesh(viewer, layer), *draw_axes(viewer, layer, found)]
                 for layer, found in zip(maps, axes, strict=True)
             ]
-            stride = pad_cells(viewer, cells)
             if difference is not None:
-                surfaces = add_difference(viewer, difference, maps[0])
-                self._difference = [ref(layer) for layer in surfaces]
-                cells.append([x for layer in surfaces for x in with_mesh(viewer, layer)])
+                self._difference = DifferenceLayer(viewer, difference, maps[0])
+                cells.append([self._difference.layer])
+            stride = pad_cells(viewer, cells)
             self._maps = [ref(layer) for layer in maps]
             self._extra = [ref(x) for cell in cells for x in cell if get_metadata(x, "comparison")]
             arrange_cells(viewer, cells, stride)
@@ -143,6 +140,8 @@ class SideBySide(QObject):
             return
         self._before = None
         self._unlink(viewer)
+        if self._difference is not None:
+            self._difference.tasks.cancel()
         with self._ignore_events():
             for layer in self.maps:
                 hide_parts(viewer, layer, LINE_PARTS)
@@ -151,7 +150,7 @@ class SideBySide(QObject):
                 if layer is not None and layer in viewer.layers:
                     viewer.layers.remove(layer)
             restore_viewer_state(viewer, before)
-        self._maps, self._extra, self._difference = [], [], []
+        self._maps, self._extra, self._difference = [], [], None
         ClassCells.of(viewer).resume()
         self.changed.emit()
 
@@ -192,9 +191,8 @@ class SideBySide(QObject):
                     set_level_in_sigma(layer, sigma)
                     continue
                 _copy_density_level(layer, source)
-            surfaces = [layer for layer in (r() for r in self._difference) if layer is not None]
-            if surfaces:
-                level_differences(surfaces, self.maps[0])
+            if self._difference is not None:
+                self._difference.follow(self.maps[0])
 
     def _on_inserted(self, _event: Any) -> None:
         if not self._quiet:

@@ -29,6 +29,7 @@ from napari_ini3d.plugin.convergence.export import ExportButton
 from napari_ini3d.plugin.convergence.iteration_plots import ConvergencePlots
 from napari_ini3d.plugin.convergence.map_slices import MapPictures
 from napari_ini3d.plugin.convergence.panel import Panel
+from napari_ini3d.plugin.convergence.region import show_particles_on_click
 from napari_ini3d.plugin.convergence.shell_plots import ShellPanel
 from napari_ini3d.plugin.session import (
     ALL_CLASSES,
@@ -50,7 +51,6 @@ from napari_ini3d.plugin.viewer import (
     PlotStyle,
     connect_to_viewer,
     make_scrollable,
-    tabify_dock,
     unwrap_proxy,
 )
 
@@ -303,7 +303,6 @@ class ConvergenceWidget(FittingWidget):
     def showEvent(self, event: object) -> None:
         """Start following runs that were started elsewhere."""
         super().showEvent(event)
-        tabify_dock(self)
         self._update_polling()
 
     def hideEvent(self, event: object) -> None:
@@ -381,6 +380,7 @@ class ConvergenceWidget(FittingWidget):
         for panel in self.panels.values():
             panel.hovered.connect(self._show_reading)
             panel.iteration_clicked.connect(self.show_in_viewer)
+        show_particles_on_click(self.sphere, self._viewer)
         self.session.progressed.connect(self._on_progress)
         self.session.state_changed.connect(self._on_state)
         callbacks = {

@@ -13,6 +13,7 @@ from napari_ini3d.errors import Ini3dError, RunFolderError
 from napari_ini3d.io import atomic_path
 from napari_ini3d.plugin.convergence.panel import Panel
 from napari_ini3d.plugin.convergence.run_tables import write_iterations, write_shells
+from napari_ini3d.plugin.viewer import with_ending
 
 
 class ExportButton(QToolButton):
@@ -69,8 +70,7 @@ class ExportButton(QToolButton):
         chosen, _ = QFileDialog.getSaveFileName(self, "Save plot", suggested, f"(*{ending})")
         if not chosen:
             return
-        path = Path(chosen)
-        path = path if path.suffix == ending else path.with_name(path.name + ending)
+        path = with_ending(chosen, ending)
         try:
             save(path)
         except Ini3dError as error:

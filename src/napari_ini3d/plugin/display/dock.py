@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 import numpy as np
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_ini3d.errors import MapError
+from napari_ini3d._types import Float32
+from napari_ini3d.errors import Ini3dError, MapError
+from napari_ini3d.plugin.display.agreement import half_maps_of, read_agreement
 from napari_ini3d.plugin.viewer import (
     COLOURINGS,
     Colouring,
     FittingWidget,
     LayerCombo,
+    MapMesh,
     MapMeshes,
+    MapToken,
+    Task,
+    TaskRunner,
     enclosed_mass,
     level_in_sigma,
     make_scrollable,
@@ -25,7 +32,6 @@ from napari_ini3d.plugin.viewer import (
     set_level_in_sigma,
     set_tooltip,
     shown_volume,
-    tabify_dock,
     unwrap_proxy,
     voxel_size_of,
 )
@@ -37,10 +43,15 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 360, 220  # pixels
 _MOST_SIGMA = 15.0  # shown at first; more if a map has a higher level
 _MOST_DUST = 1e7  # Å³
+_MEANING = (
+    "Local correlation of the two half-maps: blue 1, green 0.5, red 0 or less. Red parts are not "
+    "supported by both halves of the particles."
+)
 _COLOURINGS: dict[Colouring, str] = {
     "plain": "one colour",
     "height": "by height (Z)",
     "radius": "by distance from the centre",
+    "agreement": "by agreement of the halves",
 }
 
 
@@ -62,11 +73,14 @@ class MapDisplayWidget(FittingWidget):
         self.dust = QDoubleSpinBox()
         self.colouring = QComboBox()
         self.enclosed = make_text_label()
+        self.note = make_text_label()
+        self.tasks = TaskRunner(self)
         self._lay_out()
         self.level.valueChanged.connect(self._on_slider)
         self.dust.valueChanged.connect(self._on_dust)
         self.colouring.activated.connect(self._on_colouring)
         self.map.chosen.connect(self._on_chosen)
+        self.tasks.changed.connect(self._on_tasks)
         MapMeshes.of(real).updated.connect(self.refresh)
         self._on_chosen(self.map.layer)
 
@@ -82,14 +96,13 @@ class MapDisplayWidget(FittingWidget):
         with QSignalBlocker(self.level):
             self.level.setRange(min(0.0, sigma), max(_MOST_SIGMA, sigma))
             self.level.setValue(sigma)
+        mesh = MapMeshes.of(viewer).find(layer)
         for widget in (self.dust, self.colouring):
-            widget.setEnabled(MapMeshes.of(viewer).find(layer) is not None)
+            widget.setEnabled(mesh is not None)
+        if mesh is not None and not self.tasks.busy:
+            self.colouring.setCurrentIndex(COLOURINGS.index(mesh.colouring))
+        self._show_meaning(mesh)
         self.enclosed.setText(self._describe(viewer, layer))
-
-    def showEvent(self, event: object) -> None:
-        """Share a place with the other docks of the plugin."""
-        super().showEvent(event)
-        tabify_dock(self)
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the canvas on a small screen."""
@@ -128,8 +141,47 @@ class MapDisplayWidget(FittingWidget):
     def _on_colouring(self, number: int) -> None:
         layer, viewer = self.map.layer, self._viewer()
         mesh = None if layer is None or viewer is None else MapMeshes.of(viewer).find(layer)
-        if mesh is not None:
+        self.tasks.cancel()
+        if layer is None or mesh is None:
+            return
+        if COLOURINGS[number] == "agreement":
+            self._colour_by_agreement(layer, mesh)
+        else:
             mesh.colour_by(COLOURINGS[number])
+        self._show_meaning(mesh)
+
+    def _colour_by_agreement(self, layer: Image, mesh: MapMesh) -> None:
+        """Read and correlate the half-maps of a map in a thread, or say why it has none."""
+        viewer = self._viewer()
+        try:
+            files = half_maps_of(viewer, layer)
+        except Ini3dError as error:
+            self.colouring.setCurrentIndex(COLOURINGS.index(mesh.colouring))
+            show_error(str(error))
+            return
+        token, box_size = MapToken.of(viewer, layer), layer.data.shape[-1]
+
+        def then(agreement: Float32) -> None:
+            if token.is_shown(viewer, layer):
+                mesh.colour_by_agreement(agreement)
+            self.refresh()
+
+        self.tasks.start(
+            Task("Correlating the halves"), lambda _: read_agreement(files, box_size), then
+        )
+
+    def _on_tasks(self) -> None:
+        if self.tasks.busy:
+            self.note.setText(self.tasks.text)
+        else:
+            self.refresh()
+
+    def _show_meaning(self, mesh: MapMesh | None) -> None:
+        """Say what the colours mean, where they have values."""
+        if self.tasks.busy:
+            return
+        is_agreement = mesh is not None and mesh.colouring == "agreement"
+        self.note.setText(_MEANING if is_agreement else "")
 
     def _on_chosen(self, layer: Image | None) -> None:
         viewer, before = self._viewer(), None if self._followed is None else self._followed()
@@ -144,7 +196,6 @@ class MapDisplayWidget(FittingWidget):
             if mesh is not None:
                 with QSignalBlocker(self.dust):
                     self.dust.setValue(mesh.dust * voxel_size_of(layer) ** 3)
-                self.colouring.setCurrentIndex(COLOURINGS.index(mesh.colouring))
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -165,6 +216,7 @@ class MapDisplayWidget(FittingWidget):
         form.addRow("Level (σ)", self.level)
         form.addRow("Hide dust below", self.dust)
         form.addRow("Colour", self.colouring)
+        form.addRow(self.note)
         form.addRow(self.enclosed)
         self.level.setAccessibleName("level, standard deviations above the mean")
         self.colouring.setAccessibleName("colour of the surface")
@@ -182,6 +234,6 @@ class MapDisplayWidget(FittingWidget):
         )
         set_tooltip(
             self.colouring,
-            "Colour of the surface: from blue (low, or near the centre) to red. Only for maps "
-            "drawn as meshes.",
+            "Colour of the surface: from blue (low, near the centre, or where the two halves of "
+            "the particles agree) to red. Only for maps drawn as meshes.",
         )

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from napari.layers import Image, Layer, Vectors
-from napari.settings import get_plugin_settings
+from napari.layers import Image, Layer
 
 from napari_ini3d._types import Float64, FloatArray, Vector
 from napari_ini3d.errors import InputError, RunProcessError
@@ -29,7 +28,16 @@ from napari_ini3d.io import (
     write_map,
 )
 from napari_ini3d.plugin import density_scale_of
-from napari_ini3d.plugin.viewer import get_metadata, is_map_layer, shown_volume, voxel_size_of
+from napari_ini3d.plugin.viewer import (
+    axes_lines,
+    get_metadata,
+    hex_colour,
+    is_map_layer,
+    read_preference,
+    scene_from_map,
+    shown_volume,
+    voxel_size_of,
+)
 
 COMMAND_FILE = "open_in_chimerax.cxc"
 
@@ -75,7 +83,7 @@ class Scene:
         axes = filter(_are_axes, viewer.layers)
         return cls(
             tuple(_map_of(viewer, layer) for layer in shown_maps(viewer)),
-            tuple((layer.name, _bild(layer)) for layer in axes),
+            tuple((layer.name, _bild(viewer, layer)) for layer in axes),
             view_of(viewer),
         )
 
@@ -163,11 +171,7 @@ def open_in_chimerax(path: Path) -> bool:
 
 def preferred_program() -> str:
     """Return the path of ChimeraX from napari's Preferences; empty if there is none."""
-    try:
-        settings = get_plugin_settings("napari-ini3d")
-    except KeyError:  # the plugin is not registered with napari
-        return ""
-    return str(getattr(getattr(settings, "programs", None), "chimerax", "") or "")
+    return str(read_preference("programs", "chimerax", ""))
 
 
 def shown_maps(viewer: Any) -> list[Image]:
@@ -204,8 +208,7 @@ def _reversed(vector: Sequence[float]) -> Vector:
 
 
 def _are_axes(layer: Layer) -> bool:
-    is_lines = isinstance(layer, Vectors) and get_metadata(layer, "kind") == "axes"
-    return bool(is_lines and layer.visible)
+    return bool(get_metadata(layer, "drawn") is not None and layer.visible)
 
 
 def _map_of(viewer: Any, layer: Image) -> MapOfScene:
@@ -256,13 +259,18 @@ def _world(layer: Layer, points: FloatArray) -> FloatArray:
 
 def _colour(layer: Image) -> str:
     """Return the colour of a map, of the brightest surface, as ``#rrggbb``."""
-    red, green, blue = (round(255 * float(part)) for part in layer.colormap.colors[-1][:3])
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    return hex_colour(layer.colormap.colors[-1])
 
 
-def _bild(layer: Vectors) -> str:
-    starts = _world(layer, np.asarray(layer.data)[:, 0])
-    ends = _world(layer, np.asarray(layer.data).sum(axis=1))
-    size = np.linalg.norm(_world(layer, np.eye(3)[:1]) - _world(layer, np.zeros((1, 3))))
-    radius = float(layer.edge_width) * float(size) / 2
-    return format_bild(starts, ends, radius, np.asarray(layer.edge_color)[:, :3], layer.name)
+def _bild(viewer: Any, layer: Layer) -> str:
+    """Return the lines of axes as BILD text, in the scene: (x, y, z), Å."""
+    of_map = next(x for x in viewer.layers if x.unique_id == get_metadata(layer, "of"))
+    lines = axes_lines(layer, of_map)
+    matrix = scene_from_map(of_map, moved=False)[:3][::-1, [2, 1, 0, 3]]  # of (x, y, z, 1)
+    size = float(np.linalg.norm(matrix[:, 0]))
+    starts, ends = (
+        np.array([getattr(line, end) for line in lines]) @ matrix[:, :3].T + matrix[:, 3]
+        for end in ("start", "end")
+    )
+    colours = np.array([line.colour[:3] for line in lines])
+    return format_bild(starts, ends, size * lines[-1].width / 2, colours, layer.name)

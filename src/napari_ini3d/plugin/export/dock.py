@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QDoubleSpinBox,
@@ -27,11 +28,15 @@ from napari_ini3d.plugin.export.chimerax_scene import Scene, open_in_chimerax
 from napari_ini3d.plugin.export.figure import is_drawing, take_picture
 from napari_ini3d.plugin.export.folders import export_folder
 from napari_ini3d.plugin.export.movie import MovieRecorder
-from napari_ini3d.plugin.export.movie_file import check_movie_path
 from napari_ini3d.plugin.export.window import (
+    ReadLayers,
     collect_window,
+    dock_layout,
+    missing_layers,
     open_docks,
+    read_missing,
     restore_docks,
+    restore_layout,
     restore_window,
 )
 from napari_ini3d.plugin.session import run_of_window
@@ -39,14 +44,21 @@ from napari_ini3d.plugin.viewer import (
     FittingWidget,
     Task,
     TaskRunner,
+    main_window_of,
     make_scrollable,
     make_text_label,
     set_tooltip,
-    tabify_dock,
     unwrap_proxy,
+    with_ending,
 )
-from napari_ini3d.report import save_scene_figure
-from napari_ini3d.runs import WINDOW_NAME, RunFolder, read_window_state, write_window_state
+from napari_ini3d.report import check_movie_path, save_scene_figure
+from napari_ini3d.runs import (
+    WINDOW_NAME,
+    RunFolder,
+    WindowState,
+    read_window_state,
+    write_window_state,
+)
 
 if TYPE_CHECKING:
     import napari
@@ -101,11 +113,15 @@ class ExportWidget(FittingWidget):
 
     def refresh(self) -> None:
         """Show whether a movie is being recorded, or files are being written."""
-        recording = self.recorder.busy
+        recording, working = self.recorder.busy, self.tasks.busy
         for button in self._writing:
-            button.setEnabled(not recording and not self.tasks.busy)
-        self.cancel.setEnabled(recording)
-        self.bar.setVisible(recording)
+            button.setEnabled(not recording and not working)
+        self.cancel.setEnabled(recording or working)
+        self.bar.setVisible(recording or working)
+        if working:
+            self.bar.setRange(0, 100)
+            self.bar.setValue(round(100 * self.tasks.share))
+            self.bar.setFormat(self.tasks.text)
 
     def save_figure(self, path: Path) -> None:
         """Save a figure, as soon as the maps are drawn; errors are shown as notifications."""
@@ -141,7 +157,9 @@ class ExportWidget(FittingWidget):
                 raise InputError(
                     "no run is shown; open one first: a session is saved in the folder of its run"
                 )
-            state, left_out = collect_window(viewer, folder, open_docks(viewer))
+            state, left_out = collect_window(viewer, folder)
+            docks, layout = open_docks(viewer), dock_layout(main_window_of(self))
+            state = replace(state, docks=docks, layout=layout)
             path = write_window_state(RunFolder(folder), state)
             text = f"Saved {path}."
             if left_out:
@@ -151,36 +169,44 @@ class ExportWidget(FittingWidget):
         self._try(save)
 
     def restore_session(self, folder: Path) -> None:
-        """Show what was saved with a run; errors are shown as notifications."""
-        viewer = self._viewer()
+        """Show what was saved with a run, read in a thread; errors are shown as notifications."""
+        viewer, folder = self._viewer(), folder.absolute()
         if viewer is None:
             return
 
         def restore() -> None:
             state = read_window_state(RunFolder.open(folder))
-            problems = restore_window(viewer, folder.absolute(), state)
-            problems += restore_docks(viewer, state.docks)
-            text = f"Restored {folder / WINDOW_NAME}."
-            if problems:
-                text += f" Left out: {'; '.join(problems)}."
-            self.status.setText(text)
+            missing = missing_layers(viewer, folder, state)
+            self.status.setText(f"Restoring {folder / WINDOW_NAME} …")
+            self.tasks.start(
+                Task("Restoring the session", len(missing) + 1),
+                lambda task: read_missing(folder, missing, task.step),
+                lambda read: self._show_session(folder, state, read),
+            )
 
         self._try(restore)
 
-    def showEvent(self, event: object) -> None:
-        """Share a place with the other docks of the plugin."""
-        super().showEvent(event)
-        tabify_dock(self)
+    def _show_session(self, folder: Path, state: WindowState, read: ReadLayers) -> None:
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        problems = restore_window(viewer, folder, state, read)
+        problems += restore_docks(viewer, state.docks)
+        problems += restore_layout(main_window_of(self), state.layout)
+        text = f"Restored {folder / WINDOW_NAME}."
+        if problems:
+            text += f" Left out: {'; '.join(problems)}."
+        self.status.setText(text)
 
     def _on_figure(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save figure", "figure.png", _FIGURES)
         if name:
-            self.save_figure(_with_ending(name, ".png"))
+            self.save_figure(with_ending(name, ".png", keep_others=True))
 
     def _on_movie(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save movie", "convergence.mp4", _MOVIES)
         if name:
-            self.save_movie(_with_ending(name, ".mp4"))
+            self.save_movie(with_ending(name, ".mp4", keep_others=True))
 
     def _on_chimerax(self) -> None:
         def then(path: Path) -> None:
@@ -235,7 +261,14 @@ class ExportWidget(FittingWidget):
             return False
         return True
 
+    def _on_cancel(self) -> None:
+        if self.tasks.busy:
+            self.tasks.cancel()
+            self.status.setText("Cancelled.")
+        self.recorder.cancel()
+
     def _on_progress(self, done: int, total: int) -> None:
+        self.bar.setFormat("%v of %m frames")
         self.bar.setRange(0, total)
         self.bar.setValue(done)
         self.refresh()
@@ -251,7 +284,7 @@ class ExportWidget(FittingWidget):
     def _connect(self) -> None:
         self.figure.clicked.connect(self._on_figure)
         self.movie.clicked.connect(self._on_movie)
-        self.cancel.clicked.connect(self.recorder.cancel)
+        self.cancel.clicked.connect(self._on_cancel)
         self.chimerax.clicked.connect(self._on_chimerax)
         self.copy.clicked.connect(self._on_copy)
         self.save_window.clicked.connect(self.save_session)
@@ -268,17 +301,12 @@ class ExportWidget(FittingWidget):
         self.fps.setSuffix(" fps")
         self.every.setRange(1, 100)
         self.every.setPrefix("every ")
-        self.bar.setFormat("%v of %m frames")
         figure, movie, chimerax = QGroupBox("Figure"), QGroupBox("Movie"), QGroupBox("ChimeraX")
         QVBoxLayout(figure).addWidget(self.figure)
         form = QFormLayout(movie)
         form.addRow("Frame rate", self.fps)
         form.addRow("Iterations", self.every)
-        row = QHBoxLayout()
-        row.addWidget(self.movie)
-        row.addWidget(self.cancel)
-        form.addRow(row)
-        form.addRow(self.bar)
+        form.addRow(self.movie)
         row = QHBoxLayout(chimerax)
         row.addWidget(self.chimerax)
         row.addWidget(self.copy)
@@ -291,6 +319,10 @@ class ExportWidget(FittingWidget):
         layout = QVBoxLayout(page)
         for box in (figure, movie, chimerax, session):
             layout.addWidget(box)
+        row = QHBoxLayout()
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel, alignment=Qt.AlignmentFlag.AlignRight)
+        layout.addLayout(row)
         layout.addWidget(self.status)
         layout.addStretch(1)
 
@@ -306,7 +338,10 @@ class ExportWidget(FittingWidget):
                 "Save the iterations of the run that is shown as MP4 or GIF, at this camera and "
                 "this level (σ), with iteration and resolution (Å) as a caption.",
             ),
-            (self.cancel, "Stop recording. No movie is written."),
+            (
+                self.cancel,
+                "Cancel what is being done. A movie that is being recorded is not written.",
+            ),
             (self.fps, "Frames per second."),
             (self.every, "Record every n-th iteration, and the last one."),
             (
@@ -321,8 +356,8 @@ class ExportWidget(FittingWidget):
             ),
             (
                 self.save_window,
-                "Save layers, levels (σ), colours, camera and docks in the folder of the run "
-                f"({WINDOW_NAME}).",
+                "Save layers, levels (σ), colours, camera, docks and where they are in the folder "
+                f"of the run ({WINDOW_NAME}).",
             ),
             (
                 self.restore_window,
@@ -330,9 +365,3 @@ class ExportWidget(FittingWidget):
             ),
         ):
             set_tooltip(widget, text)
-
-
-def _with_ending(name: str, ending: str) -> Path:
-    """Return the path of a name; one without an ending gets it."""
-    path = Path(name)
-    return path if path.suffix else path.with_name(path.name + ending)

@@ -11,7 +11,13 @@ import numpy as np
 from napari_ini3d._types import AnyArray, Float64
 from napari_ini3d.errors import InputError
 from napari_ini3d.plugin.export.chimerax_scene import shown_maps, view_of
-from napari_ini3d.plugin.viewer import FRAME_COLOURS, MapMeshes, get_metadata, level_in_sigma
+from napari_ini3d.plugin.viewer import (
+    FRAME_COLOURS,
+    MapMeshes,
+    has_symmetry_axes,
+    level_in_sigma,
+    screen_directions,
+)
 from napari_ini3d.report import ScenePicture
 
 _LEAST_SIDE = 16  # pixels
@@ -33,11 +39,7 @@ def take_picture(viewer: Any) -> ScenePicture:
         pixels = canvas_pixels(viewer, scale=_SCALE)
     view = view_of(viewer)
     levels = (f"{layer.name}: level {level_in_sigma(layer):.1f} σ" for layer in layers)
-    axes = (
-        layer.name
-        for layer in viewer.layers
-        if layer.visible and get_metadata(layer, "part") in ("axes", "ideal")
-    )
+    axes = (layer.name for layer in viewer.layers if layer.visible and has_symmetry_axes(layer))
     return ScenePicture(
         pixels=pixels,
         pixel_size=pixel_size(viewer, pixels),
@@ -79,9 +81,7 @@ def pixel_size(viewer: Any, pixels: AnyArray) -> float:
 
 def axes_on_screen(viewer: Any) -> Float64:
     """Return X, Y and Z (rows) on the screen: to the right, up, and towards the viewer."""
-    view = view_of(viewer)
-    towards, up = -np.asarray(view.direction), np.asarray(view.up)
-    return np.column_stack([np.cross(up, towards), up, towards])
+    return screen_directions(viewer).T
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_ini3d.errors import Ini3dError, InputError, explain
 from napari_ini3d.plugin import METADATA_KEY
 from napari_ini3d.plugin.export.figure import canvas_pixels, is_drawing
-from napari_ini3d.plugin.export.movie_file import MovieFile, write_caption
 from napari_ini3d.plugin.session import RunSession, run_folder_of
 from napari_ini3d.plugin.viewer import (
     caption_of,
@@ -27,6 +26,7 @@ from napari_ini3d.plugin.viewer import (
     show_iteration,
     shown_iteration,
 )
+from napari_ini3d.report import MovieFile, write_caption
 from napari_ini3d.runs import RunFolder, read_summaries
 
 if TYPE_CHECKING:

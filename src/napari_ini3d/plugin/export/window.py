@@ -1,20 +1,28 @@
-"""Saving and restoring of what a window shows: layers, levels, camera and docks, with a run."""
+"""Saving and restoring of what a window shows: layers, levels, camera and docks, with a run.
+
+To restore it, the files are read first, which a thread can do; then the layers are shown.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Image, Layer
 from napari.utils.colormaps import AVAILABLE_COLORMAPS
+from qtpy.QtCore import QByteArray
+from qtpy.QtWidgets import QMainWindow
 
 from napari_ini3d._types import Vector
 from napari_ini3d.errors import Ini3dError, InputError
-from napari_ini3d.plugin import read_layers, read_run_layers
+from napari_ini3d.plugin import LayerData
+from napari_ini3d.plugin.reader import read_files, read_run_layers
 from napari_ini3d.plugin.session import run_folder_of
 from napari_ini3d.plugin.viewer import (
     add_layers,
     get_metadata,
+    hex_colour,
     is_map_layer,
     level_in_sigma,
     set_level_in_sigma,
@@ -24,21 +32,20 @@ from napari_ini3d.plugin.viewer import (
 from napari_ini3d.runs import CameraState, LayerState, WindowState
 
 PLUGIN = "napari-ini3d"
+ReadLayers = dict[LayerState, list[LayerData] | Ini3dError]
 _FOLLOW_MAPS = ("mesh", "axes", "ctf", "particle mask")  # made again from their layers
 
 
-def collect_window(
-    viewer: Any, folder: Path, docks: tuple[str, ...]
-) -> tuple[WindowState, list[str]]:
+def collect_window(viewer: Any, folder: Path) -> tuple[WindowState, list[str]]:
     """Return the state of a window, and the names of layers that have no file to open again.
+
+    Its docks are added by the caller.
 
     Parameters
     ----------
     viewer : napari viewer
     folder : Path
         Of the run.
-    docks : tuple of str
-        That are open.
     """
     states: dict[tuple[str, int], LayerState] = {}
     left_out, iteration = [], None
@@ -62,9 +69,7 @@ def collect_window(
         zoom=float(camera.zoom),
         perspective=float(camera.perspective),
     )
-    state = WindowState(
-        layers=tuple(states.values()), camera=found, iteration=iteration, docks=docks
-    )
+    state = WindowState(layers=tuple(states.values()), camera=found, iteration=iteration)
     return state, left_out
 
 
@@ -74,6 +79,11 @@ def open_docks(viewer: Any) -> tuple[str, ...]:
     return tuple(
         name.removesuffix(suffix) for name in viewer.window.dock_widgets if name.endswith(suffix)
     )
+
+
+def dock_layout(window: QMainWindow | None) -> str | None:
+    """Return where the docks of a window are, for its session; None without a window."""
+    return None if window is None else bytes(window.saveState().toBase64().data()).decode()
 
 
 def restore_docks(viewer: Any, names: tuple[str, ...]) -> list[str]:
@@ -90,19 +100,68 @@ def restore_docks(viewer: Any, names: tuple[str, ...]) -> list[str]:
     return problems
 
 
-def restore_window(viewer: Any, folder: Path, state: WindowState) -> list[str]:
+def missing_layers(viewer: Any, folder: Path, state: WindowState) -> list[LayerState]:
+    """Return the layers of a session that are not in the viewer."""
+    return [wanted for wanted in state.layers if _find(viewer, folder, wanted) is None]
+
+
+def read_missing(
+    folder: Path, missing: Sequence[LayerState], step: Callable[[str], None]
+) -> ReadLayers:
+    """Read the files of layers, or why they cannot be read; for use in a thread.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    missing : sequence of LayerState
+    step : callable
+        Takes what is read next; it may raise to cancel.
+    """
+    found: ReadLayers = {}
+    for wanted in missing:
+        step(f"Reading {wanted.name}")
+        try:
+            found[wanted] = _read(folder, wanted)
+        except Ini3dError as error:
+            found[wanted] = error
+    return found
+
+
+def restore_layout(window: QMainWindow | None, layout: str | None) -> list[str]:
+    """Move docks to where they were; return what could not be restored."""
+    if window is None or layout is None:
+        return []
+    if window.restoreState(QByteArray.fromBase64(layout.encode())):
+        return []
+    return ["the layout of the docks (it is of another version of Qt)"]
+
+
+def restore_window(viewer: Any, folder: Path, state: WindowState, read: ReadLayers) -> list[str]:
     """Show what was saved, and hide all other layers; return what could not be restored.
 
     Docks are opened by the caller.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    folder : Path
+        Of the run.
+    state : WindowState
+    read : mapping
+        The layers that were missing, see `read_missing`.
     """
     problems = [*state.problems]
     before = {*viewer.layers}
     restored: list[tuple[Layer, LayerState]] = []
     for wanted in state.layers:
-        try:
-            restored.append((_open(viewer, folder, wanted), wanted))
-        except Ini3dError as error:
-            problems.append(f"{wanted.name} ({error})")
+        layer, new = _find(viewer, folder, wanted), read.get(wanted)
+        if layer is None and isinstance(new, list):
+            layer = add_layers(viewer, new)[0]
+        if layer is None:
+            problems.append(f"{wanted.name} ({new or 'it was removed meanwhile'})")
+        else:
+            restored.append((layer, wanted))
     mine = {layer for layer, _ in restored}
     for layer in before - mine:
         layer.visible = False
@@ -151,32 +210,36 @@ def _colormap_of(layer: Any) -> str:
     name = str(layer.colormap.name)
     if name in AVAILABLE_COLORMAPS:
         return name
-    red, green, blue = (round(255 * float(part)) for part in layer.colormap.colors[-1][:3])
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    return hex_colour(layer.colormap.colors[-1])
 
 
-def _open(viewer: Any, folder: Path, wanted: LayerState) -> Layer:
-    """Return the layer of a file or of a class of the run; it is opened if it is not there.
-
-    Raises
-    ------
-    Ini3dError
-        If it cannot be opened.
-    """
+def _find(viewer: Any, folder: Path, wanted: LayerState) -> Layer | None:
+    """Return the layer of a file or of a class of the run; None if it is not there."""
     for layer in viewer.layers:
         same_class = int(get_metadata(layer, "class_index") or 0) == wanted.class_index
         is_shown_again = run_folder_of(layer) == folder if wanted.path == "." else True
         if _path_of(layer, folder) == wanted.path and same_class and is_shown_again:
             return layer
+    return None
+
+
+def _read(folder: Path, wanted: LayerState) -> list[LayerData]:
+    """Read a file, or a class of the run.
+
+    Raises
+    ------
+    Ini3dError
+        If it cannot be read.
+    """
     if wanted.path == ".":
         data = [d for d in read_run_layers(folder) if _class_of(d) == wanted.class_index]
         if not data:
             raise InputError(f"the run has no class {wanted.class_index + 1}")
-        return add_layers(viewer, data)[0]
+        return data
     path = folder / wanted.path
     if not path.is_file():
         raise InputError(f"{path} is not there any more")
-    return add_layers(viewer, read_layers(str(path)))[0]
+    return read_files(str(path))
 
 
 def _vector(values: Any) -> Vector:

@@ -36,7 +36,6 @@ from napari_ini3d.plugin.viewer import (
     make_scrollable,
     make_text_label,
     set_tooltip,
-    tabify_dock,
     unwrap_proxy,
 )
 from napari_ini3d.runs import (
@@ -101,6 +100,7 @@ class GalleryWidget(FittingWidget):
         self.micrograph: int | None = None
         self._chosen: Path | None = None  # by Open; else the run of the window is shown
         self._is_stale = False
+        self._wanted: tuple[FloatArray, int | None] | None = None  # region, once the run is read
         self.tasks = TaskRunner(self, quiet=True)
         style = PlotStyle.of_theme(real.theme)
         self.sphere, self.pairs = DirectionSphere(style), PairsView(style)
@@ -126,6 +126,18 @@ class GalleryWidget(FittingWidget):
         self.tasks.start(
             Task("Particles"), lambda _: read_run_particles(RunFolder.open(folder)), self._show_run
         )
+
+    def show_region(self, folder: Path, direction: FloatArray, class_index: int | None) -> None:
+        """Show the particles of a run around a direction (x, y, z), of a class; None for all."""
+        viewer = self._viewer()
+        self._wanted = (direction, class_index)
+        self._chosen = None if viewer is not None and folder == run_of_window(viewer) else folder
+        self.tabs.setCurrentIndex(0)
+        shown = None if self.run is None else self.run.folder.path
+        if shown == folder and not self._is_stale:
+            self._show_wanted()
+        else:
+            self.show_folder(folder)
 
     def show_page(self, first: int) -> None:
         """Show the particles from a position of the selection, read in a thread."""
@@ -164,7 +176,6 @@ class GalleryWidget(FittingWidget):
     def showEvent(self, event: object) -> None:
         """Share a place with the other docks, and show the run of the viewer."""
         super().showEvent(event)
-        tabify_dock(self)
         is_empty = self.run is None and self.tasks.error is None and not self.tasks.busy
         if self._is_stale or is_empty:
             self._on_reload()
@@ -183,6 +194,17 @@ class GalleryWidget(FittingWidget):
         self.junk.show_run(run)
         self.sphere.mark_region(None)
         self._on_class(0)
+        self._show_wanted()
+
+    def _show_wanted(self) -> None:
+        """Show the region and class that `show_region` has asked for."""
+        if self._wanted is None:
+            return
+        direction, class_index = self._wanted
+        self._wanted = None
+        self.micrograph = None
+        self.classes.setCurrentIndex(max(self.classes.findData(class_index), 0))
+        self.choose_direction(direction)
 
     def _show_images(self, run: RunParticles, found: GalleryImages) -> None:
         chosen = found.index  # without those that cannot be used any more

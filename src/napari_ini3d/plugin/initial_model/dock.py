@@ -55,7 +55,6 @@ from napari_ini3d.plugin.viewer import (
     get_metadata,
     main_window_of,
     make_scrollable,
-    tabify_dock,
     unwrap_proxy,
 )
 from napari_ini3d.runs import RunFolder, delete_run, is_locked
@@ -107,7 +106,6 @@ class InitialModelWidget(FittingWidget):
     def showEvent(self, event: object) -> None:
         """Share a place with the other docks, guard the window, and look for runs to follow."""
         super().showEvent(event)
-        tabify_dock(self)
         CloseGuard.install(self, self._viewer, self.session)
         window = main_window_of(self)
         if window is not None:

@@ -11,7 +11,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
 
 from napari_ini3d.plugin.session import run_of_window
-from napari_ini3d.plugin.viewer import Task, TaskRunner, set_tooltip
+from napari_ini3d.plugin.viewer import Task, TaskRunner, set_tooltip, with_ending
 from napari_ini3d.runs import ExportedRun, RunFolder, export_run
 
 _PLUGIN, _DOCK = "napari-ini3d", "Export"
@@ -84,8 +84,7 @@ class ExportMenu(QToolButton):
         suggested = str(folder.parent / f"{folder.name}_particles{ending}")
         name, _ = QFileDialog.getSaveFileName(self, "Export", suggested, f"Particles (*{ending})")
         if name:
-            path = Path(name)
-            self.export(path if path.suffix == ending else path.with_name(path.name + ending))
+            self.export(with_ending(name, ending))
 
     def _show(self, done: ExportedRun) -> None:
         text = f"{done.n_particles} particles: {done.particles_path}\nMap: {done.map_path}"

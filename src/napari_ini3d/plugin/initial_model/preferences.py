@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import Any
-
-from napari.settings import get_plugin_settings
 
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.plugin import is_sample
+from napari_ini3d.plugin.viewer import read_preference
 from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-_PLUGIN = "napari-ini3d"
 _NUMBERED = re.compile(r"(.*)_(\d+)")
 _PLACES = {
     "device": ("compute", "device"),
@@ -28,12 +25,12 @@ _PLACES = {
 
 def preferred_settings() -> InitialModelSettings:
     """Return the defaults for a new run."""
-    found = {name: _preference(*place) for name, place in _PLACES.items()}
+    found = {name: read_preference(*place) for name, place in _PLACES.items()}
     known = {name: value for name, value in found.items() if value is not None}
     try:
         return InitialModelSettings(**known)
     except (SettingsError, TypeError) as error:
-        logger.warning("the preferences of %s are ignored: %s", _PLUGIN, error)
+        logger.warning("the preferences of the plugin are ignored: %s", error)
         return InitialModelSettings()
 
 
@@ -43,7 +40,7 @@ def preferred_output(star: Path) -> Path:
     It is in the folder of Preferences, or else beside the particles. For a sample, which is kept
     in the cache, it is in the user's home.
     """
-    chosen = _preference("runs", "output")
+    chosen = read_preference("runs", "output")
     beside = Path.home() / "ini3d-samples" / star.parent.name if is_sample(star) else star.parent
     return next_folder(Path(chosen or beside) / "ini3d_000")
 
@@ -58,12 +55,3 @@ def next_folder(folder: Path) -> Path:
     while (found := folder.with_name(f"{stem}_{number + 1:03d}")).exists():
         number += 1
     return found
-
-
-def _preference(section: str, name: str) -> Any:
-    """Return a value from Preferences; None if the plugin is not registered with napari."""
-    try:
-        settings = get_plugin_settings(_PLUGIN)
-    except KeyError:
-        return None
-    return getattr(getattr(settings, section, None), name, None)

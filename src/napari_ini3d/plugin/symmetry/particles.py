@@ -92,7 +92,7 @@ class ParticlesControl(QObject):
         if files.difference_path is not None and found.told_apart:
             paths.append(str(files.difference_path))
         opening = BackgroundOpening.of(self._controller.viewer)
-        opening.start("Reading the relaxed map", lambda: read_files(paths))
+        opening.start("Reading the relaxed map", lambda _: read_files(paths))
 
     def _on_expand(self) -> None:
         self._rewrite("expanded", "Expanding", expand_particles)

@@ -1,15 +1,19 @@
 from .axes_layers import (
-    FRAME_COLOURS as FRAME_COLOURS,
-    LETTER_REACH as LETTER_REACH,
     LINE_PARTS as LINE_PARTS,
-    difference_colour as difference_colour,
+    axes_lines as axes_lines,
+    has_symmetry_axes as has_symmetry_axes,
     hide_parts as hide_parts,
-    order_colour as order_colour,
     particle_radius as particle_radius,
     parts_of as parts_of,
     show_frame as show_frame,
     show_subunits as show_subunits,
     show_symmetry_axes as show_symmetry_axes,
+)
+from .axes_mesh import (
+    FRAME_COLOURS as FRAME_COLOURS,
+    LETTER_REACH as LETTER_REACH,
+    difference_colour as difference_colour,
+    order_colour as order_colour,
 )
 from .background_opening import (
     BackgroundOpening as BackgroundOpening,
@@ -17,6 +21,7 @@ from .background_opening import (
 )
 from .caption import Caption as Caption, caption_of as caption_of
 from .class_cells import ClassCaption as ClassCaption, ClassCells as ClassCells
+from .colours import hex_colour as hex_colour
 from .connections import (
     PerViewer as PerViewer,
     connect_to_layers as connect_to_layers,
@@ -28,8 +33,8 @@ from .docking import (
     FittingWidget as FittingWidget,
     is_dock_hidden as is_dock_hidden,
     main_window_of as main_window_of,
-    tabify_dock as tabify_dock,
 )
+from .file_names import with_ending as with_ending
 from .grid_cells import (
     grid_shape as grid_shape,
     move_to_front as move_to_front,
@@ -45,6 +50,7 @@ from .layer_transform import (
     origin_of as origin_of,
     place_trial as place_trial,
     rebase_trial as rebase_trial,
+    scene_from_map as scene_from_map,
     transform_by_hand as transform_by_hand,
     trial_of as trial_of,
     try_motion as try_motion,
@@ -72,9 +78,19 @@ from .map_level import (
     standard_deviation as standard_deviation,
 )
 from .map_results import MapResults as MapResults, MapToken as MapToken
-from .map_surface import PROTEIN_VOLUME as PROTEIN_VOLUME, enclosed_mass as enclosed_mass
+from .map_surface import (
+    PROTEIN_VOLUME as PROTEIN_VOLUME,
+    enclosed_mass as enclosed_mass,
+    find_surface as find_surface,
+)
 from .mask_circle import MaskCircle as MaskCircle
-from .mesh_layers import MapMesh as MapMesh, MapMeshes as MapMeshes, mesh_of as mesh_of
+from .mesh_layers import (
+    MapMesh as MapMesh,
+    MapMeshes as MapMeshes,
+    mesh_data as mesh_data,
+    mesh_of as mesh_of,
+)
+from .meshes import join_meshes as join_meshes
 from .metadata import (
     get_metadata as get_metadata,
     layer_metadata as layer_metadata,
@@ -91,6 +107,8 @@ from .plot_style import (
     small_font as small_font,
     style_plot as style_plot,
 )
+from .preference import read_preference as read_preference
+from .screen import screen_directions as screen_directions
 from .shown_volume import shown_volume as shown_volume
 from .surface_colours import COLOURINGS as COLOURINGS, Colouring as Colouring
 from .task_dock import (

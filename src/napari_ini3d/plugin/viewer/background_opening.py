@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
 
 from napari import current_viewer
-from napari.utils import progress
 from qtpy.QtCore import QObject, QThread
+from qtpy.QtWidgets import QApplication, QProgressDialog
 
 from napari_ini3d.plugin import LayerData
 from napari_ini3d.plugin.viewer.connections import PerViewer
 from napari_ini3d.plugin.viewer.map_layers import add_layers
 from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
 
-Read = Callable[[], Sequence[LayerData]]
+Read = Callable[[Task], Sequence[LayerData]]
+
+_AFTER_MS = 400  # shorter waits need no window with a bar
 
 
 class BackgroundOpening(QObject):
-    """Reads layers in threads and adds them to a viewer, with a bar in the Activity dock.
+    """Reads layers in threads and adds them to a viewer.
+
+    A small window, which does not block the others, shows the progress and has *Cancel*.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ class BackgroundOpening(QObject):
         """True while something is read."""
         return any(runner.busy for runner in self._runners)
 
-    def start(self, title: str, read: Read) -> None:
+    def start(self, title: str, read: Read, *, steps: int = 1) -> None:
         """Read layers in a thread, then add them; errors are shown as notifications.
 
         Parameters
@@ -51,9 +54,10 @@ class BackgroundOpening(QObject):
         title : str
             Such as ``Reading particles.star``.
         read : callable
-            Returns the layers; must not touch the viewer or Qt.
+            Takes the task, and returns the layers; must not touch the viewer or Qt.
+        steps : int
+            Number of steps of the task; 1 if its progress is not known.
         """
-        bar = progress(total=0, desc=title, file=io.StringIO())
         runner = TaskRunner(self)
         self._runners = [*(found for found in self._runners if found.busy), runner]
         viewer = self._viewer()
@@ -61,13 +65,22 @@ class BackgroundOpening(QObject):
         if viewer is not None:
             viewer.status = reading
 
-        def end() -> None:
-            if not runner.busy:
-                bar.close()
-                self._clear_status(reading)
+        window = _progress_window(title, known=steps > 1)
+        window.canceled.connect(runner.cancel)
 
-        runner.changed.connect(end)
-        runner.start(Task(title), lambda _: read(), self._add)
+        def show() -> None:
+            if runner.busy:
+                window.setLabelText(f"{title}\n{runner.text}" if steps > 1 else runner.text)
+                window.setValue(round(100 * runner.share) if steps > 1 else 0)
+            else:
+                runner.changed.disconnect(show)
+                self._clear_status(reading)
+                window.canceled.disconnect(runner.cancel)  # closing it is no cancellation
+                window.close()
+                window.deleteLater()
+
+        runner.changed.connect(show)
+        runner.start(Task(title, steps), read, self._add)
 
     def _add(self, layers: Sequence[LayerData]) -> None:
         viewer = self._viewer()
@@ -81,10 +94,20 @@ class BackgroundOpening(QObject):
             viewer.status = "Ready"
 
 
+def _progress_window(title: str, *, known: bool) -> QProgressDialog:
+    """Return a window with a bar and *Cancel*, which is shown after a moment."""
+    window = QProgressDialog(title, "Cancel", 0, 100 if known else 0, QApplication.activeWindow())
+    window.setWindowTitle("ini3D")
+    window.setAutoClose(False)
+    window.setAutoReset(False)
+    window.setMinimumDuration(_AFTER_MS)
+    return window
+
+
 _openings = PerViewer(BackgroundOpening)
 
 
-def open_in_background(title: str, read: Read) -> bool:
+def open_in_background(title: str, read: Read, *, steps: int = 1) -> bool:
     """Open layers in the current window without making it wait, if it can be done.
 
     A script that opens a file expects its layers at once; only in the event loop of a window, as
@@ -98,7 +121,7 @@ def open_in_background(title: str, read: Read) -> bool:
     viewer = current_viewer()
     if viewer is None or not is_in_event_loop():
         return False
-    BackgroundOpening.of(viewer).start(title, read)
+    BackgroundOpening.of(viewer).start(title, read, steps=steps)
     return True
 
 

@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
 from napari_ini3d.plugin.viewer.axes_layers import parts_of
+from napari_ini3d.plugin.viewer.colours import hex_colour
 from napari_ini3d.plugin.viewer.connections import PerViewer, unwrap_proxy
 from napari_ini3d.plugin.viewer.grid_cells import grid_shape, move_to_front, pad_cells, with_mesh
 from napari_ini3d.plugin.viewer.metadata import get_metadata
@@ -225,6 +226,5 @@ def _write(viewer: Any, layer: Image, caption: ClassCaption) -> None:
         found.name_overlay.visible = True
     elif found.name != caption.text:
         found.name = caption.text
-    red, green, blue = (float(x) for x in viewer.canvas.background_color[:3])
-    background = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    background = hex_colour(viewer.canvas.background_color)
     found.name_overlay.color = transform_color(readable(caption.colour, background))[0]

@@ -8,26 +8,29 @@ from weakref import ref
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_ini3d.plugin.viewer.tab_order import set_tab_order
+
 _MARK = "ini3d dock"
 _LEAST = QSize(280, 200)  # pixels; below the size of its content, a dock scrolls
 _USUAL = QSize(410, 600)
 _MOST = QSize(480, 640)  # beside the controls of napari and a canvas, on a screen of 1280 x 800
 
 
-def tabify_dock(widget: QWidget) -> None:
-    """Tabify a dock with the other docks of the plugin; for use when it is first shown.
-
-    Stacked, they would not fit on a small screen.
-    """
-    if widget.property(_MARK):
-        return
-    widget.setProperty(_MARK, True)
-    later = ref(widget)  # after napari has placed it
-    QTimer.singleShot(0, lambda: _tabify(later()))
-
-
 class FittingWidget(QWidget):
-    """A dock that fits a small screen: its content scrolls where it needs more room."""
+    """A dock that fits a small screen: its content scrolls where it needs more room.
+
+    It becomes a tab beside the other docks of the plugin when it is first shown: stacked, they
+    would not fit.
+    """
+
+    def showEvent(self, event: object) -> None:
+        """Share a place with the other docks of the plugin."""
+        super().showEvent(event)
+        if not self.property(_MARK):
+            self.setProperty(_MARK, True)
+            set_tab_order(self)
+            later = ref(self)  # after napari has placed it
+            QTimer.singleShot(0, lambda: _tabify(later()))
 
     def sizeHint(self) -> QSize:
         """Return a size that shows most docks whole, and fits beside a canvas."""

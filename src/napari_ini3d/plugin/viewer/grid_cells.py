@@ -25,7 +25,7 @@ def pad_cells(viewer: Any, cells: Sequence[list[Layer]], *, hidden: bool = False
     """Fill cells up with other layers to the same number of layers, and return that number.
 
     Captions are not used, nor, by a comparison, what fills up the cells of classes: their owner
-    removes them.
+    removes them. The last cell of a comparison needs nothing: what follows it is hidden.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def pad_cells(viewer: Any, cells: Sequence[list[Layer]], *, hidden: bool = False
     taken = {id(layer) for cell in cells for layer in cell}
     others = [x for x in viewer.layers if id(x) not in taken]
     spare = [x for x in others if not _is_owned(x, hidden) and not (hidden and x.visible)]
-    for cell in cells:
+    for cell in cells if hidden else cells[:-1]:
         while len(cell) < stride:
             cell.append(spare.pop() if spare else _empty(viewer))
     return stride

@@ -73,7 +73,7 @@ class MapAxes:
         return {
             "detected": f"{self.group} axes",
             "rejected": f"{self.group} axes ({self.group} does not hold)",
-            "imposed": f"{self.group} axes (imposed)",
+            "imposed": f"{self.group} axes",
             "ideal": f"ideal {self.group} axes (not of this map)",
         }[self.status]
 

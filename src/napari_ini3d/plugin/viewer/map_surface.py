@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,7 +14,9 @@ from napari_ini3d._types import BoolArray, Float32, FloatArray, Int64
 PROTEIN_VOLUME = 1.21
 """Å³ per dalton of protein (Harpaz, Gerstein & Chothia, Structure 2, 641, 1994)."""
 
-_LIGHT = np.array([0.6, 0.65, 0.466], np.float32)  # (z, y, x), unit: where the light comes from
+LIGHT = (0.466, 0.65, 0.6)
+"""Unit vector to the light: to the right, upwards, and towards the user."""
+
 _LEAST_BRIGHTNESS = 0.2
 _FULL_BOX = 160  # voxels; the mesh of a larger map would have too many faces to turn smoothly
 _TOUCHING = np.ones((3, 3, 3), dtype=np.int8)  # also at edges and corners
@@ -30,21 +32,28 @@ class MapSurface:
         (z, y, x), voxels from the first one; without vertices where nothing reaches the level.
     faces : (F, 3) int64
     brightness : (V,) float32
-        From 0 to 1, as lit from the upper right in front of the map as it was opened.
+        From 0 to 1; at first as lit from the upper right in front of the map as it was opened.
     enclosed : int
         Number of voxels above the level.
+    normals : (V, 3) float32
+        Unit vectors (z, y, x), outwards.
     """
 
     vertices: Float32
     faces: Int64
     brightness: Float32
     enclosed: int
+    normals: Float32
 
     @classmethod
     def nowhere(cls, enclosed: int) -> Self:
         """Return a surface without vertices."""
         nothing = np.zeros((0, 3), np.float32)
-        return cls(nothing, np.zeros((0, 3), np.int64), nothing[:, 0], enclosed)
+        return cls(nothing, np.zeros((0, 3), np.int64), nothing[:, 0], enclosed, nothing)
+
+    def lit_from(self, light: FloatArray) -> Self:
+        """Return the surface with light from a direction: a unit vector (z, y, x)."""
+        return replace(self, brightness=_brightness(self.normals, light))
 
 
 def enclosed_mass(volume: float) -> float:
@@ -79,18 +88,20 @@ def find_surface(volume: FloatArray, level: float, *, smallest: int = 0) -> MapS
     vertices, faces, normals, _ = marching_cubes(  # type: ignore[no-untyped-call]
         densities, level, step_size=step
     )
+    outwards = np.sign(np.sum(normals * (vertices - vertices.mean(0))) or 1.0)
+    normals = (outwards * normals).astype(np.float32)
     return MapSurface(
         vertices.astype(np.float32),
         faces.astype(np.int64),
-        _brightness(vertices, normals),
+        _brightness(normals, np.array(LIGHT[::-1])),
         enclosed,
+        normals,
     )
 
 
-def _brightness(vertices: Float32, normals: Float32) -> Float32:
+def _brightness(normals: Float32, light: FloatArray) -> Float32:
     """Return the brightness of vertices (V,): dim where the surface faces away, but never black."""
-    outwards = np.sign(np.sum(normals * (vertices - vertices.mean(0))) or 1.0)
-    facing = 0.5 + 0.5 * outwards * (normals @ _LIGHT)  # (V,), 0 to 1
+    facing = 0.5 + 0.5 * (normals @ light.astype(np.float32))  # (V,), 0 to 1
     brightness: Float32 = (_LEAST_BRIGHTNESS + (1 - _LEAST_BRIGHTNESS) * facing**2).astype(
         np.float32
     )

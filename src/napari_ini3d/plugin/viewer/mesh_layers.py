@@ -20,11 +20,13 @@ import numpy as np
 from napari.layers import Image, Layer, Surface
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ini3d._types import AnyArray
+from napari_ini3d._types import AnyArray, FloatArray
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
 from napari_ini3d.plugin.viewer.connections import PerViewer, unwrap_proxy
-from napari_ini3d.plugin.viewer.map_surface import MapSurface, find_surface
+from napari_ini3d.plugin.viewer.map_results import MapToken
+from napari_ini3d.plugin.viewer.map_surface import LIGHT, MapSurface, find_surface
 from napari_ini3d.plugin.viewer.metadata import get_metadata
+from napari_ini3d.plugin.viewer.screen import directions_in_layer, screen_directions
 from napari_ini3d.plugin.viewer.shown_volume import shown_volume
 from napari_ini3d.plugin.viewer.surface_colours import Colouring, vertex_colours
 from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _OUTSIDE = -1e6  # voxels
 _CHEAPEST = "attenuated_mip"  # of the renderings, where nothing is drawn
+_REST_MS = 150
 _PLACES = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -80,6 +83,12 @@ class MapMesh(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._start)
+        self._agreement: tuple[MapToken, FloatArray] | None = None
+        self._turned = QTimer(self)  # the light follows the camera when it has come to rest
+        self._turned.setSingleShot(True)
+        self._turned.setInterval(_REST_MS)
+        self._turned.timeout.connect(self._redraw)
+        viewer.scene.camera.events.angles.connect(self._on_turned)
         self._outdated = False
         self._changing = False
         self._follow(layer)
@@ -111,14 +120,24 @@ class MapMesh(QObject):
         """Colour the mesh, also that of later maps and levels."""
         if colouring != self.colouring:
             self.colouring = colouring
-            if self.surface is not None:
-                self._draw(self.surface)
+            self._redraw()
+
+    def colour_by_agreement(self, agreement: FloatArray) -> None:
+        """Colour the mesh by the local correlation (n, n, n) of half-maps of this map."""
+        viewer, layer = self._viewer(), self.layer
+        if viewer is not None and layer is not None:
+            self._agreement = (MapToken.of(viewer, layer), agreement)
+            self.colouring = "agreement"
+            self._redraw()
 
     def end(self) -> None:
         """Draw the volume again, and remove the mesh."""
         viewer, layer, mesh = self._viewer(), self.layer, self.mesh
         self._timer.stop()
+        self._turned.stop()
         self._tasks.cancel()
+        if viewer is not None:
+            viewer.scene.camera.events.angles.disconnect(self._on_turned)
         self._mesh, self.ended = None, True
         if layer is not None:
             self._unfollow(layer)
@@ -201,15 +220,47 @@ class MapMesh(QObject):
             return
         if mesh.vertex_colors is not None:
             mesh.vertex_colors = None  # they belong to the vertices of before
-        mesh.data = _mesh_data(surface)
-        colours = vertex_colours(surface, self.colouring, layer.data.shape[-1])
+        surface = surface.lit_from(self._light(mesh))
+        mesh.data = mesh_data(surface)
+        agreement = self._shown_agreement()
+        colours = vertex_colours(surface, self.colouring, layer.data.shape[-1], agreement)
         if colours is not None:
             mesh.vertex_colors = colours
+
+    def _redraw(self) -> None:
+        if self.surface is not None:
+            self._draw(self.surface)
+
+    def _on_turned(self, _event: Any) -> None:
+        self._turned.start()
+
+    def _light(self, mesh: Surface) -> FloatArray:
+        """Return where the light comes from, (z, y, x) of the mesh."""
+        viewer = self._viewer()
+        if viewer is None:
+            return np.array(LIGHT[::-1])
+        light = np.array([LIGHT]) @ screen_directions(viewer)  # (1, 3)
+        corners = np.concatenate([np.zeros((1, 3)), np.eye(3)])
+        scene = np.array([mesh.data_to_world(corner) for corner in corners])[:, -3:]
+        return directions_in_layer(light, (scene[1:] - scene[0]).T)[0, ::-1]
+
+    def _shown_agreement(self) -> FloatArray | None:
+        """Return the agreement of the halves of the map that is shown; of another, forget it."""
+        viewer, layer = self._viewer(), self.layer
+        if self._agreement is None or viewer is None or layer is None:
+            return None
+        token, agreement = self._agreement
+        if token.is_shown(viewer, layer):
+            return agreement
+        self._agreement = None
+        if self.colouring == "agreement":
+            self.colouring = "plain"
+        return None
 
     def _add(self, viewer: Any, layer: Image) -> None:
         """Add the mesh, still empty."""
         mesh = Surface(
-            _mesh_data(None),
+            mesh_data(None),
             name=f"{layer.name}: mesh",
             shading="none",  # napari's light is misplaced where axes are flipped, as for maps
             contrast_limits=(0.0, 1.0),
@@ -310,7 +361,7 @@ class MapMeshes(QObject):
 
     def _add(self, layer: Any) -> None:
         viewer: Any = self._viewer()
-        if viewer is not None and get_metadata(layer, "kind") in ("map", "run", "difference"):
+        if viewer is not None and get_metadata(layer, "kind") in ("map", "run"):
             mesh = self._meshes[layer] = MapMesh(viewer, layer)
             of_layer = ref(layer)
             mesh.updated.connect(lambda: self.updated.emit(of_layer()))
@@ -338,7 +389,7 @@ def mesh_of(viewer: Any, layer: Layer) -> Surface | None:
     return None
 
 
-def _mesh_data(surface: MapSurface | None) -> tuple[AnyArray, AnyArray, AnyArray]:
+def mesh_data(surface: MapSurface | None) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Return vertices, faces and values for napari, which needs at least one face."""
     if surface is None or not len(surface.faces):
         return np.zeros((3, 3), np.float32), np.array([[0, 1, 2]]), np.zeros(3, np.float32)

@@ -1,4 +1,4 @@
-"""Meshes of the symbols of symmetry axes (prisms), and of spheres.
+"""Meshes of axes: rods, the symbols of symmetry axes (prisms), letters; and of spheres.
 
 The symbols are those of crystallography: a lens (here a rhombus) for 2-fold axes, a triangle for
 3-fold, a square for 4-fold.
@@ -20,6 +20,13 @@ _DISC_CORNERS = 24
 _RHOMBUS = (1.35, 0.75)  # long and short half diagonal of the mark of a 2-fold axis
 _THICKNESS = 0.45  # of the radius
 _SIDE_SHADE = 0.6
+_ROD_CORNERS = 6
+_LETTERS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
+    "X": ((-0.35, -0.5, 0.35, 0.5), (-0.35, 0.5, 0.35, -0.5)),
+    "Y": ((0, -0.5, 0, 0), (0, 0, -0.35, 0.5), (0, 0, 0.35, 0.5)),
+    "Z": ((-0.32, 0.5, 0.32, 0.5), (0.32, 0.5, -0.32, -0.5), (-0.32, -0.5, 0.32, -0.5)),
+}  # strokes from (x, y) to (x, y), for a height of 1
+_STROKE = 0.14  # width, of the height
 
 
 def polygon_corners(order: int) -> Float64:
@@ -54,13 +61,60 @@ def axis_mark(
         Brightness: 1 at the ends, less at the sides.
     """
     along = np.asarray(direction, dtype=np.float64)
+    corners = radius * polygon_corners(order) @ _across(along)
+    return _prism(corners, np.asarray(place), _THICKNESS / 2 * radius * along, _SIDE_SHADE)
+
+
+def rod_mesh(start: FloatArray, end: FloatArray, width: float) -> tuple[Float32, Faces, Float32]:
+    """Return a rod between two points (x, y, z), as `axis_mark`; its brightness is 1."""
+    half = (np.asarray(end) - start) / 2
+    angles = 2 * np.pi * np.arange(_ROD_CORNERS) / _ROD_CORNERS
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners = width / 2 * circle @ _across(half / np.linalg.norm(half))
+    return _prism(corners, np.asarray(start) + half, half, 1.0)
+
+
+def letter_mesh(
+    letter: str, place: FloatArray, right: FloatArray, up: FloatArray
+) -> tuple[Float32, Faces, Float32]:
+    """Return a letter (X, Y or Z) that is centred at a point, as `axis_mark`.
+
+    Parameters
+    ----------
+    letter : str
+    place, right, up : (3,)
+        (x, y, z). The letter is as high as `up` is long.
+    """
+    frame = np.stack([np.asarray(right), np.asarray(up)])  # (2, 3)
+    vertices: list[Float64] = []
+    faces: list[Faces] = []
+    for x0, y0, x1, y1 in _LETTERS[letter]:
+        start, end = np.array([x0, y0]), np.array([x1, y1])
+        along = (end - start) / np.linalg.norm(end - start) * _STROKE / 2
+        across = np.array([-along[1], along[0]])
+        start, end = start - along, end + along
+        corners = np.stack([start - across, end - across, end + across, start + across])
+        faces.append(np.array([[0, 1, 2], [0, 2, 3]]) + 4 * len(vertices))
+        vertices.append(np.asarray(place) + corners @ frame)
+    whole = np.concatenate(vertices)
+    zyx = np.ascontiguousarray(whole[:, ::-1], dtype=np.float32)
+    return zyx, np.concatenate(faces).astype(np.int64), np.ones(len(zyx), np.float32)
+
+
+def _across(along: Float64) -> Float64:
+    """Return two unit vectors (2, 3) at right angles to a unit vector, and to each other."""
     across = np.cross(along, np.eye(3)[int(np.abs(along).argmin())])
     across /= np.linalg.norm(across)
-    corners = polygon_corners(order) @ np.stack([across, np.cross(along, across)])
-    half = along * _THICKNESS / 2
+    return np.stack([across, np.cross(along, across)])
+
+
+def _prism(
+    corners: Float64, place: FloatArray, half: Float64, side_shade: float
+) -> tuple[Float32, Faces, Float32]:
+    """Return a prism from its corners (C, 3) about the centre, and half its length (x, y, z)."""
     ends = np.concatenate([corners - half, corners + half])
-    vertices = np.asarray(place) + radius * np.concatenate([ends, ends])
-    shade = np.repeat(np.array([1.0, _SIDE_SHADE], dtype=np.float32), len(ends))
+    vertices = place + np.concatenate([ends, ends])
+    shade = np.repeat(np.array([1.0, side_shade], dtype=np.float32), len(ends))
     zyx = np.ascontiguousarray(vertices[:, ::-1], dtype=np.float32)
     return zyx, _prism_faces(len(corners)), shade
 

@@ -6,9 +6,10 @@ import functools
 import logging
 from typing import Literal
 
-from napari.settings import get_plugin_settings
 from vispy.app import Canvas
 from vispy.gloo import gl
+
+from napari_ini3d.plugin.viewer.preference import read_preference
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ _SOFTWARE = ("llvmpipe", "softpipe", "swiftshader", "software rasterizer", "basi
 
 def map_rendering() -> Rendering:
     """Return how maps are drawn, from napari's Preferences; automatic: by the OpenGL renderer."""
-    wanted = _preference()
+    wanted = read_preference("display", "maps", "automatic")
     if wanted == "mesh":
         return "mesh"
     if wanted == "volume":
@@ -46,11 +47,3 @@ def opengl_renderer() -> str:
         return ""
     logger.info("OpenGL renderer: %s", name)
     return str(name or "")
-
-
-def _preference() -> str:
-    try:
-        settings = get_plugin_settings("napari-ini3d")
-    except KeyError:  # the plugin is not registered with napari
-        return "automatic"
-    return str(getattr(getattr(settings, "display", None), "maps", "automatic"))

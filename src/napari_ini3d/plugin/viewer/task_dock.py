@@ -6,7 +6,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QScrollArea, QWidget
 
-from napari_ini3d.plugin.viewer.docking import FittingWidget, tabify_dock
+from napari_ini3d.plugin.viewer.docking import FittingWidget
 from napari_ini3d.plugin.viewer.task_runner import TaskRunner
 
 _HEIGHT = 640  # pixels
@@ -44,11 +44,6 @@ class TaskDock(FittingWidget):
         """Show the progress of the current task."""
         self.cancel.setEnabled(self.tasks.busy)
         self.bar.setValue(round(100 * self.tasks.share))
-
-    def showEvent(self, event: object) -> None:
-        """Share a place with the other docks of the plugin."""
-        super().showEvent(event)
-        tabify_dock(self)
 
     def sizeHint(self) -> QSize:
         """Return a width that leaves room for the canvas on a small screen."""

@@ -1,0 +1,119 @@
+"""Agreement of the halves: whose it is, and what it says."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from fake_runs import make_record, make_report
+
+from napari_ini3d.errors import InputError
+from napari_ini3d.geometry import RigidTransform
+from napari_ini3d.io import write_map
+from napari_ini3d.plugin.display.agreement import half_maps_of, read_agreement
+from napari_ini3d.plugin.reader import read_layers, read_run_layers
+from napari_ini3d.plugin.viewer import Origin, add_layers, set_metadata, show_iteration
+from napari_ini3d.runs import IterationSummary, RunFolder, ValidationFiles
+from napari_ini3d.runs.validation_files import FSC_CURVES
+from napari_ini3d.settings import InitialModelSettings
+
+N = 32
+VOXEL = 4.0
+
+
+def bodies():
+    """A map of blobs, and a second one that is the same at x > 0 and differs at x < 0."""
+    rng = np.random.default_rng(3)
+    x = np.arange(N) - N // 2
+    first, second = np.zeros((2, N, N, N))
+    for _ in range(60):
+        place = rng.uniform(-10, 10, 3)
+        other = place if place[2] > 0 else rng.uniform((-10, -10, -10), (10, 10, 0))
+        for volume, at in ((first, place), (second, other)):
+            gz, gy, gx = (np.exp(-((x - a) ** 2) / 4) for a in at)
+            volume += gz[:, None, None] * gy[:, None] * gx
+    return first.astype(np.float32), second.astype(np.float32)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run with half-maps and two written iterations."""
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_record(make_record())
+    first, second = bodies()
+    for iteration in (1, 2):
+        report = make_report(iteration, 2)
+        folder.append_progress(IterationSummary.from_report(report).to_json())
+        write_map(folder.class_map_path(iteration, 0), first * iteration, VOXEL)
+    write_map(folder.map_path, (first + second) / 2, VOXEL)
+    files = ValidationFiles(folder)
+    for path, half in zip(files.half_map_paths, (first, second), strict=True):
+        write_map(path, half, VOXEL)
+    files.write_facts(
+        {
+            "verdict": "reliable",
+            "reasons": [],
+            "resolution_0143": 10.0,
+            "resolution_05": 12.0,
+            "box_size": N,
+            "voxel_size": VOXEL,
+            "fsc": {name: [1.0, 0.5] for name in FSC_CURVES},
+        }
+    )
+    return folder
+
+
+def test_the_halves_agree_where_they_are_equal(run):
+    agreement = read_agreement(ValidationFiles(run), N)
+    inside = np.s_[8:24, 8:24]
+    right, left = agreement[inside][..., 20:24], agreement[inside][..., 8:12]
+    assert right.mean() > 0.95
+    assert left.mean() < 0.6
+
+
+def test_the_agreement_of_unequal_boxes_has_that_of_the_map(run):
+    assert read_agreement(ValidationFiles(run), 24).shape == (24, 24, 24)
+
+
+def test_the_final_map_has_halves(model, run):
+    (layer,) = add_layers(model, read_layers(str(run.map_path)))
+    assert half_maps_of(model, layer).folder.path == run.path
+
+
+def test_of_a_run_only_the_last_iteration_has_halves(model, run):
+    (layer,) = add_layers(model, read_run_layers(run.path))
+    assert half_maps_of(model, layer).folder.path == run.path
+    show_iteration(model, layer, 1)
+    with pytest.raises(InputError, match="belong to iteration 2, the last one"):
+        half_maps_of(model, layer)
+
+
+def test_with_several_classes_only_the_written_map_has_halves(model, run):
+    run.write_record(make_record(settings=InitialModelSettings(classes=2)))
+    (layer,) = add_layers(model, read_run_layers(run.path))
+    with pytest.raises(InputError, match="the largest class"):
+        half_maps_of(model, layer)
+    (layer,) = add_layers(model, read_layers(str(run.map_path)))
+    half_maps_of(model, layer)
+
+
+def test_a_map_that_was_moved_or_is_another_file_has_no_halves(model, run):
+    (layer,) = add_layers(model, read_layers(str(run.map_path)))
+    still = RigidTransform.identity()
+    set_metadata(layer, origin=Origin(layer.data, True, still, layer.data))
+    with pytest.raises(InputError, match="as it was written"):
+        half_maps_of(model, layer)
+    (layer,) = add_layers(model, read_layers(str(ValidationFiles(run).half_map_paths[0])))
+    with pytest.raises(InputError, match="is not initial_model"):
+        half_maps_of(model, layer)
+    with pytest.raises(InputError, match="has no half-maps"):
+        half_maps_of(model, SimpleNamespace(name="computed", metadata={}))
+
+
+def test_a_run_without_half_maps_says_so(model, run):
+    ValidationFiles(run).half_map_paths[1].unlink()
+    (layer,) = add_layers(model, read_layers(str(run.map_path)))
+    with pytest.raises(InputError, match="has no half-maps"):
+        half_maps_of(model, layer)
