@@ -298,6 +298,7 @@ DRAW = {
     "resume stopped": "",
     "relion-job --o job --in_parts particles.star --iterations 4 --starts 1 --j 1": "",
     "report done": "",
+    "movie done --output movie.gif": "",
     "demo --output demo --threads 1": SMALL_DEMO,
     "bench --quick --threads 1": SMALL_BENCH,
 }

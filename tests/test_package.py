@@ -93,8 +93,9 @@ def test_the_dependencies_are_what_is_imported_and_napari_brings_the_rest():
         names = {distributions.get(name, [name])[0] for name in imported_by(path)}
         names = {name.lower().replace("_", "-") for name in names}
         (plugin if package / "plugin" in path.parents else headless).update(names)
-    cupy = {name for name in headless if name.startswith("cupy")}  # an extra
-    assert headless - cupy <= dependencies
+    # of extras: GPUs, and movies as .mp4
+    extras = {name for name in headless if name.startswith("cupy") or name == "imageio"}
+    assert headless - extras <= dependencies
     brought = {re.split(r"[^\w-]", text)[0].lower() for text in requires("napari") or []}
     assert plugin - dependencies <= {"napari", *brought}
     assert dependencies <= headless | plugin

@@ -5,10 +5,12 @@ import subprocess
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from napari_ini3d.cli.app import app
 from napari_ini3d.comparison import compare_maps
+from napari_ini3d.fourier import rotate_map
 from napari_ini3d.io import read_map
 from napari_ini3d.simulation import (
     SimulationSettings,
@@ -36,6 +38,7 @@ COMMON = (
 GLOBAL = "--healpix_order 1 --oversampling 0 --offset_range 1 --offset_step 1 --ini_high 30"
 CLASSIFICATION = f"--K 2 --iter 1 {GLOBAL}"
 AUTO_REFINE = f"--auto_refine --split_random_halves --auto_iter_max 1 {GLOBAL}"
+OTHER = Rotation.from_rotvec(np.diag([90.0, 90.0, 45.0]), degrees=True).as_matrix()
 AS_THEY_ARE = "--skip_align --oversampling 0"
 AS_PRIORS = "--sigma_ang 3 --healpix_order 3 --oversampling 1 --offset_range 1 --offset_step 1"
 
@@ -98,7 +101,12 @@ def test_an_auto_refinement_starts_from_map_and_particles(project, group, monkey
     mpi = ("mpirun", "--oversubscribe", "-n", "3", "relion_refine_mpi")
     ours = refine(project, group, name, AUTO_REFINE, mpi)
     halves = [read_map(project / name / f"run_it001_half{k}_class001.mrc").data for k in (1, 2)]
-    assert compare(ours, (halves[0] + halves[1]) / 2).correlation > 0.7
+    theirs = (halves[0] + halves[1]) / 2
+    # half of 200 particles after one iteration: noisy, but of our orientation and no other
+    found = compare(ours, theirs).correlation
+    others = [compare(rotate_map(ours, rotation), theirs).correlation for rotation in OTHER]
+    assert found > 0.6
+    assert found > max(others) + 0.15
 
 
 @pytest.mark.parametrize("group", ["C1", "C2"])

@@ -111,7 +111,7 @@ def test_each_image_is_uploaded_once_per_visit_and_little_is_downloaded(machine,
     assert len(others) < 50
     assert max(others) < image_bytes
     down = [size for kind, size in machine.traffic if kind == "down"]
-    assert len(down) == 2 * 12  # five sums and seven fields of the poses, for each start
+    assert len(down) == 2 * 14  # five sums and nine fields of the poses, for each start
 
 
 @pytest.mark.parametrize(

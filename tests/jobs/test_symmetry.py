@@ -10,7 +10,7 @@ from symmetry_phantoms import VOXEL, known_map
 
 from napari_ini3d.geometry.euler import euler_to_matrix
 from napari_ini3d.io.mrc.maps import read_map, write_map
-from napari_ini3d.io.star.particles import read_tables
+from napari_ini3d.io.star.tables import read_tables
 from napari_ini3d.jobs import symmetry as symmetry_module
 from napari_ini3d.jobs.symmetry import apply_symmetry
 from napari_ini3d.report import page as page_module

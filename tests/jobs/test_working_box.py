@@ -9,7 +9,7 @@ from symmetry_phantoms import known_map
 
 from napari_ini3d.fourier.resample import resize_map
 from napari_ini3d.io.mrc.maps import read_map, write_map
-from napari_ini3d.io.star.particles import read_tables
+from napari_ini3d.io.star.tables import read_tables
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.jobs.symmetry import apply_symmetry

@@ -32,8 +32,7 @@ def check_files(
     Ini3dError
         If the settings are not those of a run, such as an unknown point group.
     """
-    from napari_ini3d.jobs import check_symmetry
-    from napari_ini3d.preflight import check_particles
+    from napari_ini3d.preflight import check_particles, check_symmetry
 
     check_symmetry(settings)
     report = check_particles(particles, settings, strict=strict)

@@ -5,4 +5,3 @@ from .relaxation import (
     relax_run as relax_run,
 )
 from .run import resume_run as resume_run, start_run as start_run
-from .symmetry import check_symmetry as check_symmetry

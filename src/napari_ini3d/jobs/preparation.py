@@ -22,13 +22,13 @@ from napari_ini3d.io import (
     write_error,
     write_particle_subset,
 )
-from napari_ini3d.jobs.symmetry import check_symmetry
 from napari_ini3d.kernels import choose_backend
 from napari_ini3d.particles import Particles
 from napari_ini3d.preflight import (
     PixelGrid,
     Selection,
     check_box,
+    check_symmetry,
     choose_working_grid,
     particle_grid,
     select_images,

@@ -6,9 +6,8 @@ import logging
 from typing import Any
 
 from napari_ini3d._types import Float32
-from napari_ini3d.errors import Ini3dError, SettingsError
+from napari_ini3d.errors import Ini3dError
 from napari_ini3d.fourier import resize_map
-from napari_ini3d.geometry import PointGroup
 from napari_ini3d.io import Map, read_map, rotate_particles, write_map
 from napari_ini3d.report import draw_report, draw_validation, save_png
 from napari_ini3d.runs import RunFolder, SymmetryFiles, ValidationFiles
@@ -23,25 +22,6 @@ from napari_ini3d.symmetry import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-def check_symmetry(settings: InitialModelSettings) -> None:
-    """Refuse a symmetry that cannot be detected or imposed.
-
-    Raises
-    ------
-    SymmetryError
-        If the point group is unknown.
-    SettingsError
-        If it is to be detected and imposed at once.
-    """
-    if settings.symmetry.lower() != AUTO_SYMMETRY:
-        PointGroup.parse(settings.symmetry)
-    elif settings.symmetry_during_run:
-        raise SettingsError(
-            "symmetry is auto, which is detected in the finished map, but symmetry_during_run is "
-            "on; give the point group, or leave symmetry_during_run off"
-        )
 
 
 def apply_symmetry(

@@ -25,6 +25,7 @@ from .summary import (
     describe_time as describe_time,
     estimated_time as estimated_time,
 )
+from .symmetry_setting import check_symmetry as check_symmetry
 from .working_box import (
     PixelGrid as PixelGrid,
     check_box as check_box,

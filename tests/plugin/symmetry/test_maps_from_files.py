@@ -53,6 +53,6 @@ def test_the_map_saved_by_the_dock_has_the_origin_of_its_file(
 
 
 def test_a_map_of_a_file_is_in_the_saved_window(viewer, layer, tmp_path):
-    state, left_out = collect_window(viewer, tmp_path, ())
+    state, left_out = collect_window(viewer, tmp_path)
     assert [found.path for found in state.layers] == ["map.mrc"]
     assert not left_out

@@ -16,9 +16,8 @@ from napari_ini3d.errors import (
     SymmetryError,
 )
 from napari_ini3d.io import check_scratch
-from napari_ini3d.jobs import check_symmetry
 from napari_ini3d.kernels import check_device
-from napari_ini3d.preflight import CheckReport, check_mask
+from napari_ini3d.preflight import CheckReport, check_mask, check_symmetry
 from napari_ini3d.runs import RunFolder, is_locked
 from napari_ini3d.settings import AUTO_SYMMETRY, InitialModelSettings
 

@@ -71,6 +71,8 @@ class DetectControl(QObject):
         layer, viewer = self._controller.layer, self._controller.viewer
         if layer is None or viewer is None or self._controller.comparison.active:
             return
+        if layer not in viewer.layers:  # the map is being removed
+            return
         if is_dock_hidden(self._axes):  # no axes on maps that are opened meanwhile
             return
         found, ideal = recorded_axes(viewer, layer), self._ideal_axes()
