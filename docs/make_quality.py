@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+UNIT = re.compile(r"(?<=\d) (?=(?:Å|s|MB|GiB)$)")  # a space before a unit does not break a line
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 NAMES = {
     "pha": "a tetramer, SNR 0.1",
@@ -26,7 +28,8 @@ def load(name: str) -> Any:
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    cells = ([UNIT.sub("\u00a0", str(cell)) for cell in line] for line in lines)
+    return "".join("| " + " | ".join(line) + " |\n" for line in cells)
 
 
 def source(name: str) -> str:

@@ -49,7 +49,8 @@ def format_api() -> str:
         for name in re.findall(r"(\w+) as \1", names):
             if not name.startswith("_"):
                 public = getattr(napari_ini3d, name)
-                lines += [f"::: {public.__module__}.{name}", ""]
+                lines += [f"::: {public.__module__}.{name}", "    options:"]
+                lines += [f"      heading: napari_ini3d.{name}", f"      toc_label: {name}", ""]
     return "\n".join(lines)
 
 
