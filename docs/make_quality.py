@@ -139,6 +139,10 @@ def format_robustness() -> str:
         for key, group in found["sets"].items()
         if group["failed_unannounced"]
     ]
+    classes = [
+        (key, len(one["runs"]), f"{one['median']:.2f}", f"{one['worst']:.2f}")
+        for key, one in load("classes").items()
+    ]
     head = (
         "set",
         "phantom",
@@ -157,7 +161,12 @@ def format_robustness() -> str:
         + table(head, rows)
         + f"\nNot run: {', '.join(missing) if missing else 'none'}. Missed the goal of the "
         "benchmark, and the verdict did not warn: "
-        f"{'; '.join(unannounced) if unannounced else 'none'}.\n\n" + source("robustness")
+        f"{'; '.join(unannounced) if unannounced else 'none'}.\n\n"
+        + source("robustness")
+        + "\n## Classes\n\nParticles of several states, classified into K classes: the adjusted "
+        "Rand index of classes and states (1: every particle in the right class, 0: at random).\n\n"
+        + table(("set", "seeds", "median", "worst"), classes)
+        + "\n*From `benchmarks/results/classes.json`.*\n"
     )
 
 

@@ -108,6 +108,10 @@ def test_the_tables_of_benchmarks_have_the_numbers_of_their_files(site_module):
     robust = json.loads((ROOT / "benchmarks/results/robustness.json").read_text("utf-8"))
     runs = [run for group in robust["sets"].values() for run in group["runs"]]
     assert pages["quality/robustness.md"].count(" s |\n") == len(runs)
+    classes = json.loads((ROOT / "benchmarks/results/classes.json").read_text("utf-8"))
+    for key, found in classes.items():
+        row = f"| {key} | {len(found['runs'])} | {found['median']:.2f} | {found['worst']:.2f} |"
+        assert row in pages["quality/robustness.md"]
 
 
 def test_the_catalogue_has_every_class_of_errors_that_is_raised_and_every_code(site_module):
