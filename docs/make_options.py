@@ -1,4 +1,4 @@
-"""Table of options in README.md: `python docs/make_options.py` rewrites it."""
+"""Table of the settings in docs/options.md: `python docs/make_options.py` rewrites it."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,7 @@ from napari_ini3d.runs import flag_of
 from napari_ini3d.settings import InitialModelSettings, format_setting
 
 BEGIN, END = "<!-- options: begin -->", "<!-- options: end -->"
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parent / "options.md"
 
 
 def format_table() -> str:
@@ -20,7 +20,7 @@ def format_table() -> str:
 
 
 def insert_table(text: str) -> str:
-    """Return the README with a new table between its two markers."""
+    """Return the page with a new table between its two markers."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{format_table()}\n{END}{after}"
@@ -34,4 +34,4 @@ def _format_row(field: dataclasses.Field[Any]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(insert_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(insert_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

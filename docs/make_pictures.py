@@ -1,4 +1,4 @@
-"""Pictures of the README from finished runs: `make_pictures.py RUN_FOLDER [--symmetric RUN]`.
+"""Pictures of the documentation: `make_pictures.py RUN_FOLDER [--symmetric RUN]`.
 
 Writes ``docs/images/run.png`` (the map during the run) and ``docs/images/map.png`` (the final map),
 and ``docs/images/symmetry.png`` (the detected symmetry) from a run of symmetric particles. Those of

@@ -1,4 +1,4 @@
-"""Pages for readers: their links, and the files, functions and frames that they name."""
+"""Pages for readers: the files, functions and frames that they name."""
 
 import ast
 import re
@@ -20,13 +20,11 @@ from napari_ini3d.simulation import (
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_ini3d"
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 FILE = re.compile(r"(?<![\w./-])([\w./-]+\.(?:pyi?|cuh?|html))(?::([A-Za-z_][\w.]*))?")
 FOLDER = re.compile(r"`([\w./-]+/)`")
 IDENTIFIER = re.compile(r"`(\w*[a-z]_[a-z]\w*|[A-Z][a-z]+[A-Z]\w*)`")
-LINK = re.compile(r"\]\(([^)\s]+)\)")
 STUB_LINE = re.compile(r"`from (\.\w+) import (\w+) as \2`")
 
 
@@ -109,13 +107,6 @@ def test_the_example_of_an_export_is_a_line_of_the_stub():
     ((module, name),) = STUB_LINE.findall(ARCHITECTURE)
     assert f"{name} as {name}" in (PACKAGE / "geometry" / "__init__.pyi").read_text()
     assert name in names_in(PACKAGE / "geometry" / f"{module[1:]}.py")
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_every_file_a_page_links_to_is_there(page):
-    links = [link.partition("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8"))]
-    local = [link for link in links if link and "://" not in link]
-    assert [link for link in local if not (page.parent / link).exists()] == []
 
 
 def test_the_frames_from_a_run_to_the_posterior_are_those_on_the_page(tmp_path, monkeypatch):
