@@ -6,6 +6,7 @@ from napari_ini3d.fourier.fsc import compute_fsc
 from napari_ini3d.fourier.masks import soft_mask
 from napari_ini3d.fourier.shells import shell_sum
 from napari_ini3d.simulation import make_phantom
+from napari_ini3d.symmetry.align import align_symmetry
 from napari_ini3d.symmetry.detect import detect_symmetry
 from napari_ini3d.symmetry.noise import share_from_halves, share_of_halves, signal_share
 
@@ -97,3 +98,16 @@ def test_half_maps_of_another_box_are_refused():
     halves = (PHANTOM[:40, :40, :40], PHANTOM[:40, :40, :40])
     with pytest.raises(MapError, match="resample them to one box"):
         detect_symmetry(PHANTOM, voxel_size=VOXEL_SIZE, half_maps=halves)
+
+
+def test_alignment_takes_the_noise_from_the_half_maps_as_detection_does():
+    symmetric = make_phantom("D2", seed=2, diameter=100, domains=3).density(N, VOXEL_SIZE, 9.0)
+    mask = soft_mask(N, RADIUS + 2, 3, 3)  # the solvent is flat: it tells nothing
+    halves = [(symmetric + noise(2.0, seed)) * mask for seed in (1, 2)]
+    volume = (halves[0] + halves[1]) / 2
+    given = {"voxel_size": VOXEL_SIZE, "half_maps": (halves[0], halves[1]), "threads": 1}
+    detected = next(one for one in detect_symmetry(volume, **given).candidates if one.group == "D2")
+    aligned = align_symmetry(volume, "D2", **given)
+    without = align_symmetry(volume, "D2", voxel_size=VOXEL_SIZE, threads=1)
+    assert (aligned.holds, aligned.verdict) == (detected.holds, detected.verdict)
+    assert without.verdict != aligned.verdict

@@ -104,7 +104,9 @@ def _align_and_impose(
     halves: tuple[Float32, Float32] | None,
 ) -> dict[str, Any]:
     """Write the maps, the particles and the picture of a group, and return the facts."""
-    alignment = align_symmetry(found.data, group, voxel_size=found.voxel_size, threads=threads)
+    alignment = align_symmetry(
+        found.data, group, voxel_size=found.voxel_size, half_maps=halves, threads=threads
+    )
     aligned = alignment.apply(found.data, threads=threads)
     if halves is not None:
         halves = (

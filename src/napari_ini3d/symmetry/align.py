@@ -12,6 +12,7 @@ from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.cylinder import cylinder_verdict, find_cylinder
+from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import SymmetryAlignment
 from napari_ini3d.symmetry.refinement import Freedom, essential_operators, refine_upwards
 from napari_ini3d.symmetry.search import Search
@@ -28,6 +29,7 @@ def align_symmetry(
     keep_centre: bool = False,
     only_rot: bool = False,
     resolution: float | None = None,
+    half_maps: HalfMaps | None = None,
     threads: int = 0,
 ) -> SymmetryAlignment:
     """Find the rotation and shift that align a map's symmetry axes to RELION's setting.
@@ -49,6 +51,8 @@ def align_symmetry(
         Rotate about Z only: the main axis already lies along Z.
     resolution : float, optional
         Å; finer detail is ignored. Default: all that agrees, up to Nyquist.
+    half_maps : two (n, n, n), optional
+        Independent halves of the map, from which the noise is measured, as in `detect_symmetry`.
     threads : int
         0 means as many as the process may use.
 
@@ -61,7 +65,8 @@ def align_symmetry(
     Raises
     ------
     MapError
-        Where the map is not a finite cube of an even number of at least 16 voxels, or constant.
+        Where the map is not a finite cube of an even number of at least 16 voxels, or constant;
+        where the half-maps have another box.
     SettingsError
         Where the voxel size or the resolution is not positive.
     SymmetryError
@@ -69,11 +74,13 @@ def align_symmetry(
         the map cannot show.
     """
     check_volume(volume, voxel_size, resolution)
+    check_halves(volume, half_maps)
     parsed = PointGroup.parse(group)
     if parsed.order == 1:
         raise SymmetryError(f"{parsed.name} has no axes to align; give another group, such as D2")
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
-        search = Search.of(volume, (resolution or 0.0) / voxel_size, threads=threads)
+        finest = (resolution or 0.0) / voxel_size
+        search = Search.of(volume, finest, half_maps=half_maps, threads=threads)
         freedom = Freedom(centre=not keep_centre, rotation="around z" if only_rot else "all")
         fit = search.best_fit(parsed, freedom)
         operators = essential_operators(symmetry_operators(parsed), _FINAL_OPERATORS)

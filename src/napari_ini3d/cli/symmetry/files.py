@@ -51,8 +51,10 @@ class AlignRequest:
     def __post_init__(self) -> None:
         PointGroup.parse(self.group)  # an unknown name is refused before any file is read
 
-    def align(self, map_: Map | PreparedMap) -> SymmetryAlignment:
-        """Find the alignment of the map to the group's axes."""
+    def align(
+        self, map_: Map | PreparedMap, half_maps: tuple[Float32, Float32] | None = None
+    ) -> SymmetryAlignment:
+        """Find the alignment of the map to the group's axes, with its noise if there are halves."""
         return align_symmetry(
             map_.data,
             self.group,
@@ -60,6 +62,7 @@ class AlignRequest:
             keep_centre=self.keep_centre,
             only_rot=self.only_rot,
             resolution=self.resolution,
+            half_maps=half_maps,
             threads=self.threads,
         )
 

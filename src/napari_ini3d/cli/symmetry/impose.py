@@ -45,12 +45,12 @@ def impose_file(
     given = read_chosen(chosen, lambda map_: (request.align(map_).score,))
     check_outputs(given, outputs, mask)
     mask_data = None if mask is None else _read_mask(mask, given.map_, chosen.voxel_size)
-    alignment = request.align(given.map_) if align else None
+    halves = given.read_half_maps()
+    alignment = request.align(given.map_, halves) if align else None
     volume = (
         alignment.apply(given.map_.data, threads=request.threads) if alignment else given.map_.data
     )
     voxel_size = given.map_.voxel_size
-    halves = given.read_half_maps()
     if halves is not None and alignment:
         first, second = (alignment.apply(half, threads=request.threads) for half in halves)
         halves = first, second

@@ -110,7 +110,7 @@ def align_file(
     given = read_chosen(chosen, lambda map_: (request.align(map_).score,))
     particles = particles_to_change(given, outputs)
     check_outputs(given, outputs)
-    alignment = request.align(given.map_)
+    alignment = request.align(given.map_, given.read_half_maps())
     written = alignment.holds or outputs.force
     if written:
         aligned = alignment.apply(given.map_.data, threads=request.threads)
