@@ -16,7 +16,7 @@ folder=${2:?the folder of the run}
 shift 2
 
 # SIGTERM comes 300 s before the end of the time: the run ends after the current iteration.
-stop() { kill -TERM "$job"; }
+stop() { kill -TERM $(jobs -p); }  # not $job, which is set a moment later
 trap stop TERM
 
 if [ -e "$folder/checkpoint.npz" ]; then

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -98,9 +100,13 @@ def test_the_job_script_resumes_a_run_that_has_a_checkpoint(job, tmp_path):
 def test_the_job_script_passes_sigterm_on_and_waits_for_the_run_to_end(job, tmp_path):
     command, env = job
     env["WAITS"] = str(tmp_path / "ready")
-    with subprocess.Popen(command, env=env) as process:
+    process = subprocess.Popen(command, env=env, start_new_session=True)
+    try:
         while not (tmp_path / "ready").exists():
             assert process.poll() is None
         process.terminate()
         assert process.wait(timeout=60) == 143
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # a stand-in that was not stopped
     assert (tmp_path / "calls").read_text(encoding="utf-8").endswith("stopped\n")
