@@ -162,7 +162,7 @@ def test_aligning_writes_the_rotated_map_and_says_how(asked, volume, tmp_path):
     assert written.voxel_size == 4.0
     assert asked["align"] == {
         "group": "d2", "voxel_size": 4.0, "keep_centre": True, "only_rot": True, "resolution": 15,
-        "threads": 2,
+        "threads": 2, "half_maps": None,
     }  # fmt: skip
     assert imread(tmp_path / "p.png").ndim == 3
 

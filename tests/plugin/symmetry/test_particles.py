@@ -1,5 +1,6 @@
 """Tab *Particles* of the dock *Symmetry*: relax a run, expand and fold a STAR file."""
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -111,11 +112,13 @@ def test_a_cancelled_relaxation_is_told_to_stop(widget, panel, run, qtbot, monke
     def relax_run(*_, stop, **__):
         while not stop():
             seen.append(widget.tasks.text)
+            time.sleep(0.01)  # leaves the window its share of the interpreter
         seen.append("stopped")
 
     monkeypatch.setattr(particles, "relax_run", relax_run)
     panel.relax.click()
     qtbot.waitUntil(lambda: any("iteration" in text for text in seen), timeout=20_000)
+    qtbot.waitUntil(widget.cancel.isEnabled, timeout=20_000)
     widget.cancel.click()
     qtbot.waitUntil(lambda: seen[-1] == "stopped", timeout=20_000)
     assert panel.result.text() == ""
