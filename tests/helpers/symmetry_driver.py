@@ -2,6 +2,19 @@
 
 from qtpy.QtCore import Qt
 
+POSES_STAR = """data_particles
+
+loop_
+_rlnImageName #1
+_rlnAngleRot #2
+_rlnAngleTilt #3
+_rlnAnglePsi #4
+_rlnOriginXAngst #5
+_rlnOriginYAngst #6
+1@a.mrcs 10.0 20.0 30.0 1.0 2.0
+2@a.mrcs -50.0 80.0 170.0 -3.0 0.0
+"""
+
 
 def press(widget, qtbot, button):
     assert button.isEnabled(), button.text()

@@ -15,7 +15,6 @@ from napari_ini3d._types import Float32
 from napari_ini3d.comparison import Registration, register_maps
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.outcome import IterationOutcome
-from napari_ini3d.engine.state import NO_SUMS, ModelState
 from napari_ini3d.fourier import compute_fsc
 from napari_ini3d.geometry import flip_angles, rotate_poses
 from napari_ini3d.particles import Assignments
@@ -43,18 +42,14 @@ def align_classes(
     model, threads = outcome.update.model, run.settings.threads
     largest, radius = int(outcome.sums.class_weight.argmax()), outcome.plan.radius
     reference = model.maps[largest]
-    found = {
-        k: alignment
-        for k, volume in enumerate(model.maps)
-        if k != largest and (alignment := _alignment(reference, volume, radius, threads=threads))
-    }
-    if not found:
+    maps, alignments = model.maps.copy(), {}
+    for k, volume in enumerate(model.maps):
+        if k != largest and (found := _align(reference, volume, radius, threads=threads)):
+            alignments[k], maps[k] = found
+    if not alignments:
         return outcome, assignments
-    maps = model.maps.copy()
-    for k, alignment in found.items():
-        maps[k] = alignment.apply(maps[k], threads=threads)
-    update = replace(outcome.update, model=_without_sums(replace(model, maps=maps)))
-    poses = aligned_poses(assignments, found, run.geometry.pixel_size)
+    update = replace(outcome.update, model=replace(model.without_sums(), maps=maps))
+    poses = aligned_poses(assignments, alignments, run.geometry.pixel_size)
     return replace(outcome, update=update), poses
 
 
@@ -83,24 +78,15 @@ def aligned_poses(
     return replace(assignments, **dict(zip(names, columns, strict=True)))
 
 
-def _alignment(
+def _align(
     reference: Float32, volume: Float32, radius: int, *, threads: int
-) -> Registration | None:
-    """Return the alignment of a map to a reference; None if it gains nothing."""
+) -> tuple[Registration, Float32] | None:
+    """Return the alignment of a map to a reference, and the map; None if it gains nothing."""
     if not volume.any() or not reference.any():  # a class without images
         return None
     found = register_maps(reference, volume, threads=threads)
     shells = slice(1, radius + 1)
     before = compute_fsc(reference, volume)[shells].mean()
-    after = compute_fsc(reference, found.apply(volume, threads=threads))[shells].mean()
-    return found if after > before + _LEAST_GAIN else None
-
-
-def _without_sums(model: ModelState) -> ModelState:
-    return replace(
-        model,
-        numerator=np.zeros_like(model.numerator),
-        denominator=np.zeros_like(model.denominator),
-        blended_numerator=NO_SUMS[0],
-        blended_denominator=NO_SUMS[1],
-    )
+    aligned = found.apply(volume, threads=threads)
+    after = compute_fsc(reference, aligned)[shells].mean()
+    return (found, aligned) if after > before + _LEAST_GAIN else None

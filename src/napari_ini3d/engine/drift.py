@@ -46,6 +46,11 @@ class Drift:
         """Return the drift of maps that have just been made."""
         return cls(maps=maps, radius=np.array(radius), age=np.array(0), ratio=np.array(np.inf))
 
+    @classmethod
+    def of_starts(cls, radius: int) -> Drift:
+        """Return the drift during the random starts, of which none is measured."""
+        return cls.begin(np.zeros((0, 1, 1, 1), np.float32), radius)
+
     def after(
         self, maps: Float32, half_sets: tuple[HalfSetFSC, ...], radius: int, interval: int
     ) -> Drift:

@@ -71,7 +71,7 @@ def with_finer_starts(run: RunContext, state: EngineState) -> EngineState:
         fsc_radius=radius,
         starts_tried=run.settings.starts,
         start_agreement=np.zeros(0),
-        drift=Drift.begin(np.zeros((0, 1, 1, 1), np.float32), radius),
+        drift=Drift.of_starts(radius),
         models=random_models(run, radius, noise),
         assignments=empty_assignments(run.particles),
     )

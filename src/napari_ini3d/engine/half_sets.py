@@ -23,7 +23,7 @@ from napari_ini3d.engine.regularisation import (
     divide_by_weight,
 )
 from napari_ini3d.engine.resolved_settings import ResolvedSettings, resolve_settings
-from napari_ini3d.engine.state import NO_SUMS, EngineState
+from napari_ini3d.engine.state import EngineState
 from napari_ini3d.fourier import cube_to_map, map_to_cube
 from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageBatch, ImageSource, Particles
@@ -151,23 +151,14 @@ def _filtered_start(state: EngineState) -> EngineState:
     """Return the state from which the half-sets are refined: filtered maps, and no sums."""
     radius, model = state.start_radius, state.models[0]
     maps = np.stack([_filtered(volume, radius) for volume in model.maps])
-    without_sums = replace(
-        model,
-        maps=maps,
-        numerator=np.zeros_like(model.numerator),
-        denominator=np.zeros_like(model.denominator),
-        blended_numerator=NO_SUMS[0],
-        blended_denominator=NO_SUMS[1],
-        evidence=np.zeros(0),
-        fsc_sum=np.zeros(0),
-    )
+    filtered = replace(model.without_sums(), maps=maps, evidence=np.zeros(0), fsc_sum=np.zeros(0))
     return replace(
         state,
         iteration=0,
         phase="refine",
         step=0,
         fsc_radius=radius,
-        models=(without_sums,),
+        models=(filtered,),
         drift=Drift.begin(maps, radius),
     )
 

@@ -37,7 +37,7 @@ def initial_state(run: RunContext) -> EngineState:
         fsc_radius=radius,
         typical_power=noise.typical_power,
         start_agreement=np.zeros(0),
-        drift=Drift.begin(np.zeros((0, 1, 1, 1), np.float32), radius),
+        drift=Drift.of_starts(radius),
         models=random_models(run, radius, noise),
         assignments=empty_assignments(run.particles),
     )

@@ -56,6 +56,6 @@ def with_more_starts(run: RunContext, state: EngineState, best: ModelState) -> E
         step=0,
         starts_tried=state.starts_tried + number,
         start_agreement=np.zeros(0),
-        drift=Drift.begin(np.zeros((0, 1, 1, 1), np.float32), state.start_radius),
+        drift=Drift.of_starts(state.start_radius),
         models=(best, *new),
     )

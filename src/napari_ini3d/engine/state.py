@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self, TypeVar
 
 import numpy as np
@@ -65,6 +65,16 @@ class ModelState:
         if self.blended_numerator.size:
             return self.blended_numerator, self.blended_denominator
         return self.numerator, self.denominator
+
+    def without_sums(self) -> Self:
+        """Return the model with no running sums, as after a change of its maps by other means."""
+        return replace(
+            self,
+            numerator=np.zeros_like(self.numerator),
+            denominator=np.zeros_like(self.denominator),
+            blended_numerator=NO_SUMS[0],
+            blended_denominator=NO_SUMS[1],
+        )
 
     @property
     def recent_evidence(self) -> float:

@@ -61,8 +61,7 @@ class Cylinder:
 def find_cylinder(search: Search) -> Cylinder | None:
     """Find the axis around which a map varies by no more than noise, if there is one."""
     operators = Rotation.from_euler("z", np.array(_ODD_ANGLES)[:, None], degrees=True).as_matrix()
-    frame = Rotation.align_vectors(search.roundest[None], [[0.0, 0.0, 1.0]])[0].as_matrix()
-    axes = GroupAxes(frame, search.centre)
+    axes = GroupAxes(search.round_frame, search.centre)
     coarse, fine = len(search.weight) - 1, deciding_shell(search.search_map)
     if _varying(search, axes, coarse) > _CANDIDATE:
         return None

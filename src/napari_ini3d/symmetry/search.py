@@ -154,6 +154,11 @@ class Search:
         """The highest order of an axis that the box can show, at the rim of the particle."""
         return int(np.pi * self.search_map.diameter * self.search_map.max_shell)
 
+    @property
+    def round_frame(self) -> Float64:
+        """A frame (3, 3) whose Z is the axis about which the map varies least."""
+        return shortest_rotation(_Z, self.roundest)
+
     def best_fit(self, group: PointGroup, freedom: Freedom | None = None) -> Fit:
         """Return the best of a few refined candidates for one group.
 
@@ -177,7 +182,7 @@ class Search:
         if group.family in "CD" and freedom.rotation == "all" and self.roundness > _LEAST_ROUNDNESS:
             fits.append(self._best_ring(group, freedom))
         operators = essential_operators(symmetry_operators(group))
-        centre = self.centre if freedom.centre else -self.search_map.offset / self.search_map.side
+        centre = self._first_centre(freedom)
         upright = freedom.rotation == "around z"
         fits += [
             refine(self.search_map, operators, GroupAxes(frame, centre),
@@ -186,15 +191,20 @@ class Search:
         ]  # fmt: skip
         return max(fits, key=lambda fit: fit.score)
 
+    def _first_centre(self, freedom: Freedom) -> Float64:
+        """Return where the axes are first tried: the middle of the map, if they may not move."""
+        middle = -self.search_map.offset / self.search_map.side
+        return self.centre if freedom.centre else np.asarray(middle)
+
     def _best_ring(self, group: PointGroup, freedom: Freedom) -> Fit:
         """Return the best fit of Cn or Dn of many subunits.
 
         Where they do not show in the search, the axis is that about which the map varies least. It
         is that of a rod or a disc with a few bumps, too, which the self-rotation function may miss.
         """
-        centre = self.centre if freedom.centre else -self.search_map.offset / self.search_map.side
+        centre = self._first_centre(freedom)
         cyclic = PointGroup.parse(f"C{group.fold}")
-        frames = [shortest_rotation(_Z, self.roundest)]
+        frames = [self.round_frame]
         if _RING_ORDER < group.fold <= MAX_ORDER:
             found = initial_frames(cyclic, self.table, _INITIAL_FRAMES)
             frames += [frame for frame, _ in found]

@@ -9,7 +9,7 @@ from fake_symmetry import ROTATION, VOXEL, make_report
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea
 from scipy.spatial.transform import Rotation
-from symmetry_driver import choose, press
+from symmetry_driver import POSES_STAR, choose, press
 
 from napari_ini3d.fourier.resample import mirror_map, rotate_map
 from napari_ini3d.geometry.rigid import RigidTransform
@@ -219,25 +219,11 @@ def test_the_map_is_saved_as_it_is_shown(
     assert "Saved" in notifications[-1]
 
 
-STAR = """data_particles
-
-loop_
-_rlnImageName #1
-_rlnAngleRot #2
-_rlnAngleTilt #3
-_rlnAnglePsi #4
-_rlnOriginXAngst #5
-_rlnOriginYAngst #6
-1@a.mrcs 10.0 20.0 30.0 1.0 2.0
-2@a.mrcs -50.0 80.0 170.0 -3.0 0.0
-"""
-
-
 def test_the_particles_are_flipped_and_rotated_with_the_map(
     widget, layer, qtbot, quick, tmp_path, monkeypatch, notifications
 ):
     source, target = tmp_path / "in.star", tmp_path / "out.star"
-    source.write_text(STAR)
+    source.write_text(POSES_STAR)
     monkeypatch.setattr(impose, "ask_open", lambda *_: source)
     monkeypatch.setattr(impose, "ask_save", lambda *_: target)
     press(widget, qtbot, widget.files.particles)
@@ -257,7 +243,7 @@ def test_the_particles_are_flipped_and_rotated_with_the_map(
     monkeypatch.setattr(impose, "ask_save", lambda *_: source)
     press(widget, qtbot, widget.files.particles)
     assert "choose another file" in notifications[-1]
-    assert source.read_text() == STAR
+    assert source.read_text() == POSES_STAR
 
 
 def test_a_reopened_dock_keeps_the_preview(viewer, widget, layer, qtbot, quick):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fake_symmetry import make_alignment
-from symmetry_driver import press
+from symmetry_driver import POSES_STAR, press
 
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.io import read_map, write_map
@@ -16,24 +16,11 @@ from napari_ini3d.plugin.symmetry import particles
 from napari_ini3d.plugin.viewer.metadata import set_metadata
 from napari_ini3d.runs import RunFolder
 
-STAR = """data_particles
-
-loop_
-_rlnImageName #1
-_rlnAngleRot #2
-_rlnAngleTilt #3
-_rlnAnglePsi #4
-_rlnOriginXAngst #5
-_rlnOriginYAngst #6
-1@a.mrcs 10.0 20.0 30.0 1.0 2.0
-2@a.mrcs -50.0 80.0 170.0 -3.0 0.0
-"""
-
 
 @pytest.fixture
 def star(tmp_path, monkeypatch):
     source = tmp_path / "run_it010_data.star"
-    source.write_text(STAR)
+    source.write_text(POSES_STAR)
     monkeypatch.setattr(particles, "ask_open", lambda *_: source)
     monkeypatch.setattr(particles, "ask_save", lambda *_: tmp_path / "written.star")
     return source
@@ -81,7 +68,7 @@ def test_the_star_file_itself_is_not_overwritten(
 ):
     monkeypatch.setattr(particles, "ask_save", lambda *_: star)
     press(widget, qtbot, panel.expand)
-    assert star.read_text() == STAR
+    assert star.read_text() == POSES_STAR
     assert "choose another file" in notifications[-1]
 
 

@@ -131,6 +131,19 @@ def test_symmetry_axes_move_with_a_trial_and_x_y_z_stay(viewer, layer):
     assert share_in_colour(picture, points, axes_mesh.FRAME_COLOURS["X"]) == 1
 
 
+def test_x_y_z_and_symmetry_axes_are_drawn_at_once_as_one_after_the_other(viewer, layer):
+    found = MapAxes.of_setting("D2", "detected")
+    axes_layers.show_frame(viewer, layer, RADIUS)
+    apart = axes_layers.show_symmetry_axes(viewer, layer, found, RADIUS)
+    axes_layers.hide_parts(viewer, layer, axes_layers.LINE_PARTS)
+    inserted = []
+    viewer.layers.events.inserted.connect(lambda event: inserted.append(event.value))
+    at_once = axes_layers.show_symmetry_axes(viewer, layer, found, RADIUS, frame=True)
+    assert inserted == [at_once]
+    np.testing.assert_array_equal(at_once.vertices, apart.vertices)
+    np.testing.assert_array_equal(at_once.vertex_colors, apart.vertex_colors)
+
+
 def test_the_symbols_are_at_both_ends(viewer, layer):
     found = MapAxes("C3", (FoundAxis(3, (0.0, 1.0, 0.0), 1.0),))
     axes_layers.show_symmetry_axes(viewer, layer, found, RADIUS)

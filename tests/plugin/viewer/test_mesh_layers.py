@@ -256,3 +256,15 @@ def test_the_preference_overrides_the_renderer(monkeypatch, preference, renderer
 
 def test_the_renderer_of_the_display_is_found(viewer):
     assert rendering.opengl_renderer()
+
+
+@meshes
+def test_a_hidden_mesh_takes_the_light_of_the_camera_when_it_is_shown(viewer, layer, qtbot):
+    mesh = ready(qtbot, viewer, layer)
+    before = mesh.data[2].copy()
+    layer.visible = False
+    viewer.scene.camera.angles = (0, 70, 20)
+    qtbot.wait(400)
+    np.testing.assert_array_equal(mesh.data[2], before)
+    layer.visible = True
+    assert np.abs(mesh.data[2] - before).max() > 0.1

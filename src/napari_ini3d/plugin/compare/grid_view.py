@@ -43,9 +43,10 @@ def draw_axes(viewer: Any, layer: Image, found: MapAxes | None) -> list[Layer]:
     for other in parts_of(viewer, layer):
         viewer.layers.remove(other)
     radius = particle_radius(viewer, layer)
-    show_frame(viewer, layer, radius)
-    if found is not None:
-        show_symmetry_axes(viewer, layer, found, radius)
+    if found is None:
+        show_frame(viewer, layer, radius)
+    else:
+        show_symmetry_axes(viewer, layer, found, radius, frame=True)
     return parts_of(viewer, layer)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ini3d.io import read_map
-from napari_ini3d.plugin.viewer import show_map
+from napari_ini3d.plugin.viewer import open_dock, show_map
 from napari_ini3d.runs import RunFolder, choose_class
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_ini3d.plugin.compare.dock import CompareWidget
-
-_PLUGIN, _DOCK = "napari-ini3d", "Compare maps"
 
 
 def compare_runs(viewer: napari.Viewer, first: Path, second: Path) -> CompareWidget:
@@ -47,15 +45,11 @@ def compare_layers(viewer: napari.Viewer, first: Image, second: Image) -> Compar
     first, second : Image
         The second map is aligned to the first.
     """
-    widget: Any
-    dock, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK, tabify=True)
-    dock.show()
-    dock.raise_()  # it may be open behind another
+    widget: CompareWidget = open_dock(viewer, "Compare maps")
     widget.first.choose(first)
     widget.second.choose(second)
     widget.compare.click()
-    found: CompareWidget = widget
-    return found
+    return widget
 
 
 def result_path(folder: RunFolder) -> Path:

@@ -10,23 +10,19 @@ from qtpy.QtCore import Qt
 from napari_ini3d._types import FloatArray
 from napari_ini3d.plugin.convergence.angular_distribution import AngularDistribution
 from napari_ini3d.plugin.session import ALL_CLASSES
-from napari_ini3d.plugin.viewer import set_tooltip
-
-_PLUGIN, _DOCK = "napari-ini3d", "Particles"
+from napari_ini3d.plugin.viewer import open_dock, set_tooltip
 
 
 def show_particles_on_click(sphere: AngularDistribution, viewer: ReferenceType[Any]) -> None:
     """Open the dock *Particles* at the region of the sphere, and for the class, that is clicked."""
 
     def show(direction: FloatArray) -> None:
-        window, folder = getattr(viewer(), "window", None), sphere.view.folder
-        if window is None or folder is None:
+        shown_in, folder = viewer(), sphere.view.folder
+        if getattr(shown_in, "window", None) is None or folder is None:
             return
         k = sphere.view.class_index
-        dock, gallery = window.add_plugin_dock_widget(_PLUGIN, _DOCK, tabify=True)
+        gallery = open_dock(shown_in, "Particles")
         gallery.show_region(folder, direction, None if k == ALL_CLASSES else k)
-        dock.show()
-        dock.raise_()
 
     sphere.direction_clicked.connect(show)
     sphere.setCursor(Qt.CursorShape.PointingHandCursor)

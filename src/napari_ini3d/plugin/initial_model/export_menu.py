@@ -11,10 +11,9 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
 
 from napari_ini3d.plugin.session import run_of_window
-from napari_ini3d.plugin.viewer import Task, TaskRunner, set_tooltip, with_ending
+from napari_ini3d.plugin.viewer import Task, TaskRunner, open_dock, set_tooltip, with_ending
 from napari_ini3d.runs import ExportedRun, RunFolder, export_run
 
-_PLUGIN, _DOCK = "napari-ini3d", "Export"
 _TARGETS = {"RELION …": ".star", "cryoSPARC …": ".cs"}
 
 
@@ -72,9 +71,7 @@ class ExportMenu(QToolButton):
     def _open_dock(self) -> None:
         viewer = self._viewer()
         if viewer is not None:
-            dock, _ = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK, tabify=True)
-            dock.show()
-            dock.raise_()  # it may be open behind another
+            open_dock(viewer, "Export")
 
     def _ask(self, ending: str) -> None:
         folder = self._run()

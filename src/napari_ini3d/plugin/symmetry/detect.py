@@ -84,10 +84,12 @@ class DetectControl(QObject):
         if not frame and not wanted:
             return
         radius = axes_layers.particle_radius(viewer, layer)
-        if frame:
+        if frame and not any(axes.found for axes in wanted):
             axes_layers.show_frame(viewer, layer, radius, through=through)
         for axes in wanted:
-            axes_layers.show_symmetry_axes(viewer, layer, axes, radius, through=through)
+            axes_layers.show_symmetry_axes(
+                viewer, layer, axes, radius, frame=frame and axes.found, through=through
+            )
         if wanted and wanted[0].subunits and self._axes.subunits.isChecked():
             axes_layers.show_subunits(viewer, layer, wanted[0], radius, through=through)
 

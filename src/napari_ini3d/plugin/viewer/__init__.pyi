@@ -33,6 +33,7 @@ from .docking import (
     FittingWidget as FittingWidget,
     is_dock_hidden as is_dock_hidden,
     main_window_of as main_window_of,
+    open_dock as open_dock,
 )
 from .file_names import with_ending as with_ending
 from .grid_cells import (

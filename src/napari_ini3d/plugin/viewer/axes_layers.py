@@ -101,7 +101,13 @@ def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True
 
 
 def show_symmetry_axes(
-    viewer: Any, layer: Layer, found: MapAxes, radius: float, *, through: bool = True
+    viewer: Any,
+    layer: Layer,
+    found: MapAxes,
+    radius: float,
+    *,
+    frame: bool = False,
+    through: bool = True,
 ) -> Layer | None:
     """Show the symmetry axes of a map, with the symbol of their order at both ends.
 
@@ -114,12 +120,14 @@ def show_symmetry_axes(
         Those of RELION's convention are shown beside those of the map, not in their place.
     radius : float
         Of the particle, voxels.
+    frame : bool
+        With X, Y and Z, as `show_frame`, which stay if they are shown already.
     through : bool
         Visible through the map.
     """
     part: Part = "axes" if found.found else "ideal"
     existing = find_part(viewer, layer, part)
-    frame = existing is not None and get_metadata(existing, "drawn").frame
+    frame = frame or (existing is not None and get_metadata(existing, "drawn").frame)
     if not found.axes and not frame:
         hide_parts(viewer, layer, (part,))
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 from weakref import ref
 
 from qtpy.QtCore import QSize, QTimer
@@ -10,7 +11,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_ini3d.plugin.viewer.tab_order import set_tab_order
 
-_MARK = "ini3d dock"
+_PLUGIN, _MARK = "napari-ini3d", "ini3d dock"
 _LEAST = QSize(280, 200)  # pixels; below the size of its content, a dock scrolls
 _USUAL = QSize(410, 600)
 _MOST = QSize(480, 640)  # beside the controls of napari and a canvas, on a screen of 1280 x 800
@@ -39,6 +40,21 @@ class FittingWidget(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return a size that grows no window."""
         return _LEAST
+
+
+def open_dock(viewer: Any, name: str) -> Any:
+    """Open a dock of the plugin in front of the others, and return its widget.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    name : str
+        As in the menu, such as "Export".
+    """
+    dock, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, name, tabify=True)
+    dock.show()
+    dock.raise_()  # it may be open behind another
+    return widget
 
 
 def is_dock_hidden(widget: QWidget) -> bool:

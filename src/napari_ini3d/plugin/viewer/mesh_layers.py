@@ -87,10 +87,9 @@ class MapMesh(QObject):
         self._turned = QTimer(self)  # the light follows the camera when it has come to rest
         self._turned.setSingleShot(True)
         self._turned.setInterval(_REST_MS)
-        self._turned.timeout.connect(self._redraw)
+        self._turned.timeout.connect(self._light_again)
         viewer.scene.camera.events.angles.connect(self._on_turned)
-        self._outdated = False
-        self._changing = False
+        self._outdated = self._changing = self._badly_lit = False
         self._follow(layer)
         self._add(viewer, layer)
         self._compute()
@@ -234,6 +233,13 @@ class MapMesh(QObject):
     def _on_turned(self, _event: Any) -> None:
         self._turned.start()
 
+    def _light_again(self) -> None:
+        """Draw the mesh in the light of now; a hidden one when it is shown."""
+        layer = self.layer
+        self._badly_lit = layer is not None and not layer.visible
+        if not self._badly_lit:
+            self._redraw()
+
     def _light(self, mesh: Surface) -> FloatArray:
         """Return where the light comes from, (z, y, x) of the mesh."""
         viewer = self._viewer()
@@ -292,6 +298,8 @@ class MapMesh(QObject):
         layer, mesh = self.layer, self.mesh
         if layer is not None and mesh is not None and mesh.visible != layer.visible:
             mesh.visible = layer.visible
+        if self._badly_lit:
+            self._light_again()
 
     def _on_mesh_visible(self, _event: Any) -> None:
         layer, mesh = self.layer, self.mesh
