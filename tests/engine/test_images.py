@@ -128,7 +128,7 @@ def test_a_tile_holds_masked_transforms_ctf_and_noise_of_its_group():
     tile, batch, disk, sigma2 = make_tile(PREPARATION)
     assert (tile.half, tile.group) == (0, 1)
     assert np.array_equal(tile.index, batch.index)
-    assert np.array_equal(tile.sigma2, sigma2[1][disk.shell].astype(np.float32))
+    assert np.array_equal(tile.sigma2, sigma2[1].astype(np.float32))
     images = normalise(batch.images, 8.0).astype(float)
     r = radius_grid(BOX, 2).astype(float)
     edge = 14.0 / PIXEL_SIZE
@@ -139,8 +139,8 @@ def test_a_tile_holds_masked_transforms_ctf_and_noise_of_its_group():
     power = [np.bincount(disk.shell, np.abs(image) ** 2, BOX // 2 + 1) for image in whole]
     assert np.allclose(tile.image_power, power, rtol=1e-4)
     parameters = ctf_parameters(particles().take(batch.index), 1)
-    k = 1 / (BOX * PIXEL_SIZE)
-    assert np.allclose(tile.ctf, compute_ctf(parameters, disk.kx * k, disk.ky * k))
+    fx, fy = (k.astype(float) / (BOX * PIXEL_SIZE) for k in (disk.kx, disk.ky))
+    assert np.allclose(tile.ctf, compute_ctf(parameters, fx, fy))
     assert not tile.premultiplied
 
 
@@ -176,10 +176,10 @@ def test_images_enter_the_sums_weighted_by_shell_scale_ctf_and_noise(premultipli
     tile, _, disk, _ = make_tile(
         dataclasses.replace(PREPARATION, particles=particles(premultiplied=premultiplied))
     )
-    found = WeightedImages.of(tile, disk)
+    found = WeightedImages.of(tile, disk, PREPARATION.backend)
     for b in range(2):
         for p in range(0, len(disk), 7):
-            weight = tile.shell_weight[b, disk.shell[p]] / tile.sigma2[p]
+            weight = tile.shell_weight[b, disk.shell[p]] / tile.sigma2[disk.shell[p]]
             scaled = SCALE[b] * (1 if premultiplied else tile.ctf[b, p])
             assert np.isclose(found.images[b, p], scaled * tile.images[b, p] * weight, rtol=1e-5)
             power = (SCALE[b] * tile.ctf[b, p]) ** 2
@@ -217,3 +217,9 @@ def test_premultiplied_groups_are_marked():
     tile, *_ = make_tile(dataclasses.replace(PREPARATION, particles=particles(premultiplied=True)))
     assert tile.premultiplied
     assert (tile.ctf != 1).any()
+
+
+def test_inverted_images_are_the_negative_of_the_others():
+    plain, *_ = make_tile(PREPARATION)
+    inverted, *_ = make_tile(dataclasses.replace(PREPARATION, invert=True))
+    assert np.array_equal(inverted.images, -plain.images)

@@ -15,13 +15,15 @@ from napari_ini3d.engine.maximisation import (
     update_noise_and_classes,
 )
 from napari_ini3d.engine.noise import update_noise
+from napari_ini3d.engine.references import PoseGrid
 from napari_ini3d.engine.regularisation import RealSpaceConstraints, cube_shells
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, ModelState
-from napari_ini3d.engine.sums import BestPoses, IterationSums, TileSums
+from napari_ini3d.engine.sums import IterationSums, TilePoses, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk, map_to_cube
 from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.kernels.backend import choose_backend
+from napari_ini3d.kernels.records import BestColumn
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import make_phantom
 
@@ -62,18 +64,10 @@ def tile_sums(rng, half: int, group: int = 0, images: int = 3, *, premultiplied=
         half=half,
         group=group,
     )
-    poses = BestPoses(
-        index=tile.index,
-        class_index=tile.index * 0,
-        matrix=np.zeros((images, 3, 3), np.float32),
-        shift=np.zeros((images, 2), np.float32),
-        max_probability=rng.random(images),
-        n_significant=tile.index,
-        log_evidence=rng.random(images),
-        junk_probability=rng.random(images),
-        overlap=rng.random(images),
-        reference_power=rng.random(images),
-    )
+    best = rng.random((images, len(BestColumn)))
+    best[:, [BestColumn.BEST_ROTATION, BestColumn.BEST_SHIFT, BestColumn.BEST_FINE_SHIFT]] = 0
+    grid = PoseGrid(np.eye(3)[None], np.zeros((1, 2)), np.zeros((1, 2)))
+    poses = TilePoses(tile.index, np.zeros((images, 2), np.float32), best, grid)
     numerator = np.stack([oracles.random_cube(rng, m) for _ in range(2)])
     denominator = rng.random(shape).astype(np.float32)
     return TileSums(
@@ -111,8 +105,9 @@ def test_tiles_add_to_their_half_and_their_group(rng):
         assert np.allclose(sums.residual[group], residual)
         assert np.allclose(sums.shell_weight[group], weight)
     assert np.allclose(sums.class_weight, sum(t.class_weight for t in tiles))
-    every = np.concatenate([t.poses.log_evidence for t in tiles])
-    assert sums.mean_of("log_evidence") == pytest.approx(every.mean())
+    every = np.concatenate([t.poses.best[:, BestColumn.LOG_EVIDENCE] for t in tiles])
+    on_host = sums.to_host(choose_backend("cpu"))
+    assert on_host.mean_of("log_evidence") == pytest.approx(every.mean())
 
 
 def test_premultiplied_images_say_nothing_about_the_noise(rng):
@@ -377,13 +372,16 @@ def learnt(
     for half, images in enumerate(([0, 1], [2])):
         tile = tile_sums(np.random.default_rng(1), half, images=len(images))
         away = np.array([[0.6, -0.8]]) * np.array(off)[images, None]  # (B, 2), Å
+        best = tile.poses.best.copy()
+        best[:, BestColumn.JUNK_PROBABILITY] = np.array(junk)[images]
         poses = dataclasses.replace(
             tile.poses,
             index=np.array(images),
-            shift=((EXPECTED[images] + away) / PIXEL_SIZE).astype(np.float32),
-            junk_probability=np.array(junk, np.float32)[images],
+            centre=((EXPECTED[images] + away) / PIXEL_SIZE).astype(np.float32),
+            best=best,
         )
         sums.add(dataclasses.replace(tile, poses=poses))
+    sums = sums.to_host(choose_backend("cpu"))
     start = dataclasses.replace(model(RADIUS + 1), sigma_offset=np.array(12.0))
     plan = SimpleNamespace(phase=phase, step_size=step_size, radius=RADIUS)
     particles = SimpleNamespace(origin_x=EXPECTED[:, 0], origin_y=EXPECTED[:, 1])

@@ -60,8 +60,3 @@ def test_the_planes_are_orthonormal_under_the_background(radius):
     weight, planes = background_planes(BOX, radius)
     assert weight.sum() == pytest.approx(1, abs=1e-5)
     assert np.allclose((planes * weight) @ planes.T, np.eye(3), atol=1e-5)
-
-
-def test_inverted_images_are_the_negative_of_the_others():
-    images = np.random.default_rng(5).normal(3, 2, (2, BOX, BOX)).astype(np.float32)
-    assert np.array_equal(normalise(images, 10.0, invert=True), -normalise(images, 10.0))

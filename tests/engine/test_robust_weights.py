@@ -13,7 +13,6 @@ from napari_ini3d.engine.robust_weights import (
     ExcessLimits,
     highest_excess,
     robust_weights,
-    shell_power,
     typical_power,
 )
 from napari_ini3d.fourier.transforms import frequency_disk
@@ -31,18 +30,6 @@ from napari_ini3d.simulation import (
 BOX, PIXEL_SIZE, DIAMETER = 32, 5.0, 115.0
 SHELLS = BOX // 2 + 1
 NUMBER = 400
-
-
-def test_the_power_of_a_shell_is_the_sum_over_its_components():
-    rng = np.random.default_rng(0)
-    disk = frequency_disk(16, 6)
-    transforms = rng.standard_normal((3, len(disk))) + 1j * rng.standard_normal((3, len(disk)))
-    found = shell_power(transforms.astype(np.complex64), disk.shell, 9)
-    expected = np.zeros((3, 9))
-    for b in range(3):
-        for value, shell in zip(transforms[b], disk.shell, strict=True):
-            expected[b, shell] += abs(value) ** 2
-    assert np.allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("components", [1, 5, 40])

@@ -6,6 +6,7 @@ import pytest
 
 from napari_ini3d.comparison.compare import compare_maps
 from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.normalisation import background_planes
 from napari_ini3d.fourier.transforms import frequency_disk
 from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.kernels import cpu
@@ -107,11 +108,6 @@ def comparing_arguments(rng):
             np.empty(300, np.float32),
             np.empty((4, 5)),
         ),
-        "shift_images": (
-            rng.standard_normal((5, 48, 48)).astype(np.float32),
-            rng.integers(-60, 60, (5, 2)).astype(np.int32),
-            np.empty((5, 48, 48), np.float32),
-        ),
         "bincount_sum": (np.sort(rng.integers(0, 9, 5000)).astype(np.int32), rng.random(5000),
                        np.empty(9)),
         "matmul": (
@@ -122,7 +118,36 @@ def comparing_arguments(rng):
     }  # fmt: skip
 
 
+def preparing_arguments(rng):
+    disk, n_shells = frequency_disk(48, 20), 25
+    images = rng.standard_normal((3, 48, 48)).astype(np.float32)
+    weight, planes = background_planes(48, 15.0)
+    transforms = np.fft.rfft2(images).astype(np.complex64)
+    components, shape = noise(rng, 3, len(disk)), (3, len(disk))
+    terms = np.stack([rng.uniform(5e3, 3e4, 3), *rng.uniform(-9, 9, (3, 3))], 1)
+    return {
+        "normalise_images": (
+            images, weight, planes, rng.random((48, 48), np.float32),
+            rng.integers(-60, 60, (3, 2)).astype(np.int32), -1, *np.empty((2, *images.shape), "f4"),
+        ),
+        "disk_components": (
+            transforms, transforms[::-1].copy(), disk.place, disk.factor, disk.first,
+            rng.random(n_shells, np.float32), rng.random((3 + n_shells, n_shells), np.float32),
+            np.empty_like(components), *np.empty((3, 3, n_shells), np.float32),
+        ),
+        "ctf_values": (
+            terms, disk.kx, disk.ky, 1 / 200, 0.025, 650.0, True, False, np.empty(shape, "f4"),
+        ),
+        "weigh_images": (
+            components, rng.random(shape, np.float32), disk.shell,
+            rng.random((3, n_shells), np.float32), rng.random(n_shells, np.float32),
+            rng.random(3, np.float32), False, np.empty_like(components), np.empty(shape, "f4"),
+        ),
+    }  # fmt: skip
+
+
 KERNELS = (
+    *preparing_arguments(np.random.default_rng(1)),
     *slicing_arguments(np.random.default_rng(1)),
     *comparing_arguments(np.random.default_rng(1)),
 )
@@ -133,7 +158,8 @@ KERNELS = (
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_kernel_has_the_same_result_as_on_the_cpu(gpu, name, deterministic):
     rng = np.random.default_rng(2)
-    arguments = (slicing_arguments(rng) | comparing_arguments(rng))[name]
+    every = preparing_arguments(rng) | slicing_arguments(rng) | comparing_arguments(rng)
+    arguments = every[name]
     backend = choose_backend("gpu:0", deterministic=deterministic)
     with backend.device.enter():
         there = [backend.to_device(a) if isinstance(a, np.ndarray) else a for a in arguments]

@@ -111,7 +111,24 @@ def test_each_image_is_uploaded_once_per_visit_and_little_is_downloaded(machine,
     assert len(others) < 50
     assert max(others) < image_bytes
     down = [size for kind, size in machine.traffic if kind == "down"]
-    assert len(down) == 2 * 14  # five sums and nine fields of the poses, for each start
+    assert len(down) == 2 * 6  # five sums and the records of the poses, for each start
+
+
+_NO_LAUNCH = {"empty", "empty_like", "reshape", "view", "ravel", "transpose"}
+
+
+@pytest.mark.parametrize(("phase", "most"), [("starts", 48), ("search", 65), ("refine", 65)])
+def test_few_kernels_and_copies_are_launched_for_each_tile(machine, particles, phase, most):
+    counts = {}
+    for tile_size in (10, 30):  # six tiles, and two
+        before, counts[tile_size] = machine.launches(_NO_LAUNCH), 0
+        settings = SETTINGS.with_changes(device="gpu", starts=1, tile_size=tile_size)
+        for report in reconstruct(InMemorySource.of(particles), particles.particles, settings):
+            after = machine.launches(_NO_LAUNCH)
+            if report.phase == phase and report.subset_size == 60:
+                counts[tile_size] = after - before
+            before = after
+    assert 0 < counts[10] - counts[30] <= 4 * most
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,13 @@ import oracles
 from napari_ini3d.engine.expectation.coarse import coarse_posterior, coarse_sums
 from napari_ini3d.engine.expectation.fine import fine_sums
 from napari_ini3d.engine.images import Tile, WeightedImages
-from napari_ini3d.engine.references import FineReferences, NullModel, Pruning, ReferenceSet
+from napari_ini3d.engine.references import (
+    FineReferences,
+    NullModel,
+    PoseGrid,
+    Pruning,
+    ReferenceSet,
+)
 from napari_ini3d.engine.sums import TileSums
 from napari_ini3d.fourier.transforms import frequency_disk
 from napari_ini3d.geometry.sampling import grids_of_unit, random_rotation
@@ -24,7 +30,7 @@ FINE_SHIFTS = np.array([[0, 0], [0.5, 0], [0, -0.5]], np.float32)
 
 def expect(references: ReferenceSet, tile: Tile) -> TileSums:
     """The sums of one tile for one model."""
-    weighted = WeightedImages.of(tile, references.disk)
+    weighted = WeightedImages.of(tile, references.disk, references.backend)
     posterior = coarse_posterior(references, tile, weighted)
     if references.fine is None:
         return coarse_sums(references, tile, weighted, posterior)
@@ -80,6 +86,11 @@ def make_references(
             rotation_weight=0.0, max_rotations=CLASSES * len(grid.matrices), pose_weight=0.0
         ),
         backend=choose_backend("cpu"),
+        pose_grid=PoseGrid(
+            (fine_grid if two_pass else grid).matrices,
+            SHIFTS,
+            FINE_SHIFTS if two_pass else np.zeros((1, 2), np.float32),
+        ),
         fine=fine,
     )
 
@@ -91,7 +102,7 @@ def make_null(slices: np.ndarray, shell: np.ndarray) -> NullModel:
         for s in np.unique(shell):
             ball[k, shell == s] = of_class[:, shell == s].real.mean()
     count = np.bincount(frequency_disk(BOX, RADIUS).shell, minlength=SHELLS).astype(float)
-    return NullModel(ball=ball, count=count, limit=np.full(SHELLS, 2.0))
+    return NullModel.of(ball, count, np.full(SHELLS, 2.0))
 
 
 def make_tile(references: ReferenceSet, noise: float = 3.0) -> Tile:
@@ -114,7 +125,7 @@ def make_tile(references: ReferenceSet, noise: float = 3.0) -> Tile:
         images=images,
         ctf=ctf,
         premultiplied=False,
-        sigma2=rng.uniform(0.8, 1.2, p).astype(np.float32) * np.float32(noise**2),
+        sigma2=rng.uniform(0.8, 1.2, SHELLS).astype(np.float32) * np.float32(noise**2),
         centre=np.array([[0, 0], [1, 0], [0, -2], [3, 1]], np.float32),
         from_expected=np.array([[0, 0], [1, 0], [0.5, -2], [0, 1]], np.float32),
         class_bias=np.zeros((IMAGES, CLASSES), np.float32),

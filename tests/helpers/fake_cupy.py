@@ -9,6 +9,7 @@ before you add one. Kernels are the real sources, compiled for the CPU.
 import ctypes
 import sys
 import threading
+from collections import Counter
 from functools import partial
 from types import ModuleType, SimpleNamespace
 
@@ -54,10 +55,16 @@ class Machine:
         self.library_failure: Exception | None = None
         self.products: list[str] = []
         self.launched: list[tuple[int, str]] = []
+        self.operations: Counter[str] = Counter()  # of CuPy's own, without kernels
         self.traffic: list[tuple[str, int]] = []
         self.fail_in, self.most_blocks = "", 0
         self.failure: Exception = OutOfMemoryError("Out of memory")
         self._current = threading.local()
+
+    def launches(self, none: set[str]) -> int:
+        """Return the kernels, operations and copies so far, without the operations in `none`."""
+        operations = sum(n for name, n in self.operations.items() if name not in none)
+        return len(self.launched) + operations + len(self.traffic)
 
     @property
     def gpu(self) -> int:
@@ -92,6 +99,7 @@ class Machine:
 
     def call(self, function, *arguments, **keywords):
         """Call a NumPy function on arrays of the current GPU."""
+        self.operations[getattr(function, "__name__", str(function))] += 1
         keywords = {name: self.unwrap(value) for name, value in keywords.items()}
         return self.wrap(function(*self.unwrap(arguments), **keywords))
 
@@ -263,7 +271,20 @@ class _RawModule:
         return launch
 
 
-_PER_ELEMENT = ("project", "backproject_fixed", "backproject_float", "symmetrise", "shift_images")
+_PER_ELEMENT = (
+    "add_fine_log_prior",
+    "add_fixed",
+    "backproject_fixed",
+    "backproject_float",
+    "coarse_log_prior",
+    "ctf_values",
+    "explained_power",
+    "fine_best_poses",
+    "project",
+    "symmetrise",
+    "weigh_images",
+    "weigh_rows",
+)
 
 
 class _Device:

@@ -214,7 +214,8 @@ def overlap_and_power(
 
 def _noise_of(references, tile, image: int, n: int) -> np.ndarray:
     """Return the noise variance of each component of an image; a shell of less weight has more."""
-    return tile.sigma2[:n].astype(float) / tile.shell_weight[image, references.disk.shell[:n]]
+    shell = references.disk.shell[:n]
+    return tile.sigma2[shell].astype(float) / tile.shell_weight[image, shell]
 
 
 def _log_prior(references, tile, image: int, pose: Pose) -> float:
@@ -331,7 +332,7 @@ def _add_sums(found, references, tile, image, weighted_poses, waves) -> None:
         x = tile.images[image, :n] * shift_wave(kx, ky, pose.shift, box_size)
         data[i] = x * (scale if tile.premultiplied else ctf)
     gain = 2 * (data.conj() * slices).real - (ctf * np.abs(slices)) ** 2
-    gain *= tile.sigma2[:n] / sigma2  # the weight of the shell
+    gain *= tile.shell_weight[image, references.disk.shell[:n]]
     np.add.at(found.explained, references.disk.shell[:n], weights @ gain)
     of_class = np.array([p.class_index for p in poses])
     padded = kx * references.padding, ky * references.padding

@@ -3,7 +3,8 @@ import pytest
 from cuda_on_cpu import CompiledKernels
 
 from napari_ini3d.kernels import cpu
-from napari_ini3d.kernels.cuda_kernels import CudaKernels, kernel_source
+from napari_ini3d.kernels.cuda_kernels import CudaKernels
+from napari_ini3d.kernels.cuda_launch import kernel_source
 
 THREADS = 16
 

@@ -3,6 +3,7 @@
 `test_kernels.py` compares their results with the oracles.
 """
 
+import inspect
 import re
 
 import numpy as np
@@ -10,11 +11,11 @@ import oracles
 import pytest
 from cuda_on_cpu import CompiledKernels
 
-from napari_ini3d.kernels.cuda_kernels import (
-    CudaKernels,
-    kernel_source,
-    scaled_product,
-)
+from napari_ini3d.kernels import cuda_kernels
+from napari_ini3d.kernels.cuda_kernels import CudaKernels
+from napari_ini3d.kernels.cuda_launch import kernel_parameters, kernel_source
+from napari_ini3d.kernels.half_precision import scaled_product
+from napari_ini3d.kernels.records import BestColumn
 
 
 def kernels_of(threads: int, *, deterministic: bool = True) -> CudaKernels:
@@ -157,20 +158,37 @@ def test_an_argument_of_the_wrong_type_is_found():
         CompiledKernels(kernel_source(), 16).launch("bincount_sum", 2, wrong)
 
 
-def test_the_source_has_every_kernel():
-    names = set(re.findall(r"__global__ void (\w+)\(", kernel_source()))
-    assert names == {
-        "project",
-        "backproject_fixed",
-        "backproject_float",
-        "symmetrise",
-        "dense_posterior",
-        "significant_rotations",
-        "conjugate_products",
-        "fine_posterior",
-        "shift_images",
-        "bincount_sum",
-    }
+def test_an_input_of_another_type_or_layout_is_converted():
+    kernels, out = kernels_of(16), np.empty(2)
+    group, values = np.array([0, 9, 1, 9], np.int64)[::2], np.array([3, 4], np.float32)
+    kernels.bincount_sum(group, values, out)
+    assert out.tolist() == [3, 4]
+
+
+def test_every_kernel_of_the_sources_is_launched_by_its_name():
+    source = inspect.getsource(cuda_kernels)
+    for name in kernel_parameters(kernel_source()):
+        assert f'"{name}"' in source, name
+
+
+def test_the_parameters_of_a_kernel_are_read_from_its_source():
+    source = """extern "C" __global__ void add(
+        const float2* a, const int* b, int64 n, double c,
+        uint64* out) {}"""
+    (parameters,) = kernel_parameters(source).values()
+    assert [(p.name, p.dtype, p.is_array, p.is_output) for p in parameters] == [
+        ("a", np.complex64, True, False),
+        ("b", np.int32, True, False),
+        ("n", np.int64, False, False),
+        ("c", np.float64, False, False),
+        ("out", np.uint64, True, True),
+    ]
+
+
+def test_the_record_of_a_best_pose_has_the_same_columns_in_both_languages():
+    (listed,) = re.findall(r"enum \{([^}]*)\}", kernel_source())
+    names = [name.strip() for name in listed.split(",")]
+    assert names == [*(column.name for column in BestColumn), "BEST_COLUMNS"]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-9, 1.0, 1e9, 1e25])

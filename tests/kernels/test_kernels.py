@@ -262,15 +262,6 @@ def test_the_fine_posterior_is_a_softmax_of_each_image(kernels, rng, spread):
         assert significant == (expected.max(1) > 0.1).sum()
 
 
-def test_images_are_shifted_cyclically(kernels, rng):
-    images = rng.standard_normal((3, 8, 8)).astype(np.float32)
-    by = np.array([[0, 0], [3, -2], [-9, 17]], np.int32)
-    out = np.empty_like(images)
-    kernels.shift_images(images, by, out)
-    expected = [np.roll(im, (y, x), (0, 1)) for im, (x, y) in zip(images, by, strict=True)]
-    assert np.array_equal(out, expected)
-
-
 def test_values_are_summed_by_group_and_a_group_can_be_empty(kernels, rng):
     group = np.array([2, 0, 2, 2, 4, 0], np.int32)
     values, out = rng.standard_normal(6), np.full(6, np.nan)

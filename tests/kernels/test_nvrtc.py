@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, files
 
 import pytest
 
-from napari_ini3d.kernels.cuda_kernels import COMPILE_OPTIONS, kernel_source
+from napari_ini3d.kernels.cuda_launch import COMPILE_OPTIONS, kernel_source
 
 PACKAGES = {"CUDA 12": "nvidia-cuda-nvrtc-cu12", "CUDA 13": "nvidia-cuda-nvrtc"}
 ARCHITECTURES = (70, 75, 80, 86, 89, 90, 100)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_ini3d._types import Complex64, Float32, Float64
+from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.references import ReferenceSet
 from napari_ini3d.engine.shell_sums import sum_shells
@@ -65,23 +65,27 @@ def empty_cubes(references: ReferenceSet) -> tuple[Complex64, Float32]:
 
 
 def explained_power(
-    references: ReferenceSet, tile: Tile, slices: Complex64, sums: SliceAccumulator
+    references: ReferenceSet,
+    tile: Tile,
+    slices: Complex64,
+    row_slice: IntArray,
+    sums: SliceAccumulator,
 ) -> Float64:
     """Return, per shell, the power by which the references lower the residual.
-
-    |X - CTF·A|² = |X|² - (2 Re(X* CTF·A) - CTF²|A|²), summed with the weights of the posterior.
 
     Parameters
     ----------
     references, tile
-    slices : (R, C) complex64
-        A, the slices of the sums.
+    slices : (R, P) complex64
+    row_slice : (N,) int32
+        The slice of each row of the sums.
     sums : SliceAccumulator
+        N rows.
     """
-    cross = slices.real * sums.numerator.real + slices.imag * sums.numerator.imag  # (R, C)
-    own = sums.denominator * (slices.real**2 + slices.imag**2)  # (R, C)
-    per_component = (2 * cross - own).sum(0, dtype=np.float64)  # (C,), over σ²
-    per_component = per_component * tile.sigma2[: slices.shape[1]]
-    return sum_shells(
+    per_component = references.backend.kernels.explained_power(  # (P,), over σ²
+        slices, row_slice, sums.numerator, sums.denominator
+    )
+    of_shells = sum_shells(
         references.backend, references.disk.shell, per_component, tile.excess.shape[1]
     )
+    return of_shells * tile.sigma2

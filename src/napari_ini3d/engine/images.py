@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,20 +10,19 @@ import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine import random_streams
-from napari_ini3d.engine.normalisation import normalise
-from napari_ini3d.engine.robust_weights import ExcessLimits, robust_weights, shell_power
-from napari_ini3d.fourier import (
-    FrequencyDisk,
-    frequency_disk,
-    images_to_disk,
-    soft_mask,
-)
+from napari_ini3d.engine.normalisation import background_planes
+from napari_ini3d.engine.robust_weights import ExcessLimits
+from napari_ini3d.fourier import FrequencyDisk, frequency_disk, soft_mask
 from napari_ini3d.kernels import Backend
-from napari_ini3d.optics import compute_ctf, ctf_parameters
+from napari_ini3d.optics import (
+    ctf_parameters,
+    electron_wavelength,
+    phase_terms,
+    spherical_term,
+)
 from napari_ini3d.particles import ImageBatch, Particles
 
 MASK_EDGE = 14.0  # Å, over which masks fall to zero
-_CTF_FIELDS = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
 
 
 def draw_subset(n_particles: int, drawn: int, size: int, seed: int) -> IntArray:
@@ -68,10 +67,10 @@ class Tile:
     ctf : (B, P) float32
     premultiplied : bool
         Whether the images have been multiplied by their CTF, and it is corrected for.
-    sigma2 : (P,) float32
+    sigma2 : (n_shells,) float32
         Noise variance of a real or imaginary part.
     centre : (B, 2) float32
-        Pixels by which each image has been shifted already.
+        Pixels by which each image has been shifted already; on the host.
     from_expected : (B, 2) float32
         Distance of that from the shift that is expected a priori, pixels.
     class_bias : (B, K) float32
@@ -119,13 +118,21 @@ class WeightedImages:
     ctf2: Float32
 
     @classmethod
-    def of(cls, tile: Tile, disk: FrequencyDisk) -> WeightedImages:
+    def of(cls, tile: Tile, disk: FrequencyDisk, backend: Backend) -> WeightedImages:
         """Weight the images of a tile; premultiplied ones are not multiplied by the CTF again."""
-        scale = tile.scale[:, None]
-        # the map, seen at this scale, over σ²
-        scaled = tile.shell_weight.take(disk.shell, axis=1) * scale / tile.sigma2  # (B, P)
-        factor = scaled if tile.premultiplied else tile.ctf * scaled
-        return cls(tile.images * factor, tile.ctf**2 * (scaled * scale))
+        images, ctf2 = backend.xp.empty_like(tile.images), backend.xp.empty_like(tile.ctf)
+        backend.kernels.weigh_images(
+            tile.images,
+            tile.ctf,
+            disk.shell,
+            tile.shell_weight,
+            tile.sigma2,
+            tile.scale,
+            tile.premultiplied,
+            images,
+            ctf2,
+        )
+        return cls(images, ctf2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,7 @@ class ImagePreparation:
     ignore_first_peak: bool
     backend: Backend
     invert: bool = False
+    _kept: dict[Any, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def on(self, backend: Backend) -> ImagePreparation:
         """Return the same preparation on another device."""
@@ -188,84 +196,109 @@ class ImagePreparation:
         scale : (B,) float32
             Amplitude of the particle in each image, relative to the map's.
         """
-        backend, xp, n = self.backend, self.backend.xp, batch.images.shape[-1]
-        n_shells = n // 2 + 1
-        shifts = np.rint(origins / self.pixel_size).astype(np.float32)  # (B, 2)
-        values = self._to_device(batch.index, shifts, class_bias, scale)
-        radius = self.mask_diameter / self.pixel_size / 2
-        images = normalise(batch.images, radius, invert=self.invert, xp=xp)
-        if shifts.any():
-            images = _shift(images, values["shifts"], backend)
-        # the noise is measured on whole images: a mask lowers its power but adds no information
-        whole = images_to_disk(images, disk, fft=backend.fft)  # (B, P)
-        mask = self._mask(n)
-        masked = images_to_disk(images * mask, disk, fft=backend.fft)  # (B, P)
         group = int(self.particles.optics_index[batch.index[0]])
-        typical = backend.to_device(typical_power[group].astype(np.float32))  # (n_shells,)
-        excess = shell_power(masked, disk.shell, n_shells, xp=xp) / typical
-        limits = excess_limits(n, self.mask_diameter / self.pixel_size).on(backend.to_device)
-        weight = robust_weights(excess, limits, xp=xp)
+        shift = np.rint(origins / self.pixel_size)  # (B, 2)
+        values = self.backend.to_device_together(
+            {
+                "shift": shift.astype(np.int32),
+                "from_expected": (shift - self._expected(batch.index)).astype(np.float32),
+                "class_bias": class_bias,
+                "scale": scale,
+                "sigma2": sigma2[group].astype(np.float32),
+                "typical": typical_power[group].astype(np.float32),
+                "phase": phase_terms(ctf_parameters(self.particles.take(batch.index), group)),
+            }
+        )
+        components, excess, weight, power = self._transformed(batch, disk, values)
         return Tile(
             index=batch.index,
-            images=masked,
-            ctf=self._ctf(values["ctf"], group, disk, n),
+            images=components,
+            ctf=self._ctf(values["phase"], group, disk, batch.images.shape[-1]),
             premultiplied=self.particles.optics[group].ctf_premultiplied and self.ctf,
-            sigma2=backend.to_device(sigma2[group])[disk.shell].astype(np.float32),
-            centre=values["shifts"],
+            sigma2=values["sigma2"],
+            centre=shift.astype(np.float32),
             from_expected=values["from_expected"],
             class_bias=values["class_bias"],
             excess=excess,
-            scale=values["scale"][:, 0],
+            scale=values["scale"],
             shell_weight=weight,
-            image_power=shell_power(whole, disk.shell, n_shells, xp=xp),
+            image_power=power,
             half=int(batch.index[0] % 2),
             group=group,
         )
 
-    def _to_device(
-        self, index: IntArray, shifts: Float32, class_bias: Float32, scale: Float32
-    ) -> dict[str, Float32]:
-        """Return shifts, class bias, scale and CTF parameters on the device, in one copy."""
-        particles = self.particles
-        columns = {
-            "shifts": shifts,
-            "from_expected": shifts - self._expected(index),
-            "class_bias": class_bias,
-            "scale": scale[:, None],
-            "ctf": np.stack([getattr(particles, name)[index] for name in _CTF_FIELDS], -1),
-        }
-        packed = np.concatenate(list(columns.values()), 1, dtype=np.float32)  # (B, all columns)
-        packed = self.backend.to_device(packed)
-        ends = np.cumsum([values.shape[1] for values in columns.values()]).tolist()
-        starts = [0, *ends]
-        return {
-            name: packed[:, low:high]
-            for name, low, high in zip(columns, starts, ends, strict=False)
-        }
+    def _transformed(
+        self, batch: ImageBatch, disk: FrequencyDisk, values: dict[str, Any]
+    ) -> tuple[Complex64, Float32, Float32, Float32]:
+        """Return components (B, P); excess, weight and power of each shell, (B, n_shells)."""
+        backend, xp = self.backend, self.backend.xp
+        n_images, n = batch.images.shape[:2]
+        constants = self._constants(n)
+        # the noise is measured on whole images: a mask lowers its power but adds no information
+        both = xp.empty((2 * n_images, n, n), np.float32)  # whole, masked
+        whole, masked = both[:n_images], both[n_images:]
+        backend.kernels.normalise_images(
+            batch.images,
+            constants["weight"],
+            constants["planes"],
+            constants["mask"],
+            values["shift"],
+            -1 if self.invert else 1,
+            whole,
+            masked,
+        )
+        transforms = backend.fft.rfft2(both)  # (2 B, n, n // 2 + 1)
+        components = xp.empty((n_images, len(disk)), np.complex64)
+        shells = tuple(xp.empty((n_images, n // 2 + 1), np.float32) for _ in range(3))
+        excess, weight, power = shells
+        backend.kernels.disk_components(
+            transforms[:n_images],
+            transforms[n_images:],
+            disk.place,
+            disk.factor,
+            disk.first,
+            values["typical"],
+            constants["limits"],
+            components,
+            *shells,
+        )
+        return components, excess, weight, power
+
+    def _constants(self, box_size: int) -> dict[str, Any]:
+        """Return background weights and planes, mask and limits of the excess, on the device."""
+        key = (self.backend.name, box_size, self.pixel_size, self.mask_diameter)
+        if key not in self._kept:
+            edge, radius = MASK_EDGE / self.pixel_size, self.mask_diameter / self.pixel_size / 2
+            weight, planes = background_planes(box_size, radius)
+            mask = soft_mask(box_size, min(radius, box_size / 2 - edge), edge, 2)
+            limits = excess_limits(box_size, 2 * radius).packed
+            arrays = {"weight": weight, "planes": planes, "mask": mask, "limits": limits}
+            self._kept[key] = self.backend.to_device_together(arrays)
+        return self._kept[key]
 
     def _expected(self, index: IntArray) -> Float32:
         x, y = self.particles.origin_x[index], self.particles.origin_y[index]
         return (np.stack([x, y], -1) / self.pixel_size).astype(np.float32)  # (B, 2), pixels
 
-    def _mask(self, box_size: int) -> Float32:
-        edge = MASK_EDGE / self.pixel_size
-        radius = min(self.mask_diameter / self.pixel_size / 2, box_size / 2 - edge)
-        return soft_mask(box_size, radius, edge, 2, xp=self.backend.xp)
-
-    def _ctf(self, values: Float32, group: int, disk: FrequencyDisk, box_size: int) -> Float32:
+    def _ctf(self, phase: Float64, group: int, disk: FrequencyDisk, box_size: int) -> Float32:
+        xp = self.backend.xp
         if not self.ctf:
-            ones: Float32 = self.backend.xp.ones((len(values), len(disk)), np.float32)
+            ones: Float32 = xp.ones((len(phase), len(disk)), np.float32)
             return ones
-        scale = 1 / (box_size * self.pixel_size)  # Fourier samples to 1/Å
         shared = ctf_parameters(self.particles, group)
-        columns: dict[str, Any] = {name: values[:, i] for i, name in enumerate(_CTF_FIELDS)}
-        return compute_ctf(
-            replace(shared, **columns),
-            disk.kx * scale,
-            disk.ky * scale,
-            ignore_first_peak=self.ignore_first_peak,
-            xp=self.backend.xp,
+        out: Float32 = xp.empty((len(phase), len(disk)), np.float32)
+        self.backend.kernels.ctf_values(
+            phase,
+            disk.kx,
+            disk.ky,
+            1 / (box_size * self.pixel_size),  # Fourier samples to 1/Å
+            electron_wavelength(shared.voltage),
+            spherical_term(shared),
+            self.ignore_first_peak,
+            shared.phase_flipped,
+            out,
         )
+        return out
 
 
 @lru_cache(maxsize=8)
@@ -295,12 +328,6 @@ def independent_components(box_size: int, diameter: float) -> Float64:
     disk = frequency_disk(box_size, box_size // 2 - 1)
     count = np.bincount(disk.shell, minlength=box_size // 2 + 1).astype(np.float64)
     return count * min(1.0, np.pi / 4 * (diameter / box_size) ** 2)
-
-
-def _shift(images: Float32, by: Float32, backend: Backend) -> Float32:
-    out: Float32 = backend.xp.empty_like(images)
-    backend.kernels.shift_images(images, by.astype(np.int32), out)
-    return out
 
 
 def real_pairs(array: Complex64) -> Float32:

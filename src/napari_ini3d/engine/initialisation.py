@@ -137,7 +137,10 @@ def random_map(run: RunContext, radius: int, number: int, noise: InitialNoise) -
         for batch in run.source.batches(tiles):
             tile = plain_tile(run, batch, disk, noise.typical_power)
             rotations = np.stack([random_rotation(rng) for _ in batch.index]).astype(np.float32)
-            weighted, matrices = WeightedImages.of(tile, disk), backend.to_device(rotations)
+            weighted, matrices = (
+                WeightedImages.of(tile, disk, backend),
+                backend.to_device(rotations),
+            )
             backend.kernels.backproject(
                 weighted.images, weighted.ctf2, matrices, kx, ky, numerator, denominator
             )

@@ -14,7 +14,6 @@ from napari_ini3d.engine.images import Tile, draw_subset, excess_limits, split_i
 from napari_ini3d.engine.robust_weights import (
     ExcessLimits,
     robust_weights,
-    shell_power,
     typical_power,
 )
 from napari_ini3d.engine.shell_sums import sum_shells_of_images
@@ -61,12 +60,11 @@ def initial_noise(run: RunContext) -> InitialNoise:
             tile = plain_tile(run, batch, disk, unknown)
             # noise multiplied by the CTF has CTF² times the variance
             ctf2 = tile.ctf**2 if tile.premultiplied else xp.ones_like(tile.ctf)  # (B, P)
-            parts = (
-                shell_power(tile.images, disk.shell, n_shells, xp=xp),
-                tile.image_power,
-                sum_shells_of_images(ctf2, disk.shell, n_shells, xp=xp),
-            )
-            found[tile.group].append(backend.to_host(xp.stack(parts)).astype(np.float64))
+            power = tile.images.real**2 + tile.images.imag**2  # (B, P)
+            sums = (sum_shells_of_images(v, disk.shell, n_shells, xp=xp) for v in (power, ctf2))
+            masked, components = sums
+            parts = xp.stack([masked, tile.image_power, components])
+            found[tile.group].append(backend.to_host(parts).astype(np.float64))
     limits = excess_limits(n, run.geometry.diameter / run.geometry.pixel_size)
     rows, bright = [np.zeros((2, n_shells)) for _ in found], 0
     for group, of_group in found.items():

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 
 from napari_ini3d._types import Float32
 from napari_ini3d.fourier import radius_grid
+from napari_ini3d.kernels import subtract_background
 
-_LEAST_SPREAD = 1e-5  # of the mean: a smaller spread is rounding, the background is constant
 
-
-def normalise(images: Float32, radius: float, *, invert: bool = False, xp: Any = np) -> Float32:
+def normalise(images: Float32, radius: float) -> Float32:
     """Return images whose background has no slope, mean 0 and variance 1.
 
     The plane that fits the background best, by least squares, is subtracted from the whole image.
@@ -23,31 +22,17 @@ def normalise(images: Float32, radius: float, *, invert: bool = False, xp: Any =
         Real space.
     radius : float
         Pixels; the background lies beyond it, or beyond 0.47 n if that is less.
-    invert : bool
-        Change the sign: particles that are black on white become white on black.
-    xp : module
-        Whose arrays the images are.
 
     Returns
     -------
     (B, n, n) float32
         A constant background becomes 0, without a change of scale.
     """
-    n = images.shape[-1]
-    weight, planes = background_planes(n, radius, xp=xp)  # (n²,), (3, n²)
-    flat = images.reshape(len(images), n * n)  # (B, n²)
-    mean = flat @ weight  # (B,)
-    out: Float32 = flat - mean[:, None]
-    # with the slopes the rest of a mean that is far larger than the spread
-    out -= (out @ (planes * weight).T) @ planes
-    variance = (out * out) @ weight  # (B,)
-    constant = variance <= np.float32(_LEAST_SPREAD) ** 2 * mean**2
-    sign = np.float32(-1 if invert else 1)
-    out *= (sign / xp.sqrt(xp.where(constant, np.float32(1), variance)))[:, None]
-    return out.reshape(images.shape)
+    return subtract_background(images, *background_planes(images.shape[-1], radius))
 
 
-def background_planes(n: int, radius: float, *, xp: Any = np) -> tuple[Float32, Float32]:
+@lru_cache(maxsize=8)
+def background_planes(n: int, radius: float) -> tuple[Float32, Float32]:
     """Return the weights of a mean over the background, and three planes orthonormal under it.
 
     Parameters
@@ -56,8 +41,6 @@ def background_planes(n: int, radius: float, *, xp: Any = np) -> tuple[Float32, 
         Pixels per side.
     radius : float
         Pixels; the background lies beyond it, or beyond 0.47 n if that is less.
-    xp : module
-        Of which the arrays are made.
 
     Returns
     -------
@@ -66,17 +49,14 @@ def background_planes(n: int, radius: float, *, xp: Any = np) -> tuple[Float32, 
     planes : (3, n²) float32
         Linear in x and y; the mean over the background of the product of two is 0, of squares 1.
     """
-    weight = (radius_grid(n, 2, xp=xp) > min(radius, 0.47 * n)).astype(np.float32).ravel()
+    weight = (radius_grid(n, 2) > min(radius, 0.47 * n)).astype(np.float32).ravel()
     weight /= weight.sum()
-    axis = (xp.arange(n, dtype=np.float32) - np.float32(n // 2)) / np.float32(n)
-    x = xp.tile(axis, n)  # (n²,)
-    y = xp.repeat(axis, n)
-    x = _of_norm_one(x - weight @ x, weight, xp)
-    y = y - weight @ y
-    y = _of_norm_one(y - (weight @ (x * y)) * x, weight, xp)
-    return weight, xp.stack([xp.ones_like(x), x, y])
-
-
-def _of_norm_one(plane: Float32, weight: Float32, xp: Any) -> Float32:
-    scaled: Float32 = plane / xp.sqrt(weight @ (plane * plane))
-    return scaled
+    axis = (np.arange(n, dtype=np.float32) - np.float32(n // 2)) / np.float32(n)
+    x: Float32 = np.tile(axis, n)  # (n²,)
+    y: Float32 = np.repeat(axis, n)
+    x -= weight @ x
+    x /= np.sqrt(weight @ (x * x))
+    y -= weight @ y
+    y -= (weight @ (x * y)) * x
+    y /= np.sqrt(weight @ (y * y))
+    return weight, np.stack([np.ones_like(x), x, y])

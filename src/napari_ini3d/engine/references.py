@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64, Int32
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.images import excess_limits, independent_components
+from napari_ini3d.engine.images import excess_limits, independent_components, real_pairs
 from napari_ini3d.engine.memory import chunk_rows, table_bytes
 from napari_ini3d.engine.resolved_settings import ResolvedSettings
 from napari_ini3d.engine.schedule import OFFSET_RANGES, Plan
@@ -84,6 +84,10 @@ class NullModel:
     ----------
     ball : (K, C) float32
         Slices of the rotational average of each class; real, as it is centred.
+    ball_pairs : (K, 2 C) float32
+        The same as pairs of a real and an imaginary part.
+    ball_power : (K, C) float32
+        Their squares.
     count : (n_shells,) float64
         Independent components of each shell of a masked image, up to the radius compared.
     limit : (n_shells,) float64
@@ -91,8 +95,39 @@ class NullModel:
     """
 
     ball: Float32
+    ball_pairs: Float32
+    ball_power: Float32
     count: Float64
     limit: Float64
+
+    @classmethod
+    def of(cls, ball: Float32, count: Float64, limit: Float64) -> Self:
+        """Return the null model of a rotational average."""
+        return cls(
+            ball=ball,
+            ball_pairs=real_pairs(ball.astype(np.complex64)),
+            ball_power=ball * ball,
+            count=count,
+            limit=limit,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoseGrid:
+    """The grids from which the pass with the sums chooses poses, on the host.
+
+    Attributes
+    ----------
+    matrices : (R, 3, 3) float32
+    shifts : (S, 2) float32
+        Pixels.
+    fine_shifts : (T, 2) float32
+        Pixels, about each of these shifts; a single zero without a fine pass.
+    """
+
+    matrices: Float32
+    shifts: Float32
+    fine_shifts: Float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +164,7 @@ class ReferenceSet:
     pruning : Pruning
     backend : Backend
         All arrays are on its device.
+    pose_grid : PoseGrid
     fine : FineReferences or None
         None in the starts, which have one pass only.
     chunk_rows : int
@@ -151,6 +187,7 @@ class ReferenceSet:
     offset_limit_px: float
     pruning: Pruning
     backend: Backend
+    pose_grid: PoseGrid
     fine: FineReferences | None = None
     chunk_rows: int = 1024
 
@@ -237,11 +274,12 @@ def build_references(
     slicer = _Slicer(disk, padding, backend, run_jobs)
     slices = slicer.slices(cubes, grid, n_coarse)  # (K·R, C)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
-    fine = None
+    fine, pose_grid = None, PoseGrid(grids[0].matrices, shifts, np.zeros((1, 2), np.float32))
     if plan.two_pass:
         fine_grid = _on_device(grids[1], backend)
         fine_step = plan.finest_offset_step / pixel_size
         fine_shifts = shift_grid(2 * fine_step, fine_step)  # (T, 2), about a coarse shift
+        pose_grid = PoseGrid(grids[1].matrices, shifts, fine_shifts)
         fine = FineReferences(
             grid=fine_grid,
             slices=_table(slicer, cubes, fine_grid, table_limit, backend),
@@ -266,6 +304,7 @@ def build_references(
         offset_limit_px=offset_limit(run.settings, plan) / pixel_size,
         pruning=Pruning(),
         backend=backend,
+        pose_grid=pose_grid,
         fine=fine,
         chunk_rows=chunk_rows(backend.device.free_bytes(), len(disk), is_gpu=backend.is_gpu),
     )
@@ -302,10 +341,10 @@ def _null_model(
     diameter = run.settings.mask_diameter / run.geometry.pixel_size
     count = independent_components(box_size, diameter)  # (n_shells,)
     count[int(disk.shell[-1]) + 1 :] = 0
-    return NullModel(
-        ball=_ball(slices, len(model.maps), disk.shell[:n_coarse], backend),
-        count=to_device(count),
-        limit=to_device(excess_limits(box_size, diameter).shell),
+    return NullModel.of(
+        _ball(slices, len(model.maps), disk.shell[:n_coarse], backend),
+        to_device(count),
+        to_device(excess_limits(box_size, diameter).shell.astype(np.float64)),
     )
 
 

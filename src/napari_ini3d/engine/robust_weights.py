@@ -7,35 +7,19 @@ the noise and the map.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy.special import gammaincinv
 
-from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, Int32
-from napari_ini3d.engine.shell_sums import sum_shells_of_images
+from napari_ini3d._types import Float32, Float64, FloatArray
+from napari_ini3d.kernels import shell_weights
 
 _QUANTILE = 0.999  # of the power of a shell of pure noise
 _MARGIN = 1.5  # for views and particles that are stronger than others
 _LEAST_COMPONENTS = 10  # of the inner shells that are judged as one
-_POWER = 4  # of limit over excess, in the weight
 _ROUNDS = 10
-
-
-def shell_power(transforms: Complex64, shell: Int32, n_shells: int, *, xp: Any = np) -> Float32:
-    """Return the power Σ |X|² of each shell of each image, (B, n_shells).
-
-    Parameters
-    ----------
-    transforms : (B, P) complex64
-    shell : (P,) int32
-        Shell of each component.
-    n_shells : int
-    """
-    power = transforms.real**2 + transforms.imag**2  # (B, P)
-    return sum_shells_of_images(power, shell, n_shells, xp=xp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +29,7 @@ class ExcessLimits:
     Attributes
     ----------
     packed : (3 + n_shells, n_shells) float32
-        All of the following, so that one copy takes them to a device.
+        All of the following, as the kernels take them.
     """
 
     packed: Float32
@@ -62,10 +46,6 @@ class ExcessLimits:
         inner_mean = np.where(within, counted[:, None], 0) / np.maximum(total[last], 1e-30)
         rows = (counted, highest_excess(counted), highest_excess(total[last]), *inner_mean)
         return cls(np.stack(rows).astype(np.float32))
-
-    def on(self, to_device: Callable[[Any], Any]) -> Self:
-        """Return the limits on a device."""
-        return type(self)(to_device(self.packed))
 
     @property
     def count(self) -> Float32:
@@ -112,7 +92,7 @@ def highest_excess(count: FloatArray) -> Float64:
     return limit
 
 
-def robust_weights(excess: FloatArray, limits: ExcessLimits, *, xp: Any = np) -> Float32:
+def robust_weights(excess: FloatArray, limits: ExcessLimits) -> Float32:
     """Return the weight of each shell of each image, 1 or less.
 
     It is min(1, limit / excess)⁴ of the shell alone, or together with all shells within it,
@@ -125,12 +105,7 @@ def robust_weights(excess: FloatArray, limits: ExcessLimits, *, xp: Any = np) ->
         Power over the typical power.
     limits : ExcessLimits
     """
-    together = excess @ limits.inner_mean  # (B, n_shells)
-    least = xp.minimum(
-        limits.shell / xp.maximum(excess, 1e-30), limits.together / xp.maximum(together, 1e-30)
-    )
-    out: Float32 = (xp.minimum(1, least) ** _POWER).astype(np.float32)
-    return out
+    return shell_weights(excess, limits.packed)
 
 
 def typical_power(power: Float64, limits: ExcessLimits) -> Float64:

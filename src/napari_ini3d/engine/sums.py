@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, IntArray
 from napari_ini3d.engine.images import Tile
-from napari_ini3d.kernels import Backend
+from napari_ini3d.engine.references import PoseGrid
+from napari_ini3d.kernels import Backend, BestColumn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,27 @@ class BestPoses:
     reference_power: Float32
 
 
+@dataclass(frozen=True, slots=True)
+class TilePoses:
+    """The best pose of each image of a tile, as places in the grids.
+
+    Attributes
+    ----------
+    index : (B,) int64
+        Position in the particles; on the host.
+    centre : (B, 2) float32
+        Pixels by which each image was shifted before; on the host.
+    best : (B, 10) float64
+        Records, see `BestColumn`; on the device.
+    grid : PoseGrid
+    """
+
+    index: IntArray
+    centre: Float32
+    best: Float64
+    grid: PoseGrid
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileSums:
     """Sums over the images of a tile, for one model.
@@ -61,7 +83,7 @@ class TileSums:
     explained : (n_shells,) float64
         Power of the tile that the references explain, per shell.
     class_weight : (K,) float64
-    poses : BestPoses
+    poses : TilePoses
     """
 
     tile: Tile
@@ -69,7 +91,7 @@ class TileSums:
     denominator: Float32
     explained: Float64
     class_weight: Float64
-    poses: BestPoses
+    poses: TilePoses
 
 
 class IterationSums:
@@ -93,6 +115,7 @@ class IterationSums:
         self.class_weight: Float64 = xp.zeros(len(cubes))  # (K,), images
         self.n_images = np.zeros(n_groups, np.int64)
         self.poses: list[BestPoses] = []
+        self._tiles: list[TilePoses] = []  # poses still on the device
 
     def add(self, sums: TileSums) -> None:
         """Add one tile."""
@@ -105,7 +128,7 @@ class IterationSums:
         self.shell_weight[tile.group] += tile.shell_weight.sum(0, dtype=np.float64)
         self.n_images[tile.group] += len(tile.index)
         self.class_weight += sums.class_weight
-        self.poses.append(sums.poses)
+        self._tiles.append(sums.poses)
 
     def to_host(self, backend: Backend) -> IterationSums:
         """Return the sums of a device on the host, the poses of all tiles as one record."""
@@ -113,7 +136,7 @@ class IterationSums:
         for name in _SUMMED:
             setattr(found, name, backend.to_host(getattr(self, name)))
         found.n_images = self.n_images
-        found.poses = [_concatenated(self.poses, backend)] if self.poses else []
+        found.poses = [best_poses(self._tiles, backend)] if self._tiles else []
         return found
 
     def add_device(self, other: IterationSums) -> None:
@@ -135,16 +158,28 @@ class IterationSums:
 _SUMMED = ("numerator", "denominator", "residual", "shell_weight", "class_weight")
 
 
-def _concatenated(poses: list[BestPoses], backend: Backend) -> BestPoses:
-    """Return the poses of all tiles as one record, on the host."""
-    arrays = {}
-    for f in fields(BestPoses):
-        parts = [getattr(p, f.name) for p in poses]
-        if f.name == "index":  # always on the host
-            arrays[f.name] = np.concatenate(parts)
-        else:
-            arrays[f.name] = backend.to_host(backend.xp.concatenate(parts))
-    return BestPoses(**arrays)
+def best_poses(tiles: list[TilePoses], backend: Backend) -> BestPoses:
+    """Return the poses of some tiles of one iteration and model, on the host."""
+    best = backend.to_host(backend.xp.concatenate([tile.best for tile in tiles]))
+    grid = tiles[0].grid
+
+    def places(column: BestColumn) -> IntArray:
+        return best[:, column].astype(np.int64)
+
+    shifts = grid.shifts[places(BestColumn.BEST_SHIFT)]
+    fine_shifts = grid.fine_shifts[places(BestColumn.BEST_FINE_SHIFT)]
+    return BestPoses(
+        index=np.concatenate([tile.index for tile in tiles]),
+        class_index=places(BestColumn.BEST_CLASS),
+        matrix=grid.matrices[places(BestColumn.BEST_ROTATION)],
+        shift=np.concatenate([tile.centre for tile in tiles]) + (shifts + fine_shifts),
+        max_probability=best[:, BestColumn.BEST_PROBABILITY].astype(np.float32),
+        n_significant=places(BestColumn.N_SIGNIFICANT),
+        log_evidence=best[:, BestColumn.LOG_EVIDENCE],
+        junk_probability=best[:, BestColumn.JUNK_PROBABILITY].astype(np.float32),
+        overlap=best[:, BestColumn.OVERLAP].astype(np.float32),
+        reference_power=best[:, BestColumn.REFERENCE_POWER].astype(np.float32),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,6 @@ def soft_mask(
     edge: float,
     ndim: int,
     centre: Point | None = None,
-    *,
-    xp: Any = np,
 ) -> Float32:
     """Return a mask that is 1 within `radius` and falls to 0 over a raised cosine edge.
 
@@ -33,25 +30,23 @@ def soft_mask(
         2 for a disk, 3 for a ball.
     centre : sequence of float, optional
         (x, y) or (x, y, z) in samples from sample ``box_size // 2``, the default.
-    xp : module
-        Whose arrays the mask is made of.
 
     Returns
     -------
     (box_size,) * ndim float32
     """
-    r = radius_grid(box_size, ndim, centre, xp=xp)  # (n,) * ndim
-    t = xp.clip((r - radius) / max(edge, 1e-6), 0.0, 1.0)  # 0 inside, 1 beyond the edge
-    mask: Float32 = (0.5 + 0.5 * xp.cos(np.pi * t)).astype(np.float32)
+    r = radius_grid(box_size, ndim, centre)  # (n,) * ndim
+    t = np.clip((r - radius) / max(edge, 1e-6), 0.0, 1.0)  # 0 inside, 1 beyond the edge
+    mask: Float32 = (0.5 + 0.5 * np.cos(np.pi * t)).astype(np.float32)
     return mask
 
 
-def radius_grid(box_size: int, ndim: int, centre: Point | None = None, *, xp: Any = np) -> Float32:
+def radius_grid(box_size: int, ndim: int, centre: Point | None = None) -> Float32:
     """Return the distance of every sample from a centre, in samples; see `soft_mask`."""
-    line = xp.arange(box_size, dtype=np.float32) - box_size // 2
+    line = np.arange(box_size, dtype=np.float32) - box_size // 2
     squares = [(line - np.float32(c)) ** 2 for c in (centre if centre is not None else [0] * ndim)]
     total = squares[-1]  # the slowest axis is the last coordinate: arrays are (z, y, x)
     for square in squares[-2::-1]:
         total = total[..., None] + square
-    radius: Float32 = xp.sqrt(total).astype(np.float32, copy=False)
+    radius: Float32 = np.sqrt(total).astype(np.float32, copy=False)
     return radius

@@ -29,15 +29,20 @@ class FrequencyDisk:
         Frequencies in 1 / (box · pixel size).
     shell : (P,) int32
         Rounded length.
-    column, row : (P,) int64
-        Index of each in the output of ``rfft2``.
+    place : (P,) int32
+        Index of each in the output of ``rfft2`` of an image, as one row.
+    factor : (P,) float32
+        By which that output is multiplied: its sign moves the origin from pixel 0 to n // 2.
+    first : (n_shells + 1,) int32
+        The first component of each shell up to Nyquist, then P.
     """
 
     kx: Float32
     ky: Float32
     shell: Int32
-    column: Int64
-    row: Int64
+    place: Int32
+    factor: Float32
+    first: Int32
 
     def __len__(self) -> int:
         return len(self.kx)
@@ -61,33 +66,30 @@ def frequency_disk(box_size: int, radius: int) -> FrequencyDisk:
     kx, ky, length = kx[keep], ky[keep], length[keep]
     order = np.argsort(length, kind="stable")
     kx, ky, length = kx[order], ky[order], length[order]
+    shell, row = np.rint(length).astype(np.int32), ky % box_size
+    sign = 1 - 2 * ((kx + row) % 2)
     return FrequencyDisk(
         kx.astype(np.float32),
         ky.astype(np.float32),
-        np.rint(length).astype(np.int32),
-        kx.astype(np.int64),
-        (ky % box_size).astype(np.int64),
+        shell,
+        (row * (box_size // 2 + 1) + kx).astype(np.int32),
+        (sign / box_size**2).astype(np.float32),
+        np.searchsorted(shell, np.arange(box_size // 2 + 2)).astype(np.int32),
     )
 
 
-def images_to_disk(images: Float32, disk: FrequencyDisk, *, fft: Any = scipy.fft) -> Complex64:
+def images_to_disk(images: Float32, disk: FrequencyDisk) -> Complex64:
     """Return the components (B, P) of images (B, n, n), origin at pixel n // 2.
 
     Parameters
     ----------
     images : (B, n, n) float32
     disk : FrequencyDisk
-        On the images' device.
-    fft : module
-        `scipy.fft`, or its counterpart on that device.
     """
-    n = images.shape[-1]
-    place = disk.row * (n // 2 + 1) + disk.column
     # an index on one axis by `take`: brackets would give the components of an image far apart
-    ft = fft.rfft2(images).reshape(len(images), -1).take(place, axis=1)
-    sign = 1 - 2 * ((disk.column + disk.row) % 2)  # moves the origin from pixel 0 to n // 2
-    components: Complex64 = ft * (sign.astype(np.float32) / (n * n))
-    return components.astype(np.complex64, copy=False)
+    ft = scipy.fft.rfft2(images).reshape(len(images), -1).take(disk.place, axis=1)
+    components: Complex64 = (ft * disk.factor).astype(np.complex64, copy=False)
+    return components
 
 
 def map_to_cube(volume: Float32, radius: int, padding: int) -> Complex64:

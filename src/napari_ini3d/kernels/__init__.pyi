@@ -4,8 +4,19 @@ from .backend import (
     choose_backend as choose_backend,
     list_gpus as list_gpus,
 )
-from .cuda_kernels import scaled_product as scaled_product
+from .cpu.preparation import (
+    ctf_values as ctf_values,
+    shell_weights as shell_weights,
+    subtract_background as subtract_background,
+)
 from .free_memory import free_memory as free_memory
+from .half_precision import scaled_product as scaled_product
 from .numba_jit import jit as jit, jit_inline as jit_inline
 from .points import compare_copies as compare_copies, read_points as read_points
+from .records import (
+    BestColumn as BestColumn,
+    NullEvidence as NullEvidence,
+    PosePrior as PosePrior,
+    Rows as Rows,
+)
 from .types import Array as Array, Backend as Backend, GpuInfo as GpuInfo

@@ -21,13 +21,9 @@ import numpy as np
 
 from napari_ini3d._types import AnyArray, Float32
 from napari_ini3d.errors import DeviceError
-from napari_ini3d.kernels.cuda_kernels import (
-    COMPILE_OPTIONS,
-    THREADS,
-    CudaKernels,
-    kernel_source,
-    scaled_product,
-)
+from napari_ini3d.kernels.cuda_kernels import CudaKernels
+from napari_ini3d.kernels.cuda_launch import COMPILE_OPTIONS, THREADS, kernel_source
+from napari_ini3d.kernels.half_precision import scaled_product
 from napari_ini3d.kernels.types import INSTALL_CUPY, Array, Backend, GpuInfo
 
 _SLOTS = 3  # upload buffers of a GPU: one in use, one waiting, one being copied

@@ -1,16 +1,20 @@
 """Backend, kernels and device: the protocols that the engine computes with.
 
-Shapes in the docstrings: B images, S shifts, R rotations or slices, K classes, P Fourier
-components of a slice, N rows of the fine pass, and a half cube of radius m.
+Shapes in the docstrings: B images, S shifts, T fine shifts, R rotations or slices, K classes, P
+Fourier components of a slice, N rows of the fine pass, and a half cube of radius m.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from napari_ini3d._types import AnyArray
+from napari_ini3d.kernels.records import NullEvidence, PosePrior, Rows
 
 Array = Any
 """An array of a backend's array module; CuPy's arrays have no static type."""
@@ -80,14 +84,129 @@ class Kernels(Protocol):
     ) -> None:
         """Convert the scores of the fine poses to posterior weights, in place."""
 
-    def shift_images(self, images: Array, by: Array, out: Array) -> None:
-        """Shift images cyclically by whole pixels."""
-
     def bincount_sum(self, group: Array, values: Array, out: Array) -> None:
         """Sum the values of each group, in a fixed order."""
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Multiply two float32 matrices."""
+
+    def normalise_images(
+        self,
+        images: Array,
+        weight: Array,
+        planes: Array,
+        mask: Array,
+        shift: Array,
+        sign: float,
+        whole: Array,
+        masked: Array,
+    ) -> None:
+        """Normalise and shift images (B, n, n), without and with a mask."""
+
+    def disk_components(
+        self,
+        whole: Array,
+        masked: Array,
+        place: Array,
+        factor: Array,
+        first: Array,
+        typical: Array,
+        limits: Array,
+        components: Array,
+        excess: Array,
+        weight: Array,
+        image_power: Array,
+    ) -> None:
+        """Take components from transforms, with the power and the weight of each shell."""
+
+    def ctf_values(
+        self,
+        terms: Array,
+        kx: Array,
+        ky: Array,
+        unit: float,
+        wavelength: float,
+        spherical: float,
+        ignore_first_peak: bool,
+        phase_flipped: bool,
+        out: Array,
+    ) -> None:
+        """Compute the CTF of B images at P frequencies."""
+
+    def weigh_images(
+        self,
+        components: Array,
+        ctf: Array,
+        shell: Array,
+        shell_weight: Array,
+        sigma2: Array,
+        scale: Array,
+        premultiplied: bool,
+        weighted: Array,
+        ctf2: Array,
+    ) -> None:
+        """Weight images (B, P) by CTF, noise, shell and scale."""
+
+    def coarse_log_prior(self, prior: PosePrior, out: Array) -> None:
+        """Compute the log prior (B, S, K) of all shifts and classes."""
+
+    def coarse_best_poses(
+        self, weights: Array, summary: Array, n_classes: int, share: float, best: Array
+    ) -> Array:
+        """Record the best coarse poses, and return the weight of each rotation, (B, K·R)."""
+
+    def list_rows(
+        self, rotation: Array, shift: Array, count: Array, n_rotations: int, n_children: int
+    ) -> tuple[Rows, Array]:
+        """Return the children of the significant rotations, and the first of each image."""
+
+    def add_fine_log_prior(
+        self, prior: PosePrior, rows: Rows, fine_shifts: Array, norm: Array, scores: Array
+    ) -> None:
+        """Add the log prior to the scores (N, T), and subtract the norm (N,), in place."""
+
+    def fine_best_poses(
+        self,
+        summary: Array,
+        norm: Array,
+        rows: Rows,
+        prior: PosePrior,
+        fine_shifts: Array,
+        scale: Array,
+        null: NullEvidence,
+        log_cell: float,
+        best: Array,
+    ) -> Array:
+        """Record the best fine poses, and return the number of significant rows, (B,)."""
+
+    def keep_rows(
+        self,
+        posterior: Array,
+        row_max: Array,
+        first: Array,
+        rows: Rows,
+        share: float,
+        best: Array,
+        count: Array,
+    ) -> tuple[Rows, Array, Array]:
+        """Return the rows with weight, their weights (M, T) and the sum of each, (M,)."""
+
+    def weigh_rows(
+        self,
+        rows: Rows,
+        total: Array,
+        images: Array,
+        shift_phase: Array,
+        ctf2: Array,
+        numerator: Array,
+        denominator: Array,
+    ) -> None:
+        """Turn sums over fine shifts (N, P) into numerators of slices, with denominators."""
+
+    def explained_power(
+        self, slices: Array, row_slice: Array, numerator: Array, denominator: Array
+    ) -> Array:
+        """Return the power that slices explain, (P,), summed over the rows."""
 
 
 class Device(Protocol):
@@ -152,6 +271,20 @@ class Backend:
     def to_device(self, host: AnyArray) -> Array:
         """Return a copy on the device; on the CPU the array itself."""
         return self.device.to_device(host)
+
+    def to_device_together(self, arrays: Mapping[str, AnyArray]) -> dict[str, Array]:
+        """Return copies of several arrays on the device, in one transfer; on the CPU themselves."""
+        if not self.is_gpu:
+            return dict(arrays)
+        # the largest items first, so that each array begins at a multiple of its item size
+        ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
+        parts = [np.ascontiguousarray(array).view(np.uint8).ravel() for _, array in ordered]
+        packed, found, low = self.device.to_device(np.concatenate(parts)), {}, 0
+        for (name, array), part in zip(ordered, parts, strict=True):
+            mine = packed[low : low + part.size]
+            found[name] = mine.view(array.dtype).reshape(array.shape)
+            low += part.size
+        return found
 
     def to_host(self, array: Array) -> AnyArray:
         """Return a copy on the host; on the CPU the array itself."""

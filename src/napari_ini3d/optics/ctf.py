@@ -13,12 +13,12 @@ This is the sign that RELION's images of positive density carry (-sin of the neg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from napari_ini3d._types import Float32, FloatArray
+from napari_ini3d._types import Float32, Float64, FloatArray
 from napari_ini3d.errors import SettingsError
+from napari_ini3d.kernels import ctf_values
 from napari_ini3d.particles import Particles
 
 
@@ -99,7 +99,6 @@ def compute_ctf(
     frequency_y: FloatArray,
     *,
     ignore_first_peak: bool = False,
-    xp: Any = np,
 ) -> Float32:
     """Return the CTF of N particles at given spatial frequencies, |CTF| if they are phase-flipped.
 
@@ -110,43 +109,55 @@ def compute_ctf(
         1/Å.
     ignore_first_peak : bool
         1 from the zero frequency up to the first peak.
-    xp : module
-        Whose arrays the parameters and the frequencies are.
 
     Returns
     -------
     (N, ...) float32
     """
-    fx = xp.asarray(frequency_x, dtype=np.float64)
-    fy = xp.asarray(frequency_y, dtype=np.float64)
+    fx, fy = np.broadcast_arrays(frequency_x, frequency_y)
+    terms = phase_terms(parameters)
+    out = np.empty((len(terms), fx.size), np.float32)
+    ctf_values(
+        terms,
+        fx.ravel(),
+        fy.ravel(),
+        1.0,
+        electron_wavelength(parameters.voltage),
+        spherical_term(parameters),
+        ignore_first_peak,
+        parameters.phase_flipped,
+        out,
+    )
+    return out.reshape(len(terms), *fx.shape)
+
+
+def phase_terms(parameters: CtfParameters) -> Float64:
+    """Return what the phase of the CTF depends on in each particle, (N, 4).
+
+    a, b and c of Δ(α) s² = a s² + b (x² - y²) + c x y (Å), so that no angle is taken per
+    frequency; and the constant phase φ + asin(A).
+    """
+    u, v, angle, phase_shift = (
+        np.atleast_1d(np.asarray(values, np.float64))
+        for values in (
+            parameters.defocus_u,
+            parameters.defocus_v,
+            parameters.defocus_angle,
+            parameters.phase_shift,
+        )
+    )
+    twice, astigmatism = 2 * np.deg2rad(angle), (u - v) / 2
+    constant = np.deg2rad(phase_shift) + np.arcsin(parameters.amplitude_contrast)
+    columns = (
+        (u + v) / 2,
+        astigmatism * np.cos(twice),
+        2 * astigmatism * np.sin(twice),
+        constant,
+    )
+    return np.stack(np.broadcast_arrays(*columns), -1)
+
+
+def spherical_term(parameters: CtfParameters) -> float:
+    """Return ½ π Cs λ³ (Å⁴), by which s⁴ is multiplied."""
     wavelength = electron_wavelength(parameters.voltage)
-    s2 = fx**2 + fy**2
-    spherical = np.pi / 2 * parameters.spherical_aberration * 1e7 * wavelength**3 * s2**2
-    terms = [_column(term, s2.ndim) for term in _defocus_terms(parameters, xp)]
-    phase = np.pi * wavelength * (terms[0] * s2 + terms[1] * (fx**2 - fy**2) + terms[2] * fx * fy)
-    phase = phase - spherical + _column(_constant_phase(parameters, xp), s2.ndim)
-    ctf = xp.sin(phase)
-    if ignore_first_peak:
-        ctf = xp.where(abs(phase) < np.pi / 2, 1.0, ctf)
-    if parameters.phase_flipped:
-        ctf = abs(ctf)
-    found: Float32 = ctf.astype(np.float32)
-    return found
-
-
-def _defocus_terms(parameters: CtfParameters, xp: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Write Δ(α) s² as a s² + b (x² - y²) + c x y, so that no angle is taken per frequency."""
-    u, v = (xp.asarray(d, dtype=np.float64) for d in (parameters.defocus_u, parameters.defocus_v))
-    twice = 2 * xp.deg2rad(xp.asarray(parameters.defocus_angle, dtype=np.float64))
-    astigmatism = (u - v) / 2
-    return (u + v) / 2, astigmatism * xp.cos(twice), 2 * astigmatism * xp.sin(twice)
-
-
-def _constant_phase(parameters: CtfParameters, xp: Any) -> FloatArray:
-    shift = xp.deg2rad(xp.asarray(parameters.phase_shift, dtype=np.float64))
-    total: FloatArray = shift + np.arcsin(parameters.amplitude_contrast)
-    return total
-
-
-def _column(values: FloatArray, ndim: int) -> FloatArray:
-    return values.reshape(-1, *[1] * ndim)
+    return float(np.pi / 2 * parameters.spherical_aberration * 1e7 * wavelength**3)

@@ -123,7 +123,8 @@ class MapMolecule:
         x, y = (o[shown, None] / (n * pixel_size) for o in (poses.origin_x, poses.origin_y))
         slices *= np.exp(2j * np.pi * (x * disk.kx + y * disk.ky)) * (n / pixel_size) ** 2
         images_ft = np.zeros((len(poses.class_index), n, n // 2 + 1), dtype=np.complex64)
-        images_ft[shown[:, None], disk.row, disk.column] = slices
+        row, column = np.divmod(disk.place, n // 2 + 1)
+        images_ft[shown[:, None], row, column] = slices
         # Friedel mates of the column kx = 0; the disk has ky > 0 there
         images_ft[:, n // 2 + 1 :, 0] = images_ft[:, n // 2 - 1 : 0 : -1, 0].conj()
         images_ft[shown, 0, 0] = volume.sum(dtype=np.float64) / pixel_size**2

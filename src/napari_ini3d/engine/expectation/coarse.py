@@ -14,10 +14,13 @@ from napari_ini3d.engine.backprojection import (
     explained_power,
 )
 from napari_ini3d.engine.expectation.junk import ball_log_evidence
-from napari_ini3d.engine.expectation.priors import shift_log_prior
+from napari_ini3d.engine.expectation.priors import pose_prior
 from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
 from napari_ini3d.engine.references import ReferenceSet
-from napari_ini3d.engine.sums import BestPoses, TileSums
+from napari_ini3d.engine.sums import TilePoses, TileSums
+from napari_ini3d.kernels import BestColumn
+
+_SIGNIFICANT = 1e-3  # of the largest weight of a rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,14 @@ class CoarsePosterior:
         Of each image, they sum to 1.
     summary : (B, 4) float64
         Log evidence, weight of the best pose, its row (of K·R) and its shift.
-    ball : (B,) float64
-        Log evidence of the map's rotational average, over that of noise alone; 0 in the starts,
-        where no null model competes.
+    ball : (B,) float64 or None
+        Log evidence of the map's rotational average, over that of noise alone; None in the
+        starts, where no null model competes.
     """
 
     weights: Float32
     summary: Float64
-    ball: Float64
+    ball: Float64 | None
 
 
 def coarse_posterior(
@@ -47,7 +50,7 @@ def coarse_posterior(
 
     log p = Re(X* CTF·A) / σ² - CTF² |A|² / 2 σ² + log prior, up to a constant of the image.
     """
-    c, kernels = references.n_coarse, references.backend.kernels
+    c, kernels, xp = references.n_coarse, references.backend.kernels, references.backend.xp
     shifted = _shifted_images(references, weighted)  # (B, S, C)
     n_images, n_shifts = shifted.shape[:2]
     rows = real_pairs(shifted).reshape(n_images * n_shifts, 2 * c)  # (B·S, 2C)
@@ -55,15 +58,14 @@ def coarse_posterior(
     scores = scores.reshape(n_images, n_shifts, -1)  # (B, S, K·R)
     half_ctf2 = np.float32(0.5) * weighted.ctf2[:, :c]  # (B, C)
     norm = kernels.matmul(half_ctf2, references.slice_power.T)  # (B, K·R)
-    shift_prior = shift_log_prior(references, references.shifts, tile.from_expected)  # (B, S)
-    class_prior = references.log_class_share + tile.class_bias  # (B, K)
-    log_prior = shift_prior[:, :, None] + class_prior[:, None, :]  # (B, S, K)
-    summary = references.backend.xp.empty((n_images, 4), np.float64)
+    log_prior = xp.empty((n_images, n_shifts, references.n_classes), np.float32)
+    kernels.coarse_log_prior(pose_prior(references, tile), log_prior)
+    summary = xp.empty((n_images, 4), np.float64)
     # turns the scores into weights, in place
-    kernels.dense_posterior(scores, norm, log_prior.astype(np.float32, copy=False), summary)
-    ball = references.backend.xp.zeros(n_images)
+    kernels.dense_posterior(scores, norm, log_prior, summary)
+    ball = None
     if references.fine is not None:
-        ball = ball_log_evidence(references, tile, shifted, weighted.ctf2[:, :c])
+        ball = ball_log_evidence(references, shifted, half_ctf2, log_prior)
     return CoarsePosterior(scores, summary, ball)
 
 
@@ -71,47 +73,37 @@ def coarse_sums(
     references: ReferenceSet, tile: Tile, weighted: WeightedImages, posterior: CoarsePosterior
 ) -> TileSums:
     """Return the sums of a tile over all poses of the coarse grid, by one matrix product."""
-    weights, summary = posterior.weights, posterior.summary
-    n_images, n_shifts, n_rows = weights.shape
-    c, xp, matmul = references.n_coarse, references.backend.xp, references.backend.kernels.matmul
+    backend, matmul = references.backend, references.backend.kernels.matmul
+    n_images, n_shifts, n_rows = posterior.weights.shape
+    c, xp, n_classes = references.n_coarse, backend.xp, references.n_classes
+    best = xp.empty((n_images, len(BestColumn)), np.float64)
+    per_rotation = backend.kernels.coarse_best_poses(  # (B, K·R)
+        posterior.weights, posterior.summary, n_classes, _SIGNIFICANT, best
+    )
     shifted = real_pairs(_shifted_images(references, weighted))  # (B, S, 2C)
     shifted = shifted.reshape(n_images * n_shifts, 2 * c)  # (B·S, 2C)
-    of_pairs = weights.reshape(n_images * n_shifts, n_rows).T  # (K·R, B·S)
-    per_rotation = weights.sum(1)  # (B, K·R)
+    of_pairs = posterior.weights.reshape(n_images * n_shifts, n_rows).T  # (K·R, B·S)
     sums = SliceAccumulator(
         matmul(of_pairs, shifted).view(np.complex64),  # (K·R, C)
         matmul(per_rotation.T, weighted.ctf2[:, :c]),  # (K·R, C)
     )
     numerator, denominator = empty_cubes(references)
-    block = n_rows // references.n_classes  # R
-    for k in range(references.n_classes):
+    block = n_rows // n_classes  # R
+    for k in range(n_classes):
         rows = slice(k * block, (k + 1) * block)
         of_class = SliceAccumulator(sums.numerator[rows], sums.denominator[rows])
         backproject_slices(
             references, of_class, references.grid.matrices, numerator[k], denominator[k]
         )
-    row, shift = (summary[:, i].astype(np.int64) for i in (2, 3))  # (B,)
-    largest = per_rotation.max(1, keepdims=True)  # (B, 1)
+    row_slice = xp.arange(n_rows, dtype=np.int32)
+    of_classes = per_rotation.reshape(n_images, n_classes, block).sum((0, 2), dtype=np.float64)
     return TileSums(
         tile=tile,
         numerator=numerator,
         denominator=denominator,
-        explained=explained_power(references, tile, references.slices, sums),
-        class_weight=per_rotation.reshape(n_images, references.n_classes, block)
-        .sum((0, 2))
-        .astype(np.float64),
-        poses=BestPoses(
-            index=tile.index,
-            class_index=row // block,
-            matrix=references.grid.matrices[row % block],
-            shift=tile.centre + references.shifts[shift],
-            max_probability=summary[:, 1].astype(np.float32),
-            n_significant=xp.count_nonzero(per_rotation > 1e-3 * largest, axis=1),
-            log_evidence=summary[:, 0],
-            junk_probability=xp.zeros(n_images, np.float32),
-            overlap=xp.zeros(n_images, np.float32),
-            reference_power=xp.zeros(n_images, np.float32),
-        ),
+        explained=explained_power(references, tile, references.slices, row_slice, sums),
+        class_weight=of_classes,
+        poses=TilePoses(tile.index, tile.centre, best, references.pose_grid),
     )
 
 

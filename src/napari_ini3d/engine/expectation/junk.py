@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64
-from napari_ini3d.engine.expectation.priors import shift_log_prior
 from napari_ini3d.engine.images import Tile, real_pairs
 from napari_ini3d.engine.references import FineReferences, ReferenceSet
+from napari_ini3d.kernels import NullEvidence
 
 # Prior probability of junk. It is not learned: while the map is poor, or where the images are too
 # noisy to tell, a learned share would rise, and with it the probability of every image.
@@ -21,7 +21,7 @@ _PRIOR = 0.1
 
 
 def ball_log_evidence(
-    references: ReferenceSet, tile: Tile, shifted: Complex64, ctf2: Float32
+    references: ReferenceSet, shifted: Complex64, ctf2: Float32, log_prior: Float32
 ) -> Float64:
     """Return the log evidence of the map's rotational average under all coarse shifts, (B,).
 
@@ -30,25 +30,21 @@ def ball_log_evidence(
     Parameters
     ----------
     references : ReferenceSet
-    tile : Tile
     shifted : (B, S, C) complex64
         The weighted images under all coarse shifts.
     ctf2 : (B, C) float32
-        CTF² / σ².
+        Half CTF² / σ².
+    log_prior : (B, S, K) float32
     """
-    xp, matmul = references.backend.xp, references.backend.kernels.matmul
+    kernels, null = references.backend.kernels, references.null
     n_images, n_shifts, c = shifted.shape
-    ball = references.null.ball  # (K, C), real
     rows = real_pairs(shifted).reshape(n_images * n_shifts, 2 * c)
-    scores = matmul(rows, real_pairs(ball.astype(np.complex64)).T)  # (B·S, K)
-    scores = scores.reshape(n_images, n_shifts, -1).astype(np.float64)
-    scores -= matmul(np.float32(0.5) * ctf2, (ball * ball).T)[:, None]  # (B, 1, K)
-    scores += shift_log_prior(references, references.shifts, tile.from_expected)[:, :, None]
-    scores += (references.log_class_share + tile.class_bias)[:, None]
-    scores = scores.reshape(n_images, -1)
-    best = scores.max(1, keepdims=True)
-    log_sum = best[:, 0] + xp.log(xp.exp(scores - best).sum(1))
-    found: Float64 = log_sum + shift_normalisation(references, references.shift_step_px)
+    scores = kernels.matmul(rows, null.ball_pairs.T)  # (B·S, K)
+    scores = scores.reshape(n_images, n_shifts, -1)
+    norm = kernels.matmul(ctf2, null.ball_power.T)  # (B, K)
+    summary = references.backend.xp.empty((n_images, 4), np.float64)
+    kernels.dense_posterior(scores, norm, log_prior, summary)  # each class has a single "rotation"
+    found: Float64 = summary[:, 0] + shift_normalisation(references, references.shift_step_px)
     return found
 
 
@@ -64,50 +60,29 @@ def shift_normalisation(references: ReferenceSet, step: float) -> float:
     return float(np.log(step**2 / (2 * np.pi * references.sigma_offset_px**2)))
 
 
-def particle_log_evidence(
-    references: ReferenceSet, fine: FineReferences, log_sum: Float64
-) -> Float64:
-    """Return the log evidence of a particle, (B,), over that of noise alone.
+def fine_cell(references: ReferenceSet, fine: FineReferences) -> float:
+    """Return the log of the volume of a fine pose times the prior density at its centre.
 
-    Parameters
-    ----------
-    references : ReferenceSet
-    fine : FineReferences
-    log_sum : (B,) float64
-        Log of the sum of exp(score) over all fine poses.
+    The log evidence of a particle, over that of noise alone, is the log of the sum of exp(score)
+    over all fine poses plus this.
     """
     per_pose = shift_normalisation(references, fine.step_px)
-    found: Float64 = log_sum + (per_pose - np.log(len(fine.grid.matrices)))
-    return found
+    return float(per_pose - np.log(len(fine.grid.matrices)))
 
 
-def contaminant_log_evidence(references: ReferenceSet, tile: Tile) -> Float64:
-    """Return the log evidence of power of any kind, over that of typical power, (B,).
-
-    Only shells with far more power than is typical count: Σ n (e - 1 - log e), where e is the
-    excess and n the independent components: the log likelihood ratio of noise with the power
-    found, and noise with the typical power. Zero where no shell stands out.
-    """
-    xp, null = references.backend.xp, references.null
-    excess = xp.maximum(tile.excess.astype(np.float64), 1)  # (B, n_shells)
-    gain = null.count * (excess - 1 - xp.log(excess))
-    found: Float64 = xp.where(excess > null.limit, gain, 0).sum(1)
-    return found
-
-
-def junk_probability(
-    references: ReferenceSet, particle: Float64, ball: Float64, contaminant: Float64
-) -> Float32:
-    """Return the probability that an image is junk, (B,).
+def null_evidence(references: ReferenceSet, tile: Tile, ball: Float64) -> NullEvidence:
+    """Return what competes with the particle in each image of a tile.
 
     Parameters
     ----------
-    references : ReferenceSet
-    particle, ball, contaminant : (B,) float64
-        Log evidence over that of noise alone.
+    references, tile
+    ball : (B,) float64
+        Of `ball_log_evidence`.
     """
-    xp = references.backend.xp
-    null = xp.maximum(xp.logaddexp(0, ball) - np.log(2), contaminant)
-    log_odds = null - particle + np.log(_PRIOR / (1 - _PRIOR))
-    found: Float32 = (1 / (1 + xp.exp(-xp.clip(log_odds, -50, 50)))).astype(np.float32)
-    return found
+    return NullEvidence(
+        ball=ball,
+        excess=tile.excess,
+        count=references.null.count,
+        limit=references.null.limit,
+        log_odds=float(np.log(_PRIOR / (1 - _PRIOR))),
+    )

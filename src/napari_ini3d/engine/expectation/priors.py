@@ -9,33 +9,28 @@ import numpy as np
 from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
+from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.references import ReferenceSet
 from napari_ini3d.engine.schedule import Phases, Plan
+from napari_ini3d.kernels import PosePrior
 
-_FORBIDDEN = np.float32(-1e6)  # added to a log prior
 _CLASS_BIAS = 6.0  # log units, at the start of the search
 
 
-def shift_log_prior(references: ReferenceSet, shifts: Float32, start: Float32) -> Float32:
-    """Return log N(start + shift; 0, sigma²) up to a constant, (B, S).
+def pose_prior(references: ReferenceSet, tile: Tile) -> PosePrior:
+    """Return the prior on the poses of a tile.
 
-    Beyond the limit it is so low that no such shift is chosen.
-
-    Parameters
-    ----------
-    references : ReferenceSet
-    shifts : (S, 2) float32
-        Pixels.
-    start : (B, 2) float32
-        Pixels by which each image, as it is compared, is off its expected shift.
+    Beyond the limit of the shifts it is so low that no such shift is chosen.
     """
-    x, y = (start[:, None, i] + shifts[None, :, i] for i in (0, 1))  # (B, S)
-    distance2: Float32 = x * x + y * y
-    log_prior = distance2 * np.float32(-0.5 / references.sigma_offset_px**2)
-    # images are shifted by whole pixels beforehand, which may already be a pixel too far
-    beyond = distance2 > np.float32((references.offset_limit_px + 1) ** 2)
-    log_prior += references.backend.xp.where(beyond, _FORBIDDEN, np.float32(0))
-    return log_prior
+    return PosePrior(
+        start=tile.from_expected,
+        shifts=references.shifts,
+        class_share=references.log_class_share,
+        class_bias=tile.class_bias,
+        sigma=references.sigma_offset_px,
+        # images are shifted by whole pixels beforehand, which may already be a pixel too far
+        limit=references.offset_limit_px + 1,
+    )
 
 
 def class_bias(run: RunContext, plan: Plan, n_classes: int) -> Callable[[IntArray], Float32]:

@@ -71,7 +71,7 @@ def expect_tile(given: TileInput, batch: ImageBatch) -> TileResult:
     tile = given.preparation.tile(
         batch, disk, origins, given.sigma2, given.typical_power, bias, found.scale[i]
     )
-    weighted = WeightedImages.of(tile, disk)  # the same for every model
+    weighted = WeightedImages.of(tile, disk, given.preparation.backend)  # the same for every model
     timer.part("prepare_images")
     per_model = []
     for references in given.references:

@@ -146,7 +146,7 @@ class PosedImages:
             batch, disk, origins, self.sigma2, self.typical_power, no_bias, no_scale
         )
         # the preparation shifts by whole pixels; this by the rest
-        rest = backend.to_device(origins / np.float32(run.geometry.pixel_size)) - tile.centre
+        rest = backend.to_device(origins / np.float32(run.geometry.pixel_size) - tile.centre)
         images = tile.images * shift_phase(rest, disk, run.geometry.box_size, xp=backend.xp)
         value = work(backend, disk, replace(tile, images=images))
         return FoldValue(batch.index, int(batch.index[0] % FOLDS), value)

@@ -55,7 +55,8 @@ class Residuals:
         projected = _project(self.images, backend, disk, self.cube, matrices)
         # images that are multiplied by their CTF hold CTF² times the map
         factor = tile.ctf * tile.ctf if tile.premultiplied else tile.ctf
-        return WeightedImages.of(replace(tile, images=tile.images - factor * projected), disk)
+        rest = replace(tile, images=tile.images - factor * projected)
+        return WeightedImages.of(rest, disk, backend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def backproject_images(images: PosedImages) -> FoldSums:
     """Return the sums of the images in their poses, for each fold."""
 
     def work(backend: Backend, disk: FrequencyDisk, tile: Tile) -> Cubes:
-        weighted = WeightedImages.of(tile, disk)
+        weighted = WeightedImages.of(tile, disk, backend)
         matrices = backend.to_device(images.poses.matrices[tile.index])
         return _backproject(images, backend, disk, weighted.images, weighted.ctf2, matrices)
 
@@ -177,7 +178,7 @@ def compare_rotations(images: PosedImages, rotations: Float32, cubes: Complex64)
     scores = np.zeros((len(images.poses), len(rotations)), np.float32)
 
     def work(backend: Backend, disk: FrequencyDisk, tile: Tile) -> Float32:
-        weighted = WeightedImages.of(tile, disk)
+        weighted = WeightedImages.of(tile, disk, backend)
         matrices = (images.poses.matrices[tile.index][:, None] @ rotations).reshape(-1, 3, 3)
         matrices = backend.to_device(np.ascontiguousarray(matrices))
         slices = _project(images, backend, disk, cubes[int(tile.index[0] % FOLDS)], matrices)

@@ -8,25 +8,51 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ini3d._types import Float32, Float64, Int32, Int64
-from napari_ini3d.kernels.cpu.images import shift_images
+from napari_ini3d.kernels.cpu.poses import (
+    add_fine_log_prior,
+    coarse_best_poses,
+    coarse_log_prior,
+    explained_power,
+    fine_best_poses,
+    keep_rows,
+    list_rows,
+    weigh_rows,
+)
 from napari_ini3d.kernels.cpu.posterior import (
     conjugate_products,
     dense_posterior,
     significant_rotations,
 )
+from napari_ini3d.kernels.cpu.preparation import (
+    ctf_values,
+    disk_components,
+    normalise_images,
+    weigh_images,
+)
 from napari_ini3d.kernels.cpu.slices import backproject, project, symmetrise
 
 __all__ = [
+    "add_fine_log_prior",
     "backproject",
     "bincount_sum",
+    "coarse_best_poses",
+    "coarse_log_prior",
     "conjugate_products",
+    "ctf_values",
     "dense_posterior",
+    "disk_components",
+    "explained_power",
+    "fine_best_poses",
     "fine_posterior",
+    "keep_rows",
+    "list_rows",
     "matmul",
+    "normalise_images",
     "project",
-    "shift_images",
     "significant_rotations",
     "symmetrise",
+    "weigh_images",
+    "weigh_rows",
 ]
 
 

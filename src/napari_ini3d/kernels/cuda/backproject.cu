@@ -66,3 +66,45 @@ extern "C" __global__ void backproject_float(
     const FloatingPoint sums = {(float*)map_numerator, map_denominator};
     backproject_slices(numerator, denominator, matrices, kx, ky, m, n_rotations, n_components, sums);
 }
+
+// The largest absolute real or imaginary part, and the largest weight, of all slices: one pair for
+// each block. A maximum does not depend on the order.
+extern "C" __global__ void largest_parts(
+    const float2* numerator, const float* denominator, int64 n_values, int n_parts, float* parts)
+{
+    float part = 0.0f, weight = 0.0f;
+    for (int64 i = (int64)blockIdx.x * THREADS + threadIdx.x; i < n_values;
+         i += (int64)n_parts * THREADS) {
+        part = fmaxf(part, fmaxf(fabsf(numerator[i].x), fabsf(numerator[i].y)));
+        weight = fmaxf(weight, fabsf(denominator[i]));
+    }
+    const Found largest_part = block_max(Found{part, 0}), largest_weight = block_max(Found{weight, 0});
+    if (threadIdx.x == 0) {
+        parts[2 * blockIdx.x] = largest_part.value;
+        parts[2 * blockIdx.x + 1] = largest_weight.value;
+    }
+}
+
+// The largest powers of two that keep both values below 2^spare: one block.
+extern "C" __global__ void fixed_scales(const float* parts, int n_parts, int spare, float* scales)
+{
+    for (int kind = 0; kind < 2; ++kind) {
+        float value = 1e-30f;
+        for (int i = threadIdx.x; i < n_parts; i += THREADS) value = fmaxf(value, parts[2 * i + kind]);
+        const Found largest = block_max(Found{value, 0});
+        if (threadIdx.x == 0)
+            scales[kind] = exp2f(fminf(spare - ceilf(log2f(largest.value)), 126.0f));
+    }
+}
+
+// Add the integer sums to a half cube: one thread per voxel.
+extern "C" __global__ void add_fixed(
+    const uint64* values, const uint64* weights, const float* scales, int64 n_voxels,
+    float2* map_numerator, float* map_denominator)
+{
+    const int64 i = (int64)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n_voxels) return;
+    map_numerator[i].x += (float)((double)(int64)values[2 * i] / scales[0]);
+    map_numerator[i].y += (float)((double)(int64)values[2 * i + 1] / scales[0]);
+    map_denominator[i] += (float)((double)(int64)weights[i] / scales[1]);
+}

@@ -9,6 +9,27 @@
 typedef long long int64;
 typedef unsigned long long uint64;
 
+#define FORBIDDEN -1e6f  // log prior of a shift beyond the limit
+#define LOG_2 0.6931471805599453
+
+// Columns of the record of the best pose of an image; kernels.types.BestColumn has the same.
+enum {
+    LOG_EVIDENCE, BEST_PROBABILITY, N_SIGNIFICANT, BEST_CLASS, BEST_ROTATION, BEST_SHIFT,
+    BEST_FINE_SHIFT, JUNK_PROBABILITY, OVERLAP, REFERENCE_POWER, BEST_COLUMNS
+};
+
+// The prior on the shifts: Gaussian about the expected one, forbidden beyond the limit; `narrowness`
+// is 1 / 2 sigma².
+struct ShiftPrior {
+    float narrowness, limit2;
+
+    __device__ float at(float x, float y) const
+    {
+        const float distance2 = x * x + y * y;
+        return (distance2 > limit2 ? FORBIDDEN : 0.0f) - narrowness * distance2;
+    }
+};
+
 // The position of a Fourier component of a slice in a half cube: `corner` is the voxel at or below
 // it, fx, fy and fz are the trilinear weights of the next voxel along each axis; `sign` is -1 for a
 // Friedel mate.
@@ -47,6 +68,21 @@ __device__ inline double block_sum(double value)
     }
     __syncthreads();
     return parts[0];
+}
+
+#define LANES (THREADS < 32 ? THREADS : 32)
+
+// The sum of one value per thread over each team of LANES threads, returned to the first of the team.
+__device__ inline float team_sum(float value)
+{
+    __shared__ float parts[THREADS];
+    __syncthreads();
+    parts[threadIdx.x] = value;
+    __syncthreads();
+    float total = 0.0f;
+    if (threadIdx.x % LANES == 0)
+        for (int i = 0; i < LANES; ++i) total += parts[threadIdx.x + i];
+    return total;
 }
 
 // A value and its index; of equal values, the one with the smaller index ranks first.
