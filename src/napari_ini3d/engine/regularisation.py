@@ -14,7 +14,7 @@ from napari_ini3d.fourier import (
     cube_to_map,
     gridding_profile,
     map_to_cube,
-    radius_grid,
+    shell_of_voxels,
     soft_mask,
     solvent_mask,
 )
@@ -128,11 +128,10 @@ class RealSpaceConstraints:
         volume = cube_to_map(cube, n, padding)
         if self.settings.gridding_correction:
             volume /= gridding_profile(n, padding)
-        r = radius_grid(n, 3)
         # the mean of the solvent becomes zero before the mask and non-negativity refer to it
-        solvent = (r > self._radius) & (r < n / 2 - 1)
-        if solvent.any():
-            volume -= volume[solvent].mean(dtype=np.float64).astype(np.float32)
+        solvent = shell_of_voxels(n, self._radius, n / 2 - 1)
+        if len(solvent):
+            volume -= volume.ravel()[solvent].mean(dtype=np.float64).astype(np.float32)
         if self.settings.flatten_solvent:
             volume *= soft_mask(n, self._radius, MASK_EDGE / self.pixel_size, 3)
             if grow_mask:

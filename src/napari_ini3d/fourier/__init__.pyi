@@ -12,7 +12,12 @@ from .map_contrast import (
     is_inverted as is_inverted,
     upright_density as upright_density,
 )
-from .masks import Point as Point, radius_grid as radius_grid, soft_mask as soft_mask
+from .masks import (
+    Point as Point,
+    radius_grid as radius_grid,
+    shell_of_voxels as shell_of_voxels,
+    soft_mask as soft_mask,
+)
 from .nufft import FineMap as FineMap
 from .resample import (
     cut_at_nyquist as cut_at_nyquist,

@@ -16,6 +16,8 @@ import scipy.fft
 
 from napari_ini3d._types import AnyArray, Complex64, Float32, FloatArray, Int32, Int64
 
+_MOST_KEPT = 128  # voxels per side of a profile that is kept for the next call
+
 
 @dataclass(frozen=True, slots=True)
 class FrequencyDisk:
@@ -146,6 +148,19 @@ def gridding_profile(box_size: int, padding: int) -> Float32:
     The product over the axes of sinc² of the distance from the centre over the padded box: the
     transform of the triangle with which each axis is interpolated.
     """
+    if box_size <= _MOST_KEPT:
+        return _kept_profile(box_size, padding)
+    return _make_profile(box_size, padding)
+
+
+@lru_cache(maxsize=2)
+def _kept_profile(box_size: int, padding: int) -> Float32:
+    profile = _make_profile(box_size, padding)
+    profile.flags.writeable = False  # others have the same array
+    return profile
+
+
+def _make_profile(box_size: int, padding: int) -> Float32:
     line = (np.arange(box_size) - box_size // 2) / (box_size * padding)
     f: FloatArray = np.sinc(line) ** 2  # (n,)
     return (f[:, None, None] * f[None, :, None] * f[None, None, :]).astype(np.float32)

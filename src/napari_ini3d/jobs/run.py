@@ -33,6 +33,7 @@ from napari_ini3d.jobs.preparation import (
 )
 from napari_ini3d.jobs.start_log import log_start
 from napari_ini3d.jobs.validation import validate_run, wants_validation
+from napari_ini3d.kernels import free_memory
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.report import write_report
 from napari_ini3d.runs import (
@@ -60,6 +61,8 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
+
+_KEPT_SHARE = 0.25  # of the free memory, for images that were read
 
 AtEnd = Callable[[RunFolder, Outcome], object]
 
@@ -281,6 +284,7 @@ def _open_images(job: Job, halt: Halt) -> StackReader:
         job.particles,
         pixel_size=pixel_size,
         preread=job.settings.preread,
+        keep_bytes=_KEPT_SHARE * (free_memory() or 0),
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
         threads=reading_threads(job.settings.threads, shared=pixel_size is None),
         between=halt,

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 import time
 
@@ -6,7 +7,7 @@ import pytest
 from mrc_files import mrc_bytes, particle_rows, star_text, write_particles, write_stack
 
 from napari_ini3d.errors import RunFolderError, StackError
-from napari_ini3d.io.images import reader as stacks_module
+from napari_ini3d.io.images import kept, reader as stacks_module
 from napari_ini3d.io.images.reader import StackReader
 from napari_ini3d.io.images.reading_threads import reading_threads
 from napari_ini3d.io.images.resample import resample_images
@@ -79,6 +80,50 @@ def test_preread_images_do_not_need_the_files(tmp_path):
     reader = StackReader(_particles(tmp_path), preread=True)
     (tmp_path / "stack.mrcs").unlink()
     np.testing.assert_array_equal(reader.read(np.array([5, 2])).images, IMAGES[[5, 2]])
+
+
+@pytest.mark.parametrize("room", [0, 3, 7])
+def test_images_for_which_there_is_room_are_read_once(tmp_path, monkeypatch, room):
+    particles = _particles(tmp_path)
+    reader = StackReader(particles, keep_bytes=room * 4 * IMAGES[0].size + 1)
+    read, asked = stacks_module.ImageStack.read, []
+
+    def count(stack, numbers, out):
+        asked.extend(numbers.tolist())
+        return read(stack, numbers, out)
+
+    monkeypatch.setattr(stacks_module.ImageStack, "read", count)
+    for index in (np.array([6, 1]), np.arange(7), np.array([2, 0, 5])):
+        np.testing.assert_array_equal(reader.read(index).images, IMAGES[index])
+    for image in range(7):
+        visits = (image in (6, 1)) + 1 + (image in (2, 0, 5))
+        assert asked.count(image) == (1 if image < room else visits)
+
+
+def test_a_kept_image_does_not_change_with_the_batch_it_was_read_in(tmp_path):
+    reader = StackReader(_particles(tmp_path), keep_bytes=np.inf)
+    reader.read(np.arange(7)).images[:] = 0
+    np.testing.assert_array_equal(reader.read(np.arange(7)).images, IMAGES)
+
+
+def test_dark_images_are_inverted_once_also_when_they_are_kept_and_on_scratch(tmp_path):
+    dark = dataclasses.replace(_particles(tmp_path), is_dark=np.arange(7) < 2, mixed_contrast=True)
+    expected = np.where((np.arange(7) < 2)[:, None, None], -IMAGES, IMAGES)
+    for options in ({}, {"keep_bytes": np.inf}, {"keep_bytes": np.inf, "scratch": tmp_path / "s"}):
+        reader = StackReader(dark, **options)
+        for _ in range(2):
+            np.testing.assert_array_equal(reader.read(np.arange(7)).images, expected)
+
+
+def test_images_are_read_again_where_memory_is_short(monkeypatch):
+    images, index = np.ones((2, 16, 16), np.float32), np.array([0, 1])
+    full = kept.KeptImages(2, 16, np.inf)
+    with monkeypatch.context() as patch:
+        patch.setattr(kept.np, "empty", lambda *a: (_ for _ in ()).throw(MemoryError))
+        full.store(index, images)
+    assert full.load(index, images).tolist() == [0, 1]
+    full.store(index, images)  # not tried again
+    assert full.load(index, images).tolist() == [0, 1]
 
 
 def test_scratch_copies_only_what_is_missing_or_changed(tmp_path):

@@ -17,6 +17,7 @@ import numpy as np
 from napari_ini3d._types import BoolArray, Float32, Int32, IntArray, UInt32
 from napari_ini3d.io.images.checksums import ChangedImagesError, ImageGuard
 from napari_ini3d.io.images.grids import are_on_grid, choose_grid
+from napari_ini3d.io.images.kept import KeptImages
 from napari_ini3d.io.images.outliers import replace_outliers
 from napari_ini3d.io.images.resample import resample_images
 from napari_ini3d.io.images.scratch import (
@@ -42,9 +43,10 @@ class StackReader:
     """Reader of the images of particles, with one box and pixel size.
 
     Images are read on demand and few stacks are open at a time, so that memory does not grow with
-    the number of images unless `preread` is given. All headers are checked on creation. Outlier
-    pixels (hot, dead, not finite) are replaced before anything else is done with an image. If some
-    of the particles are dark and others are not, by their file, the dark ones are inverted.
+    the number of images beyond `keep_bytes`, unless `preread` is given. All headers are checked on
+    creation. Outlier pixels (hot, dead, not finite) are replaced before anything else is done with
+    an image. If some of the particles are dark and others are not, by their file, the dark ones
+    are inverted.
 
     Parameters
     ----------
@@ -55,7 +57,9 @@ class StackReader:
     pixel_size : float, optional
         Å per pixel of the images that are returned. Default: the coarsest of the optics groups.
     preread : bool
-        Read all images into memory, as float32.
+        Read all images into memory first, as float32, whatever `keep_bytes` is.
+    keep_bytes : float
+        Of the images that are kept in memory once they were read.
     scratch : Path or str, optional
         Local folder to which the stacks, or the resampled images, are copied first.
     threads : int
@@ -86,6 +90,7 @@ class StackReader:
         box_size: int | None = None,
         pixel_size: float | None = None,
         preread: bool = False,
+        keep_bytes: float = 0.0,
         scratch: Path | str | None = None,
         threads: int = 1,
         between: Callable[[], object] = lambda: None,
@@ -103,15 +108,17 @@ class StackReader:
         self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
         self._lock = Lock()
         self._replaced = np.full(len(particles), _NOT_READ, np.int32)
-        self._images: Float32 | None = None
+        self._kept = KeptImages(len(particles), self._box_size, 0)
         self._flipped: BoolArray | None = None
         self._between = between
         try:
             if scratch is not None:
                 self._use_scratch(Path(scratch))
             self._flipped = particles.to_invert  # images on scratch are as in the stacks
+            most_bytes = np.inf if preread else keep_bytes
+            self._kept = KeptImages(len(particles), self._box_size, most_bytes)
             if preread:
-                self._images = self._preread()
+                self._preread()
         except BaseException:
             self.close()
             raise
@@ -199,31 +206,30 @@ class StackReader:
             yield batch
 
     def read(self, index: IntArray) -> ImageBatch:
-        """Read the images at particle indices, in that order, without those that are excluded.
-
-        It may be called in several threads.
-        """
+        """Read the images at particle indices, in that order, without those that are excluded."""
         index = np.asarray(index, dtype=np.int64)
-        if self._images is not None:
-            index = index[self._guard.is_usable(index)]
-            return ImageBatch(index, self._images[index])
         images = np.empty((len(index), self._box_size, self._box_size), dtype=np.float32)
-        particles = self._particles
-        stacks, numbers = particles.stack_index[index], particles.image_index[index]
-        groups = particles.optics_index[index]
-        order = np.lexsort((numbers, groups, stacks))
-        changes = np.flatnonzero(np.diff(stacks[order]) | np.diff(groups[order])) + 1
-        for positions in np.split(order, changes):
-            if len(positions):
-                first = positions[0]
-                which = int(stacks[first]), int(groups[first])
-                self._read_positions(which, index, positions, images)
-        if self._flipped is not None:
-            images[self._flipped[index]] *= -1
+        missing = self._kept.load(index, images)
+        if missing.size:
+            self._read_stacks(index, missing, images)
+            self._kept.store(index[missing], images[missing])
         usable = self._guard.is_usable(index)
         return (
             ImageBatch(index, images) if usable.all() else ImageBatch(index[usable], images[usable])
         )
+
+    def _read_stacks(self, index: IntArray, positions: IntArray, images: Float32) -> None:
+        """Read those of the images at particle indices that are at some positions."""
+        particles, mine = self._particles, index[positions]
+        stacks, groups = particles.stack_index[mine], particles.optics_index[mine]
+        order = np.lexsort((particles.image_index[mine], groups, stacks))
+        changes = np.flatnonzero(np.diff(stacks[order]) | np.diff(groups[order])) + 1
+        for part in np.split(order, changes):
+            if len(part):
+                which = int(stacks[part[0]]), int(groups[part[0]])
+                self._read_positions(which, index, positions[part], images)
+        if self._flipped is not None:
+            images[positions[self._flipped[mine]]] *= -1
 
     def _read_positions(
         self,
@@ -338,13 +344,10 @@ class StackReader:
             if surplus is not None:
                 surplus.close()
 
-    def _preread(self) -> Float32:
+    def _preread(self) -> None:
         logger.info("reading %d images into memory", len(self))
-        images = np.empty((len(self), self._box_size, self._box_size), dtype=np.float32)
-        for batch in self._all_images():
-            images[batch.index] = batch.images
+        deque(self._all_images(), maxlen=0)  # they are kept
         self.close()
-        return images
 
     def _all_images(self) -> Iterator[ImageBatch]:
         parts = np.array_split(np.arange(len(self)), -(-len(self) // _PREREAD_BATCH))
