@@ -164,6 +164,15 @@ class ImagePreparation:
     invert: bool = False
     _kept: dict[Any, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
+    def disk(self, box_size: int, radius: int) -> FrequencyDisk:
+        """Return the components up to a radius on the backend's device, where they are kept."""
+        key = (self.backend.name, box_size, radius)
+        if key not in self._kept:
+            host = frequency_disk(box_size, radius)
+            self._kept[key] = {"disk": host.on(self.backend.to_device_together)}
+        disk: FrequencyDisk = self._kept[key]["disk"]
+        return disk
+
     def on(self, backend: Backend) -> ImagePreparation:
         """Return the same preparation on another device."""
         return replace(self, backend=backend)

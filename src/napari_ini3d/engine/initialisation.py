@@ -130,7 +130,7 @@ def random_map(run: RunContext, radius: int, number: int, noise: InitialNoise) -
     m = radius * padding + 1
     tiles = split_into_tiles(subset, run.particles.optics_index, _TILE)
     with backend.device.enter():
-        disk = frequency_disk(run.geometry.box_size, radius).on(backend.to_device)
+        disk = frequency_disk(run.geometry.box_size, radius).on(backend.to_device_together)
         kx, ky = disk.kx * np.float32(padding), disk.ky * np.float32(padding)  # (P,)
         numerator = backend.xp.zeros((2 * m + 1, 2 * m + 1, m + 2), np.complex64)
         denominator = backend.xp.zeros(numerator.shape, np.float32)

@@ -55,7 +55,7 @@ def initial_noise(run: RunContext) -> InitialNoise:
     found: dict[int, list[Float64]] = {g: [] for g in range(len(particles.optics))}
     unknown = np.full((len(particles.optics), n_shells), np.inf)
     with backend.device.enter():
-        disk = frequency_disk(n, n // 2 - 1).on(backend.to_device)
+        disk = frequency_disk(n, n // 2 - 1).on(backend.to_device_together)
         for batch in run.source.batches(split_into_tiles(subset, particles.optics_index, _TILE)):
             tile = plain_tile(run, batch, disk, unknown)
             # noise multiplied by the CTF has CTF² times the variance

@@ -266,27 +266,35 @@ def build_references(
     """
     box_size, pixel_size = run.geometry.box_size, run.geometry.pixel_size
     padding, to_device = run.settings.padding_factor, backend.to_device
-    host_disk = frequency_disk(box_size, plan.radius)
-    n_coarse = host_disk.size_within(plan.coarse_radius)
-    disk, cubes = host_disk.on(to_device), to_device(cubes)
+    n_coarse = frequency_disk(box_size, plan.radius).size_within(plan.coarse_radius)
+    disk, cubes = run.preparation.on(backend).disk(box_size, plan.radius), to_device(cubes)
     grid = _on_device(grids[0], backend)
     run_jobs = _one_by_one if backend.is_gpu else run.executor.map_on_cpu
     slicer = _Slicer(disk, padding, backend, run_jobs)
     slices = slicer.slices(cubes, grid, n_coarse)  # (K·R, C)
     shifts = shift_grid(plan.offset_range / pixel_size, plan.offset_step / pixel_size)
+    fine_step = plan.finest_offset_step / pixel_size
+    fine_shifts = shift_grid(2 * fine_step, fine_step)  # (T, 2), about a coarse shift
+    small = backend.to_device_together(
+        {
+            "shifts": shifts,
+            "fine_shifts": fine_shifts,
+            "log_class_share": np.log(model.class_shares).astype(np.float32),
+            **_null_limits(run, plan.radius),
+        }
+    )
     fine, pose_grid = None, PoseGrid(grids[0].matrices, shifts, np.zeros((1, 2), np.float32))
     if plan.two_pass:
         fine_grid = _on_device(grids[1], backend)
-        fine_step = plan.finest_offset_step / pixel_size
-        fine_shifts = shift_grid(2 * fine_step, fine_step)  # (T, 2), about a coarse shift
         pose_grid = PoseGrid(grids[1].matrices, shifts, fine_shifts)
         fine = FineReferences(
             grid=fine_grid,
             slices=_table(slicer, cubes, fine_grid, table_limit, backend),
-            shifts=to_device(fine_shifts),
+            shifts=small["fine_shifts"],
             step_px=fine_step,
-            phase=to_device(shift_phase(fine_shifts, host_disk, box_size)),
+            phase=shift_phase(small["fine_shifts"], disk, box_size, xp=backend.xp),
         )
+    ball = _ball(slices, len(model.maps), disk.shell[:n_coarse], plan.coarse_radius, backend)
     return ReferenceSet(
         disk=disk,
         n_coarse=n_coarse,
@@ -295,11 +303,11 @@ def build_references(
         cubes=cubes,
         slices=slices,
         slice_power=slices.real**2 + slices.imag**2,  # (K·R, C)
-        shifts=to_device(shifts),
-        shift_phase=to_device(shift_phase(shifts, host_disk, box_size)),
+        shifts=small["shifts"],
+        shift_phase=shift_phase(small["shifts"], disk, box_size, xp=backend.xp),
         shift_step_px=plan.offset_step / pixel_size,
-        null=_null_model(run, slices, disk, n_coarse, model, backend),
-        log_class_share=to_device(np.log(model.class_shares).astype(np.float32)),
+        null=NullModel.of(ball, small["null_count"], small["null_limit"]),
+        log_class_share=small["log_class_share"],
         sigma_offset_px=float(model.sigma_offset) / pixel_size,
         offset_limit_px=offset_limit(run.settings, plan) / pixel_size,
         pruning=Pruning(),
@@ -329,30 +337,25 @@ def _on_device(grid: RotationGrid, backend: Backend) -> RotationGrid:
     return RotationGrid(grid.order, backend.to_device(grid.matrices))
 
 
-def _null_model(
-    run: RunContext,
-    slices: Complex64,
-    disk: FrequencyDisk,
-    n_coarse: int,
-    model: ModelState,
-    backend: Backend,
-) -> NullModel:
-    box_size, to_device = run.geometry.box_size, backend.to_device
+def _null_limits(run: RunContext, radius: int) -> dict[str, Float64]:
+    """Return count and limit of the null model, (n_shells,) each."""
+    box_size = run.geometry.box_size
     diameter = run.settings.mask_diameter / run.geometry.pixel_size
-    count = independent_components(box_size, diameter)  # (n_shells,)
-    count[int(disk.shell[-1]) + 1 :] = 0
-    return NullModel.of(
-        _ball(slices, len(model.maps), disk.shell[:n_coarse], backend),
-        to_device(count),
-        to_device(excess_limits(box_size, diameter).shell.astype(np.float64)),
-    )
+    count = independent_components(box_size, diameter)
+    count[radius + 1 :] = 0
+    return {
+        "null_count": count,
+        "null_limit": excess_limits(box_size, diameter).shell.astype(np.float64),
+    }
 
 
-def _ball(slices: Complex64, n_classes: int, shell: Int32, backend: Backend) -> Float32:
+def _ball(
+    slices: Complex64, n_classes: int, shell: Int32, radius: int, backend: Backend
+) -> Float32:
     """Return the mean of each shell over all slices of a class, for every component, (K, C)."""
     xp = backend.xp
     mean = slices.real.reshape(n_classes, -1, slices.shape[1]).mean(1)  # (K, C)
-    member = (shell == xp.arange(int(shell[-1]) + 1)[:, None]).astype(np.float32)  # (S, C)
+    member = (shell == xp.arange(radius + 1)[:, None]).astype(np.float32)  # (S, C)
     of_shell = (mean @ member.T) / xp.maximum(member.sum(1), 1)  # (K, S)
     ball: Float32 = xp.ascontiguousarray(of_shell[:, shell])  # else Fortran-ordered, if K > 1
     return ball

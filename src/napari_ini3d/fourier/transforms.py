@@ -49,9 +49,15 @@ class FrequencyDisk:
     def __len__(self) -> int:
         return len(self.kx)
 
-    def on(self, to_device: Callable[[AnyArray], Any]) -> FrequencyDisk:
-        """Return a copy whose arrays are on a device."""
-        return FrequencyDisk(*(to_device(getattr(self, f.name)) for f in fields(self)))
+    def on(self, to_device: Callable[[dict[str, AnyArray]], dict[str, Any]]) -> FrequencyDisk:
+        """Return a copy whose arrays are on a device.
+
+        Parameters
+        ----------
+        to_device : callable
+            From arrays by name to copies of them, such as `Backend.to_device_together`.
+        """
+        return FrequencyDisk(**to_device({f.name: getattr(self, f.name) for f in fields(self)}))
 
     def size_within(self, radius: float) -> int:
         """Return how many components have a length of at most `radius`."""

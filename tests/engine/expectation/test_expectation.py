@@ -59,7 +59,7 @@ def on_gpu(gpu: Backend, references: ReferenceSet, tile: Tile) -> tuple[Referenc
     moved_fine = fine and dataclasses.replace(moved(fine), grid=moved(fine.grid))
     references = dataclasses.replace(
         moved(references),
-        disk=references.disk.on(gpu.to_device),
+        disk=references.disk.on(gpu.to_device_together),
         grid=moved(references.grid),
         fine=moved_fine,
         null=moved(references.null),

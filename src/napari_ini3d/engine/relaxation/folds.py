@@ -139,7 +139,7 @@ class PosedImages:
         batch: ImageBatch,
     ) -> FoldValue[Value]:
         run, origins = self.run, self.poses.origins[batch.index]
-        disk = self.disk.on(backend.to_device)
+        disk = self.disk.on(backend.to_device_together)
         no_bias = np.zeros((len(batch.index), 1), np.float32)
         no_scale = np.ones(len(batch.index), np.float32)
         tile = run.preparation.on(backend).tile(
