@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, find_objects, label
+from scipy.ndimage import distance_transform_edt, find_objects, label
 
 from napari_ini3d._types import BoolArray, Float32, FloatArray
 from napari_ini3d.errors import MapError, SettingsError
@@ -77,11 +77,16 @@ def solvent_mask(
     edge = max(edge / voxel_size, _LEAST_EDGE)
     sphere = soft_mask(n, radius, edge, 3)
     density = _low_passed(volume, max(_FILTER / voxel_size, _LEAST_FILTER))
-    particle = _largest_piece(density, sphere == 1)
-    if particle is None:
+    dilation = max(dilation / voxel_size, _LEAST_DILATION)
+    # all that follows lies in the sphere, but for the edge of what is grown there
+    low, high = n // 2 - int(radius) - 1, n // 2 + int(radius) + 2
+    place = (slice(max(0, low), min(n, high)),) * 3
+    piece = _largest_piece(density[place], sphere[place] == 1)
+    if piece is None:
         return sphere
-    mask = _grown(particle, max(dilation / voxel_size, _LEAST_DILATION), edge)
-    return np.minimum(mask, sphere)
+    particle = np.zeros(volume.shape, bool)
+    particle[place] = piece
+    return np.minimum(_grown(particle, dilation, edge), sphere)
 
 
 def _check(volume: FloatArray, lengths: dict[str, float | None]) -> None:
@@ -146,10 +151,17 @@ def _grown(particle: BoolArray, dilation: float, edge: float) -> Float32:
     (found,) = find_objects(particle.astype(np.int8))
     place = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in found)
     distance = distance_transform_edt(~particle[place])
-    solid = binary_fill_holes(distance <= dilation)
+    solid = _without_cavities(distance <= dilation)
     mask = np.zeros(particle.shape, np.float32)
     cut = mask[place]  # a view
     cut[solid] = 1
     outer = (distance < dilation + edge) & ~solid
     cut[outer] = 0.5 + 0.5 * np.cos(np.pi * (distance[outer] - dilation) / edge)
     return mask
+
+
+def _without_cavities(solid: BoolArray) -> BoolArray:
+    """Fill the empty pieces that do not reach the border, faster than `binary_fill_holes`."""
+    empty, _ = label(~solid)
+    walls = [np.take(empty, end, axis).ravel() for axis in range(3) for end in (0, -1)]
+    return ~np.isin(empty, np.setdiff1d(np.concatenate(walls), [0]))
