@@ -17,8 +17,7 @@ threshold has an upper limit.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, find_objects, label
+import scipy
 
 from napari_ini3d._types import BoolArray, Float32, FloatArray
 from napari_ini3d.errors import MapError, SettingsError
@@ -115,7 +114,7 @@ def _largest_piece(density: Float32, inside: BoolArray) -> BoolArray | None:
         return None
     least, most = _LEAST_SHARE * contrast, _MOST_SHARE * contrast
     dense = inside & (density > level + np.clip(_DEVIATIONS * deviation, least, most))
-    pieces, count = label(dense)
+    pieces, count = scipy.ndimage.label(dense)
     excess = np.where(dense, density - level, 0).ravel()
     mass = np.bincount(pieces.ravel(), excess, minlength=count + 1)
     if not mass.max() >= _LEAST_MASS * mass.sum():
@@ -143,10 +142,10 @@ def _solvent_level(ordered: FloatArray) -> tuple[float, float]:
 def _grown(particle: BoolArray, dilation: float, edge: float) -> Float32:
     """Return a piece dilated, with cavities filled, with a soft edge; lengths in voxels."""
     margin = int(np.ceil(dilation + edge)) + 1
-    (found,) = find_objects(particle.astype(np.int8))
+    (found,) = scipy.ndimage.find_objects(particle.astype(np.int8))
     place = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in found)
-    distance = distance_transform_edt(~particle[place])
-    solid = binary_fill_holes(distance <= dilation)
+    distance = scipy.ndimage.distance_transform_edt(~particle[place])
+    solid = scipy.ndimage.binary_fill_holes(distance <= dilation)
     mask = np.zeros(particle.shape, np.float32)
     cut = mask[place]  # a view
     cut[solid] = 1
