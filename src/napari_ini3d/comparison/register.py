@@ -309,7 +309,9 @@ def _try_grid(comparison: _Comparison, last: int, threads: int) -> list[RigidTra
     step = len(comparison.target.volume) / last / 4
     line = np.arange(-_GRID_REACH, _GRID_REACH + 1) * step
     shifts = np.stack(np.meshgrid(line, line, line), axis=-1).reshape(-1, 3)  # (T, 3)
-    ramp = np.exp(comparison.ramp_rate @ shifts.T)  # (K, T)
+    x, y, z = np.exp(comparison.ramp_rate.T[:, :, None] * line)  # (K, 5) along each axis
+    ramp = y[:, :, None, None] * x[:, None, :, None] * z[:, None, None, :]  # (K, 5, 5, 5)
+    ramp = ramp.reshape(len(x), -1)  # (K, T), in the order of the shifts
     kernel = (ramp * comparison.fixed.conj()[:, None]).astype(np.complex64)  # (K, T)
     kernel_parts = np.concatenate([kernel.real, -kernel.imag])  # (2 K, T)
 
