@@ -13,8 +13,8 @@ from matplotlib.image import imread
 from napari_ini3d import __version__
 from napari_ini3d.geometry.healpix import pixel_directions
 from napari_ini3d.io.mrc.maps import write_map
-from napari_ini3d.report import run_figures as figures
-from napari_ini3d.report.page import choose_iterations, read_history, write_report
+from napari_ini3d.report import run_figures as figures, write_report
+from napari_ini3d.report.page import choose_iterations, read_history
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.summary import (
     IterationSummary,

@@ -13,6 +13,7 @@ from napari_ini3d.io import machine_identity
 from napari_ini3d.runs import folder as folder_module
 from napari_ini3d.runs.commands import resume_command
 from napari_ini3d.runs.folder import RunFolder
+from napari_ini3d.runs.history import write_history
 from napari_ini3d.runs.lock import RunOwner
 from napari_ini3d.runs.output_list import begin_list
 from napari_ini3d.runs.summary import make_pictures
@@ -417,13 +418,31 @@ def test_a_run_that_is_killed_between_the_kept_state_and_the_checkpoint_does_the
     folder.write_checkpoint({"a": np.ones(2)}, 1, keep=False)
     link = folder_module.copy_or_link
 
-    def killed(source, target):
+    def killed(source, target, **options):
         if target == folder.checkpoint_path:
             raise KeyboardInterrupt
-        link(source, target)
+        link(source, target, **options)
 
     monkeypatch.setattr(folder_module, "copy_or_link", killed)
     with pytest.raises(KeyboardInterrupt):
         folder.write_checkpoint({"a": np.zeros(2)}, 2, keep=True)
     assert folder.read_checkpoint()[0] == 1
     assert folder.written_iterations() == [2]
+
+
+def test_only_what_a_run_is_resumed_from_is_flushed_to_disk(folder, monkeypatch):
+    folder.pictures_path.mkdir(exist_ok=True)
+    folder.write_checkpoint({"a": np.ones(2)}, 1, keep=False)
+    flushed, flush = [], os.fsync
+
+    def record(descriptor):
+        flushed.append(descriptor)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    folder.write_pictures(2, {"a": np.ones(2)})
+    write_history(folder, 2, np.ones((1, 4, 4, 4), np.float32), 4.0)
+    assert flushed == []
+    folder.append_progress({"iteration": 2})
+    folder.write_checkpoint({"a": np.zeros(2)}, 2, keep=False)
+    assert len(flushed) == 3  # the progress, the checkpoint, the folder

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d import __version__
 from napari_ini3d.comparison import compare_maps
@@ -31,7 +30,7 @@ from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.geometry import rotation_grid, shift_grid
 from napari_ini3d.io import StackReader, read_map, read_particles
 from napari_ini3d.jobs import start_run
-from napari_ini3d.kernels import Backend, available_threads, choose_backend
+from napari_ini3d.kernels import Backend, available_threads, blas_threads, choose_backend
 from napari_ini3d.runs import RunFolder
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
@@ -296,7 +295,7 @@ def coarse_operations(plan: Plan, models: int, geometry: ImageGeometry) -> float
 def matmul_rate(backend: Backend, threads: int) -> float:
     """Return the operations per second of a large float32 matrix product on a device."""
     rng = np.random.default_rng(0)
-    with backend.device.enter(), threadpool_limits(available_threads(threads), "blas"):
+    with backend.device.enter(), blas_threads(available_threads(threads)):
         for size in _PROBE_SIZES:
             a = backend.xp.asarray(rng.random((size, size), dtype=np.float32))
             _time_product(a)

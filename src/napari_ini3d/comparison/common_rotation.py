@@ -12,8 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.spatial.transform import Rotation
+import scipy
 
 from napari_ini3d._types import BoolArray, Float64, Int64
 
@@ -105,7 +104,7 @@ def fit_common_shift(matrices: Float64, differences: Float64) -> Float64:
     def left(shift: Float64) -> Float64:
         return np.asarray(projections @ shift - differences.ravel())
 
-    fit = least_squares(left, start, loss="soft_l1", f_scale=_SHIFT_SCALE)
+    fit = scipy.optimize.least_squares(left, start, loss="soft_l1", f_scale=_SHIFT_SCALE)
     return np.asarray(fit.x, dtype=np.float64)
 
 
@@ -137,7 +136,10 @@ def _iterate_mean(start: Float64, relative: Float64, operators: Float64, least: 
         if not agree.any():
             break
         equivalent = operators[nearest[agree]].transpose(0, 2, 1) @ relative[agree]  # Kᵀ Aᵀ B
-        before, rotation = rotation, Rotation.from_matrix(equivalent).mean().as_matrix()
+        before, rotation = (
+            rotation,
+            scipy.spatial.transform.Rotation.from_matrix(equivalent).mean().as_matrix(),
+        )
         if np.abs(rotation - before).max() < _SMALL_STEP:
             break
     return rotation

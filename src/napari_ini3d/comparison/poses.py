@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.spatial.transform import Rotation
-from threadpoolctl import threadpool_limits
+import scipy
 
 from napari_ini3d._types import Float64, FloatArray, Int64
 from napari_ini3d.comparison.common_rotation import (
@@ -35,6 +34,7 @@ from napari_ini3d.geometry import (
     symmetry_operators,
     uniform_rotations,
 )
+from napari_ini3d.kernels import blas_threads
 from napari_ini3d.particles import ParticlePoses
 
 logger = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ def compare_poses(
     index = match_particles(first, second)  # two (M,)
     a = _Poses(first.angles[index[0]], first.origins[index[0]], operators)
     b = _Poses(second.angles[index[1]], second.origins[index[1]], operators)
-    with threadpool_limits(1, "blas"):  # the same sums on any number of cores; products are small
+    with blas_threads(1):  # the same sums on any number of cores; products are small
         hands = [_fit_hand(a, b, mirrored=mirrored) for mirrored in (False, True)]
         tie = _TIE * len(a.angles)
         best, other = hands[::-1] if hands[1].fit.score > hands[0].fit.score + tie else hands
@@ -256,7 +256,7 @@ def _measure(
     transform = RigidTransform(rotation, fit_common_shift(b[agree], differences[agree]))
     left = differences - b[:, :2] @ transform.shift  # (M, 2)
     turn = a.transpose(0, 2, 1) @ b @ rotation.T  # (M, 3, 3), from B Rᵀ to A
-    angle = np.rad2deg(Rotation.from_matrix(turn).magnitude())
+    angle = np.rad2deg(scipy.spatial.transform.Rotation.from_matrix(turn).magnitude())
     return transform, np.asarray(angle), out_of_plane, np.linalg.norm(left, axis=1)
 
 

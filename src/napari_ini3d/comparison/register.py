@@ -17,9 +17,7 @@ from functools import partial
 from typing import Self
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
-from scipy.spatial.transform import Rotation
-from threadpoolctl import threadpool_limits
+import scipy
 
 from napari_ini3d._types import (
     Complex64,
@@ -43,6 +41,7 @@ from napari_ini3d.fourier import (
     soft_mask,
 )
 from napari_ini3d.geometry import RigidTransform, climb, uniform_rotations
+from napari_ini3d.kernels import blas_threads
 
 _GRID_SIZE = 7000  # rotations, about 13° apart
 _GRID_DETAIL = 0.22  # finest detail in the grid search, as a share of the particle's diameter
@@ -190,7 +189,9 @@ class _Pose:
         return _Pose.at(self.comparison, self._changed(step))
 
     def _changed(self, step: Float64) -> RigidTransform:
-        rotation = Rotation.from_rotvec(step[:3] / self.comparison.lever).as_matrix()
+        rotation = scipy.spatial.transform.Rotation.from_rotvec(
+            step[:3] / self.comparison.lever
+        ).as_matrix()
         return RigidTransform.rotate_then_shift(rotation, step[3:]).after(self.transform)
 
     def step(self) -> Float64:
@@ -250,7 +251,7 @@ def register_maps(
     def prepare(volume: FloatArray) -> _Particle:
         return _Particle.of(volume, radius, small)
 
-    with threadpool_limits(1, "blas"):  # the same sums on any number of cores
+    with blas_threads(1):  # the same sums on any number of cores
         hands = [moving, mirror_map(moving)] if both_hands else [moving]
         target, *particles = map_in_threads(prepare, [reference, *hands], threads)
         last = int(
@@ -308,7 +309,9 @@ def _try_grid(comparison: _Comparison, last: int, threads: int) -> list[RigidTra
     step = len(comparison.target.volume) / last / 4
     line = np.arange(-_GRID_REACH, _GRID_REACH + 1) * step
     shifts = np.stack(np.meshgrid(line, line, line), axis=-1).reshape(-1, 3)  # (T, 3)
-    ramp = np.exp(comparison.ramp_rate @ shifts.T)  # (K, T)
+    x, y, z = np.exp(comparison.ramp_rate.T[:, :, None] * line)  # (K, 5) along each axis
+    ramp = y[:, :, None, None] * x[:, None, :, None] * z[:, None, None, :]  # (K, 5, 5, 5)
+    ramp = ramp.reshape(len(x), -1)  # (K, T), in the order of the shifts
     kernel = (ramp * comparison.fixed.conj()[:, None]).astype(np.complex64)  # (K, T)
     kernel_parts = np.concatenate([kernel.real, -kernel.imag])  # (2 K, T)
 
@@ -378,7 +381,7 @@ def _normalise(components: ComplexArray) -> Complex128:
 def _mass(masked: Float32) -> tuple[Float64, float]:
     """Return centre of mass (x, y, z) and diameter of the dense part of a map, voxels."""
     n = masked.shape[0]
-    smooth = gaussian_filter(masked, n / 40)
+    smooth = scipy.ndimage.gaussian_filter(masked, n / 40)
     weight = np.maximum(smooth - (smooth.mean() + smooth.std()), 0).astype(np.float64)
     total = weight.sum()
     line = np.arange(n) - n // 2

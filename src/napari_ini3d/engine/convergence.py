@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from napari_ini3d._types import Float32, Float64
 from napari_ini3d.engine.agreement import mean_agreement
@@ -34,6 +33,7 @@ from napari_ini3d.geometry import (
     count_directions,
     euler_to_matrix,
     matrix_to_euler,
+    nearest_pixels,
     pixel_directions,
 )
 from napari_ini3d.particles import Assignments
@@ -283,7 +283,7 @@ def _view_counts(assignments: Assignments, n_classes: int, operators: Float32) -
     if len(operators) == 1:
         return counts.astype(np.float32)
     centres = pixel_directions(_VIEW_NSIDE)  # (M, 3)
-    _, equivalent = KDTree(centres).query(centres @ operators)  # (G, M)
+    equivalent = nearest_pixels(centres @ operators, _VIEW_NSIDE)  # (G, M)
     return np.asarray(counts[:, equivalent].mean(axis=1), np.float32)  # over the operators
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from threadpoolctl import threadpool_limits
-
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.convergence import conclude
 from napari_ini3d.engine.executor import TileExecutor
@@ -26,7 +24,7 @@ from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.schedule import plan_iteration
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.engine.timing import StageTimer
-from napari_ini3d.kernels import Backend, available_threads, choose_backend
+from napari_ini3d.kernels import Backend, available_threads, blas_threads, choose_backend
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 
@@ -75,7 +73,7 @@ def reconstruct(
             timer = StageTimer(backend)
             plan = plan_iteration(state.schedule_input, run.settings, run.geometry)
             subset = draw_subset(len(particles), state.drawn, plan.subset_size, settings.seed)
-            with threadpool_limits(1, "blas"):  # the tiles already use every core
+            with blas_threads(1):  # the tiles already use every core
                 references = prepare_references(run, state, plan)
                 timer.stage("references")
                 found = expectation(run, state, plan, references, subset)

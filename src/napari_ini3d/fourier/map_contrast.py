@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+import scipy
 
 from napari_ini3d._types import Float32, FloatArray
 
@@ -37,7 +37,9 @@ def is_inverted(volume: FloatArray) -> bool:
     volume : (n, n, n)
         Real space, with any background.
     """
-    smooth = gaussian_filter(np.asarray(volume, np.float32), volume.shape[0] * _SMOOTHING)
+    smooth = scipy.ndimage.gaussian_filter(
+        np.asarray(volume, np.float32), volume.shape[0] * _SMOOTHING
+    )
     away = smooth.astype(np.float64) - background_level(smooth)
     spread = float(np.sqrt(np.mean(away**2)))
     return spread > 0 and float(np.mean((away / spread) ** 3)) < -_LEAST_SKEWNESS

@@ -17,9 +17,8 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-import scipy.fft
+import scipy
 from numpy.polynomial import chebyshev
-from scipy.special import i0
 
 from napari_ini3d._types import ComplexArray, Float32, Float64, FloatArray
 from napari_ini3d.errors import MapError
@@ -172,13 +171,15 @@ def _pad_axis(volume_ft: ComplexArray, size: int, axis: int) -> ComplexArray:
 def _bell(distance: Float64) -> Float64:
     """Return the Kaiser-Bessel function at a distance in samples."""
     inside = np.maximum(0, 1 - (2 * distance / _WIDTH) ** 2)
-    return np.asarray(i0(_SHARPNESS * np.sqrt(inside)) / i0(_SHARPNESS))
+    return np.asarray(scipy.special.i0(_SHARPNESS * np.sqrt(inside)) / scipy.special.i0(_SHARPNESS))
 
 
 def _bell_transform(frequency: Float64) -> Float32:
     """Return the Fourier transform of the bell, at frequencies in cycles per sample."""
     root = np.sqrt(_SHARPNESS**2 - (np.pi * _WIDTH * frequency) ** 2)
-    return np.asarray(_WIDTH * np.sinh(root) / root / i0(_SHARPNESS), dtype=np.float32)
+    return np.asarray(
+        _WIDTH * np.sinh(root) / root / scipy.special.i0(_SHARPNESS), dtype=np.float32
+    )
 
 
 @lru_cache(maxsize=1)

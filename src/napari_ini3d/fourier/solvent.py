@@ -17,8 +17,7 @@ threshold has an upper limit.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
-from scipy.ndimage import distance_transform_edt, find_objects, label
+import scipy
 
 from napari_ini3d._types import BoolArray, Float32, FloatArray
 from napari_ini3d.errors import MapError, SettingsError
@@ -120,7 +119,7 @@ def _largest_piece(density: Float32, inside: BoolArray) -> BoolArray | None:
         return None
     least, most = _LEAST_SHARE * contrast, _MOST_SHARE * contrast
     dense = inside & (density > level + np.clip(_DEVIATIONS * deviation, least, most))
-    pieces, count = label(dense)
+    pieces, count = scipy.ndimage.label(dense)
     excess = np.where(dense, density - level, 0).ravel()
     mass = np.bincount(pieces.ravel(), excess, minlength=count + 1)
     if not mass.max() >= _LEAST_MASS * mass.sum():
@@ -148,9 +147,9 @@ def _solvent_level(ordered: FloatArray) -> tuple[float, float]:
 def _grown(particle: BoolArray, dilation: float, edge: float) -> Float32:
     """Return a piece dilated, with cavities filled, with a soft edge; lengths in voxels."""
     margin = int(np.ceil(dilation + edge)) + 1
-    (found,) = find_objects(particle.astype(np.int8))
+    (found,) = scipy.ndimage.find_objects(particle.astype(np.int8))
     place = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in found)
-    distance = distance_transform_edt(~particle[place])
+    distance = scipy.ndimage.distance_transform_edt(~particle[place])
     solid = _without_cavities(distance <= dilation)
     mask = np.zeros(particle.shape, np.float32)
     cut = mask[place]  # a view
@@ -162,6 +161,6 @@ def _grown(particle: BoolArray, dilation: float, edge: float) -> Float32:
 
 def _without_cavities(solid: BoolArray) -> BoolArray:
     """Fill the empty pieces that do not reach the border, faster than `binary_fill_holes`."""
-    empty, _ = label(~solid)
+    empty, _ = scipy.ndimage.label(~solid)
     walls = [np.take(empty, end, axis).ravel() for axis in range(3) for end in (0, -1)]
     return ~np.isin(empty, np.setdiff1d(np.concatenate(walls), [0]))

@@ -1,6 +1,10 @@
 from .euler import euler_to_matrix as euler_to_matrix, matrix_to_euler as matrix_to_euler
 from .gauss_newton import climb as climb
-from .healpix import count_directions as count_directions, pixel_directions as pixel_directions
+from .healpix import (
+    count_directions as count_directions,
+    nearest_pixels as nearest_pixels,
+    pixel_directions as pixel_directions,
+)
 from .point_groups import (
     Axis as Axis,
     PointGroup as PointGroup,

@@ -6,10 +6,12 @@ Gorski et al., Astrophysical Journal 622 (2005), 759-771.
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.spatial import KDTree
+from functools import lru_cache
 
-from napari_ini3d._types import Float64, Int64
+import numpy as np
+import scipy
+
+from napari_ini3d._types import Float64, FloatArray, Int64
 
 _FACE_ROW = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])
 _FACE_COLUMN = np.array([1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7])
@@ -54,9 +56,19 @@ def pixel_directions(nside: int) -> Float64:
 
 def count_directions(directions: Float64, nside: int) -> Int64:
     """Return how many unit vectors (N, 3) are nearest to each pixel's centre, (12 nside²,)."""
-    centres = pixel_directions(nside)
-    _, nearest = KDTree(centres).query(directions)
-    return np.bincount(nearest, minlength=len(centres))
+    nearest = nearest_pixels(directions, nside)
+    return np.bincount(nearest, minlength=12 * nside * nside)
+
+
+def nearest_pixels(directions: FloatArray, nside: int) -> Int64:
+    """Return the pixel whose centre is nearest to each unit vector (..., 3), (...)."""
+    return np.asarray(_tree(nside).query(directions)[1], np.int64)
+
+
+@lru_cache(maxsize=4)
+def _tree(nside: int) -> scipy.spatial.KDTree:
+    """Return a search tree of the centres of all pixels."""
+    return scipy.spatial.KDTree(pixel_directions(nside))
 
 
 def _even_bits(value: Int64) -> Int64:

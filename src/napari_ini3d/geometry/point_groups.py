@@ -24,8 +24,7 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-from scipy.spatial import KDTree
-from scipy.spatial.transform import Rotation
+import scipy
 
 from napari_ini3d._types import BoolArray, Float64, FloatArray, Int64, IntArray
 from napari_ini3d.errors import SymmetryError
@@ -141,7 +140,9 @@ def symmetry_axes(name: str | PointGroup) -> list[Axis]:
     SymmetryError
         Where the name is unknown or the group holds a mirror.
     """
-    rotations = Rotation.from_matrix(symmetry_operators(name)[1:]).as_rotvec()  # (G - 1, 3)
+    rotations = scipy.spatial.transform.Rotation.from_matrix(
+        symmetry_operators(name)[1:]
+    ).as_rotvec()  # (G - 1, 3)
     if not len(rotations):
         return []
     directions = _upper_half(rotations / np.linalg.norm(rotations, axis=1, keepdims=True))
@@ -158,7 +159,7 @@ def symmetry_axes(name: str | PointGroup) -> list[Axis]:
 def product_table(operators: Matrices) -> Int64:
     """Return the index of the product of each two operators of a group (G, 3, 3), (G, G)."""
     products = (operators[:, None] @ operators[None]).reshape(-1, 9)  # (G², 9)
-    _, index = KDTree(operators.reshape(-1, 9)).query(products)
+    _, index = scipy.spatial.KDTree(operators.reshape(-1, 9)).query(products)
     return np.asarray(index, dtype=np.int64).reshape(len(operators), -1)
 
 
@@ -250,10 +251,12 @@ def _explain_refusal(name: str, text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _operators(group: PointGroup) -> Matrices:
+    if group.setting == "C1":
+        return np.eye(3)[None]
     if group.family in "CD":
         return _dihedral_operators(group.fold, flipped=group.family == "D")
     generators = [
-        Rotation.from_rotvec(2 * np.pi / n * np.array(axis)).as_matrix()
+        scipy.spatial.transform.Rotation.from_rotvec(2 * np.pi / n * np.array(axis)).as_matrix()
         for n, axis in _GENERATORS[group.setting]
     ]
     return _close(generators)
@@ -261,7 +264,7 @@ def _operators(group: PointGroup) -> Matrices:
 
 def _dihedral_operators(fold: int, *, flipped: bool) -> Matrices:
     angles = 2 * np.pi * np.arange(fold) / fold
-    rotations = Rotation.from_euler("z", angles[:, None]).as_matrix()
+    rotations = scipy.spatial.transform.Rotation.from_euler("z", angles[:, None]).as_matrix()
     if not flipped:
         return rotations
     return np.concatenate([rotations, rotations @ np.diag([1.0, -1.0, -1.0])])

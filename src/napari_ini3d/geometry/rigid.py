@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from napari_ini3d._types import Float64, FloatArray
 
@@ -53,7 +53,9 @@ class RigidTransform:
     @property
     def angle(self) -> float:
         """Angle of the rotation, degrees from 0 to 180."""
-        return float(np.rad2deg(Rotation.from_matrix(self.rotation).magnitude()))
+        return float(
+            np.rad2deg(scipy.spatial.transform.Rotation.from_matrix(self.rotation).magnitude())
+        )
 
     @property
     def is_identity(self) -> bool:

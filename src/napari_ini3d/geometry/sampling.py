@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from napari_ini3d._types import Float32, Float64, Int64
 from napari_ini3d.geometry.euler import euler_to_matrix
@@ -171,4 +171,6 @@ def uniform_rotations(count: int) -> Float64:
     alpha = 2 * np.pi * place / np.sqrt(2)
     beta = 2 * np.pi * place / 1.533751168755204288118041
     parts = [inner * np.sin(alpha), inner * np.cos(alpha), outer * np.sin(beta)]
-    return Rotation.from_quat(np.stack([*parts, outer * np.cos(beta)], axis=1)).as_matrix()
+    return scipy.spatial.transform.Rotation.from_quat(
+        np.stack([*parts, outer * np.cos(beta)], axis=1)
+    ).as_matrix()

@@ -11,7 +11,6 @@ from napari_ini3d.engine import EngineState
 from napari_ini3d.fourier import resize_map
 from napari_ini3d.io import read_map, write_map
 from napari_ini3d.jobs.preparation import Job
-from napari_ini3d.jobs.symmetry import apply_symmetry
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.runs import (
     RunFolder,
@@ -89,6 +88,8 @@ def write_ending(job: Job, ending: Ending) -> None:
     if not needs_validation(job.folder):  # killed after the verdict, before they were deleted
         ValidationFiles(job.folder).remove_half_sets()
     if job.settings.symmetry_follows and SymmetryFiles(job.folder).read_facts() is None:
+        from napari_ini3d.jobs.symmetry import apply_symmetry
+
         apply_symmetry(job.folder, job.settings, ending.iteration, working_box=ending.box_size)
 
 

@@ -4,6 +4,7 @@ from .backend import (
     choose_backend as choose_backend,
     list_gpus as list_gpus,
 )
+from .blas import blas_threads as blas_threads
 from .cpu.preparation import (
     ctf_values as ctf_values,
     shell_weights as shell_weights,

@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 import scipy.fft
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine import background_planes, normalise
+from napari_ini3d.kernels import blas_threads
 from napari_ini3d.particles import ImageSource, Particles
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def measure_particles(source: ImageSource, index: IntArray) -> Measurement:
     index : (N,) int
         Images to use, at least one; at most 2000 of them are read.
     """
-    with threadpool_limits(1, "blas"):  # the products are small, and others may use the cores
+    with blas_threads(1):  # the products are small, and others may use the cores
         sample = _centred(_weaker_images(_read_sample(source, index)))
     power = np.einsum("bij,bij->ij", sample.images, sample.images, dtype=np.float64)
     profile = sample.ring_means(power / len(sample.images))

@@ -21,7 +21,7 @@ from napari_ini3d.engine import (
     resolve_settings,
 )
 from napari_ini3d.geometry import rotations_of_unit, shift_grid
-from napari_ini3d.kernels import available_threads
+from napari_ini3d.kernels import available_threads, blas_threads
 from napari_ini3d.settings import InitialModelSettings
 
 _PROBE = 1024  # size of the product that measures the machine
@@ -166,10 +166,8 @@ def _per_image(
 
 def _product_rate() -> float:
     """Return the operations per second of a large product in one thread."""
-    from threadpoolctl import threadpool_limits
-
     a = np.ones((_PROBE, _PROBE), np.float32)
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         a @ a
         started = time.perf_counter()
         a @ a

@@ -3,7 +3,8 @@ from .movie_file import (
     check_movie_path as check_movie_path,
     write_caption as write_caption,
 )
-from .page import choose_iterations as choose_iterations, write_report as write_report
+from .page import choose_iterations as choose_iterations
+from .page_file import write_report as write_report
 from .pdf import write_pdf as write_pdf
 from .run_figures import (
     draw_comparison as draw_comparison,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from importlib.metadata import version
-from pathlib import Path
 from string import Template
 
 import numpy as np
@@ -20,7 +19,7 @@ from matplotlib.figure import Figure
 
 from napari_ini3d import __version__
 from napari_ini3d._types import AnyArray
-from napari_ini3d.io import atomic_path, read_map
+from napari_ini3d.io import read_map
 from napari_ini3d.report import run_figures as figures
 from napari_ini3d.runs import (
     IterationSummary,
@@ -75,15 +74,8 @@ class RunHistory:
         return self.summaries[-1]
 
 
-def write_report(folder: RunFolder, *, outcome: Outcome | None = None) -> Path:
-    """Write `report.html` from the files of a run; return its path.
-
-    Parameters
-    ----------
-    folder : RunFolder
-    outcome : {"SUCCESS", "FAILURE", "ABORTED"}, optional
-        How the run ended, where it is not marked yet. Default: as it is marked.
-    """
+def format_page(folder: RunFolder, outcome: Outcome | None = None) -> str:
+    """Return the text of the report page, made from the files of a run."""
     history = read_history(folder, outcome)
     body = (
         "\n".join(_sections(folder, history)) if history else "<p>No iteration has been done.</p>"
@@ -91,11 +83,7 @@ def write_report(folder: RunFolder, *, outcome: Outcome | None = None) -> Path:
     template = Template(
         resources.files("napari_ini3d.report").joinpath("template.html").read_text("utf-8")
     )
-    page = template.substitute(title=escape(folder.path.name), body=body)
-    folder.claim(folder.report_path)
-    with atomic_path(folder.report_path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return folder.report_path
+    return template.substitute(title=escape(folder.path.name), body=body)
 
 
 def read_history(folder: RunFolder, outcome: Outcome | None = None) -> RunHistory | None:

@@ -311,7 +311,8 @@ def _join_tiles(tiles: FloatArray) -> tuple[FloatArray, int]:
 def style_axis(axis: Axes, label: str) -> None:
     """Apply the common style of all figures to a plot."""
     axis.patch.set_alpha(0)
-    axis.set_title(label, color=INK, fontsize=10, loc="left")
+    # with y, else every tick label is measured to find out whether the title must give way
+    axis.set_title(label, color=INK, fontsize=10, loc="left", y=1.0)
     axis.tick_params(which="both", colors=INK, labelsize=8)
     axis.grid(color=_GRID, lw=0.6)
     axis.set_axisbelow(True)

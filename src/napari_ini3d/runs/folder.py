@@ -262,7 +262,7 @@ class RunFolder:
         written = self.iteration_path(iteration, "state.npz") if keep else self.checkpoint_path
         self.claim(self.checkpoint_path, self.previous_checkpoint_path, written)
         if self.checkpoint_path.is_file():
-            copy_or_link(self.checkpoint_path, self.previous_checkpoint_path)
+            copy_or_link(self.checkpoint_path, self.previous_checkpoint_path, durable=False)
         save_arrays(written, {**arrays, ITERATION_KEY: np.array(iteration)})
         if keep:  # the checkpoint last: it says that the iteration is complete
             copy_or_link(written, self.checkpoint_path)
@@ -357,10 +357,10 @@ class RunFolder:
         return parse_progress(self.progress_path)
 
     def write_pictures(self, iteration: int, arrays: Arrays) -> None:
-        """Write the small slices and projections of an iteration."""
+        """Write the small slices and projections of an iteration; they are only displayed."""
         path = self.pictures_path / f"it{iteration:03d}.npz"
         self.claim(path)
-        save_arrays(path, arrays, compressed=True)
+        save_arrays(path, arrays, compressed=True, durable=False)
 
     def read_pictures(self, iteration: int) -> dict[str, AnyArray] | None:
         """Return the small slices and projections of an iteration.

@@ -51,7 +51,8 @@ def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel:
         with explain_os_errors(path):
             path.parent.mkdir(exist_ok=True)
         folder.claim(path)
-        save_arrays(path, {**arrays, "voxel_size": np.array(voxel * n / size)})
+        arrays["voxel_size"] = np.array(voxel * n / size)
+        save_arrays(path, arrays, durable=False)  # flushing would take most of the time
     except RunFolderError as error:
         logger.warning("iteration %d cannot be replayed: %s", iteration, error)
 

@@ -180,9 +180,16 @@ def are_of_kinds(facts: Mapping[str, Any], kinds: Mapping[str, Any], path: Path)
     return True
 
 
-def copy_or_link(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it if the file system has no links."""
-    with atomic_path(target) as temporary:
+def copy_or_link(source: Path, target: Path, *, durable: bool = True) -> None:
+    """Hard-link a file, or copy it if the file system has no links.
+
+    Parameters
+    ----------
+    source, target : Path
+    durable : bool
+        Flush the file to disk (`io.atomic_path`).
+    """
+    with atomic_path(target, durable=durable) as temporary:
         temporary.unlink(missing_ok=True)
         try:
             os.link(source, temporary)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
+from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.cylinder import cylinder_verdict, find_cylinder
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
@@ -78,7 +78,7 @@ def align_symmetry(
     parsed = PointGroup.parse(group)
     if parsed.order == 1:
         raise SymmetryError(f"{parsed.name} has no axes to align; give another group, such as D2")
-    with threadpool_limits(1, "blas"):  # the same sums on any number of cores
+    with blas_threads(1):  # the same sums on any number of cores
         finest = (resolution or 0.0) / voxel_size
         search = Search.of(volume, finest, half_maps=half_maps, threads=threads)
         freedom = Freedom(centre=not keep_centre, rotation="around z" if only_rot else "all")

@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.geometry import PointGroup, symmetry_operators
+from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.cylinder import Cylinder, cylinder_verdict, find_cylinder
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
@@ -82,7 +82,7 @@ def detect_symmetry(
     """
     check_volume(volume, voxel_size, resolution)
     check_halves(volume, half_maps)
-    with threadpool_limits(1, "blas"):  # the same sums on any number of cores
+    with blas_threads(1):  # the same sums on any number of cores
         finest = (resolution or 0.0) / voxel_size
         search = Search.of(volume, finest, half_maps=half_maps, threads=threads)
         cylinder = find_cylinder(search)

@@ -170,6 +170,7 @@ def test_errors_while_reading_reach_the_consumer(tmp_path):
     (tmp_path / "stack.mrcs").unlink()
     with pytest.raises(StackError, match="moved during the run"):
         list(StackReader.batches(_closed(reader), [np.array([0])]))
+    reader.close()
     assert not _reader_threads()
 
 
@@ -178,7 +179,7 @@ def _closed(reader):
     return reader
 
 
-def test_closing_early_ends_the_thread(tmp_path):
+def test_closing_the_batches_ends_the_work_and_closing_the_reader_the_thread(tmp_path):
     reader = StackReader(_particles(tmp_path))
     batches = reader.batches(np.array([i % 7]) for i in range(10**9))
     next(batches)
@@ -186,7 +187,26 @@ def test_closing_early_ends_the_thread(tmp_path):
     start = time.perf_counter()
     batches.close()
     assert time.perf_counter() - start < 1
+    reader.close()
     assert not _reader_threads()
+
+
+def test_the_thread_is_kept_from_one_call_to_the_next(tmp_path):
+    reader = StackReader(_particles(tmp_path))
+    list(reader.batches([np.array([0])]))
+    (first,) = _reader_threads()
+    list(reader.batches([np.array([1])]))
+    assert _reader_threads() == [first]
+    reader.close()
+
+
+def test_a_closed_reader_reads_again(tmp_path):
+    reader = StackReader(_particles(tmp_path))
+    list(reader.batches([np.array([0])]))
+    reader.close()
+    (batch,) = reader.batches([np.array([1])])
+    np.testing.assert_array_equal(batch.images, IMAGES[1:2])
+    reader.close()
 
 
 def test_as_many_batches_are_prefetched_as_there_are_threads_and_one_more(tmp_path):

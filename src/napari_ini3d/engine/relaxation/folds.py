@@ -13,7 +13,6 @@ from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from napari_ini3d._types import Float32, Float64, IntArray
 from napari_ini3d.engine.context import RunContext
@@ -24,7 +23,7 @@ from napari_ini3d.engine.references import shift_phase
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.schedule import finest_radius
 from napari_ini3d.fourier import FrequencyDisk, frequency_disk
-from napari_ini3d.kernels import Backend, available_threads, choose_backend
+from napari_ini3d.kernels import Backend, available_threads, blas_threads, choose_backend
 from napari_ini3d.particles import ImageBatch, ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
 
@@ -187,7 +186,7 @@ def posed_images(
     )
     with (
         closing(TileExecutor(backend, available_threads(settings.threads))) as executor,
-        threadpool_limits(1, "blas"),
+        blas_threads(1),
     ):
         run = RunContext.of(source, particles, resolved, executor)
         noise, geometry = initial_noise(run), run.geometry

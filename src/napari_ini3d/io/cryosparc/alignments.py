@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from napari_ini3d._types import AnyArray, Float64, IntArray
 from napari_ini3d.errors import CryosparcError
@@ -190,13 +190,17 @@ def _integers(fields: Fields, name: str) -> IntArray | None:
 
 def rotation_to_angles(pose: AnyArray) -> Float64:
     """Return rot, tilt, psi (N, 3) in degrees for rotation vectors (N, 3) in rad."""
-    return matrix_to_euler(Rotation.from_rotvec(pose).as_matrix().transpose(0, 2, 1))
+    return matrix_to_euler(
+        scipy.spatial.transform.Rotation.from_rotvec(pose).as_matrix().transpose(0, 2, 1)
+    )
 
 
 def angles_to_rotation(angles: Float64) -> Float64:
     """Return rotation vectors (N, 3) in rad for rot, tilt, psi (N, 3) in degrees."""
     matrices = euler_to_matrix(*angles.T)
-    vectors: Float64 = Rotation.from_matrix(matrices.transpose(0, 2, 1)).as_rotvec()
+    vectors: Float64 = scipy.spatial.transform.Rotation.from_matrix(
+        matrices.transpose(0, 2, 1)
+    ).as_rotvec()
     return vectors
 
 

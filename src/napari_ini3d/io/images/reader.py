@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from napari_ini3d.io.images.checksums import ChangedImagesError, ImageGuard
 from napari_ini3d.io.images.grids import are_on_grid, choose_grid
 from napari_ini3d.io.images.kept import KeptImages
 from napari_ini3d.io.images.outliers import replace_outliers
+from napari_ini3d.io.images.prefetch import Prefetcher
 from napari_ini3d.io.images.resample import resample_images
 from napari_ini3d.io.images.scratch import (
     check_scratch_images,
@@ -33,7 +33,7 @@ from napari_ini3d.particles import ImageBatch, OpticsGroup, Particles
 logger = logging.getLogger(__name__)
 
 _OPEN_STACKS = 32
-_BATCHES_AHEAD = 1  # prefetched batches beyond one per thread
+_POOL = "ini3d-stack-reader"
 _PREREAD_BATCH = 256
 _NOT_READ = -1
 _RESAMPLED_BYTES = 32 * 2**20  # of images that are resampled at once by a thread
@@ -104,7 +104,7 @@ class StackReader:
         self._headers = check_stacks(particles)
         self._box_size, self._pixel_size = choose_grid(particles, box_size, pixel_size)
         self._paths = dict(enumerate(particles.stack_paths))
-        self._threads = threads
+        self._prefetcher: Prefetcher[IntArray, ImageBatch] = Prefetcher(threads, _POOL)
         self._open: OrderedDict[int, ImageStack] = OrderedDict()  # those not in use
         self._lock = Lock()
         self._replaced = np.full(len(particles), _NOT_READ, np.int32)
@@ -170,26 +170,16 @@ class StackReader:
         One that does not fit in memory comes in halves.
 
         `indices` advances in the caller's thread, a few batches ahead. Errors in the threads are
-        raised here. Closing the generator ends the threads.
+        raised here. Closing the generator ends their work; `close` ends the threads.
 
         Parameters
         ----------
         indices : iterable of (B,) int arrays
             Positions in the particles, each array in any order.
         """
-        ahead: deque[tuple[IntArray, Future[ImageBatch]]] = deque()
-        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ini3d-stack-reader")
-        try:
-            for index in indices:
-                ahead.append((index, executor.submit(self.read, index)))
-                if len(ahead) > self._threads + _BATCHES_AHEAD:
-                    asked, future = ahead.popleft()
-                    yield from self._in_parts(asked, future.result)
-            while ahead:
-                asked, future = ahead.popleft()
-                yield from self._in_parts(asked, future.result)
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+        with closing(self._prefetcher.map(self.read, indices)) as ahead:
+            for index, read in ahead:
+                yield from self._in_parts(index, read)
 
     def _in_parts(self, index: IntArray, read: Callable[[], ImageBatch]) -> Iterator[ImageBatch]:
         """Yield a batch, in halves if it does not fit in memory, unless all of it is excluded."""
@@ -386,7 +376,8 @@ class StackReader:
         self._headers = {0: StackHeader(n, n, len(self), np.dtype(np.float32), 0)}
 
     def close(self) -> None:
-        """Close the open stacks; reading opens them again."""
+        """End the threads and close the open stacks; reading starts and opens them again."""
+        self._prefetcher.close()
         while self._open:
             self._open.popitem()[1].close()
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import starfile
 
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.files import atomic_path
@@ -56,6 +54,9 @@ def write_tables(path: Path | str, tables: Mapping[str, Columns | Pairs]) -> Non
 
 def _format_table(name: str, table: Columns | Pairs) -> Iterator[bytes]:
     """Yield the text of a block in parts."""
+    import pandas as pd  # slow to import
+    import starfile
+
     columns = {label: column for label, column in table.items() if isinstance(column, np.ndarray)}
     if not columns:
         pairs = {label: _format_value(value) for label, value in table.items()}

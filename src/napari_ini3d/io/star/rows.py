@@ -14,11 +14,9 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import pandas as pd
-import starfile
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import StarError
@@ -32,6 +30,9 @@ from napari_ini3d.io.star.blocks import (
 )
 from napari_ini3d.io.star.columns import Column
 from napari_ini3d.io.star.escapes import escape, unescape
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PART_BYTES = 2**22
 _PLAIN = bytes(sorted(set(range(0x20, 0x7F)) - set(b"\"'#"))) + b"\t\r\n"
@@ -104,6 +105,8 @@ def _is_text(value: bytes) -> bool:
 
 
 def _parse_parts(path: Path, block: LoopBlock, text: Collection[str]) -> list[dict[str, Column]]:
+    import pandas as pd  # slow to import
+
     parts, n_rows = [], 0
     with (
         tempfile.TemporaryDirectory(prefix="ini3d-") as folder,
@@ -152,6 +155,8 @@ def _parse_copy(
 
     The labels are numbered (column0, …), since starfile would split those with control characters.
     """
+    import starfile
+
     labels = [f"column{place}" for place in range(len(columns))]
     head = "data_\n\nloop_\n" + "".join(f"_{label}\n" for label in labels)
     copy.write_bytes(head.encode() + lines)
