@@ -185,7 +185,11 @@ class InitialModelSettings:
         relion="--skip_gridding",
     )
     preread: bool = setting(
-        False, "Compute", "Read all images into memory.", relion="--preread_images"
+        False,
+        "Compute",
+        "Read all images into memory first. Otherwise as many as fit into a quarter of the free memory "
+        "are kept once they were read.",
+        relion="--preread_images",
     )
     scratch: str | None = setting(
         None,
