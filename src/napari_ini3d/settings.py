@@ -187,8 +187,8 @@ class InitialModelSettings:
     preread: bool = setting(
         False,
         "Compute",
-        "Read all images into memory first. Otherwise as many as fit into a quarter of the free memory "
-        "are kept once they were read.",
+        "Read all images into memory first. Otherwise as many as fit into a quarter of the free "
+        "memory are kept once they were read.",
         relion="--preread_images",
     )
     scratch: str | None = setting(
