@@ -5,8 +5,11 @@ from types import SimpleNamespace
 
 import numba
 import pytest
+from numba.core import event
 
 from napari_ini3d.kernels import numba_jit
+from napari_ini3d.kernels.cpu.images import shift_images
+from napari_ini3d.kernels.cpu.posterior import dense_posterior, significant_rotations
 
 
 def test_loops_compile_if_nothing_can_be_cached_on_disk(monkeypatch):
@@ -90,3 +93,27 @@ def test_a_loop_whose_cache_was_truncated_is_compiled_again(tmp_path, suffix, si
         assert run().stdout == "3\n"
     damaged = list((tmp_path / "cache").rglob("*.damaged"))
     assert len(damaged) == 1
+
+
+@pytest.mark.parametrize(
+    ("loop", "signature"),
+    [
+        (shift_images, "(float32[:, :, ::1], int32[:, ::1], float32[:, :, ::1])"),
+        (
+            significant_rotations,
+            "(float32[:, :, ::1], float64, int64, int32[:, ::1], int32[:, ::1], int32[::1])",
+        ),
+        (
+            dense_posterior,
+            "(float32[:, :, ::1], float32[:, ::1], float32[:, :, ::1], float64[:, ::1])",
+        ),
+    ],
+)
+def test_no_loop_compiles_messages_about_shapes_or_a_sort(loop, signature):
+    """Copies of slices and `argsort` made the first run of an installation seconds longer."""
+    with event.install_recorder("numba:compile") as recorder:
+        numba.njit(nogil=True, fastmath=True, error_model="numpy")(loop.py_func).compile(signature)
+    compiled = " ".join(str(each.data["dispatcher"]) for _, each in recorder.buffer)
+    assert loop.py_func.__name__ in compiled
+    for slow in ("raise_with_shape", "str_generic", "mergesort"):
+        assert slow not in compiled

@@ -21,5 +21,8 @@ def shift_images(images: Float32, by: Int32, out: Float32) -> None:
         right = by[b, 0] % n
         for row in range(n):
             source, target = images[b, row], out[b, (row + by[b, 1]) % n]
-            target[right:] = source[: n - right]
-            target[:right] = source[n - right :]
+            # copies of slices would check their shapes, which takes seconds to compile
+            for column in range(n - right):
+                target[right + column] = source[column]
+            for column in range(right):
+                target[column] = source[n - right + column]

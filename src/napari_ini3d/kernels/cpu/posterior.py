@@ -23,7 +23,8 @@ def _largest(values: Float32) -> np.float32:
     top = np.int32(-0x80000000)
     for j in range(bits.shape[0]):
         top = max(top, bits[j] ^ ((bits[j] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
-    found = np.array([top ^ ((top >> np.int32(31)) & np.int32(0x7FFFFFFF))], np.int32)
+    found = np.empty(1, np.int32)
+    found[0] = top ^ ((top >> np.int32(31)) & np.int32(0x7FFFFFFF))
     largest: np.float32 = found.view(np.float32)[0]
     return largest
 
@@ -147,17 +148,25 @@ def significant_rotations(
         for s in range(n_shifts):
             for r in range(n_rotations):
                 marginal[r] += weights[b, s, r]
-        floor = marginal.max() * np.float32(share)
-        kept = np.nonzero(marginal >= floor)[0]
-        order = np.argsort(-marginal[kept], kind="mergesort")  # stable: ties in order
-        count[b] = min(most, kept.shape[0])
-        for j in range(count[b]):
-            r = kept[order[j]]
+        floor = _largest(marginal) * np.float32(share)
+        kept = 0
+        for r in range(n_rotations):
+            value = marginal[r]
+            if value < floor or (kept == most and value <= marginal[rotation[b, most - 1]]):
+                continue
+            kept = min(kept + 1, most)
+            place = kept - 1  # behind those with as much weight: ties stay in order
+            while place > 0 and marginal[rotation[b, place - 1]] < value:
+                rotation[b, place] = rotation[b, place - 1]
+                place -= 1
+            rotation[b, place] = r
+        count[b] = kept
+        for j in range(kept):
             best = 0
             for s in range(1, n_shifts):
-                if weights[b, s, r] > weights[b, best, r]:
+                if weights[b, s, rotation[b, j]] > weights[b, best, rotation[b, j]]:
                     best = s
-            rotation[b, j], shift[b, j] = r, best
+            shift[b, j] = best
 
 
 def conjugate_products(
