@@ -25,7 +25,7 @@ from napari_ini3d.errors import (
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.io.processes import machine_identity
 from napari_ini3d.io.star.particles import read_particles
-from napari_ini3d.jobs import completion, run as run_module
+from napari_ini3d.jobs import run as run_module, symmetry
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.preflight import selection
 from napari_ini3d.report import write_report
@@ -439,7 +439,7 @@ def test_a_mask_that_is_not_given_is_estimated_and_recorded(dataset, tmp_path):
 def test_a_finished_run_is_searched_for_symmetry(dataset, tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(
-        completion,
+        symmetry,
         "apply_symmetry",
         lambda *args, working_box: called.append((*args, working_box)),
     )
@@ -453,7 +453,7 @@ def test_a_finished_run_is_searched_for_symmetry(dataset, tmp_path, monkeypatch)
 
 
 def test_a_stopped_run_is_not_searched_for_symmetry(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(completion, "apply_symmetry", lambda *args, **_: pytest.fail("called"))
+    monkeypatch.setattr(symmetry, "apply_symmetry", lambda *args, **_: pytest.fail("called"))
     settings = SETTINGS.with_changes(symmetry="D2")
     list(start_run(dataset, tmp_path / "run", settings, stop=stopping_after(1, tmp_path / "run")))
 
@@ -478,9 +478,25 @@ def test_a_run_killed_before_its_result_was_written_can_be_completed(
     assert RunFolder.open(folder).outcome() == "SUCCESS"
 
 
+def test_a_run_that_keeps_its_images_does_not_need_the_stacks_again(
+    own_dataset, tmp_path, monkeypatch
+):
+    def removing(source, particles, settings, **options):
+        kept = source.read(np.arange(len(particles))).images
+        own_dataset.with_name("particles.mrcs").unlink()
+        for report in fake_reconstruct(source, particles, settings, **options):
+            np.testing.assert_array_equal(source.read(np.arange(len(particles))).images, kept)
+            yield report
+
+    monkeypatch.setattr(run_module, "reconstruct", removing)
+    list(start_run(own_dataset, tmp_path / "run", SETTINGS))
+    assert RunFolder(tmp_path / "run").outcome() == "SUCCESS"
+
+
 def test_a_stack_truncated_during_a_run_marks_failure_and_the_run_can_be_resumed(
     own_dataset, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(run_module, "_KEPT_SHARE", 0.0)  # images are read in every iteration
     stack, folder = own_dataset.with_name("particles.mrcs"), tmp_path / "run"
     whole = stack.read_bytes()
 
@@ -632,6 +648,7 @@ def reading_engine(change):
 def test_images_that_become_not_finite_during_a_run_are_left_out(
     own_dataset, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(run_module, "_KEPT_SHARE", 0.0)  # images are read in every iteration
     engine = reading_engine(lambda: spoil(own_dataset, 4))
     monkeypatch.setattr(run_module, "reconstruct", engine)
     list(start_run(own_dataset, tmp_path / "run", SETTINGS.with_changes(max_excluded=0.1)))
