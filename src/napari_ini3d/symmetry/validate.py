@@ -24,6 +24,7 @@ from napari_ini3d.geometry import (
     symmetry_axes,
     symmetry_operators,
 )
+from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.breaks import find_break
 from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.cylinder import featureless_verdict, subunits_around
@@ -201,9 +202,11 @@ def validate_symmetry(
     holds = fine_enough and agreement >= least_agreement(copies.expected, copies.coarse(waves))
     featureless, pseudo = "", None
     if agreement >= CLOSE_AGREEMENT and point_group.order > 1:
-        search = Search.of(before, half_maps=half_maps, threads=threads)
-        in_middle = GroupAxes(np.eye(3), -search.search_map.offset / search.search_map.side)
-        featureless = featureless_verdict(search, point_group, in_middle, voxel_size)
+        with blas_threads(1):  # the same sums on any number of cores
+            search = Search.of(before, half_maps=half_maps, threads=threads)
+            in_middle = GroupAxes(np.eye(3), -search.search_map.offset / search.search_map.side)
+            featureless = featureless_verdict(search, point_group, in_middle, voxel_size)
+            around = subunits_around(search)
         extent = find_particle_extent(before).radius if diameter is None else radius / _MARGIN
         pseudo = find_break(
             before,
@@ -213,7 +216,7 @@ def validate_symmetry(
             voxel_size=voxel_size,
             agreeing=agreements >= least_of_operators(copies.expected),
             known=not holds or is_contradicted(point_group, agreements),
-            subunits_around=subunits_around(search),
+            subunits_around=around,
             threads=threads,
         )
     inside = mask > 0.5
