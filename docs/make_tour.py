@@ -211,6 +211,8 @@ def symmetry(tour: Tour) -> None:
 def compare(tour: Tour) -> None:
     """The map and the imposed map side by side."""
     dock = tour.open("Symmetry")
+    dock.align.apply_new.click()
+    tour.wait_for(lambda: not dock.controller.tasks.busy)
     dock.files.impose.click()
     tour.wait_for(lambda: not dock.controller.tasks.busy)
     tour.look()

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import symmetry_operators
-from napari_ini3d.symmetry import align_symmetry, detect_symmetry
+from napari_ini3d.symmetry import align_symmetry, detect_symmetry, validate_symmetry
 
 N, VOXEL = 64, 4.0
 SUBUNIT = np.array([(23.0, 0.6, 1.0), (20.0, -0.5, 4.0), (22.0, 0.9, -3.0)])  # voxels
@@ -51,6 +51,28 @@ def test_where_only_every_other_subunit_is_equal_half_the_order_holds():
     assert "C26 is pseudo-symmetry (only C13 holds)" in report.verdict
 
 
+@pytest.mark.parametrize("group", ["C26", "C31"])
+def test_a_ring_with_one_odd_subunit_is_pseudo_symmetry_of_its_order(group):
+    odd, fold = 3, int(group[1:])
+    heights = np.ones(fold)
+    heights[odd] = 0.5
+    volume = ring(group, 0.1, heights)
+    report = detect_symmetry(volume, voxel_size=VOXEL)
+    assert report.group == "C1"
+    assert f"{group} is pseudo-symmetry (no subgroup holds)" in report.verdict
+    (found,) = (one for one in report.candidates if one.group == group)
+    place = (np.array(found.pseudo.subunits[0].place) / VOXEL - (1.3, -0.6, 0.8)) @ TILT
+    step = 360 / fold
+    assert np.rad2deg(np.arctan2(place[1], place[0])) / step == pytest.approx(odd, abs=0.5)
+    assert found.pseudo.subunits[0].difference < -0.2
+    alignment = align_symmetry(volume, group, voxel_size=VOXEL)
+    assert f"{group} is pseudo-symmetry" in alignment.verdict
+    upright = alignment.apply(volume)
+    assert (
+        f"{group} is pseudo-symmetry" in validate_symmetry(upright, group, voxel_size=VOXEL).verdict
+    )
+
+
 def test_subunits_that_do_not_show_leave_a_ring_of_which_no_group_can_be_told():
     blurred = gaussian_filter(ring("C26"), 4)
     expected = "any rotation about one axis fits; subunits around it less than"
@@ -60,6 +82,35 @@ def test_subunits_that_do_not_show_leave_a_ring_of_which_no_group_can_be_told():
     alignment = align_symmetry(blurred, "C26", voxel_size=VOXEL)
     assert not alignment.holds
     assert expected in alignment.verdict
+
+
+@pytest.mark.parametrize("name", ["ring", "ball"])
+def test_of_a_featureless_map_detection_alignment_and_validation_say_the_same(name):
+    z, y, x = np.indices((48, 48, 48)) - 24.0
+    outside = {  # distance from a circle, or a ball's surface
+        "ring": (np.hypot(x, y) - 11) ** 2 + z**2,
+        "ball": np.maximum(np.sqrt(x**2 + y**2 + z**2) - 10, 0) ** 2,
+    }[name]
+    volume = np.exp(-outside / (2 * 2.0**2)).astype(np.float32)
+    report = detect_symmetry(volume, voxel_size=VOXEL)
+    words = "no point group can be told: any rotation"
+    assert report.featureless
+    assert report.verdict.lower().startswith(words)
+    for group in ("C7", "D3"):
+        alignment = align_symmetry(volume, group, voxel_size=VOXEL)
+        validation = validate_symmetry(volume, group, voxel_size=VOXEL)
+        for found in (alignment, validation):
+            assert not found.holds
+            assert f"{found.verdict}.".lower() == report.verdict.lower()
+        assert validation.featureless
+
+
+def test_a_ring_whose_subunits_show_is_validated():
+    upright = align_symmetry(ring("C26"), "C26", voxel_size=VOXEL).apply(ring("C26"))
+    validation = validate_symmetry(upright, "C26", voxel_size=VOXEL)
+    assert validation.holds
+    assert not validation.featureless
+    assert not validate_symmetry(upright, "C25", voxel_size=VOXEL).holds
 
 
 def test_an_order_that_the_voxels_cannot_show_is_refused_in_words():

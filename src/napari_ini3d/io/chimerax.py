@@ -47,6 +47,8 @@ class ChimeraMap:
         Density.
     colour : str
         Such as ``#56b4e9``.
+    colour_below : str
+        Of a second surface at minus the level, as a difference has it; empty without one.
     position : (3, 4) float64 or None
         From the map to the scene, Å; None if it was not moved.
     """
@@ -56,6 +58,7 @@ class ChimeraMap:
     box_size: int
     level: float
     colour: str
+    colour_below: str = ""
     position: Float64 | None = None
 
 
@@ -228,11 +231,18 @@ def _map_commands(number: int, shown: ChimeraMap) -> list[str]:
     lines = [
         f"open {_quote(shown.path)} name {_quote(shown.name)} id {number}",
         f"volume #{number} originIndex {centre},{centre},{centre} step 1 region all",
-        f"volume #{number} style surface level {shown.level:.6g} color {shown.colour} show",
+        f"volume #{number} style surface level {shown.level:.6g} color {shown.colour}"
+        f"{_level_below(shown)} show",
     ]
     if shown.position is not None:
         lines.append(f"view matrix models #{number},{_matrix(shown.position)}")
     return lines
+
+
+def _level_below(shown: ChimeraMap) -> str:
+    if not shown.colour_below:
+        return ""
+    return f" level {-shown.level:.6g} color {shown.colour_below}"
 
 
 def _view_commands(view: ChimeraView) -> list[str]:

@@ -11,7 +11,7 @@ from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import cylinder_verdict, find_cylinder
+from napari_ini3d.symmetry.cylinder import featureless_verdict, subunits_around
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import SymmetryAlignment
 from napari_ini3d.symmetry.refinement import Freedom, essential_operators, refine_upwards
@@ -85,12 +85,12 @@ def align_symmetry(
         fit = search.best_fit(parsed, freedom)
         operators = essential_operators(symmetry_operators(parsed), _FINAL_OPERATORS)
         fit = refine_upwards(search.search_map, operators, fit, freedom=freedom, threads=threads)
-        scored = ScoredFit.of(search, parsed, fit).with_break(search, volume, voxel_size)
+        scored = ScoredFit.of(search, parsed, fit)
+        scored = scored.with_break(search, volume, voxel_size, subunits_around(search))
         found = describe_fit(search, scored, fit.curve, voxel_size, upright=only_rot)
-        cylinder = find_cylinder(search)
-        if cylinder and not cylinder.shows(parsed, fit):
-            verdict = cylinder_verdict(search.search_map, voxel_size)
-            found = replace(found, holds=False, pseudo=None, verdict=verdict)
+        featureless = featureless_verdict(search, parsed, fit, voxel_size)
+        if featureless:
+            found = replace(found, holds=False, pseudo=None, verdict=featureless)
     return SymmetryAlignment(
         group=found.group,
         transform=RigidTransform(found.rotation, np.array(found.centre)),

@@ -49,7 +49,8 @@ Chains of a true tetramer (PDB 1FAT) differ by up to 8 %.
 
 _LEAST_RATIO = 7.0  # of a difference over that of noise; of true groups at most 5.6
 _KNOWN_RATIO = 3.0  # at coarser detail, of a difference that is known
-_WINDOW = 0.1  # of the diameter, standard deviation
+_WINDOW = 0.1  # of the diameter, standard deviation ...
+_RING_WINDOW = 1.2  # ... and of the diameter over n at most, in a ring of n subunits
 _FIRST_WAVES = 3.0  # across the particle: coarser detail is that of the outline
 _WAVES = (4.0, 5.0, 6.0, 8.0, 10.0, 12.0)  # at which the resolution is looked for
 _COARSE_WAVES = 8.0  # noise may hide at the finest what is seen here
@@ -72,6 +73,7 @@ def find_break(
     voxel_size: float,
     agreeing: BoolArray | None = None,
     known: bool = False,
+    subunits_around: int = 0,
     threads: int = 0,
 ) -> SymmetryBreak | None:
     """Find where the copies of a map differ in density, and which operators are to blame.
@@ -92,6 +94,8 @@ def find_break(
         holds.
     known : bool
         Describe the break even if the copies differ by little: the group does not hold.
+    subunits_around : int
+        Of a ring, which may be more than the group has: one of them may differ.
     threads : int
 
     Returns
@@ -101,7 +105,11 @@ def find_break(
     """
     if group.order == 1:
         return None
-    copies = _Copies.of(volume, transform, radius, deciding_waves(group), threads)
+    fold = max(subunits_around, group.fold if group.family in "CD" else 1)
+    waves = deciding_waves(group)
+    copies = _Copies.of(
+        volume, transform, radius, waves, min(_WINDOW, _RING_WINDOW / fold), threads
+    )
     mean = copies.mean(symmetry_operators(group), threads)
     if not known and not _breaks(copies, group, np.arange(group.order), mean, threads):
         return None
@@ -128,12 +136,15 @@ class _Copies:
         Of the particle, voxels.
     waves : float
         Across the particle, of the finest detail.
+    window : float
+        Standard deviation of the Gaussian window, voxels.
     """
 
     values: Float32
     fine: FineMap
     radius: float
     waves: float
+    window: float
 
     @classmethod
     def of(
@@ -142,6 +153,7 @@ class _Copies:
         transform: RigidTransform,
         radius: float,
         waves: float,
+        window: float,
         threads: int,
     ) -> Self:
         n = len(volume)
@@ -154,7 +166,8 @@ class _Copies:
         )
         mask = soft_mask(len(small), reach, _EDGE, 3)
         values = np.asarray((moved - moved[mask < 0.5].mean()) * mask, dtype=np.float32)
-        return cls(values, FineMap.of(values, threads=threads), radius * scale, waves)
+        width = window * 2 * radius * scale
+        return cls(values, FineMap.of(values, threads=threads), radius * scale, waves, width)
 
     def mean(self, operators: Float64, threads: int) -> Float32:
         """Return the mean of the copies under some operators (G, 3, 3)."""
@@ -246,9 +259,8 @@ class _Copies:
 
     def _local(self, rest: Float32, m: Float32) -> tuple[Float32, BoolArray]:
         """Return W[rest m] / W[m²], and where the second is large enough."""
-        width = _WINDOW * 2 * self.radius
-        power = gaussian_filter(m * m, width, mode="constant", truncate=3.0)
-        product = gaussian_filter(rest * m, width, mode="constant", truncate=3.0)
+        power = gaussian_filter(m * m, self.window, mode="constant", truncate=3.0)
+        product = gaussian_filter(rest * m, self.window, mode="constant", truncate=3.0)
         dense = power > _DENSE * power.max()
         local = np.asarray(product / np.maximum(power, 1e-30), dtype=np.float32)
         return local, np.asarray(dense)

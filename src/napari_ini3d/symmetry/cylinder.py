@@ -1,8 +1,9 @@
-"""Maps that any rotation about one axis brings onto themselves: rods, discs and rings.
+"""Maps of which no point group can be told: balls and shells, rods, discs and rings.
 
-They have the point group C∞ or D∞. Every Cn fits about that axis, and every 2-fold axis across it,
-so that no point group can be told. A ring of many subunits looks like one, too, until the detail
-shows the subunits: n of them, at radius r, make the wave n around the axis, which has power at
+Any rotation brings a ball or a shell onto itself, and any rotation about one axis the others. These
+have the point group C∞ or D∞. Every Cn fits about that axis, and every 2-fold axis across it, so
+that no point group can be told. A ring of many subunits looks like one, too, until the detail shows
+the subunits: n of them, at radius r, make the wave n around the axis, which has power at
 frequencies from about n / (2πr) on.
 """
 
@@ -16,10 +17,14 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d._types import Float64
 from napari_ini3d.geometry import PointGroup, symmetry_axes
 from napari_ini3d.symmetry.refinement import GroupAxes, refine
-from napari_ini3d.symmetry.scores import deciding_shell
+from napari_ini3d.symmetry.scores import agreement_of_any_rotation, deciding_shell
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.search_map import SearchMap, search_weight
 from napari_ini3d.symmetry.self_rotation import axis_power
+from napari_ini3d.symmetry.verdict import LEAST_AGREEMENT
+
+ROUND = "no point group can be told: any rotation fits"
+"""The verdict on a ball or a shell."""
 
 _ODD_ANGLES = (37.3, 101.7, 151.9)  # degrees, of no axis of a point group
 _CANDIDATE = 0.5  # share of power that varies about the axis, before its place is refined
@@ -60,18 +65,59 @@ class Cylinder:
 
 def find_cylinder(search: Search) -> Cylinder | None:
     """Find the axis around which a map varies by no more than noise, if there is one."""
-    operators = Rotation.from_euler("z", np.array(_ODD_ANGLES)[:, None], degrees=True).as_matrix()
-    axes = GroupAxes(search.round_frame, search.centre)
     coarse, fine = len(search.weight) - 1, deciding_shell(search.search_map)
-    if _varying(search, axes, coarse) > _CANDIDATE:
-        return None
-    axes = refine(search.search_map, operators, axes, search.weight, threads=search.threads)
-    if _varying(search, axes, coarse) > _VARYING:
+    axes = _round_axis(search, coarse)
+    if axes is None or _varying(search, axes, coarse) > _VARYING:
         return None
     waves = _waves_that_show(search, axes)
     if not waves and _varying(search, axes, fine) > _VARYING:
         return None
     return Cylinder(axes, waves)
+
+
+def subunits_around(search: Search) -> int:
+    """Return the number of subunits around the axis about which a map varies least; 0 if unknown.
+
+    In a ring with an odd subunit more waves vary than in a cylinder, but that of the number of
+    subunits stands out.
+    """
+    axes = _round_axis(search, len(search.weight) - 1)
+    waves = () if axes is None else _waves_that_show(search, axes)
+    return waves[0] if waves else 0
+
+
+def _round_axis(search: Search, last: int) -> GroupAxes | None:
+    """Return the refined axis about which a map varies least; None where it varies much."""
+    axes = GroupAxes(search.round_frame, search.centre)
+    if _varying(search, axes, last) > _CANDIDATE:
+        return None
+    operators = Rotation.from_euler("z", np.array(_ODD_ANGLES)[:, None], degrees=True).as_matrix()
+    return refine(search.search_map, operators, axes, search.weight, threads=search.threads)
+
+
+def featureless_verdict(
+    search: Search, group: PointGroup, axes: GroupAxes, voxel_size: float
+) -> str:
+    """Return why a group cannot be told, in words; empty if it can.
+
+    Detection, alignment and validation all say this.
+
+    Parameters
+    ----------
+    search : Search
+    group : PointGroup
+    axes : GroupAxes
+        Where the group fits best.
+    voxel_size : float
+        Å.
+    """
+    any_rotation = agreement_of_any_rotation(search.search_map, axes, threads=search.threads)
+    if any_rotation >= LEAST_AGREEMENT:
+        return ROUND
+    cylinder = find_cylinder(search)
+    if cylinder is None or cylinder.shows(group, axes):
+        return ""
+    return cylinder_verdict(search.search_map, voxel_size)
 
 
 def cylinder_verdict(search_map: SearchMap, voxel_size: float) -> str:

@@ -11,7 +11,13 @@ from napari_ini3d._types import FloatArray
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import Cylinder, cylinder_verdict, find_cylinder
+from napari_ini3d.symmetry.cylinder import (
+    ROUND,
+    Cylinder,
+    cylinder_verdict,
+    find_cylinder,
+    subunits_around,
+)
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
 from napari_ini3d.symmetry.refinement import (
@@ -30,7 +36,6 @@ from napari_ini3d.symmetry.verdict import (
     describe_fit,
 )
 
-_ROUND = "no point group can be told: any rotation fits"
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be tried
 _REPORTED = 6
 _AS_CLOSE = 0.05  # of the score: groups that are as close as the closest
@@ -91,7 +96,7 @@ def detect_symmetry(
         ranked = _without_pseudo(found)[:_REPORTED]
         trials = _without_breaks(search, volume, ranked, voxel_size)
         candidates = tuple(_describe(search, trial, voxel_size) for trial in trials)
-        featureless = _ROUND if _is_round(search, trials[0].fit) else ""
+        featureless = ROUND if _is_round(search, trials[0].fit) else ""
         if cylinder and not ring and not featureless:
             featureless = cylinder_verdict(search.search_map, voxel_size)
     if featureless:
@@ -105,6 +110,7 @@ def detect_symmetry(
         diameter=2 * search.extent.radius * voxel_size,
         voxel_size=voxel_size,
         warnings=search.extent.warnings,
+        featureless=bool(featureless),
     )
 
 
@@ -115,6 +121,9 @@ def _try_groups(search: Search) -> list[ScoredFit]:
     orders += [  # of rings in which every other subunit differs
         2 * order for order in orders if MAX_ORDER < 2 * order <= search.highest_order
     ]
+    around = subunits_around(search)
+    if around > MAX_ORDER and around not in orders:  # a ring in which a subunit differs
+        orders.append(around)
     names = [f"{family}{order}" for order in orders for family in "CD"] + ["T", "O", "I"]
     groups = map(PointGroup.parse, names)
     return [ScoredFit.of(search, group, search.best_fit(group)) for group in groups]
@@ -150,13 +159,13 @@ def _without_breaks(
 
     The largest group that holds is refined and looked at; if it breaks, the next one, and so on.
     """
-    found = trials
+    found, around = trials, subunits_around(search)
     while not found[0].refined and found[0].holds:
-        first = _refined(search, found[0]).with_break(search, volume, voxel_size)
+        first = _refined(search, found[0]).with_break(search, volume, voxel_size, around)
         found = sorted([first, *found[1:]], key=_rank, reverse=True)
     group = found[0].group if found[0].holds else PointGroup.parse("C1")
     described = [
-        _refined(search, trial).with_break(search, volume, voxel_size)
+        _refined(search, trial).with_break(search, volume, voxel_size, around)
         if not trial.holds and trial.pseudo is None and trial.group.order > group.order
         else trial
         for trial in found

@@ -161,6 +161,8 @@ class SymmetryReport:
         Å.
     warnings : tuple of str
         Possible problems of the map.
+    featureless : bool
+        True where any rotation fits, about one axis or all, so that no group can be told.
     """
 
     group: str
@@ -170,6 +172,7 @@ class SymmetryReport:
     diameter: float
     voxel_size: float
     warnings: tuple[str, ...] = ()
+    featureless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,10 @@ from napari_ini3d.geometry import (
     symmetry_axes,
     symmetry_operators,
 )
+from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.breaks import find_break
 from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.cylinder import featureless_verdict, subunits_around
 from napari_ini3d.symmetry.impose import impose_symmetry
 from napari_ini3d.symmetry.local_correlation import correlate_locally
 from napari_ini3d.symmetry.noise import (
@@ -36,12 +38,14 @@ from napari_ini3d.symmetry.noise import (
 )
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
 from napari_ini3d.symmetry.records import FoundAxis, SymmetryBreak
+from napari_ini3d.symmetry.refinement import GroupAxes
 from napari_ini3d.symmetry.scores import (
     COARSE_WAVES,
     LEAST_EXPECTED,
     deciding_waves,
     shell_weight,
 )
+from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.search_map import FIRST_SHELL
 from napari_ini3d.symmetry.verdict import (
     CLOSE_AGREEMENT,
@@ -99,6 +103,8 @@ class SymmetryValidation:
         In words.
     pseudo : SymmetryBreak or None
         Where and how the group breaks if the map is only close to it.
+    featureless : bool
+        True where any rotation fits, about one axis or all, so that no group can be told.
     """
 
     group: str
@@ -118,6 +124,7 @@ class SymmetryValidation:
     holds: bool
     verdict: str
     pseudo: SymmetryBreak | None = None
+    featureless: bool = False
 
     @property
     def frequency(self) -> Float64:
@@ -193,8 +200,13 @@ def validate_symmetry(
     resolution = len(volume) * voxel_size / last
     fine_enough = by_noise or last >= _LEAST_WAVES * waves
     holds = fine_enough and agreement >= least_agreement(copies.expected, copies.coarse(waves))
-    pseudo = None
+    featureless, pseudo = "", None
     if agreement >= CLOSE_AGREEMENT and point_group.order > 1:
+        with blas_threads(1):  # the same sums on any number of cores
+            search = Search.of(before, half_maps=half_maps, threads=threads)
+            in_middle = GroupAxes(np.eye(3), -search.search_map.offset / search.search_map.side)
+            featureless = featureless_verdict(search, point_group, in_middle, voxel_size)
+            around = subunits_around(search)
         extent = find_particle_extent(before).radius if diameter is None else radius / _MARGIN
         pseudo = find_break(
             before,
@@ -204,6 +216,7 @@ def validate_symmetry(
             voxel_size=voxel_size,
             agreeing=agreements >= least_of_operators(copies.expected),
             known=not holds or is_contradicted(point_group, agreements),
+            subunits_around=around,
             threads=threads,
         )
     inside = mask > 0.5
@@ -223,11 +236,12 @@ def validate_symmetry(
         agreement=agreement,
         resolution=resolution,
         limited_by_noise=by_noise,
-        holds=holds and pseudo is None,
+        holds=holds and pseudo is None and not featureless,
         verdict="",
-        pseudo=pseudo,
+        pseudo=None if featureless else pseudo,
+        featureless=bool(featureless),
     )
-    return replace(validation, verdict=_put_in_words(validation))
+    return replace(validation, verdict=featureless or _put_in_words(validation))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ class ScoredFit:
         """Whether the map has the group at coarse detail at least."""
         return self.scores.agreement >= CLOSE_AGREEMENT
 
-    def with_break(self, search: Search, volume: FloatArray, voxel_size: float) -> ScoredFit:
+    def with_break(
+        self, search: Search, volume: FloatArray, voxel_size: float, subunits_around: int = 0
+    ) -> ScoredFit:
         """Return the fit with the break of a group that does not hold, or whose copies differ.
 
         Parameters
@@ -76,6 +78,8 @@ class ScoredFit:
             From which the search was made.
         voxel_size : float
             Å.
+        subunits_around : int
+            Of a ring.
         """
         if not self.is_close:
             return self
@@ -92,6 +96,7 @@ class ScoredFit:
             agreeing=_in_setting(group, self.fit.frame, rotation, agreements)
             >= least_of_operators(self.scores.expected),
             known=contradicted or not self.holds,
+            subunits_around=subunits_around,
             threads=search.threads,
         )
         return replace(self, contradicted=contradicted, pseudo=pseudo)

@@ -7,17 +7,14 @@ import pytest
 
 pytest.importorskip("napari")
 
-from fake_runs import make_record, make_report
+from run_with_halves import write_run
 
 from napari_ini3d.errors import InputError
 from napari_ini3d.geometry import RigidTransform
-from napari_ini3d.io import write_map
 from napari_ini3d.plugin.display.agreement import half_maps_of, read_agreement
 from napari_ini3d.plugin.reader import read_layers, read_run_layers
 from napari_ini3d.plugin.viewer import Origin, add_layers, set_metadata, show_iteration
-from napari_ini3d.runs import IterationSummary, RunFolder, ValidationFiles
-from napari_ini3d.runs.validation_files import FSC_CURVES
-from napari_ini3d.settings import InitialModelSettings
+from napari_ini3d.runs import ValidationFiles
 
 N = 32
 VOXEL = 4.0
@@ -40,29 +37,7 @@ def bodies():
 @pytest.fixture
 def run(tmp_path):
     """A finished run with half-maps and two written iterations."""
-    folder = RunFolder.create(tmp_path / "run")
-    folder.write_record(make_record())
-    first, second = bodies()
-    for iteration in (1, 2):
-        report = make_report(iteration, 2)
-        folder.append_progress(IterationSummary.from_report(report).to_json())
-        write_map(folder.class_map_path(iteration, 0), first * iteration, VOXEL)
-    write_map(folder.map_path, (first + second) / 2, VOXEL)
-    files = ValidationFiles(folder)
-    for path, half in zip(files.half_map_paths, (first, second), strict=True):
-        write_map(path, half, VOXEL)
-    files.write_facts(
-        {
-            "verdict": "reliable",
-            "reasons": [],
-            "resolution_0143": 10.0,
-            "resolution_05": 12.0,
-            "box_size": N,
-            "voxel_size": VOXEL,
-            "fsc": {name: [1.0, 0.5] for name in FSC_CURVES},
-        }
-    )
-    return folder
+    return write_run(tmp_path / "run", bodies(), VOXEL)
 
 
 def test_the_halves_agree_where_they_are_equal(run):
@@ -90,11 +65,12 @@ def test_of_a_run_only_the_last_iteration_has_halves(model, run):
         half_maps_of(model, layer)
 
 
-def test_with_several_classes_only_the_written_map_has_halves(model, run):
-    run.write_record(make_record(settings=InitialModelSettings(classes=2)))
-    (layer,) = add_layers(model, read_run_layers(run.path))
-    with pytest.raises(InputError, match="the largest class"):
-        half_maps_of(model, layer)
+def test_of_several_classes_the_largest_has_halves(model, tmp_path):
+    run = write_run(tmp_path / "run", bodies(), VOXEL, classes=2)
+    first, second = add_layers(model, read_run_layers(run.path))
+    assert half_maps_of(model, first).folder.path == run.path
+    with pytest.raises(InputError, match="belong to class 1, the largest"):
+        half_maps_of(model, second)
     (layer,) = add_layers(model, read_layers(str(run.map_path)))
     half_maps_of(model, layer)
 

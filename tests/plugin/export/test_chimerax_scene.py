@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d.errors import Ini3dError, InputError
 from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.io import read_map
+from napari_ini3d.plugin.compare.difference import Difference, DifferenceLayer
 from napari_ini3d.plugin.export.chimerax_scene import Scene, view_of
 from napari_ini3d.plugin.export.folders import export_folder
 from napari_ini3d.plugin.viewer import MapAxes, show_map, show_symmetry_axes, try_motion
@@ -83,6 +84,23 @@ def test_symmetry_axes_are_where_they_are_drawn_and_say_why(model, tmp_path):
     np.testing.assert_allclose(ends[:, :2], 0, atol=1e-3)  # along z, through the centre
     assert ends[:, 2].max() == pytest.approx(1.2 * 10 * VOXEL, rel=1e-3)
     assert len(rods) == 9  # dashed
+
+
+def test_a_difference_is_written_as_a_map_with_a_level_of_each_sign(model, tmp_path):
+    layer = add(model)
+    try_motion(layer, RigidTransform(np.eye(3), np.array([5.0, 0, 0])))
+    scale = layer.metadata["ini3d"]["density_scale"]
+    volume = np.asarray(layer.data) - np.asarray(layer.data)[:, :, ::-1]
+    shown = DifferenceLayer(model, Difference(volume, VOXEL, on_axes=True), layer)
+    folder, text = written(model, tmp_path)
+    np.testing.assert_allclose(read_map(folder / "difference.mrc").data, volume / scale, atol=1e-6)
+    found = re.search(r"volume #2 .* level (\S+) color (\S+) level (\S+) color (\S+) show", text)
+    level = 0.4 * layer.iso_threshold / scale
+    assert [float(found[1]), float(found[3])] == pytest.approx([level, -level], rel=1e-4)
+    assert (found[2], found[4]) == ("#e69f00", "#0072b2")
+    assert "view matrix models #2" not in text  # it is on the axes, not where the preview was
+    shown.layer.visible = False
+    assert "difference.mrc" not in Scene.of(model).commands(tmp_path / "other")
 
 
 def test_copied_commands_work_from_anywhere(model, tmp_path):

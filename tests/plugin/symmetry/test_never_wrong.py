@@ -170,7 +170,7 @@ def test_choosing_a_map_that_is_not_compared_ends_the_comparison(viewer, widget,
     press(widget, qtbot, widget.align.align)
     press(widget, qtbot, widget.files.impose)
     assert SideBySide.of(viewer).active
-    choose(widget, "map aligned")
+    choose(widget, "map D2 imposed")
     assert SideBySide.of(viewer).active
     choose(widget, "other")
     assert not SideBySide.of(viewer).active
@@ -193,7 +193,9 @@ def test_detection_alignment_and_validation_give_one_resolution_with_its_criteri
     (validated,) = resolutions(widget.validation.verdict.text())
     assert detected == aligned == validated
     assert tasks.CRITERION in widget.validation.numbers.text()
-    choose(widget, "map aligned")
+    choose(widget, "map")
+    press(widget, qtbot, widget.align.apply_new)
+    assert widget.layer.name == "map aligned"
     press(widget, qtbot, widget.detection.detect)
     assert resolutions(widget.detection.verdict.text()) == [detected]
     assert tasks.CRITERION in widget.detection.verdict.text()
@@ -213,13 +215,31 @@ def test_imposing_on_a_map_that_is_not_aligned_offers_to_align_it(
     if answer == "cancel":
         assert names == ["map"]
     elif answer == "impose":
-        assert "map aligned" not in names
+        assert trial_of(layer).is_identity
         assert any("does not hold" in text for text in notifications)
     else:
         qtbot.waitUntil(lambda: "map D2 imposed" in viewer.layers, timeout=60_000)
-        assert "map aligned" in viewer.layers
+        assert not trial_of(layer).is_identity  # the preview on which it was imposed
         assert "✓ D2 holds" in widget.validation.verdict.text()
-    assert trial_of(layer).is_identity
+
+
+def test_of_a_ring_the_dock_says_that_no_group_can_be_told_and_asks_nothing(
+    viewer, widget, layer, qtbot, monkeypatch, notifications
+):
+    z, y, x = np.indices((32, 32, 32)) - 16.0
+    ring = np.exp(-((np.hypot(x, y) - 7) ** 2 + z**2) / (2 * 1.8**2)).astype(np.float32)
+    layer.data = ring
+    asked = []
+    monkeypatch.setattr(impose, "ask_to_align", lambda name, _: asked.append(name) or "cancel")
+    press(widget, qtbot, widget.detection.detect)
+    assert (
+        "No point group can be told: any rotation about one axis" in widget.detection.verdict.text()
+    )
+    assert axes_names(viewer) == []
+    widget.align.group.setCurrentText("C7")
+    press(widget, qtbot, widget.files.impose)
+    assert not asked
+    assert "✗ no point group can be told: any rotation" in widget.validation.verdict.text()
 
 
 def test_the_question_names_the_map_and_its_buttons_do_what_they_say(widget, qtbot):

@@ -112,7 +112,7 @@ class Outputs:
 class MapInput:
     """A map, its path, and of that of a run its particles, its class, and the run if it is judged.
 
-    A run validates its largest class.
+    A run validates its largest class, which is also its result.
     """
 
     map_: PreparedMap
@@ -154,7 +154,14 @@ def read_chosen(chosen: MapChoice, score: Callable[[Map], tuple[float, ...]]) ->
         raise typer.BadParameter(
             f"--class chooses among the maps of a run; {chosen.path} is not a run folder"
         )
-    return MapInput(prepare_map(chosen.path, voxel_size=chosen.voxel_size), chosen.path)
+    map_ = prepare_map(chosen.path, voxel_size=chosen.voxel_size)
+    return MapInput(map_, chosen.path, validated=_run_of_result(chosen.path))
+
+
+def _run_of_result(path: Path) -> RunFolder | None:
+    """Return the run of which a map is the result, as it is written; None for other maps."""
+    folder = RunFolder(path.parent)
+    return folder if path.absolute() == folder.map_path.absolute() else None
 
 
 def particles_to_change(given: MapInput, outputs: Outputs) -> Path | None:

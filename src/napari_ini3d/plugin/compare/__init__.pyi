@@ -1,4 +1,4 @@
-from .difference import Difference as Difference
+from .difference import DIFFERENCE_COLOURS as DIFFERENCE_COLOURS, Difference as Difference
 from .fsc_plot import FscPlot as FscPlot
 from .run_comparison import compare_layers as compare_layers, compare_runs as compare_runs
 from .side_by_side import (

@@ -12,17 +12,21 @@ from napari.utils.colormaps.standardize_color import transform_color
 from qtpy.QtCore import QObject
 
 from napari_ini3d._types import Float32, FloatArray, Int64
-from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
+from napari_ini3d.plugin import MAP_AXES, METADATA_KEY, density_scale_of
 from napari_ini3d.plugin.viewer import (
     Task,
     TaskRunner,
+    base_affine,
     find_surface,
     join_meshes,
     mesh_data,
+    set_metadata,
     standard_deviation,
 )
 
-_COLOURS = {1: "#e69f00", -1: "#0072b2"}  # by sign, of map minus imposed map
+DIFFERENCE_COLOURS = {1: "#e69f00", -1: "#0072b2"}
+"""By sign, of map minus imposed map."""
+
 _LEVEL = 0.4  # of the level of the maps
 
 
@@ -36,10 +40,32 @@ class Difference:
         First map minus second.
     voxel_size : float
         Å.
+    on_axes : bool
+        It is where the preview of an alignment moves the map, and not moved with it.
     """
 
     volume: FloatArray
     voxel_size: float
+    on_axes: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ShownDifference:
+    """A difference map as a layer shows it.
+
+    Attributes
+    ----------
+    volume : (n, n, n)
+        In units of the layers.
+    level : float
+        Of the orange surface, in these units; the blue one is at minus this level.
+    scale : float
+        Of these units, over the densities of the maps.
+    """
+
+    volume: FloatArray
+    level: float
+    scale: float
 
 
 class DifferenceLayer(QObject):
@@ -69,6 +95,7 @@ class DifferenceLayer(QObject):
         self._level = 0.0
         self._outdated = False
         voxel_size = difference.voxel_size
+        affine = base_affine(like) if difference.on_axes else like.affine.affine_matrix
         self.layer = Surface(
             mesh_data(None),
             shading="none",  # as the meshes of maps
@@ -77,7 +104,7 @@ class DifferenceLayer(QObject):
             axis_labels=MAP_AXES,
             scale=(voxel_size,) * 3,
             translate=(-(len(self._volume) // 2) * voxel_size,) * 3,
-            affine=np.asarray(like.affine.affine_matrix)[-4:, -4:],
+            affine=np.asarray(affine)[-4:, -4:],
             metadata={METADATA_KEY: {"comparison": True, "kind": "difference"}},
         )
         self._viewer: ReferenceType[Any] = ref(viewer)
@@ -96,6 +123,8 @@ class DifferenceLayer(QObject):
             self.layer.name = f"difference at ±{at} (orange +, blue −)"
         if level != self._level:
             self._level = level
+            shown = ShownDifference(self._volume, level, density_scale_of(like.metadata))
+            set_metadata(self.layer, difference=shown)
             self._compute()
 
     def _compute(self) -> None:
@@ -141,7 +170,9 @@ def signed_surface(volume: FloatArray, level: float) -> tuple[Float32, Int64, Fl
     colours : (V, 4) float32
         RGBA.
     """
-    found = [(find_surface(sign * volume, level), colour) for sign, colour in _COLOURS.items()]
+    found = [
+        (find_surface(sign * volume, level), colour) for sign, colour in DIFFERENCE_COLOURS.items()
+    ]
     found = [(surface, colour) for surface, colour in found if len(surface.faces)]
     if not found:
         return None

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import Any
 
 from napari.layers import Image
 
 from napari_ini3d._types import Float32, FloatArray
-from napari_ini3d.errors import Ini3dError, InputError
+from napari_ini3d.errors import InputError
 from napari_ini3d.fourier import resize_map
-from napari_ini3d.plugin.viewer import get_metadata, shown_iteration, voxel_size_of
-from napari_ini3d.runs import RunFolder, ValidationFiles
+from napari_ini3d.plugin.viewer import find_halves, get_metadata
+from napari_ini3d.runs import ValidationFiles
 from napari_ini3d.symmetry import correlate_locally
-
-_SAME_WIDTH = 0.01  # relative difference of the widths of boxes
 
 
 def half_maps_of(viewer: Any, layer: Image) -> ValidationFiles:
@@ -24,34 +20,15 @@ def half_maps_of(viewer: Any, layer: Image) -> ValidationFiles:
     Raises
     ------
     InputError
-        If it is not the final map of a run with half-maps, as it was written.
+        If it is not the map of a run with half-maps, as it was written.
     """
-    path = get_metadata(layer, "path")
     origin = get_metadata(layer, "origin")
     moved = origin is not None and (origin.flipped or not origin.motion.is_identity)
-    if not path or moved or get_metadata(layer, "source") is not None:
+    if moved or get_metadata(layer, "source") is not None:
         raise InputError(
             f"{layer.name} is not a map of a run as it was written: it has no half-maps"
         )
-    place = Path(str(path))
-    folder = RunFolder(place if place.is_dir() else place.parent)
-    files = ValidationFiles(folder)
-    facts = files.read_facts()
-    if facts is None or not all(half.is_file() for half in files.half_map_paths):
-        raise InputError(f"{folder.path} has no half-maps; they are made at the end of a run")
-    if not place.is_dir() and place.absolute() != folder.map_path.absolute():
-        raise InputError(f"{layer.name} is not {folder.map_path.name}, to which the halves belong")
-    if place.is_dir():
-        _check_iteration(viewer, layer, folder)
-    width, own = (
-        facts["box_size"] * facts["voxel_size"],
-        layer.data.shape[-1] * voxel_size_of(layer),
-    )
-    if not math.isclose(width, own, rel_tol=_SAME_WIDTH):
-        raise InputError(
-            f"the box of {layer.name} is {own:.0f} Å wide, that of the half-maps {width:.0f} Å"
-        )
-    return files
+    return find_halves(viewer, layer).files
 
 
 def read_agreement(files: ValidationFiles, box_size: int) -> Float32:
@@ -75,22 +52,6 @@ def read_agreement(files: ValidationFiles, box_size: int) -> Float32:
     resolution = max(float(facts["resolution_0143"]), 2 * width / box_size)
     first, second = (_low_passed(half, round(2 * width / resolution)) for half in halves)
     return correlate_locally(first, second, resolution * box_size / width)
-
-
-def _check_iteration(viewer: Any, layer: Image, folder: RunFolder) -> None:
-    try:
-        classes = folder.read_record().settings.classes
-        last = folder.read_progress()[-1]["iteration"]
-    except (Ini3dError, IndexError, KeyError) as error:
-        raise InputError(f"{folder.path} cannot be read: {error}") from error
-    if classes > 1:
-        raise InputError(
-            f"the halves belong to the largest class; open {folder.map_path} for their agreement"
-        )
-    listed = get_metadata(layer, "iterations") is not None
-    shown = shown_iteration(viewer, layer) if listed else get_metadata(layer, "iteration")
-    if shown != last:
-        raise InputError(f"the halves belong to iteration {last}, the last one; show that one")
 
 
 def _low_passed(volume: FloatArray, small: int) -> Float32:

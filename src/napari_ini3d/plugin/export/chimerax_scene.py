@@ -28,6 +28,7 @@ from napari_ini3d.io import (
     write_map,
 )
 from napari_ini3d.plugin import density_scale_of
+from napari_ini3d.plugin.compare import DIFFERENCE_COLOURS
 from napari_ini3d.plugin.viewer import (
     axes_lines,
     get_metadata,
@@ -53,6 +54,7 @@ class MapOfScene:
     level: float
     colour: str
     position: Float64 | None
+    colour_below: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,7 @@ class Scene:
     Attributes
     ----------
     maps : tuple of MapOfScene
+        The last may be the difference of two.
     lines : tuple of (str, str)
         Name and BILD text of the axes.
     view : ChimeraView
@@ -81,8 +84,10 @@ class Scene:
             If no map is shown, or a map cannot be expressed in ChimeraX.
         """
         axes = filter(_are_axes, viewer.layers)
+        maps = [_map_of(viewer, layer) for layer in shown_maps(viewer)]
+        maps += [_difference_of(layer) for layer in viewer.layers if _is_difference(layer)]
         return cls(
-            tuple(_map_of(viewer, layer) for layer in shown_maps(viewer)),
+            tuple(maps),
             tuple((layer.name, _bild(viewer, layer)) for layer in axes),
             view_of(viewer),
         )
@@ -131,6 +136,7 @@ class Scene:
                     box_size=densities.shape[0],
                     level=found.level,
                     colour=found.colour,
+                    colour_below=found.colour_below,
                     position=found.position,
                 )
             )
@@ -220,7 +226,25 @@ def _map_of(viewer: Any, layer: Image) -> MapOfScene:
         voxel_size=abs(voxel_size_of(layer)),
         level=float(layer.iso_threshold) / scale,
         colour=_colour(layer),
-        position=_position(layer),
+        position=_position(layer, layer.data.shape[-1]),
+    )
+
+
+def _is_difference(layer: Layer) -> bool:
+    return layer.visible and get_metadata(layer, "difference") is not None
+
+
+def _difference_of(layer: Layer) -> MapOfScene:
+    shown = get_metadata(layer, "difference")
+    return MapOfScene(
+        name="difference",
+        volume=shown.volume,
+        scale=shown.scale,
+        voxel_size=abs(voxel_size_of(layer)),
+        level=shown.level / shown.scale,
+        colour=DIFFERENCE_COLOURS[1],
+        position=_position(layer, len(shown.volume)),
+        colour_below=DIFFERENCE_COLOURS[-1],
     )
 
 
@@ -236,10 +260,10 @@ def _different(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _position(layer: Image) -> Float64 | None:
+def _position(layer: Layer, box_size: int) -> Float64 | None:
     """Return where a map is in the scene; None if its centre is at the origin, unrotated."""
     voxel_size = abs(voxel_size_of(layer))
-    centre = np.array(layer.data.shape[-3:]) // 2
+    centre = np.full(3, box_size // 2)
     ends = np.vstack([centre, centre + np.eye(3)[::-1]])  # the centre, and one voxel along x, y, z
     world = _world(layer, ends)  # (4, 3) as x, y, z
     matrix = np.eye(4)

@@ -80,11 +80,11 @@ class AlignControl(QObject):
 
     def align(self, group: str, then: Callable[[Image], None] | None = None) -> None:
         """Find the alignment to a group and preview it; then call `then`, if the group holds."""
-        known = self._controller.validated(self._controller.layer)
+        known, halves = self._controller.validated(self._controller.layer), self._controller.halves
 
         def prepare(origin: Origin, voxel_size: float) -> Any:
             tasks.check_group(group)
-            return lambda task: tasks.find_alignment(task, origin, group, voxel_size, known)
+            return lambda task: tasks.find_alignment(task, origin, group, voxel_size, known, halves)
 
         def show(layer: Image, aligned: tasks.Aligned) -> None:
             self._show_alignment(layer, aligned)
@@ -92,6 +92,14 @@ class AlignControl(QObject):
                 then(layer)
 
         self._controller.run_task(Task(f"Aligning to {group}", 2), prepare, show)
+
+    def preview(self, layer: Image, motion: RigidTransform) -> None:
+        """Show a map after a motion, if it is not shown so."""
+        if motion.after(trial_of(layer).inverse()).is_identity:
+            return
+        self._controller.place(layer, motion)
+        if layer is self._controller.layer:
+            self._on_map_changed(layer)
 
     def _show_alignment(self, layer: Image, aligned: tasks.Aligned) -> None:
         alignment, validation = aligned.alignment, aligned.imposed.validation
@@ -147,14 +155,15 @@ class AlignControl(QObject):
             return
         try:
             group = tasks.check_group(self._panel.chosen_group)
-            volume, motion = origin_of(viewer, layer).result, trial_of(layer)
+            origin, motion = origin_of(viewer, layer), trial_of(layer)
         except Ini3dError as error:
             self._panel.score.setText(str(error))
             return
         self._panel.score.setText(f"{group.name}: …\n{describe_trial(layer)}")
+        halves = self._controller.halves
         self.scorer.start(
             Task("Score"),
-            lambda _: self._score.of(volume, group, motion),
+            lambda _: self._score.of(origin, group, motion, halves),
             functools.partial(self._show_score, ref(layer), group),
         )
 
@@ -204,8 +213,11 @@ class AlignControl(QObject):
             self._controller.replace(layer, flipped, axes)
         else:  # one iteration of a run; the others keep their hand
             name = f"{short_name_of(layer)} flipped"
+            new = add_derived_map(
+                self._controller.viewer, layer, flipped, name, axes=axes, only_moved=True
+            )
             layer.visible = False
-            layer = add_derived_map(self._controller.viewer, layer, flipped, name, axes=axes)
+            layer = new
             self._controller.layer_combo.choose(layer)
         self._controller.place(layer, motion)
         if layer is self._controller.layer:
@@ -219,10 +231,10 @@ def add_aligned(
     """Show a moved map in a new layer, and hide the original."""
     axes = moved_axes(controller, layer, motion)
     controller.end_trial(layer)
-    layer.visible = False
-    return add_derived_map(
-        controller.viewer, layer, moved, f"{short_name_of(layer)} aligned", axes=axes
-    )
+    name = f"{short_name_of(layer)} aligned"
+    new = add_derived_map(controller.viewer, layer, moved, name, axes=axes, only_moved=True)
+    layer.visible = False  # last: a hidden layer of a run has no slider that tells its iteration
+    return new
 
 
 def moved_axes(

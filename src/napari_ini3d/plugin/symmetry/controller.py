@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,13 @@ from napari_ini3d.plugin.viewer import (
     MapResults,
     MapToken,
     Origin,
+    RunHalves,
     Task,
     TaskRunner,
     axes_layers,
     connect_to_viewer,
     end_trial,
+    find_halves,
     get_metadata,
     origin_of,
     place_trial,
@@ -41,6 +44,8 @@ from napari_ini3d.plugin.viewer import (
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+
+logger = logging.getLogger(__name__)
 
 _PLACES = ("scale", "translate", "rotate", "shear")
 
@@ -94,6 +99,18 @@ class SymmetryController(QObject):
     def layer(self) -> Image | None:
         """The chosen layer."""
         return self.layer_combo.layer
+
+    @property
+    def halves(self) -> RunHalves | None:
+        """The half-maps of the run of the map that the chosen layer shows; None without."""
+        layer = self.layer
+        if layer is None or self.viewer is None:
+            return None
+        try:
+            return find_halves(self.viewer, layer)
+        except Ini3dError as error:
+            logger.debug("%s", error)
+            return None
 
     @property
     def can_undo(self) -> bool:

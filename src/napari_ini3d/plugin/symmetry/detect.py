@@ -103,10 +103,10 @@ class DetectControl(QObject):
             return None
 
     def _on_detect(self) -> None:
-        known = self._controller.validated(self._controller.layer)
+        known, halves = self._controller.validated(self._controller.layer), self._controller.halves
 
         def prepare(origin: Origin, voxel_size: float) -> Any:
-            return lambda task: tasks.find_symmetry(task, origin, voxel_size, known)
+            return lambda task: tasks.find_symmetry(task, origin, voxel_size, known, halves)
 
         self._controller.run_task(Task("Detecting symmetry", 2), prepare, self._show_detected)
 

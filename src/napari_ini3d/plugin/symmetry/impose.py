@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ReferenceType, ref
@@ -16,7 +16,7 @@ from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.plugin import density_scale_of
 from napari_ini3d.plugin.compare import IMPOSED_COLOUR, Difference
 from napari_ini3d.plugin.symmetry import tasks
-from napari_ini3d.plugin.symmetry.align import AlignControl, add_aligned
+from napari_ini3d.plugin.symmetry.align import AlignControl
 from napari_ini3d.plugin.symmetry.controller import SymmetryController
 from napari_ini3d.plugin.symmetry.panels import AlignPanel, FilePanel
 from napari_ini3d.plugin.symmetry.validation_panel import ValidationPanel
@@ -29,6 +29,7 @@ from napari_ini3d.plugin.viewer import (
     get_metadata,
     origin_of,
     recorded_axes,
+    set_metadata,
     short_name_of,
     trial_of,
     voxel_size_of,
@@ -50,6 +51,7 @@ class Imposition:
     Attributes
     ----------
     original, aligned, imposed : weak references to layers
+        The second may show its alignment as a preview; the first is then the same layer.
     result : tasks.Imposed
     """
 
@@ -107,31 +109,34 @@ class ImposeControl(QObject):
         if len(layers) < 2:
             show_error("The imposed map was removed; press Impose to compute it again.")
             return
-        validation = imposition.result.validation
+        validation, aligned = imposition.result.validation, imposition.aligned()
+        if aligned is not None and aligned in layers:
+            self._align_control.preview(aligned, imposition.result.motion)  # as it was imposed
         difference = None
         if self._validation.difference.isChecked():
-            difference = Difference(validation.difference, validation.voxel_size)
+            difference = Difference(validation.difference, validation.voxel_size, on_axes=True)
         axes = [recorded_axes(controller.viewer, layer) for layer in layers]
         controller.comparison.show(layers, axes, difference=difference)
 
     def _on_impose(self) -> None:
         layer, group = self._controller.layer, self._align.chosen_group
         motion = RigidTransform.identity() if layer is None else trial_of(layer)
-        known = self._controller.validated(layer)
+        known, halves = self._controller.validated(layer), self._controller.halves
 
         def prepare(origin: Origin, voxel_size: float) -> Any:
             parsed = tasks.check_group(group)
-            if known is not None and known.is_of(parsed.name, motion):
+            if known is not None and known.is_of(parsed.name, motion, halves):
                 return lambda _: known
-            return lambda task: tasks.impose_group(task, origin, motion, parsed, voxel_size)
+            return lambda task: tasks.impose_group(task, origin, motion, parsed, voxel_size, halves)
 
         self._controller.run_task(Task(f"Imposing {group}", 2), prepare, self._on_imposed)
 
     def _on_imposed(self, layer: Image, imposed: tasks.Imposed) -> None:
         """Show the imposed map; if the map is not on the axes of the group, ask first."""
-        group = imposed.validation.group
-        if not imposed.validation.holds and not self._is_aligned(layer, imposed):
-            answer = ask_to_align(layer.name, imposed.validation)
+        group, validation = imposed.validation.group, imposed.validation
+        doubtful = not (validation.holds or validation.featureless)
+        if doubtful and not self._is_aligned(layer, imposed):
+            answer = ask_to_align(layer.name, validation)
             if answer == "cancel":
                 return
             if answer == "align":
@@ -147,25 +152,24 @@ class ImposeControl(QObject):
         return found is not None and found.moved(imposed.motion).fits_setting(group)
 
     def _show_imposed(self, layer: Image, imposed: tasks.Imposed) -> None:
+        """Show the imposed map beside the other, which stays in the preview of its alignment."""
         controller, validation = self._controller, imposed.validation
-        aligned = layer
-        if not imposed.motion.is_identity:
-            aligned = add_aligned(controller, layer, imposed.aligned, imposed.motion)
         still = RigidTransform.identity()
         new = add_derived_map(
             controller.viewer,
-            aligned,
+            layer,
             Origin(validation.imposed, False, still, validation.imposed),
             f"{short_name_of(layer)} {validation.group} imposed",
             axes=MapAxes.of_setting(validation.group, "imposed"),
-            key=f"{aligned.unique_id}: {validation.group} imposed",
+            key=f"{layer.unique_id}: {validation.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
-        new.visible, aligned.visible = True, False  # they overlap
-        original = _source_of(controller.viewer, aligned)
-        controller.keep_validation(aligned, replace(imposed, motion=still))
-        imposition = Imposition(ref(original), ref(aligned), ref(new), imposed)
-        for shown in (aligned, new):
+        set_metadata(new, imposed_on=imposed.aligned)
+        new.visible, layer.visible = True, False  # they overlap
+        original = _source_of(controller.viewer, layer)
+        controller.keep_validation(layer, imposed)
+        imposition = Imposition(ref(original), ref(layer), ref(new), imposed)
+        for shown in (layer, new):
             self._impositions.keep(controller.viewer, shown, imposition)
         controller.layer_combo.choose(new)  # to save or flip it next
         self._on_map_changed(new)
@@ -193,11 +197,10 @@ class ImposeControl(QObject):
         except Ini3dError as error:
             show_error(str(error))
             return
-        whole = trial_of(layer).after(origin.motion)
-        if whole.is_identity and not origin.flipped:
+        moved = _pose_of(layer, origin)
+        if moved.motion.is_identity and not moved.flipped:
             show_info(f"{layer.name} was neither flipped nor moved; its particles need no change.")
             return
-        moved = Origin(origin.volume, origin.flipped, whole, origin.result)
         source = ask_open("Particles of the map", particles_of(layer), _PARTICLES)
         if source is None:
             return
@@ -277,6 +280,19 @@ def particles_of(layer: Image) -> Path | None:
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     found = sorted(folder.glob("run_it*_data.star"))
     return found[-1] if found else None
+
+
+def _pose_of(layer: Image, origin: Origin) -> Origin:
+    """Return a map as it is shown, with its hand and motion since the map of its particles.
+
+    Those of a map with a group imposed begin before the group was imposed.
+    """
+    motion, flipped = trial_of(layer).after(origin.motion), origin.flipped
+    before: Origin | None = get_metadata(layer, "imposed_on")
+    if before is not None:
+        motion = motion.after(before.motion.mirrored() if flipped else before.motion)
+        flipped ^= before.flipped
+    return Origin(origin.volume, flipped, motion, origin.result)
 
 
 def _show_written(_: Image, path: Path) -> None:

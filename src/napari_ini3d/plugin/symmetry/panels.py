@@ -326,4 +326,6 @@ def describe_detected(detected: Detected) -> str:
     ]
     if detected.imposed is not None:
         lines.append(CRITERION)
+    if detected.from_halves:
+        lines.append("The noise was measured from the half-maps of the run.")
     return "\n".join([*lines, *(f"⚠ {warning}" for warning in report.warnings)])

@@ -12,7 +12,7 @@ from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.io import flip_particles, rotate_particles, write_map
-from napari_ini3d.plugin.viewer import Origin, Task
+from napari_ini3d.plugin.viewer import Origin, RunHalves, Task
 from napari_ini3d.symmetry import (
     GroupAxes,
     GroupCandidate,
@@ -33,6 +33,7 @@ CRITERION = (
 )
 """Of the resolution to which a group holds, in detection, alignment and validation."""
 
+_NO_SYMMETRY = "No symmetry found: C1"
 _NEAR_ANGLE, _NEAR_SHIFT = 1.0, 0.5  # degrees, voxels
 
 
@@ -47,21 +48,25 @@ class Imposed:
     validation : SymmetryValidation
     motion : RigidTransform
         That aligned it.
+    halves : RunHalves or None
+        The half-maps from which its noise was measured.
     """
 
     aligned: Origin
     validation: SymmetryValidation
     motion: RigidTransform
+    halves: RunHalves | None = None
 
-    def is_of(self, group: str, motion: RigidTransform) -> bool:
+    def is_of(self, group: str, motion: RigidTransform, halves: RunHalves | None) -> bool:
         """Tell whether this is what imposing a group after a motion would give."""
-        return self.validation.group == group and motion.after(self.motion.inverse()).is_identity
+        same = self.validation.group == group and self.halves == halves
+        return same and motion.after(self.motion.inverse()).is_identity
 
-    def is_near(self, group: str, motion: RigidTransform) -> bool:
+    def is_near(self, group: str, motion: RigidTransform, halves: RunHalves | None) -> bool:
         """Tell whether a group was imposed after nearly the same motion."""
         rest = motion.after(self.motion.inverse())
         near = rest.angle < _NEAR_ANGLE and np.linalg.norm(rest.shift) < _NEAR_SHIFT
-        return self.validation.group == group and bool(near)
+        return self.validation.group == group and self.halves == halves and bool(near)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +78,13 @@ class Detected:
     report : SymmetryReport
     imposed : Imposed or None
         The group that was found, imposed on the map on its axes; None for C1.
+    from_halves : bool
+        True if the noise was measured from the half-maps of a run.
     """
 
     report: SymmetryReport
     imposed: Imposed | None
+    from_halves: bool = False
 
     @property
     def group(self) -> str:
@@ -85,8 +93,10 @@ class Detected:
 
     @property
     def verdict(self) -> str:
-        """The verdict of the validation, or that no symmetry was found."""
-        return "No symmetry found: C1" if self.imposed is None else self.imposed.validation.verdict
+        """The verdict of the validation, or that no symmetry was found or none can be told."""
+        if self.imposed is not None:
+            return self.imposed.validation.verdict
+        return self.report.verdict.removesuffix(".") if self.report.featureless else _NO_SYMMETRY
 
     def after(self, imposed: Imposed) -> Detected:
         """Return the result with a later validation of the same group on this map."""
@@ -131,7 +141,11 @@ def check_group(name: str) -> PointGroup:
 
 
 def find_symmetry(
-    task: Task, origin: Origin, voxel_size: float, known: Imposed | None = None
+    task: Task,
+    origin: Origin,
+    voxel_size: float,
+    known: Imposed | None = None,
+    halves: RunHalves | None = None,
 ) -> Detected:
     """Find the point group of a map, and validate it.
 
@@ -146,27 +160,37 @@ def find_symmetry(
         Å.
     known : Imposed, optional
         An earlier validation of this map; it is kept if it is of the same group and axes.
+    halves : RunHalves, optional
+        Half-maps of the run of this map, from which the noise is measured.
     """
     task.step("Searching for symmetry axes")
-    report = detect_symmetry(origin.result, voxel_size=voxel_size)
+    half_maps = None if halves is None else halves.read(origin)
+    report = detect_symmetry(origin.result, voxel_size=voxel_size, half_maps=half_maps)
     if report.group == "C1":
-        return Detected(report, None)
+        return Detected(report, None, half_maps is not None)
     best = report.candidates[0]
     motion = RigidTransform(best.rotation, np.array(best.centre)).in_voxels(voxel_size)
-    return Detected(report, _validate(task, origin, best.group, motion, voxel_size, known))
+    imposed = _validate(task, origin, best.group, motion, voxel_size, known, halves)
+    return Detected(report, imposed, half_maps is not None)
 
 
 def find_alignment(
-    task: Task, origin: Origin, group: str, voxel_size: float, known: Imposed | None = None
+    task: Task,
+    origin: Origin,
+    group: str,
+    voxel_size: float,
+    known: Imposed | None = None,
+    halves: RunHalves | None = None,
 ) -> Aligned:
     """Find the rotation and shift that align a map to RELION's convention for a group.
 
     The parameters are those of `find_symmetry`; the alignment is that of `known` if they agree.
     """
     task.step(f"Aligning to {group}")
-    found = align_symmetry(origin.result, group, voxel_size=voxel_size)
+    half_maps = None if halves is None else halves.read(origin)
+    found = align_symmetry(origin.result, group, voxel_size=voxel_size, half_maps=half_maps)
     motion = found.transform.in_voxels(voxel_size)
-    return Aligned(found, _validate(task, origin, found.group, motion, voxel_size, known))
+    return Aligned(found, _validate(task, origin, found.group, motion, voxel_size, known, halves))
 
 
 def _validate(
@@ -176,10 +200,11 @@ def _validate(
     motion: RigidTransform,
     voxel_size: float,
     known: Imposed | None,
+    halves: RunHalves | None,
 ) -> Imposed:
-    if known is not None and known.is_near(group, motion):
+    if known is not None and known.is_near(group, motion, halves):
         return known
-    return impose_group(task, origin, motion, PointGroup.parse(group), voxel_size)
+    return impose_group(task, origin, motion, PointGroup.parse(group), voxel_size, halves)
 
 
 def apply_motion(task: Task, origin: Origin, motion: RigidTransform) -> Origin:
@@ -189,13 +214,21 @@ def apply_motion(task: Task, origin: Origin, motion: RigidTransform) -> Origin:
 
 
 def impose_group(
-    task: Task, origin: Origin, motion: RigidTransform, group: PointGroup, voxel_size: float
+    task: Task,
+    origin: Origin,
+    motion: RigidTransform,
+    group: PointGroup,
+    voxel_size: float,
+    halves: RunHalves | None = None,
 ) -> Imposed:
-    """Move a map, impose a group on it, and validate the group."""
+    """Move a map, impose a group on it, and validate the group; the halves are moved likewise."""
     aligned = apply_motion(task, origin, motion)
     task.step(f"Imposing {group.name}")
-    validation = validate_symmetry(aligned.result, group, voxel_size=voxel_size)
-    return Imposed(aligned, validation, motion)
+    half_maps = None if halves is None else halves.read(aligned)
+    validation = validate_symmetry(
+        aligned.result, group, voxel_size=voxel_size, half_maps=half_maps
+    )
+    return Imposed(aligned, validation, motion, halves)
 
 
 def flip_map(task: Task, origin: Origin) -> Origin:
@@ -258,27 +291,39 @@ class MotionScore:
 
     def __init__(self) -> None:
         self._volume: FloatArray | None = None
+        self._halves: RunHalves | None = None
         self._search: Search | None = None
 
-    def of(self, volume: FloatArray, group: PointGroup, motion: RigidTransform) -> float:
+    def of(
+        self,
+        origin: Origin,
+        group: PointGroup,
+        motion: RigidTransform,
+        halves: RunHalves | None = None,
+    ) -> float:
         """Return the agreement of the moved map with its rotated copies.
 
         Parameters
         ----------
-        volume : (n, n, n)
-            Real space (z, y, x).
+        origin : Origin
+            Of the map.
         group : PointGroup
         motion : RigidTransform
-            RigidTransform of the preview.
+            Of the preview.
+        halves : RunHalves, optional
+            Half-maps of the run of this map, from which the noise is measured.
 
         Returns
         -------
         float
             1 if the group holds.
         """
-        if self._search is None or self._volume is not volume:
+        volume = origin.result
+        if self._search is None or self._volume is not volume or self._halves != halves:
             check_volume(volume, 1.0)
-            self._volume, self._search = volume, Search.of(volume)
+            half_maps = None if halves is None else halves.read(origin)
+            search = Search.of(volume, half_maps=half_maps)
+            self._volume, self._halves, self._search = volume, halves, search
         search_map = self._search.search_map
         centre = (motion.shift - search_map.offset) / search_map.side
         scores = score_group(search_map, group, GroupAxes(motion.rotation.T, centre))

@@ -121,8 +121,9 @@ class ValidationPanel(QWidget):
         layout.addWidget(self.slices, 1)
         set_tooltip(
             self.compare,
-            "Show the original, aligned and imposed map side by side, with linked cameras and "
-            "levels. Click again to end the comparison.",
+            "Show the map on its axes and the imposed map side by side, with linked cameras and "
+            "levels, and the map before it was aligned if that is another layer. Click again to "
+            "end the comparison.",
         )
         set_tooltip(
             self.difference,

@@ -28,7 +28,11 @@ from .connections import (
     connect_to_viewer as connect_to_viewer,
     unwrap_proxy as unwrap_proxy,
 )
-from .derived_maps import add_derived_map as add_derived_map, short_name_of as short_name_of
+from .derived_maps import (
+    add_derived_map as add_derived_map,
+    is_map_of_file as is_map_of_file,
+    short_name_of as short_name_of,
+)
 from .docking import (
     FittingWidget as FittingWidget,
     is_dock_hidden as is_dock_hidden,
@@ -42,10 +46,12 @@ from .grid_cells import (
     pad_cells as pad_cells,
     with_mesh as with_mesh,
 )
+from .half_maps import RunHalves as RunHalves, find_halves as find_halves
 from .hidden_sliders import HiddenSliders as HiddenSliders
 from .layer_combo import LayerCombo as LayerCombo
 from .layer_transform import (
     Origin as Origin,
+    base_affine as base_affine,
     end_trial as end_trial,
     is_map_layer as is_map_layer,
     origin_of as origin_of,

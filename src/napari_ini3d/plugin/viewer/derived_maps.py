@@ -9,15 +9,20 @@ from napari.layers import Image
 
 from napari_ini3d.plugin.viewer.layer_transform import Origin, base_affine, voxel_size_of
 from napari_ini3d.plugin.viewer.map_axes import MapAxes, record_axes
-from napari_ini3d.plugin.viewer.map_layers import show_map
-from napari_ini3d.plugin.viewer.metadata import layer_metadata
+from napari_ini3d.plugin.viewer.map_layers import show_map, shown_iteration
+from napari_ini3d.plugin.viewer.metadata import get_metadata, layer_metadata
 
-_INHERITED = ("path", "class_index", "iteration", "density_scale", "file_origin")
+_INHERITED = ("path", "class_index", "iteration", "density_scale", "file_origin", "imposed_on")
 
 
 def short_name_of(layer: Image) -> str:
     """Return the name of a map for maps made from it, such as ``run 3 class 2``."""
     return str(layer.name).removesuffix(", iterations").removesuffix(" aligned")
+
+
+def is_map_of_file(layer: Image) -> bool:
+    """Tell whether the map of a layer is that of its file, apart from motions and the hand."""
+    return get_metadata(layer, "source") is None or bool(get_metadata(layer, "only_moved"))
 
 
 def add_derived_map(
@@ -29,6 +34,7 @@ def add_derived_map(
     axes: MapAxes | None = None,
     key: str | None = None,
     colormap: str = "gray",
+    only_moved: bool = False,
 ) -> Image:
     """Show a map that was computed from another layer, at the same place and level.
 
@@ -45,9 +51,14 @@ def add_derived_map(
         Its symmetry axes.
     key : str, optional
         A layer with this key is updated.
+    only_moved : bool
+        The map is that of the other layer, moved or mirrored: the files of its run belong to it.
     """
     own = layer_metadata(layer)
     inherited = {entry: own[entry] for entry in _INHERITED if entry in own}
+    if "iterations" in own:
+        inherited["iteration"] = shown_iteration(viewer, layer)
+    inherited["only_moved"] = only_moved and is_map_of_file(layer)
     new = show_map(
         viewer,
         origin.result,
