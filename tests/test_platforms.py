@@ -17,6 +17,7 @@ from napari_ini3d.cli.session import StopRequest
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import files
 from napari_ini3d.io.files import atomic_path
+from napari_ini3d.io.images.scratch import check_scratch, copy_to_scratch
 from napari_ini3d.io.star import image_names
 from napari_ini3d.kernels import free_memory
 from napari_ini3d.runs import RunFolder, lock
@@ -100,6 +101,15 @@ def test_a_file_that_stays_open_on_windows_is_an_error_after_a_while(
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(RunFolderError, match="permission"), atomic_path(tmp_path / "a") as path:
         path.write_text("new")
+
+
+def test_the_copy_of_a_read_only_stack_can_be_replaced_and_is_not_copied_again(tmp_path):
+    stack = tmp_path / "stack.mrcs"
+    stack.write_bytes(b"images")
+    stack.chmod(0o444)
+    (copy,) = copy_to_scratch([stack], tmp_path / "scratch")
+    assert copy.stat().st_mode & 0o200
+    assert check_scratch([stack], tmp_path / "scratch") == []
 
 
 def test_a_file_system_that_flushes_no_folders_is_written_to(tmp_path, monkeypatch):

@@ -60,8 +60,8 @@ def copy_to_scratch(
         between()
         with atomic_path(copy) as temporary:
             shutil.copyfile(stack, temporary)
-            copied = stack.stat()  # not its permissions: Windows replaces no read-only file
-            os.utime(temporary, ns=(copied.st_atime_ns, copied.st_mtime_ns))
+            original = stack.stat()  # not its permissions: Windows replaces no read-only file
+            os.utime(temporary, ns=(original.st_atime_ns, original.st_mtime_ns))
     logger.info("%s: %d of %d stack(s) copied", folder, len(outdated), len(stacks))
     return tuple(folder / _scratch_name(stack) for stack in stacks)
 
