@@ -44,6 +44,9 @@ make_venv() {
     if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         need_packages "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
     fi
-    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+    if [ ! -x "$venv/bin/python" ]; then
+        echo "Installing into $venv; the first time this takes a few minutes."
+        "$python" -m venv "$venv"
+    fi
     "$venv/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
 }

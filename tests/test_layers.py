@@ -286,6 +286,7 @@ DRAW_NOTHING = (
     "compare --poses truth.star truth.star",
     "select done --output good.star --max-junk 1",
     "convert truth.star truth.cs",
+    "fetch --json",
     "symmetry detect truth.mrc",
     "symmetry align truth.mrc --symmetry C2 --output aligned.mrc",
     "symmetry impose truth.mrc --symmetry C2 --output imposed.mrc",

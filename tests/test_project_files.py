@@ -1,5 +1,6 @@
 """Files at the root that other tools parse: citation, hooks, editor settings, issue forms."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def test_the_citation_file_has_what_version_1_2_0_requires_and_the_version_of_th
     assert str(citation["version"]) == project["version"]
     assert citation["license"] == project["license"]
     assert citation["authors"] == project["authors"]
+
+
+def test_the_newest_release_of_the_changelog_is_the_version_of_the_project_with_its_date():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.findall(r"^## \[(\d[^\]]*)\] - (\d{4}-\d\d-\d\d)$", changelog, flags=re.M)
+    citation = load_yaml("CITATION.cff")
+    assert releases[0] == (citation["version"], str(citation["date-released"]))
 
 
 def test_hooks_run_the_tools_of_the_test_command():

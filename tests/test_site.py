@@ -118,7 +118,14 @@ def test_the_catalogue_has_every_class_of_errors_that_is_raised_and_every_code(s
     messages = site_module("make_messages")
     found, elsewhere = messages.find_errors()
     kinds = {message.kind for message in found}
-    concrete = {"CryosparcError", "DeviceError", "InputError", "MapError", "RunFolderError"}
+    concrete = {
+        "CryosparcError",
+        "DeviceError",
+        "DownloadError",
+        "InputError",
+        "MapError",
+        "RunFolderError",
+    }
     concrete |= {"RunProcessError", "SettingsError", "StackError", "StarError", "SymmetryError"}
     assert kinds == concrete
     assert all(hasattr(errors, kind) for kind in kinds)

@@ -11,6 +11,7 @@
     │   └── MapError       a map: not cubic, no voxel size, NaN
     ├── RunFolderError     a run folder: already holds a run, cannot be resumed, no space
     ├── RunProcessError    the process of a run was killed or has crashed
+    ├── DownloadError      a file of an archive cannot be downloaded, or is another one
     ├── DeviceError        the requested device is not available or has failed
     └── SymmetryError      a point group that is unknown or is not a rotation group
 
@@ -72,6 +73,10 @@ class RunFolderError(Ini3dError):
 
 class RunProcessError(Ini3dError):
     """The process that computes a run was killed, or has crashed."""
+
+
+class DownloadError(Ini3dError):
+    """A file of an archive cannot be downloaded, or is not the one that is listed."""
 
 
 class DeviceError(Ini3dError):

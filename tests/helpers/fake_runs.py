@@ -64,7 +64,7 @@ def make_assignments(n_particles, classes=1, junk=None):
 
 def make_record(**changes):
     values = {
-        "version": "0.1.0",
+        "version": "0.2.0",
         "command": "ini3d run particles.star --output run",
         "started": "2026-01-01T00:00:00+00:00",
         "particles": "/data/particles.star",

@@ -9,12 +9,14 @@ import typer
 
 from napari_ini3d._version import __version__
 from napari_ini3d.cli.display import choose_mode
+from napari_ini3d.cli.fetch import fetch
 from napari_ini3d.cli.movie import movie
 from napari_ini3d.cli.options import with_settings
 from napari_ini3d.cli.particle_options import PassthroughOption, ProjectOption, with_particles
 from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
+    FolderArgument,
     JsonOption,
     OutputOption,
     OverwriteOption,
@@ -68,6 +70,7 @@ app = typer.Typer(
 app.add_typer(symmetry_app, name="symmetry")
 app.command("relion-job", context_settings=CONTEXT)(relion_job)
 app.command("movie")(movie)
+app.command("fetch")(fetch)
 
 
 def _print_version(wanted: bool) -> None:
@@ -314,9 +317,7 @@ def check(
 
 @app.command()
 def select(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of the run.", show_default=False)
-    ],
+    folder: FolderArgument,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="STAR or .cs file to write: those that stay."),

@@ -350,7 +350,7 @@ def _describe_machine(backend: Backend, threads: int) -> dict[str, Any]:
 def processor_name() -> str:
     """Return the model name of the processor, or its architecture if that is unknown."""
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine() or "unknown"

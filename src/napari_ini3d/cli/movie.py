@@ -9,13 +9,11 @@ import typer
 
 from napari_ini3d.cli.display import emit, say
 from napari_ini3d.cli.session import exit_codes
-from napari_ini3d.cli.shared_options import JsonOption, VerboseOption
+from napari_ini3d.cli.shared_options import FolderArgument, JsonOption, VerboseOption
 
 
 def movie(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of the run.", show_default=False)
-    ],
+    folder: FolderArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write: .gif, or .mp4 with FFmpeg.")
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from napari_ini3d.runs import (
     ValidationFiles,
     describe_junk,
     describe_verdict,
+    join_words,
     resume_command,
 )
 
@@ -43,7 +43,7 @@ def run_job(
     strict: bool = False,
 ) -> None:
     """Start a run and print its progress until it ends."""
-    command = shlex.join(["ini3d", *(word for word in sys.argv[1:] if word not in _PRINTING)])
+    command = join_words(["ini3d", *(word for word in sys.argv[1:] if word not in _PRINTING)])
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
         say(f"Checking the particles; output folder: {output}", mode)

@@ -69,8 +69,9 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM while the context lasts."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        """Handle SIGINT and SIGTERM, and Ctrl-Break of Windows, while the context lasts."""
+        names = ("SIGINT", "SIGTERM", "SIGBREAK")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
         before = [signal.signal(number, self._handle) for number in numbers]
         try:
             yield

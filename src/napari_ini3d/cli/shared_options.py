@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of the run.", show_default=False)
+]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Delete the files of an earlier run in the folder.")

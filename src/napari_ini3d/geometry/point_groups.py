@@ -140,11 +140,10 @@ def symmetry_axes(name: str | PointGroup) -> list[Axis]:
     SymmetryError
         Where the name is unknown or the group holds a mirror.
     """
-    rotations = scipy.spatial.transform.Rotation.from_matrix(
-        symmetry_operators(name)[1:]
-    ).as_rotvec()  # (G - 1, 3)
-    if not len(rotations):
+    operators = symmetry_operators(name)[1:]
+    if not len(operators):  # C1; SciPy 1.15 refuses empty arrays of rotations
         return []
+    rotations = scipy.spatial.transform.Rotation.from_matrix(operators).as_rotvec()  # (G - 1, 3)
     directions = _upper_half(rotations / np.linalg.norm(rotations, axis=1, keepdims=True))
     same = np.abs(directions @ directions.T) > 1 - 1e-6  # (G - 1, G - 1)
     first = same.argmax(axis=1)  # the first operator that rotates about the same axis

@@ -14,6 +14,12 @@ from .conversion import (
     convert_to_cryosparc as convert_to_cryosparc,
     convert_to_star as convert_to_star,
 )
+from .download import (
+    LICENCE as LICENCE,
+    REMOTE_MAPS as REMOTE_MAPS,
+    fetch_map as fetch_map,
+    find_remote_map as find_remote_map,
+)
 from .files import (
     atomic_path as atomic_path,
     is_temporary as is_temporary,

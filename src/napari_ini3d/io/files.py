@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 _counter = itertools.count()  # two threads may write the same file
 _TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-\d+\.tmp(\.[^.]*)?")
 _ABANDONED_SECONDS = 3600.0  # of a temporary file of another machine
+_REPLACE_SECONDS = 2.0  # Windows replaces no file that is open, as readers of a run open its files
 
 _CAUSES = {
     errno.ENOSPC: "no space is left on the disk; free some, or choose another folder",
@@ -68,9 +70,9 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         yield temporary
         if durable:
             _flush_to_disk(temporary)
-        os.replace(temporary, target)
+        _replace(temporary, target)
         if durable:
-            _flush_to_disk(target.parent)
+            _flush_folder_to_disk(target.parent)
     except OSError as error:
         raise write_error(target, error) from error
     finally:
@@ -135,9 +137,34 @@ def _touch(path: Path) -> None:
         pass
 
 
+def _replace(temporary: Path, target: Path) -> None:
+    """Rename a file; on Windows wait until no other process has the target open."""
+    end = time.monotonic() + _REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(temporary, target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
 def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows flushes only what may be written
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _flush_folder_to_disk(folder: Path) -> None:
+    """Flush the names in a folder; Windows opens no folders, and keeps names by its journal."""
+    if sys.platform == "win32":
+        return
+    try:
+        _flush_to_disk(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 _UNLIMITED = 2**60  # version 1 writes the largest multiple of a page
 
 
@@ -46,6 +48,9 @@ def _of_system(proc: Path) -> Iterator[int]:
         for line in (proc / "meminfo").read_text("ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 yield 1024 * int(line.split()[1])
+                return
+    if not proc.exists():  # macOS, Windows
+        yield int(psutil.virtual_memory().available)
 
 
 def _of_process(proc: Path) -> Iterator[int]:

@@ -13,6 +13,7 @@ from .classes import (
 from .commands import (
     changed_settings as changed_settings,
     flag_of as flag_of,
+    join_words as join_words,
     resume_arguments as resume_arguments,
     resume_command as resume_command,
     run_arguments as run_arguments,

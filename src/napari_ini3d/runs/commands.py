@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,14 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def join_words(words: Sequence[str]) -> str:
+    """Return words as a command, quoted for the shell of this system."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+
+
 def run_command(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
     """Return the equivalent `ini3d run` command, quoted for a shell."""
-    return shlex.join(["ini3d", *run_arguments(particles, output, settings)])
+    return join_words(["ini3d", *run_arguments(particles, output, settings)])
 
 
 def run_arguments(
@@ -42,7 +50,7 @@ def run_arguments(
 
 def resume_command(path: Path) -> str:
     """Return the command that continues a run, quoted for a shell."""
-    return shlex.join(["ini3d", *resume_arguments(path)])
+    return join_words(["ini3d", *resume_arguments(path)])
 
 
 def resume_arguments(path: Path, **choice: int | None) -> list[str]:

@@ -218,7 +218,12 @@ def _remove_stale(path: Path, owner: RunOwner | None) -> None:
     except FileNotFoundError:
         return
     if _read_owner(aside) != owner:
-        os.link(aside, path)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links
+            _create_exclusively(path, aside.read_text(encoding="utf-8"))
     else:
         logger.info("the lock of %s is removed: %s is gone", path.parent, owner or "its owner")
     aside.unlink()

@@ -59,7 +59,9 @@ def copy_to_scratch(
     for stack, copy in outdated:
         between()
         with atomic_path(copy) as temporary:
-            shutil.copy2(stack, temporary)
+            shutil.copyfile(stack, temporary)
+            original = stack.stat()  # not its permissions: Windows replaces no read-only file
+            os.utime(temporary, ns=(original.st_atime_ns, original.st_mtime_ns))
     logger.info("%s: %d of %d stack(s) copied", folder, len(outdated), len(stacks))
     return tuple(folder / _scratch_name(stack) for stack in stacks)
 

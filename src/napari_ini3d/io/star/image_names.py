@@ -208,7 +208,8 @@ def _name_for(name: str, path: Path, project: Path | None) -> str:
             if inside.is_relative_to(folder):
                 full = inside.relative_to(folder)
                 break
-    return f"{full}:mrcs" if full.suffix == ".mrc" else str(full)  # RELION's mark of a stack
+    spelled = full.as_posix()  # RELION's separator, also on Windows
+    return f"{spelled}:mrcs" if full.suffix == ".mrc" else spelled  # its mark of a stack
 
 
 def _locate(name: str, bases: list[Path], used: Mapping[Path, int]) -> tuple[Path, str] | None:

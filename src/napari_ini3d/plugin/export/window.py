@@ -190,7 +190,7 @@ def _path_of(layer: Layer, folder: Path) -> str | None:
     if not absolute.is_file():
         return None
     inside = absolute.is_relative_to(folder)
-    return str(absolute.relative_to(folder)) if inside else str(absolute)
+    return absolute.relative_to(folder).as_posix() if inside else str(absolute)
 
 
 def _state_of(layer: Any, path: str, class_index: int) -> LayerState:
