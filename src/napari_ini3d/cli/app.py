@@ -16,6 +16,7 @@ from napari_ini3d.cli.particle_options import PassthroughOption, ProjectOption, 
 from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
+    ClusterOption,
     FolderArgument,
     JsonOption,
     OutputOption,
@@ -102,6 +103,7 @@ def run(
     output: OutputOption,
     overwrite: OverwriteOption = False,
     strict: StrictOption = False,
+    cluster: ClusterOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -111,7 +113,7 @@ def run(
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import run_job
 
-        run_job(files, output, settings, mode, overwrite=overwrite, strict=strict)
+        run_job(files, output, settings, mode, overwrite, strict, cluster)
 
 
 @app.command()
@@ -123,6 +125,7 @@ def resume(
     iterations: Annotated[
         int | None, typer.Option(min=1, help="New maximum number of iterations.")
     ] = None,
+    cluster: ClusterOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -132,7 +135,7 @@ def resume(
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import resume_job
 
-        resume_job(folder, mode, from_iteration=from_iteration, iterations=iterations)
+        resume_job(folder, mode, from_iteration, iterations, cluster)
 
 
 @app.command()

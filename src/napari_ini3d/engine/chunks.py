@@ -60,6 +60,10 @@ class PreparedReferences(Protocol):
 class ChunkExecutor(Protocol):
     """Sums over chunks: by threads, by GPUs, or by the workers of a cluster."""
 
+    @property
+    def device(self) -> str | None:
+        """Device of all other work; None for that of the settings, which has the sums too."""
+
     def prepare_references(
         self, run: RunContext, state: EngineState, plan: Plan
     ) -> PreparedReferences:

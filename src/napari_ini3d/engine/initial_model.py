@@ -67,10 +67,12 @@ def reconstruct(
     SettingsError, DeviceError
     """
     resolved = resolve_settings(settings, pixel_size=source.pixel_size)
-    backend = backend or choose_backend(
-        settings.device, precision=settings.precision, deterministic=settings.deterministic
-    )
     chunks = chunks or LocalChunks()
+    backend = backend or choose_backend(
+        chunks.device or settings.device,
+        precision=settings.precision,
+        deterministic=settings.deterministic,
+    )
     with closing(TileExecutor(backend, available_threads(settings.threads))) as executor:
         run = RunContext.of(source, particles, resolved, executor)
         state = state or initial_state(run)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 
@@ -25,6 +26,8 @@ from napari_ini3d.geometry import CHILDREN, rotations_of_unit, shift_grid
 from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageBatch
 
+logger = logging.getLogger(__name__)
+
 _LEAST_TILES = 4  # for each of several GPUs
 
 
@@ -40,6 +43,11 @@ class LocalChunks:
     def __init__(self, memory_share: float = 1.0) -> None:
         self._memory_share = memory_share
 
+    @property
+    def device(self) -> None:
+        """None: the device of the settings."""
+        return None
+
     def prepare_references(
         self, run: RunContext, state: EngineState, plan: Plan
     ) -> LocalReferences:
@@ -47,7 +55,7 @@ class LocalChunks:
         devices = run.executor.backend.devices
         references = prepare_references(run, state, plan)
         load, is_gpu = workload(run, state, plan), devices[0].is_gpu
-        images = run.settings.tile_size or tile_images(load, is_gpu=is_gpu)
+        images = planned_tile_images(run, state, plan, is_gpu=is_gpu)
         if len(devices) > 1 and run.settings.tile_size is None:
             # no GPU should wait for the last tile of another, or for its own first
             images = min(images, -(-plan.subset_size // (_LEAST_TILES * len(devices))))
@@ -64,7 +72,16 @@ class LocalChunks:
         if run.settings.tile_size is not None:  # as it was asked for, until memory is exhausted
             return TileLimit(at_once)
         free = backend.device.free_bytes() * self._memory_share
-        return tile_limit(free, load, images, is_gpu=backend.is_gpu, at_once=at_once)
+        limit = tile_limit(free, load, images, is_gpu=backend.is_gpu, at_once=at_once)
+        if limit.images is not None:
+            logger.warning(
+                "%s: the memory that is free has no room for %d images at once; continuing with "
+                "%d, which may change the last bits of the result",
+                backend.name,
+                images,
+                limit.images,
+            )
+        return limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +105,11 @@ class LocalReferences:
     work: Sequence[Callable[[ImageBatch], TileResult]]
     tile_images: int
     limits: Sequence[TileLimit]
+
+    def at_most(self, at_once: int) -> LocalReferences:
+        """Return the same references, where at most so many tiles are computed at once."""
+        limits = [TileLimit(min(at_once, limit.at_once), limit.images) for limit in self.limits]
+        return replace(self, limits=limits)
 
     def sum_over_chunks(self, chunks: Sequence[Chunk]) -> Iterator[ChunkResult]:
         """Yield the sums of each chunk, in order, on the first device; GPUs take turns."""
@@ -189,6 +211,20 @@ def tile_input(
         typical_power=state.typical_power,
         class_bias=class_bias(run, plan, references[0].n_classes),
     )
+
+
+def planned_tile_images(run: RunContext, state: EngineState, plan: Plan, *, is_gpu: bool) -> int:
+    """Return the images of a tile of an iteration: the same in every process that computes it.
+
+    Parameters
+    ----------
+    run : RunContext
+    state : EngineState
+    plan : Plan
+    is_gpu : bool
+        Whether the tiles are computed on GPUs.
+    """
+    return run.settings.tile_size or tile_images(workload(run, state, plan), is_gpu=is_gpu)
 
 
 def workload(run: RunContext, state: EngineState, plan: Plan) -> Workload:
