@@ -18,6 +18,7 @@ from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
     ClusterOption,
     FolderArgument,
+    IterationsOption,
     JsonOption,
     OutputOption,
     OverwriteOption,
@@ -122,9 +123,7 @@ def resume(
     from_iteration: Annotated[
         int | None, typer.Option(min=1, help="Continue from this earlier written iteration.")
     ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(min=1, help="New maximum number of iterations.")
-    ] = None,
+    iterations: IterationsOption = None,
     cluster: ClusterOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,

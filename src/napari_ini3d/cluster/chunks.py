@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
+from napari_ini3d.cluster.connection import replace_lost_workers
 from napari_ini3d.cluster.recipes import IterationRecipe, OpenImages, RunRecipe, without_unused
 from napari_ini3d.cluster.versions import package_versions
 from napari_ini3d.cluster.worker import WorkerFacts, check_worker, forget_run, sum_chunk
@@ -306,7 +307,7 @@ def _check_scheduler(client: Any) -> None:
     while client.status != "running":
         if client.status == "closed" or time.monotonic() > end:
             raise ClusterError(_GONE)
-        time.sleep(_POLL / 4)
+        time.sleep(_POLL)
 
 
 def wait_for_workers(client: Any, patience: float) -> dict[str, int]:
@@ -326,6 +327,7 @@ def wait_for_workers(client: Any, patience: float) -> dict[str, int]:
     begin, told = time.monotonic(), False
     while True:
         _check_scheduler(client)
+        replace_lost_workers(client)
         try:
             threads: dict[str, int] = dict(client.nthreads())
         except (OSError, RuntimeError):
@@ -340,4 +342,4 @@ def wait_for_workers(client: Any, patience: float) -> dict[str, int]:
         if waited > _LONG and not told:
             told = True
             logger.info("waiting for a worker of the cluster")
-        time.sleep(_POLL / 4)
+        time.sleep(_POLL)

@@ -103,6 +103,20 @@ def _start(spec: ClusterSpec, threads: int, stack: ExitStack) -> dict[str, Any]:
     return {"address": cluster}
 
 
+def replace_lost_workers(client: Any) -> None:
+    """Start workers of a local cluster anew whose processes are gone for good.
+
+    A worker that is killed is started again by its nanny, unless it had not quite begun.
+    """
+    import distributed
+
+    cluster = client.cluster
+    if isinstance(cluster, distributed.LocalCluster) and set(cluster.worker_spec) - set(
+        cluster.workers
+    ):
+        cluster.scale(len(cluster.worker_spec))
+
+
 def start_slurm(path: Path, cluster_class: Any = None) -> Any:
     """Return a cluster whose workers are jobs of SLURM.
 
