@@ -89,7 +89,7 @@ def empty_sums(groups: int = 2) -> IterationSums:
 def test_tiles_add_to_their_half_and_their_group(rng):
     tiles = [tile_sums(rng, 0, 0), tile_sums(rng, 1, 1), tile_sums(rng, 1, 1, images=5)]
     sums = empty_sums()
-    chunks = [ChunkSums(deepcopy(tile), 2) for tile in tiles[:2]]  # in place
+    chunks = [ChunkSums(deepcopy(tile)) for tile in tiles[:2]]  # in place
     chunks[1].add(tiles[2])
     for chunk in chunks:
         sums.add(chunk)
@@ -115,7 +115,7 @@ def test_tiles_add_to_their_half_and_their_group(rng):
 
 def test_premultiplied_images_say_nothing_about_the_noise(rng):
     sums = empty_sums()
-    sums.add(ChunkSums(tile_sums(rng, 0, premultiplied=True), len(sums.n_images)))
+    sums.add(ChunkSums(tile_sums(rng, 0, premultiplied=True)))
     assert (sums.residual == 0).all()
 
 
@@ -149,7 +149,7 @@ def test_sums_are_given_per_image_and_averaged_over_the_operators(rng):
         again = np.random.default_rng(2)
         sums = empty_sums()
         for half in (0, 1):
-            sums.add(ChunkSums(tile_sums(again, half), len(sums.n_images)))
+            sums.add(ChunkSums(tile_sums(again, half)))
         cubes[name] = symmetrised(sums, group, choose_backend("cpu"))
     numerator, denominator = cubes["C1"]
     again = np.random.default_rng(2)
@@ -383,7 +383,7 @@ def learnt(
             centre=((EXPECTED[images] + away) / PIXEL_SIZE).astype(np.float32),
             best=best,
         )
-        sums.add(ChunkSums(dataclasses.replace(tile, poses=poses), len(sums.n_images)))
+        sums.add(ChunkSums(dataclasses.replace(tile, poses=poses)))
     sums.move_to_host(choose_backend("cpu"))
     start = dataclasses.replace(model(RADIUS + 1), sigma_offset=np.array(12.0))
     plan = SimpleNamespace(phase=phase, step_size=step_size, radius=RADIUS)

@@ -18,6 +18,7 @@ from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
     ClusterOption,
     FolderArgument,
+    FromIterationOption,
     IterationsOption,
     JsonOption,
     OutputOption,
@@ -120,9 +121,7 @@ def run(
 @app.command()
 def resume(
     folder: Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)],
-    from_iteration: Annotated[
-        int | None, typer.Option(min=1, help="Continue from this earlier written iteration.")
-    ] = None,
+    from_iteration: FromIterationOption = None,
     iterations: IterationsOption = None,
     cluster: ClusterOption = None,
     quiet: QuietOption = False,

@@ -132,8 +132,7 @@ class LocalReferences:
                 if place in begun:
                     begun[place].add(tile)
                 else:
-                    groups = len(self.run.particles.optics)
-                    begun[place] = _Sum(tile, groups, devices[i])
+                    begun[place] = _Sum(tile, devices[i])
         yield from self._finish(begun)
 
     def _finish(self, begun: dict[int, _Sum]) -> Iterator[ChunkResult]:
@@ -152,8 +151,8 @@ class LocalReferences:
 class _Sum:
     """Sums of a chunk for each model, on the device that computes it."""
 
-    def __init__(self, first: TileResult, n_groups: int, backend: Backend) -> None:
-        self.per_model = [ChunkSums(sums, n_groups, backend.xp) for sums in first.per_model]
+    def __init__(self, first: TileResult, backend: Backend) -> None:
+        self.per_model = [ChunkSums(sums) for sums in first.per_model]
         self.seconds = defaultdict(float, first.seconds)
         self._backend = backend
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,10 +102,6 @@ class ChunkSums:
     ----------
     first : TileSums
         The first tile; its arrays become those of the chunk.
-    n_groups : int
-        Optics groups of the run.
-    xp : module
-        The array module of the tiles.
 
     Attributes
     ----------
@@ -112,27 +109,26 @@ class ChunkSums:
         The half-set of all tiles.
     numerator : (K, cube) complex64
     denominator : (K, cube) float32
-    residual : (G, n_shells) float64
-        Power that the references do not explain.
-    shell_weight : (G, n_shells) float64
-        Images, as they count.
     class_weight : (K,) float64
-    n_images : (G,) int64
-        On the host.
+    residual : dict of (n_shells,) float64
+        By optics group: the power that the references do not explain.
+    shell_weight : dict of (n_shells,) float64
+        By optics group: images, as they count.
+    n_images : dict of int
+        By optics group.
     tiles : list of TilePoses
         Of the tiles, as long as the sums are on their device.
     poses : list of BestPoses
         Of all tiles as one record, once the sums have been on the host.
     """
 
-    def __init__(self, first: TileSums, n_groups: int, xp: Any = np) -> None:
-        shape = n_groups, first.explained.shape[0]
+    def __init__(self, first: TileSums) -> None:
         self.half = first.tile.half
         self.numerator, self.denominator = first.numerator, first.denominator
         self.class_weight = first.class_weight
-        self.residual: Float64 = xp.zeros(shape)
-        self.shell_weight: Float64 = xp.zeros(shape)
-        self.n_images = np.zeros(n_groups, np.int64)
+        self.residual: dict[int, Float64] = {}
+        self.shell_weight: dict[int, Float64] = {}
+        self.n_images: Counter[int] = Counter()
         self.tiles: list[TilePoses] = []
         self.poses: list[BestPoses] = []
         self._add_images(first)
@@ -148,21 +144,34 @@ class ChunkSums:
         tile = sums.tile
         if not tile.premultiplied:  # their residual is not that of the noise alone
             power = (tile.shell_weight * tile.image_power).sum(0, dtype=np.float64)
-            self.residual[tile.group] += power - sums.explained
-        self.shell_weight[tile.group] += tile.shell_weight.sum(0, dtype=np.float64)
+            _add_to(self.residual, tile.group, power - sums.explained)
+        _add_to(self.shell_weight, tile.group, tile.shell_weight.sum(0, dtype=np.float64))
         self.n_images[tile.group] += len(tile.index)
         self.tiles.append(sums.poses)
 
     def move_to_host(self, backend: Backend) -> None:
         """Move the sums from a device to the host, the poses of all tiles as one record."""
-        for name in _SUMMED:
-            setattr(self, name, backend.to_host(getattr(self, name)))
+        self._move(backend.to_host)
         self.poses, self.tiles = [best_poses(self.tiles, backend)], []
 
     def move_to_device(self, backend: Backend) -> None:
         """Move the sums from the host to a device; the poses, which are not added, stay."""
-        for name in _SUMMED:
-            setattr(self, name, backend.to_device(getattr(self, name)))
+        self._move(backend.to_device)
+
+    def _move(self, move: Callable[[AnyArray], AnyArray]) -> None:
+        for name in ("numerator", "denominator", "class_weight"):
+            setattr(self, name, move(getattr(self, name)))
+        for name in ("residual", "shell_weight"):
+            of_groups = getattr(self, name)
+            setattr(self, name, {group: move(values) for group, values in of_groups.items()})
+
+
+def _add_to(sums: dict[int, Float64], group: int, values: Float64) -> None:
+    """Add values to those of a group, which become them if there are none."""
+    if group in sums:
+        sums[group] += values
+    else:
+        sums[group] = values
 
 
 class IterationSums:
@@ -192,9 +201,11 @@ class IterationSums:
         """Add one chunk."""
         self.numerator[:, chunk.half] += chunk.numerator
         self.denominator[:, chunk.half] += chunk.denominator
-        for name in ("residual", "shell_weight", "class_weight", "n_images"):
+        self.class_weight += chunk.class_weight
+        for name in ("residual", "shell_weight", "n_images"):
             total = getattr(self, name)
-            total += getattr(chunk, name)
+            for group, values in getattr(chunk, name).items():
+                total[group] += values
         self.poses += chunk.poses
         self._tiles += chunk.tiles
 

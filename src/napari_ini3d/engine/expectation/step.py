@@ -11,9 +11,8 @@ from collections import defaultdict
 from napari_ini3d._types import IntArray
 from napari_ini3d.engine.chunks import PreparedReferences, split_into_chunks
 from napari_ini3d.engine.context import RunContext
-from napari_ini3d.engine.sums import ChunkSums, Expectation, IterationSums
+from napari_ini3d.engine.sums import Expectation, IterationSums
 from napari_ini3d.errors import StackError
-from napari_ini3d.kernels import Backend
 
 
 def expectation(run: RunContext, references: PreparedReferences, subset: IntArray) -> Expectation:
@@ -32,12 +31,16 @@ def expectation(run: RunContext, references: PreparedReferences, subset: IntArra
         If none of the images can be used.
     """
     backend = run.executor.backend
+    n_groups, n_shells = len(run.particles.optics), run.geometry.box_size // 2 + 1
     chunks = split_into_chunks(subset, run.particles.optics_index, references.tile_images)
     totals: list[IterationSums] = []
     seconds: defaultdict[str, float] = defaultdict(float)
     for found in references.sum_over_chunks(chunks):
         with backend.device.enter():
-            totals = totals or [_empty(sums, backend) for sums in found.per_model]
+            totals = totals or [
+                IterationSums(sums.numerator, n_groups, n_shells, backend.xp)
+                for sums in found.per_model
+            ]
             for total, sums in zip(totals, found.per_model, strict=True):
                 total.add(sums)
         for name, value in found.seconds.items():
@@ -51,9 +54,3 @@ def expectation(run: RunContext, references: PreparedReferences, subset: IntArra
         for total in totals:
             total.move_to_host(backend)
     return Expectation(totals, dict(seconds))
-
-
-def _empty(sums: ChunkSums, backend: Backend) -> IterationSums:
-    """Return sums of nothing, for chunks like this one."""
-    n_groups, n_shells = sums.residual.shape
-    return IterationSums(sums.numerator, n_groups, n_shells, backend.xp)
