@@ -203,6 +203,15 @@ def test_a_worker_with_another_version_of_a_package_is_refused(data, client, mon
         hash_run(data, executor)
 
 
+def test_ctrl_c_in_the_terminal_leaves_the_workers_alone(client):
+    def interrupt() -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return os.getpid()
+
+    interrupted = client.run(interrupt)
+    assert client.run(os.getpid) == interrupted
+
+
 def test_a_worker_without_the_package_is_an_error_that_says_so(data, client, monkeypatch):
     module = types.ModuleType("only_here")
     exec("def open_images(keep_bytes): return None", vars(module))

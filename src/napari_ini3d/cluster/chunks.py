@@ -37,10 +37,6 @@ _AHEAD = 2  # chunks for each thread of the workers that are computed or wait to
 _POLL = 1.0  # seconds, between looks at the connection
 _PATIENCE = 60.0  # seconds without a scheduler
 _LONG = 10.0  # seconds of waiting that are worth a message
-_GONE = (
-    "the scheduler of the cluster does not answer any more; resume the run, on another cluster or "
-    "without one"
-)
 _RESTARTS = 5  # of an iteration without progress
 
 
@@ -148,7 +144,7 @@ class _Sent(Generic[Value]):
         try:
             self.future = self._client.scatter(self.value, broadcast=True, hash=False)
         except OSError as error:  # among them that of a timeout
-            raise ClusterError(_GONE) from error
+            raise _no_scheduler() from error
         except Exception as error:  # of a worker; Dask says its type in words
             raise ClusterError(
                 f"a worker cannot be told what to compute ({error}); install the same packages "
@@ -206,6 +202,7 @@ class _Tasks:
         self._restarts = 0
         self._patience = patience
         self._threads = wait_for_workers(client, patience)
+        self._looked = time.monotonic()  # at the workers: some may have come or gone
 
     def result(self, place: int) -> ChunkResult | None:
         """Return the sums of a chunk; those before it have been returned."""
@@ -219,7 +216,8 @@ class _Tasks:
                 if future.status in ("lost", "cancelled"):
                     raise CancelledError(future.key)
                 found: ChunkResult | None = future.result(timeout=_POLL)
-            except TimeoutError:
+            except (TimeoutError, UnboundLocalError):
+                # Dask's `sync` has no result, and no error, of a coroutine that was cancelled
                 _check_scheduler(self._client)
             except (CancelledError, KilledWorker, OSError) as error:
                 self._restart(place, error)
@@ -242,8 +240,9 @@ class _Tasks:
     def _submit(self) -> None:
         """Give chunks to the workers that have fewest, in order."""
         most = _AHEAD * sum(self._threads.values()) + 1
-        if self._next < len(self._chunks) and len(self._futures) < most:
+        if self._next < len(self._chunks) and time.monotonic() > self._looked + _POLL:
             self._threads = wait_for_workers(self._client, self._patience)
+            self._looked = time.monotonic()
         while self._next < len(self._chunks) and len(self._futures) < most:
             busy = Counter(worker for future, worker in self._futures.values() if not future.done())
             worker = min(
@@ -295,6 +294,13 @@ class _Tasks:
         self._next = place
 
 
+def _no_scheduler() -> ClusterError:
+    return ClusterError(
+        "the scheduler of the cluster does not answer any more; resume the run, on another cluster "
+        "or without one"
+    )
+
+
 def _check_scheduler(client: Any) -> None:
     """Wait until a client is connected again.
 
@@ -306,7 +312,7 @@ def _check_scheduler(client: Any) -> None:
     end = time.monotonic() + _PATIENCE
     while client.status != "running":
         if client.status == "closed" or time.monotonic() > end:
-            raise ClusterError(_GONE)
+            raise _no_scheduler()
         time.sleep(_POLL)
 
 

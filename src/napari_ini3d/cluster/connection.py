@@ -98,6 +98,7 @@ def _start(spec: ClusterSpec, threads: int, stack: ExitStack) -> dict[str, Any]:
             dashboard_address="127.0.0.1:0",
             memory_limit=0,  # the engine asks the system how much is free
             silence_logs=logging.CRITICAL,
+            preload="napari_ini3d.cluster.preload",
         )
     stack.callback(_close, cluster)
     return {"address": cluster}
