@@ -21,6 +21,10 @@ _QUIET = {
     # a chunk is not to blame for the workers that died on it
     "distributed.scheduler.allowed-failures": 20,
     "distributed.worker.profile.enabled": False,
+    # without Dask's MALLOC_TRIM_THRESHOLD_, with which tiles give their memory back all the time
+    "distributed.nanny.pre-spawn-environ": dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1
+    ),
 }
 
 
