@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,17 +25,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_ini3d.engine import (
+    LocalChunks,
     ReferenceSet,
     RunContext,
     TileExecutor,
     draw_subset,
     plan_iteration,
-    prepare_references,
     reconstruct,
     resolve_settings,
     split_into_tiles,
 )
-from napari_ini3d.engine.expectation import fine, step, tile
+from napari_ini3d.engine.expectation import fine, tile
 from napari_ini3d.io import StackReader, read_particles
 from napari_ini3d.kernels import Backend, choose_backend
 from napari_ini3d.settings import InitialModelSettings
@@ -124,12 +123,10 @@ def main() -> None:
         measure(module, name, seconds)
     with threadpool_limits(1, "blas"):
         rate = product_rate()
-        prepared = prepare_references(run, state, plan)
-        ((references,),) = prepared
-        work = partial(tile.expect_tile, step.tile_input(run, state, plan, [references]))
+        prepared = LocalChunks().prepare_references(run, state, plan)
+        ((references,),), (work,) = prepared.references, prepared.work
         subset = draw_subset(len(particles), 0, plan.subset_size, settings.seed)
-        size = step._tile_size(run, prepared, len(subset))
-        tiles = split_into_tiles(subset, particles.optics_index, size)[:TILES]
+        tiles = split_into_tiles(subset, particles.optics_index, prepared.tile_images)[:TILES]
         batches = list(source.batches(tiles))
         work(batches[0])  # what is compiled at first use is not in the time
         whole = np.inf

@@ -127,7 +127,7 @@ def test_the_frames_from_a_run_to_the_posterior_are_those_on_the_page(tmp_path, 
     ]
     (block,) = re.findall(r"```frames\n(.*?)```", ARCHITECTURE, flags=re.S)
     listed = [(file, name.rpartition(".")[2]) for file, name in FILE.findall(block)]
-    assert len(listed) == 8
+    assert len(listed) == 9
     assert listed[0] == ("jobs/run.py", "start_run")  # it returned the generator
     assert [frame for frame in frames if frame in listed] == listed[1:]
     assert {name for _, name in set(frames) - set(listed)} <= {"_results"}  # awaits the thread

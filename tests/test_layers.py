@@ -42,6 +42,9 @@ ALLOWED_ONLY_IN = {
     "vispy": ("plugin/",),
     "PyQt6": ("plugin/",),
     "PySide6": ("plugin/",),
+    "dask": ("cluster/",),
+    "dask_jobqueue": ("cluster/",),
+    "distributed": ("cluster/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "matplotlib": ("report/", "cli/", "plugin/"),
@@ -239,14 +242,14 @@ def test_importing_the_package_loads_nothing_heavy():
     assert loaded_after("import napari_ini3d", heavy) == set()
 
 
-def test_importing_every_module_loads_no_window_toolkit_and_no_cupy():
+def test_importing_every_module_loads_no_window_toolkit_no_cupy_and_no_dask():
     names = [
         module
         for module, relative in MODULES.items()
         if relative.parts[0] != "plugin" and relative.name != "gpu.py"
     ]
     code = f"import importlib\nfor name in {names!r}: importlib.import_module(name)"
-    assert loaded_after(code, (*WINDOW, "cupy")) == set()
+    assert loaded_after(code, (*WINDOW, "cupy", "dask", "distributed")) == set()
 
 
 @pytest.fixture(scope="module")

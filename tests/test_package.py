@@ -98,8 +98,9 @@ def test_the_dependencies_are_what_is_imported_and_napari_brings_the_rest():
         names = {distributions.get(name, [name])[0] for name in imported_by(path)}
         names = {name.lower().replace("_", "-") for name in names}
         (plugin if package / "plugin" in path.parents else headless).update(names)
-    # of extras: GPUs, and movies as .mp4
+    # of extras: GPUs, movies as .mp4, and clusters
     extras = {name for name in headless if name.startswith("cupy") or name == "imageio"}
+    extras |= {"dask", "dask-jobqueue", "distributed", "pyyaml"}
     assert headless - extras <= dependencies
     brought = {re.split(r"[^\w-]", text)[0].lower() for text in requires("napari") or []}
     assert plugin - dependencies <= {"napari", *brought}

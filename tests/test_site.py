@@ -119,6 +119,7 @@ def test_the_catalogue_has_every_class_of_errors_that_is_raised_and_every_code(s
     found, elsewhere = messages.find_errors()
     kinds = {message.kind for message in found}
     concrete = {
+        "ClusterError",
         "CryosparcError",
         "DeviceError",
         "DownloadError",

@@ -83,6 +83,10 @@ class DeviceError(Ini3dError):
     """The requested device is not available, or has failed."""
 
 
+class ClusterError(Ini3dError):
+    """A cluster cannot be reached, has unsuitable workers, or was lost."""
+
+
 class SymmetryError(Ini3dError):
     """A point group that is unknown, or is not a group of rotations."""
 

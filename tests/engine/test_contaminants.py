@@ -11,8 +11,8 @@ from napari_ini3d.engine.executor import TileExecutor
 from napari_ini3d.engine.expectation.step import expectation
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.initialisation import initial_state
+from napari_ini3d.engine.local_chunks import LocalChunks
 from napari_ini3d.engine.noise import update_noise
-from napari_ini3d.engine.references import prepare_references
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.schedule import ScheduleInput, plan_iteration
 from napari_ini3d.fourier.transforms import frequency_disk
@@ -115,8 +115,8 @@ def judged() -> tuple[np.ndarray, np.ndarray]:
     )
     plan = plan_iteration(inputs, resolved, run.geometry)
     for _ in range(3):  # the first estimate of the noise counts the particles as noise
-        references = prepare_references(run, state, plan)
-        (sums,) = expectation(run, state, plan, references, np.arange(200)).sums
+        references = LocalChunks().prepare_references(run, state, plan)
+        (sums,) = expectation(run, references, np.arange(200)).sums
         sigma2 = update_noise(model.sigma2, sums, frequency_disk(BOX, plan.radius))
         model = replace(model, sigma2=sigma2)
         state = replace(state, models=(model,))

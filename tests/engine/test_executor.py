@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from napari_ini3d.engine import chunks
 from napari_ini3d.engine.executor import TileExecutor
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.kernels.backend import HostDevice, choose_backend
@@ -105,7 +106,8 @@ class Cramped:
         self._kernels.dense_posterior(scores, *others)
 
 
-def test_a_run_without_memory_for_its_tiles_gives_the_sums_of_one_with_smaller_tiles():
+def test_a_run_without_memory_for_its_tiles_gives_the_sums_of_one_with_smaller_tiles(monkeypatch):
+    monkeypatch.setattr(chunks, "MOST_CHUNKS", 2)  # one of each half
     settings = SimulationSettings(
         number=40, box_size=24, pixel_size=6.0, snr=3.0, offset_sigma=4.0, seed=2
     )

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_ini3d.comparison.compare import compare_maps
-from napari_ini3d.engine import initial_model
+from napari_ini3d.engine import local_chunks
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.references import prepare_references
@@ -369,5 +369,5 @@ def test_the_references_of_an_iteration_are_freed_before_those_of_the_next(few, 
         made.append(weakref.ref(references[0][0].slices))
         return references
 
-    monkeypatch.setattr(initial_model, "prepare_references", prepare)
+    monkeypatch.setattr(local_chunks, "prepare_references", prepare)
     assert len(run_all(few, SHORT)) == len(made)

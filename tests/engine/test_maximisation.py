@@ -1,4 +1,5 @@
 import dataclasses
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_ini3d.engine.references import PoseGrid
 from napari_ini3d.engine.regularisation import RealSpaceConstraints, cube_shells
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, ModelState
-from napari_ini3d.engine.sums import IterationSums, TilePoses, TileSums
+from napari_ini3d.engine.sums import ChunkSums, IterationSums, TilePoses, TileSums
 from napari_ini3d.fourier.transforms import frequency_disk, map_to_cube
 from napari_ini3d.geometry.point_groups import symmetry_operators
 from napari_ini3d.kernels.backend import choose_backend
@@ -88,8 +89,10 @@ def empty_sums(groups: int = 2) -> IterationSums:
 def test_tiles_add_to_their_half_and_their_group(rng):
     tiles = [tile_sums(rng, 0, 0), tile_sums(rng, 1, 1), tile_sums(rng, 1, 1, images=5)]
     sums = empty_sums()
-    for tile in tiles:
-        sums.add(tile)
+    chunks = [ChunkSums(deepcopy(tile)) for tile in tiles[:2]]  # in place
+    chunks[1].add(tiles[2])
+    for chunk in chunks:
+        sums.add(chunk)
     assert np.array_equal(sums.numerator[:, 0], tiles[0].numerator)
     assert np.allclose(sums.numerator[:, 1], tiles[1].numerator + tiles[2].numerator)
     assert np.allclose(sums.denominator[:, 1], tiles[1].denominator + tiles[2].denominator)
@@ -106,13 +109,13 @@ def test_tiles_add_to_their_half_and_their_group(rng):
         assert np.allclose(sums.shell_weight[group], weight)
     assert np.allclose(sums.class_weight, sum(t.class_weight for t in tiles))
     every = np.concatenate([t.poses.best[:, BestColumn.LOG_EVIDENCE] for t in tiles])
-    on_host = sums.to_host(choose_backend("cpu"))
-    assert on_host.mean_of("log_evidence") == pytest.approx(every.mean())
+    sums.move_to_host(choose_backend("cpu"))
+    assert sums.mean_of("log_evidence") == pytest.approx(every.mean())
 
 
 def test_premultiplied_images_say_nothing_about_the_noise(rng):
     sums = empty_sums()
-    sums.add(tile_sums(rng, 0, premultiplied=True))
+    sums.add(ChunkSums(tile_sums(rng, 0, premultiplied=True)))
     assert (sums.residual == 0).all()
 
 
@@ -146,7 +149,7 @@ def test_sums_are_given_per_image_and_averaged_over_the_operators(rng):
         again = np.random.default_rng(2)
         sums = empty_sums()
         for half in (0, 1):
-            sums.add(tile_sums(again, half))
+            sums.add(ChunkSums(tile_sums(again, half)))
         cubes[name] = symmetrised(sums, group, choose_backend("cpu"))
     numerator, denominator = cubes["C1"]
     again = np.random.default_rng(2)
@@ -380,8 +383,8 @@ def learnt(
             centre=((EXPECTED[images] + away) / PIXEL_SIZE).astype(np.float32),
             best=best,
         )
-        sums.add(dataclasses.replace(tile, poses=poses))
-    sums = sums.to_host(choose_backend("cpu"))
+        sums.add(ChunkSums(dataclasses.replace(tile, poses=poses)))
+    sums.move_to_host(choose_backend("cpu"))
     start = dataclasses.replace(model(RADIUS + 1), sigma_offset=np.array(12.0))
     plan = SimpleNamespace(phase=phase, step_size=step_size, radius=RADIUS)
     particles = SimpleNamespace(origin_x=EXPECTED[:, 0], origin_y=EXPECTED[:, 1])

@@ -5,10 +5,12 @@ import pytest
 
 from napari_ini3d.engine.memory import (
     SplitOnMemoryError,
+    TileLimit,
     Workload,
     chunk_rows,
     table_bytes,
     tile_images,
+    tile_limit,
 )
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.particles import ImageBatch
@@ -26,11 +28,11 @@ PLENTY = 64 << 30
 
 
 def test_a_cpu_takes_as_many_images_as_have_their_scores_in_64_mb():
-    assert tile_images(PLENTY, LOAD, is_gpu=False) == 64  # at most
+    assert tile_images(LOAD, is_gpu=False) == 64  # at most
     larger = dataclasses.replace(LOAD, n_rows=36864)
-    assert tile_images(PLENTY, larger, is_gpu=False) == int(64e6 / (4 * 21 * 36864))
+    assert tile_images(larger, is_gpu=False) == int(64e6 / (4 * 21 * 36864))
     huge = dataclasses.replace(LOAD, n_rows=500_000)
-    assert tile_images(PLENTY, huge, is_gpu=False) == 4  # at least
+    assert tile_images(huge, is_gpu=False) == 4  # at least
 
 
 def test_what_an_image_takes_is_at_least_its_scores_and_its_pixels():
@@ -42,21 +44,31 @@ def test_what_an_image_takes_is_at_least_its_scores_and_its_pixels():
 
 @pytest.mark.parametrize("is_gpu", [False, True])
 @pytest.mark.parametrize("free", [1 << 26, 1 << 28, 1 << 30])
-def test_tiles_fit_twice_into_the_memory_that_is_free(is_gpu, free):
-    images = tile_images(free, LOAD, is_gpu=is_gpu, workers=2)
-    assert images >= 1
-    assert 2 * 2 * images * LOAD.bytes_per_image < free
+def test_what_is_computed_at_once_fits_twice_into_the_memory_that_is_free(is_gpu, free):
+    images = tile_images(LOAD, is_gpu=is_gpu)
+    limit = tile_limit(free, LOAD, images, is_gpu=is_gpu, at_once=8)
+    assert limit.at_once >= 1
+    assert 2 * limit.at_once * (limit.images or images) * LOAD.bytes_per_image < free
 
 
-def test_no_memory_at_all_still_means_one_image():
-    assert tile_images(0, LOAD, is_gpu=False) == tile_images(0, LOAD, is_gpu=True) == 1
+def test_where_memory_is_short_fewer_tiles_are_computed_at_once_and_then_smaller_ones():
+    tile = 2.5 * 64 * LOAD.bytes_per_image  # what a tile of 64 images asks for
+    for free, limit in (
+        (100 * tile, TileLimit(8)),
+        (3 * tile, TileLimit(3)),
+        (tile, TileLimit(1)),
+        (tile / 2, TileLimit(1, 32)),
+        (0, TileLimit(1, 1)),
+    ):
+        assert tile_limit(free, LOAD, 64, is_gpu=False, at_once=8) == limit
 
 
-def test_a_gpu_takes_more_images_the_more_memory_it_has():
-    sizes = [tile_images(free << 30, LOAD, is_gpu=True) for free in (1, 2, 8, 80)]
-    assert sizes == sorted(sizes)
-    assert sizes[0] < sizes[1] < sizes[3]
-    assert sizes[3] <= 1024
+def test_a_tile_of_a_gpu_has_a_power_of_two_of_images_that_have_room_in_8_gb():
+    assert tile_images(LOAD, is_gpu=True) == 1024
+    larger = dataclasses.replace(LOAD, n_rows=500_000)
+    images = tile_images(larger, is_gpu=True)
+    assert images.bit_count() == 1
+    assert 4e9 < images * larger.bytes_per_image <= 8e9
 
 
 def test_a_table_takes_a_quarter_of_the_memory_and_on_a_cpu_not_more_than_600_mb():
@@ -74,10 +86,14 @@ def test_rows_of_the_fine_pass_follow_the_memory_of_a_gpu_only():
 
 def test_a_little_less_free_memory_changes_nothing_on_a_gpu():
     for free in (20 << 30, (20 << 30) - (64 << 20)):
-        assert tile_images(free, LOAD, is_gpu=True) == tile_images(20 << 30, LOAD, is_gpu=True)
         assert chunk_rows(free, 900, is_gpu=True) == 32768
-    for free in (1 << 24, 1 << 28, 1 << 31, 3 << 31):
-        assert tile_images(free, LOAD, is_gpu=True).bit_count() == 1
+    for free in (1 << 30, 80 << 30):
+        images = tile_limit(free, LOAD, 1024, is_gpu=True, at_once=1).images
+        assert images is None or images.bit_count() == 1
+
+
+def test_the_rows_of_the_fine_pass_are_the_same_on_every_gpu_with_much_memory():
+    assert chunk_rows(45 << 30, 5000, is_gpu=True) == chunk_rows(140 << 30, 5000, is_gpu=True)
 
 
 class Work:
@@ -134,8 +150,10 @@ def test_a_size_that_failed_is_not_tried_again_and_memory_is_released_first(capl
     assert work.seen == [16, 8, 4, 4, 4, 4]
     assert released == [1, 2]
     assert caplog.messages == [
-        "gpu:0 H100: out of memory with 16 images at once; continuing with 8",
-        "gpu:0 H100: out of memory with 8 images at once; continuing with 4",
+        "gpu:0 H100: out of memory with 16 images at once; continuing with 8, "
+        "which may change the last bits of the result",
+        "gpu:0 H100: out of memory with 8 images at once; continuing with 4, "
+        "which may change the last bits of the result",
     ]
     work.seen.clear()
     run(split, work, batch_of(16))

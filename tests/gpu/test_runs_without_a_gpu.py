@@ -4,7 +4,7 @@ import fake_cupy
 import pytest
 
 from napari_ini3d.comparison.compare import compare_maps
-from napari_ini3d.engine import references
+from napari_ini3d.engine import chunks, references
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.errors import DeviceError
 from napari_ini3d.kernels.backend import choose_backend
@@ -57,6 +57,11 @@ CASES = {
 }
 
 
+def assert_same_bits(report, expected) -> None:
+    for name, values in expected.state.to_arrays().items():
+        assert values.tobytes() == report.state.to_arrays()[name].tobytes(), name
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_on_a_gpu_has_the_map_of_the_cpu(machine, particles, case):
     on_cpu, on_gpu = (run(particles, device, **CASES[case]) for device in ("cpu", "gpu"))
@@ -70,9 +75,8 @@ def test_a_run_on_a_gpu_has_the_map_of_the_cpu(machine, particles, case):
 
 
 def test_a_run_on_a_gpu_has_the_same_bits_twice(machine, particles):
-    first, again = (run(particles, "gpu", starts=1)[-1].state.to_arrays() for _ in range(2))
-    for name, values in first.items():
-        assert values.tobytes() == again[name].tobytes(), name
+    first, again = (run(particles, "gpu", starts=1)[-1] for _ in range(2))
+    assert_same_bits(again, first)
 
 
 def test_two_gpus_share_the_images_and_give_the_map_of_one(machine, particles):
@@ -84,7 +88,18 @@ def test_two_gpus_share_the_images_and_give_the_map_of_one(machine, particles):
     together = run(particles, "gpu", **small)
     tiles = [gpu for gpu, name in machine.launched if name == "dense_posterior"]
     assert abs(tiles.count(0) - tiles.count(1)) <= len(together)  # at most one more each iteration
-    assert_same_maps(together[-1], alone[-1])
+    assert_same_bits(together[-1], alone[-1])
+
+
+def test_two_gpus_share_chunks_of_several_tiles_and_give_the_bits_of_one(
+    machine, particles, monkeypatch
+):
+    monkeypatch.setattr(chunks, "MOST_CHUNKS", 4)
+    machine.devices = 2
+    small = {"starts": 1, "tile_size": 5}
+    alone, together = (run(particles, device, **small) for device in ("gpu:0", "gpu"))
+    assert {gpu for gpu, _ in machine.launched} == {0, 1}
+    assert_same_bits(together[-1], alone[-1])
 
 
 def test_each_of_two_gpus_has_several_tiles_per_iteration(machine, particles):

@@ -124,7 +124,7 @@ def write_fake_run(path, n_iterations, *, classes=1):
     return folder
 
 
-def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
+def fake_reconstruct(source, particles, settings, *, state=None, stop=lambda: False, chunks=None):
     """Yield reports whose maps depend only on the state; check `stop` after each."""
     done = 0 if state is None else state.iteration
     volume = np.zeros((32, 32, 32), np.float32) if state is None else state.volume

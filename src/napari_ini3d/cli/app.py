@@ -16,7 +16,10 @@ from napari_ini3d.cli.particle_options import PassthroughOption, ProjectOption, 
 from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
+    ClusterOption,
     FolderArgument,
+    FromIterationOption,
+    IterationsOption,
     JsonOption,
     OutputOption,
     OverwriteOption,
@@ -102,6 +105,7 @@ def run(
     output: OutputOption,
     overwrite: OverwriteOption = False,
     strict: StrictOption = False,
+    cluster: ClusterOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -111,18 +115,15 @@ def run(
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import run_job
 
-        run_job(files, output, settings, mode, overwrite=overwrite, strict=strict)
+        run_job(files, output, settings, mode, overwrite, strict, cluster)
 
 
 @app.command()
 def resume(
     folder: Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)],
-    from_iteration: Annotated[
-        int | None, typer.Option(min=1, help="Continue from this earlier written iteration.")
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(min=1, help="New maximum number of iterations.")
-    ] = None,
+    from_iteration: FromIterationOption = None,
+    iterations: IterationsOption = None,
+    cluster: ClusterOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -132,7 +133,7 @@ def resume(
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.run import resume_job
 
-        resume_job(folder, mode, from_iteration=from_iteration, iterations=iterations)
+        resume_job(folder, mode, from_iteration, iterations, cluster)
 
 
 @app.command()

@@ -38,9 +38,9 @@ def run_job(
     output: Path,
     settings: InitialModelSettings,
     mode: Mode,
-    *,
-    overwrite: bool = False,
-    strict: bool = False,
+    overwrite: bool,
+    strict: bool,
+    cluster: str | None,
 ) -> None:
     """Start a run and print its progress until it ends."""
     command = join_words(["ini3d", *(word for word in sys.argv[1:] if word not in _PRINTING)])
@@ -55,17 +55,30 @@ def run_job(
             overwrite=overwrite,
             strict=strict,
             stop=stop,
+            cluster=cluster,
         )
 
     follow_job(start, output, mode)
 
 
-def resume_job(folder: Path, mode: Mode, **choice: Any) -> None:
+def resume_job(
+    folder: Path,
+    mode: Mode,
+    from_iteration: int | None,
+    iterations: int | None,
+    cluster: str | None,
+) -> None:
     """Continue a run and print its progress until it ends."""
 
     def start(stop: StopRequest) -> Iterator[IterationReport]:
         say(f"Continuing the run in {folder}", mode)
-        return resume_run(folder, stop=stop, **choice)
+        return resume_run(
+            folder,
+            from_iteration=from_iteration,
+            iterations=iterations,
+            stop=stop,
+            cluster=cluster,
+        )
 
     follow_job(start, folder, mode)
 

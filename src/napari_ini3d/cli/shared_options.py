@@ -27,3 +27,18 @@ VoxelSizeOption = Annotated[
     typer.Option("--pixel-size", min=0.01, help="Voxel size [Å], instead of that in the header."),
 ]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Number of threads; 0 uses all cores.")]
+FromIterationOption = Annotated[
+    int | None, typer.Option(min=1, help="Continue from this earlier written iteration.")
+]
+IterationsOption = Annotated[
+    int | None, typer.Option(min=1, help="New maximum number of iterations.")
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Compare the images on a cluster of Dask: local:4 (processes of this machine), "
+        "tcp://host:8786, its scheduler file, or slurm:FILE.yaml. The result has the same bits.",
+        show_default=False,
+    ),
+]

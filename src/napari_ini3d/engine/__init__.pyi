@@ -1,8 +1,22 @@
+from .chunks import (
+    Chunk as Chunk,
+    ChunkExecutor as ChunkExecutor,
+    ChunkResult as ChunkResult,
+)
 from .context import RunContext as RunContext
 from .executor import TileExecutor as TileExecutor
-from .half_sets import HalfSetMaps as HalfSetMaps, refine_half_sets as refine_half_sets
+from .half_sets import (
+    HalfSetMaps as HalfSetMaps,
+    SourceSubset as SourceSubset,
+    refine_half_sets as refine_half_sets,
+)
 from .images import draw_subset as draw_subset, split_into_tiles as split_into_tiles
 from .initial_model import reconstruct as reconstruct
+from .local_chunks import (
+    LocalChunks as LocalChunks,
+    LocalReferences as LocalReferences,
+    planned_tile_images as planned_tile_images,
+)
 from .normalisation import background_planes as background_planes, normalise as normalise
 from .records import IterationReport as IterationReport
 from .references import (

@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
+from threading import Semaphore
 from typing import TypeVar
 
 from napari_ini3d._types import IntArray
-from napari_ini3d.engine.memory import SplitOnMemoryError
+from napari_ini3d.engine.memory import SplitOnMemoryError, TileLimit
 from napari_ini3d.kernels import Array, Backend
 from napari_ini3d.particles import ImageBatch
 
@@ -56,10 +57,12 @@ class TileExecutor:
         self,
         work: Sequence[Callable[[ImageBatch], Result]],
         batches: Iterable[ImageBatch],
+        *,
+        device_of: Callable[[ImageBatch], int] | None = None,
+        limits: Sequence[TileLimit] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         """Yield the device and the result of each batch, in order; a few are computed ahead.
 
-        The devices take turns, so that their speed does not decide which of them gets a batch.
         A batch for which there is not enough memory is computed, and yielded, in parts.
 
         Parameters
@@ -68,20 +71,45 @@ class TileExecutor:
             One for each device: from a batch with its images on that device to the result.
         batches : iterable of ImageBatch
             Images on the host.
+        device_of : callable, optional
+            Number of the device of a batch. Default: the devices take turns, so that their speed
+            does not decide which of them gets a batch.
+        limits : sequence of TileLimit, optional
+            One for each device. Default: a tile in every thread.
         """
         devices = self.backend.devices
-        splits = [SplitOnMemoryError(one.device.release, one.name) for one in devices]
+        limits = limits or [TileLimit(self.tiles_at_once)] * len(devices)
+        places = [
+            _Place(
+                one,
+                SplitOnMemoryError(one.device.release, one.name, limit.images),
+                Semaphore(limit.at_once),
+            )
+            for one, limit in zip(devices, limits, strict=True)
+        ]
+        most_ahead = sum(limit.at_once + 1 for limit in limits)
         ahead: deque[tuple[int, Future[list[Result]]]] = deque()
-        for i, batch in zip(cycle(range(len(devices))), batches, strict=False):
-            for attempt in splits[i].attempts(batch):  # the upload takes memory too
+        for turn, batch in enumerate(batches):
+            i = turn % len(devices) if device_of is None else device_of(batch)
+            place = places[i]
+            for attempt in place.split.attempts(batch):  # the upload takes memory too
                 with attempt as part:
-                    upload = devices[i].device.upload(part.images)
-                    given = (devices[i], splits[i], work[i], part.index, upload)
-                    ahead.append((i, self._pools[i].submit(partial(_compute_tile, *given))))
-            if len(ahead) > (self.tiles_at_once + 1) * len(devices):
+                    upload = place.backend.device.upload(part.images)
+                    compute = partial(_compute_tile, place, work[i], part.index, upload)
+                    ahead.append((i, self._pools[i].submit(compute)))
+            if len(ahead) > most_ahead:
                 yield from _results(*ahead.popleft())
         while ahead:
             yield from _results(*ahead.popleft())
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A device, and what its memory allows."""
+
+    backend: Backend
+    split: SplitOnMemoryError
+    room: Semaphore
 
 
 def _results(i: int, future: Future[list[Result]]) -> Iterator[tuple[int, Result]]:
@@ -90,17 +118,16 @@ def _results(i: int, future: Future[list[Result]]) -> Iterator[tuple[int, Result
 
 
 def _compute_tile(
-    backend: Backend,
-    split: SplitOnMemoryError,
+    place: _Place,
     work: Callable[[ImageBatch], Result],
     index: IntArray,
     upload: AbstractContextManager[Array],
 ) -> list[Result]:
     """Return the results of a batch on its device, in as many parts as its memory asks for."""
-    results = []
-    with backend.device.enter(), upload as images:
-        for attempt in split.attempts(ImageBatch(index, images)):
+    results, enter = [], place.backend.device.enter
+    with place.room, enter(), upload as images:
+        for attempt in place.split.attempts(ImageBatch(index, images)):
             # inside `enter`, lack of memory of any library becomes a MemoryError
-            with attempt as part, backend.device.enter():
+            with attempt as part, enter():
                 results.append(work(part))
     return results

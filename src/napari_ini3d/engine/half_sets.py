@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_ini3d._types import Float32, IntArray
+from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
@@ -91,6 +92,7 @@ def refine_half_sets(
     *,
     stop: Callable[[], bool] = lambda: False,
     backend: Backend | None = None,
+    chunks: ChunkExecutor | None = None,
 ) -> HalfSetMaps | None:
     """Return the maps of two independently refined half-sets; None if the work was stopped.
 
@@ -106,6 +108,8 @@ def refine_half_sets(
         Called after every iteration.
     backend : Backend, optional
         Default: the one that ``settings.device`` names.
+    chunks : ChunkExecutor, optional
+        As for `reconstruct`.
     """
     # non-negativity makes fine detail from coarse, the same in both halves, even of noise
     free = settings.with_changes(non_negative=False, iterations=_ITERATIONS + 2)
@@ -122,6 +126,7 @@ def refine_half_sets(
             state=of_half,
             stop=stop,
             backend=backend,
+            chunks=chunks,
         )
         refined = _last_report(reports, half)
         if stop():

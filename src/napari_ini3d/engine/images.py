@@ -47,8 +47,8 @@ def split_into_tiles(subset: IntArray, optics_index: IntArray, tile_size: int) -
     """Return the subset in tiles of one half (index mod 2) and one optics group each."""
     tiles: list[IntArray] = []
     half, group = subset % 2, optics_index[subset]
-    for g in np.unique(group):
-        for h in (0, 1):
+    for h in (0, 1):
+        for g in np.unique(group):
             mine = subset[(half == h) & (group == g)]
             pieces = -(-len(mine) // tile_size)
             tiles += np.array_split(mine, pieces) if pieces else []

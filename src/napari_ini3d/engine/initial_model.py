@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
+from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.convergence import conclude
 from napari_ini3d.engine.executor import TileExecutor
 from napari_ini3d.engine.expectation.step import expectation
 from napari_ini3d.engine.images import draw_subset
 from napari_ini3d.engine.initialisation import initial_state
+from napari_ini3d.engine.local_chunks import LocalChunks
 from napari_ini3d.engine.maximisation import maximisation
 from napari_ini3d.engine.records import IterationReport
-from napari_ini3d.engine.references import prepare_references
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.schedule import plan_iteration
 from napari_ini3d.engine.state import EngineState
@@ -37,6 +38,7 @@ def reconstruct(
     state: EngineState | None = None,
     stop: Callable[[], bool] = lambda: False,
     backend: Backend | None = None,
+    chunks: ChunkExecutor | None = None,
 ) -> Iterator[IterationReport]:
     """Yield one report per iteration until the run has converged or used up its iterations.
 
@@ -53,6 +55,8 @@ def reconstruct(
         Called after every iteration; when it returns True, the generator ends normally.
     backend : Backend, optional
         Default: the one that ``settings.device`` names.
+    chunks : ChunkExecutor, optional
+        What compares images with references. Default: the devices of the backend.
 
     Yields
     ------
@@ -63,8 +67,11 @@ def reconstruct(
     SettingsError, DeviceError
     """
     resolved = resolve_settings(settings, pixel_size=source.pixel_size)
+    chunks = chunks or LocalChunks()
     backend = backend or choose_backend(
-        settings.device, precision=settings.precision, deterministic=settings.deterministic
+        chunks.device or settings.device,
+        precision=settings.precision,
+        deterministic=settings.deterministic,
     )
     with closing(TileExecutor(backend, available_threads(settings.threads))) as executor:
         run = RunContext.of(source, particles, resolved, executor)
@@ -74,9 +81,9 @@ def reconstruct(
             plan = plan_iteration(state.schedule_input, run.settings, run.geometry)
             subset = draw_subset(len(particles), state.drawn, plan.subset_size, settings.seed)
             with blas_threads(1):  # the tiles already use every core
-                references = prepare_references(run, state, plan)
+                references = chunks.prepare_references(run, state, plan)
                 timer.stage("references")
-                found = expectation(run, state, plan, references, subset)
+                found = expectation(run, references, subset)
                 timer.stage("expectation", found.seconds)
                 updates = maximisation(run, state, plan, found.sums)
                 timer.stage("maximisation")

@@ -19,6 +19,7 @@ _CPU_IMAGES = 4, 64  # in a tile
 _CPU_TABLE_BYTES = 600e6  # more takes longer to fill than it saves
 _CPU_ROWS, _GPU_ROWS = 1024, 65536
 _GPU_IMAGES = 1024  # a GPU is busy with fewer
+_GPU_TILE_BYTES, _GPU_ROW_BYTES = 8e9, 4e9  # at most; more does not make it faster
 _TILE_SHARE, _TABLE_SHARE, _ROW_SHARE = 0.4, 0.25, 0.1  # of the free memory
 _REAL_COPIES = (
     12  # float32 images of a box: upload buffers, normalised, shifted, masked, transformed
@@ -61,25 +62,57 @@ class Workload:
         return scores + coarse + fine + images
 
 
-def tile_images(free_bytes: int, load: Workload, *, is_gpu: bool, workers: int = 1) -> int:
-    """Return how many images a tile may hold.
+def tile_images(load: Workload, *, is_gpu: bool) -> int:
+    """Return how many images a tile has: whatever memory is free, and whoever else computes.
 
-    On a CPU as many as have their scores in 64 MB, on a GPU as many as fit, rounded down to a
-    power of two; neither takes more than its share of the free memory.
+    On a CPU as many as have their scores in 64 MB, on a GPU as many as fit in 8 GB, rounded down to
+    a power of two. The bits of the sums depend on it.
 
     Parameters
     ----------
-    free_bytes : int
     load : Workload
     is_gpu : bool
-    workers : int
-        Tiles computed at the same time in this memory.
     """
-    fitting = _TILE_SHARE * free_bytes / workers / load.bytes_per_image
     if is_gpu:
-        return _power_of_two(np.clip(fitting, 1, _GPU_IMAGES))
-    wanted = np.clip(_CPU_SCORE_BYTES / (4 * load.n_shifts * load.n_rows), *_CPU_IMAGES)
-    return max(1, int(min(wanted, fitting)))
+        return _power_of_two(np.clip(_GPU_TILE_BYTES / load.bytes_per_image, 1, _GPU_IMAGES))
+    return int(np.clip(_CPU_SCORE_BYTES / (4 * load.n_shifts * load.n_rows), *_CPU_IMAGES))
+
+
+@dataclass(frozen=True, slots=True)
+class TileLimit:
+    """What the free memory of a device allows.
+
+    Attributes
+    ----------
+    at_once : int
+        Tiles that are computed at the same time.
+    images : int or None
+        Of a tile; None where a whole tile fits.
+    """
+
+    at_once: int
+    images: int | None = None
+
+
+def tile_limit(
+    free_bytes: float, load: Workload, images: int, *, is_gpu: bool, at_once: int
+) -> TileLimit:
+    """Return how many tiles fit; where memory is short, fewer at once, which changes no bits.
+
+    Parameters
+    ----------
+    free_bytes : float
+    load : Workload
+    images : int
+        Of a tile.
+    is_gpu : bool
+    at_once : int
+        Tiles that are wanted at the same time.
+    """
+    fitting = _TILE_SHARE * free_bytes / load.bytes_per_image  # images
+    if fitting >= images:
+        return TileLimit(int(min(at_once, fitting // images)))
+    return TileLimit(1, _power_of_two(max(fitting, 1)) if is_gpu else max(1, int(fitting)))
 
 
 def table_bytes(free_bytes: int, *, is_gpu: bool, tables: int = 1) -> float:
@@ -92,7 +125,7 @@ def chunk_rows(free_bytes: int, n_components: int, *, is_gpu: bool) -> int:
     """Return how many rows of image-times-slice products the fine pass may hold at once."""
     if not is_gpu:
         return _CPU_ROWS
-    fitting = _ROW_SHARE * free_bytes / (8 * _ROW_COPIES * n_components)
+    fitting = min(_ROW_SHARE * free_bytes, _GPU_ROW_BYTES) / (8 * _ROW_COPIES * n_components)
     return _power_of_two(np.clip(fitting, _CPU_ROWS, _GPU_ROWS))
 
 
@@ -120,12 +153,14 @@ class SplitOnMemoryError:
         Releases memory that the device keeps for later arrays.
     where : str
         The device, for messages.
+    most : int, optional
+        Images that may fit. Default: any number.
     """
 
-    def __init__(self, release: Callable[[], None], where: str) -> None:
+    def __init__(self, release: Callable[[], None], where: str, most: int | None = None) -> None:
         self._release = release
         self._where = where
-        self._most: int | None = None  # images that may fit
+        self._most = most
 
     def attempts(self, batch: ImageBatch) -> Iterator[_Attempt]:
         """Yield the parts of a batch, in order: one where it fits whole.
@@ -157,7 +192,8 @@ class SplitOnMemoryError:
                 "smaller box"
             )
         logger.warning(
-            "%s: out of memory with %d images at once; continuing with %d",
+            "%s: out of memory with %d images at once; continuing with %d, which may change the "
+            "last bits of the result",
             self._where,
             size,
             size // 2,

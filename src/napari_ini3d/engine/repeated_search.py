@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from napari_ini3d._types import Float32
 from napari_ini3d.engine.agreement import mean_agreement
+from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phases
@@ -38,6 +39,7 @@ def repeat_search(
     *,
     stop: Callable[[], bool] = lambda: False,
     backend: Backend | None = None,
+    chunks: ChunkExecutor | None = None,
 ) -> float | None:
     """Search again from other random maps; return how well the map that is found agrees.
 
@@ -53,6 +55,8 @@ def repeat_search(
         Called after every iteration.
     backend : Backend, optional
         Default: the one that ``settings.device`` names.
+    chunks : ChunkExecutor, optional
+        As for `reconstruct`.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def repeat_search(
         repeated search agree (FSC 0.5); None if the work was stopped.
     """
     other = settings.with_changes(seed=settings.seed + 1)
-    reports = reconstruct(source, particles, other, stop=stop, backend=backend)
+    reports = reconstruct(source, particles, other, stop=stop, backend=backend, chunks=chunks)
     last: IterationReport | None = None
     for report in reports:
         if report.phase not in ("starts", "search"):

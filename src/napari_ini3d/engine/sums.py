@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, IntArray
+from napari_ini3d._types import AnyArray, Complex64, Float32, Float64, FloatArray, IntArray
 from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.references import PoseGrid
 from napari_ini3d.kernels import Backend, BestColumn
@@ -94,19 +95,98 @@ class TileSums:
     poses: TilePoses
 
 
-class IterationSums:
-    """Sums over all tiles of an iteration, for one model; tiles are added in a fixed order.
+class ChunkSums:
+    """Sums over the tiles of a chunk, for one model, added in their order.
 
     Parameters
     ----------
-    cubes : (K, cube) complex64
-        Of the references, for their shape.
-    n_groups, n_shells : int
-    xp : module
-        The array module of the tiles.
+    first : TileSums
+        The first tile; its arrays become those of the chunk.
+
+    Attributes
+    ----------
+    half : int
+        The half-set of all tiles.
+    numerator : (K, cube) complex64
+    denominator : (K, cube) float32
+    class_weight : (K,) float64
+    residual : dict of (n_shells,) float64
+        By optics group: the power that the references do not explain.
+    shell_weight : dict of (n_shells,) float64
+        By optics group: images, as they count.
+    n_images : dict of int
+        By optics group.
+    tiles : list of TilePoses
+        Of the tiles, as long as the sums are on their device.
+    poses : list of BestPoses
+        Of all tiles as one record, once the sums have been on the host.
     """
 
-    def __init__(self, cubes: Complex64, n_groups: int, n_shells: int, xp: Any = np) -> None:
+    def __init__(self, first: TileSums) -> None:
+        self.half = first.tile.half
+        self.numerator, self.denominator = first.numerator, first.denominator
+        self.class_weight = first.class_weight
+        self.residual: dict[int, Float64] = {}
+        self.shell_weight: dict[int, Float64] = {}
+        self.n_images: Counter[int] = Counter()
+        self.tiles: list[TilePoses] = []
+        self.poses: list[BestPoses] = []
+        self._add_images(first)
+
+    def add(self, sums: TileSums) -> None:
+        """Add one tile."""
+        self.numerator += sums.numerator
+        self.denominator += sums.denominator
+        self.class_weight += sums.class_weight
+        self._add_images(sums)
+
+    def _add_images(self, sums: TileSums) -> None:
+        tile = sums.tile
+        if not tile.premultiplied:  # their residual is not that of the noise alone
+            power = (tile.shell_weight * tile.image_power).sum(0, dtype=np.float64)
+            _add_to(self.residual, tile.group, power - sums.explained)
+        _add_to(self.shell_weight, tile.group, tile.shell_weight.sum(0, dtype=np.float64))
+        self.n_images[tile.group] += len(tile.index)
+        self.tiles.append(sums.poses)
+
+    def move_to_host(self, backend: Backend) -> None:
+        """Move the sums from a device to the host, the poses of all tiles as one record."""
+        self._move(backend.to_host)
+        self.poses, self.tiles = [best_poses(self.tiles, backend)], []
+
+    def move_to_device(self, backend: Backend) -> None:
+        """Move the sums from the host to a device; the poses, which are not added, stay."""
+        self._move(backend.to_device)
+
+    def _move(self, move: Callable[[AnyArray], AnyArray]) -> None:
+        for name in ("numerator", "denominator", "class_weight"):
+            setattr(self, name, move(getattr(self, name)))
+        for name in ("residual", "shell_weight"):
+            of_groups = getattr(self, name)
+            setattr(self, name, {group: move(values) for group, values in of_groups.items()})
+
+
+def _add_to(sums: dict[int, Float64], group: int, values: Float64) -> None:
+    """Add values to those of a group, which become them if there are none."""
+    if group in sums:
+        sums[group] += values
+    else:
+        sums[group] = values
+
+
+class IterationSums:
+    """Sums over all chunks of an iteration, for one model, added in their order.
+
+    Parameters
+    ----------
+    cubes : (K, cube)
+        Of any chunk, for their shape.
+    n_groups, n_shells : int
+    xp : module
+        The array module of the chunks.
+    """
+
+    def __init__(self, cubes: AnyArray, n_groups: int, n_shells: int, xp: Any = np) -> None:
         shape = (len(cubes), 2, *cubes.shape[1:])  # (K, half-set, cube)
         self.numerator: Complex64 = xp.zeros(shape, np.complex64)
         self.denominator: Float32 = xp.zeros(shape, np.float32)
@@ -117,33 +197,24 @@ class IterationSums:
         self.poses: list[BestPoses] = []
         self._tiles: list[TilePoses] = []  # poses still on the device
 
-    def add(self, sums: TileSums) -> None:
-        """Add one tile."""
-        tile = sums.tile
-        self.numerator[:, tile.half] += sums.numerator
-        self.denominator[:, tile.half] += sums.denominator
-        if not tile.premultiplied:  # their residual is not that of the noise alone
-            power = (tile.shell_weight * tile.image_power).sum(0, dtype=np.float64)
-            self.residual[tile.group] += power - sums.explained
-        self.shell_weight[tile.group] += tile.shell_weight.sum(0, dtype=np.float64)
-        self.n_images[tile.group] += len(tile.index)
-        self.class_weight += sums.class_weight
-        self._tiles.append(sums.poses)
+    def add(self, chunk: ChunkSums) -> None:
+        """Add one chunk."""
+        self.numerator[:, chunk.half] += chunk.numerator
+        self.denominator[:, chunk.half] += chunk.denominator
+        self.class_weight += chunk.class_weight
+        for name in ("residual", "shell_weight", "n_images"):
+            total = getattr(self, name)
+            for group, values in getattr(chunk, name).items():
+                total[group] += values
+        self.poses += chunk.poses
+        self._tiles += chunk.tiles
 
-    def to_host(self, backend: Backend) -> IterationSums:
-        """Return the sums of a device on the host, the poses of all tiles as one record."""
-        found = IterationSums(np.zeros((0, 0, 0, 0), np.complex64), 0, 0)
+    def move_to_host(self, backend: Backend) -> None:
+        """Move the sums to the host, the poses of all tiles as one record."""
         for name in _SUMMED:
-            setattr(found, name, backend.to_host(getattr(self, name)))
-        found.n_images = self.n_images
-        found.poses = [best_poses(self._tiles, backend)] if self._tiles else []
-        return found
-
-    def add_device(self, other: IterationSums) -> None:
-        """Add the sums of another device; both are on the host."""
-        for name in (*_SUMMED, "n_images"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.poses += other.poses
+            setattr(self, name, backend.to_host(getattr(self, name)))
+        if self._tiles:
+            self.poses, self._tiles = [*self.poses, best_poses(self._tiles, backend)], []
 
     @property
     def total(self) -> int:
@@ -196,25 +267,3 @@ class Expectation:
 
     sums: list[IterationSums]
     seconds: Mapping[str, float]
-
-
-def reduce_devices(
-    sums: list[list[IterationSums]], devices: tuple[Backend, ...]
-) -> list[IterationSums]:
-    """Return the sums over all devices, for each model, on the host.
-
-    Parameters
-    ----------
-    sums : list of list of IterationSums
-        Per device, per model; used up.
-    devices : tuple of Backend
-    """
-    on_host = []
-    for backend, of_device in zip(devices, sums, strict=True):
-        with backend.device.enter():
-            on_host.append([of_model.to_host(backend) for of_model in of_device])
-    total, *others = on_host
-    for of_device in others:
-        for of_model, more in zip(total, of_device, strict=True):
-            of_model.add_device(more)
-    return total

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d._types import AnyArray
+from napari_ini3d.cluster import ClusterSpec, check_cluster
 from napari_ini3d.engine import EngineState, IterationReport, reconstruct
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.io import (
@@ -22,6 +23,7 @@ from napari_ini3d.io import (
     particle_files,
     reading_threads,
 )
+from napari_ini3d.jobs.cluster import open_chunks
 from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
 from napari_ini3d.jobs.control import Control
 from napari_ini3d.jobs.preparation import (
@@ -82,6 +84,7 @@ def start_run(
     strict: bool = False,
     stop: Callable[[], bool] = never,
     at_end: AtEnd | None = None,
+    cluster: str | None = None,
 ) -> Iterator[IterationReport]:
     """Check everything, create the run folder, and return the run as an iterator of reports.
 
@@ -110,6 +113,10 @@ def start_run(
     at_end : callable, optional
         Called with the folder and the outcome when the run has ended, all files are written, and
         the outcome is not marked yet.
+    cluster : str, optional
+        ``local:4`` for processes of this machine, the address or the scheduler file of a cluster of
+        Dask, or ``slurm:FILE.yaml``. Default: the threads or GPUs of this process. The maps are the
+        same, bit for bit.
 
     Raises
     ------
@@ -118,6 +125,7 @@ def start_run(
         too many bad images, or a folder that holds a run, is in use, or is not empty.
     """
     output, files = Path(output), particle_files(particles)
+    spec = check_cluster(cluster)
     try:
         halt = Halt(stop)
         job = prepare_job(
@@ -126,7 +134,7 @@ def start_run(
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")
         return _nothing()
-    return _walk(job, None, stop, at_end)
+    return _walk(job, None, stop, at_end, spec)
 
 
 def resume_run(
@@ -136,6 +144,7 @@ def resume_run(
     iterations: int | None = None,
     stop: Callable[[], bool] = never,
     at_end: AtEnd | None = None,
+    cluster: str | None = None,
 ) -> Iterator[IterationReport]:
     """Continue a run from its last checkpoint; the result is that of an uninterrupted run.
 
@@ -152,16 +161,18 @@ def resume_run(
         New maximum number of iterations, to extend the run.
     stop, at_end : callable
         As for `start_run`.
+    cluster : str, optional
+        As for `start_run`; it need not be that of the run so far.
 
     Raises
     ------
     Ini3dError
         If there is no run in the folder, it is complete or going on, or its particles have changed.
     """
-    runs = RunFolder.open(Path(folder))
+    runs, spec = RunFolder.open(Path(folder)), check_cluster(cluster)
     lock = lock_folder(runs.path)
     try:
-        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop, at_end)
+        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop, at_end, spec)
     except BaseException:
         lock.release()
         raise
@@ -213,7 +224,11 @@ def _nothing() -> Iterator[IterationReport]:
 
 
 def _walk(
-    job: Job, state: EngineState | None, stop: Callable[[], bool], at_end: AtEnd | None
+    job: Job,
+    state: EngineState | None,
+    stop: Callable[[], bool],
+    at_end: AtEnd | None,
+    cluster: ClusterSpec | None,
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
@@ -221,22 +236,22 @@ def _walk(
     with _log_and_mark(job):
         log_start(job.record, particle_grid(job.particles), resumed=state is not None)
         try:
-            reader = _open_images(job, Halt(stop)) if _needs_images(job, state) else None
+            reader = _open_images(job, Halt(stop), cluster) if _needs_images(job, state) else None
         except StoppedError:
             _finish(job, None, state, at_end, finished=False)
             return
         finished = state is not None and state.finished
         if reader is not None:
-            with closing(reader):
-                reports = reconstruct(reader, job.particles, job.settings, state=state, stop=stop)
+            with closing(reader), open_chunks(job, reader, cluster) as chunks:
+                given = (reader, job.particles, job.settings)
+                reports = reconstruct(*given, state=state, stop=stop, chunks=chunks)
                 for report in reports:
                     _write_iteration(job, report)
                     yield report
                 if report is not None:
                     state, finished = report.state, report.converged or not stop()
                 if finished and _needs_validation(job):  # if it is stopped, it is resumed here
-                    options = (reader, job.particles, job.settings)
-                    finished = validate_run(job.folder, *options, stop=stop)
+                    finished = validate_run(job.folder, *given, stop=stop, chunks=chunks)
         _finish(job, report, state, at_end, finished=finished)
 
 
@@ -277,14 +292,15 @@ def _end(folder: RunFolder, outcome: Outcome) -> None:
     folder.mark(outcome)
 
 
-def _open_images(job: Job, halt: Halt) -> StackReader:
+def _open_images(job: Job, halt: Halt, cluster: ClusterSpec | None) -> StackReader:
     """Open the images of a run with the pixel size that was chosen at its start."""
     pixel_size = job.record.working_pixel_size
     return StackReader(
         job.particles,
         pixel_size=pixel_size,
-        preread=job.settings.preread,
-        keep_bytes=_KEPT_SHARE * (free_memory() or 0),
+        # on a cluster the workers read the images
+        preread=job.settings.preread and cluster is None,
+        keep_bytes=_KEPT_SHARE * (free_memory() or 0) if cluster is None else 0,
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
         threads=reading_threads(job.settings.threads, shared=pixel_size is None),
         between=halt,

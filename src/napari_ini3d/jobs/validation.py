@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_ini3d.comparison import HalfMapFSC, half_map_fsc
 from napari_ini3d.engine import (
+    ChunkExecutor,
     EngineState,
     HalfSetMaps,
     Verdict,
@@ -49,6 +50,7 @@ def validate_run(
     settings: InitialModelSettings,
     *,
     stop: Callable[[], bool],
+    chunks: ChunkExecutor | None = None,
 ) -> bool:
     """Refine two half-sets of a finished run, repeat its search, and write the verdict on it.
 
@@ -65,6 +67,8 @@ def validate_run(
     stop : callable
         When it returns True, only the refined half-sets may have been written, for a run that is
         resumed.
+    chunks : ChunkExecutor, optional
+        That of the run.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def validate_run(
     files, grid = ValidationFiles(folder), particle_grid(particles)
     iteration, arrays = folder.read_checkpoint(None)
     state = EngineState.from_arrays(arrays)
-    found = _half_sets(files, source, particles, settings, state, stop)
+    found = _half_sets(files, source, particles, settings, state, stop, chunks)
     if found is None:
         logger.info("stopped; the map was not validated")
         return False
@@ -83,7 +87,7 @@ def validate_run(
     if can_repeat_search(settings):
         logger.info("repeating the search from other random maps")
         volume = state.models[0].maps[best]
-        agreement = repeat_search(source, particles, settings, volume, stop=stop)
+        agreement = repeat_search(source, particles, settings, volume, stop=stop, chunks=chunks)
         if agreement is None:
             logger.info("stopped; the map was not validated")
             return False
@@ -111,6 +115,7 @@ def _half_sets(
     settings: InitialModelSettings,
     state: EngineState,
     stop: Callable[[], bool],
+    chunks: ChunkExecutor | None,
 ) -> HalfSetMaps | None:
     """Return the refined half-sets: stored ones of a run that is resumed, or new ones."""
     volumes = state.models[0].maps
@@ -119,7 +124,7 @@ def _half_sets(
         return stored
     files.clear()
     logger.info("refining two independent half-sets")
-    found = refine_half_sets(source, particles, settings, state, stop=stop)
+    found = refine_half_sets(source, particles, settings, state, stop=stop, chunks=chunks)
     if found is not None:
         files.write_half_sets(found, volumes)
     return found

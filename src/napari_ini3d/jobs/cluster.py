@@ -1,0 +1,50 @@
+"""Run on a cluster: what sums over the chunks of a run, in this process or beyond it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from napari_ini3d.cluster import ClusterSpec, DaskChunks, StackRecipe, connect
+from napari_ini3d.engine import ChunkExecutor, LocalChunks
+from napari_ini3d.io import StackReader
+from napari_ini3d.jobs.preparation import Job
+from napari_ini3d.kernels import available_threads
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE, _PATIENCE_IN_A_QUEUE = 60.0, 7 * 24 * 3600.0  # seconds, for a worker
+
+
+@contextmanager
+def open_chunks(
+    job: Job, reader: StackReader, cluster: ClusterSpec | None
+) -> Iterator[ChunkExecutor]:
+    """Yield what sums over the chunks of a run: this process, or the workers of a cluster.
+
+    Parameters
+    ----------
+    job : Job
+    reader : StackReader
+        Of the run, for its grid.
+    cluster : ClusterSpec or None
+    """
+    if cluster is None:
+        yield LocalChunks()
+        return
+    recipe = StackRecipe(
+        particles=job.particles,
+        box_size=reader.box_size,
+        pixel_size=reader.pixel_size,
+        checksums=job.checksums,
+        max_excluded=job.settings.max_excluded,
+        scratch=job.settings.scratch,
+    )
+    logger.info("cluster: %s", cluster.text)
+    patience = _PATIENCE_IN_A_QUEUE if cluster.kind == "slurm" else _PATIENCE
+    with (
+        connect(cluster, available_threads(job.settings.threads)) as client,
+        closing(DaskChunks(client, recipe.absolute, patience)) as chunks,
+    ):
+        yield chunks
