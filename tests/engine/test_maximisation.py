@@ -16,7 +16,7 @@ from napari_ini3d.engine.maximisation import (
     update_noise_and_classes,
 )
 from napari_ini3d.engine.noise import update_noise
-from napari_ini3d.engine.references import PoseGrid
+from napari_ini3d.engine.reference_set import PoseGrid
 from napari_ini3d.engine.regularisation import RealSpaceConstraints, cube_shells
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, ModelState

@@ -6,7 +6,7 @@ import oracles
 from napari_ini3d.engine.expectation.coarse import coarse_posterior, coarse_sums
 from napari_ini3d.engine.expectation.fine import fine_sums
 from napari_ini3d.engine.images import Tile, WeightedImages
-from napari_ini3d.engine.references import (
+from napari_ini3d.engine.reference_set import (
     FineReferences,
     NullModel,
     PoseGrid,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ini3d._version import __version__
+from napari_ini3d.cli.convert import convert
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.fetch import fetch
 from napari_ini3d.cli.movie import movie
 from napari_ini3d.cli.options import with_settings
-from napari_ini3d.cli.particle_options import PassthroughOption, ProjectOption, with_particles
+from napari_ini3d.cli.particle_options import with_particles
 from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
@@ -72,8 +73,6 @@ app = typer.Typer(
 )
 app.add_typer(symmetry_app, name="symmetry")
 app.command("relion-job", context_settings=CONTEXT)(relion_job)
-app.command("movie")(movie)
-app.command("fetch")(fetch)
 
 
 def _print_version(wanted: bool) -> None:
@@ -345,45 +344,6 @@ def select(
 
 
 @app.command()
-def convert(
-    source: Annotated[
-        Path, typer.Argument(metavar="FROM", help="STAR file, or .cs file.", show_default=False)
-    ],
-    target: Annotated[
-        Path,
-        typer.Argument(metavar="TO", help=".cs file, or STAR file, to write.", show_default=False),
-    ],
-    passthrough: PassthroughOption = None,
-    project: ProjectOption = None,
-    template: Annotated[
-        Path | None,
-        typer.Option(
-            help=".cs file of the same particles, to .cs only: poses are taken from FROM, and all "
-            "else from here, by uid; --passthrough belongs to it.",
-            readable=False,
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Convert particles between RELION's STAR files and cryoSPARC's .cs files.
-
-    A .csg file, which cryoSPARC's job Import Result Group takes, is written beside a .cs file.
-    """
-    with exit_codes(verbose=verbose):
-        from napari_ini3d.cli.convert import convert_files
-
-        convert_files(
-            source,
-            target,
-            passthrough=tuple(passthrough or ()),
-            project=project,
-            template=template,
-            as_json=as_json,
-        )
-
-
-@app.command()
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Use a small data set.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:1 for one GPU.")] = "auto",
@@ -399,3 +359,8 @@ def bench(
         from napari_ini3d.cli.bench import run_bench
 
         run_bench(quick=quick, device=device, threads=threads, output=output)
+
+
+# after the commands above, in the order of the help
+for command in (convert, movie, fetch):
+    app.command()(command)

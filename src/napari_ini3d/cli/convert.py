@@ -3,14 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from napari_ini3d.cli.display import emit, say
 from napari_ini3d.cli.outputs import refuse_overwriting
+from napari_ini3d.cli.particle_options import PassthroughOption, ProjectOption
+from napari_ini3d.cli.session import exit_codes
+from napari_ini3d.cli.shared_options import JsonOption, VerboseOption
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.io import Conversion, convert_to_cryosparc, convert_to_star, is_cryosparc
+
+if TYPE_CHECKING:
+    from napari_ini3d.io import Conversion
 
 
-def convert_files(
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="FROM", help="STAR file, or .cs file.", show_default=False)
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="TO", help=".cs file, or STAR file, to write.", show_default=False),
+    ],
+    passthrough: PassthroughOption = None,
+    project: ProjectOption = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help=".cs file of the same particles, to .cs only: poses are taken from FROM, and all "
+            "else from here, by uid; --passthrough belongs to it.",
+            readable=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Convert particles between RELION's STAR files and cryoSPARC's .cs files.
+
+    A .csg file, which cryoSPARC's job Import Result Group takes, is written beside a .cs file.
+    """
+    with exit_codes(verbose=verbose):
+        _convert(
+            source,
+            target,
+            passthrough=tuple(passthrough or ()),
+            project=project,
+            template=template,
+            as_json=as_json,
+        )
+
+
+def _convert(
     source: Path,
     target: Path,
     *,
@@ -20,6 +64,8 @@ def convert_files(
     as_json: bool,
 ) -> None:
     """Convert particles, and report what was written."""
+    from napari_ini3d.io import convert_to_cryosparc, convert_to_star, is_cryosparc
+
     to_cryosparc = is_cryosparc(target)
     if to_cryosparc == is_cryosparc(source):
         raise SettingsError(

@@ -19,10 +19,8 @@ from .local_chunks import (
 )
 from .normalisation import background_planes as background_planes, normalise as normalise
 from .records import IterationReport as IterationReport
-from .references import (
-    ReferenceSet as ReferenceSet,
-    prepare_references as prepare_references,
-)
+from .reference_set import ReferenceSet as ReferenceSet
+from .references import prepare_references as prepare_references
 from .relaxation.folds import FixedPoses as FixedPoses
 from .relaxation.group_likelihood import (
     GroupLikelihood as GroupLikelihood,

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64, IntArray
 from napari_ini3d.engine.images import Tile
-from napari_ini3d.engine.references import ReferenceSet
+from napari_ini3d.engine.reference_set import ReferenceSet
 from napari_ini3d.engine.shell_sums import sum_shells
 
 

@@ -17,7 +17,8 @@ from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.expectation.priors import class_bias
 from napari_ini3d.engine.expectation.tile import TileInput, TileResult, expect_tile
 from napari_ini3d.engine.memory import TileLimit, Workload, tile_images, tile_limit
-from napari_ini3d.engine.references import Pruning, ReferenceSet, prepare_references
+from napari_ini3d.engine.reference_set import Pruning, ReferenceSet
+from napari_ini3d.engine.references import prepare_references
 from napari_ini3d.engine.schedule import Plan
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.engine.sums import ChunkSums

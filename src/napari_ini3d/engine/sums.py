@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_ini3d._types import AnyArray, Complex64, Float32, Float64, FloatArray, IntArray
 from napari_ini3d.engine.images import Tile
-from napari_ini3d.engine.references import PoseGrid
+from napari_ini3d.engine.reference_set import PoseGrid
 from napari_ini3d.kernels import Backend, BestColumn
 
 

@@ -17,7 +17,7 @@ from expectation_problem import (
 
 from napari_ini3d.engine.images import Tile
 from napari_ini3d.engine.maximisation import complete_friedel
-from napari_ini3d.engine.references import Pruning, ReferenceSet
+from napari_ini3d.engine.reference_set import Pruning, ReferenceSet
 from napari_ini3d.engine.sums import BestPoses, TileSums, best_poses
 from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.kernels.types import Backend

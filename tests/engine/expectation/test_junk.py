@@ -19,7 +19,7 @@ from napari_ini3d.engine.expectation.junk import (
 )
 from napari_ini3d.engine.expectation.priors import pose_prior
 from napari_ini3d.engine.images import WeightedImages
-from napari_ini3d.engine.references import NullModel, ReferenceSet
+from napari_ini3d.engine.reference_set import NullModel, ReferenceSet
 from napari_ini3d.engine.sums import best_poses
 from napari_ini3d.kernels import cpu
 

@@ -6,7 +6,7 @@ import pytest
 from napari_ini3d.plugin.display import dock
 from napari_ini3d.plugin.display.dock import MapDisplayWidget
 from napari_ini3d.plugin.viewer import COLOURINGS, map_layers
-from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
+from napari_ini3d.plugin.viewer.map_meshes import MapMeshes
 
 N, VOXEL = 32, 2.0
 RADIUS, SPECK = 7.2, 1.6  # voxels; no voxel lies on the surfaces

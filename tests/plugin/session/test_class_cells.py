@@ -14,7 +14,7 @@ from napari_ini3d.plugin.session.worker import Progress
 from napari_ini3d.plugin.viewer.class_cells import ClassCells
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.map_layers import show_map
-from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
+from napari_ini3d.plugin.viewer.map_meshes import MapMeshes
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.runs.summary import IterationSummary
 

@@ -13,7 +13,7 @@ from napari_ini3d.plugin.compare.side_by_side import SideBySide
 from napari_ini3d.plugin.layers import LazyFrames, run_layer
 from napari_ini3d.plugin.viewer import map_layers, mesh_layers, rendering
 from napari_ini3d.plugin.viewer.layer_combo import LayerCombo
-from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes, mesh_of
+from napari_ini3d.plugin.viewer.map_meshes import MapMeshes, mesh_of
 
 N, VOXEL = 32, 3.0
 

@@ -16,7 +16,7 @@ from napari_ini3d.engine.backprojection import (
 from napari_ini3d.engine.expectation.junk import ball_log_evidence
 from napari_ini3d.engine.expectation.priors import pose_prior
 from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
-from napari_ini3d.engine.references import ReferenceSet
+from napari_ini3d.engine.reference_set import ReferenceSet
 from napari_ini3d.engine.sums import TilePoses, TileSums
 from napari_ini3d.kernels import BestColumn
 

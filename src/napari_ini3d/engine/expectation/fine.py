@@ -21,7 +21,7 @@ from napari_ini3d.engine.expectation.coarse import CoarsePosterior
 from napari_ini3d.engine.expectation.junk import fine_cell, null_evidence
 from napari_ini3d.engine.expectation.priors import pose_prior
 from napari_ini3d.engine.images import Tile, WeightedImages, real_pairs
-from napari_ini3d.engine.references import FineReferences, ReferenceSet
+from napari_ini3d.engine.reference_set import FineReferences, ReferenceSet
 from napari_ini3d.engine.shell_sums import bincount_sum
 from napari_ini3d.engine.sums import TilePoses, TileSums
 from napari_ini3d.geometry import CHILDREN

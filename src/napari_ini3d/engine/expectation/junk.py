@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_ini3d._types import Complex64, Float32, Float64
 from napari_ini3d.engine.images import Tile, real_pairs
-from napari_ini3d.engine.references import FineReferences, ReferenceSet
+from napari_ini3d.engine.reference_set import FineReferences, ReferenceSet
 from napari_ini3d.kernels import NullEvidence
 
 # Prior probability of junk. It is not learned: while the map is poor, or where the images are too

@@ -10,7 +10,7 @@ from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.engine import random_streams
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.images import Tile
-from napari_ini3d.engine.references import ReferenceSet
+from napari_ini3d.engine.reference_set import ReferenceSet
 from napari_ini3d.engine.schedule import Phases, Plan
 from napari_ini3d.kernels import PosePrior
 

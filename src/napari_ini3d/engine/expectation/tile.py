@@ -11,7 +11,7 @@ from napari_ini3d._types import Float32, Float64, IntArray
 from napari_ini3d.engine.expectation.coarse import coarse_posterior, coarse_sums
 from napari_ini3d.engine.expectation.fine import fine_sums
 from napari_ini3d.engine.images import ImagePreparation, WeightedImages
-from napari_ini3d.engine.references import ReferenceSet
+from napari_ini3d.engine.reference_set import ReferenceSet
 from napari_ini3d.engine.sums import TileSums
 from napari_ini3d.engine.timing import ThreadTimer
 from napari_ini3d.particles import Assignments, ImageBatch

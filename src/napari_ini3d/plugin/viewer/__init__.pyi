@@ -84,6 +84,7 @@ from .map_level import (
     set_level_in_sigma as set_level_in_sigma,
     standard_deviation as standard_deviation,
 )
+from .map_meshes import MapMeshes as MapMeshes, mesh_of as mesh_of
 from .map_results import MapResults as MapResults, MapToken as MapToken
 from .map_surface import (
     PROTEIN_VOLUME as PROTEIN_VOLUME,
@@ -91,12 +92,7 @@ from .map_surface import (
     find_surface as find_surface,
 )
 from .mask_circle import MaskCircle as MaskCircle
-from .mesh_layers import (
-    MapMesh as MapMesh,
-    MapMeshes as MapMeshes,
-    mesh_data as mesh_data,
-    mesh_of as mesh_of,
-)
+from .mesh_layers import MapMesh as MapMesh, mesh_data as mesh_data
 from .meshes import join_meshes as join_meshes
 from .metadata import (
     get_metadata as get_metadata,

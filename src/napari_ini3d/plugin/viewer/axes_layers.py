@@ -34,8 +34,8 @@ from napari_ini3d.plugin.viewer.axes_mesh import (
 from napari_ini3d.plugin.viewer.connections import PerViewer
 from napari_ini3d.plugin.viewer.layer_transform import scene_from_map, trial_of
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
+from napari_ini3d.plugin.viewer.map_meshes import mesh_of
 from napari_ini3d.plugin.viewer.map_results import MapResults
-from napari_ini3d.plugin.viewer.mesh_layers import mesh_of
 from napari_ini3d.plugin.viewer.meshes import sphere_mesh
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 from napari_ini3d.plugin.viewer.screen import directions_in_layer, screen_directions

@@ -11,7 +11,7 @@ from typing import Any
 
 from napari.layers import Image, Layer
 
-from napari_ini3d.plugin.viewer.mesh_layers import mesh_of
+from napari_ini3d.plugin.viewer.map_meshes import mesh_of
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 
 

@@ -36,7 +36,7 @@ from napari_ini3d.plugin.viewer.map_level import (
     set_level_in_sigma,
     statistics_of,
 )
-from napari_ini3d.plugin.viewer.mesh_layers import MapMeshes
+from napari_ini3d.plugin.viewer.map_meshes import MapMeshes
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
 from napari_ini3d.plugin.viewer.rendering import map_rendering
 from napari_ini3d.plugin.viewer.shown_volume import frame_axis, iteration_number
