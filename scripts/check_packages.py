@@ -2,11 +2,12 @@
 
 usage: python scripts/check_packages.py [--python PROGRAM ...] [--case NAME ...] [--folder PATH]
 
-Cases: `wheel`, `sdist`, the extras `napari` and `all` of the wheel, `into-napari` (the wheel into
-an environment that has napari, as its plugin manager installs it), and `lowest` (the lowest version
-that pyproject.toml allows of each dependency). In each environment dependencies agree (`pip
-check`), `ini3d --version` is that of the project, data files are there, and a tiny run ends; where
-napari is installed, the manifest is validated with all imports. Prints a table of what it saw.
+Cases: `wheel`, `sdist`, the extras `napari`, `all` and `cluster` of the wheel, `into-napari` (the
+wheel into an environment that has napari, as its plugin manager installs it), and `lowest` (the
+lowest version that pyproject.toml allows of each dependency). In each environment dependencies
+agree (`pip check`), `ini3d --version` is that of the project, data files are there, and a tiny run
+ends; where napari is installed, the manifest is validated with all imports. Prints a table of what
+it saw.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CASES = ("wheel", "sdist", "napari", "all", "into-napari", "lowest")
+CASES = ("wheel", "sdist", "napari", "all", "cluster", "into-napari", "lowest")
 DATA_FILES = """
 from importlib.resources import files
 package = files("napari_ini3d")
@@ -74,7 +75,7 @@ class Environment:
 def build(folder: Path) -> tuple[Path, Path]:
     """Return the wheel and the sdist, the wheel built from the sdist."""
     tools = Environment(folder / "tools", sys.executable)
-    tools.install("build", "uv")
+    tools.install("build")
     tools.run("python", "-m", "build", "--outdir", folder / "dist", ROOT)
     (wheel,), (sdist,) = (folder / "dist").glob("*.whl"), (folder / "dist").glob("*.tar.gz")
     return wheel, sdist
@@ -85,19 +86,15 @@ def install(case: str, environment: Environment, folder: Path, files: tuple[Path
     wheel, sdist = files
     if case == "sdist":
         environment.install(sdist)
-    elif case in ("napari", "all"):
+    elif case in ("napari", "all", "cluster"):
         environment.install(f"{wheel}[{case}]")
     elif case == "into-napari":
         environment.install(*(text for text in extra("napari") if text.startswith("napari")))
         environment.install(wheel)
     elif case == "lowest":
         pins = folder / f"{environment.folder.name}.txt"
-        uv = folder / "tools" / environment.programs.name / "uv"
-        lowest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
-        python = environment.programs / "python"
-        call(uv, "pip", "compile", ROOT / "pyproject.toml", *lowest, "--python", python, "-o", pins)
-        environment.install("--requirement", pins)
-        environment.install("--no-deps", wheel)
+        pins.write_text(call(sys.executable, ROOT / "scripts" / "lowest_versions.py"), "utf-8")
+        environment.install("--constraint", pins, wheel)
     else:
         environment.install(wheel)
 

@@ -4,16 +4,12 @@
 . "$(dirname "$0")/common.sh"
 
 make_venv
-"$venv/bin/python" -m pip install --quiet uv
-uv=$venv/bin/uv
 lowest=$venv/lowest
-"$uv" venv --quiet --clear --python "$venv/bin/python" "$lowest"
-"$uv" pip compile --quiet --resolution lowest-direct --only-binary :all: \
-    --python "$lowest/bin/python" --output-file "$lowest/pins.txt" pyproject.toml
-"$uv" pip install --quiet --python "$lowest/bin/python" --requirement "$lowest/pins.txt" \
-    hypothesis pytest pytest-timeout pytest-xdist pyyaml
-"$uv" pip install --quiet --python "$lowest/bin/python" --no-deps .
-"$uv" pip check --quiet --python "$lowest/bin/python"
+"$venv/bin/python" -m venv --upgrade-deps "$lowest"
+"$venv/bin/python" scripts/lowest_versions.py > "$lowest/pins.txt"
+"$lowest/bin/python" -m pip install --quiet --prefer-binary --constraint "$lowest/pins.txt" \
+    . hypothesis pytest pytest-timeout pytest-xdist pyyaml
+"$lowest/bin/python" -m pip check
 
 # The command line, files, geometry, and real runs on tiny data: a minute.
 [ $# -gt 0 ] || set -- tests/cli tests/io tests/geometry tests/test_examples.py \

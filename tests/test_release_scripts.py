@@ -52,3 +52,16 @@ def test_programs_are_run_without_the_path_of_this_checkout(script, monkeypatch)
 @pytest.mark.parametrize("name", ["common.sh", "demo.sh", "test.sh", "test_lowest.sh"])
 def test_a_script_for_the_shell_can_be_parsed(name):
     subprocess.run(["sh", "-n", str(ROOT / "scripts" / name)], check=True)
+
+
+def test_the_constraints_of_the_lowest_versions_name_every_dependency():
+    script = runpy.run_path(str(ROOT / "scripts" / "lowest_versions.py"))
+    pins = script["lowest_versions"](ROOT / "pyproject.toml")
+    assert [pin.replace("==", ">=") for pin in pins] == PROJECT["dependencies"]
+
+
+def test_a_dependency_without_a_lowest_version_is_refused(tmp_path):
+    script = runpy.run_path(str(ROOT / "scripts" / "lowest_versions.py"))
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["numpy<3"]\n')
+    with pytest.raises(SystemExit, match="numpy<3: expected name>=version"):
+        script["lowest_versions"](tmp_path / "pyproject.toml")

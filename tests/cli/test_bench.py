@@ -41,7 +41,7 @@ class ScheduledState(FakeState):
     schedule_input = schedule_input("search", 3, 1.0)
 
 
-def reconstruct(source, particles, settings, *, state=None, stop=lambda: False):
+def reconstruct(source, particles, settings, *, state=None, stop=lambda: False, chunks=None):
     """Yield three reports, each with a time of half a second."""
     for iteration in (1, 2, 3):
         volume = make_report().volumes[0]
