@@ -19,7 +19,7 @@ _CPU_IMAGES = 4, 64  # in a tile
 _CPU_TABLE_BYTES = 600e6  # more takes longer to fill than it saves
 _CPU_ROWS, _GPU_ROWS = 1024, 65536
 _GPU_IMAGES = 1024  # a GPU is busy with fewer
-_GPU_TILE_BYTES, _GPU_ROW_BYTES = 8e9, 4e9  # at most; more does not make it faster
+_GPU_TILE_BYTES, _GPU_ROW_BYTES = 8e9, 4e9  # at most, on GPUs of any memory: the same bits
 _TILE_SHARE, _TABLE_SHARE, _ROW_SHARE = 0.4, 0.25, 0.1  # of the free memory
 _REAL_COPIES = (
     12  # float32 images of a box: upload buffers, normalised, shifted, masked, transformed
