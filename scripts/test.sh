@@ -21,8 +21,6 @@ if "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 12))'; the
     export COVERAGE_CORE=sysmon
 fi
 status=0
-# Without options also, in a minute or two, with the lowest versions of all dependencies.
-[ $# -gt 0 ] || scripts/test_lowest.sh || status=$?
 xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" \
     "$venv/bin/python" -m pytest -n 2 --dist loadgroup --cov --cov-report= "$@" || status=$?
 "$venv/bin/python" scripts/coverage_summary.py

@@ -16,6 +16,7 @@ NOTEBOOK = json.loads((ROOT / "examples/run_and_symmetry.ipynb").read_text(encod
 CELLS = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_cells_of_the_notebook_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     pytest.importorskip("IPython", reason="IPython shows the figures of a notebook")

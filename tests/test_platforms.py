@@ -40,7 +40,7 @@ def ini3d(platform, folder, *arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("platform", ["win32", "darwin"])
+@pytest.mark.parametrize("platform", ["win32", pytest.param("darwin", marks=pytest.mark.thorough)])
 def test_particles_are_simulated_checked_reconstructed_and_compared(platform, tmp_path):
     size = ("--number", 60, "--box-size", 32, "--pixel-size", 6)
     ini3d(platform, tmp_path, "simulate", "--output", "data", *size)

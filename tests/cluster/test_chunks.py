@@ -133,6 +133,7 @@ def test_the_half_of_a_set_is_read_by_its_place_in_the_set(data, client):
     assert hash_state(shared.state) == hash_state(alone.state)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_workers_that_are_killed_one_after_the_other_change_no_bit(data, client, expected):
     killed = []
@@ -162,6 +163,7 @@ def test_an_iteration_goes_on_when_all_workers_were_killed_at_once(data, client,
     assert done
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_worker_that_comes_or_goes_in_mid_run_changes_no_bit(data, client, expected):
     sizes = iter([3, 1, 2])
@@ -273,6 +275,7 @@ def scheduler(tmp_path):
         yield path, found
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_run_whose_scheduler_is_gone_is_resumed_on_one_machine_with_the_same_bits(
     star, scheduler, tmp_path, monkeypatch

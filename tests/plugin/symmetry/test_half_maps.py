@@ -59,6 +59,7 @@ def test_detection_in_the_window_says_what_the_command_says_of_the_run(dock, qtb
     assert "measured from the half-maps of the run" in dock.detection.verdict.text()
 
 
+@pytest.mark.thorough
 def test_alignment_in_the_window_says_what_the_command_says_of_the_run(
     dock, qtbot, run, monkeypatch
 ):
@@ -103,6 +104,7 @@ def test_halves_are_mirrored_and_then_moved_as_their_map(viewer, shown, run):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_the_aligned_map_of_the_last_iteration_of_a_run_has_half_maps(viewer, run, qtbot):
     (layer,) = add_layers(viewer, read_run_layers(run.path))
     widget = SymmetryWidget(viewer)
