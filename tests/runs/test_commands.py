@@ -31,7 +31,7 @@ def test_the_command_starts_the_same_run(settings, monkeypatch):
     assert words[0] == "ini3d"
     result = typer.testing.CliRunner().invoke(app, words[1:])
     assert result.exit_code == 0, result.output
-    particles, output, parsed, _ = called[0]
+    particles, output, parsed, *_ = called[0]
     assert (str(particles.path), str(output)) == ("/a b/particles.star", "out put")
     assert parsed == settings
 
