@@ -237,7 +237,7 @@ def ball_log_evidence(references, tile, image: int, box_size: int) -> float:
     n = references.n_coarse
     kx, ky = references.disk.kx[:n].astype(float), references.disk.ky[:n].astype(float)
     terms = []
-    for k, ball in enumerate(references.null.ball.astype(float)):
+    for k, ball in enumerate(references.null.ball_pairs[:, ::2].astype(float)):
         for shift in references.shifts:
             fit = _log_fit(references, tile, image, ball, shift_wave(kx, ky, shift, box_size))
             terms.append(fit + _log_prior(references, tile, image, Pose(k, np.eye(3), shift)))

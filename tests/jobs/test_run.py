@@ -496,7 +496,9 @@ def test_a_run_that_keeps_its_images_does_not_need_the_stacks_again(
 def test_a_stack_truncated_during_a_run_marks_failure_and_the_run_can_be_resumed(
     own_dataset, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(run_module, "_KEPT_SHARE", 0.0)  # images are read in every iteration
+    monkeypatch.setattr(
+        run_module, "bytes_to_keep", lambda: 0
+    )  # images are read in every iteration
     stack, folder = own_dataset.with_name("particles.mrcs"), tmp_path / "run"
     whole = stack.read_bytes()
 
@@ -648,7 +650,9 @@ def reading_engine(change):
 def test_images_that_become_not_finite_during_a_run_are_left_out(
     own_dataset, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(run_module, "_KEPT_SHARE", 0.0)  # images are read in every iteration
+    monkeypatch.setattr(
+        run_module, "bytes_to_keep", lambda: 0
+    )  # images are read in every iteration
     engine = reading_engine(lambda: spoil(own_dataset, 4))
     monkeypatch.setattr(run_module, "reconstruct", engine)
     list(start_run(own_dataset, tmp_path / "run", SETTINGS.with_changes(max_excluded=0.1)))

@@ -129,7 +129,9 @@ def test_deleted_stacks_are_reported(
             yield report
             own_dataset.with_suffix(".mrcs").unlink()
 
-    monkeypatch.setattr(run_module, "_KEPT_SHARE", 0.0)  # images are read in every iteration
+    monkeypatch.setattr(
+        run_module, "bytes_to_keep", lambda: 0
+    )  # images are read in every iteration
     monkeypatch.setattr(run_module, "reconstruct", reading)
     assert own_dataset.with_suffix(".mrcs").is_file()
     fill_in(widget, qtbot, own_dataset, tmp_path / "run")

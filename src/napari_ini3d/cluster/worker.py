@@ -23,10 +23,9 @@ from napari_ini3d.engine import (
     TileExecutor,
 )
 from napari_ini3d.errors import ClusterError, Ini3dError
-from napari_ini3d.kernels import choose_backend, free_memory
+from napari_ini3d.io import bytes_to_keep
+from napari_ini3d.kernels import choose_backend
 from napari_ini3d.particles import ImageSource
-
-_KEPT_SHARE = 0.25  # of the memory that is free when the images are opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class _WorkerRun:
         if recipe.subset is not None:
             source = SourceSubset(source, recipe.subset)
         self._run = RunContext.of(source, recipe.particles, settings, self.executor)
-        self._sharing = recipe.sharing
+        self._local = LocalChunks(1 / recipe.sharing)
         self._lock = Lock()
         self._key = ""
         self._references: LocalReferences | None = None
@@ -77,8 +76,7 @@ class _WorkerRun:
         with self._lock:
             if self._references is None or self._key != iteration.key:
                 self._references = None  # not beside the new ones
-                local = LocalChunks(1 / self._sharing)
-                made = local.prepare_references(self._run, iteration.state, iteration.plan)
+                made = self._local.prepare_references(self._run, iteration.state, iteration.plan)
                 self._references, self._key = made, iteration.key
                 self._room = Semaphore(made.limits[0].at_once)  # one on a GPU
             return self._references, self._room
@@ -163,8 +161,7 @@ def _images(recipe: RunRecipe) -> ImageSource:
     """Return the images of all particles; the parts of a run share them."""
     key = recipe.key.partition("/")[0]
     if key not in _sources:
-        keep_bytes = _KEPT_SHARE * (free_memory() or 0) / recipe.sharing
-        _sources[key] = recipe.open_images(keep_bytes)
+        _sources[key] = recipe.open_images(bytes_to_keep(recipe.sharing))
     return _sources[key]
 
 

@@ -14,7 +14,6 @@ from napari_ini3d.engine.noise import InitialNoise, initial_noise, plain_tile
 from napari_ini3d.engine.regularisation import divide_by_weight
 from napari_ini3d.engine.schedule import finest_radius, first_radius
 from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, NO_SUMS, EngineState, ModelState
-from napari_ini3d.fourier import frequency_disk
 from napari_ini3d.geometry import random_rotation
 from napari_ini3d.particles import Assignments, Particles
 
@@ -130,7 +129,7 @@ def random_map(run: RunContext, radius: int, number: int, noise: InitialNoise) -
     m = radius * padding + 1
     tiles = split_into_tiles(subset, run.particles.optics_index, _TILE)
     with backend.device.enter():
-        disk = frequency_disk(run.geometry.box_size, radius).on(backend.to_device_together)
+        disk = run.preparation.disk(run.geometry.box_size, radius)
         kx, ky = disk.kx * np.float32(padding), disk.ky * np.float32(padding)  # (P,)
         numerator = backend.xp.zeros((2 * m + 1, 2 * m + 1, m + 2), np.complex64)
         denominator = backend.xp.zeros(numerator.shape, np.float32)

@@ -43,6 +43,7 @@ class LocalChunks:
 
     def __init__(self, memory_share: float = 1.0) -> None:
         self._memory_share = memory_share
+        self._warned: set[str] = set()
 
     @property
     def device(self) -> None:
@@ -74,7 +75,8 @@ class LocalChunks:
             return TileLimit(at_once)
         free = backend.device.free_bytes() * self._memory_share
         limit = tile_limit(free, load, images, is_gpu=backend.is_gpu, at_once=at_once)
-        if limit.images is not None:
+        if limit.images is not None and backend.name not in self._warned:
+            self._warned.add(backend.name)  # once for a run
             logger.warning(
                 "%s: the memory that is free has no room for %d images at once; continuing with "
                 "%d, which may change the last bits of the result",

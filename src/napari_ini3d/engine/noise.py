@@ -18,7 +18,7 @@ from napari_ini3d.engine.robust_weights import (
 )
 from napari_ini3d.engine.shell_sums import sum_shells_of_images
 from napari_ini3d.engine.sums import IterationSums
-from napari_ini3d.fourier import FrequencyDisk, frequency_disk
+from napari_ini3d.fourier import FrequencyDisk
 from napari_ini3d.particles import ImageBatch
 
 logger = logging.getLogger(__name__)
@@ -53,17 +53,15 @@ def initial_noise(run: RunContext) -> InitialNoise:
     size = min(len(particles), _IMAGES)
     subset = draw_subset(len(particles), 0, size, run.settings.seed + random_streams.NOISE)
     found: dict[int, list[Float64]] = {g: [] for g in range(len(particles.optics))}
-    unknown = np.full((len(particles.optics), n_shells), np.inf)
+    one = np.ones((len(particles.optics), n_shells))  # the excess over it is the power itself
     with backend.device.enter():
-        disk = frequency_disk(n, n // 2 - 1).on(backend.to_device_together)
+        disk = run.preparation.disk(n, n // 2 - 1)
         for batch in run.source.batches(split_into_tiles(subset, particles.optics_index, _TILE)):
-            tile = plain_tile(run, batch, disk, unknown)
+            tile = plain_tile(run, batch, disk, one)
             # noise multiplied by the CTF has CTF² times the variance
             ctf2 = tile.ctf**2 if tile.premultiplied else xp.ones_like(tile.ctf)  # (B, P)
-            power = tile.images.real**2 + tile.images.imag**2  # (B, P)
-            sums = (sum_shells_of_images(v, disk.shell, n_shells, xp=xp) for v in (power, ctf2))
-            masked, components = sums
-            parts = xp.stack([masked, tile.image_power, components])
+            components = sum_shells_of_images(ctf2, disk.shell, n_shells, xp=xp)
+            parts = xp.stack([tile.excess, tile.image_power, components])
             found[tile.group].append(backend.to_host(parts).astype(np.float64))
     limits = excess_limits(n, run.geometry.diameter / run.geometry.pixel_size)
     rows, bright = [np.zeros((2, n_shells)) for _ in found], 0

@@ -64,10 +64,9 @@ class NullModel:
 
     Attributes
     ----------
-    ball : (K, C) float32
-        Slices of the rotational average of each class; real, as it is centred.
     ball_pairs : (K, 2 C) float32
-        The same as pairs of a real and an imaginary part.
+        Slices of the rotational average of each class, real as it is centred, as pairs of a real
+        and an imaginary part.
     ball_power : (K, C) float32
         Their squares.
     count : (n_shells,) float64
@@ -76,7 +75,6 @@ class NullModel:
         Excess beyond which the power of a shell stands out.
     """
 
-    ball: Float32
     ball_pairs: Float32
     ball_power: Float32
     count: Float64
@@ -84,9 +82,8 @@ class NullModel:
 
     @classmethod
     def of(cls, ball: Float32, count: Float64, limit: Float64) -> Self:
-        """Return the null model of a rotational average."""
+        """Return the null model of the slices (K, C) of rotational averages."""
         return cls(
-            ball=ball,
             ball_pairs=real_pairs(ball.astype(np.complex64)),
             ball_power=ball * ball,
             count=count,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from napari_ini3d._types import Float32, FloatArray, Int64
-
-_MOST_KEPT = 128**3  # voxels of a mask that is kept for the next call
+from napari_ini3d.fourier.small_grids import kept_if_small
 
 Point = Sequence[float] | FloatArray
 
@@ -37,24 +35,19 @@ def soft_mask(
     Returns
     -------
     (box_size,) * ndim float32
-        Read-only if it is small and centred: it is kept, as a run needs it in every iteration.
+        Read-only if it is small and centred, and kept.
     """
-    if centre is None and box_size**ndim <= _MOST_KEPT:
-        return _kept_mask(box_size, radius, edge, ndim)
-    return _make_mask(box_size, radius, edge, ndim, centre)
+    if centre is None:
+        return _centred_mask(box_size, radius, edge, ndim)
+    return _falling(radius_grid(box_size, ndim, centre), radius, edge)
 
 
-@lru_cache(maxsize=4)
-def _kept_mask(box_size: int, radius: float, edge: float, ndim: int) -> Float32:
-    mask = _make_mask(box_size, radius, edge, ndim, None)
-    mask.flags.writeable = False  # others have the same array
-    return mask
+@kept_if_small
+def _centred_mask(box_size: int, radius: float, edge: float, ndim: int) -> Float32:
+    return _falling(radius_grid(box_size, ndim), radius, edge)
 
 
-def _make_mask(
-    box_size: int, radius: float, edge: float, ndim: int, centre: Point | None
-) -> Float32:
-    r = radius_grid(box_size, ndim, centre)  # (n,) * ndim
+def _falling(r: Float32, radius: float, edge: float) -> Float32:
     t = np.clip((r - radius) / max(edge, 1e-6), 0.0, 1.0)  # 0 inside, 1 beyond the edge
     mask: Float32 = (0.5 + 0.5 * np.cos(np.pi * t)).astype(np.float32)
     return mask
@@ -71,6 +64,7 @@ def radius_grid(box_size: int, ndim: int, centre: Point | None = None) -> Float3
     return radius
 
 
+@kept_if_small
 def shell_of_voxels(box_size: int, inner: float, outer: float) -> Int64:
     """Return the voxels of a map (n, n, n), as one row, between two radii (voxels), without them.
 
@@ -80,14 +74,5 @@ def shell_of_voxels(box_size: int, inner: float, outer: float) -> Int64:
         n.
     inner, outer : float
     """
-    if box_size**3 <= _MOST_KEPT:
-        return _kept_shell(box_size, inner, outer)
-    return _make_shell(box_size, inner, outer)
-
-
-def _make_shell(box_size: int, inner: float, outer: float) -> Int64:
     r = radius_grid(box_size, 3)
     return np.flatnonzero((r > inner) & (r < outer))
-
-
-_kept_shell = lru_cache(maxsize=1)(_make_shell)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from napari_ini3d._types import Float32, Float64, FloatArray, Int32, Int64
-
-_MOST_KEPT = 128**3  # samples of a grid whose shells are kept for the next call
+from napari_ini3d.fourier.small_grids import kept_if_small
 
 
 def shell_index(box_size: int, ndim: int = 3) -> Int32:
@@ -61,24 +58,16 @@ def shell_sum(values: FloatArray) -> Float64:
     (n // 2 + 1,) float64
     """
     box_size = values.shape[0]
-    small = box_size**values.ndim <= _MOST_KEPT
-    index = (_kept_shells if small else _flat_shells)(box_size, values.ndim)
+    index = _flat_shells(box_size, values.ndim)
     weighted = values * half_weight(box_size)
     sums = np.bincount(index, weights=weighted.ravel())  # corners included
     return np.asarray(sums[: box_size // 2 + 1], dtype=np.float64)
 
 
+@kept_if_small
 def _flat_shells(box_size: int, ndim: int) -> Int64:
     """Return `shell_index` as a flat array of the type that `bincount` takes."""
     return shell_index(box_size, ndim).ravel().astype(np.int64)
-
-
-@lru_cache(maxsize=4)
-def _kept_shells(box_size: int, ndim: int) -> Int64:
-    """Return `_flat_shells`, read-only: a run compares maps of one size in every iteration."""
-    found = _flat_shells(box_size, ndim)
-    found.flags.writeable = False
-    return found
 
 
 def radial_average(values: FloatArray) -> Float64:

@@ -15,8 +15,7 @@ import numpy as np
 import scipy.fft
 
 from napari_ini3d._types import AnyArray, Complex64, Float32, FloatArray, Int32, Int64
-
-_MOST_KEPT = 128  # voxels per side of a profile that is kept for the next call
+from napari_ini3d.fourier.small_grids import kept_if_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,25 +147,13 @@ def cube_radius(m: int) -> Float32:
     return np.asarray(np.sqrt(line[:, None, None] + line[None, :, None] + half))
 
 
+@kept_if_small
 def gridding_profile(box_size: int, padding: int) -> Float32:
     """Return the factor by which trilinear interpolation in Fourier space fades a map, (n, n, n).
 
     The product over the axes of sinc² of the distance from the centre over the padded box: the
     transform of the triangle with which each axis is interpolated.
     """
-    if box_size <= _MOST_KEPT:
-        return _kept_profile(box_size, padding)
-    return _make_profile(box_size, padding)
-
-
-@lru_cache(maxsize=2)
-def _kept_profile(box_size: int, padding: int) -> Float32:
-    profile = _make_profile(box_size, padding)
-    profile.flags.writeable = False  # others have the same array
-    return profile
-
-
-def _make_profile(box_size: int, padding: int) -> Float32:
     line = (np.arange(box_size) - box_size // 2) / (box_size * padding)
     f: FloatArray = np.sinc(line) ** 2  # (n,)
     return (f[:, None, None] * f[None, :, None] * f[None, None, :]).astype(np.float32)

@@ -28,6 +28,7 @@ from .files import (
     write_error as write_error,
 )
 from .images.grids import check_scratch_for as check_scratch_for
+from .images.kept import bytes_to_keep as bytes_to_keep
 from .images.outliers import replace_outliers as replace_outliers
 from .images.reader import StackReader as StackReader
 from .images.reading_threads import reading_threads as reading_threads

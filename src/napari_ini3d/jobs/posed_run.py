@@ -13,6 +13,7 @@ from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import RigidTransform, euler_to_matrix
 from napari_ini3d.io import (
     StackReader,
+    bytes_to_keep,
     is_cryosparc,
     read_posed_particles,
     reading_threads,
@@ -118,6 +119,7 @@ class PosedRun:
             self.particles,
             pixel_size=self.working_pixel_size,
             preread=self.settings.preread,
+            keep_bytes=bytes_to_keep(),
             threads=reading_threads(threads, shared=self.working_pixel_size is None),
             max_excluded=self.settings.max_excluded,
         )

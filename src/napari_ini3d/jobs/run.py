@@ -20,6 +20,7 @@ from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.io import (
     ParticleSource,
     StackReader,
+    bytes_to_keep,
     particle_files,
     reading_threads,
 )
@@ -35,7 +36,6 @@ from napari_ini3d.jobs.preparation import (
 )
 from napari_ini3d.jobs.start_log import log_start
 from napari_ini3d.jobs.validation import validate_run, wants_validation
-from napari_ini3d.kernels import free_memory
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.report import write_report
 from napari_ini3d.runs import (
@@ -63,8 +63,6 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-
-_KEPT_SHARE = 0.25  # of the free memory, for images that were read
 
 AtEnd = Callable[[RunFolder, Outcome], object]
 
@@ -300,7 +298,7 @@ def _open_images(job: Job, halt: Halt, cluster: ClusterSpec | None) -> StackRead
         pixel_size=pixel_size,
         # on a cluster the workers read the images
         preread=job.settings.preread and cluster is None,
-        keep_bytes=_KEPT_SHARE * (free_memory() or 0) if cluster is None else 0,
+        keep_bytes=bytes_to_keep() if cluster is None else 0,
         scratch=Path(job.settings.scratch) if job.settings.scratch else None,
         threads=reading_threads(job.settings.threads, shared=pixel_size is None),
         between=halt,

@@ -10,8 +10,8 @@ from .cpu.preparation import (
     shell_weights as shell_weights,
     subtract_background as subtract_background,
 )
-from .free_memory import free_memory as free_memory
 from .half_precision import scaled_product as scaled_product
+from .host_memory import free_memory as free_memory
 from .numba_jit import jit as jit, jit_inline as jit_inline
 from .points import compare_copies as compare_copies, read_points as read_points
 from .records import (

@@ -13,7 +13,7 @@ import scipy.fft
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import DeviceError, SettingsError
-from napari_ini3d.kernels.free_memory import free_memory
+from napari_ini3d.kernels.host_memory import free_memory
 from napari_ini3d.kernels.types import INSTALL_CUPY, Array, Backend, GpuInfo
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import featureless_verdict, subunits_around
+from napari_ini3d.symmetry.cylinder import RoundAxis, featureless_verdict, subunits_around
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import SymmetryAlignment
 from napari_ini3d.symmetry.refinement import Freedom, essential_operators, refine_upwards
@@ -86,9 +86,10 @@ def align_symmetry(
         operators = essential_operators(symmetry_operators(parsed), _FINAL_OPERATORS)
         fit = refine_upwards(search.search_map, operators, fit, freedom=freedom, threads=threads)
         scored = ScoredFit.of(search, parsed, fit)
-        scored = scored.with_break(search, volume, voxel_size, subunits_around(search))
+        around = RoundAxis.of(search)
+        scored = scored.with_break(search, volume, voxel_size, subunits_around(around))
         found = describe_fit(search, scored, fit.curve, voxel_size, upright=only_rot)
-        featureless = featureless_verdict(search, parsed, fit, voxel_size)
+        featureless = featureless_verdict(search, around, parsed, fit, voxel_size)
         if featureless:
             found = replace(found, holds=False, pseudo=None, verdict=featureless)
     return SymmetryAlignment(

@@ -10,6 +10,7 @@ frequencies from about n / (2πr) on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -63,40 +64,65 @@ class Cylinder:
         return any(wave % order == 0 for wave in self.waves)
 
 
-def find_cylinder(search: Search) -> Cylinder | None:
-    """Find the axis around which a map varies by no more than noise, if there is one."""
-    coarse, fine = len(search.weight) - 1, deciding_shell(search.search_map)
-    axes = _round_axis(search, coarse)
-    if axes is None or _varying(search, axes, coarse) > _VARYING:
-        return None
-    waves = _waves_that_show(search, axes)
-    if not waves and _varying(search, axes, fine) > _VARYING:
-        return None
-    return Cylinder(axes, waves)
+@dataclass(frozen=True, slots=True)
+class RoundAxis:
+    """The axis about which a map varies least, if it varies little.
+
+    Attributes
+    ----------
+    axes : GroupAxes
+        The axis is Z.
+    waves : tuple of int
+        Around the axis, those that show, the strongest first.
+    """
+
+    axes: GroupAxes
+    waves: tuple[int, ...]
+
+    @classmethod
+    def of(cls, search: Search) -> Self | None:
+        """Refine the axis; return None where the map varies much around it."""
+        axes = GroupAxes(search.round_frame, search.centre)
+        if _varying(search, axes, len(search.weight) - 1) > _CANDIDATE:
+            return None
+        angles = np.array(_ODD_ANGLES)[:, None]
+        operators = Rotation.from_euler("z", angles, degrees=True).as_matrix()
+        axes = refine(search.search_map, operators, axes, search.weight, threads=search.threads)
+        return cls(axes, _waves_that_show(search, axes))
 
 
-def subunits_around(search: Search) -> int:
+def find_cylinder(search: Search, around: RoundAxis | None) -> Cylinder | None:
+    """Return the axis around which a map varies by no more than noise, if there is one.
+
+    Parameters
+    ----------
+    search : Search
+    around : RoundAxis or None
+        Of the search.
+    """
+    if around is None or _varying(search, around.axes, len(search.weight) - 1) > _VARYING:
+        return None
+    fine = deciding_shell(search.search_map)
+    if not around.waves and _varying(search, around.axes, fine) > _VARYING:
+        return None
+    return Cylinder(around.axes, around.waves)
+
+
+def subunits_around(around: RoundAxis | None) -> int:
     """Return the number of subunits around the axis about which a map varies least; 0 if unknown.
 
     In a ring with an odd subunit more waves vary than in a cylinder, but that of the number of
     subunits stands out.
     """
-    axes = _round_axis(search, len(search.weight) - 1)
-    waves = () if axes is None else _waves_that_show(search, axes)
-    return waves[0] if waves else 0
-
-
-def _round_axis(search: Search, last: int) -> GroupAxes | None:
-    """Return the refined axis about which a map varies least; None where it varies much."""
-    axes = GroupAxes(search.round_frame, search.centre)
-    if _varying(search, axes, last) > _CANDIDATE:
-        return None
-    operators = Rotation.from_euler("z", np.array(_ODD_ANGLES)[:, None], degrees=True).as_matrix()
-    return refine(search.search_map, operators, axes, search.weight, threads=search.threads)
+    return around.waves[0] if around is not None and around.waves else 0
 
 
 def featureless_verdict(
-    search: Search, group: PointGroup, axes: GroupAxes, voxel_size: float
+    search: Search,
+    around: RoundAxis | None,
+    group: PointGroup,
+    axes: GroupAxes,
+    voxel_size: float,
 ) -> str:
     """Return why a group cannot be told, in words; empty if it can.
 
@@ -105,6 +131,8 @@ def featureless_verdict(
     Parameters
     ----------
     search : Search
+    around : RoundAxis or None
+        Of the search.
     group : PointGroup
     axes : GroupAxes
         Where the group fits best.
@@ -114,7 +142,7 @@ def featureless_verdict(
     any_rotation = agreement_of_any_rotation(search.search_map, axes, threads=search.threads)
     if any_rotation >= LEAST_AGREEMENT:
         return ROUND
-    cylinder = find_cylinder(search)
+    cylinder = find_cylinder(search, around)
     if cylinder is None or cylinder.shows(group, axes):
         return ""
     return cylinder_verdict(search.search_map, voxel_size)

@@ -14,6 +14,7 @@ from napari_ini3d.symmetry.checks import check_volume
 from napari_ini3d.symmetry.cylinder import (
     ROUND,
     Cylinder,
+    RoundAxis,
     cylinder_verdict,
     find_cylinder,
     subunits_around,
@@ -90,11 +91,12 @@ def detect_symmetry(
     with blas_threads(1):  # the same sums on any number of cores
         finest = (resolution or 0.0) / voxel_size
         search = Search.of(volume, finest, half_maps=half_maps, threads=threads)
-        cylinder = find_cylinder(search)
+        axis = RoundAxis.of(search)
+        cylinder, around = find_cylinder(search, axis), subunits_around(axis)
         ring = cylinder is not None and bool(cylinder.waves)
-        found = _try_ring(search, cylinder) if cylinder and ring else _try_groups(search)
+        found = _try_ring(search, cylinder) if cylinder and ring else _try_groups(search, around)
         ranked = _without_pseudo(found)[:_REPORTED]
-        trials = _without_breaks(search, volume, ranked, voxel_size)
+        trials = _without_breaks(search, volume, ranked, voxel_size, around)
         candidates = tuple(_describe(search, trial, voxel_size) for trial in trials)
         featureless = ROUND if _is_round(search, trials[0].fit) else ""
         if cylinder and not ring and not featureless:
@@ -114,15 +116,17 @@ def detect_symmetry(
     )
 
 
-def _try_groups(search: Search) -> list[ScoredFit]:
-    """Fit every group whose main axis leaves a trace in the self-rotation function."""
+def _try_groups(search: Search, around: int) -> list[ScoredFit]:
+    """Fit every group whose main axis leaves a trace in the self-rotation function.
+
+    Also those of a ring with so many subunits around its axis, one of which may differ.
+    """
     peak = search.table.correlation.max(axis=1)  # (MAX_ORDER + 1,)
     orders = [order for order in range(2, MAX_ORDER + 1) if peak[order] > _LEAST_PEAK]
     orders += [  # of rings in which every other subunit differs
         2 * order for order in orders if MAX_ORDER < 2 * order <= search.highest_order
     ]
-    around = subunits_around(search)
-    if around > MAX_ORDER and around not in orders:  # a ring in which a subunit differs
+    if around > MAX_ORDER and around not in orders:
         orders.append(around)
     names = [f"{family}{order}" for order in orders for family in "CD"] + ["T", "O", "I"]
     groups = map(PointGroup.parse, names)
@@ -153,13 +157,13 @@ def _without_pseudo(trials: list[ScoredFit]) -> list[ScoredFit]:
 
 
 def _without_breaks(
-    search: Search, volume: FloatArray, trials: list[ScoredFit], voxel_size: float
+    search: Search, volume: FloatArray, trials: list[ScoredFit], voxel_size: float, around: int
 ) -> list[ScoredFit]:
     """Return groups by rank, those that break in the map itself marked as pseudo-symmetries.
 
     The largest group that holds is refined and looked at; if it breaks, the next one, and so on.
     """
-    found, around = trials, subunits_around(search)
+    found = trials
     while not found[0].refined and found[0].holds:
         first = _refined(search, found[0]).with_break(search, volume, voxel_size, around)
         found = sorted([first, *found[1:]], key=_rank, reverse=True)

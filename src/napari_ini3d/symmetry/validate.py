@@ -27,7 +27,7 @@ from napari_ini3d.geometry import (
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.breaks import find_break
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import featureless_verdict, subunits_around
+from napari_ini3d.symmetry.cylinder import RoundAxis, featureless_verdict, subunits_around
 from napari_ini3d.symmetry.impose import impose_symmetry
 from napari_ini3d.symmetry.local_correlation import correlate_locally
 from napari_ini3d.symmetry.noise import (
@@ -205,8 +205,8 @@ def validate_symmetry(
         with blas_threads(1):  # the same sums on any number of cores
             search = Search.of(before, half_maps=half_maps, threads=threads)
             in_middle = GroupAxes(np.eye(3), -search.search_map.offset / search.search_map.side)
-            featureless = featureless_verdict(search, point_group, in_middle, voxel_size)
-            around = subunits_around(search)
+            around = RoundAxis.of(search)
+            featureless = featureless_verdict(search, around, point_group, in_middle, voxel_size)
         extent = find_particle_extent(before).radius if diameter is None else radius / _MARGIN
         pseudo = find_break(
             before,
@@ -216,7 +216,7 @@ def validate_symmetry(
             voxel_size=voxel_size,
             agreeing=agreements >= least_of_operators(copies.expected),
             known=not holds or is_contradicted(point_group, agreements),
-            subunits_around=around,
+            subunits_around=subunits_around(around),
             threads=threads,
         )
     inside = mask > 0.5

@@ -38,7 +38,7 @@ def ball_of(references: ReferenceSet, tile) -> np.ndarray:
 def test_the_evidence_of_a_ball_is_the_sum_over_its_shifts(two_pass):
     references = make_references(two_pass=two_pass)
     rng = np.random.default_rng(1)
-    ball = rng.normal(0, 2, references.null.ball.shape).astype(np.float32)
+    ball = rng.normal(0, 2, references.null.ball_power.shape).astype(np.float32)
     null = NullModel.of(ball, references.null.count, references.null.limit)
     references = dataclasses.replace(references, null=null)
     bias = np.array([[0, 0], [2, 0], [0, 3], [-1, 1]], np.float32)

@@ -138,10 +138,11 @@ class PosedImages:
         batch: ImageBatch,
     ) -> FoldValue[Value]:
         run, origins = self.run, self.poses.origins[batch.index]
-        disk = self.disk.on(backend.to_device_together)
+        preparation = run.preparation.on(backend)
+        disk = preparation.disk(run.geometry.box_size, self.radius)
         no_bias = np.zeros((len(batch.index), 1), np.float32)
         no_scale = np.ones(len(batch.index), np.float32)
-        tile = run.preparation.on(backend).tile(
+        tile = preparation.tile(
             batch, disk, origins, self.sigma2, self.typical_power, no_bias, no_scale
         )
         # the preparation shifts by whole pixels; this by the rest

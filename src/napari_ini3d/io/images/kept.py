@@ -7,8 +7,22 @@ import logging
 import numpy as np
 
 from napari_ini3d._types import BoolArray, Float32, IntArray
+from napari_ini3d.kernels import free_memory
 
 logger = logging.getLogger(__name__)
+
+_SHARE = 0.25  # of the free memory
+
+
+def bytes_to_keep(sharing: int = 1) -> float:
+    """Return how many bytes of images may be kept: a quarter of the memory that is free.
+
+    Parameters
+    ----------
+    sharing : int
+        Processes that share the memory.
+    """
+    return _SHARE * (free_memory() or 0) / sharing
 
 
 class KeptImages:

@@ -11,15 +11,7 @@ extern "C" __global__ void coarse_best_poses(
     per_rotation += image * n_rotations;
     summary += 4 * image;
     best += BEST_COLUMNS * image;
-    Found largest = {0.0f, 0};
-    for (int r = threadIdx.x; r < n_rotations; r += THREADS) {
-        float sum = 0.0f;
-        for (int s = 0; s < n_shifts; ++s) sum += weights[(int64)s * n_rotations + r];
-        per_rotation[r] = sum;
-        const Found here = {sum, r};
-        if (beats(here, largest)) largest = here;
-    }
-    largest = block_max(largest);
+    const Found largest = rotation_weights(weights, n_shifts, n_rotations, per_rotation);
     int significant = 0;
     for (int r = threadIdx.x; r < n_rotations; r += THREADS)
         significant += per_rotation[r] > share * largest.value;

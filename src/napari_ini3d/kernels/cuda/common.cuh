@@ -70,6 +70,21 @@ __device__ inline double block_sum(double value)
     return parts[0];
 }
 
+// The running total of one value per thread, the thread's own included.
+__device__ inline int64 block_scan(int64 value)
+{
+    __shared__ int64 sums[THREADS];
+    __syncthreads();
+    sums[threadIdx.x] = value;
+    for (int width = 1; width < THREADS; width *= 2) {
+        __syncthreads();
+        const int64 before = threadIdx.x >= width ? sums[threadIdx.x - width] : 0;
+        __syncthreads();
+        sums[threadIdx.x] += before;
+    }
+    return sums[threadIdx.x];
+}
+
 #define LANES (THREADS < 32 ? THREADS : 32)
 
 // The sum of one value per thread over each team of LANES threads, returned to the first of the team.
@@ -119,4 +134,19 @@ __device__ inline Found block_max(Found found)
     __syncthreads();
     const Found largest = {values[0], indices[0]};
     return largest;
+}
+
+// The weight of each rotation of an image over all shifts, and the largest, returned to all threads.
+__device__ inline Found rotation_weights(
+    const float* weights, int n_shifts, int n_rotations, float* marginal)
+{
+    Found largest = {0.0f, 0};
+    for (int r = threadIdx.x; r < n_rotations; r += THREADS) {
+        float sum = 0.0f;
+        for (int s = 0; s < n_shifts; ++s) sum += weights[(int64)s * n_rotations + r];
+        marginal[r] = sum;
+        const Found here = {sum, r};
+        if (beats(here, largest)) largest = here;
+    }
+    return block_max(largest);
 }

@@ -4,21 +4,15 @@
 // first[b] is `factor` times the sum of the counts before image b; first[n] of all: one block.
 extern "C" __global__ void running_total(const int* counts, int n, int factor, int64* first)
 {
-    __shared__ int64 sums[THREADS];
+    __shared__ int64 last;
     int64 before = 0;  // of the earlier rounds
     for (int low = 0; low < n; low += THREADS) {
         const int i = low + threadIdx.x;
+        const int64 sum = block_scan(i < n ? (int64)factor * counts[i] : 0);
+        if (i < n) first[i + 1] = before + sum;
+        if (threadIdx.x == THREADS - 1) last = sum;
         __syncthreads();
-        sums[threadIdx.x] = i < n ? (int64)factor * counts[i] : 0;
-        for (int width = 1; width < THREADS; width *= 2) {
-            __syncthreads();
-            const int64 more = threadIdx.x >= width ? sums[threadIdx.x - width] : 0;
-            __syncthreads();
-            sums[threadIdx.x] += more;
-        }
-        if (i < n) first[i + 1] = before + sums[threadIdx.x];
-        __syncthreads();
-        before += sums[THREADS - 1];
+        before += last;
     }
     if (threadIdx.x == 0) first[0] = 0;
 }
@@ -50,7 +44,7 @@ extern "C" __global__ void keep_rows(
     int* image, int* class_index, int* rotation, int* shift, int* slice, float* weight,
     float* total)
 {
-    __shared__ int places[THREADS];
+    __shared__ int64 last;
     const int64 low = first[blockIdx.x], high = first[blockIdx.x + 1];
     const double* mine = best + (int64)blockIdx.x * BEST_COLUMNS;
     const float floor = share * (float)mine[BEST_PROBABILITY];
@@ -63,16 +57,9 @@ extern "C" __global__ void keep_rows(
     for (int64 start = low; start < high; start += THREADS) {
         const int64 n = start + threadIdx.x;
         const bool kept = n < high && row_max[n] > floor;
-        __syncthreads();
-        places[threadIdx.x] = kept;
-        for (int width = 1; width < THREADS; width *= 2) {
-            __syncthreads();
-            const int more = threadIdx.x >= width ? places[threadIdx.x - width] : 0;
-            __syncthreads();
-            places[threadIdx.x] += more;
-        }
+        const int64 place = block_scan(kept);
         if (kept) {
-            const int64 to = before + places[threadIdx.x] - 1;
+            const int64 to = before + place - 1;
             image[to] = row_image[n];
             class_index[to] = row_class[n];
             rotation[to] = row_rotation[n];
@@ -86,8 +73,9 @@ extern "C" __global__ void keep_rows(
             }
             total[to] = of_row;
         }
+        if (threadIdx.x == THREADS - 1) last = place;
         __syncthreads();
-        before += places[THREADS - 1];
+        before += last;
     }
 }
 

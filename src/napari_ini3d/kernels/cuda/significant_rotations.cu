@@ -32,15 +32,7 @@ extern "C" __global__ void significant_rotations(
     rotation += image * most;
     shift += image * most;
 
-    Found best = {0.0f, 0};
-    for (int r = threadIdx.x; r < n_rotations; r += THREADS) {
-        float sum = 0.0f;
-        for (int s = 0; s < n_shifts; ++s) sum += weights[(int64)s * n_rotations + r];
-        marginal[r] = sum;
-        const Found here = {sum, r};
-        if (beats(here, best)) best = here;
-    }
-    best = block_max(best);
+    const Found best = rotation_weights(weights, n_shifts, n_rotations, marginal);
     float floor = best.value * share;
     int n = count_from(marginal, n_rotations, floor);
     if (n > most) floor = raise_floor(marginal, n_rotations, most, floor, best.value);

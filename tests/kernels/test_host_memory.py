@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from napari_ini3d.kernels.free_memory import free_memory
+from napari_ini3d.kernels.host_memory import free_memory
 
 MEMINFO = "MemTotal: 64000 kB\nMemAvailable:   32000 kB\n"
 MIB = 2**20
@@ -79,7 +79,7 @@ def test_a_group_that_uses_more_than_its_limit_leaves_nothing(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of Linux")
 def test_a_limit_of_the_address_space_counts():
     code = (
-        "import resource; from napari_ini3d.kernels.free_memory import free_memory\n"
+        "import resource; from napari_ini3d.kernels.host_memory import free_memory\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); print(free_memory())"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
