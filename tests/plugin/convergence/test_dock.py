@@ -14,6 +14,7 @@ from fake_runs import VOXEL, make_report, use_fake_engine
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 from threaded_runs import use_threaded_runs
 
 from napari_ini3d.io.mrc.maps import write_map
@@ -95,6 +96,8 @@ def until(qtbot, condition):
 
 def click_on(panel, plot, iteration):
     """Click in a plot at an iteration."""
+    panel.graphics.grab()  # painting the numbers of an axis widens it, which moves the plot
+    QApplication.processEvents()
     box = plot.getViewBox()
     middle = box.viewRect().center().y()
     scene = box.mapViewToScene(QPointF(iteration, middle))
@@ -144,7 +147,7 @@ def test_a_click_shows_the_iteration_of_a_live_run(
     dock, viewer, few_particles, tmp_path, qtbot, engine
 ):
     dock.session.start(few_particles, tmp_path / "run", SETTINGS)
-    until(qtbot, lambda: dock.session.state == "idle" and dock.view.summaries)
+    until(qtbot, lambda: dock.session.state == "idle" and len(dock.view.summaries) == 6)
     qtbot.wait(50)
     click_on(dock.iterations, dock.iterations.plots[3], 3)
     until(qtbot, lambda: dock.session.layers.shown_iteration() == 3)
