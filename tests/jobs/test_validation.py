@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from napari_ini3d.engine import HalfSetMaps
+from napari_ini3d.engine import ClosingStep, HalfSetMaps
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.jobs.run import resume_run, start_run
 from napari_ini3d.runs import RunFolder, ValidationFiles
@@ -17,6 +17,8 @@ from napari_ini3d.simulation.dataset import write_dataset
 SETTINGS = InitialModelSettings(
     mask_diameter=100.0, iterations=6, starts=2, max_resolution=20.0, threads=1
 )
+
+STEPS: list[ClosingStep] = []  # of the run `validated`
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def validated(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "validated"
-    return folder, list(start_run(dataset, folder, SETTINGS))
+    return folder, list(start_run(dataset, folder, SETTINGS, on_step=STEPS.append))
 
 
 def files_of(folder):
@@ -63,6 +65,25 @@ def test_the_model_file_has_the_resolution_of_the_half_sets(validated):
     text = RunFolder(folder).iteration_path(reports[-1].iteration, "model.star").read_text()
     written = [float(number) for number in re.findall(r"\b\d+\.\d+\b", text)]
     assert any(abs(number - facts["resolution_0143"]) < 0.01 for number in written)
+
+
+@pytest.mark.usefixtures("validated")
+def test_what_follows_the_last_iteration_is_told_step_by_step():
+    stages = list(dict.fromkeys(step.stage for step in STEPS))
+    assert stages == ["half-set 1", "half-set 2", "repeated search", "report"]
+    for stage in stages:
+        of_stage = [step for step in STEPS if step.stage == stage]
+        assert [step.iteration for step in of_stage] == list(range(len(of_stage)))
+        assert len(of_stage) == 1 or len(of_stage) - 1 <= of_stage[-1].n_iterations
+        assert all(0 < step.resolution < 200 for step in of_stage[1:])
+    assert STEPS[-1] == ClosingStep("report")
+
+
+def test_the_log_has_every_iteration_of_the_validation(validated):
+    text = (validated[0] / "log.txt").read_text()
+    for step in STEPS:
+        line = f"{step.stage}, iteration {step.iteration} of at most {step.n_iterations}: "
+        assert (line in text) == (step.iteration > 0)
 
 
 @pytest.mark.parametrize("moment", ["half-set 1, iteration 2", "repeating the search"])

@@ -35,8 +35,8 @@ def log_start(record: RunRecord, own: PixelGrid, *, resumed: bool) -> None:
         logger.info("only those of the classes %s", ", ".join(map(str, record.classes_2d)))
     if record.class_averages:
         logger.warning(
-            "the images are class averages, used as if they were particles: the map is for a quick "
-            "look, and its resolution and quality are not measured"
+            "the images are class averages, used as if they were particles, so resolution and "
+            "quality are not measured; use the map for a quick look"
         )
     if record.working_pixel_size is not None:
         box_size = round(own.width / record.working_pixel_size)
