@@ -13,6 +13,7 @@
     ├── RunProcessError    the process of a run was killed or has crashed
     ├── DownloadError      a file of an archive cannot be downloaded, or is another one
     ├── DeviceError        the requested device is not available or has failed
+    ├── ClusterError       a cluster cannot be reached, has unsuitable workers, or was lost
     └── SymmetryError      a point group that is unknown or is not a rotation group
 
 None derives from ``RuntimeError``, which worker threads of napari silently ignore.

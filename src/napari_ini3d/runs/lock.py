@@ -277,4 +277,4 @@ def _unlock(path: Path, owner: RunOwner, stop: Event) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("%s cannot be removed: %s", path, error)
+            logger.warning("%s cannot be removed (%s); remove it by hand", path, error)

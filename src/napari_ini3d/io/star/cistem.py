@@ -71,7 +71,7 @@ def convert_cistem(
         active = read_numbers(path, table, _ACTIVITY) >= 0
         if not active.all():
             logger.warning(
-                "%s: %d of %d particles are switched off (%s), and left out",
+                "%s: %d of %d particles are switched off (%s); they are left out",
                 path,
                 int(np.count_nonzero(~active)),
                 len(active),

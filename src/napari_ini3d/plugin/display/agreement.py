@@ -26,7 +26,8 @@ def half_maps_of(viewer: Any, layer: Image) -> ValidationFiles:
     moved = origin is not None and (origin.flipped or not origin.motion.is_identity)
     if moved or get_metadata(layer, "source") is not None:
         raise InputError(
-            f"{layer.name} is not a map of a run as it was written: it has no half-maps"
+            f"{layer.name} is not a map of a run as it was written, so it has no half-maps; show "
+            "the final map of a run"
         )
     return find_halves(viewer, layer).files
 
@@ -47,7 +48,10 @@ def read_agreement(files: ValidationFiles, box_size: int) -> Float32:
     """
     halves, facts = files.read_half_maps(box_size), files.read_facts()
     if halves is None or facts is None:
-        raise InputError(f"the half-maps in {files.folder.path} cannot be read")
+        raise InputError(
+            f"the half-maps in {files.folder.path} cannot be read; resume the run to make "
+            "them again"
+        )
     width = facts["box_size"] * facts["voxel_size"]  # Å
     resolution = max(float(facts["resolution_0143"]), 2 * width / box_size)
     first, second = (_low_passed(half, round(2 * width / resolution)) for half in halves)

@@ -171,7 +171,9 @@ def open_in_chimerax(path: Path) -> bool:
             start_new_session=True,
         )
     except OSError as error:
-        raise RunProcessError(f"{program} cannot be started: {error}") from error
+        raise RunProcessError(
+            f"{program} cannot be started ({error}); check its path in napari's Preferences"
+        ) from error
     return True
 
 
