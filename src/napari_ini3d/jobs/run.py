@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_ini3d._address_space import check_address_space_for_run
 from napari_ini3d._types import AnyArray
 from napari_ini3d.cluster import ClusterSpec, check_cluster
 from napari_ini3d.engine import EngineState, IterationReport, reconstruct
@@ -167,6 +168,7 @@ def resume_run(
     Ini3dError
         If there is no run in the folder, it is complete or going on, or its particles have changed.
     """
+    check_address_space_for_run()
     runs, spec = RunFolder.open(Path(folder)), check_cluster(cluster)
     lock = lock_folder(runs.path)
     try:

@@ -48,6 +48,7 @@ from .image_notes import (
     describe_mended as describe_mended,
 )
 from .lock import (
+    STALE_SECONDS as STALE_SECONDS,
     RunLock as RunLock,
     RunOwner as RunOwner,
     check_unlocked as check_unlocked,
