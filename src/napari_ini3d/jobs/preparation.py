@@ -132,6 +132,7 @@ def prepare_job(
         inversion_measured=settings.invert_contrast == "auto",
         n_mended=int(np.count_nonzero(chosen.replaced_pixels)),
         n_replaced_pixels=int(chosen.replaced_pixels.sum()),
+        n_uneven=chosen.n_uneven,
         working_pixel_size=working,
         settings=resolved,
     )

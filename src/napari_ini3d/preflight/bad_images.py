@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_ini3d._types import IntArray
 from napari_ini3d.particles import ImageSource
+from napari_ini3d.preflight.background import BackgroundShapes
 
 BadReason = Literal["not finite", "constant", "all zero", "out of range", "no underfocus"]
 
@@ -28,7 +29,11 @@ class BadImage:
 
 
 def bad_images(
-    source: ImageSource, images: int | IntArray, *, batch_size: int = _BATCH
+    source: ImageSource,
+    images: int | IntArray,
+    *,
+    batch_size: int = _BATCH,
+    shapes: BackgroundShapes | None = None,
 ) -> Iterator[BadImage]:
     """Yield the images that cannot be used, in order; each image is read once.
 
@@ -42,10 +47,14 @@ def bad_images(
         Number of images to check, from the first, or their indices.
     batch_size : int
         Maximum number of images in memory.
+    shapes : BackgroundShapes, optional
+        Receives the backgrounds of the images.
     """
     index = np.arange(images) if isinstance(images, int) else images
     batch_size = min(batch_size, _batch_size(source))
     for batch in source.batches(_split(index, batch_size)):
+        if shapes is not None:
+            shapes.measure(batch.index, batch.images)
         flat = batch.images.reshape(len(batch.images), -1)
         low, high = flat.min(axis=1), flat.max(axis=1)
         with np.errstate(invalid="ignore", over="ignore"):

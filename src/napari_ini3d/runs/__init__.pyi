@@ -46,6 +46,7 @@ from .image_checksums import (
 from .image_notes import (
     describe_inversion as describe_inversion,
     describe_mended as describe_mended,
+    describe_uneven as describe_uneven,
 )
 from .lock import (
     STALE_SECONDS as STALE_SECONDS,
