@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from napari_ini3d._address_space import check_address_space_for_run
 from napari_ini3d.cluster import ClusterSpec, check_cluster
 from napari_ini3d.engine import (
     ClosingStep,
@@ -174,6 +175,7 @@ def resume_run(
     Ini3dError
         If there is no run in the folder, it is complete or going on, or its particles have changed.
     """
+    check_address_space_for_run()
     runs, spec = RunFolder.open(Path(folder)), check_cluster(cluster)
     lock = lock_folder(runs.path)
     try:

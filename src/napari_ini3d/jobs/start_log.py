@@ -6,7 +6,7 @@ import logging
 
 from napari_ini3d import __version__
 from napari_ini3d.preflight import PixelGrid
-from napari_ini3d.runs import RunRecord, describe_inversion, describe_mended
+from napari_ini3d.runs import RunRecord, describe_inversion, describe_mended, describe_uneven
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ def log_start(record: RunRecord, own: PixelGrid, *, resumed: bool) -> None:
         )
     if record.n_mended:
         logger.info("%s", describe_mended(record))
+    if record.n_uneven:
+        logger.info("%s", describe_uneven(record))
     if record.contrast:
         logger.info("contrast: %s", describe_inversion(record))
     how = "estimated from the images" if record.mask_estimated else "given"

@@ -46,8 +46,10 @@ from .image_checksums import (
 from .image_notes import (
     describe_inversion as describe_inversion,
     describe_mended as describe_mended,
+    describe_uneven as describe_uneven,
 )
 from .lock import (
+    STALE_SECONDS as STALE_SECONDS,
     RunLock as RunLock,
     RunOwner as RunOwner,
     check_unlocked as check_unlocked,
