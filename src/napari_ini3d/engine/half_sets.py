@@ -91,6 +91,7 @@ def refine_half_sets(
     state: EngineState,
     *,
     stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[float], object] = lambda _: None,
     backend: Backend | None = None,
     chunks: ChunkExecutor | None = None,
 ) -> HalfSetMaps | None:
@@ -106,6 +107,8 @@ def refine_half_sets(
         The last one of the run.
     stop : callable
         Called after every iteration.
+    progress : callable
+        Called after every iteration with the share of the work that is done, from 0 to 1.
     backend : Backend, optional
         Default: the one that ``settings.device`` names.
     chunks : ChunkExecutor, optional
@@ -128,7 +131,7 @@ def refine_half_sets(
             backend=backend,
             chunks=chunks,
         )
-        refined = _last_report(reports, half)
+        refined = _last_report(reports, half, progress)
         if stop():
             return None
         radius = refined.current_size // 2
@@ -137,7 +140,9 @@ def refine_half_sets(
     return HalfSetMaps(np.stack(maps), min(radii))
 
 
-def _last_report(reports: Iterator[IterationReport], half: int) -> IterationReport:
+def _last_report(
+    reports: Iterator[IterationReport], half: int, progress: Callable[[float], object]
+) -> IterationReport:
     """Refine a half-set until it has converged or used up its iterations."""
     for number, report in enumerate(reports, 1):
         logger.info(
@@ -147,6 +152,7 @@ def _last_report(reports: Iterator[IterationReport], half: int) -> IterationRepo
             _ITERATIONS,
             float(report.resolution.min()),
         )
+        progress((half + number / _ITERATIONS) / 2)
         if report.state.phase == "final" or number == _ITERATIONS:
             break  # the final pass would assign particles; only the maps are wanted
     return report

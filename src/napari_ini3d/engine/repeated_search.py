@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from napari_ini3d._types import Float32
-from napari_ini3d.engine.agreement import mean_agreement
+from napari_ini3d.engine.agreement import AlignedMaps
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
@@ -38,6 +38,7 @@ def repeat_search(
     volume: Float32,
     *,
     stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[float], object] = lambda _: None,
     backend: Backend | None = None,
     chunks: ChunkExecutor | None = None,
 ) -> float | None:
@@ -53,6 +54,9 @@ def repeat_search(
         Map of the run.
     stop : callable
         Called after every iteration.
+    progress : callable
+        Called after every iteration with about the share of the work that is done, from 0 to 1: it
+        takes longer where more starts are needed, or the map does not settle.
     backend : Backend, optional
         Default: the one that ``settings.device`` names.
     chunks : ChunkExecutor, optional
@@ -67,10 +71,12 @@ def repeat_search(
     other = settings.with_changes(seed=settings.seed + 1)
     reports = reconstruct(source, particles, other, stop=stop, backend=backend, chunks=chunks)
     last: IterationReport | None = None
+    phases = Phases.of(other.iterations)
     for report in reports:
         if report.phase not in ("starts", "search"):
             break
         last = report
+        progress(min(report.iteration / (phases.starts + phases.search), 1.0))
         if report.iteration % _LOGGED_EVERY == 0:
             logger.info("repeated search, iteration %d: %s", report.iteration, report.message)
         if report.state.phase not in ("starts", "search"):
@@ -80,5 +86,5 @@ def repeat_search(
     length = volume.shape[0] * last.voxel_size  # Å
     # the search ends before its finest shells have taken shape
     radius = max(1, min(int(length / last.resolution[0]), last.current_size // 2))
-    (agreement,) = mean_agreement(volume, [last.volumes[0]], radius, threads=settings.threads)
-    return agreement
+    aligned = AlignedMaps.of(volume, [last.volumes[0]], radius, threads=settings.threads)
+    return aligned.agreement[0]

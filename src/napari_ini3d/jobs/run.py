@@ -6,14 +6,11 @@ The command line and the plugin iterate over the reports that `start_run` yields
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from napari_ini3d._types import AnyArray
 from napari_ini3d.cluster import ClusterSpec, check_cluster
 from napari_ini3d.engine import EngineState, IterationReport, reconstruct
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
@@ -27,6 +24,7 @@ from napari_ini3d.io import (
 from napari_ini3d.jobs.cluster import open_chunks
 from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
 from napari_ini3d.jobs.control import Control
+from napari_ini3d.jobs.iteration_files import is_due, write_iteration
 from napari_ini3d.jobs.preparation import (
     Halt,
     Job,
@@ -39,7 +37,6 @@ from napari_ini3d.jobs.validation import validate_run, wants_validation
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.report import write_report
 from napari_ini3d.runs import (
-    IterationSummary,
     Outcome,
     RunFolder,
     RunLock,
@@ -48,15 +45,12 @@ from napari_ini3d.runs import (
     ValidationFiles,
     adopt_outputs,
     forget_history_after,
-    format_line,
     log_to_file,
-    make_pictures,
     read_image_checksums,
     read_source_particles,
     remove_newest_maps,
+    remove_validation_progress,
     resume_command,
-    write_history,
-    write_newest_maps,
     write_results,
 )
 from napari_ini3d.settings import InitialModelSettings
@@ -244,7 +238,7 @@ def _walk(
                 given = (reader, job.particles, job.settings)
                 reports = reconstruct(*given, state=state, stop=stop, chunks=chunks)
                 for report in reports:
-                    _write_iteration(job, report)
+                    write_iteration(job, report)
                     yield report
                 if report is not None:
                     state, finished = report.state, report.converged or not stop()
@@ -283,6 +277,7 @@ def _log_and_mark(job: Job) -> Iterator[None]:
 def _end(folder: RunFolder, outcome: Outcome) -> None:
     """Remove what serves a run that is going on, and mark how it ended, last of all."""
     remove_newest_maps(folder)
+    remove_validation_progress(folder)
     try:
         RunRequests(folder.path).clear()
     except RunFolderError as error:
@@ -305,41 +300,6 @@ def _open_images(job: Job, halt: Halt, cluster: ClusterSpec | None) -> StackRead
         checksums=job.checksums,
         max_excluded=job.settings.max_excluded,
     )
-
-
-def _write_iteration(job: Job, report: IterationReport) -> None:
-    """Write all files of an iteration; the checkpoint last, because it completes the iteration."""
-    folder = job.folder
-    job.lock.check()
-    summary = IterationSummary.from_report(report)
-    due = is_due(report, job.settings)
-    arrays = report.state.to_arrays()
-    _refuse_not_finite(arrays, report.iteration)
-    if due:
-        write_results(folder, report, job.particles, job.table, job.settings)
-    folder.write_pictures(report.iteration, make_pictures(report))
-    write_history(folder, report.iteration, report.volumes, report.voxel_size)
-    write_newest_maps(folder, report.iteration, report.volumes, report.voxel_size)
-    folder.append_progress(summary.to_json())
-    folder.write_checkpoint(arrays, report.iteration, keep=due)
-    logger.info("%s", format_line(summary))
-
-
-def _refuse_not_finite(arrays: Mapping[str, AnyArray], iteration: int) -> None:
-    """Raise `RunFolderError` if the models of a state are not finite, before it is written."""
-    for name, array in arrays.items():
-        if name.startswith("models.") and not np.isfinite(array).all():
-            raise RunFolderError(
-                f"iteration {iteration} gave values of {name} that are not finite; expected finite "
-                "ones; the checkpoint of the iteration before is kept: check the device and the "
-                "images, then resume the run"
-            )
-
-
-def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
-    """Return whether maps and STAR files are written at this iteration."""
-    last = report.converged or report.iteration >= report.n_iterations
-    return last or report.iteration % settings.write_every == 0
 
 
 def _finish(

@@ -28,8 +28,11 @@ from napari_ini3d.preflight import particle_grid
 from napari_ini3d.runs import (
     RunFolder,
     ValidationFiles,
+    ValidationPart,
+    ValidationProgress,
     describe_verdict,
     write_validated_model,
+    write_validation_progress,
 )
 from napari_ini3d.settings import InitialModelSettings
 
@@ -87,7 +90,15 @@ def validate_run(
     if can_repeat_search(settings):
         logger.info("repeating the search from other random maps")
         volume = state.models[0].maps[best]
-        agreement = repeat_search(source, particles, settings, volume, stop=stop, chunks=chunks)
+        agreement = repeat_search(
+            source,
+            particles,
+            settings,
+            volume,
+            stop=stop,
+            progress=_writer(folder, "repeated search"),
+            chunks=chunks,
+        )
         if agreement is None:
             logger.info("stopped; the map was not validated")
             return False
@@ -108,6 +119,16 @@ def validate_run(
     return True
 
 
+def _writer(folder: RunFolder, part: ValidationPart) -> Callable[[float], None]:
+    """Return a function that writes how far a part of the validation is; it has begun."""
+
+    def write(share: float) -> None:
+        write_validation_progress(folder, ValidationProgress(part, share))
+
+    write(0.0)
+    return write
+
+
 def _half_sets(
     files: ValidationFiles,
     source: ImageSource,
@@ -124,7 +145,10 @@ def _half_sets(
         return stored
     files.clear()
     logger.info("refining two independent half-sets")
-    found = refine_half_sets(source, particles, settings, state, stop=stop, chunks=chunks)
+    progress = _writer(files.folder, "half-sets")
+    found = refine_half_sets(
+        source, particles, settings, state, stop=stop, progress=progress, chunks=chunks
+    )
     if found is not None:
         files.write_half_sets(found, volumes)
     return found

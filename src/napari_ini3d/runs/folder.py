@@ -12,6 +12,8 @@ Besides the maps and STAR files of the written iterations, a run folder contains
     outputs.txt                 the files that the run wrote: no others are replaced or deleted
     newest_maps.npz             maps of the last iteration, while the run is going on
     half_sets.npz               refined half-sets, until the validation is complete
+    validation_progress.json    how far the validation is, while the run is going on
+    start_maps.npz              small maps of the random starts when the best was chosen
     run_note.txt, window.json   note of the user on the run, and the window in which it was shown
     run.lock                    the process that writes to the folder, while the run is going on
     run.pause                   asks the run to wait; RELION_JOB_ABORT_NOW, to stop

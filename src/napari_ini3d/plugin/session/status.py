@@ -66,16 +66,23 @@ def status_text(
         return f"Detached after iteration {last.iteration}; the run continues without this window"
     if is_done(last):
         words = [f"Last iteration ({last.iteration}) done", message or _what_follows(settings)]
+        words += _time_left(left) if state == "running" else []
         return " · ".join([*words, *_words_of(state, "step")])
     resolution = last.best_resolution
     words = [f"Iteration {last.iteration} of at most {last.n_iterations}"]
     words.append(PHASES.get(last.phase, last.phase))
     if math.isfinite(resolution):
         words.append(f"{resolution:.1f} Å")
-    if state == "running" and left is not None:
-        end = time.strftime("%H:%M", time.localtime(time.time() + left))
-        words.append(f"about {describe_time(left)} left (ends {end})")
+    words += _time_left(left) if state == "running" else []
     return " · ".join([*words, *_words_of(state, "iteration")])
+
+
+def _time_left(left: float | None) -> list[str]:
+    """Return the remaining time (s) in words, and when the run ends."""
+    if left is None:
+        return []
+    end = time.strftime("%H:%M", time.localtime(time.time() + left))
+    return [f"about {describe_time(left)} left (ends {end})"]
 
 
 def _words_of(state: str, unit: str) -> list[str]:
