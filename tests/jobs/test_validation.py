@@ -127,6 +127,7 @@ def test_the_progress_of_a_validation_rises_by_part_and_is_gone_at_the_end(
         assert shares == sorted(shares)
         assert len(set(shares)) > 2
         assert shares[-1] > 0.5
+    assert max(parts["repeated search"][:-1]) < 1
     assert read_validation_progress(folder) is None
     assert not (folder.path / "validation_progress.json").exists()
 

@@ -24,6 +24,8 @@ from napari_ini3d.settings import InitialModelSettings
 logger = logging.getLogger(__name__)
 
 _LOGGED_EVERY = 10  # iterations
+_USUAL_SEARCH = 1.5  # iterations of a search, over its least number
+_AT_USUAL = 0.9  # share of the work that is done after the usual iterations
 
 
 def can_repeat_search(settings: InitialModelSettings) -> bool:
@@ -71,20 +73,34 @@ def repeat_search(
     other = settings.with_changes(seed=settings.seed + 1)
     reports = reconstruct(source, particles, other, stop=stop, backend=backend, chunks=chunks)
     last: IterationReport | None = None
-    phases = Phases.of(other.iterations)
+    usual = _usual_iterations(other)
     for report in reports:
         if report.phase not in ("starts", "search"):
             break
         last = report
-        progress(min(report.iteration / (phases.starts + phases.search), 1.0))
+        progress(_share(report.iteration, usual))
         if report.iteration % _LOGGED_EVERY == 0:
             logger.info("repeated search, iteration %d: %s", report.iteration, report.message)
         if report.state.phase not in ("starts", "search"):
             break
     if last is None or stop():
         return None
+    progress(1.0)
     length = volume.shape[0] * last.voxel_size  # Å
     # the search ends before its finest shells have taken shape
     radius = max(1, min(int(length / last.resolution[0]), last.current_size // 2))
     aligned = AlignedMaps.of(volume, [last.volumes[0]], radius, threads=settings.threads)
     return aligned.agreement[0]
+
+
+def _usual_iterations(settings: InitialModelSettings) -> int:
+    """Return the iterations that starts and search usually take."""
+    phases = Phases.of(settings.iterations)
+    return phases.starts + min(round(_USUAL_SEARCH * phases.search), phases.longest_search)
+
+
+def _share(done: int, usual: int) -> float:
+    """Return the share of the work after some iterations; it rises also beyond the usual number."""
+    if done < usual:
+        return _AT_USUAL * done / usual
+    return 1 - (1 - _AT_USUAL) * usual / done

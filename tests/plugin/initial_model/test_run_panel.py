@@ -62,6 +62,9 @@ def test_the_bar_moves_during_the_validation_and_is_full_at_the_end(widget, vali
     assert text.startswith("Last iteration (3) done · refining two half-sets")
     assert re.search(r"about .* left \(ends \d\d:\d\d\)", text)
     remove_validation_progress(folder)
+    folder.log_path.write_text(folder.log_path.read_text() + "2026-11-22 10:01:00 INFO    done\n")
+    until(qtbot, lambda: " done · done" in panel.status.text())
+    assert panel.bar.value() == values[-1]  # it does not fall back when the file is removed
     folder.mark("SUCCESS")
     lock.release()
     until(qtbot, lambda: not session.busy)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 360, 220  # pixels
 _MOST_SIGMA = 15.0  # shown at first; more if a map has a higher level
 _MOST_DUST = 1e7  # Å³
+_FOLLOWED = ("iso_threshold", "data", "set_data", "visible")  # events of the chosen map
 _MEANINGS: dict[Colouring, str] = {
     "agreement": (
         "Local correlation of the two half-maps: blue 1, green 0.5, red 0 or less. Red parts are "
@@ -93,6 +94,7 @@ class MapDisplayWidget(FittingWidget):
         self.dust.valueChanged.connect(self._on_dust)
         self.colouring.activated.connect(self._on_colouring)
         self.map.chosen.connect(self._on_chosen)
+        self.map.follow_shown()
         self.tasks.changed.connect(self._on_tasks)
         MapMeshes.of(real).updated.connect(self.refresh)
         self._on_chosen(self.map.layer)
@@ -134,9 +136,9 @@ class MapDisplayWidget(FittingWidget):
         else:
             voxels = int(np.count_nonzero(shown_volume(viewer, layer) > layer.iso_threshold))
         volume = voxels * voxel_size**3
-        return (
-            f"Encloses {volume:,.0f} Å³, the volume of {enclosed_mass(volume):,.0f} kDa of protein."
-        )
+        hidden = "" if layer.visible else "This map is hidden. "
+        mass = enclosed_mass(volume)
+        return f"{hidden}Encloses {volume:,.0f} Å³, the volume of {mass:,.0f} kDa of protein."
 
     def _on_slider(self, sigma: float) -> None:
         layer = self.map.layer
@@ -207,11 +209,11 @@ class MapDisplayWidget(FittingWidget):
     def _on_chosen(self, layer: Image | None) -> None:
         viewer, before = self._viewer(), None if self._followed is None else self._followed()
         if before is not None:
-            for name in ("iso_threshold", "data", "set_data"):
+            for name in _FOLLOWED:
                 getattr(before.events, name).disconnect(self.refresh)
         self._followed = None if layer is None else ref(layer)
         if layer is not None and viewer is not None:
-            for name in ("iso_threshold", "data", "set_data"):
+            for name in _FOLLOWED:
                 getattr(layer.events, name).connect(self.refresh)
             mesh = MapMeshes.of(viewer).find(layer)
             if mesh is not None:

@@ -208,7 +208,8 @@ class BackgroundRun:
         if not summaries:
             return
         newest = summaries[-1]
-        self.validation = self._follower.read_validation() if is_done(newest) else None
+        if is_done(newest):  # at its end the file is removed, before the run has ended
+            self.validation = self._follower.read_validation() or self.validation
         if newest is self._published:
             return
         found = self._follower.read_maps(ended=ended)
