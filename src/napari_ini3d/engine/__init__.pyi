@@ -34,6 +34,7 @@ from .relaxation.relax import Relaxation as Relaxation, relax_symmetry as relax_
 from .repeated_search import (
     can_repeat_search as can_repeat_search,
     repeat_search as repeat_search,
+    usual_search as usual_search,
 )
 from .resolved_settings import (
     ResolvedSettings as ResolvedSettings,

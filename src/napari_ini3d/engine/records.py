@@ -67,6 +67,9 @@ class IterationReport:
         The state of all particles after this iteration.
     state : EngineState
         All that is needed to continue from here.
+    aligned_starts : (S, m, m, m) float32 or None
+        In the last iteration of the random starts: small maps of the best one and of the others,
+        aligned to it.
     """
 
     iteration: int
@@ -95,6 +98,7 @@ class IterationReport:
     seconds: Mapping[str, float]
     assignments: Assignments
     state: EngineState
+    aligned_starts: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from napari_ini3d._types import Float32
-from napari_ini3d.engine.agreement import mean_agreement
+from napari_ini3d.engine.agreement import AlignedMaps
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import ClosingStep, IterationReport, ignore_step
@@ -24,11 +24,18 @@ from napari_ini3d.settings import InitialModelSettings
 logger = logging.getLogger(__name__)
 
 _STAGE = "repeated search"
+_USUAL_SEARCH = 1.5  # iterations of a search, over its least number
 
 
 def can_repeat_search(settings: InitialModelSettings) -> bool:
     """Return whether a run has one map and a search that can be repeated."""
     return settings.classes == 1 and Phases.of(settings.iterations).search > 0
+
+
+def usual_search(settings: InitialModelSettings) -> int:
+    """Return how many iterations starts and search usually take."""
+    phases = Phases.of(settings.iterations)
+    return phases.starts + min(round(_USUAL_SEARCH * phases.search), phases.longest_search)
 
 
 def repeat_search(
@@ -87,8 +94,8 @@ def repeat_search(
     length = volume.shape[0] * last.voxel_size  # Å
     # the search ends before its finest shells have taken shape
     radius = max(1, min(int(length / last.resolution[0]), last.current_size // 2))
-    (agreement,) = mean_agreement(volume, [last.volumes[0]], radius, threads=settings.threads)
-    return agreement
+    aligned = AlignedMaps.of(volume, [last.volumes[0]], radius, threads=settings.threads)
+    return aligned.agreement[0]
 
 
 def _announce(

@@ -1,4 +1,4 @@
-"""Files of an iteration of a run, which are on disk before its report is yielded."""
+"""Files of an iteration, written before its report is passed on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from napari_ini3d.runs import (
     write_history,
     write_newest_maps,
     write_results,
+    write_start_maps,
 )
 from napari_ini3d.settings import InitialModelSettings
 
@@ -25,7 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 def write_iteration(job: Job, report: IterationReport) -> None:
-    """Write all files of an iteration; the checkpoint last, because it completes the iteration."""
+    """Write all files of an iteration; the checkpoint last, because it completes the iteration.
+
+    Raises
+    ------
+    RunFolderError
+        If a file cannot be written, or values of the state are not finite.
+    """
     folder = job.folder
     job.lock.check()
     summary = IterationSummary.from_report(report)
@@ -36,10 +43,17 @@ def write_iteration(job: Job, report: IterationReport) -> None:
         write_results(folder, report, job.particles, job.table, job.settings)
     folder.write_pictures(report.iteration, make_pictures(report))
     write_history(folder, report.iteration, report.volumes, report.voxel_size)
+    write_start_maps(folder, report)
     write_newest_maps(folder, report.iteration, report.volumes, report.voxel_size)
     folder.append_progress(summary.to_json())
     folder.write_checkpoint(arrays, report.iteration, keep=due)
     logger.info("%s", format_line(summary))
+
+
+def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
+    """Return whether maps and STAR files are written at this iteration."""
+    last = report.converged or report.iteration >= report.n_iterations
+    return last or report.iteration % settings.write_every == 0
 
 
 def _refuse_not_finite(arrays: Mapping[str, AnyArray], iteration: int) -> None:
@@ -51,9 +65,3 @@ def _refuse_not_finite(arrays: Mapping[str, AnyArray], iteration: int) -> None:
                 "ones; the checkpoint of the iteration before is kept: check the device and the "
                 "images, then resume the run"
             )
-
-
-def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
-    """Return whether maps and STAR files are written at this iteration."""
-    last = report.converged or report.iteration >= report.n_iterations
-    return last or report.iteration % settings.write_every == 0

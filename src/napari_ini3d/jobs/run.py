@@ -56,6 +56,7 @@ from napari_ini3d.runs import (
     read_image_checksums,
     read_source_particles,
     remove_newest_maps,
+    remove_validation_progress,
     resume_command,
     write_results,
 )
@@ -296,6 +297,7 @@ def _log_and_mark(job: Job) -> Iterator[None]:
 def _end(folder: RunFolder, outcome: Outcome) -> None:
     """Remove what serves a run that is going on, and mark how it ended, last of all."""
     remove_newest_maps(folder)
+    remove_validation_progress(folder)
     try:
         RunRequests(folder.path).clear()
     except RunFolderError as error:

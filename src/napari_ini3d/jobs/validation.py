@@ -25,6 +25,7 @@ from napari_ini3d.engine import (
 from napari_ini3d.errors import StarError
 from napari_ini3d.fourier import resize_map, solvent_mask
 from napari_ini3d.io import write_map
+from napari_ini3d.jobs.validation_steps import write_steps
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.runs import (
@@ -81,6 +82,7 @@ def validate_run(
         False if it was stopped.
     """
     files, grid = ValidationFiles(folder), particle_grid(particles)
+    on_step = write_steps(folder, settings, on_step)
     iteration, arrays = folder.read_checkpoint(None)
     state = EngineState.from_arrays(arrays)
     found = _half_sets(files, source, particles, settings, state, stop, chunks, on_step)

@@ -54,7 +54,8 @@ class BackgroundShapes:
             return known
         limit = np.maximum(_LEAST, _TIMES_TYPICAL * np.median(self._sizes[known], axis=0))
         with np.errstate(invalid="ignore"):
-            found: BoolArray = known & (self._sizes > limit).any(1)
+            steep: BoolArray = np.any(self._sizes > limit, axis=1)
+        found: BoolArray = np.logical_and(known, steep)
         return found
 
 

@@ -1,4 +1,4 @@
-"""Colours of the mesh of a map: by height, distance from the centre, or agreement of its halves."""
+"""Colours of the mesh of a map: by height, distance from the centre, or agreement with others."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from scipy.ndimage import map_coordinates
 from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.plugin.viewer.map_surface import MapSurface
 
-Colouring = Literal["plain", "height", "radius", "agreement"]
+Colouring = Literal["plain", "height", "radius", "agreement", "starts"]
 """One colour; by height along Z; by distance from the rotation centre; by local correlation of the
-half-maps."""
+half-maps; by that of the random starts."""
 
 COLOURINGS: tuple[Colouring, ...] = get_args(Colouring)
+BY_AGREEMENT: tuple[Colouring, ...] = ("agreement", "starts")
 
 _COLOURS = "turbo"  # blue where low or near the centre, red where high or far from it
 _BRIGHT_PART = (0.12, 0.88)  # of the colours, for agreement: most of a good map is at one end
@@ -33,12 +34,12 @@ def vertex_colours(
     box_size : int
         Voxels; the rotation centre is at voxel `box_size` // 2.
     agreement : (n, n, n), optional
-        Local correlation of the half-maps, for that colouring: blue where it is 1, red where it
-        is 0 or less.
+        Local correlation of the half-maps or of the starts, for these colourings: blue where it is
+        1, red where it is 0 or less.
     """
     if colouring == "plain" or not len(surface.vertices):
         return None
-    if colouring == "agreement":
+    if colouring in BY_AGREEMENT:
         if agreement is None:
             return None
         found = map_coordinates(agreement, surface.vertices.T, order=1, mode="nearest")
