@@ -49,7 +49,7 @@ class BackgroundShapes:
 
     def uneven(self) -> BoolArray:
         """Return which images (N,) have a step or a steep gradient; those not read have none."""
-        known = np.isfinite(self._sizes).all(1)
+        known: BoolArray = np.all(np.isfinite(self._sizes), axis=1)
         if not known.any():
             return known
         limit = np.maximum(_LEAST, _TIMES_TYPICAL * np.median(self._sizes[known], axis=0))
