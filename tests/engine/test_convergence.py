@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_ini3d.engine import convergence, drift, transitions
+from napari_ini3d.engine import drift, transitions
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Phases
@@ -25,12 +25,6 @@ SETTINGS = InitialModelSettings(
     mask_diameter=115.0, iterations=22, starts=1, offset_range=10.0, threads=1
 )
 PHASES = Phases.of(SETTINGS.iterations)
-
-
-@pytest.fixture(autouse=True)
-def one_hand(monkeypatch):
-    """The maps of so few, coarse images always mix both hands; they are left as they are."""
-    monkeypatch.setattr(convergence, "separate_hands", lambda run, state, outcome: state)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from napari_ini3d.engine.class_alignment import align_classes
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.finer_starts import wants_finer_starts, with_finer_starts
-from napari_ini3d.engine.hands import separate_hands
 from napari_ini3d.engine.image_scale import with_scales
 from napari_ini3d.engine.maximisation import Update
 from napari_ini3d.engine.messages import iteration_message
@@ -102,7 +101,7 @@ def _advance(
         after = with_finer_starts(run, after)
     elif plan.phase == "starts" and wants_more_starts(run, after):
         after = with_more_starts(run, after, outcome.update.model)
-    return outcome, separate_hands(run, after, outcome), starts
+    return outcome, after, starts
 
 
 def _report(
@@ -220,7 +219,6 @@ def _next_state(
         drawn=state.drawn + outcome.sums.total,
         start_radius=state.start_radius,
         starts_tried=state.starts_tried,
-        hand_trials=state.hand_trials,
         fsc_radius=outcome.fsc_radius,
         typical_power=state.typical_power,
         drift=drift,

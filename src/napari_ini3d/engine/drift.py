@@ -8,7 +8,7 @@ iterations ago as well as its noise allows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from napari_ini3d.engine.regularisation import HalfSetFSC
 from napari_ini3d.fourier import compute_fsc
 
 _LEAST_FSC = 0.3  # between the half-sets; shells with less hold hardly more than noise
-_DISTURBED = 2.0  # more than ends a phase, less than holds the resolution (transitions.py)
 _TOLERANCE = 0.01  # of the FSC: the grid of rotations is rotated at random in every iteration
 
 
@@ -51,13 +50,6 @@ class Drift:
     def of_starts(cls, radius: int) -> Drift:
         """Return the drift during the random starts, of which none is measured."""
         return cls.begin(np.zeros((0, 1, 1, 1), np.float32), radius)
-
-    def disturbed(self) -> Drift:
-        """Return the drift of maps that something else than the images has just changed.
-
-        No phase ends with it, so that the next measurement is waited for.
-        """
-        return replace(self, ratio=np.maximum(self.ratio, _DISTURBED))
 
     def after(
         self, maps: Float32, half_sets: tuple[HalfSetFSC, ...], radius: int, interval: int

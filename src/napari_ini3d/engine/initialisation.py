@@ -13,13 +13,7 @@ from napari_ini3d.engine.maximisation import complete_friedel
 from napari_ini3d.engine.noise import InitialNoise, initial_noise, plain_tile
 from napari_ini3d.engine.regularisation import divide_by_weight
 from napari_ini3d.engine.schedule import finest_radius, first_radius
-from napari_ini3d.engine.state import (
-    FIRST_SIGMA_OFFSET,
-    HAND_TRIALS,
-    NO_SUMS,
-    EngineState,
-    ModelState,
-)
+from napari_ini3d.engine.state import FIRST_SIGMA_OFFSET, NO_SUMS, EngineState, ModelState
 from napari_ini3d.geometry import random_rotation
 from napari_ini3d.particles import Assignments, Particles
 
@@ -39,7 +33,6 @@ def initial_state(run: RunContext) -> EngineState:
         drawn=0,
         start_radius=radius,
         starts_tried=run.settings.starts,
-        hand_trials=HAND_TRIALS,
         fsc_radius=radius,
         typical_power=noise.typical_power,
         start_agreement=np.zeros(0),

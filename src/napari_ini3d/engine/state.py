@@ -17,9 +17,6 @@ from napari_ini3d.particles import Assignments
 FIRST_SIGMA_OFFSET = 10.0
 """Å, standard deviation of the shifts, before any is known; the least that is assumed."""
 
-HAND_TRIALS = 15
-"""How often the difference of a map from its mirror image may be amplified (`hands.py`)."""
-
 NO_SUMS = np.zeros(0, np.complex64), np.zeros(0, np.float32)
 """Sums of a model without momentum, in place of a second copy."""
 
@@ -111,9 +108,6 @@ class EngineState:
         there.
     starts_tried : int
         Random starts so far, at this radius.
-    hand_trials : int
-        How often the difference of a map from its mirror image may still be amplified; 0 once each
-        map has one hand.
     fsc_radius : int
         Fourier radius up to which the half-sets agree.
     typical_power : (G, n // 2 + 1) float64
@@ -134,7 +128,6 @@ class EngineState:
     drawn: int
     start_radius: int
     starts_tried: int
-    hand_trials: int
     fsc_radius: int
     typical_power: Float64
     drift: Drift
@@ -164,7 +157,7 @@ class EngineState:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
         phase = _PHASES.index(self.phase)
         counters = [self.iteration, phase, self.step, self.climbed, self.drawn, self.fsc_radius]
-        counters += [self.start_radius, self.starts_tried, self.hand_trials]
+        counters += [self.start_radius, self.starts_tried]
         arrays: dict[str, AnyArray] = {
             "counters": np.array(counters, np.int64),
             "typical_power": self.typical_power,
@@ -191,8 +184,7 @@ class EngineState:
         numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("models.")}
         check_arrays(arrays, sorted(numbers))
         counters = [int(c) for c in arrays["counters"]]
-        iteration, phase, step, climbed, drawn, radius, *others = counters
-        start_radius, starts_tried, hand_trials = others
+        iteration, phase, step, climbed, drawn, radius, start_radius, tried = counters
         return cls(
             iteration=iteration,
             phase=_PHASES[phase],
@@ -200,8 +192,7 @@ class EngineState:
             climbed=climbed,
             drawn=drawn,
             start_radius=start_radius,
-            starts_tried=starts_tried,
-            hand_trials=hand_trials,
+            starts_tried=tried,
             fsc_radius=radius,
             typical_power=arrays["typical_power"],
             start_agreement=arrays["start_agreement"],

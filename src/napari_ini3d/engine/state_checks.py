@@ -11,7 +11,7 @@ from napari_ini3d._types import AnyArray
 from napari_ini3d.particles import Assignments
 
 _N_PHASES = 4
-_EARLIER_COUNTERS = 6, 7, 8
+_EARLIER_COUNTERS = 6, 7
 _MODEL_KINDS = {"numerator": "c", "blended_numerator": "c"}
 _SUMS = ("numerator", "denominator", "blended_numerator", "blended_denominator")
 _INTEGERS = ("class_index", "n_significant")
@@ -46,7 +46,7 @@ def check_arrays(arrays: Mapping[str, AnyArray], models: Sequence[int]) -> None:
     counters = _get(arrays, "counters", "i", (None,))
     if len(counters) in _EARLIER_COUNTERS or "assignments.scale" not in arrays:
         raise ValueError("it is from an earlier version, whose runs cannot be resumed by this one")
-    _get(arrays, "counters", "i", (9,))
+    _get(arrays, "counters", "i", (8,))
     if (counters < 0).any() or counters[1] >= _N_PHASES:
         raise ValueError("counters are out of range")
     power = _get(arrays, "typical_power", "f", (None, None))
