@@ -14,7 +14,8 @@ _NATURAL_STARTS, _NATURAL_SEARCH = 25, 30
 _LONGEST_SEARCH = 1.5  # further iterations of a search that does not settle, over its own
 _SEARCH_RESOLUTION = 15.0  # Å, where the search hands over to the refinement
 _STARTS_STEP_SIZE, _SEARCH_STEP_SIZE, _REFINE_STEP_SIZE = 0.3, 0.4, 0.5
-_TOLERANCE = 1.5  # of the angular step against 2 · resolution / diameter
+_TOLERANCE = 1.5  # of the angular step against 2 · resolution / diameter, in starts and search
+_REFINE_TOLERANCE = 1.2
 _ALMOST_ALL = 0.98
 _LOCAL_STEPS = 2
 OFFSET_RANGES = 2.5
@@ -168,7 +169,7 @@ def plan_iteration(
         step_size = 1.0 if whole else _REFINE_STEP_SIZE
     resolution = geometry.resolution_of(radius)
     two_pass = inputs.phase != "starts"
-    order = _rotation_order(resolution, settings, geometry, two_pass=two_pass)
+    order = _rotation_order(resolution, settings, geometry, inputs.phase)
     # the spacing of the coarse grid resolves no finer detail than this
     coarse = np.deg2rad(angular_step(order)) * 0.45 * geometry.diameter
     offset_range, offset_step = _shift_grid(resolution, inputs, settings)
@@ -251,12 +252,16 @@ def _subset_size(inputs: ScheduleInput, settings: ResolvedSettings, n_particles:
 
 
 def _rotation_order(
-    resolution: float, settings: ResolvedSettings, geometry: ImageGeometry, *, two_pass: bool
+    resolution: float, settings: ResolvedSettings, geometry: ImageGeometry, phase: Phase
 ) -> int:
-    """Return the order of the coarse grid: a step of about 2 · resolution / diameter at last."""
-    useful = float(np.rad2deg(2 * resolution / geometry.diameter))
+    """Return the order of the coarse grid: a step of about 2 · resolution / diameter at last.
+
+    In the refinement the step must not be what limits the resolution, which it follows.
+    """
+    useful, two_pass = float(np.rad2deg(2 * resolution / geometry.diameter)), phase != "starts"
+    tolerance = _REFINE_TOLERANCE if phase in ("refine", "final") else _TOLERANCE
     order = max(1, order_of_step(settings.angular_step) - two_pass)
-    while angular_step(order + two_pass) > _TOLERANCE * useful and order < _FINEST_ORDER:
+    while angular_step(order + two_pass) > tolerance * useful and order < _FINEST_ORDER:
         order += 1
     return order
 
