@@ -29,6 +29,7 @@ from napari_ini3d.plugin.viewer import (
     level_in_sigma,
     make_scrollable,
     make_text_label,
+    recorded_axes,
     set_level_in_sigma,
     set_tooltip,
     shown_volume,
@@ -43,15 +44,18 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 360, 220  # pixels
 _MOST_SIGMA = 15.0  # shown at first; more if a map has a higher level
 _MOST_DUST = 1e7  # Å³
-_MEANING = (
-    "Local correlation of the two half-maps: blue 1, green 0.5, red 0 or less. Red parts are not "
-    "supported by both halves of the particles."
-)
+_MEANINGS: dict[Colouring, str] = {
+    "agreement": "Local correlation of the two half-maps: blue 1, green 0.5, red 0 or less. Red "
+    "parts are not supported by both halves of the particles.",
+    "copies": "Density of the copies of a pseudo-symmetry: orange less than their mean, grey like "
+    "it, blue more; full colour from 30 % on.",
+}
 _COLOURINGS: dict[Colouring, str] = {
     "plain": "one colour",
     "height": "by height (Z)",
     "radius": "by distance from the centre",
     "agreement": "by agreement of the halves",
+    "copies": "by density of the copies",
 }
 
 
@@ -146,6 +150,8 @@ class MapDisplayWidget(FittingWidget):
             return
         if COLOURINGS[number] == "agreement":
             self._colour_by_agreement(layer, mesh)
+        elif COLOURINGS[number] == "copies":
+            self._colour_by_copies(layer, mesh)
         else:
             mesh.colour_by(COLOURINGS[number])
         self._show_meaning(mesh)
@@ -170,6 +176,18 @@ class MapDisplayWidget(FittingWidget):
             Task("Correlating the halves"), lambda _: read_agreement(files, box_size), then
         )
 
+    def _colour_by_copies(self, layer: Image, mesh: MapMesh) -> None:
+        """Colour by the copies of the pseudo-symmetry that was found, or say that none was."""
+        found = recorded_axes(self._viewer(), layer)
+        if found is None or not found.subunits:
+            self.colouring.setCurrentIndex(COLOURINGS.index(mesh.colouring))
+            show_error(
+                f"no pseudo-symmetry was found in {layer.name}; press Detect in the dock Symmetry, "
+                "and choose the group whose copies are to be compared"
+            )
+            return
+        mesh.colour_by("copies")
+
     def _on_tasks(self) -> None:
         if self.tasks.busy:
             self.note.setText(self.tasks.text)
@@ -180,8 +198,7 @@ class MapDisplayWidget(FittingWidget):
         """Say what the colours mean, where they have values."""
         if self.tasks.busy:
             return
-        is_agreement = mesh is not None and mesh.colouring == "agreement"
-        self.note.setText(_MEANING if is_agreement else "")
+        self.note.setText("" if mesh is None else _MEANINGS.get(mesh.colouring, ""))
 
     def _on_chosen(self, layer: Image | None) -> None:
         viewer, before = self._viewer(), None if self._followed is None else self._followed()
@@ -235,5 +252,6 @@ class MapDisplayWidget(FittingWidget):
         set_tooltip(
             self.colouring,
             "Colour of the surface: from blue (low, near the centre, or where the two halves of "
-            "the particles agree) to red. Only for maps drawn as meshes.",
+            "the particles agree) to red; or the copies of a pseudo-symmetry that was detected, by "
+            "their density. Only for maps drawn as meshes.",
         )
