@@ -1,9 +1,10 @@
 """Faults: kills at random moments and before each file-system call, small disks, mutated files.
 
-Prints one table for docs/reliability.md: cases, survived, refused cleanly, other. A kill and a full
-disk are survived if the run that is started again has the files of a run without faults, and
-nothing else is left; a mutated file is survived if it is read. It is refused cleanly if the error
-is one that says what to do. Anything else is `other`, and makes the exit code 1.
+Prints one table, as docs/make_quality.py makes it from the results: cases, survived, refused
+cleanly, other. A kill and a full disk are survived if the run that is started again has the files
+of a run without faults, and nothing else is left; a mutated file is survived if it is read. It is
+refused cleanly if the error is one that says what to do. Anything else is `other`, and makes the
+exit code 1.
 
 Runs are forked from this process, so that each takes a second; they are killed by SIGKILL. Figures
 of the report are not drawn, since drawing takes most of the time and touches no file.

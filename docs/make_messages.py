@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from napari_ini3d import errors
+from napari_ini3d.symmetry.cylinder import ROUND
+from napari_ini3d.symmetry.records import SymmetryBreak
+from napari_ini3d.symmetry.verdict import Finding
 
 PACKAGE = Path(errors.__file__).parent
 LEVELS = {"error": "a run does not start", "warning": "a run starts", "note": "for information"}
@@ -41,7 +45,13 @@ INTRODUCTION = """\
 
 Everything that the package reports, made from its source. Words in *italics* stand for values.
 Every error is an `Ini3dError`; on the command line its text is printed, and the exit code is 1.
+What to do is the cure, or what was expected instead.
 """
+FORMAT = re.compile(r"%(?:%|[-+0-9.]*[sdrgf])")  # of the texts of the log
+NOTIFICATIONS = ("show_error", "show_warning")
+BREAK = SymmetryBreak(
+    resolution=12, difference=0.4, angle=180, axis_order=2, axis=(0, 0, 1), subgroup="C2"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,14 @@ class Message:
 
 def error_classes() -> dict[str, str]:
     """Return the names of the exceptions of the package with the first line of their docstring."""
-    found = inspect.getmembers(errors, inspect.isclass)
-    return {name: (inspect.getdoc(kind) or "").splitlines()[0] for name, kind in found}
+    members = inspect.getmembers(errors, inspect.isclass)
+    found = {name: (inspect.getdoc(kind) or "").splitlines()[0] for name, kind in members}
+    for _, tree in _modules():  # those that only one module raises are defined in it
+        for node in tree.body:
+            bases = node.bases if isinstance(node, ast.ClassDef) else []
+            if {ast.unparse(base) for base in bases} & {*found} and node.name.endswith("Error"):
+                found[node.name] = (ast.get_docstring(node) or "").splitlines()[0]
+    return found
 
 
 def find_errors() -> tuple[list[Message], int]:
@@ -89,15 +105,9 @@ def find_findings() -> list[Message]:
             if _called(call) != "Finding":
                 continue
             values = {k.arg: _text(k.value, scope) or _placeholder(k.value) for k in call.keywords}
-            found.append(
-                Message(
-                    values["level"],
-                    values["message"],
-                    values.get("advice", ""),
-                    _relative(path),
-                    values["code"],
-                )
-            )
+            text, advice = values["message"], values.get("advice", "")
+            text, cure = (text, advice) if advice else _split(text)
+            found.append(Message(values["level"], text, cure, _relative(path), values["code"]))
     return sorted(found, key=lambda m: (m.code, m.kind))
 
 
@@ -109,10 +119,92 @@ def find_warnings() -> list[Message]:
             if ast.unparse(call.func) != "logger.warning":
                 continue
             text = _text(call.args[0], scope)
-            if text and text != "%s":
-                message, cure = _split(text)
+            if text and text not in ("%s", "%s: %s"):
+                message, cure = _split(_filled(text, call.args[1:]))
                 found.append(Message("warning", message, cure, _relative(path)))
     return found
+
+
+def _filled(text: str, values: list[ast.expr]) -> str:
+    """A text of the log with the names of its values in the place of its formats."""
+    names = iter([_placeholder(value) for value in values])
+    return FORMAT.sub(lambda found: "%" if found[0] == "%%" else next(names), text)
+
+
+def find_usage_errors() -> list[Message]:
+    """Return the errors of a command line, which end with exit code 2."""
+    found = []
+    for path, tree in _modules():
+        for scope, call in _calls(tree):
+            if ast.unparse(call.func) == "typer.BadParameter" and (
+                text := _text(call.args[0], scope)
+            ):
+                found.append(Message("usage", *_split(text), _relative(path)))
+    return found
+
+
+def find_notifications() -> list[Message]:
+    """Return the messages of the window that are not those of an error of the package."""
+    found = []
+    for path, tree in _modules():
+        for scope, call in _calls(tree):
+            if _called(call) in NOTIFICATIONS and (text := _text(call.args[0], scope)):
+                found.append(Message("window", text, "", _relative(path)))
+    return found
+
+
+def symmetry_verdicts() -> list[tuple[str, str, str]]:
+    """Return verdicts on a point group, with what each means and what to do."""
+
+    def words(*, holds: bool, noise: bool = False, flat: bool = False, breaks: bool = False) -> str:
+        return Finding(
+            name="D2",
+            holds=holds,
+            agreement=0.98 if holds else 0.4,
+            resolution=9.1,
+            limited_by_noise=noise,
+            noise_unknown=flat,
+            pseudo=BREAK if breaks else None,
+        ).in_words()
+
+    less = "a larger group that is close is named behind it"
+    return [
+        (words(holds=True, noise=True), "the group is that of the map", "impose it"),
+        (
+            words(holds=True),
+            "the copies agree to that resolution, and differ in finer detail",
+            "impose it, and look at the difference map (`--difference`); reconstruct in C1 if the "
+            "difference is what you look for",
+        ),
+        (
+            words(holds=True, flat=True),
+            "as above, but noise may explain the difference",
+            "give the half-maps of a run by giving its folder, or a map whose solvent is not flat",
+        ),
+        (
+            words(holds=False),
+            "the map does not have this group",
+            "take the group that `detect` finds; another run, if the map itself is in doubt",
+        ),
+        (
+            words(holds=False, breaks=True),
+            "some subunits differ from the others",
+            "impose the subgroup only, or find the units of the particles by "
+            "[`ini3d symmetry relax`](guides/symmetry.md#a-symmetry-that-is-broken)",
+        ),
+        ("No symmetry found: C1.", f"no group holds; {less}", "refine without symmetry"),
+        (
+            f"{ROUND[0].upper()}{ROUND[1:]}.",
+            "the map is a ball or a shell",
+            "a map with finer detail; impose the group that is known during the run",
+        ),
+        (
+            "No point group can be told: any rotation about one axis fits; subunits around it less "
+            "than *...* Å apart would not show.",
+            "the map is a disc, a rod or a smooth ring",
+            "a map with finer detail",
+        ),
+    ]
 
 
 def find_verdicts() -> list[Message]:
@@ -147,6 +239,8 @@ def format_page() -> str:
     lines += _table(
         ("verdict", "reason", "cure"), [(m.kind, m.text, m.cure) for m in find_verdicts()]
     )
+    lines += ["## Verdicts on a symmetry", "", "Numbers and groups are examples.", ""]
+    lines += _table(("verdict", "meaning", "what to do"), symmetry_verdicts())
     lines += [
         "## Findings before a run",
         "",
@@ -160,9 +254,8 @@ def format_page() -> str:
     lines += [
         "## Errors",
         "",
-        "In the text, the cure follows the last semicolon. "
-        f"{elsewhere} errors pass on a text from elsewhere (of the system, of a library, or "
-        "several at once), and are not listed.",
+        f"In the text, what to do follows the last semicolon. {elsewhere} errors pass on a text "
+        "from elsewhere (of the system, of a library, or several at once), and are not listed.",
         "",
     ]
     for name, about in error_classes().items():
@@ -172,10 +265,16 @@ def format_page() -> str:
             lines += _table(
                 ("cause", "cure", "raised in"), [(m.text, m.cure, f"`{m.file}`") for m in rows]
             )
-    lines += ["## Warnings in the log", ""]
+    lines += ["## Wrong usage", "", "Exit code 2.", ""]
+    usage = [(m.text, m.cure, f"`{m.file}`") for m in find_usage_errors()]
+    lines += _table(("cause", "cure", "raised in"), usage)
+    lines += ["## Messages of the window", "", "Beside the errors above, which it shows too.", ""]
     lines += _table(
-        ("cause", "cure", "logged in"), [(m.text, m.cure, f"`{m.file}`") for m in find_warnings()]
+        ("message", "shown by"), [(m.text, f"`{m.file}`") for m in find_notifications()]
     )
+    lines += ["## Warnings in the log", "", "A run that warns goes on.", ""]
+    warnings = [(m.text, m.cure, f"`{m.file}`") for m in find_warnings()]
+    lines += _table(("cause", "what is done, or to do", "logged in"), warnings)
     return "\n".join(lines)
 
 
@@ -262,8 +361,12 @@ def _constants() -> dict[str, ast.expr]:
 
 
 def _split(text: str) -> tuple[str, str]:
-    message, separator, cure = text.rpartition("; ")
-    return (message, cure) if separator and not cure.startswith("expected") else (text, "")
+    parts = text.split("`")  # no semicolon within code divides a text
+    for i in reversed(range(0, len(parts), 2)):
+        before, found, after = parts[i].rpartition("; ")
+        if found:
+            return "`".join([*parts[:i], before]), "`".join([after, *parts[i + 1 :]])
+    return text, ""
 
 
 def _relative(path: Path) -> str:
@@ -278,7 +381,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 def _cell(text: str) -> str:
     # no HTML, no table in a table, no link: messages may hold any of their characters
     for character in "<>|[]":
-        if not text.startswith("particles in other views"):
+        if "](guides/" not in text:
             text = text.replace(character, f"&#{ord(character)};")
     return text.replace("\n", " ")
 

@@ -318,6 +318,25 @@ def format_speed() -> str:
     )
 
 
+def format_reliability() -> str:
+    """Return the page of runs that are killed, disks that are full, and damaged files."""
+    outcomes = ("survived", "refused", "other")
+    rows = [
+        (fault, f"{sum(found.values()):,}", *(f"{found.get(key, 0):,}" for key in outcomes))
+        for fault, found in load("faults").items()
+    ]
+    return (
+        "# Reliability\n\nRuns that are killed or whose disk is full, and files in which bytes are "
+        "changed, removed, repeated or truncated. *Survived*: the run that was started again has "
+        "the files of a run without faults, byte for byte; a damaged file was read, or logged and "
+        "ignored. *Refused*: an error that says what to do. What is promised, and how this was "
+        "tested: [Reliability of runs](../reliability.md).\n\n"
+        + table(("fault", "cases", "survived", "refused", "other"), rows)
+        + "\n"
+        + source("faults")
+    )
+
+
 def pages() -> dict[str, str]:
     """Return the pages by their path in the site."""
     return {
@@ -325,6 +344,7 @@ def pages() -> dict[str, str]:
         "quality/robustness.md": format_robustness(),
         "quality/symmetry.md": format_symmetry(),
         "quality/speed.md": format_speed(),
+        "quality/reliability.md": format_reliability(),
     }
 
 

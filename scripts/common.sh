@@ -8,7 +8,7 @@ cd "$root"
 venv=${INI3D_VENV:-$root/.venv}
 
 find_python() {
-    for candidate in "${PYTHON:-}" python3.13 python3.12 python3.11 python3; do
+    for candidate in "${PYTHON:-}" python3.13 python3.14 python3.12 python3.11 python3; do
         if [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 &&
             "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$candidate"

@@ -65,6 +65,10 @@ def test_the_wheel_contains_every_file_of_the_package(tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
+    (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+    description = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "](docs/" not in description  # which leads nowhere from PyPI
+    assert "## Two commands" in description
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src"]
     files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     expected = {path.removeprefix("src/") for path in files.splitlines()}

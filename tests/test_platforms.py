@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import napari_ini3d
 from napari_ini3d import read_particles
 from napari_ini3d.cli.session import StopRequest
 from napari_ini3d.errors import RunFolderError
@@ -25,6 +27,78 @@ from napari_ini3d.runs.commands import join_words
 from napari_ini3d.runs.lock import RunLock
 
 SCRIPT = Path(__file__).parent / "helpers" / "other_platform.py"
+
+
+PACKAGE = Path(napari_ini3d.__file__).parent
+# what Python has on Linux, and lacks on Windows or macOS
+MODULES = {"fcntl", "grp", "posix", "pwd", "resource", "termios", "tty", "pty", "syslog"}
+NAMES = {
+    "os": "fork forkpty geteuid getuid getgid getloadavg getpgid getppgid killpg mkfifo nice pipe2 "
+    "posix_fadvise posix_fallocate posix_spawn preadv pwritev sched_getaffinity sched_setaffinity "
+    "sendfile setpgid setsid statvfs sync sysconf uname wait3 wait4 waitid chown fchown lchown "
+    "O_CLOEXEC O_DIRECT O_DIRECTORY O_NOATIME O_NOFOLLOW O_NONBLOCK O_SYNC O_TMPFILE WNOHANG",
+    "signal": "SIGALRM SIGBUS SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGUSR1 SIGUSR2 alarm "
+    "pause pthread_kill setitimer sigwait siginterrupt pthread_sigmask",
+    "mmap": "MADV_DONTNEED MADV_HUGEPAGE MADV_RANDOM MADV_SEQUENTIAL MADV_WILLNEED MAP_PRIVATE "
+    "MAP_POPULATE MAP_SHARED PROT_READ PROT_WRITE",
+    "time": "CLOCK_BOOTTIME CLOCK_MONOTONIC_RAW clock_gettime pthread_getcpuclockid tzset",
+    "subprocess": "CREATE_NEW_PROCESS_GROUP CREATE_NO_WINDOW STARTUPINFO",  # of Windows alone
+}
+GUARDS = ("sys.platform", "hasattr(", "os.name", "suppress(ImportError", "suppress(AttributeError")
+
+
+def unguarded(source: str) -> list[str]:
+    """Return what a module uses that not every system has, outside a test for the system."""
+    found: list[str] = []
+
+    def visit(node: ast.AST, guarded: bool) -> None:
+        if isinstance(node, ast.If | ast.IfExp):
+            guarded = guarded or any(word in ast.unparse(node.test) for word in GUARDS)
+        if isinstance(node, ast.With):
+            guarded = guarded or any(word in ast.unparse(node.items[0]) for word in GUARDS)
+        if isinstance(node, ast.Try):
+            caught = " ".join(ast.unparse(h.type) for h in node.handlers if h.type)
+            guarded = guarded or "ImportError" in caught or "AttributeError" in caught
+        if not guarded:
+            found.extend(asked_for(node))
+        for child in ast.iter_child_nodes(node):
+            visit(child, guarded)
+
+    visit(ast.parse(source), False)
+    return found
+
+
+def asked_for(node: ast.AST) -> list[str]:
+    """Return the modules and names that a node asks for, and not every system has."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names if alias.name in MODULES]
+    if isinstance(node, ast.ImportFrom):
+        names = NAMES.get(node.module or "", "").split()
+        return [a.name for a in node.names if a.name in names or node.module in MODULES]
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return [node.attr] if node.attr in NAMES.get(node.value.id, "").split() else []
+    return []
+
+
+def test_what_not_every_system_has_is_asked_for_before_it_is_used():
+    paths = sorted(PACKAGE.rglob("*.py"))
+    found = {path: unguarded(path.read_text(encoding="utf-8")) for path in paths}
+    assert len(found) > 300
+    assert {path.name: names for path, names in found.items() if names} == {}
+
+
+def test_what_is_not_asked_for_is_seen():
+    assert unguarded("import fcntl") == ["fcntl"]
+    assert unguarded("import os\nx = os.sysconf('a')") == ["sysconf"]
+    assert unguarded("from signal import SIGKILL") == ["SIGKILL"]
+    assert unguarded("import os\nif hasattr(os, 'nice'):\n    os.nice(1)") == []
+    assert unguarded("try:\n    import resource\nexcept ImportError:\n    pass") == []
+
+
+def test_no_way_to_start_processes_and_no_folder_of_linux_is_taken_for_granted():
+    sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    for word in ('get_context("fork', "set_start_method", "forkserver", "/dev/shm"):
+        assert [path.name for path, source in sources.items() if word in source] == []
 
 
 @pytest.fixture

@@ -114,6 +114,21 @@ def test_the_tables_of_benchmarks_have_the_numbers_of_their_files(site_module):
         assert row in pages["quality/robustness.md"]
 
 
+def test_the_table_of_faults_has_the_numbers_of_its_file(site_module):
+    page = site_module("make_quality").pages()["quality/reliability.md"]
+    results = json.loads((ROOT / "benchmarks/results/faults.json").read_text("utf-8"))
+    assert page.count("\n| ") == len(results) + 2
+    assert "| kill -9 at a random moment, then resume | 50 | 50 | 0 | 0 |" in page
+
+
+def test_every_event_of_json_output_is_on_its_page():
+    page = (DOCS / "outputs.md").read_text("utf-8")
+    sources = (ROOT / "src/napari_ini3d/cli").rglob("*.py")
+    events = {name for path in sources for name in re.findall(r'\bemit\("(\w+)"', path.read_text())}
+    assert len(events) > 15
+    assert [name for name in events | {"error"} if f"`{name}`" not in page] == []
+
+
 def test_the_catalogue_has_every_class_of_errors_that_is_raised_and_every_code(site_module):
     messages = site_module("make_messages")
     found, elsewhere = messages.find_errors()
@@ -128,14 +143,52 @@ def test_the_catalogue_has_every_class_of_errors_that_is_raised_and_every_code(s
         "RunFolderError",
     }
     concrete |= {"RunProcessError", "SettingsError", "StackError", "StarError", "SymmetryError"}
-    assert kinds == concrete
-    assert all(hasattr(errors, kind) for kind in kinds)
+    assert kinds == concrete | {"ChangedImagesError"}
+    assert all(hasattr(errors, kind) for kind in concrete)
     assert len(found) > 200
     assert elsewhere < len(found) / 10
     listed = re.findall(r"^\| (`.*`) \|", (DOCS / "inputs.md").read_text("utf-8"), flags=re.M)
     codes = {code for cell in listed for code in re.findall(r"`([\w-]+)`", cell)}
     from_readers = {"particles", "stack"}  # texts of StarError, CryosparcError, StackError
     assert {message.code for message in messages.find_findings()} == codes - from_readers
+
+
+ELSEWHERE = {  # texts whose cure comes with one of their values
+    "cannot write *path*: *cause*",
+    "the process of the run (*pid*) *describe exit*",
+    "the worker on *gethostname*: *error*",
+}
+
+
+def test_every_error_says_what_to_do(site_module):
+    messages = site_module("make_messages")
+    found = [*messages.find_errors()[0], *messages.find_usage_errors()]
+    without = {message.text for message in found if not message.cure}
+    assert without - ELSEWHERE == {"the movie is not written"}  # never shown: ends a writer
+
+
+def test_every_warning_says_what_is_done_or_to_do(site_module):
+    messages = site_module("make_messages")
+    warnings = [m for m in messages.find_findings() if m.kind != "note"]
+    warnings += messages.find_warnings()
+    assert len(warnings) > 50
+    without = {message.text for message in warnings if not message.cure}
+    assert without == {"*error*"}  # of the mask diameter: a SettingsError, which is listed
+
+
+def test_the_catalogue_has_what_ends_a_command_or_is_shown_in_the_window(site_module):
+    page = site_module("make_messages").format_page()
+    for text in ("--json and --quiet exclude each other", "press Compare again"):
+        assert text in page
+    assert "%s" not in page
+
+
+def test_the_verdicts_on_a_symmetry_are_explained_in_the_words_of_the_program(site_module):
+    rows = site_module("make_messages").symmetry_verdicts()
+    assert len({words for words, _, _ in rows}) == len(rows) == 8
+    assert all(meaning and cure for _, meaning, cure in rows)
+    assert rows[0][0] == "D2 holds to 9.1 Å"
+    assert rows[4][0].startswith("D2 is pseudo-symmetry (only C2 holds): it breaks at 12 Å")
 
 
 def test_every_reason_of_a_verdict_has_a_cure(site_module):

@@ -13,6 +13,7 @@
     ├── RunProcessError    the process of a run was killed or has crashed
     ├── DownloadError      a file of an archive cannot be downloaded, or is another one
     ├── DeviceError        the requested device is not available or has failed
+    ├── ClusterError       a cluster cannot be reached, has unsuitable workers, or was lost
     └── SymmetryError      a point group that is unknown or is not a rotation group
 
 None derives from ``RuntimeError``, which worker threads of napari silently ignore.
@@ -83,6 +84,10 @@ class DeviceError(Ini3dError):
     """The requested device is not available, or has failed."""
 
 
+class AddressSpaceError(Ini3dError):
+    """The limit of the address space (``ulimit -v``) is too low for the libraries."""
+
+
 class ClusterError(Ini3dError):
     """A cluster cannot be reached, has unsuitable workers, or was lost."""
 
@@ -91,12 +96,26 @@ class SymmetryError(Ini3dError):
     """A point group that is unknown, or is not a group of rotations."""
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that there is not enough memory or address space."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error)
+    return (isinstance(error, ImportError) and "failed to map" in text) or (
+        isinstance(error, RuntimeError) and "can't start new thread" in text
+    )
+
+
 def explain(error: BaseException) -> str:
     """Return the message of an error for users, with what to do."""
     if isinstance(error, (Ini3dError, OSError)):
         return str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory; use a smaller tile size, fewer classes, or a smaller box"
+    if is_lack_of_memory(error):
+        detail = f" ({error})" if str(error) else ""
+        return (
+            f"out of memory{detail}; use a smaller box, fewer classes or fewer threads, or raise a "
+            "limit of memory (ulimit -v, or that of the job)"
+        )
     return (
         f"{type(error).__name__}: {error}; this is a bug: please report it with the log "
         "(log.txt in the run folder, or the output of --verbose)"

@@ -319,7 +319,7 @@ def check_types(values: Mapping[str, Any]) -> None:
     kinds = setting_types()
     for name, value in values.items():
         if name not in kinds:
-            raise SettingsError(f"{name} is no setting of this version")
+            raise SettingsError(f"{name} is no setting of this version; leave it out")
         plain, optional = kinds[name].plain, kinds[name].optional
         allowed = (int, float) if plain is float else plain
         is_right = isinstance(value, allowed) and (plain is bool or not isinstance(value, bool))

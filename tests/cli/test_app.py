@@ -93,7 +93,7 @@ def test_a_run_prints_a_line_per_iteration_and_the_path_of_the_map(star, tmp_pat
 def test_json_is_one_object_per_iteration_and_one_at_the_end(star, tmp_path):
     result = run(star, tmp_path / "run", "--json")
     events = json_lines(result)
-    assert [event["event"] for event in events] == ["iteration"] * 4 + ["finished"]
+    assert [event["event"] for event in events] == ["iteration"] * 4 + ["closing", "finished"]
     assert events[0]["resolution"] == [33.75]
     assert events[-1]["map"] == str(tmp_path / "run" / "initial_model.mrc")
 
@@ -263,7 +263,8 @@ def test_a_stopped_run_is_resumed_to_its_end(star, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "reconstruct", fake_reconstruct)
     result = invoke("resume", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
-    assert [event.get("iteration") for event in json_lines(result)] == [3, 4, 4]
+    events = [event for event in json_lines(result) if event["event"] != "closing"]
+    assert [event.get("iteration") for event in events] == [3, 4, 4]
 
 
 def test_a_folder_with_a_blank_is_quoted_in_the_suggested_command(star, tmp_path, monkeypatch):

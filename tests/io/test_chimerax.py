@@ -41,6 +41,57 @@ def project(position, points):
     return (points - origin) @ rotation
 
 
+NUMBER = r"-?\d+(\.\d+)?(e[+-]\d+)?"
+WORD = r"""([A-Za-z0-9_./-]+|"[^"]*"|'[^']*')"""
+HEX = "#[0-9a-f]{6}"
+SYNTAX = (  # of the commands in ChimeraX's User Guide, as far as they are used
+    r"#.*",
+    r"set bgColor \w+",
+    rf"open {WORD} name {WORD} id \d+",
+    r"volume #\d+ originIndex \d+,\d+,\d+ step 1 region all",
+    rf"volume #\d+ style surface( level {NUMBER} color {HEX}){{1,2}} show",
+    rf"view matrix models #\d+(,{NUMBER}){{12}}",
+    rf"view matrix camera {NUMBER}(,{NUMBER}){{11}}",
+    rf"cofr {NUMBER}(,{NUMBER}){{2}}",
+    rf"camera mono fieldOfView {NUMBER}",
+    r"camera ortho",
+    r"lighting soft",
+    r"view",
+)
+
+
+@pytest.mark.parametrize("perspective", [0.0, 35.0])
+def test_every_command_is_one_of_the_users_guide(perspective):
+    moved = np.array([[0, -1, 0, 4], [1, 0, 0, 1e-7], [0, 0, 1, -2.5e-5]])
+    maps = [
+        shown_map(path="/my data/a's.mrc", name="my map", position=moved, level=1e-9),
+        shown_map(colour_below="#0072b2", level=1234567.0),
+    ]
+    lines = [ChimeraLines(path="axes.bild", name="D2 axes")]
+    view = ChimeraView(
+        centre=(1e-8, 2, -3.5),
+        direction=(0, 0, -1),
+        up=(0, 1, 0),
+        width=1e4,
+        perspective=perspective,
+    )
+    for text in (format_chimerax(maps, lines, view), format_chimerax(maps)):
+        unknown = [
+            line
+            for line in text.splitlines()
+            if not any(re.fullmatch(pattern, line) for pattern in SYNTAX)
+        ]
+        assert unknown == []
+
+
+def test_the_numbers_of_models_begin_where_they_are_asked_to():
+    position = np.eye(3, 4) + 1.0
+    lines = [ChimeraLines(path="axes.bild", name="axes")]
+    text = format_chimerax([shown_map(), shown_map(position=position)], lines, first=101)
+    assert re.findall(r"id (\d+)$", text, flags=re.M) == ["101", "102", "103"]
+    assert {int(n) for n in re.findall(r"#(\d+)[ ,]", text)} == {101, 102}
+
+
 def test_a_view_along_minus_z_has_the_axes_of_the_scene():
     position = camera_position(FRONT, 500.0)
     np.testing.assert_allclose(position, [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 500]], atol=1e-12)

@@ -1,10 +1,12 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io.files import atomic_path, read_failure
+from napari_ini3d.io import files
+from napari_ini3d.io.files import atomic_path, read_failure, remove_abandoned, time_of_disk
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -62,3 +64,42 @@ def test_a_forbidden_folder_is_a_run_folder_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(RunFolderError, match="permission"), atomic_path(tmp_path / "a"):
         pass
+
+
+def test_the_time_of_a_disk_is_that_of_the_files_on_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.time, "time", lambda: 5.0)
+    before = time_of_disk(tmp_path)
+    (tmp_path / "a").touch()
+    assert before <= (tmp_path / "a").stat().st_mtime <= time_of_disk(tmp_path)
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_the_time_of_a_disk_that_cannot_be_written_is_that_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.time, "time", lambda: 5.0)
+    assert time_of_disk(tmp_path / "nowhere") == 5.0
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_wrong_clock_removes_no_temporary_file_of_another_machine(tmp_path, monkeypatch, hours):
+    part = tmp_path / ".stack.ffffffff-17-0.tmp.mrcs"
+    part.touch()
+    os.utime(part, (1000, 1000))  # as of a copy that has got the time of its stack
+    now = time_of_disk(tmp_path)
+    monkeypatch.setattr(files.time, "time", lambda: now + 3600 * hours)
+    remove_abandoned(tmp_path)
+    assert part.exists()
+    monkeypatch.setattr(files, "time_of_disk", lambda folder: now + 200)
+    remove_abandoned(tmp_path)
+    assert part.exists()
+    remove_abandoned(tmp_path, after=180)
+    assert not part.exists()
+
+
+def test_a_file_that_is_being_written_is_kept_and_one_of_an_earlier_process_is_not(tmp_path):
+    with atomic_path(tmp_path / "a.star") as temporary:
+        writer = re.search(r"\.([0-9a-f]{8}-\d+)-\d+\.tmp", temporary.name)[1]
+        left = tmp_path / f".b.{writer}-99999.tmp.star"  # its process had our number
+        left.touch()
+        remove_abandoned(tmp_path)
+        assert temporary.exists()
+        assert not left.exists()

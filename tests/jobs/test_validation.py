@@ -1,14 +1,23 @@
 """Validation at the end of a run, with the real engine on a small set."""
 
+import itertools
 import re
+import shutil
 
 import numpy as np
 import pytest
 
-from napari_ini3d.engine import HalfSetMaps
+from napari_ini3d.engine import ClosingStep, HalfSetMaps
+from napari_ini3d.fourier import compute_fsc, resize_map
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.jobs.run import resume_run, start_run
-from napari_ini3d.runs import RunFolder, ValidationFiles
+from napari_ini3d.runs import (
+    RunFolder,
+    ValidationFiles,
+    read_history,
+    read_start_maps,
+    read_validation_progress,
+)
 from napari_ini3d.runs.validation_files import describe_verdict
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import SimulationSettings, make_phantom, simulate_particles
@@ -17,6 +26,8 @@ from napari_ini3d.simulation.dataset import write_dataset
 SETTINGS = InitialModelSettings(
     mask_diameter=100.0, iterations=6, starts=2, max_resolution=20.0, threads=1
 )
+
+STEPS: list[ClosingStep] = []  # of the run `validated`
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +41,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def validated(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "validated"
-    return folder, list(start_run(dataset, folder, SETTINGS))
+    return folder, list(start_run(dataset, folder, SETTINGS, on_step=STEPS.append))
 
 
 def files_of(folder):
@@ -65,6 +76,25 @@ def test_the_model_file_has_the_resolution_of_the_half_sets(validated):
     assert any(abs(number - facts["resolution_0143"]) < 0.01 for number in written)
 
 
+@pytest.mark.usefixtures("validated")
+def test_what_follows_the_last_iteration_is_told_step_by_step():
+    stages = list(dict.fromkeys(step.stage for step in STEPS))
+    assert stages == ["half-set 1", "half-set 2", "repeated search", "report"]
+    for stage in stages:
+        of_stage = [step for step in STEPS if step.stage == stage]
+        assert [step.iteration for step in of_stage] == list(range(len(of_stage)))
+        assert len(of_stage) == 1 or len(of_stage) - 1 <= of_stage[-1].n_iterations
+        assert all(0 < step.resolution < 200 for step in of_stage[1:])
+    assert STEPS[-1] == ClosingStep("report")
+
+
+def test_the_log_has_every_iteration_of_the_validation(validated):
+    text = (validated[0] / "log.txt").read_text()
+    for step in STEPS:
+        line = f"{step.stage}, iteration {step.iteration} of at most {step.n_iterations}: "
+        assert (line in text) == (step.iteration > 0)
+
+
 @pytest.mark.parametrize("moment", ["half-set 1, iteration 2", "repeating the search"])
 def test_a_run_that_is_stopped_while_it_is_validated_is_resumed_there(
     dataset, validated, tmp_path, caplog, moment
@@ -93,6 +123,61 @@ def test_a_run_that_is_stopped_while_it_is_validated_is_resumed_there(
         for where in (folder, validated[0])
     ]
     assert texts[0] == texts[1]
+
+
+def test_the_progress_of_a_validation_rises_by_part_and_is_gone_at_the_end(
+    dataset, validated, tmp_path
+):
+    folder, seen = RunFolder(tmp_path / "run"), []
+    shutil.copytree(validated[0], folder.path)
+    files_of(folder.path).facts_path.unlink()
+
+    def stop() -> bool:
+        found = read_validation_progress(folder)
+        if found is not None:
+            seen.append(found)
+        return False
+
+    assert list(resume_run(folder.path, stop=stop)) == []
+    parts = {
+        part: [found.share for found in group]
+        for part, group in itertools.groupby(seen, lambda found: found.part)
+    }
+    assert list(parts) == ["half-sets", "repeated search"]
+    for shares in parts.values():
+        assert shares == sorted(shares)
+        assert len(set(shares)) > 2
+        assert shares[-1] > 0.5
+    assert max(parts["repeated search"][:-1]) < 1
+    assert read_validation_progress(folder) is None
+    assert not (folder.path / "validation_progress.json").exists()
+
+
+def test_the_maps_of_the_starts_are_kept_with_that_of_the_iteration(validated):
+    folder, reports = RunFolder(validated[0]), validated[1]
+    starts = [report.iteration for report in reports if report.phase == "starts"]
+    found = read_start_maps(folder)
+    assert found.iteration == starts[-1]
+    assert len(found.maps) == SETTINGS.starts
+    volume, voxel_size = read_history(folder, found.iteration, 0)
+    assert len(found.maps[0]) * found.voxel_size == pytest.approx(len(volume) * voxel_size)
+    small = resize_map(volume, len(found.maps[0]))
+    assert np.corrcoef(small.ravel(), found.maps[0].ravel())[0, 1] > 0.999
+    reported = reports[starts[-1] - 1]
+    agreement = [
+        compute_fsc(found.maps[0], other)[1 : reported.current_size // 2 + 1].mean()
+        for other in found.maps[1:]
+    ]
+    np.testing.assert_allclose(agreement, reported.state.start_agreement, rtol=1e-5)
+
+
+def test_damaged_maps_of_the_starts_are_ignored(validated, tmp_path, caplog):
+    folder = RunFolder(tmp_path)
+    assert read_start_maps(folder) is None
+    whole = (validated[0] / "start_maps.npz").read_bytes()
+    (tmp_path / "start_maps.npz").write_bytes(whole[: len(whole) // 2])
+    assert read_start_maps(folder) is None
+    assert "start_maps.npz is damaged" in caplog.text
 
 
 def test_stored_half_sets_are_used_for_the_maps_that_they_were_refined_from_only(tmp_path, caplog):

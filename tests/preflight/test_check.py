@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from mrc_files import particle_rows, star_text, write_particles
 from particle_images import ArraySource, discs
 
@@ -27,6 +28,14 @@ def test_bad_images_are_found_with_their_reasons():
 def test_an_image_far_from_zero_is_not_constant():
     images = 100 + np.random.default_rng(0).normal(size=(2, 16, 16))
     assert list(bad_images(ArraySource(images), 2)) == []
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1e30])
+def test_images_whose_squares_do_not_fit_into_floats_are_bad(tmp_path, scale):
+    images = np.random.default_rng(1).normal(size=(6, 16, 16)) * scale
+    report = check_particles(write_particles(tmp_path, images))
+    assert [image.reason for image in report.bad_images] == ["out of range"] * 6
+    assert not report.ok
 
 
 def test_good_particles_pass(tmp_path):

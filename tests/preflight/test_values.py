@@ -78,6 +78,18 @@ def test_some_defoci_in_another_unit_are_found_with_their_rows(star, share, leve
     assert (found.level, found.count, found.rows[0]) == (level, odd.sum(), 1)
 
 
+@pytest.mark.parametrize(("odd", "level"), [(slice(None), "error"), (slice(0, 1), "warning")])
+def test_a_second_defocus_in_another_unit_than_the_first_is_found(star, odd, level):
+    def change(particles):
+        defocus = particles.defocus_v.copy()
+        defocus[odd] *= 1e-4
+        return replace(particles, defocus_v=defocus)
+
+    found = found_in(star, change)["defocus-mixed"]
+    assert (found.level, found.rows[0]) == (level, 1)
+    assert "such as 1." in str(found)
+
+
 def test_the_unit_of_the_defocus_is_checked_for_each_optics_group(star):
     def change(particles):
         second = np.arange(N) >= 0.6 * N

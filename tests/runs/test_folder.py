@@ -412,6 +412,22 @@ def test_the_list_of_outputs_does_not_replace_a_file_of_the_user(tmp_path):
     assert (tmp_path / "outputs.txt").read_text() == "mine"
 
 
+def test_overwriting_deletes_nothing_outside_the_folder(folder, tmp_path):
+    outside = tmp_path / "precious.txt"
+    outside.touch()
+    with (folder.path / "outputs.txt").open("a") as file:
+        file.write(f"../precious.txt\n{outside}\npictures/../../precious.txt\n")
+    folder.write_record(RECORD)
+    RunFolder.create(folder.path, overwrite=True)
+    assert outside.exists()
+
+
+def test_a_link_of_the_user_that_points_nowhere_is_renamed_too(folder):
+    (folder.path / "report.html").symlink_to("nowhere")
+    folder.claim(folder.report_path)
+    assert os.readlink(folder.path / "report.kept.html") == "nowhere"
+
+
 def test_a_run_that_is_killed_between_the_kept_state_and_the_checkpoint_does_the_iteration_again(
     folder, monkeypatch
 ):

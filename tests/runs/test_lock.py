@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from napari_ini3d.errors import RunFolderError
+from napari_ini3d.io import files, process_start
 from napari_ini3d.runs import lock as lock_module
 from napari_ini3d.runs.lock import RunLock, check_unlocked
 
@@ -79,6 +81,37 @@ def test_the_lock_of_another_machine_holds_while_its_heart_beats(left):
     old = time.time() - lock_module.STALE_SECONDS - 5
     os.utime(left / "run.lock", (old, old))
     RunLock.acquire(left).release()
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_the_beats_of_another_machine_are_compared_with_the_clock_of_the_disk(
+    left, monkeypatch, hours
+):
+    change(left, machine="elsewhere", host="node7")
+    beat = (left / "run.lock").stat().st_mtime
+    monkeypatch.setattr(files.time, "time", lambda: beat + 3600 * hours)
+    with pytest.raises(RunFolderError, match="last sign of life was"):
+        RunLock.acquire(left)
+    os.utime(left / "run.lock", (beat - 3600, beat - 3600))
+    RunLock.acquire(left).release()
+    assert list(left.iterdir()) == []
+
+
+def test_a_machine_of_the_same_name_with_other_process_numbers_is_another_one(left, monkeypatch):
+    change(left, pid=os.getpid(), started=process_start())  # ours, if it were the same machine
+    monkeypatch.setattr(lock_module, "machine_identity", lambda: "a container of this name")
+    with pytest.raises(RunFolderError, match="last sign of life was"):
+        RunLock.acquire(left)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the clock tells the start")
+def test_a_clock_that_was_set_does_not_make_a_running_process_look_dead(tmp_path, monkeypatch):
+    lock = RunLock.acquire(tmp_path)
+    now = psutil.Process().create_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: now + 3600)
+    with pytest.raises(RunFolderError, match="on this machine"):
+        RunLock.acquire(tmp_path)
+    lock.release()
 
 
 def test_the_heart_beats_until_the_lock_is_released(tmp_path, monkeypatch):

@@ -11,6 +11,17 @@ import sys
 
 def main() -> None:
     """Run the command line; `ini3d --help` lists the exit codes."""
+    from napari_ini3d._address_space import fit_into_address_space
+    from napari_ini3d.errors import AddressSpaceError, explain
+
+    try:
+        fit_into_address_space()
+        _run()
+    except (AddressSpaceError, MemoryError) as error:  # too early, or too little to print it nicely
+        sys.exit(f"error: {explain(error)}")
+
+
+def _run() -> None:
     from napari_ini3d.cli.app import app
 
     for stream in (sys.stdout, sys.stderr):

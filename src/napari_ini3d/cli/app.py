@@ -274,10 +274,11 @@ def compare(
     of_maps = (mask_diameter, output, pixel_size)
     if poses and (not align or any(value is not None for value in of_maps)):
         raise typer.BadParameter(
-            "--mask-diameter, --no-align, --pixel-size and --output are for maps only"
+            "--mask-diameter, --no-align, --pixel-size and --output are for maps only; leave "
+            "them out"
         )
     if symmetry is not None and not poses:
-        raise typer.BadParameter("--symmetry is for --poses only")
+        raise typer.BadParameter("--symmetry is for --poses only; leave it out")
     if {first.suffix, second.suffix} <= {".star", ".cs"} and not poses:
         raise typer.BadParameter("these are particles; add --poses to compare their poses")
     with exit_codes(verbose=verbose):

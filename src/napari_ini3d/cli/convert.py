@@ -31,7 +31,7 @@ def convert(
     template: Annotated[
         Path | None,
         typer.Option(
-            help=".cs file of the same particles, to .cs only: poses are taken from FROM, and all "
+            help=".cs file of the same particles, to .cs only: poses are from SOURCE, and all "
             "else from here, by uid; --passthrough belongs to it.",
             readable=False,
         ),
@@ -72,7 +72,7 @@ def _convert(
             f"{source} and {target}; expected a .cs file and a STAR file, in either order"
         )
     if not to_cryosparc and template is not None:
-        raise SettingsError("--template is for .cs files that are written")
+        raise SettingsError("--template is for .cs files that are written; leave it out")
     if to_cryosparc and passthrough and template is None:
         raise SettingsError(f"--passthrough belongs to a .cs file; {source} is a STAR file")
     targets = [target, target.with_suffix(".csg")] if to_cryosparc else [target]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_ini3d.cli.compare import compare_paths, comparison_values
 from napari_ini3d.cli.display import Mode, emit, say
-from napari_ini3d.cli.run import follow_job
+from napari_ini3d.cli.run import OnStep, follow_job
 from napari_ini3d.cli.session import StopRequest
 from napari_ini3d.comparison import describe_comparison
 from napari_ini3d.jobs import start_run
@@ -43,8 +43,9 @@ def run_demo(output: Path, threads: int, mode: Mode) -> None:
         mask_diameter=round(phantom.diameter * 1.15), iterations=_ITERATIONS, threads=threads
     )
 
-    def start(stop: StopRequest) -> Iterator[IterationReport]:
-        return start_run(star, run_folder, settings, command="ini3d demo", stop=stop)
+    def start(stop: StopRequest, on_step: OnStep) -> Iterator[IterationReport]:
+        given = (star, run_folder, settings)
+        return start_run(*given, command="ini3d demo", stop=stop, on_step=on_step)
 
     follow_job(start, run_folder, mode)
     paths = (output / "truth.mrc", RunFolder.open(run_folder).map_path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -12,10 +14,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from napari_ini3d.engine import IterationReport
+    from napari_ini3d.engine import ClosingStep, IterationReport
     from napari_ini3d.runs import IterationSummary
 
 Mode = Literal["lines", "json", "quiet"]
+
+_STAGES = {
+    "half-set 1": "Refining half-set 1 of 2 independently",
+    "half-set 2": "Refining half-set 2 of 2 independently",
+    "repeated search": "Repeating the search from other random maps",
+    "symmetry": "Testing the symmetry of the map",
+    "report": "Writing the report",
+}
+_LINES_PER_STAGE = 10
 
 
 def choose_mode(*, as_json: bool, quiet: bool) -> Mode:
@@ -42,19 +53,39 @@ def emit(event: str, values: dict[str, Any]) -> None:
     typer.echo(json.dumps({"event": event, **values}, allow_nan=False))
 
 
-def follow(reports: Iterator[IterationReport], mode: Mode) -> IterationSummary | None:
-    """Do the iterations of a run and print them; return the summary of the last one."""
-    from napari_ini3d.runs import IterationSummary
+class RunDisplay:
+    """Progress of a run as lines and a bar, as JSON, or not at all.
 
-    last: IterationSummary | None = None
-    with _bar(mode) as bar:
-        for report in reports:
-            last = IterationSummary.from_report(report)
-            if mode == "json":
-                emit("iteration", last.to_json())
-            elif bar is not None:
-                bar.show(last)
-    return last
+    Parameters
+    ----------
+    mode : {"lines", "json", "quiet"}
+    """
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+        self._bar = _Bar() if mode == "lines" else None
+
+    def follow(self, reports: Iterator[IterationReport]) -> IterationSummary | None:
+        """Do the iterations of a run and print them; return the summary of the last one."""
+        from napari_ini3d.runs import IterationSummary
+
+        last: IterationSummary | None = None
+        with nullcontext() if self._bar is None else self._bar.progress:
+            for report in reports:
+                last = IterationSummary.from_report(report)
+                if self._mode == "json":
+                    emit("iteration", last.to_json())
+                elif self._bar is not None:
+                    self._bar.show(last)
+        return last
+
+    def show_step(self, step: ClosingStep) -> None:
+        """Print the progress of what follows the last iteration."""
+        if self._mode == "json":
+            finite = math.isfinite(step.resolution)
+            emit("closing", {**asdict(step), "resolution": step.resolution if finite else None})
+        elif self._bar is not None:
+            self._bar.show_step(step)
 
 
 class _Bar:
@@ -92,12 +123,16 @@ class _Bar:
             description=summary.phase,
         )
 
-
-@contextmanager
-def _bar(mode: Mode) -> Iterator[_Bar | None]:
-    if mode != "lines":
-        yield None
-        return
-    bar = _Bar()
-    with bar.progress:
-        yield bar
+    def show_step(self, step: ClosingStep) -> None:
+        """Print the begin of a stage and about ten of its iterations, and move the bar."""
+        total = step.n_iterations
+        if step.iteration == 0:
+            at_most = f" (at most {total} iterations)" if total else ""
+            self.console.print(f"{_STAGES.get(step.stage, step.stage)}{at_most}", markup=False)
+            self.progress.reset(self.task, total=total or None, description=step.stage)
+            return
+        if step.iteration % max(1, total // _LINES_PER_STAGE) == 0:
+            line = f"  {step.stage}, iteration {step.iteration} of at most {total}"
+            shown = f": {step.resolution:.1f} Å" if math.isfinite(step.resolution) else ""
+            self.console.print(line + shown, markup=False)
+        self.progress.update(self.task, total=total, completed=step.iteration)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from napari_ini3d.cli.display import Mode, emit, follow, say
+from napari_ini3d.cli.display import Mode, RunDisplay, emit, say
 from napari_ini3d.cli.session import StopRequest, errors
 from napari_ini3d.jobs import resume_run, start_run
 from napari_ini3d.runs import (
@@ -23,12 +23,13 @@ from napari_ini3d.runs import (
 )
 
 if TYPE_CHECKING:
-    from napari_ini3d.engine import IterationReport
+    from napari_ini3d.engine import ClosingStep, IterationReport
     from napari_ini3d.io import ParticleFiles
     from napari_ini3d.runs import IterationSummary
     from napari_ini3d.settings import InitialModelSettings
 
-Start = Callable[[StopRequest], Iterator["IterationReport"]]
+OnStep = Callable[["ClosingStep"], None]
+Start = Callable[[StopRequest, OnStep], Iterator["IterationReport"]]
 
 _PRINTING = {"--json", "--quiet", "-q", "--verbose"}  # do not change the run
 
@@ -45,7 +46,7 @@ def run_job(
     """Start a run and print its progress until it ends."""
     command = join_words(["ini3d", *(word for word in sys.argv[1:] if word not in _PRINTING)])
 
-    def start(stop: StopRequest) -> Iterator[IterationReport]:
+    def start(stop: StopRequest, on_step: OnStep) -> Iterator[IterationReport]:
         say(f"Checking the particles; output folder: {output}", mode)
         return start_run(
             particles,
@@ -56,6 +57,7 @@ def run_job(
             strict=strict,
             stop=stop,
             cluster=cluster,
+            on_step=on_step,
         )
 
     follow_job(start, output, mode)
@@ -70,7 +72,7 @@ def resume_job(
 ) -> None:
     """Continue a run and print its progress until it ends."""
 
-    def start(stop: StopRequest) -> Iterator[IterationReport]:
+    def start(stop: StopRequest, on_step: OnStep) -> Iterator[IterationReport]:
         say(f"Continuing the run in {folder}", mode)
         return resume_run(
             folder,
@@ -78,6 +80,7 @@ def resume_job(
             iterations=iterations,
             stop=stop,
             cluster=cluster,
+            on_step=on_step,
         )
 
     follow_job(start, folder, mode)
@@ -91,11 +94,11 @@ def follow_job(start: Start, output: Path, mode: Mode) -> IterationSummary | Non
     typer.Exit
         With 130 (143 after SIGTERM) if it was stopped.
     """
-    stop = StopRequest()
-    reports = start(stop)
+    stop, display = StopRequest(), RunDisplay(mode)
+    reports = start(stop, display.show_step)
     try:
         with stop.listening():
-            last = follow(reports, mode)
+            last = display.follow(reports)
     except KeyboardInterrupt:
         _say_how_to_resume(output)
         raise

@@ -75,7 +75,10 @@ def connect(spec: ClusterSpec, threads: int) -> Iterator[Any]:
             given = _start(spec, threads, stack)
             client = distributed.Client(**given, timeout=_PATIENCE, set_as_default=False)
         except (OSError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"the cluster {spec.text} does not answer: {error}") from error
+            raise ClusterError(
+                f"the cluster {spec.text} does not answer ({error}); check its address and "
+                "that its scheduler runs"
+            ) from error
         stack.callback(_close, client)
         if spec.kind != "local":
             stack.callback(_resume_memory_manager, client, _stop_memory_manager(client))
@@ -146,7 +149,7 @@ def start_slurm(path: Path, cluster_class: Any = None) -> Any:
     try:
         cluster = (cluster_class or _slurm_cluster_class())(**options)
     except (TypeError, ValueError) as error:
-        raise ClusterError(f"{path}: {error}") from error
+        raise ClusterError(f"{path}: {error}; correct the options in this file") from error
     if "maximum_jobs" in scale:
         cluster.adapt(minimum_jobs=scale.get("minimum_jobs", 1), maximum_jobs=scale["maximum_jobs"])
     else:

@@ -151,7 +151,9 @@ def _run_of(recipe: RunRecipe, threads: int) -> _WorkerRun:
         if recipe.key not in _runs:
             different = describe_differences(recipe.versions, package_versions())
             if different:
-                raise ClusterError(f"other packages are installed: {different}")
+                raise ClusterError(
+                    f"other packages are installed: {different}; install the same everywhere"
+                )
             threadpool_limits(1, "blas")  # for good: the tiles already use every thread
             _runs[recipe.key] = _WorkerRun(recipe, threads)
         return _runs[recipe.key]

@@ -18,7 +18,11 @@ from .local_chunks import (
     planned_tile_images as planned_tile_images,
 )
 from .normalisation import background_planes as background_planes, normalise as normalise
-from .records import IterationReport as IterationReport
+from .records import (
+    ClosingStep as ClosingStep,
+    IterationReport as IterationReport,
+    ignore_step as ignore_step,
+)
 from .reference_set import ReferenceSet as ReferenceSet
 from .references import prepare_references as prepare_references
 from .relaxation.folds import FixedPoses as FixedPoses
@@ -30,6 +34,7 @@ from .relaxation.relax import Relaxation as Relaxation, relax_symmetry as relax_
 from .repeated_search import (
     can_repeat_search as can_repeat_search,
     repeat_search as repeat_search,
+    usual_search as usual_search,
 )
 from .resolved_settings import (
     ResolvedSettings as ResolvedSettings,

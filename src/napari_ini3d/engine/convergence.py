@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_ini3d._types import Float32, Float64
-from napari_ini3d.engine.agreement import mean_agreement
+from napari_ini3d.engine.agreement import AlignedMaps
 from napari_ini3d.engine.centring import (
     centred_model,
     centred_poses,
@@ -66,8 +66,8 @@ def conclude(
     seconds : mapping
         By stage.
     """
-    outcome, after = _advance(run, state, plan, sums, updates)
-    return _report(run, outcome, after, updates, seconds)
+    outcome, after, starts = _advance(run, state, plan, sums, updates)
+    return _report(run, outcome, after, updates, starts, seconds)
 
 
 def _advance(
@@ -76,8 +76,11 @@ def _advance(
     plan: Plan,
     sums: list[IterationSums],
     updates: list[Update],
-) -> tuple[IterationOutcome, EngineState]:
-    """Return the outcome of an iteration, its maps centred and aligned, and the next state."""
+) -> tuple[IterationOutcome, EngineState, AlignedMaps | None]:
+    """Return the outcome of an iteration, its maps centred and aligned, and the next state.
+
+    In the last iteration of the starts, also their maps, aligned to the best.
+    """
     outcome = IterationOutcome.of(plan, updates, sums)
     assignments = with_poses(state.assignments, outcome.sums.poses, run.geometry.pixel_size)
     if plan.phase in ("refine", "final"):  # in the search most poses are wrong
@@ -91,12 +94,15 @@ def _advance(
     if plan.phase == "search" and transition.phase != "search" and _are_free(run, outcome):
         outcome, assignments = align_classes(run, outcome, assignments)
         updates = [outcome.update]
-    after = _next_state(run, state, transition, outcome, updates, drift, assignments)
+    starts = None
+    if plan.phase == "starts" and transition.phase != "starts":
+        starts = _aligned_starts(run, outcome, updates)
+    after = _next_state(run, state, transition, outcome, updates, starts, drift, assignments)
     if plan.phase == "starts" and wants_finer_starts(run, after):
         after = with_finer_starts(run, after)
     elif plan.phase == "starts" and wants_more_starts(run, after):
         after = with_more_starts(run, after, outcome.update.model)
-    return outcome, separate_hands(run, after, outcome)
+    return outcome, separate_hands(run, after, outcome), starts
 
 
 def _report(
@@ -104,6 +110,7 @@ def _report(
     outcome: IterationOutcome,
     after: EngineState,
     updates: list[Update],
+    starts: AlignedMaps | None,
     seconds: Mapping[str, float],
 ) -> IterationReport:
     plan = outcome.plan
@@ -136,6 +143,7 @@ def _report(
         seconds=seconds,
         assignments=after.assignments,
         state=after,
+        aligned_starts=None if starts is None else starts.maps,
     )
 
 
@@ -193,13 +201,14 @@ def _next_state(
     transition: Transition,
     outcome: IterationOutcome,
     updates: list[Update],
+    starts: AlignedMaps | None,
     drift: Drift,
     assignments: Assignments,
 ) -> EngineState:
     models, phase = tuple(update.model for update in updates), transition.phase
     agreement = state.start_agreement
-    if outcome.plan.phase == "starts" and phase != "starts":
-        agreement = _agreement(run, outcome, updates)
+    if starts is not None:
+        agreement = np.array(starts.agreement)
         models = (_continue_alone(models[outcome.start], run.settings),)
     if phase != outcome.plan.phase:
         drift = Drift.begin(models[0].maps, outcome.plan.radius)
@@ -221,11 +230,13 @@ def _next_state(
     )
 
 
-def _agreement(run: RunContext, outcome: IterationOutcome, updates: list[Update]) -> Float64:
-    """Return the agreement of the other starts with the best, (S - 1,)."""
+def _aligned_starts(
+    run: RunContext, outcome: IterationOutcome, updates: list[Update]
+) -> AlignedMaps:
+    """Return the first class of the best start, and those of the others, aligned to it."""
     maps = [update.model.maps[0] for update in updates]
-    radius, threads = outcome.plan.radius, run.settings.threads
-    return np.array(start_agreement(maps, outcome.start, radius, threads=threads))
+    best = maps.pop(outcome.start)
+    return AlignedMaps.of(best, maps, outcome.plan.radius, threads=run.settings.threads)
 
 
 def _drift_after(state: EngineState, outcome: IterationOutcome) -> Drift:
@@ -287,22 +298,3 @@ def _view_counts(assignments: Assignments, n_classes: int, operators: Float32) -
     centres = pixel_directions(_VIEW_NSIDE)  # (M, 3)
     equivalent = nearest_pixels(centres @ operators, _VIEW_NSIDE)  # (G, M)
     return np.asarray(counts[:, equivalent].mean(axis=1), np.float32)  # over the operators
-
-
-def start_agreement(
-    maps: list[Float32], best: int, radius: int, *, threads: int = 0
-) -> list[float]:
-    """Return how well each other start agrees with the best: mean FSC after alignment.
-
-    Parameters
-    ----------
-    maps : list of (n, n, n) float32
-        The first class of each start.
-    best : int
-    radius : int
-        Fourier radius up to which the maps have detail.
-    threads : int
-        0 for all cores.
-    """
-    others = [volume for number, volume in enumerate(maps) if number != best]
-    return mean_agreement(maps[best], others, radius, threads=threads)

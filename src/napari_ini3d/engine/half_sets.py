@@ -17,7 +17,7 @@ from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.records import ClosingStep, IterationReport, ignore_step
 from napari_ini3d.engine.regularisation import (
     RealSpaceConstraints,
     cube_shells,
@@ -93,6 +93,7 @@ def refine_half_sets(
     stop: Callable[[], bool] = lambda: False,
     backend: Backend | None = None,
     chunks: ChunkExecutor | None = None,
+    on_step: Callable[[ClosingStep], None] = ignore_step,
 ) -> HalfSetMaps | None:
     """Return the maps of two independently refined half-sets; None if the work was stopped.
 
@@ -110,6 +111,8 @@ def refine_half_sets(
         Default: the one that ``settings.device`` names.
     chunks : ChunkExecutor, optional
         As for `reconstruct`.
+    on_step : callable
+        Called when a half-set begins, and after each of its iterations.
     """
     # non-negativity makes fine detail from coarse, the same in both halves, even of noise
     free = settings.with_changes(non_negative=False, iterations=_ITERATIONS + 2)
@@ -128,7 +131,7 @@ def refine_half_sets(
             backend=backend,
             chunks=chunks,
         )
-        refined = _last_report(reports, half)
+        refined = _last_report(reports, half, on_step)
         if stop():
             return None
         radius = refined.current_size // 2
@@ -137,16 +140,18 @@ def refine_half_sets(
     return HalfSetMaps(np.stack(maps), min(radii))
 
 
-def _last_report(reports: Iterator[IterationReport], half: int) -> IterationReport:
+def _last_report(
+    reports: Iterator[IterationReport], half: int, on_step: Callable[[ClosingStep], None]
+) -> IterationReport:
     """Refine a half-set until it has converged or used up its iterations."""
+    stage = f"half-set {half + 1}"
+    on_step(ClosingStep(stage, 0, _ITERATIONS))
     for number, report in enumerate(reports, 1):
+        resolution = float(report.resolution.min())
         logger.info(
-            "half-set %d, iteration %d of at most %d: %.1f Å",
-            half + 1,
-            number,
-            _ITERATIONS,
-            float(report.resolution.min()),
+            "%s, iteration %d of at most %d: %.1f Å", stage, number, _ITERATIONS, resolution
         )
+        on_step(ClosingStep(stage, number, _ITERATIONS, resolution))
         if report.state.phase == "final" or number == _ITERATIONS:
             break  # the final pass would assign particles; only the maps are wanted
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,6 +67,9 @@ class IterationReport:
         The state of all particles after this iteration.
     state : EngineState
         All that is needed to continue from here.
+    aligned_starts : (S, m, m, m) float32 or None
+        In the last iteration of the random starts: small maps of the best one and of the others,
+        aligned to it.
     """
 
     iteration: int
@@ -94,3 +98,29 @@ class IterationReport:
     seconds: Mapping[str, float]
     assignments: Assignments
     state: EngineState
+    aligned_starts: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingStep:
+    """Progress of what follows the last iteration of a run.
+
+    Attributes
+    ----------
+    stage : {"half-set 1", "half-set 2", "repeated search", "symmetry", "report"}
+    iteration : int
+        Iterations of this stage that are done; 0 when it begins.
+    n_iterations : int
+        The maximum; 0 for a stage without iterations.
+    resolution : float
+        Å, of the best class; NaN before the first iteration.
+    """
+
+    stage: str
+    iteration: int = 0
+    n_iterations: int = 0
+    resolution: float = math.nan
+
+
+def ignore_step(_step: ClosingStep) -> None:
+    """Do nothing with the progress: the default where it can be followed."""

@@ -12,10 +12,10 @@ import logging
 from collections.abc import Callable
 
 from napari_ini3d._types import Float32
-from napari_ini3d.engine.agreement import mean_agreement
+from napari_ini3d.engine.agreement import AlignedMaps
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.records import IterationReport
+from napari_ini3d.engine.records import ClosingStep, IterationReport, ignore_step
 from napari_ini3d.engine.schedule import Phases
 from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageSource, Particles
@@ -23,12 +23,19 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-_LOGGED_EVERY = 10  # iterations
+_STAGE = "repeated search"
+_USUAL_SEARCH = 1.5  # iterations of a search, over its least number
 
 
 def can_repeat_search(settings: InitialModelSettings) -> bool:
     """Return whether a run has one map and a search that can be repeated."""
     return settings.classes == 1 and Phases.of(settings.iterations).search > 0
+
+
+def usual_search(settings: InitialModelSettings) -> int:
+    """Return how many iterations starts and search usually take."""
+    phases = Phases.of(settings.iterations)
+    return phases.starts + min(round(_USUAL_SEARCH * phases.search), phases.longest_search)
 
 
 def repeat_search(
@@ -40,6 +47,7 @@ def repeat_search(
     stop: Callable[[], bool] = lambda: False,
     backend: Backend | None = None,
     chunks: ChunkExecutor | None = None,
+    on_step: Callable[[ClosingStep], None] = ignore_step,
 ) -> float | None:
     """Search again from other random maps; return how well the map that is found agrees.
 
@@ -57,6 +65,8 @@ def repeat_search(
         Default: the one that ``settings.device`` names.
     chunks : ChunkExecutor, optional
         As for `reconstruct`.
+    on_step : callable
+        Called when the search begins, and after each of its iterations.
 
     Returns
     -------
@@ -67,12 +77,16 @@ def repeat_search(
     other = settings.with_changes(seed=settings.seed + 1)
     reports = reconstruct(source, particles, other, stop=stop, backend=backend, chunks=chunks)
     last: IterationReport | None = None
+    phases = Phases.of(settings.iterations)
+    at_most = phases.starts + phases.longest_search
+    on_step(ClosingStep(_STAGE, 0, at_most))
     for report in reports:
         if report.phase not in ("starts", "search"):
             break
         last = report
-        if report.iteration % _LOGGED_EVERY == 0:
-            logger.info("repeated search, iteration %d: %s", report.iteration, report.message)
+        if report.state.phase == "starts" and report.state.step == 0:  # they begin anew
+            at_most += phases.starts
+        _announce(report, min(at_most, settings.iterations), on_step)
         if report.state.phase not in ("starts", "search"):
             break
     if last is None or stop():
@@ -80,5 +94,13 @@ def repeat_search(
     length = volume.shape[0] * last.voxel_size  # Å
     # the search ends before its finest shells have taken shape
     radius = max(1, min(int(length / last.resolution[0]), last.current_size // 2))
-    (agreement,) = mean_agreement(volume, [last.volumes[0]], radius, threads=settings.threads)
-    return agreement
+    aligned = AlignedMaps.of(volume, [last.volumes[0]], radius, threads=settings.threads)
+    return aligned.agreement[0]
+
+
+def _announce(
+    report: IterationReport, at_most: int, on_step: Callable[[ClosingStep], None]
+) -> None:
+    done, resolution = report.iteration, float(report.resolution.min())
+    logger.info("%s, iteration %d of at most %d: %s", _STAGE, done, at_most, report.message)
+    on_step(ClosingStep(_STAGE, done, at_most, resolution))

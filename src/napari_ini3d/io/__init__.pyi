@@ -25,6 +25,8 @@ from .files import (
     is_temporary as is_temporary,
     nearest_folder as nearest_folder,
     remove_abandoned as remove_abandoned,
+    temporary_beside as temporary_beside,
+    time_of_disk as time_of_disk,
     write_error as write_error,
 )
 from .images.grids import check_scratch_for as check_scratch_for

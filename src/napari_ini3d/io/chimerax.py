@@ -130,19 +130,25 @@ def format_chimerax(
     view: ChimeraView | None = None,
     *,
     background: str = "black",
+    first: int = 1,
 ) -> str:
-    """Return the commands that show maps, lines and a view in an empty session of ChimeraX.
+    """Return the commands that show maps, lines and a view in ChimeraX.
+
+    If one of the model numbers is taken there, ChimeraX makes the new model a part of the one that
+    has it, and the commands change both.
 
     Parameters
     ----------
     maps : sequence of ChimeraMap
-        They get the model numbers 1, 2, 3 ...
+        They get the model numbers from `first` on.
     lines : sequence of ChimeraLines
         They get the next numbers.
     view : ChimeraView, optional
         Default: everything.
     background : str
         A colour.
+    first : int
+        Model number. Default: for an empty session.
 
     Raises
     ------
@@ -150,12 +156,13 @@ def format_chimerax(
         If a path cannot be quoted.
     """
     commands = [
-        "# written by napari-ini3d for an empty session of ChimeraX",
+        f"# written by napari-ini3d for ChimeraX, if none of its models has the number {first} or "
+        "a higher one",
         f"set bgColor {background}",
     ]
-    for number, shown in enumerate(maps, start=1):
+    for number, shown in enumerate(maps, start=first):
         commands += _map_commands(number, shown)
-    for number, drawn in enumerate(lines, start=len(maps) + 1):
+    for number, drawn in enumerate(lines, start=first + len(maps)):
         commands.append(f"open {_quote(drawn.path)} name {_quote(drawn.name)} id {number}")
     commands.append("lighting soft")
     commands += ["view"] if view is None else _view_commands(view)

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,8 +20,8 @@ from napari_ini3d.io.processes import is_running, machine_identity
 logger = logging.getLogger(__name__)
 
 _counter = itertools.count()  # two threads may write the same file
+_being_written: set[str] = set()  # absolute paths of this process's temporary files
 _TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-\d+\.tmp(\.[^.]*)?")
-_ABANDONED_SECONDS = 3600.0  # of a temporary file of another machine
 _REPLACE_SECONDS = 2.0  # Windows replaces no file that is open, as readers of a run open its files
 
 _CAUSES = {
@@ -63,8 +64,9 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         If the file cannot be written (no permission, no space, no folder).
     """
     target = Path(path)
-    writer = f"{machine_identity()[:8]}-{os.getpid()}-{next(_counter)}"
-    temporary = target.with_name(f".{target.stem}.{writer}.tmp{target.suffix}")
+    temporary = target.with_name(f".{target.stem}.{_writer()}-{next(_counter)}.tmp{target.suffix}")
+    full = os.path.abspath(temporary)
+    _being_written.add(full)
     try:
         _touch(temporary)
         yield temporary
@@ -78,6 +80,7 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        _being_written.discard(full)
 
 
 def is_temporary(name: str) -> bool:
@@ -85,34 +88,65 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def remove_abandoned(folder: Path) -> None:
+def temporary_beside(path: Path) -> Path:
+    """Return a path in the folder of `path` that no one else uses, for a file that is removed."""
+    return path.with_name(f".{path.name}.{_writer()}-{uuid.uuid4().int}.tmp")
+
+
+def time_of_disk(folder: Path) -> float:
+    """Return the time by the clock that stamps the files of a folder, seconds since 1970.
+
+    On a shared disk it is that of the file server, from which that of this machine may differ. It
+    is read from an empty file, which is removed again; where none can be made, it is the time of
+    this machine.
+    """
+    probe = temporary_beside(folder / "time")
+    try:
+        probe.touch()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink()
+    except OSError:
+        return time.time()
+
+
+def remove_abandoned(folder: Path, *, after: float = 3600.0) -> None:
     """Remove the temporary files that killed processes left in a folder.
 
-    Those of processes that run are kept; those of another machine if they changed within the hour.
+    Those of processes that run are kept; those of another machine if they have changed lately, by
+    the clock of the disk.
 
     Parameters
     ----------
     folder : Path
         Need not exist.
+    after : float
+        Seconds without a change from which a file of another machine is removed.
     """
     try:
         found = [(path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir()]
     except OSError:
         return
     for path, match in found:
-        if match and _is_abandoned(path, match[1], int(match[2])):
+        if match and _is_abandoned(path, match[1], int(match[2]), after):
             with suppress(OSError):
                 path.unlink()
                 logger.info("%s, the rest of a process that was killed, is removed", path)
 
 
-def _is_abandoned(path: Path, machine: str, pid: int) -> bool:
+def _is_abandoned(path: Path, machine: str, pid: int, after: float) -> bool:
     if machine == machine_identity()[:8]:
-        return pid != os.getpid() and not is_running(pid)
+        if pid == os.getpid():  # or of one that had our number, as the first one in a container
+            return os.path.abspath(path) not in _being_written
+        return not is_running(pid)
     try:
-        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        status = path.stat()
     except OSError:
         return False
+    # a copy of a stack gets the time of the stack before it is renamed
+    changed = max(status.st_mtime, status.st_ctime)
+    return time_of_disk(path.parent) - changed > after
 
 
 def write_error(path: Path, error: OSError) -> RunFolderError:
@@ -130,6 +164,11 @@ def read_failure(path: Path, error: OSError, advice: str) -> str:
 def nearest_folder(path: Path) -> Path:
     """Return `path` if it exists, or the nearest existing folder above it."""
     return next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
+
+
+def _writer() -> str:
+    """Return machine and number of this process, as in the names of its temporary files."""
+    return f"{machine_identity()[:8]}-{os.getpid()}"
 
 
 def _touch(path: Path) -> None:

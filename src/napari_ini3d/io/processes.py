@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 _START_TOLERANCE = 2.0  # s; clocks may be set while a process runs
+_STARTED = 19  # field of /proc/PID/stat after the name of the program: clock ticks since the boot
 
 
 def is_running(pid: int, started: float | None = None) -> bool:
@@ -21,22 +22,35 @@ def is_running(pid: int, started: float | None = None) -> bool:
     ----------
     pid : int
     started : float, optional
-        Its start, seconds since 1970; another process may have got the number since.
+        Its start, as `process_start` gave it; another process may have got the number since.
     """
     try:
-        process = psutil.Process(pid)
-        if started is not None and abs(process.create_time() - started) > _START_TOLERANCE:
+        if started is not None and abs(process_start(pid) - started) > _START_TOLERANCE:
             return False
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.AccessDenied:
         return True
     except (psutil.NoSuchProcess, ValueError, OverflowError):
         return False
 
 
-def process_start() -> float:
-    """Return the start of this process, seconds since 1970."""
-    return float(psutil.Process().create_time())
+def process_start(pid: int | None = None) -> float:
+    """Return the start of a process, seconds; default: of this one.
+
+    On Linux they are counted from the boot of the machine, so that a clock which is set while the
+    process runs, as after a suspended virtual machine goes on, changes nothing. Elsewhere they are
+    counted from 1970.
+
+    Raises
+    ------
+    psutil.Error
+        If there is no such process, or the system does not tell its start.
+    """
+    number = os.getpid() if pid is None else pid
+    with suppress(OSError, ValueError, IndexError):  # Linux only
+        after_name = Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(after_name[_STARTED]) / os.sysconf("SC_CLK_TCK")
+    return float(psutil.Process(number).create_time())
 
 
 def host_name() -> str:

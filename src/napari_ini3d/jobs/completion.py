@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from napari_ini3d.engine import EngineState
+from napari_ini3d.engine import ClosingStep, EngineState, ignore_step
 from napari_ini3d.fourier import resize_map
 from napari_ini3d.io import read_map, write_map
 from napari_ini3d.jobs.preparation import Job
@@ -82,7 +83,9 @@ def needs_validation(folder: RunFolder) -> bool:
     return ValidationFiles(folder).read_facts() is None
 
 
-def write_ending(job: Job, ending: Ending) -> None:
+def write_ending(
+    job: Job, ending: Ending, on_step: Callable[[ClosingStep], None] = ignore_step
+) -> None:
     """Write the result of a run in the box of its particles, and analyse its symmetry."""
     _write_result(job, ending)
     if not needs_validation(job.folder):  # killed after the verdict, before they were deleted
@@ -90,6 +93,8 @@ def write_ending(job: Job, ending: Ending) -> None:
     if job.settings.symmetry_follows and SymmetryFiles(job.folder).read_facts() is None:
         from napari_ini3d.jobs.symmetry import apply_symmetry
 
+        on_step(ClosingStep("symmetry"))
+        logger.info("testing the symmetry of the map")
         apply_symmetry(job.folder, job.settings, ending.iteration, working_box=ending.box_size)
 
 

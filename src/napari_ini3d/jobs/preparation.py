@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d import __version__
+from napari_ini3d._address_space import check_address_space_for_run
 from napari_ini3d._types import UInt32
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.io import (
@@ -35,6 +36,7 @@ from napari_ini3d.preflight import (
     settings_for,
 )
 from napari_ini3d.runs import (
+    STALE_SECONDS,
     RunFolder,
     RunLock,
     RunRecord,
@@ -97,6 +99,7 @@ def prepare_job(
         _check_name(path)
     RunFolder.check_free(output, overwrite=overwrite)
     _check_input_stays(files, output)
+    check_address_space_for_run()
     settings = settings_for(files, settings)
     check_symmetry(settings)
     choose_backend(settings.device)
@@ -129,6 +132,7 @@ def prepare_job(
         inversion_measured=settings.invert_contrast == "auto",
         n_mended=int(np.count_nonzero(chosen.replaced_pixels)),
         n_replaced_pixels=int(chosen.replaced_pixels.sum()),
+        n_uneven=chosen.n_uneven,
         working_pixel_size=working,
         settings=resolved,
     )
@@ -177,7 +181,7 @@ def lock_folder(path: Path) -> RunLock:
         lock.release()
         raise
     for folder in (path, path / "pictures", path / "history"):
-        remove_abandoned(folder)
+        remove_abandoned(folder, after=STALE_SECONDS)  # also those of an owner elsewhere
     return lock
 
 

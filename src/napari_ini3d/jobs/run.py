@@ -6,16 +6,20 @@ The command line and the plugin iterate over the reports that `start_run` yields
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from napari_ini3d._types import AnyArray
+from napari_ini3d._address_space import check_address_space_for_run
 from napari_ini3d.cluster import ClusterSpec, check_cluster
-from napari_ini3d.engine import EngineState, IterationReport, reconstruct
+from napari_ini3d.engine import (
+    ClosingStep,
+    EngineState,
+    IterationReport,
+    ignore_step,
+    reconstruct,
+)
 from napari_ini3d.errors import Ini3dError, RunFolderError, SettingsError
 from napari_ini3d.io import (
     ParticleSource,
@@ -27,6 +31,7 @@ from napari_ini3d.io import (
 from napari_ini3d.jobs.cluster import open_chunks
 from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
 from napari_ini3d.jobs.control import Control
+from napari_ini3d.jobs.iteration_files import is_due, write_iteration
 from napari_ini3d.jobs.preparation import (
     Halt,
     Job,
@@ -39,7 +44,6 @@ from napari_ini3d.jobs.validation import validate_run, wants_validation
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.report import write_report
 from napari_ini3d.runs import (
-    IterationSummary,
     Outcome,
     RunFolder,
     RunLock,
@@ -48,15 +52,12 @@ from napari_ini3d.runs import (
     ValidationFiles,
     adopt_outputs,
     forget_history_after,
-    format_line,
     log_to_file,
-    make_pictures,
     read_image_checksums,
     read_source_particles,
     remove_newest_maps,
+    remove_validation_progress,
     resume_command,
-    write_history,
-    write_newest_maps,
     write_results,
 )
 from napari_ini3d.settings import InitialModelSettings
@@ -65,6 +66,7 @@ logger = logging.getLogger(__name__)
 
 
 AtEnd = Callable[[RunFolder, Outcome], object]
+OnStep = Callable[[ClosingStep], None]
 
 
 def never() -> bool:
@@ -83,6 +85,7 @@ def start_run(
     stop: Callable[[], bool] = never,
     at_end: AtEnd | None = None,
     cluster: str | None = None,
+    on_step: OnStep = ignore_step,
 ) -> Iterator[IterationReport]:
     """Check everything, create the run folder, and return the run as an iterator of reports.
 
@@ -115,6 +118,9 @@ def start_run(
         ``local:4`` for processes of this machine, the address or the scheduler file of a cluster of
         Dask, or ``slurm:FILE.yaml``. Default: the threads or GPUs of this process. The maps are the
         same, bit for bit.
+    on_step : callable
+        Called with the progress of what follows the last iteration (`stage`, `iteration`,
+        `n_iterations`, `resolution`): two half-sets, the repeated search, symmetry, report.
 
     Raises
     ------
@@ -132,7 +138,7 @@ def start_run(
     except StoppedError:
         logger.info("stopped during the checks; nothing was written")
         return _nothing()
-    return _walk(job, None, stop, at_end, spec)
+    return _walk(job, None, stop, at_end, spec, on_step)
 
 
 def resume_run(
@@ -143,6 +149,7 @@ def resume_run(
     stop: Callable[[], bool] = never,
     at_end: AtEnd | None = None,
     cluster: str | None = None,
+    on_step: OnStep = ignore_step,
 ) -> Iterator[IterationReport]:
     """Continue a run from its last checkpoint; the result is that of an uninterrupted run.
 
@@ -161,16 +168,20 @@ def resume_run(
         As for `start_run`.
     cluster : str, optional
         As for `start_run`; it need not be that of the run so far.
+    on_step : callable
+        As for `start_run`.
 
     Raises
     ------
     Ini3dError
         If there is no run in the folder, it is complete or going on, or its particles have changed.
     """
+    check_address_space_for_run()
     runs, spec = RunFolder.open(Path(folder)), check_cluster(cluster)
     lock = lock_folder(runs.path)
     try:
-        return _walk(*_prepare_resumed(runs, lock, from_iteration, iterations), stop, at_end, spec)
+        job, state = _prepare_resumed(runs, lock, from_iteration, iterations)
+        return _walk(job, state, stop, at_end, spec, on_step)
     except BaseException:
         lock.release()
         raise
@@ -227,6 +238,7 @@ def _walk(
     stop: Callable[[], bool],
     at_end: AtEnd | None,
     cluster: ClusterSpec | None,
+    on_step: OnStep,
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
     report: IterationReport | None = None
@@ -236,7 +248,7 @@ def _walk(
         try:
             reader = _open_images(job, Halt(stop), cluster) if _needs_images(job, state) else None
         except StoppedError:
-            _finish(job, None, state, at_end, finished=False)
+            _finish(job, None, state, at_end, on_step, finished=False)
             return
         finished = state is not None and state.finished
         if reader is not None:
@@ -244,13 +256,15 @@ def _walk(
                 given = (reader, job.particles, job.settings)
                 reports = reconstruct(*given, state=state, stop=stop, chunks=chunks)
                 for report in reports:
-                    _write_iteration(job, report)
+                    write_iteration(job, report)
                     yield report
                 if report is not None:
                     state, finished = report.state, report.converged or not stop()
                 if finished and _needs_validation(job):  # if it is stopped, it is resumed here
-                    finished = validate_run(job.folder, *given, stop=stop, chunks=chunks)
-        _finish(job, report, state, at_end, finished=finished)
+                    finished = validate_run(
+                        job.folder, *given, stop=stop, chunks=chunks, on_step=on_step
+                    )
+        _finish(job, report, state, at_end, on_step, finished=finished)
 
 
 def _needs_images(job: Job, state: EngineState | None) -> bool:
@@ -283,6 +297,7 @@ def _log_and_mark(job: Job) -> Iterator[None]:
 def _end(folder: RunFolder, outcome: Outcome) -> None:
     """Remove what serves a run that is going on, and mark how it ended, last of all."""
     remove_newest_maps(folder)
+    remove_validation_progress(folder)
     try:
         RunRequests(folder.path).clear()
     except RunFolderError as error:
@@ -307,46 +322,12 @@ def _open_images(job: Job, halt: Halt, cluster: ClusterSpec | None) -> StackRead
     )
 
 
-def _write_iteration(job: Job, report: IterationReport) -> None:
-    """Write all files of an iteration; the checkpoint last, because it completes the iteration."""
-    folder = job.folder
-    job.lock.check()
-    summary = IterationSummary.from_report(report)
-    due = is_due(report, job.settings)
-    arrays = report.state.to_arrays()
-    _refuse_not_finite(arrays, report.iteration)
-    if due:
-        write_results(folder, report, job.particles, job.table, job.settings)
-    folder.write_pictures(report.iteration, make_pictures(report))
-    write_history(folder, report.iteration, report.volumes, report.voxel_size)
-    write_newest_maps(folder, report.iteration, report.volumes, report.voxel_size)
-    folder.append_progress(summary.to_json())
-    folder.write_checkpoint(arrays, report.iteration, keep=due)
-    logger.info("%s", format_line(summary))
-
-
-def _refuse_not_finite(arrays: Mapping[str, AnyArray], iteration: int) -> None:
-    """Raise `RunFolderError` if the models of a state are not finite, before it is written."""
-    for name, array in arrays.items():
-        if name.startswith("models.") and not np.isfinite(array).all():
-            raise RunFolderError(
-                f"iteration {iteration} gave values of {name} that are not finite; expected finite "
-                "ones; the checkpoint of the iteration before is kept: check the device and the "
-                "images, then resume the run"
-            )
-
-
-def is_due(report: IterationReport, settings: InitialModelSettings) -> bool:
-    """Return whether maps and STAR files are written at this iteration."""
-    last = report.converged or report.iteration >= report.n_iterations
-    return last or report.iteration % settings.write_every == 0
-
-
 def _finish(
     job: Job,
     report: IterationReport | None,
     state: EngineState | None,
     at_end: AtEnd | None,
+    on_step: OnStep,
     *,
     finished: bool,
 ) -> None:
@@ -359,10 +340,12 @@ def _finish(
         write_results(folder, report, job.particles, job.table, job.settings)
         folder.write_checkpoint(report.state.to_arrays(), report.iteration, keep=True)
     if finished and state is not None:
-        write_ending(job, Ending.of(folder, state))
+        write_ending(job, Ending.of(folder, state), on_step)
     else:
         logger.info("stopped; continue with `%s`", resume_command(folder.path))
     outcome: Outcome = "SUCCESS" if finished else "ABORTED"
+    on_step(ClosingStep("report"))
+    logger.info("writing the report")
     write_report(folder, outcome=outcome)
     if at_end is not None:
         at_end(folder, outcome)

@@ -6,7 +6,7 @@ import logging
 
 from napari_ini3d import __version__
 from napari_ini3d.preflight import PixelGrid
-from napari_ini3d.runs import RunRecord, describe_inversion, describe_mended
+from napari_ini3d.runs import RunRecord, describe_inversion, describe_mended, describe_uneven
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ def log_start(record: RunRecord, own: PixelGrid, *, resumed: bool) -> None:
         logger.info("only those of the classes %s", ", ".join(map(str, record.classes_2d)))
     if record.class_averages:
         logger.warning(
-            "the images are class averages, used as if they were particles: the map is for a quick "
-            "look, and its resolution and quality are not measured"
+            "the images are class averages, used as if they were particles, so resolution and "
+            "quality are not measured; use the map for a quick look"
         )
     if record.working_pixel_size is not None:
         box_size = round(own.width / record.working_pixel_size)
@@ -47,6 +47,8 @@ def log_start(record: RunRecord, own: PixelGrid, *, resumed: bool) -> None:
         )
     if record.n_mended:
         logger.info("%s", describe_mended(record))
+    if record.n_uneven:
+        logger.info("%s", describe_uneven(record))
     if record.contrast:
         logger.info("contrast: %s", describe_inversion(record))
     how = "estimated from the images" if record.mask_estimated else "given"

@@ -57,7 +57,9 @@ def apply_symmetry(
     try:
         _finish(files, settings, iteration, working_box)
     except Ini3dError as error:
-        logger.warning("the symmetry of the map could not be analysed: %s", error)
+        logger.warning(
+            "the symmetry of the map could not be analysed (%s); the map itself is complete", error
+        )
 
 
 def _finish(

@@ -11,11 +11,13 @@ import numpy as np
 from napari_ini3d.comparison import HalfMapFSC, half_map_fsc
 from napari_ini3d.engine import (
     ChunkExecutor,
+    ClosingStep,
     EngineState,
     HalfSetMaps,
     Verdict,
     can_repeat_search,
     fourier_coverage,
+    ignore_step,
     judge_run,
     refine_half_sets,
     repeat_search,
@@ -23,6 +25,7 @@ from napari_ini3d.engine import (
 from napari_ini3d.errors import StarError
 from napari_ini3d.fourier import resize_map, solvent_mask
 from napari_ini3d.io import write_map
+from napari_ini3d.jobs.validation_steps import write_steps
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.preflight import particle_grid
 from napari_ini3d.runs import (
@@ -51,6 +54,7 @@ def validate_run(
     *,
     stop: Callable[[], bool],
     chunks: ChunkExecutor | None = None,
+    on_step: Callable[[ClosingStep], None] = ignore_step,
 ) -> bool:
     """Refine two half-sets of a finished run, repeat its search, and write the verdict on it.
 
@@ -69,6 +73,8 @@ def validate_run(
         resumed.
     chunks : ChunkExecutor, optional
         That of the run.
+    on_step : callable
+        Called when a stage begins, and after each of its iterations.
 
     Returns
     -------
@@ -76,9 +82,10 @@ def validate_run(
         False if it was stopped.
     """
     files, grid = ValidationFiles(folder), particle_grid(particles)
+    on_step = write_steps(folder, settings, on_step)
     iteration, arrays = folder.read_checkpoint(None)
     state = EngineState.from_arrays(arrays)
-    found = _half_sets(files, source, particles, settings, state, stop, chunks)
+    found = _half_sets(files, source, particles, settings, state, stop, chunks, on_step)
     if found is None:
         logger.info("stopped; the map was not validated")
         return False
@@ -87,7 +94,9 @@ def validate_run(
     if can_repeat_search(settings):
         logger.info("repeating the search from other random maps")
         volume = state.models[0].maps[best]
-        agreement = repeat_search(source, particles, settings, volume, stop=stop, chunks=chunks)
+        agreement = repeat_search(
+            source, particles, settings, volume, stop=stop, chunks=chunks, on_step=on_step
+        )
         if agreement is None:
             logger.info("stopped; the map was not validated")
             return False
@@ -101,7 +110,9 @@ def validate_run(
     try:
         write_validated_model(folder, iteration, best, fsc)
     except StarError as error:
-        logger.warning("the FSC of the half-sets is not in the model file: %s", error)
+        logger.warning(
+            "the FSC of the half-sets is not in the model file (%s); see validation.json", error
+        )
     files.write_facts(facts)  # they say that the validation is complete
     files.remove_half_sets()
     logger.info("%s", describe_verdict(facts))
@@ -116,6 +127,7 @@ def _half_sets(
     state: EngineState,
     stop: Callable[[], bool],
     chunks: ChunkExecutor | None,
+    on_step: Callable[[ClosingStep], None],
 ) -> HalfSetMaps | None:
     """Return the refined half-sets: stored ones of a run that is resumed, or new ones."""
     volumes = state.models[0].maps
@@ -124,7 +136,9 @@ def _half_sets(
         return stored
     files.clear()
     logger.info("refining two independent half-sets")
-    found = refine_half_sets(source, particles, settings, state, stop=stop, chunks=chunks)
+    found = refine_half_sets(
+        source, particles, settings, state, stop=stop, chunks=chunks, on_step=on_step
+    )
     if found is not None:
         files.write_half_sets(found, volumes)
     return found

@@ -29,7 +29,7 @@ def choose_axpy() -> Any:
     except Exception as error:  # internals of Numba that have changed can raise anything
         logger.warning(
             "backprojection on the CPU is slower than usual: its vector instructions do not "
-            "work with numba %s (%s: %s)",
+            "work with numba %s (%s: %s); maps are the same, install another numba for speed",
             numba.__version__,
             type(error).__name__,
             str(error).strip().split("\n")[0],

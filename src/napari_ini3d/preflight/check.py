@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d._types import Int32, IntArray
+from napari_ini3d._types import BoolArray, Int32, IntArray
 from napari_ini3d.errors import InputError, SettingsError, StackError
 from napari_ini3d.io import (
     ParticleSource,
@@ -20,6 +20,7 @@ from napari_ini3d.io import (
     read_particles,
 )
 from napari_ini3d.particles import OpticsGroup, Particles
+from napari_ini3d.preflight.background import BackgroundShapes
 from napari_ini3d.preflight.bad_images import BadImage, BadReason, bad_images
 from napari_ini3d.preflight.class_averages import settings_for
 from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
@@ -132,8 +133,9 @@ def check_particles(
     report, particles = check_headers(source, settings)
     if particles is not None:
         with closing(StackReader(particles)) as reader:
-            unreadable = list(bad_images(reader, len(particles)))
-            report = add_image_checks(report, reader, particles, unreadable, settings)
+            shapes = BackgroundShapes(len(particles))
+            unreadable = list(bad_images(reader, len(particles), shapes=shapes))
+            report = add_image_checks(report, reader, particles, unreadable, settings, shapes)
     return replace(report, findings=with_strict(report.findings, strict=strict))
 
 
@@ -215,6 +217,8 @@ class ImageChecks:
         Whether a run inverts the images.
     mask_diameter : float or None
         Å, estimated; None without good images.
+    n_uneven : int
+        Images with a step or a steep gradient of the background.
     findings : tuple of Finding
     """
 
@@ -224,6 +228,7 @@ class ImageChecks:
     contrast: Contrast
     inverted: bool
     mask_diameter: float | None
+    n_uneven: int
     findings: tuple[Finding, ...]
 
 
@@ -232,6 +237,7 @@ def check_images(
     particles: Particles,
     unreadable: Sequence[BadImage],
     settings: InitialModelSettings,
+    shapes: BackgroundShapes,
 ) -> ImageChecks:
     """Measure contrast and size of the particles on the images that can be used.
 
@@ -242,12 +248,19 @@ def check_images(
     unreadable : sequence of BadImage
         As `bad_images` found them.
     settings : InitialModelSettings
+    shapes : BackgroundShapes
+        As `bad_images` measured them.
     """
     bad = _with_bad_rows(unreadable, particles, settings)
     good = np.setdiff1d(np.arange(len(particles)), [image.index for image in bad])
     found = measure_particles(source, good) if len(good) else None
     contrast = known_contrast(particles, found.contrast if found else "undecided")
     replaced = source.replaced_pixels
+    uneven = shapes.uneven()
+    uneven[[image.index for image in bad]] = False
+    findings = [*_image_findings(particles, bad, found, replaced, settings)]
+    if uneven.any():
+        findings.append(_describe_uneven(particles, uneven))
     return ImageChecks(
         good=good,
         bad=bad,
@@ -255,7 +268,8 @@ def check_images(
         contrast=contrast,
         inverted=must_invert(contrast, settings.invert_contrast),
         mask_diameter=found.mask_diameter if found else None,
-        findings=tuple(_image_findings(particles, bad, found, replaced, settings)),
+        n_uneven=int(uneven.sum()),
+        findings=tuple(findings),
     )
 
 
@@ -265,9 +279,10 @@ def add_image_checks(
     particles: Particles,
     unreadable: Sequence[BadImage],
     settings: InitialModelSettings,
+    shapes: BackgroundShapes,
 ) -> CheckReport:
     """Add the checks of the images to the report of `check_headers`."""
-    found = check_images(source, particles, unreadable, settings)
+    found = check_images(source, particles, unreadable, settings, shapes)
     checked = replace(
         report,
         findings=(*report.findings, *found.findings),
@@ -356,6 +371,19 @@ def _describe_bad_images(
         message=f"{message}; they are excluded",
         count=n_bad,
         rows=rows_of(particles, concerned),
+    )
+
+
+def _describe_uneven(particles: Particles, uneven: BoolArray) -> Finding:
+    count = int(uneven.sum())
+    return Finding(
+        code="uneven-background",
+        level="note",
+        message=f"{count} of {len(particles)} images have a step or a steep gradient of the "
+        "background, as the edge of a carbon film has; a plane is subtracted from each image, and "
+        "shells that are far stronger than is typical count less",
+        count=count,
+        rows=rows_of(particles, uneven),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.io import ParticleSource, StackReader, particle_files
 from napari_ini3d.particles import ImageSource, Particles
+from napari_ini3d.preflight.background import BackgroundShapes
 from napari_ini3d.preflight.bad_images import BadImage, bad_images
 from napari_ini3d.preflight.check import (
     CheckReport,
@@ -81,12 +82,13 @@ def _check_images(
     sampled = _preview_sample(report, source, particles, settings)
     yield sampled
     bad: list[BadImage] = []
+    shapes = BackgroundShapes(n)
     for start in range(0, n, _CHUNK):
-        bad += bad_images(source, np.arange(start, min(n, start + _CHUNK)))
+        bad += bad_images(source, np.arange(start, min(n, start + _CHUNK)), shapes=shapes)
         if start + _CHUNK < n:
             known = replace(sampled.report, bad_images=tuple(bad))
             yield replace(sampled, report=known, n_checked=start + _CHUNK)
-    last = add_image_checks(report, source, particles, tuple(bad), settings)
+    last = add_image_checks(report, source, particles, tuple(bad), settings, shapes)
     yield Preview(last, n, sampled.average, complete=True)
 
 

@@ -44,10 +44,13 @@ class PlannedWork:
     phases : mapping
         From each phase to the work of its iterations.
     validation : float
+    repeated_search : float
+        Part of the validation.
     """
 
     phases: Mapping[str, tuple[float, ...]]
     validation: float
+    repeated_search: float = 0.0
 
 
 def estimate_seconds(geometry: ImageGeometry, settings: InitialModelSettings) -> float:
@@ -85,13 +88,14 @@ def plan_work(
         steps, _seconds_of_steps(steps, resolved, geometry, rate), strict=True
     ):
         phases.setdefault(phase, []).append(seconds)
-    validation = 0.0
+    validation = repeated = 0.0
     if settings.independent_half_sets:
         # half of the particles in each half-set, twice
         validation = _HALF_SET_ITERATIONS * max(phases.get("refine", phases["search"]))
         if can_repeat_search(settings):
-            validation += sum(phases["starts"]) + sum(phases["search"])
-    return PlannedWork({name: tuple(found) for name, found in phases.items()}, validation)
+            repeated = sum(phases["starts"]) + sum(phases["search"])
+    by_phase = {name: tuple(found) for name, found in phases.items()}
+    return PlannedWork(by_phase, validation + repeated, repeated)
 
 
 def _seconds_of_steps(

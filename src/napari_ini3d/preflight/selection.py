@@ -12,6 +12,7 @@ import numpy as np
 from napari_ini3d._types import Int32, IntArray, UInt32
 from napari_ini3d.io import ParticleTable, StackReader, inspect_stacks, reading_threads
 from napari_ini3d.particles import Particles
+from napari_ini3d.preflight.background import BackgroundShapes
 from napari_ini3d.preflight.bad_images import BadImage, bad_images
 from napari_ini3d.preflight.check import check_images, check_mask
 from napari_ini3d.preflight.findings import raise_errors, with_strict
@@ -44,6 +45,8 @@ class Selection:
         Number of outlier pixels that were replaced in each image.
     checksums : (N,) uint32
         CRC-32 of each image, to recognise it when it is read again.
+    n_uneven : int
+        Images with a step or a steep gradient of the background.
     """
 
     good: IntArray
@@ -53,6 +56,7 @@ class Selection:
     inverted: bool
     replaced_pixels: Int32
     checksums: UInt32
+    n_uneven: int
 
 
 def select_images(
@@ -95,12 +99,13 @@ def select_images(
     with closing(StackReader(particles, threads=threads)) as reader:
         check_mask(settings, reader.box_size, reader.pixel_size)
         unreadable: list[BadImage] = []
+        shapes = BackgroundShapes(len(particles))
         for start in range(0, len(particles), _IMAGES_AT_ONCE):
             between()
             some = np.arange(len(particles))[start : start + _IMAGES_AT_ONCE]
-            unreadable += bad_images(reader, some)
+            unreadable += bad_images(reader, some, shapes=shapes)
         between()
-        found = check_images(reader, particles, unreadable, settings)
+        found = check_images(reader, particles, unreadable, settings, shapes)
     images = with_strict(found.findings, strict=strict)
     raise_errors(images)
     assert found.mask_diameter is not None  # without good images there is an error
@@ -115,4 +120,5 @@ def select_images(
         inverted=found.inverted,
         replaced_pixels=found.replaced,
         checksums=reader.checksums,
+        n_uneven=found.n_uneven,
     )

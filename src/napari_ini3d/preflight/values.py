@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_ini3d._types import BoolArray
+from napari_ini3d._types import BoolArray, FloatArray
 from napari_ini3d.io import ParticleTable, StackHeader
 from napari_ini3d.particles import Particles
 from napari_ini3d.preflight.class_averages import averages_finding
@@ -114,14 +114,27 @@ def _defocus_of_group(
             count=count,
         )
         return
-    odd = concerned & ((defocus < _LEAST_DEFOCUS) | (defocus > _TOO_FAR))
+    both = np.stack([particles.defocus_u, particles.defocus_v])  # (2, N)
+    odd = concerned & ((both < _LEAST_DEFOCUS) | (both > _TOO_FAR)).any(0)
     if odd.any():
-        yield _odd_defocus(particles, odd, count)
+        yield _odd_defocus(both, odd, count, rows_of(particles, odd))
 
 
-def _odd_defocus(particles: Particles, odd: BoolArray, count: int) -> Finding:
-    """Return the finding on particles (N,) whose defocus differs from the others' in its unit."""
-    example = float(particles.defocus_u[np.flatnonzero(odd)[0]])
+def _odd_defocus(both: FloatArray, odd: BoolArray, count: int, rows: tuple[int, ...]) -> Finding:
+    """Return the finding on particles whose defocus differs from the others' in its unit.
+
+    Parameters
+    ----------
+    both : (2, N) float32
+        Defoci U and V.
+    odd : (N,) bool
+    count : int
+        Particles of the group.
+    rows : tuple of int
+        First odd rows of the file.
+    """
+    first = both[:, np.flatnonzero(odd)[0]]
+    example = float(first[np.argmax((first < _LEAST_DEFOCUS) | (first > _TOO_FAR))])
     n_odd = int(odd.sum())
     return Finding(
         code="defocus-mixed",
@@ -130,7 +143,7 @@ def _odd_defocus(particles: Particles, odd: BoolArray, count: int) -> Finding:
         f"{_LEAST_DEFOCUS:g} to {_TOO_FAR:g}, as the others",
         advice="correct its unit, or remove the rows",
         count=n_odd,
-        rows=rows_of(particles, odd),
+        rows=rows,
     )
 
 

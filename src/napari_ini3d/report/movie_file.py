@@ -31,7 +31,9 @@ def check_movie_path(path: Path) -> None:
         If its name has another ending, or FFmpeg is missing.
     """
     if path.suffix.lower() not in MOVIES:
-        raise InputError(f"{path.name}: expected a name that ends with {' or '.join(MOVIES)}")
+        raise InputError(
+            f"{path.name} is no movie; expected a name that ends with {' or '.join(MOVIES)}"
+        )
     if path.suffix.lower() == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise InputError(
             f"{path.name}: MP4 needs FFmpeg, which is not installed; install it by `pip install "

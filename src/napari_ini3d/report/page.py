@@ -33,6 +33,7 @@ from napari_ini3d.runs import (
     describe_junk,
     describe_mended,
     describe_outcome,
+    describe_uneven,
     describe_verdict,
     projections,
     read_summaries,
@@ -297,7 +298,7 @@ def _timings(history: RunHistory) -> str:
 
 
 def _images(record: RunRecord) -> str:
-    rows = [("outlier pixels", describe_mended(record))]
+    rows = [("outlier pixels", describe_mended(record)), ("background", describe_uneven(record))]
     if record.contrast:
         rows.append(("contrast", describe_inversion(record)))
     return _section("Images", _table(rows, ("", "")))

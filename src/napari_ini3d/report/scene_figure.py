@@ -63,7 +63,9 @@ def save_scene_figure(picture: ScenePicture, path: Path) -> None:
         If it cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path.name}: expected a name that ends with {' or '.join(FORMATS)}")
+        raise InputError(
+            f"{path.name} is no picture; expected a name that ends with {' or '.join(FORMATS)}"
+        )
     lines = _wrap(picture.caption)
     height, width = picture.pixels.shape[:2]
     below = _LINE * (len(lines) + 0.5) if lines else 0.0

@@ -46,8 +46,10 @@ from .image_checksums import (
 from .image_notes import (
     describe_inversion as describe_inversion,
     describe_mended as describe_mended,
+    describe_uneven as describe_uneven,
 )
 from .lock import (
+    STALE_SECONDS as STALE_SECONDS,
     RunLock as RunLock,
     RunOwner as RunOwner,
     check_unlocked as check_unlocked,
@@ -81,6 +83,11 @@ from .source_particles import (
     digest_particle_files as digest_particle_files,
     read_source_particles as read_source_particles,
 )
+from .start_maps import (
+    StartMaps as StartMaps,
+    read_start_maps as read_start_maps,
+    write_start_maps as write_start_maps,
+)
 from .summary import (
     LINE_HEADER as LINE_HEADER,
     IterationSummary as IterationSummary,
@@ -95,6 +102,12 @@ from .symmetry_files import SymmetryFiles as SymmetryFiles
 from .validation_files import (
     ValidationFiles as ValidationFiles,
     describe_verdict as describe_verdict,
+)
+from .validation_progress import (
+    ValidationProgress as ValidationProgress,
+    read_validation_progress as read_validation_progress,
+    remove_validation_progress as remove_validation_progress,
+    write_validation_progress as write_validation_progress,
 )
 from .window_state import (
     WINDOW_NAME as WINDOW_NAME,

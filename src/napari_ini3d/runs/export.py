@@ -84,7 +84,9 @@ def export_run(folder: RunFolder, target: Path) -> ExportedRun:
         If the particles of the run cannot be read.
     """
     if target.suffix not in PARTICLE_ENDINGS:
-        raise SettingsError(f"{target}: expected a name that ends in .star or .cs")
+        raise SettingsError(
+            f"{target} is no file of particles; expected a name that ends in .star or .cs"
+        )
     if target.absolute().parent == folder.path.absolute():
         raise SettingsError(f"{target} is in the folder of the run; choose another folder")
     map_path = target.with_suffix(".mrc")

@@ -11,14 +11,14 @@ Besides the maps and STAR files of the written iterations, a run folder contains
     run_it010_state.npz         the same, kept for each written iteration
     outputs.txt                 the files that the run wrote: no others are replaced or deleted
     newest_maps.npz             maps of the last iteration, while the run is going on
-    half_sets.npz               refined half-sets, until the validation is complete
+    start_maps.npz              small maps of the random starts when the best was chosen
+    half_sets.npz               refined half-sets, with validation_progress.json until they are used
     run_note.txt, window.json   note of the user on the run, and the window in which it was shown
     run.lock                    the process that writes to the folder, while the run is going on
     run.pause                   asks the run to wait; RELION_JOB_ABORT_NOW, to stop
     RELION_JOB_EXIT_SUCCESS     or _FAILURE or _ABORTED; none while the run is in progress
 
-Every file is written under a temporary name and renamed, so that a run that is killed leaves no
-incomplete files.
+Every file is written under another name and renamed: a run that is killed leaves only whole ones.
 """
 
 from __future__ import annotations

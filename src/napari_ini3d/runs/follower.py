@@ -18,6 +18,7 @@ from napari_ini3d.runs.newest_maps import IterationMaps, read_maps_of, read_newe
 from napari_ini3d.runs.progress_file import parse_lines
 from napari_ini3d.runs.read_summaries import parse_summaries
 from napari_ini3d.runs.summary import IterationSummary
+from napari_ini3d.runs.validation_progress import ValidationProgress, read_validation_progress
 
 _LOCK_SECONDS = 5.0  # between two looks at the lock of another machine, which write to the disk
 
@@ -82,6 +83,10 @@ class RunFollower:
     def read_log(self) -> NewLines:
         """Return the new lines of the log."""
         return self._log.read()
+
+    def read_validation(self) -> ValidationProgress | None:
+        """Return how far the validation is; None if it has not begun."""
+        return read_validation_progress(self.folder)
 
     def read_maps(self, *, ended: bool = False) -> IterationMaps | None:
         """Return the maps of the newest iteration; None if they are not there yet.

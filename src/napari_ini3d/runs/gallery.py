@@ -250,7 +250,7 @@ def _read_assignments(folder: RunFolder) -> tuple[Assignments, int]:
     if not path.is_file():
         raise RunFolderError(
             f"{folder.path} has no checkpoint.npz: no iteration of the run is done, and its "
-            "particles have no poses yet"
+            "particles have no poses yet; wait for the first one, or resume the run"
         )
     names = {f"{_PREFIX}{f.name}" for f in fields(Assignments)}
     try:
@@ -310,7 +310,9 @@ def _read_maps(run: RunParticles, classes: IntArray, most: int) -> tuple[dict[in
     for k in map(int, classes):
         iterations = history_iterations(run.folder, k)
         if not iterations:
-            raise RunFolderError(f"{run.folder.path} has no map of class {k + 1}")
+            raise RunFolderError(
+                f"{run.folder.path} has no map of class {k + 1}; choose another class"
+            )
         volume, voxel_size = read_history(run.folder, iterations[-1], k)
         side = min(len(volume), most) // 2 * 2
         maps[k] = np.asarray(resize_map(volume, side), np.float32)

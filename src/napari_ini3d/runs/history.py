@@ -54,7 +54,7 @@ def write_history(folder: RunFolder, iteration: int, volumes: FloatArray, voxel:
         arrays["voxel_size"] = np.array(voxel * n / size)
         save_arrays(path, arrays, durable=False)  # flushing would take most of the time
     except RunFolderError as error:
-        logger.warning("iteration %d cannot be replayed: %s", iteration, error)
+        logger.warning("iteration %d cannot be replayed (%s); the run goes on", iteration, error)
 
 
 def read_history(folder: RunFolder, iteration: int, class_index: int) -> tuple[Float32, float]:
@@ -121,7 +121,9 @@ def forget_history_after(folder: RunFolder, iteration: int) -> None:
     try:
         folder.remove_outputs(*later)
     except RunFolderError as error:
-        logger.warning("an outdated map of the history is not deleted: %s", error)
+        logger.warning(
+            "an outdated map of the history is not deleted (%s); delete it by hand", error
+        )
 
 
 def _history_path(folder: RunFolder) -> Path:

@@ -36,7 +36,7 @@ def read_image_checksums(folder: RunFolder, n_particles: int) -> UInt32 | None:
     """
     path = folder.path / _NAME
     if not path.is_file():
-        logger.warning("%s is missing: the images are not compared with those checked", path)
+        logger.warning("%s is missing; the images are not compared with those checked", path)
         return None
     try:
         found = load_arrays(path)["crc32"]

@@ -13,6 +13,16 @@ def describe_mended(record: RunRecord) -> str:
     return f"{pixels} (hot, dead or not finite) replaced in {_count(record.n_mended, 'image')}"
 
 
+def describe_uneven(record: RunRecord) -> str:
+    """Return the number of images with an uneven background, as a sentence."""
+    if not record.n_uneven:
+        return "no image has a step or a steep gradient of the background"
+    return (
+        f"{_count(record.n_uneven, 'image')} with a step or a steep gradient of the background, as "
+        "the edge of a carbon film has"
+    )
+
+
 def describe_inversion(record: RunRecord) -> str:
     """Return the contrast of the particles, and whether the images are inverted, as a sentence."""
     found = record.contrast or "not measured"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 import uuid
 import weakref
 from collections.abc import Mapping
@@ -21,7 +20,15 @@ from threading import Event, Thread
 from typing import Any, Self
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io import host_name, is_running, machine_identity, process_start, write_error
+from napari_ini3d.io import (
+    host_name,
+    is_running,
+    machine_identity,
+    process_start,
+    temporary_beside,
+    time_of_disk,
+    write_error,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +52,7 @@ class RunOwner:
         Identity of the machine since it was booted, and of its process numbers.
     pid : int
     started : float
-        Start of the process, seconds since 1970.
+        Start of the process, as `process_start` gives it.
     since : str
         ISO 8601, when the folder was locked.
     token : str
@@ -180,7 +187,7 @@ def check_unlocked(folder: Path) -> None:
 
 def _create(path: Path, owner: RunOwner) -> bool:
     """Write a lock unless there is one; a hard link is atomic on network file systems too."""
-    temporary = _temporary(path)
+    temporary = temporary_beside(path)
     text = json.dumps(asdict(owner)) + "\n"
     temporary.write_text(text, encoding="utf-8")
     try:
@@ -195,12 +202,6 @@ def _create(path: Path, owner: RunOwner) -> bool:
         temporary.unlink(missing_ok=True)
 
 
-def _temporary(path: Path) -> Path:
-    """Return a path that no one else uses, named as `io.atomic_path` names its temporary files."""
-    writer = f"{machine_identity()[:8]}-{os.getpid()}-{uuid.uuid4().int}"
-    return path.with_name(f".{path.name}.{writer}.tmp")
-
-
 def _create_exclusively(path: Path, text: str) -> bool:
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -212,7 +213,7 @@ def _create_exclusively(path: Path, text: str) -> bool:
 
 def _remove_stale(path: Path, owner: RunOwner | None) -> None:
     """Remove a lock, but not one that another process has put there in the meantime."""
-    aside = _temporary(path)
+    aside = temporary_beside(path)
     try:
         path.rename(aside)
     except FileNotFoundError:
@@ -242,20 +243,12 @@ def _read_owner(path: Path) -> RunOwner | None:
 
 
 def _beat_age(path: Path) -> float:
-    """Return the seconds since the last beat, by the clock of the file server."""
-    probe = _temporary(path)
+    """Return the seconds since the last beat, by the clock of the disk."""
     try:
         beat = path.stat().st_mtime
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
     except OSError:
-        now = time.time()
-        try:
-            beat = path.stat().st_mtime
-        except OSError:
-            return float("inf")  # the lock has just been removed
-    return max(0.0, now - beat)
+        return float("inf")  # the lock has just been removed
+    return max(0.0, time_of_disk(path.parent) - beat)
 
 
 def _beat(path: Path, owner: RunOwner, stop: Event) -> None:
@@ -277,4 +270,4 @@ def _unlock(path: Path, owner: RunOwner, stop: Event) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("%s cannot be removed: %s", path, error)
+            logger.warning("%s cannot be removed (%s); remove it by hand", path, error)

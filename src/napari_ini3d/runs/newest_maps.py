@@ -62,7 +62,9 @@ def write_newest_maps(folder: RunFolder, iteration: int, volumes: FloatArray, vo
         folder.claim(path)
         save_arrays(path, arrays, durable=False)  # flushing would take most of the time
     except RunFolderError as error:
-        logger.warning("the maps of iteration %d cannot be followed: %s", iteration, error)
+        logger.warning(
+            "the maps of iteration %d cannot be followed (%s); the run goes on", iteration, error
+        )
 
 
 def read_newest_maps(folder: RunFolder) -> IterationMaps | None:
@@ -85,7 +87,7 @@ def remove_newest_maps(folder: RunFolder) -> None:
     try:
         folder.remove_outputs(_path(folder))
     except RunFolderError as error:
-        logger.warning("the newest maps are not deleted: %s", error)
+        logger.warning("the newest maps are not deleted (%s); delete them by hand", error)
 
 
 def read_maps_of(folder: RunFolder, summary: IterationSummary) -> IterationMaps | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from napari_ini3d.io import atomic_path
 from napari_ini3d.runs.storage import explain_os_errors
@@ -23,7 +23,10 @@ _REMOVED = "- "
 
 
 def read_outputs(folder: Path) -> set[str] | None:
-    """Return the listed names; None if there is no list, as in runs of early versions."""
+    """Return the listed names; None if there is no list, as in runs of early versions.
+
+    Names that lead out of the folder are ignored: no run wrote them.
+    """
     try:
         lines = (folder / NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -32,7 +35,7 @@ def read_outputs(folder: Path) -> set[str] | None:
     for line in lines:
         if line.startswith(_REMOVED):
             names.discard(line.removeprefix(_REMOVED))
-        elif line and line != _HEADER:
+        elif line and line != _HEADER and _is_inside(line):
             names.add(line)
     return names
 
@@ -65,7 +68,7 @@ def claim(folder: Path, paths: Iterable[Path]) -> None:
     listed = read_outputs(folder) or set()
     new = {name: path for path in paths if (name := _name(folder, path)) not in listed}
     for path in new.values():
-        if path.exists():
+        if os.path.lexists(path):  # a link that points nowhere, too
             _rename(path)
     _append(folder, list(new))
 
@@ -91,6 +94,11 @@ def remove_listed(folder: Path, paths: Iterable[Path]) -> None:
     _append(folder, [_REMOVED + name for name in names])
 
 
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not (path.is_absolute() or ".." in path.parts or PureWindowsPath(name).anchor)
+
+
 def _name(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
 
@@ -114,7 +122,7 @@ def _rename(path: Path) -> None:
     """Rename a file of the user that has the name of an output."""
     kept = path.with_name(f"{path.stem}.kept{path.suffix}")
     number = 1
-    while kept.exists():
+    while os.path.lexists(kept):
         number += 1
         kept = path.with_name(f"{path.stem}.kept{number}{path.suffix}")
     with explain_os_errors(path):

@@ -57,6 +57,8 @@ class RunRecord:
         True if the contrast decided whether the images are inverted (`settings.invert_contrast`).
     n_mended, n_replaced_pixels : int
         Images with outlier pixels, which were replaced, and the number of these pixels.
+    n_uneven : int
+        Images with a step or a steep gradient of the background.
     working_pixel_size : float or None
         Å, to which the images are resampled; None if they are not.
     settings : InitialModelSettings
@@ -79,6 +81,7 @@ class RunRecord:
     inversion_measured: bool = False
     n_mended: int = 0
     n_replaced_pixels: int = 0
+    n_uneven: int = 0
     working_pixel_size: float | None = None
     settings: InitialModelSettings
 

@@ -221,7 +221,10 @@ BAD = {
     "no pixel size": (_edited("_rlnImagePixelSize", "_rlnOther"), "has no rlnImagePixelSize"),
     "unknown group": (_edited("30.5 1\n", "30.5 4\n"), r"optics group 4.*\[1\]"),
     "negative defoci": (_edited(" 1400", " -1400"), r"rlnDefocusV is -14000 in row 1 \(5 of 5"),
-    "text for all defoci": (_edited(" 1500", " x1500"), "rlnDefocusU is nan in row 1"),
+    "text for all defoci": (_edited(" 1500", " x1500"), "rlnDefocusU is 'x15000' in row 1"),
+    "decimal commas": (_edited(" 1500", " 1500,"), r"rlnDefocusU is '1500,0' in row 1 .*decimal"),
+    "digits of another script": (_edited("000002@", "٢@"), "row 2 has the image name"),
+    "underscore in a number": (_edited("000002@", "00_2@"), "row 2 has the image name"),
     "voltage in V": (_edited(" 300.0 ", " 300000 "), "rlnVoltage 300000.*divide by 1000"),
     "zero voltage": (_edited(" 300.0 ", " 0 "), "rlnVoltage 0"),
     "large aberration": (_edited(" 2.7 ", " 2700 "), "looks like µm: divide by 1000"),
@@ -233,6 +236,15 @@ BAD = {
         _edited("14003 30.5 1\n", "14003 30.5 x\n"),
         "'x' as rlnOpticsGroup in row",
     ),
+    "fraction for a group": (
+        _edited("14003 30.5 1\n", "14003 30.5 1.5\n"),
+        "has 1.5 as rlnOpticsGroup in row 4",
+    ),
+    "large number for a group": (
+        _edited("14003 30.5 1\n", "14003 30.5 1e20\n"),
+        r"has 1e\+20 as rlnOpticsGroup in row 4",
+    ),
+    "fraction of a pixel": (_edited(" 2.0 16", " 2.0 16.5"), "16.5 as rlnImageSize"),
     "short row": (_edited(" 30.5 1\n\n", "\n\n"), "values"),
     "long rows": (_edited(" 30.5 1\n", " 30.5 1 7\n"), "expected 6 values"),
     "one long row": (_edited("14003 30.5 1\n", "14003 30.5 1 7\n"), "expected 6 values"),
@@ -254,6 +266,13 @@ def test_a_bad_star_file_is_refused_with_the_reason(tmp_path, name):
     with pytest.raises(StarError, match=reason) as error:
         read_particles(_write(tmp_path, text))
     assert "particles.star" in str(error.value)
+
+
+def test_an_origin_beyond_any_box_is_refused_with_its_row(tmp_path):
+    rows = [f"{row} {0 if i else '1e39'}" for i, row in enumerate(particle_rows(5))]
+    text = star_text(rows, labels=[*PARTICLE_LABELS, "rlnOriginXAngst"])
+    with pytest.raises(StarError, match=r"rlnOriginX is 1e\+39 Å in row 1"):
+        read_particles(_write(tmp_path, text))
 
 
 def test_a_few_particles_without_underfocus_are_left_for_the_preflight(tmp_path):

@@ -158,3 +158,20 @@ def test_copies_are_coloured_once_a_pseudo_symmetry_was_found(
     widget.colouring.activated.emit(number)
     assert mesh.colouring == "copies"
     assert "Density of the copies" in widget.note.text()
+
+
+def test_the_dock_is_about_a_map_that_is_shown(viewer, widget, layer, qtbot):
+    other = map_layers.show_map(viewer, ball(RADIUS), VOXEL, "other").__wrapped__
+    qtbot.waitUntil(lambda: widget.map.layer is other)
+    other.visible = False
+    qtbot.waitUntil(lambda: widget.map.layer is layer)
+    assert "hidden" not in widget.enclosed.text()
+    other.visible = True
+    viewer.layers.selection.active = other
+    qtbot.waitUntil(lambda: widget.map.layer is other)
+    layer.visible = False
+    qtbot.wait(50)  # the list has followed
+    widget.map.choose(layer)  # by hand
+    qtbot.wait(50)
+    assert widget.map.layer is layer
+    assert widget.enclosed.text().startswith("This map is hidden.")

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("napari")
 
 from fake_runs import make_volume
+from scipy.ndimage import binary_closing, zoom
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d.errors import Ini3dError, InputError
@@ -16,7 +17,7 @@ from napari_ini3d.io import read_map
 from napari_ini3d.plugin.compare.difference import Difference, DifferenceLayer
 from napari_ini3d.plugin.export.chimerax_scene import Scene, view_of
 from napari_ini3d.plugin.export.folders import export_folder
-from napari_ini3d.plugin.viewer import MapAxes, show_map, show_symmetry_axes, try_motion
+from napari_ini3d.plugin.viewer import MapAxes, MapMeshes, show_map, show_symmetry_axes, try_motion
 from napari_ini3d.plugin.viewer.map_level import set_level_in_sigma
 
 VOXEL = 4.0
@@ -106,7 +107,8 @@ def test_a_difference_is_written_as_a_map_with_a_level_of_each_sign(model, tmp_p
 def test_copied_commands_work_from_anywhere(model, tmp_path):
     add(model)
     text = Scene.of(model).commands(tmp_path / "my folder")
-    assert f'open "{tmp_path}/my folder/a.mrc" name a id 1' in text
+    assert f'open "{tmp_path}/my folder/a.mrc" name a id 101' in text
+    assert not re.search(r"#1\b", text)  # it may be another model in the session
     assert not list((tmp_path / "my folder").glob("*.cxc"))
 
 
@@ -137,6 +139,62 @@ def test_the_view_is_that_of_the_camera_in_angstrom(model):
     assert view.centre == (1.0, 2.0, 3.0)
     assert view.width == pytest.approx(model.canvas.size[1] / 2)
     np.testing.assert_allclose(np.dot(view.direction, view.up), 0, atol=1e-6)
+
+
+def screen_of_chimerax(folder, text, size):
+    """Where maps are on the screen of ChimeraX, from its commands: a mask of `size` (h, w).
+
+    As its source has it: the origin of a map is minus `originIndex` times the voxel size; a
+    position has the axes as columns; `camera ortho` keeps the width at the centre of rotation,
+    the distance times the angle; and the width of the view is that of the window.
+    """
+    height, width = size
+    centre = np.array(re.search(r"^cofr (\S+)", text, re.M)[1].split(","), float)
+    angle = np.radians(float(re.search(r"fieldOfView (\S+)", text)[1]))
+    near, far = (
+        np.array(found.split(","), float).reshape(3, 4)
+        for found in re.findall(r"^view matrix camera (\S+)", text, re.M)
+    )
+    pixel = width / (np.linalg.norm(near[:, 3] - centre) * angle)
+    mask = np.zeros(size, bool)
+    for path, number in re.findall(r"^open (\S+) .*id (\d+)$", text, re.M):
+        if not path.endswith(".mrc"):
+            continue
+        found = read_map(folder / path)
+        index = np.array(re.search(rf"#{number} originIndex (\S+)", text)[1].split(","), float)
+        level = float(re.search(rf"#{number} style surface level (\S+)", text)[1])
+        fine = zoom(found.data, 3, order=1, grid_mode=True, mode="nearest")
+        places = np.argwhere(fine > level)[:, ::-1]  # x, y, z
+        points = ((places + 0.5) / 3 - 0.5 - index) * found.voxel_size
+        moved = re.search(rf"view matrix models #{number},(\S+)", text)
+        if moved:
+            matrix = np.array(moved[1].split(","), float).reshape(3, 4)
+            points = points @ matrix[:, :3].T + matrix[:, 3]
+        seen = (points - far[:, 3]) @ far[:, :3]  # right, up, towards the viewer
+        x, y = width / 2 + pixel * seen[:, 0], height / 2 - pixel * seen[:, 1]
+        mask[np.clip(y.astype(int), 0, height - 1), np.clip(x.astype(int), 0, width - 1)] = True
+    return binary_closing(mask, iterations=3)
+
+
+@pytest.mark.meshes
+def test_chimerax_shows_maps_where_the_window_does(viewer, qtbot, tmp_path):
+    """From an odd angle, off the centre, and one of the two maps moved."""
+    layers = [add(viewer, name) for name in ("a", "b")]
+    rotation = Rotation.from_euler("zyx", (40, -25, 70), degrees=True).as_matrix()
+    try_motion(layers[1], RigidTransform(rotation, np.array([5.0, -4.0, 3.0])))
+    for layer in layers:
+        set_level_in_sigma(layer, 6.0)
+    camera = viewer.scene.camera
+    camera.angles, camera.center, camera.zoom = (20.0, -50.0, 130.0), (6.0, -9.0, 12.0), 2.2
+    camera.perspective = 0.0
+    meshes = [MapMeshes.of(viewer).find(layer) for layer in layers]
+    qtbot.waitUntil(lambda: not any(mesh.busy for mesh in meshes), timeout=60_000)
+    shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+    drawn = shot.max(-1) > 30
+    folder, text = written(viewer, tmp_path)
+    expected = screen_of_chimerax(folder, text, drawn.shape)
+    assert 0.01 < expected.mean() < 0.6
+    assert (drawn & expected).sum() / (drawn | expected).sum() > 0.85
 
 
 def test_files_go_beside_the_map_or_into_its_run(model, tmp_path, monkeypatch):

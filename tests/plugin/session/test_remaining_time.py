@@ -8,10 +8,15 @@ import pytest
 from fake_runs import make_record, make_report
 
 from napari_ini3d.engine import ImageGeometry
-from napari_ini3d.plugin.session.remaining_time import planned_work, remaining_seconds
+from napari_ini3d.plugin.session.remaining_time import (
+    planned_work,
+    remaining_seconds,
+    validation_share,
+)
 from napari_ini3d.preflight.run_time import PlannedWork, plan_work
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.summary import IterationSummary
+from napari_ini3d.runs.validation_progress import ValidationProgress
 from napari_ini3d.settings import InitialModelSettings
 
 PLAN = PlannedWork({"starts": (1.0,) * 10, "search": (2.0,) * 20, "refine": (20.0,) * 5}, 60.0)
@@ -27,6 +32,27 @@ def run(**phases):
         )
         for i, (name, seconds) in enumerate(planned, 1)
     ]
+
+
+def test_the_parts_of_a_validation_count_by_their_work():
+    plan = replace(PLAN, repeated_search=45.0)  # of 60
+    steps = [
+        None,
+        ValidationProgress("half-sets", 0.5),
+        ValidationProgress("half-sets", 1.0),
+        ValidationProgress("repeated search", 0.0),
+        ValidationProgress("repeated search", 1.0),
+    ]
+    assert [validation_share(step, plan) for step in steps] == [0, 0.125, 0.25, 0.25, 1]
+    assert validation_share(steps[1], replace(plan, validation=0.0)) == 0
+
+
+def test_the_repeated_search_is_a_part_of_the_planned_validation():
+    geometry = ImageGeometry(box_size=64, pixel_size=3.0, diameter=130.0, n_particles=2000)
+    plan = plan_work(geometry, InitialModelSettings())
+    assert 0 < plan.repeated_search < plan.validation
+    several = plan_work(geometry, InitialModelSettings(classes=2))
+    assert several.repeated_search == 0 < several.validation
 
 
 def test_a_run_as_planned_takes_the_time_of_the_plan():

@@ -78,7 +78,8 @@ def test_the_random_starts_are_not_compared_with_the_search():
         ({"outcome": None}, "Running elsewhere, or killed. Improving: 9.0 Å, 3.0 Å better in the "
                             "last iteration."),
         ({"error": MemoryError()}, "⚠ Failed after iteration 2: out of memory; use a smaller "
-                                   "tile size, fewer classes, or a smaller box"),
+                                   "box, fewer classes or fewer threads, or raise a limit of "
+                                   "memory (ulimit -v, or that of the job)"),
     ],
 )  # fmt: skip
 def test_the_state_of_a_run_is_described(changes, expected):

@@ -106,6 +106,20 @@ def test_during_the_validation_the_status_shows_the_newest_message_of_the_log():
     assert message_of("2026-11-27 09:07:42 INFO      117/200  refine  11.7 Å") == ""
 
 
+def test_a_long_message_of_the_log_is_cut_in_the_status():
+    done = iterations(3, converged=True)
+    text = status_text(done, "running", SETTINGS, message="many words of a warning " * 20)
+    assert len(text) < 140
+    assert text.endswith(" …")
+
+
+def test_during_the_validation_the_status_has_the_remaining_time():
+    done = iterations(3, converged=True)
+    text = status_text(done, "running", SETTINGS, left=130.0, message="half-set 1")
+    assert text.startswith("Last iteration (3) done · half-set 1 · about 2 min left (ends ")
+    assert "left" not in status_text(done, "paused", SETTINGS, left=130.0)
+
+
 def test_the_bar_counts_as_the_status_does():
     running = iterations(44)
     done, most = progress_of_bar(running)

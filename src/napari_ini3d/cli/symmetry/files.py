@@ -167,12 +167,14 @@ def _run_of_result(path: Path) -> RunFolder | None:
 def particles_to_change(given: MapInput, outputs: Outputs) -> Path | None:
     """Return the particles that follow the map: those given, or those of the run; else None."""
     if outputs.particles is not None and outputs.particles_output is None:
-        raise typer.BadParameter("--particles needs --particles-output, the file to write")
+        raise typer.BadParameter("--particles needs --particles-output; give the file to write")
     if outputs.particles_output is None:
         return None
     particles = outputs.particles or given.particles
     if particles is None:
-        raise typer.BadParameter("--particles-output needs --particles, or a run folder as MAP")
+        raise typer.BadParameter(
+            "--particles-output needs --particles, or a run folder as MAP; give one of them"
+        )
     return particles
 
 

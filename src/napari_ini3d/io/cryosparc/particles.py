@@ -29,7 +29,8 @@ from napari_ini3d.io.cryosparc.to_star import (
     to_star_tables,
 )
 from napari_ini3d.io.star.image_names import is_respelled, search_folders, search_stacks
-from napari_ini3d.io.star.particles import ParticleTable, check_defocus, make_particles
+from napari_ini3d.io.star.particle_values import check_defocus
+from napari_ini3d.io.star.particles import ParticleTable, make_particles
 from napari_ini3d.particles import Particles
 
 logger = logging.getLogger(__name__)

@@ -111,7 +111,7 @@ def check_scratch_images(
     name = f"{_digest(particles, box_size, pixel_size)}_{box_size}px{SCRATCH_SUFFIX}"
     path, needed = folder / name, (4 * box_size**2 + 4) * len(particles)
     if path.is_file() and path.stat().st_size != needed:
-        logger.warning("%s has a wrong size, and is written again", path)
+        logger.warning("%s has a wrong size; it is written again", path)
         path.unlink()
     if not path.is_file():
         _check_free_space(needed, "resampled images", _writable_part(folder))

@@ -105,8 +105,12 @@ def _read_samples(path: Path) -> tuple[MrcHeader, AnyArray]:
     except (OSError, EOFError, zlib.error) as error:
         known = isinstance(error, OSError) and error.strerror
         advice = "check the name"
-        text = read_failure(path, cast(OSError, error), advice) if known else f"{path}: {error}"
-        raise MapError(f"{text}: cannot be read as an MRC map" if not known else text) from error
+        text = (
+            read_failure(path, cast(OSError, error), advice)
+            if known
+            else f"{path}: cannot be read as an MRC map ({error}); copy or download it again"
+        )
+        raise MapError(text) from error
     _check_size(path, header, header.offset + len(raw))
     if not header.signedness_known and unsigned_by_values(raw):
         return header, np.frombuffer(raw, np.uint8).reshape(header.shape)

@@ -14,7 +14,7 @@ import numpy as np
 from napari_ini3d._types import IntArray
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.class_selection import rows_of_file
-from napari_ini3d.io.star.columns import Column, Columns, read_numbers
+from napari_ini3d.io.star.columns import Column, Columns, read_integers, read_numbers
 from napari_ini3d.io.star.optics import optics_of_equal_rows
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def convert_cistem(
         active = read_numbers(path, table, _ACTIVITY) >= 0
         if not active.all():
             logger.warning(
-                "%s: %d of %d particles are switched off (%s), and left out",
+                "%s: %d of %d particles are switched off (%s); they are left out",
                 path,
                 int(np.count_nonzero(~active)),
                 len(active),
@@ -85,7 +85,7 @@ def convert_cistem(
 
 def _convert(path: Path, table: Columns) -> tuple[dict[str, Column], dict[str, Column]]:
     """Return the optics table and the particle table for particles that are used."""
-    numbers = read_numbers(path, table, _NUMBER).astype(np.int64).tolist()
+    numbers = read_integers(path, table, _NUMBER).tolist()
     stacks = [str(name).strip("'\"") for name in table[_STACK].tolist()]
     images = [
         f"{number:06d}@{stack if stack.endswith('.mrcs') else f'{stack}:mrcs'}"
@@ -100,7 +100,7 @@ def _convert(path: Path, table: Columns) -> tuple[dict[str, Column], dict[str, C
         if name in table:
             columns[label] = read_numbers(path, table, name) * factor + 0.0  # no -0
     if _CLASS[0] in table:
-        columns[_CLASS[1]] = read_numbers(path, table, _CLASS[0]).astype(np.int64)
+        columns[_CLASS[1]] = read_integers(path, table, _CLASS[0])
     return optics, columns | dict(table)
 
 

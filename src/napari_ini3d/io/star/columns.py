@@ -10,6 +10,8 @@ import numpy as np
 from napari_ini3d._types import AnyArray, Float64, Int64
 from napari_ini3d.errors import StarError
 
+_LARGEST_INTEGER = 2**31 - 1
+
 Column = AnyArray
 Columns = Mapping[str, Column]
 """Column name -> (N,) array: integers, floats, or objects (strings)."""
@@ -46,6 +48,27 @@ def read_numbers(
     return values
 
 
+def read_integers(
+    path: Path, columns: Columns, name: str, *, table: str = "data_particles"
+) -> Int64:
+    """Return a column of whole numbers, such as those of groups and classes, as (N,) int64.
+
+    Raises
+    ------
+    StarError
+        If the column is missing, or a value is not a whole number of at most 32 bits.
+    """
+    values = read_numbers(path, columns, name, table=table)
+    bad = np.flatnonzero((values != np.rint(values)) | (np.abs(values) > _LARGEST_INTEGER))
+    if bad.size:
+        raise StarError.at_row(
+            f"{path}: {table} has {values[bad[0]]:.15g} as {name} in ",
+            int(bad[0]),
+            f" ({bad.size} such rows); expected a whole number; correct or remove the row",
+        )
+    return values.astype(np.int64)
+
+
 def _to_floats(column: Column) -> Float64 | list[float]:
     if column.dtype.kind != "O":
         return column.astype(np.float64)
@@ -53,8 +76,11 @@ def _to_floats(column: Column) -> Float64 | list[float]:
 
 
 def _to_float(cell: object) -> float:
+    text = str(cell)
+    if "_" in text or not text.isascii():  # numbers for Python only
+        return float("nan")
     try:
-        return float(str(cell))
+        return float(text)
     except ValueError:
         return float("nan")
 

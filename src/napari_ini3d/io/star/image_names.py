@@ -20,6 +20,7 @@ _PROJECT_MARKERS = ("default_pipeline.star", ".gui_projectdir")
 _NAMES_SHOWN = 3
 _LARGEST_NUMBER = 2**31 - 1
 _FORMAT = re.compile(r":(?:mrcs?|st)$")
+_ARE_NUMBERS = re.compile(r"[0-9+\s]*")
 _OTHER_SUFFIX = {".mrcs": ".mrc", ".mrc": ".mrcs"}
 
 
@@ -51,6 +52,8 @@ def split_image_names(names: Sequence[str], path: Path) -> tuple[list[str], IntA
         (codes.setdefault(stack, len(codes)) for stack in stacks), np.int32, len(stacks)
     )
     try:
+        if not _ARE_NUMBERS.fullmatch("".join(numbers)):  # int() takes 1_0 and digits of any script
+            raise _bad_name(names, path)
         counted = np.fromiter(map(int, numbers), np.int64, len(names))
     except (ValueError, OverflowError):
         counted = np.zeros(len(names), dtype=np.int64)
@@ -73,7 +76,12 @@ def _bad_name(names: Sequence[str], path: Path) -> StarError:
 def _is_good(name: str) -> bool:
     number, _, stack = name.partition("@")
     digits = number.strip().removeprefix("+")
-    return digits.isdecimal() and 1 <= int(digits) <= _LARGEST_NUMBER and bool(stack)
+    return (
+        digits.isascii()
+        and digits.isdecimal()
+        and 1 <= int(digits) <= _LARGEST_NUMBER
+        and bool(stack)
+    )
 
 
 def without_format(stack_name: str) -> str:

@@ -12,7 +12,13 @@ import numpy as np
 from napari_ini3d._types import Float64, Int32, IntArray
 from napari_ini3d.errors import StarError
 from napari_ini3d.io.mrc.stack import read_stack_header
-from napari_ini3d.io.star.columns import Column, Columns, distinct_rows, read_numbers
+from napari_ini3d.io.star.columns import (
+    Column,
+    Columns,
+    distinct_rows,
+    read_integers,
+    read_numbers,
+)
 from napari_ini3d.particles import OpticsGroup
 
 logger = logging.getLogger(__name__)
@@ -23,7 +29,6 @@ _CTF_DEFAULTS = {
     "rlnAmplitudeContrast": 0.1,
 }
 _OPTICS_DEFAULTS = {
-    "rlnImageSize": 0.0,
     "rlnImageDimensionality": 2.0,
     "rlnCtfDataAreCtfPremultiplied": 0.0,
     "rlnCtfDataArePhaseFlipped": 0.0,
@@ -146,8 +151,8 @@ def read_optics_groups(
         If the group of a particle is not listed, a group is listed twice, a column is missing, or
         a value is impossible.
     """
-    wanted = read_numbers(path, particles, "rlnOpticsGroup").astype(np.int64)
-    known = read_numbers(path, optics, "rlnOpticsGroup", table="data_optics").astype(np.int64)
+    wanted = read_integers(path, particles, "rlnOpticsGroup")
+    known = read_integers(path, optics, "rlnOpticsGroup", table="data_optics")
     if len(np.unique(known)) < len(known):
         raise StarError(f"{path}: data_optics lists a group twice: {known.tolist()}; remove one")
     used, index = np.unique(wanted, return_inverse=True)
@@ -164,7 +169,7 @@ def read_optics_groups(
 
 def _read_group(path: Path, optics: Columns, row: int, *, ctf: bool) -> OpticsGroup:
     one = {name: column[row : row + 1] for name, column in optics.items()}
-    number = int(one["rlnOpticsGroup"][0])
+    number = int(read_integers(path, one, "rlnOpticsGroup", table="data_optics")[0])
     defaults = _OPTICS_DEFAULTS if ctf else _OPTICS_DEFAULTS | _CTF_DEFAULTS
 
     def value(name: str) -> float:
@@ -172,6 +177,10 @@ def _read_group(path: Path, optics: Columns, row: int, *, ctf: bool) -> OpticsGr
             return defaults[name]
         return float(read_numbers(path, one, name, table=f"data_optics (group {number})")[0])
 
+    box_size = 0  # that of the stack
+    if "rlnImageSize" in one:
+        table = f"data_optics (group {number})"
+        box_size = int(read_integers(path, one, "rlnImageSize", table=table)[0])
     group = OpticsGroup(
         name=str(one["rlnOpticsGroupName"][0]) if "rlnOpticsGroupName" in one else f"{number}",
         number=number,
@@ -179,7 +188,7 @@ def _read_group(path: Path, optics: Columns, row: int, *, ctf: bool) -> OpticsGr
         spherical_aberration=value("rlnSphericalAberration"),
         amplitude_contrast=value("rlnAmplitudeContrast"),
         pixel_size=value("rlnImagePixelSize"),
-        box_size=int(value("rlnImageSize")),
+        box_size=box_size,
         ctf_premultiplied=value("rlnCtfDataAreCtfPremultiplied") != 0,
         phase_flipped=value("rlnCtfDataArePhaseFlipped") != 0,
     )

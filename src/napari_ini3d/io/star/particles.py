@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d._types import AnyArray, Float32, Float64, FloatArray, IntArray
-from napari_ini3d.errors import InputError, StarError
+from napari_ini3d._types import AnyArray, Float64, FloatArray, IntArray
+from napari_ini3d.errors import StarError
 from napari_ini3d.io.class_selection import rows_of_file, select_classes
 from napari_ini3d.io.mrc.stack import read_stack_header
-from napari_ini3d.io.star.columns import Column, Columns, read_numbers
+from napari_ini3d.io.star.columns import Column, Columns, read_integers
 from napari_ini3d.io.star.format import write_tables
 from napari_ini3d.io.star.image_names import (
     find_stacks,
@@ -32,6 +32,7 @@ from napari_ini3d.io.star.optics import (
     has_pixel_size,
     read_optics_groups,
 )
+from napari_ini3d.io.star.particle_values import read_defocus, read_origin
 from napari_ini3d.io.star.tables import read_rows
 from napari_ini3d.particles import Assignments, Particles
 
@@ -136,7 +137,7 @@ def read_particles(
     optics, columns, rows = read_rows(star_path)
     with rows_of_file(rows):
         if classes:
-            numbers = read_numbers(star_path, columns, _CLASS).astype(np.int64)
+            numbers = read_integers(star_path, columns, _CLASS)
             chosen = select_classes(star_path, numbers, classes, StarError)
             columns = {name: column[chosen] for name, column in columns.items()}
             rows = np.flatnonzero(chosen) if rows is None else rows[chosen]
@@ -175,7 +176,7 @@ def make_particles(
     path, optics, columns = table.path, dict(table.optics), table.particles
     names, stack_index, image_index = split_image_names(columns["rlnImageName"].tolist(), path)
     groups, optics_index = read_optics_groups(path, optics, columns, ctf=ctf)
-    defocus = _read_defocus(path, columns, ctf=ctf)
+    defocus = read_defocus(path, columns, ctf=ctf)
     stacks = find_stacks(names, path, project=project)
     groups = fill_box_sizes(groups, optics_index, stack_index, stacks)
     if "rlnImageSize" not in optics and len(groups) == len(optics["rlnOpticsGroup"]):
@@ -187,8 +188,8 @@ def make_particles(
         image_index=image_index,
         optics=groups,
         optics_index=optics_index,
-        origin_x=_read_origin(path, columns, "rlnOriginX", pixel_size),
-        origin_y=_read_origin(path, columns, "rlnOriginY", pixel_size),
+        origin_x=read_origin(path, columns, "rlnOriginX", pixel_size),
+        origin_y=read_origin(path, columns, "rlnOriginY", pixel_size),
         row=np.arange(len(stack_index), dtype=np.int64),
         is_dark=None,
         mixed_contrast=None,
@@ -218,62 +219,6 @@ def _header_pixel_size(path: Path, stacks: Sequence[Path]) -> float | None:
         return None
     logger.warning("%s: no pixel size; that of the stacks is used, %g Å", path, size)
     return size
-
-
-def _read_defocus(path: Path, columns: Columns, *, ctf: bool) -> dict[str, FloatArray]:
-    n_rows = len(columns["rlnImageName"])
-
-    def read(name: str, fallback: Float64 | None) -> Float64:
-        if name not in columns and fallback is not None:
-            return fallback
-        return read_numbers(path, columns, name, allow_nan=ctf)
-
-    zeros = np.zeros(n_rows)
-    defocus_u = read("rlnDefocusU", None if ctf else zeros)
-    defocus_v = read("rlnDefocusV", None if ctf else defocus_u)
-    if ctf:
-        check_defocus(path, {"rlnDefocusU": defocus_u, "rlnDefocusV": defocus_v})
-    return {
-        "defocus_u": defocus_u.astype(np.float32),
-        "defocus_v": defocus_v.astype(np.float32),
-        "defocus_angle": read("rlnDefocusAngle", None if ctf else zeros).astype(np.float32),
-        "phase_shift": read("rlnPhaseShift", zeros).astype(np.float32),
-    }
-
-
-def check_defocus(
-    path: Path, defocus: dict[str, Float64], kind: type[InputError] = StarError
-) -> None:
-    """Refuse particles most of which have no underfocus; a few are excluded before a run.
-
-    Parameters
-    ----------
-    path : Path
-        For messages.
-    defocus : dict of str to (N,) array
-        Å, by the name of the column or field.
-    kind : type
-        Error to raise.
-    """
-    for name, values in defocus.items():
-        bad = np.flatnonzero(~(values > 0))
-        if 2 * bad.size > len(values):
-            raise kind.at_row(
-                f"{path}: {name} is {values[bad[0]]:g} in ",
-                int(bad[0]),
-                f" ({bad.size} of {len(values)} rows are like it); expected underfocus in Å, above "
-                "0; change the sign or export the particles again",
-            )
-
-
-def _read_origin(path: Path, columns: Columns, name: str, pixel_size: Float64) -> Float32:
-    if f"{name}Angst" in columns:
-        origin = read_numbers(path, columns, f"{name}Angst")
-    elif name in columns:
-        origin = read_numbers(path, columns, name) * pixel_size
-    else:
-        origin = np.zeros(len(pixel_size))
-    return origin.astype(np.float32)
 
 
 def write_data_star(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d._types import Float64, IntArray
-from napari_ini3d.io.star.columns import read_numbers
+from napari_ini3d.io.star.columns import read_integers
 from napari_ini3d.io.star.particles import read_particles
 from napari_ini3d.io.star.poses import read_angles
 from napari_ini3d.particles import Particles
@@ -52,5 +52,5 @@ def read_posed_particles(path: Path | str, *, ctf: bool = True) -> PosedParticle
     columns = table.particles
     classes = np.ones(len(table), dtype=np.int64)
     if "rlnClassNumber" in columns:
-        classes = read_numbers(star_path, columns, "rlnClassNumber").astype(np.int64)
+        classes = read_integers(star_path, columns, "rlnClassNumber")
     return PosedParticles(particles, read_angles(star_path, columns), classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
@@ -14,8 +15,14 @@ from superqt import QLabeledDoubleSlider
 
 from napari_ini3d._types import Float32
 from napari_ini3d.errors import Ini3dError, MapError
-from napari_ini3d.plugin.display.agreement import half_maps_of, read_agreement
+from napari_ini3d.plugin.display.agreement import (
+    half_maps_of,
+    read_agreement,
+    start_agreement,
+    starts_of,
+)
 from napari_ini3d.plugin.viewer import (
+    BY_AGREEMENT,
     COLOURINGS,
     Colouring,
     FittingWidget,
@@ -44,11 +51,20 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 360, 220  # pixels
 _MOST_SIGMA = 15.0  # shown at first; more if a map has a higher level
 _MOST_DUST = 1e7  # Å³
+_FOLLOWED = ("iso_threshold", "data", "set_data", "visible")  # events of the chosen map
 _MEANINGS: dict[Colouring, str] = {
-    "agreement": "Local correlation of the two half-maps: blue 1, green 0.5, red 0 or less. Red "
-    "parts are not supported by both halves of the particles.",
-    "copies": "Density of the copies of a pseudo-symmetry: orange less than their mean, grey like "
-    "it, blue more; full colour from 30 % on.",
+    "agreement": (
+        "Local correlation of the two half-maps: blue 1, green 0.5, red 0 or less. Red parts are "
+        "not supported by both halves of the particles."
+    ),
+    "starts": (
+        "Mean local correlation of the other random starts with the best one, whose map this is: "
+        "blue 1, green 0.5, red 0 or less. Red parts were not found by all starts."
+    ),
+    "copies": (
+        "Density of the copies of a pseudo-symmetry: orange less than their mean, grey like it, "
+        "blue more; full colour from 30 % on."
+    ),
 }
 _COLOURINGS: dict[Colouring, str] = {
     "plain": "one colour",
@@ -56,6 +72,7 @@ _COLOURINGS: dict[Colouring, str] = {
     "radius": "by distance from the centre",
     "agreement": "by agreement of the halves",
     "copies": "by density of the copies",
+    "starts": "by agreement of the starts",
 }
 
 
@@ -84,6 +101,7 @@ class MapDisplayWidget(FittingWidget):
         self.dust.valueChanged.connect(self._on_dust)
         self.colouring.activated.connect(self._on_colouring)
         self.map.chosen.connect(self._on_chosen)
+        self.map.follow_shown()
         self.tasks.changed.connect(self._on_tasks)
         MapMeshes.of(real).updated.connect(self.refresh)
         self._on_chosen(self.map.layer)
@@ -125,9 +143,9 @@ class MapDisplayWidget(FittingWidget):
         else:
             voxels = int(np.count_nonzero(shown_volume(viewer, layer) > layer.iso_threshold))
         volume = voxels * voxel_size**3
-        return (
-            f"Encloses {volume:,.0f} Å³, the volume of {enclosed_mass(volume):,.0f} kDa of protein."
-        )
+        hidden = "" if layer.visible else "This map is hidden. "
+        mass = enclosed_mass(volume)
+        return f"{hidden}Encloses {volume:,.0f} Å³, the volume of {mass:,.0f} kDa of protein."
 
     def _on_slider(self, sigma: float) -> None:
         layer = self.map.layer
@@ -148,33 +166,42 @@ class MapDisplayWidget(FittingWidget):
         self.tasks.cancel()
         if layer is None or mesh is None:
             return
-        if COLOURINGS[number] == "agreement":
-            self._colour_by_agreement(layer, mesh)
-        elif COLOURINGS[number] == "copies":
+        if COLOURINGS[number] == "copies":
             self._colour_by_copies(layer, mesh)
+        elif COLOURINGS[number] in BY_AGREEMENT:
+            self._colour_by_agreement(layer, mesh, COLOURINGS[number])
         else:
             mesh.colour_by(COLOURINGS[number])
         self._show_meaning(mesh)
 
-    def _colour_by_agreement(self, layer: Image, mesh: MapMesh) -> None:
-        """Read and correlate the half-maps of a map in a thread, or say why it has none."""
+    def _colour_by_agreement(self, layer: Image, mesh: MapMesh, colouring: Colouring) -> None:
+        """Correlate half-maps or starts in a thread, or say why the map has none."""
         viewer = self._viewer()
         try:
-            files = half_maps_of(viewer, layer)
+            name, compute = self._agreement_of(layer, colouring)
         except Ini3dError as error:
             self.colouring.setCurrentIndex(COLOURINGS.index(mesh.colouring))
             show_error(str(error))
             return
-        token, box_size = MapToken.of(viewer, layer), layer.data.shape[-1]
+        token = MapToken.of(viewer, layer)
 
         def then(agreement: Float32) -> None:
             if token.is_shown(viewer, layer):
-                mesh.colour_by_agreement(agreement)
+                mesh.colour_by_agreement(agreement, colouring)
             self.refresh()
 
-        self.tasks.start(
-            Task("Correlating the halves"), lambda _: read_agreement(files, box_size), then
-        )
+        self.tasks.start(Task(name), lambda _: compute(), then)
+
+    def _agreement_of(
+        self, layer: Image, colouring: Colouring
+    ) -> tuple[str, Callable[[], Float32]]:
+        """Return the name of a comparison, and a function that does it."""
+        viewer, box_size = self._viewer(), layer.data.shape[-1]
+        if colouring == "starts":
+            starts = starts_of(viewer, layer)
+            return "Correlating the starts", lambda: start_agreement(starts, box_size)
+        files = half_maps_of(viewer, layer)
+        return "Correlating the halves", lambda: read_agreement(files, box_size)
 
     def _colour_by_copies(self, layer: Image, mesh: MapMesh) -> None:
         """Colour by the copies of the pseudo-symmetry that was found, or say that none was."""
@@ -203,11 +230,11 @@ class MapDisplayWidget(FittingWidget):
     def _on_chosen(self, layer: Image | None) -> None:
         viewer, before = self._viewer(), None if self._followed is None else self._followed()
         if before is not None:
-            for name in ("iso_threshold", "data", "set_data"):
+            for name in _FOLLOWED:
                 getattr(before.events, name).disconnect(self.refresh)
         self._followed = None if layer is None else ref(layer)
         if layer is not None and viewer is not None:
-            for name in ("iso_threshold", "data", "set_data"):
+            for name in _FOLLOWED:
                 getattr(layer.events, name).connect(self.refresh)
             mesh = MapMeshes.of(viewer).find(layer)
             if mesh is not None:
@@ -252,6 +279,6 @@ class MapDisplayWidget(FittingWidget):
         set_tooltip(
             self.colouring,
             "Colour of the surface: from blue (low, near the centre, or where the two halves of "
-            "the particles agree) to red; or the copies of a pseudo-symmetry that was detected, by "
-            "their density. Only for maps drawn as meshes.",
+            "the particles, or the random starts, agree) to red; or the copies of a "
+            "pseudo-symmetry that was detected, by their density. Only for maps drawn as meshes.",
         )

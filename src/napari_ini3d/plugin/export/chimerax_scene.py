@@ -41,6 +41,7 @@ from napari_ini3d.plugin.viewer import (
 )
 
 COMMAND_FILE = "open_in_chimerax.cxc"
+_FIRST_OF_COPIED = 101  # model number: they may be pasted beside models that are open there
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +118,11 @@ class Scene:
         Ini3dError
             If a file cannot be written.
         """
-        return self._write_files(folder, lambda name: str(folder.absolute() / name))
+        return self._write_files(
+            folder, lambda name: str(folder.absolute() / name), first=_FIRST_OF_COPIED
+        )
 
-    def _write_files(self, folder: Path, in_script: Callable[[str], str]) -> str:
+    def _write_files(self, folder: Path, in_script: Callable[[str], str], *, first: int = 1) -> str:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -146,7 +149,7 @@ class Scene:
             with atomic_path(folder / f"{name}.bild") as temporary:
                 temporary.write_text(text, encoding="utf-8")
             lines.append(ChimeraLines(path=in_script(f"{name}.bild"), name=title))
-        return format_chimerax(maps, lines, self.view)
+        return format_chimerax(maps, lines, self.view, first=first)
 
 
 def open_in_chimerax(path: Path) -> bool:
@@ -171,7 +174,9 @@ def open_in_chimerax(path: Path) -> bool:
             start_new_session=True,
         )
     except OSError as error:
-        raise RunProcessError(f"{program} cannot be started: {error}") from error
+        raise RunProcessError(
+            f"{program} cannot be started ({error}); check its path in napari's Preferences"
+        ) from error
     return True
 
 

@@ -133,7 +133,9 @@ class MovieRecorder(QObject):
         session.layers.show_history()
         layers = _run_layers(viewer)
         if not layers:
-            raise InputError(f"{session.run_folder.name}: the run has no iterations yet")
+            raise InputError(
+                f"{session.run_folder.name} has no iterations yet; wait for the first one"
+            )
         return layers
 
     def _guarded_step(self) -> None:

@@ -234,11 +234,13 @@ def _read(folder: Path, wanted: LayerState) -> list[LayerData]:
     if wanted.path == ".":
         data = [d for d in read_run_layers(folder) if _class_of(d) == wanted.class_index]
         if not data:
-            raise InputError(f"the run has no class {wanted.class_index + 1}")
+            raise InputError(
+                f"the run has no class {wanted.class_index + 1} any more; save the session again"
+            )
         return data
     path = folder / wanted.path
     if not path.is_file():
-        raise InputError(f"{path} is not there any more")
+        raise InputError(f"{path} is not there any more; put it back, or save the session again")
     return read_files(str(path))
 
 

@@ -30,7 +30,9 @@ def preferred_settings() -> InitialModelSettings:
     try:
         return InitialModelSettings(**known)
     except (SettingsError, TypeError) as error:
-        logger.warning("the preferences of the plugin are ignored: %s", error)
+        logger.warning(
+            "the preferences of the plugin are ignored (%s); the defaults are used", error
+        )
         return InitialModelSettings()
 
 

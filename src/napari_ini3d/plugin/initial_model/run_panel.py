@@ -21,8 +21,11 @@ from napari_ini3d.plugin.session import (
     remaining_seconds,
     settings_of,
     status_text,
+    validation_share,
 )
 from napari_ini3d.plugin.viewer import WrappedLabel
+from napari_ini3d.preflight import PlannedWork
+from napari_ini3d.runs import IterationSummary
 
 _LOG_MS = 500  # between looks at the log after the last iteration
 _PAUSE = f"Pause after the current iteration ({PAUSE}). Memory is not released."
@@ -105,16 +108,27 @@ class RunPanel(QWidget):
             return
         settings = settings_of(self._session.run_folder)
         self.bar.setUpdatesEnabled(False)  # else Qt paints the bar twice, at once, and the window
-        done, most = progress_of_bar(summaries)
-        self.bar.setRange(0, most)
-        self.bar.setValue(done)
-        self.bar.setFormat("%v of at most %m" if done < most else "%v iterations")
-        self.bar.setUpdatesEnabled(True)
         planned = planned_work(self._session.run_folder, summaries)
         left = None if planned is None else remaining_seconds(summaries, planned)
+        if planned is not None and self._is_validating(summaries[-1], planned):
+            share = validation_share(self._session.validation, planned)
+            left = (1 - share) * left if left is not None and share < 1 else None
+            self.bar.setRange(0, 100)
+            self.bar.setValue(int(100 * share))
+            self.bar.setFormat("validation %p %")
+        else:
+            done, most = progress_of_bar(summaries)
+            self.bar.setRange(0, most)
+            self.bar.setValue(done)
+            self.bar.setFormat("%v of at most %m" if done < most else "%v iterations")
+        self.bar.setUpdatesEnabled(True)
         text = status_text(summaries, state, settings, left=left, message=self._message())
         self.status.setText(self._failure() or text)
         self._follow_log(is_done(summaries[-1]) and self._session.busy)
+
+    def _is_validating(self, last: IterationSummary, planned: PlannedWork) -> bool:
+        """Tell whether the run goes on after its last iteration, with a validation."""
+        return self._session.busy and is_done(last) and planned.validation > 0
 
     def _message(self) -> str:
         """Return the newest message of the run's log."""

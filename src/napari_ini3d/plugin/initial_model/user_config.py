@@ -133,4 +133,4 @@ def _write(name: str, values: Any) -> None:
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     except Ini3dError as error:
-        logger.warning("the settings and the list of runs are not saved: %s", error)
+        logger.warning("%s; the settings and the list of runs are not remembered", error)

@@ -4,6 +4,7 @@ from .log_buffer import LINES as LINES, LogLine as LogLine, LogTail as LogTail
 from .remaining_time import (
     planned_work as planned_work,
     remaining_seconds as remaining_seconds,
+    validation_share as validation_share,
 )
 from .run_choice import (
     iteration_on_slider as iteration_on_slider,

@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from napari_ini3d.plugin.session.session import RunSession
+from napari_ini3d.plugin.session.status import is_done
 from napari_ini3d.plugin.viewer import main_window_of
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def describe_own_run(session: RunSession) -> str:
     if session.summaries:
         last = session.summaries[-1]
         where = f"iteration {last.iteration} of at most {last.n_iterations} is done"
+        if is_done(last):
+            where = "its last iteration is done, and its result is being validated and written"
     text = f"A run is going on in this window: {name}, {where}."
     if session.state == "paused":
         text += " It is paused, and stays so until it is continued."

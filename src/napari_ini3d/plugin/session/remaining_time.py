@@ -15,7 +15,7 @@ from pathlib import Path
 from napari_ini3d.engine import ImageGeometry
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.preflight import PlannedWork, plan_work
-from napari_ini3d.runs import IterationSummary, RunFolder
+from napari_ini3d.runs import IterationSummary, RunFolder, ValidationProgress
 from napari_ini3d.settings import InitialModelSettings
 
 _RECENT = 7  # iterations that say how slow the phase is
@@ -43,6 +43,23 @@ def remaining_seconds(summaries: Sequence[IterationSummary], planned: PlannedWor
             weight = min(max(seconds / max(left, seconds), _WEIGHTS[0]), _WEIGHTS[1])
             left = (1 - weight) * max(left - seconds, 0.0) + weight * estimate
     return left if math.isfinite(left) else None
+
+
+def validation_share(progress: ValidationProgress | None, planned: PlannedWork) -> float:
+    """Return the share of the work of a validation that is done, from 0 to 1.
+
+    Parameters
+    ----------
+    progress : ValidationProgress or None
+        None before it has begun.
+    planned : PlannedWork
+    """
+    if progress is None or not planned.validation:
+        return 0.0
+    first = 1 - planned.repeated_search / planned.validation  # share of the half-sets
+    if progress.part == "half-sets":
+        return first * progress.share
+    return first + (1 - first) * progress.share
 
 
 def _estimates(

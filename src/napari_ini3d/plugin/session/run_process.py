@@ -211,7 +211,7 @@ class ForeignProcess:
         who = "its process" if self._owner is None else f"its {self._owner.place}"
         return RunProcessError(
             f"{who} is gone: it was killed, as the system does when memory runs out, or it has "
-            "crashed"
+            "crashed; resume it"
         )
 
 
@@ -235,7 +235,7 @@ def describe_exit(code: int) -> str:
     """
     if code >= 0:
         shown = f"0x{code:08X}" if code > 0xFFFF else str(code)  # as Windows writes them
-        return f"ended with exit code {shown}, without saying why"
+        return f"ended with exit code {shown}, without saying why; see log.txt of the run folder"
     try:
         name = signal.Signals(-code).name
     except ValueError:
@@ -246,7 +246,7 @@ def describe_exit(code: int) -> str:
             "fewer classes or threads, or a smaller tile size"
         )
     if name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"):
-        return f"was ended from outside ({name})"
+        return f"was ended from outside ({name}); resume the run to continue it"
     return f"has crashed ({name}); this is a bug: please report it with log.txt of the run folder"
 
 

@@ -149,10 +149,11 @@ def _describe_progress(view: RunView) -> str:
         return f"⚠ Failed after {at}: {value}; see log.txt. The run can be resumed."
     if view.state == "idle" and view.outcome == "ABORTED":
         return f"Stopped at {at}: {value}. The run can be resumed."
+    follows = " The run is not finished yet." if view.state == "running" else ""
     if last.converged:
-        return f"Converged at {at}: {value}."
+        return f"Converged at {at}: {value}.{follows}"
     if last.iteration >= last.n_iterations:
-        return f"All {last.n_iterations} iterations done: {value}."
+        return f"All {last.n_iterations} iterations done: {value}.{follows}"
     elsewhere = "Running elsewhere, or killed. " if view.state == "idle" else ""
     return elsewhere + describe_trend(view.summaries)
 

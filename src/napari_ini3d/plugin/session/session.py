@@ -36,6 +36,7 @@ from napari_ini3d.plugin.viewer import PerViewer
 from napari_ini3d.runs import (
     IterationSummary,
     RunFolder,
+    ValidationProgress,
     is_locked,
     read_summaries,
 )
@@ -161,6 +162,11 @@ class RunSession(QObject):
         if self._run is None or folder is None:
             return False
         return self._run.is_own or os.access(folder, os.W_OK)
+
+    @property
+    def validation(self) -> ValidationProgress | None:
+        """How far the validation of the run in progress is; None before its last iteration."""
+        return None if self._run is None else self._run.validation
 
     @property
     def is_own_run(self) -> bool:
@@ -345,8 +351,10 @@ class RunSession(QObject):
         self._pace.note_shown()
         self._draw(progress)
         self.progressed.emit(progress)
-        expected = expected_end(self.summaries, settings_of(self.run_folder))
-        self._activity.move(progress.summary.iteration, expected)
+        settings = settings_of(self.run_folder)
+        expected = expected_end(self.summaries, settings)
+        follows = settings is not None and settings.independent_half_sets  # after the iterations
+        self._activity.move(progress.summary.iteration, expected + follows)
 
     def _draw(self, progress: Progress) -> None:
         """Show the maps; if that fails, report it once and let the run go on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from napari_ini3d.preflight import describe_time, expected_end as planned_end
 from napari_ini3d.runs import IterationSummary, RunFolder
 from napari_ini3d.settings import InitialModelSettings
 
+_MESSAGE = 100  # characters of a message of the log; the dock Log shows all
 _ITERATION = re.compile(r"\d+/\d+ ")  # beginning of the line of an iteration
 _TIME_AND_LEVEL = re.compile(r"^.*?\d\d:\d\d:\d\d [A-Z]+ +")  # of a log line
 
@@ -65,17 +67,25 @@ def status_text(
     if state == "left":
         return f"Detached after iteration {last.iteration}; the run continues without this window"
     if is_done(last):
-        words = [f"Last iteration ({last.iteration}) done", message or _what_follows(settings)]
+        said = textwrap.shorten(message, _MESSAGE, placeholder=" …") or _what_follows(settings)
+        words = [f"Last iteration ({last.iteration}) done", said]
+        words += _time_left(left) if state == "running" else []
         return " · ".join([*words, *_words_of(state, "step")])
     resolution = last.best_resolution
     words = [f"Iteration {last.iteration} of at most {last.n_iterations}"]
     words.append(PHASES.get(last.phase, last.phase))
     if math.isfinite(resolution):
         words.append(f"{resolution:.1f} Å")
-    if state == "running" and left is not None:
-        end = time.strftime("%H:%M", time.localtime(time.time() + left))
-        words.append(f"about {describe_time(left)} left (ends {end})")
+    words += _time_left(left) if state == "running" else []
     return " · ".join([*words, *_words_of(state, "iteration")])
+
+
+def _time_left(left: float | None) -> list[str]:
+    """Return the remaining time (s) in words, and when the run ends."""
+    if left is None:
+        return []
+    end = time.strftime("%H:%M", time.localtime(time.time() + left))
+    return [f"about {describe_time(left)} left (ends {end})"]
 
 
 def _words_of(state: str, unit: str) -> list[str]:

@@ -17,7 +17,8 @@ from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.session.latest_value import LatestValue
 from napari_ini3d.plugin.session.log_buffer import LogTail
 from napari_ini3d.plugin.session.run_process import RunProcess
-from napari_ini3d.runs import IterationSummary, RunFollower, RunRequests
+from napari_ini3d.plugin.session.status import is_done
+from napari_ini3d.runs import IterationSummary, RunFollower, RunRequests, ValidationProgress
 
 POLL_SECONDS = 0.1
 """Time between two looks at the folder of a run of this window."""
@@ -67,6 +68,8 @@ class BackgroundRun:
         Whether the run has ended; False while it goes on, also if the window has left it.
     summaries : tuple of IterationSummary
         The iterations so far; a new tuple when there are more.
+    validation : ValidationProgress or None
+        How far the validation is; None before the last iteration.
     """
 
     def __init__(self, process: RunProcess, folder: Path, log: LogTail) -> None:
@@ -74,6 +77,7 @@ class BackgroundRun:
         self.latest: LatestValue[Progress] = LatestValue()
         self.error: BaseException | None = None
         self.ended = False
+        self.validation: ValidationProgress | None = None
         self._process = process
         self._log = log
         self._follower = RunFollower(folder)
@@ -204,6 +208,8 @@ class BackgroundRun:
         if not summaries:
             return
         newest = summaries[-1]
+        if is_done(newest):  # at its end the file is removed, before the run has ended
+            self.validation = self._follower.read_validation() or self.validation
         if newest is self._published:
             return
         found = self._follower.read_maps(ended=ended)

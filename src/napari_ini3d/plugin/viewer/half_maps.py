@@ -64,7 +64,10 @@ def find_halves(viewer: Any, layer: Image) -> RunHalves:
     """
     path = get_metadata(layer, "path")
     if not path or not is_map_of_file(layer):
-        raise InputError(f"{layer.name} is not a map of a run: it has no half-maps")
+        raise InputError(
+            f"{layer.name} is not a map of a run, so it has no half-maps; show the final map "
+            "of a run"
+        )
     place = Path(str(path))
     folder = RunFolder(place if place.is_dir() else place.parent)
     files = ValidationFiles(folder)
@@ -72,7 +75,8 @@ def find_halves(viewer: Any, layer: Image) -> RunHalves:
     if facts is None or not all(half.is_file() for half in files.half_map_paths):
         raise InputError(f"{folder.path} has no half-maps; they are made at the end of a run")
     if not place.is_dir() and place.absolute() != folder.map_path.absolute():
-        raise InputError(f"{layer.name} is not {folder.map_path.name}, to which the halves belong")
+        name = folder.map_path.name
+        raise InputError(f"{layer.name} is not {name}, to which the halves belong; show that one")
     if place.is_dir():
         _check_iteration(viewer, layer, folder)
     width, own = (
@@ -81,7 +85,8 @@ def find_halves(viewer: Any, layer: Image) -> RunHalves:
     )
     if not math.isclose(width, own, rel_tol=_SAME_WIDTH):
         raise InputError(
-            f"the box of {layer.name} is {own:.0f} Å wide, that of the half-maps {width:.0f} Å"
+            f"the box of {layer.name} is {own:.0f} Å wide, that of the half-maps {width:.0f} Å; "
+            "show the map as the run wrote it"
         )
     return RunHalves(files)
 
@@ -91,7 +96,7 @@ def _check_iteration(viewer: Any, layer: Image, folder: RunFolder) -> None:
         summary = folder.read_progress()[-1]
         last, largest = summary["iteration"], int(np.argmax(summary["class_shares"]))
     except (Ini3dError, IndexError, KeyError) as error:
-        raise InputError(f"{folder.path} cannot be read: {error}") from error
+        raise InputError(f"{folder.path} cannot be read ({error}); check its files") from error
     if (get_metadata(layer, "class_index") or 0) != largest:
         raise InputError(f"the halves belong to class {largest + 1}, the largest; show that one")
     listed = get_metadata(layer, "iterations") is not None

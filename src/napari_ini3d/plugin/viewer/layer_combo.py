@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox
 
 from napari_ini3d.plugin.viewer.connections import (
@@ -67,6 +67,36 @@ class LayerCombo(QComboBox):
         """The chosen layer; None if there is no map."""
         index = self.currentIndex()
         return self._offered[index]() if 0 <= index < len(self._offered) else None
+
+    def follow_shown(self) -> None:
+        """From now on, choose a map that is shown.
+
+        That is the visible map that the user selects in the layer list, or another visible one when
+        the chosen map is hidden.
+        """
+        timer = QTimer(self)  # several layers are shown and hidden at once
+        timer.setSingleShot(True)
+        timer.setInterval(0)
+        timer.timeout.connect(self._choose_shown)
+        real = self._viewer()
+        if real is not None:
+            callbacks: dict[str, Callable[..., None]] = {
+                "layers.events.inserted": lambda _: timer.start(),
+                "layers.selection.events.active": lambda _: timer.start(),
+            }
+            connect_to_viewer(self, real, callbacks)
+            connect_to_layers(self, real, "visible", lambda _: timer.start())
+
+    def _choose_shown(self) -> None:
+        viewer: Any = self._viewer()
+        if viewer is None:
+            return
+        active, chosen = viewer.layers.selection.active, self.layer
+        shown = [layer for layer in viewer.layers if is_map_layer(layer) and layer.visible]
+        if any(layer is active for layer in shown):
+            self.choose(active)
+        elif shown and (chosen is None or not chosen.visible):
+            self.choose(shown[-1])
 
     def choose(self, layer: Image) -> None:
         """Choose a layer."""

@@ -27,7 +27,7 @@ from napari_ini3d.plugin.viewer.map_results import MapToken
 from napari_ini3d.plugin.viewer.map_surface import LIGHT, MapSurface, find_surface
 from napari_ini3d.plugin.viewer.screen import directions_in_layer, screen_directions
 from napari_ini3d.plugin.viewer.shown_volume import shown_volume
-from napari_ini3d.plugin.viewer.surface_colours import Colouring, vertex_colours
+from napari_ini3d.plugin.viewer.surface_colours import BY_AGREEMENT, Colouring, vertex_colours
 from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
 from napari_ini3d.symmetry import Subunit
 
@@ -127,12 +127,14 @@ class MapMesh(QObject):
             self.colouring = colouring
             self._redraw()
 
-    def colour_by_agreement(self, agreement: FloatArray) -> None:
-        """Colour the mesh by the local correlation (n, n, n) of half-maps of this map."""
+    def colour_by_agreement(
+        self, agreement: FloatArray, colouring: Colouring = "agreement"
+    ) -> None:
+        """Colour the mesh by a local correlation (n, n, n): of half-maps of this map, or starts."""
         viewer, layer = self._viewer(), self.layer
         if viewer is not None and layer is not None:
             self._agreement = (MapToken.of(viewer, layer), agreement)
-            self.colouring = "agreement"
+            self.colouring = colouring
             self._redraw()
 
     def end(self) -> None:
@@ -265,7 +267,7 @@ class MapMesh(QObject):
         return directions_in_layer(light, (scene[1:] - scene[0]).T)[0, ::-1]
 
     def _shown_agreement(self) -> FloatArray | None:
-        """Return the agreement of the halves of the map that is shown; of another, forget it."""
+        """Return the agreement for the map that is shown; that of another is forgotten."""
         viewer, layer = self._viewer(), self.layer
         if self._agreement is None or viewer is None or layer is None:
             return None
@@ -273,7 +275,7 @@ class MapMesh(QObject):
         if token.is_shown(viewer, layer):
             return agreement
         self._agreement = None
-        if self.colouring == "agreement":
+        if self.colouring in BY_AGREEMENT:
             self.colouring = "plain"
         return None
 

@@ -1,4 +1,4 @@
-"""Colours of the mesh of a map: by place, agreement of its halves, or density of its copies."""
+"""Colours of the mesh of a map: by place, agreement with others, or density of its copies."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from napari_ini3d.plugin.viewer.axes_mesh import difference_colour
 from napari_ini3d.plugin.viewer.map_surface import MapSurface
 from napari_ini3d.symmetry import Subunit
 
-Colouring = Literal["plain", "height", "radius", "agreement", "copies"]
+Colouring = Literal["plain", "height", "radius", "agreement", "starts", "copies"]
 """One colour; by height along Z; by distance from the rotation centre; by local correlation of the
-half-maps; by density of the copies of a pseudo-symmetry."""
+half-maps; by that of the random starts; by density of the copies of a pseudo-symmetry."""
 
 COLOURINGS: tuple[Colouring, ...] = get_args(Colouring)
+BY_AGREEMENT: tuple[Colouring, ...] = ("agreement", "starts")
 
 _COLOURS = "turbo"  # blue where low or near the centre, red where high or far from it
 _BRIGHT_PART = (0.12, 0.88)  # of the colours, for agreement: most of a good map is at one end
@@ -43,8 +44,8 @@ def vertex_colours(
     box_size : int
         Voxels; the rotation centre is at voxel `box_size` // 2.
     agreement : (n, n, n), optional
-        Local correlation of the half-maps, for that colouring: blue where it is 1, red where it
-        is 0 or less.
+        Local correlation of the half-maps or of the starts, for these colourings: blue where it is
+        1, red where it is 0 or less.
     subunits : sequence of Subunit
         Voxels, for the colouring by copies: a vertex belongs to the one that is nearest.
     """
@@ -52,7 +53,7 @@ def vertex_colours(
         return None
     if colouring == "copies":
         return _colours_of_copies(surface, box_size, subunits) if subunits else None
-    if colouring == "agreement":
+    if colouring in BY_AGREEMENT:
         if agreement is None:
             return None
         found = map_coordinates(agreement, surface.vertices.T, order=1, mode="nearest")
