@@ -1,8 +1,8 @@
 """Rings of 25 to 48 subunits: which orders are found, at which resolution and noise?
 
-usage: symmetry_rings.py OUTPUT.json [--cases 24] [--spacing 22]
+usage: symmetry_rings.py OUTPUT.json [--cases 24] [--spacing 30]
 
-Each case is a ring of Cn or Dn whose subunits are 22 Å apart at the rim, in a random orientation
+Each case is a ring of Cn or Dn whose subunits are 30 Å apart at the rim, in a random orientation
 and up to 4 voxels off the middle, at 8, 15 or 30 Å, without noise or with white noise as strong as
 the signal at 20 Å. Subunits can show where their spacing is above the resolution: the wave n around
 the axis of a ring of radius r has power at frequencies from about n / (2πr) on.
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("--cases", type=int, default=24)
-    parser.add_argument("--spacing", type=float, default=22.0, help="of subunits at the rim, Å")
+    parser.add_argument("--spacing", type=float, default=30.0, help="of subunits at the rim, Å")
     options = parser.parse_args()
     rows = []
     for i in range(options.cases):

@@ -10,7 +10,8 @@ from symmetry_phantoms import VOXEL, known_map
 from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
 from napari_ini3d.symmetry import align_symmetry, detect_symmetry, validate_symmetry
-from napari_ini3d.symmetry.breaks import find_break, name_of, subgroups
+from napari_ini3d.symmetry.breaks import find_break
+from napari_ini3d.symmetry.subgroup import name_of, subgroups
 
 MATES = (0, 7)  # of D7: copies that a 2-fold brings to each other
 
@@ -121,8 +122,21 @@ def test_every_other_copy_with_less_density_is_found_in_strong_noise(seed):
     assert found.subgroup == "C3"
 
 
-def test_copies_that_differ_by_a_tenth_are_no_break():
-    known = known_map("C4", scales={0: 0.9}, rotated=False)
+@pytest.mark.parametrize(("scales", "subgroup"), [({0: 0.85}, "C1"), ({0: 0.85, 2: 0.85}, "C2")])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_whole_copies_with_15_percent_less_density_are_a_break_with_what_is_left(
+    scales, subgroup, noise
+):
+    known = known_map("C4", scales=scales, noise=noise, seed=3, rotated=False)
+    found = find_break(
+        known.volume, PointGroup.parse("C4"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
+    )
+    assert found is not None
+    assert found.subgroup == subgroup
+
+
+def test_copies_that_differ_by_a_twentieth_are_no_break():
+    known = known_map("C4", scales={0: 0.95}, rotated=False)
     found = find_break(
         known.volume, PointGroup.parse("C4"), RigidTransform.identity(), 15.0, voxel_size=VOXEL
     )

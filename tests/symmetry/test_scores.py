@@ -5,7 +5,7 @@ from symmetry_phantoms import known_map
 from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
 from napari_ini3d.symmetry.refinement import GroupAxes
-from napari_ini3d.symmetry.scores import operator_classes, score_group
+from napari_ini3d.symmetry.scores import operator_agreements, operator_classes, score_group
 from napari_ini3d.symmetry.search_map import SearchMap
 
 
@@ -36,6 +36,18 @@ def test_a_symmetric_map_reaches_the_agreement_expected_with_its_noise(noise):
     scores = evidence_at_truth(known_map("D3", noise=noise), "D3")
     assert scores.agreement == pytest.approx(1.0, abs=0.08)
     assert scores.evenness > 0.95
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_the_agreement_of_an_operator_is_that_of_its_copy_alone(noise):
+    known = known_map("C2", noise=noise)
+    search_map = SearchMap.of(known.volume, find_particle_extent(known.volume), 2.5)
+    axes = GroupAxes(known.rotation, (known.centre - search_map.offset) / search_map.side)
+    itself, first, half, last = operator_agreements(search_map, PointGroup.parse("C4"), axes)
+    assert itself == 1
+    assert half == pytest.approx(1, abs=0.08)
+    assert max(first, last) < 0.4  # nothing in common but the outline
+    assert first == last  # inverse to each other
 
 
 def test_a_supergroup_is_uneven_and_a_wrong_group_does_not_agree():

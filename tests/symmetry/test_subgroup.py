@@ -6,9 +6,13 @@ from scipy.spatial.transform import Rotation
 from symmetry_phantoms import known_map
 
 from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
-from napari_ini3d.symmetry.breaks import name_of, subgroups
 from napari_ini3d.symmetry.impose import impose_symmetry
-from napari_ini3d.symmetry.subgroup import remaining_subgroup, rotation_to_setting
+from napari_ini3d.symmetry.subgroup import (
+    name_of,
+    remaining_subgroup,
+    rotation_to_setting,
+    subgroups,
+)
 
 
 @pytest.mark.parametrize("name", ["C1", "C2", "C7", "D2", "D3", "D7", "T", "O", "I"])

@@ -97,6 +97,10 @@ def compare_copies(
     m = np.float32(cube.shape[0] // 2)
     cx, cy, cz = centre
     slope = np.empty(6, dtype=np.complex128)
+    fixed_values = np.empty(points.shape[0], dtype=np.complex128)  # G(k)*
+    for i in range(points.shape[0]):
+        angle = _TWO_PI * (points[i, 0] * cx + points[i, 1] * cy + points[i, 2] * cz)
+        fixed_values[i] = base[i].conjugate() * complex(math.cos(angle), -math.sin(angle))
     for r in range(rotations.shape[0]):
         a = rotations[r]
         for i in range(points.shape[0]):
@@ -120,19 +124,27 @@ def compare_copies(
             e10, e11 = gx * c100 + fx * c101, gx * c110 + fx * c111
             f0, f1 = gy * e00 + fy * e01, gy * e10 + fy * e11
             value = gz * f0 + fz * f1
+            if sign < 0:  # F(-k) = F(k)*
+                value = value.conjugate()
+            # G(Rk) = F(Rk) exp(2πi Rk·c)
+            angle = _TWO_PI * (tx * cx + ty * cy + tz * cz)
+            phase = complex(math.cos(angle), math.sin(angle))
+            rotated = value * phase
+            fixed, s, w = fixed_values[i], shell[i], weight[i]
+            curve[0, s] += (fixed * rotated).real
+            curve[1, s] += fixed.real**2 + fixed.imag**2
+            curve[2, s] += rotated.real**2 + rotated.imag**2
+            if w == 0:  # in the curve only
+                continue
             # the gradient of the interpolation
             dz = f1 - f0
             dy = gz * (e01 - e00) + fz * (e11 - e10)
             dx = gz * (gy * (c001 - c000) + fy * (c011 - c010)) + fz * (
                 gy * (c101 - c100) + fy * (c111 - c110)
             )
-            if sign < 0:  # F(-k) = F(k)*, and so grad F(-k) = -(grad F(k))*
-                value, dx = value.conjugate(), -dx.conjugate()
-                dy, dz = -dy.conjugate(), -dz.conjugate()
-            # G(Rk) = F(Rk) exp(2πi Rk·c) and its gradient h with respect to Rk
-            angle = _TWO_PI * (tx * cx + ty * cy + tz * cz)
-            phase = complex(math.cos(angle), math.sin(angle))
-            rotated = value * phase
+            if sign < 0:  # grad F(-k) = -(grad F(k))*
+                dx, dy, dz = -dx.conjugate(), -dy.conjugate(), -dz.conjugate()
+            # the gradient h of G(Rk) with respect to Rk
             hx = dx * phase + rotated * complex(0.0, _TWO_PI * cx)
             hy = dy * phase + rotated * complex(0.0, _TWO_PI * cy)
             hz = dz * phase + rotated * complex(0.0, _TWO_PI * cz)
@@ -148,15 +160,6 @@ def compare_copies(
             slope[3] = shifted * (tx - kx)
             slope[4] = shifted * (ty - ky)
             slope[5] = shifted * (tz - kz)
-            angle = _TWO_PI * (kx * cx + ky * cy + kz * cz)
-            fixed = base[i].conjugate() * complex(math.cos(angle), -math.sin(angle))
-            s = shell[i]
-            curve[0, s] += (fixed * rotated).real
-            curve[1, s] += fixed.real**2 + fixed.imag**2
-            curve[2, s] += rotated.real**2 + rotated.imag**2
-            w = weight[i]
-            if w == 0:  # in the curve only
-                continue
             for p in range(6):
                 slopes[p] += w * (fixed * slope[p]).real
                 for q in range(p, 6):

@@ -11,7 +11,8 @@ from napari_ini3d.errors import SymmetryError
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import RoundAxis, featureless_verdict, subunits_around
+from napari_ini3d.symmetry.cylinder import RoundAxis, subunits_around
+from napari_ini3d.symmetry.featureless import featureless_verdict
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import SymmetryAlignment
 from napari_ini3d.symmetry.refinement import Freedom, essential_operators, refine_upwards

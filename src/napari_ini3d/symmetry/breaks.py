@@ -6,9 +6,10 @@ difference of the map v from the mean m of its copies is therefore compared with
 
     d = W[(v - m) m] / W[m²]
 
-with W the mean in a Gaussian window of the size of a domain. d is the relative difference in
-density there: -0.3 in a subunit whose density is 30 % below the mean. What noise alone would give
-is measured with m rotated by angles of no point group. No noise model is needed, so this also holds
+with W the mean in a Gaussian window of the size of a domain, or of half a subunit. d is the
+relative difference in density there: -0.3 in a subunit whose density is 30 % below the mean. Noise
+gives d a deviation in proportion to 1 / √W[m²]. That of d √W[m²], which is the same everywhere, is
+measured with m rotated by angles of no point group. No noise model is needed, so this also holds
 for maps with a flat solvent.
 
 Where half or a third of the copies differ from the others, the mean of the copies of that subgroup
@@ -19,8 +20,6 @@ mean, is nothing but noise.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import combinations
 from typing import Self
 
 import numpy as np
@@ -33,31 +32,32 @@ from napari_ini3d.fourier import FineMap, resize_map, soft_mask, upright_density
 from napari_ini3d.geometry import (
     PointGroup,
     RigidTransform,
-    product_table,
     symmetry_axes,
     symmetry_operators,
 )
-from napari_ini3d.symmetry.impose import closure
 from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
 from napari_ini3d.symmetry.scores import ODD_ROTATIONS, deciding_waves
+from napari_ini3d.symmetry.subgroup import name_of, subgroups
 
-LEAST_DIFFERENCE = 0.1
-"""Of the density: smaller differences from the mean of the copies are not called a break.
+WINDOWS = ((0.1, 0.10), (0.15, 0.06))
+"""Windows, and the least differences from the mean of the copies that are called a break in them.
 
-Chains of a true tetramer (PDB 1FAT) differ by up to 8 %.
+Standard deviation of the window over the diameter, and share of the density. The chains of a true
+tetramer (PDB 1FAT) differ by up to 7.5 % in the first and 3.2 % in the second; a whole subunit with
+less density differs in both.
 """
 
-_LEAST_RATIO = 7.0  # of a difference over that of noise; of true groups at most 5.6
+_CLEAR_DIFFERENCE = 0.2  # of the density: operators that change it by so much may break
+_LEAST_RATIO = 5.2  # of a difference over that of noise; see docs/method.md
 _KNOWN_RATIO = 3.0  # at coarser detail, of a difference that is known
-_WINDOW = 0.1  # of the diameter, standard deviation ...
-_RING_WINDOW = 1.2  # ... and of the diameter over n at most, in a ring of n subunits
+_KNOWN_SHARE = 0.5  # of a difference that is known: a subgroup whose copies differ by less holds
+_RING_WINDOW = 12.0  # over n: in a ring of n subunits, the windows shrink by this
 _FIRST_WAVES = 3.0  # across the particle: coarser detail is that of the outline
 _WAVES = (4.0, 5.0, 6.0, 8.0, 10.0, 12.0)  # at which the resolution is looked for
 _COARSE_WAVES = 8.0  # noise may hide at the finest what is seen here
 _DENSE = 0.25  # of the highest local power of m: no difference is measured in empty places
 _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius
-_ROUNDING = 1e-6
 _HALF = np.float32(0.5)
 _CLEAR_CHANGE = 0.6  # of the largest: operators that change the density so much break
 _AS_LARGE = 0.95  # of the largest difference: of equal ones the first is named
@@ -101,17 +101,15 @@ def find_break(
     Returns
     -------
     SymmetryBreak or None
-        None where the copies differ by no more than noise, or by less than 10 %.
+        None where the copies differ by no more than noise, or by less than `WINDOWS` says.
     """
     if group.order == 1:
         return None
     fold = max(subunits_around, group.fold if group.family in "CD" else 1)
     waves = deciding_waves(group)
-    copies = _Copies.of(
-        volume, transform, radius, waves, min(_WINDOW, _RING_WINDOW / fold), threads
-    )
+    copies = _Copies.of(volume, transform, radius, waves, min(1.0, _RING_WINDOW / fold), threads)
     mean = copies.mean(symmetry_operators(group), threads)
-    if not known and not _breaks(copies, group, np.arange(group.order), mean, threads):
+    if not known and not _breaks(copies, group, np.arange(group.order), mean, 1.0, threads):
         return None
     breaks = (w for w in _WAVES if copies.is_break(mean, w, _KNOWN_RATIO))
     waves = next(breaks, copies.waves)
@@ -136,15 +134,15 @@ class _Copies:
         Of the particle, voxels.
     waves : float
         Across the particle, of the finest detail.
-    window : float
-        Standard deviation of the Gaussian window, voxels.
+    windows : tuple of (float, float)
+        Standard deviation of Gaussian windows, voxels, and the differences that count in them.
     """
 
     values: Float32
     fine: FineMap
     radius: float
     waves: float
-    window: float
+    windows: tuple[tuple[float, float], ...]
 
     @classmethod
     def of(
@@ -153,7 +151,7 @@ class _Copies:
         transform: RigidTransform,
         radius: float,
         waves: float,
-        window: float,
+        shrunk: float,
         threads: int,
     ) -> Self:
         n = len(volume)
@@ -166,18 +164,27 @@ class _Copies:
         )
         mask = soft_mask(len(small), reach, _EDGE, 3)
         values = np.asarray((moved - moved[mask < 0.5].mean()) * mask, dtype=np.float32)
-        width = window * 2 * radius * scale
-        return cls(values, FineMap.of(values, threads=threads), radius * scale, waves, width)
+        windows = tuple((shrunk * w * 2 * radius * scale, least) for w, least in WINDOWS)
+        return cls(values, FineMap.of(values, threads=threads), radius * scale, waves, windows)
 
     def mean(self, operators: Float64, threads: int) -> Float32:
         """Return the mean of the copies under some operators (G, 3, 3)."""
         return self.fine.mean_of_rotated(operators, threads=threads)
 
-    def breaks(self, mean: Float32) -> bool:
-        """Return whether the map differs from the mean of its copies, by more than noise."""
-        return any(self.is_break(mean, waves) for waves in (_COARSE_WAVES, self.waves))
+    def breaks(self, mean: Float32, share: float) -> bool:
+        """Return whether the map differs from the mean of its copies, by more than noise.
 
-    def breaks_into(self, part: Float32, mean: Float32, n_part: int, n_all: int) -> bool:
+        Parameters
+        ----------
+        mean : (k, k, k) float32
+        share : float
+            Of the differences that count: less where the copies are known to differ.
+        """
+        return any(self.is_break(mean, waves, share=share) for waves in (_COARSE_WAVES, self.waves))
+
+    def breaks_into(
+        self, part: Float32, mean: Float32, n_part: int, n_all: int, share: float
+    ) -> bool:
         """Return whether a subgroup's mean of copies differs from that of all by more than noise.
 
         With noise of deviation σ the difference of the means over h and g copies has the deviation
@@ -189,33 +196,48 @@ class _Copies:
             Mean of the copies of the subgroup, and of all.
         n_part, n_all : int
             Number of these copies.
+        share : float
+            See `breaks`.
         """
         scale = np.sqrt((1 / n_part - 1 / n_all) / (1 - 1 / n_part))
         for waves in (_COARSE_WAVES, self.waves):
             m = self._detail(mean, waves)
-            local, dense = self._local(self._detail(part, waves) - m, m)
-            largest = float(np.abs(local[dense]).max())
-            if largest >= LEAST_DIFFERENCE:
-                noise = scale * self._noise(self._detail(self.values - part, waves), m)
-                if largest >= _LEAST_RATIO * noise:
-                    return True
+            rest = self._detail(part, waves) - m
+            noise = np.float32(scale) * self._detail(self.values - part, waves)
+            if self._differs(rest, m, noise, _LEAST_RATIO, share):
+                return True
         return False
 
-    def is_break(self, mean: Float32, waves: float, ratio: float = _LEAST_RATIO) -> bool:
+    def is_break(
+        self, mean: Float32, waves: float, ratio: float = _LEAST_RATIO, share: float = 1.0
+    ) -> bool:
         """Return whether the map differs from the mean of its copies, by more than noise.
 
         In detail up to some waves across the particle.
         """
-        largest = self.largest(mean, waves)
-        if largest < LEAST_DIFFERENCE:
-            return False
         m = self._detail(mean, waves)
-        return largest >= ratio * self._noise(self._detail(self.values, waves) - m, m)
+        rest = self._detail(self.values, waves) - m
+        return self._differs(rest, m, rest, ratio, share)
+
+    def _differs(
+        self, rest: Float32, m: Float32, noise: Float32, ratio: float, share: float
+    ) -> bool:
+        """Return whether a difference counts in some window, and is more than noise there."""
+        for window, least in self.windows:
+            local, power, dense = self._local(rest, m, window)
+            difference = np.abs(local[dense])
+            if difference.max() < share * least:
+                continue
+            deviation = self._noise(noise, m, window)
+            clear = difference * np.sqrt(power[dense]) >= ratio * deviation
+            if (difference[clear] >= share * least).any():
+                return True
+        return False
 
     def largest(self, mean: Float32, waves: float) -> float:
         """Return the largest relative difference in density of the map from a mean of copies."""
         m = self._detail(mean, waves)
-        local, dense = self._local(self._detail(self.values, waves) - m, m)
+        local, _, dense = self._local(self._detail(self.values, waves) - m, m, self.windows[0][0])
         return float(np.abs(local[dense]).max())
 
     def subunits(self, mean: Float32, operators: Float64) -> tuple[Float64, Float64]:
@@ -229,7 +251,8 @@ class _Copies:
             Relative, the largest first.
         """
         m = self._detail(mean, self.waves)
-        local, dense = self._local(self._detail(self.values, self.waves) - m, m)
+        rest = self._detail(self.values, self.waves) - m
+        local, _, dense = self._local(rest, m, self.windows[0][0])
         largest = np.argmax(np.abs(local) * dense)
         place = np.array(np.unravel_index(largest, local.shape))[::-1] - len(local) // 2
         places = operators @ place  # (G, 3)
@@ -238,13 +261,13 @@ class _Copies:
         order = np.argsort(-np.abs(found), kind="stable")
         return places[order], found[order]
 
-    def _noise(self, rest: Float32, m: Float32) -> float:
-        """Return the deviation of W[rest m] / W[m²] that noise gives."""
+    def _noise(self, rest: Float32, m: Float32, window: float) -> float:
+        """Return the deviation of W[rest m] / √W[m²] that noise gives."""
         fine = FineMap.of(m)
         values = []
         for rotation in Rotation.from_rotvec(ODD_ROTATIONS[:2], degrees=True).as_matrix():
-            local, dense = self._local(rest, fine.mean_of_rotated(rotation))
-            values.append(np.abs(local[dense]))
+            local, power, dense = self._local(rest, fine.mean_of_rotated(rotation), window)
+            values.append(np.abs(local[dense] * np.sqrt(power[dense])))
         return _TO_DEVIATION * float(np.median(np.concatenate(values)))
 
     def _detail(self, values: Float32, waves: float) -> Float32:
@@ -257,26 +280,35 @@ class _Copies:
         values_ft = scipy.fft.rfftn(values) * band.astype(np.float32)
         return np.asarray(scipy.fft.irfftn(values_ft, s=values.shape), dtype=np.float32)
 
-    def _local(self, rest: Float32, m: Float32) -> tuple[Float32, BoolArray]:
-        """Return W[rest m] / W[m²], and where the second is large enough."""
-        power = gaussian_filter(m * m, self.window, mode="constant", truncate=3.0)
-        product = gaussian_filter(rest * m, self.window, mode="constant", truncate=3.0)
+    @staticmethod
+    def _local(rest: Float32, m: Float32, window: float) -> tuple[Float32, Float32, BoolArray]:
+        """Return W[rest m] / W[m²], W[m²], and where this is large enough."""
+        power = gaussian_filter(m * m, window, mode="constant", truncate=3.0)
+        product = gaussian_filter(rest * m, window, mode="constant", truncate=3.0)
         dense = power > _DENSE * power.max()
         local = np.asarray(product / np.maximum(power, 1e-30), dtype=np.float32)
-        return local, np.asarray(dense)
+        return local, np.asarray(power, dtype=np.float32), np.asarray(dense)
 
 
 def _breaks(
-    copies: _Copies, group: PointGroup, members: Int64, mean: Float32, threads: int
+    copies: _Copies,
+    group: PointGroup,
+    members: Int64,
+    mean: Float32,
+    share: float,
+    threads: int,
 ) -> bool:
-    """Return whether the copies under some operators of a group differ by more than noise."""
-    if copies.breaks(mean):
+    """Return whether the copies under some operators of a group differ by more than noise.
+
+    By a share of the differences that count.
+    """
+    if copies.breaks(mean, share):
         return True
     operators, count = symmetry_operators(group), len(members)
     parts = [part for part in subgroups(group) if len(part) > 1 and np.isin(part, members).all()]
     halves_or_thirds = [part for part in parts if count in (2 * len(part), 3 * len(part))]
     return any(
-        copies.breaks_into(copies.mean(operators[part], threads), mean, len(part), count)
+        copies.breaks_into(copies.mean(operators[part], threads), mean, len(part), count, share)
         for part in halves_or_thirds
     )
 
@@ -295,13 +327,14 @@ def _explain(
     worst = int(np.argmax(np.array(changes) >= _AS_LARGE * max(changes)))
     rotation = Rotation.from_matrix(operators[worst]).as_rotvec()
     axis = max(symmetry_axes(group), key=lambda axis: abs(float(rotation @ axis.direction)))
-    clear = max(2 * LEAST_DIFFERENCE, _CLEAR_CHANGE * max(changes))
+    clear = max(_CLEAR_DIFFERENCE, _CLEAR_CHANGE * max(changes))
     agree = agree & (np.array(changes) < clear)
     subgroup = "C1"
     for members in subgroups(group):
         if len(members) < group.order and agree[members].all():
             average = np.stack([single[i] for i in members]).mean(axis=0, dtype=np.float32)
-            if not _breaks(copies, group, members, np.asarray(average), threads):
+            share = _share_of_known(changes[worst], len(members))
+            if not _breaks(copies, group, members, np.asarray(average), share, threads):
                 subgroup = name_of(operators[members])
                 break
     return SymmetryBreak(
@@ -312,6 +345,18 @@ def _explain(
         axis=axis.direction,
         subgroup=subgroup,
     )
+
+
+def _share_of_known(change: float, n_copies: int) -> float:
+    """Return the share of the differences that count at which a subgroup breaks.
+
+    One of h copies that differs by a from the others differs by a (h - 1) / h from their mean. Of a
+    change that is known, a subgroup that holds leaves less than half.
+    """
+    if n_copies == 1:
+        return 1.0
+    least = _KNOWN_SHARE * change * (n_copies - 1) / n_copies
+    return min(1.0, least / WINDOWS[0][1])
 
 
 def _in_map(
@@ -327,46 +372,3 @@ def _in_map(
         Subunit((float(x), float(y), float(z)), float(np.clip(difference, -1, 1)))
         for (x, y, z), difference in zip(places, found[1], strict=True)
     )
-
-
-@lru_cache(maxsize=32)
-def subgroups(group: PointGroup) -> tuple[Int64, ...]:
-    """Return the operators of each subgroup, as indices; the largest first, the trivial last."""
-    if group.family in "CD":
-        found = _subgroups_about_z(group)
-    else:  # every group of rotations is generated by two of its operators
-        table = product_table(symmetry_operators(group))
-        cyclic = {tuple(closure(table, np.array([0, i]))) for i in range(group.order)}
-        pairs = combinations(sorted(cyclic), 2)
-        found = cyclic | {tuple(closure(table, np.union1d(a, b))) for a, b in pairs}
-    ordered = sorted(found, key=lambda members: (-len(members), members))
-    return tuple(np.array(members) for members in ordered)
-
-
-def _subgroups_about_z(group: PointGroup) -> set[tuple[int, ...]]:
-    """Return the subgroups of Cn or Dn, whose operators are n rotations, then n 2-fold ones."""
-    fold = group.fold
-    found = set()
-    for step in (step for step in range(1, fold + 1) if fold % step == 0):
-        rotations = tuple(range(0, fold, step))
-        found.add(rotations)
-        if group.family == "D":
-            found |= {rotations + tuple(fold + i + k for k in rotations) for i in range(step)}
-    return found
-
-
-def name_of(operators: Float64) -> str:
-    """Return the name of the point group that operators (G, 3, 3) form."""
-    count = len(operators)
-    traces = np.clip(np.trace(operators, axis1=1, axis2=2), -1, 3)
-    angles = np.rad2deg(np.arccos((traces - 1) / 2))
-    axes = Rotation.from_matrix(operators).as_rotvec()[angles > _ROUNDING]
-    axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
-    if not len(axes) or np.abs(np.abs(axes @ axes[0]) - 1).max() < _ROUNDING:
-        return f"C{count}"
-    two_folds = int((np.abs(angles - 180) < 1e-3).sum())
-    if count == 12 and two_folds == 3:
-        return "T"
-    if count in (24, 60) and {24: 9, 60: 15}[count] == two_folds:
-        return {24: "O", 60: "I"}[count]
-    return f"D{count // 2}"

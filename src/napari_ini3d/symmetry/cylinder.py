@@ -1,9 +1,8 @@
-"""Maps of which no point group can be told: balls and shells, rods, discs and rings.
+"""Rods, discs and rings: maps that any rotation about one axis brings onto themselves.
 
-Any rotation brings a ball or a shell onto itself, and any rotation about one axis the others. These
-have the point group C∞ or D∞. Every Cn fits about that axis, and every 2-fold axis across it, so
-that no point group can be told. A ring of many subunits looks like one, too, until the detail shows
-the subunits: n of them, at radius r, make the wave n around the axis, which has power at
+They have the point group C∞ or D∞. Every Cn fits about that axis, and every 2-fold axis across it,
+so that no point group can be told. A ring of many subunits looks like one, too, until the detail
+shows the subunits: n of them, at radius r, make the wave n around the axis, which has power at
 frequencies from about n / (2πr) on.
 """
 
@@ -18,14 +17,10 @@ from scipy.spatial.transform import Rotation
 from napari_ini3d._types import Float64
 from napari_ini3d.geometry import PointGroup, symmetry_axes
 from napari_ini3d.symmetry.refinement import GroupAxes, refine
-from napari_ini3d.symmetry.scores import agreement_of_any_rotation, deciding_shell
+from napari_ini3d.symmetry.scores import deciding_shell
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.search_map import SearchMap, search_weight
 from napari_ini3d.symmetry.self_rotation import axis_power
-from napari_ini3d.symmetry.verdict import LEAST_AGREEMENT
-
-ROUND = "no point group can be told: any rotation fits"
-"""The verdict on a ball or a shell."""
 
 _ODD_ANGLES = (37.3, 101.7, 151.9)  # degrees, of no axis of a point group
 _CANDIDATE = 0.5  # share of power that varies about the axis, before its place is refined
@@ -82,13 +77,8 @@ class RoundAxis:
     @classmethod
     def of(cls, search: Search) -> Self | None:
         """Refine the axis; return None where the map varies much around it."""
-        axes = GroupAxes(search.round_frame, search.centre)
-        if _varying(search, axes, len(search.weight) - 1) > _CANDIDATE:
-            return None
-        angles = np.array(_ODD_ANGLES)[:, None]
-        operators = Rotation.from_euler("z", angles, degrees=True).as_matrix()
-        axes = refine(search.search_map, operators, axes, search.weight, threads=search.threads)
-        return cls(axes, _waves_that_show(search, axes))
+        axes = _refine_round_axis(search, search.weight)
+        return None if axes is None else cls(axes, _waves_that_show(search, axes))
 
 
 def find_cylinder(search: Search, around: RoundAxis | None) -> Cylinder | None:
@@ -108,6 +98,12 @@ def find_cylinder(search: Search, around: RoundAxis | None) -> Cylinder | None:
     return Cylinder(around.axes, around.waves)
 
 
+def is_round_up_to(search: Search, last: int) -> bool:
+    """Return whether no more than noise varies around some axis in shells up to `last`."""
+    axes = _refine_round_axis(search, search_weight(search.search_map, last))
+    return axes is not None and _varying(search, axes, last) <= _VARYING
+
+
 def subunits_around(around: RoundAxis | None) -> int:
     """Return the number of subunits around the axis about which a map varies least; 0 if unknown.
 
@@ -115,37 +111,6 @@ def subunits_around(around: RoundAxis | None) -> int:
     subunits stands out.
     """
     return around.waves[0] if around is not None and around.waves else 0
-
-
-def featureless_verdict(
-    search: Search,
-    around: RoundAxis | None,
-    group: PointGroup,
-    axes: GroupAxes,
-    voxel_size: float,
-) -> str:
-    """Return why a group cannot be told, in words; empty if it can.
-
-    Detection, alignment and validation all say this.
-
-    Parameters
-    ----------
-    search : Search
-    around : RoundAxis or None
-        Of the search.
-    group : PointGroup
-    axes : GroupAxes
-        Where the group fits best.
-    voxel_size : float
-        Å.
-    """
-    any_rotation = agreement_of_any_rotation(search.search_map, axes, threads=search.threads)
-    if any_rotation >= LEAST_AGREEMENT:
-        return ROUND
-    cylinder = find_cylinder(search, around)
-    if cylinder is None or cylinder.shows(group, axes):
-        return ""
-    return cylinder_verdict(search.search_map, voxel_size)
 
 
 def cylinder_verdict(search_map: SearchMap, voxel_size: float) -> str:
@@ -163,6 +128,16 @@ def cylinder_verdict(search_map: SearchMap, voxel_size: float) -> str:
         "no point group can be told: any rotation about one axis fits; subunits around it less "
         f"than {spacing:.0f} Å apart would not show"
     )
+
+
+def _refine_round_axis(search: Search, weight: Float64) -> GroupAxes | None:
+    """Refine the axis about which a map varies least; return None where it varies much."""
+    axes = GroupAxes(search.round_frame, search.centre)
+    if _varying(search, axes, len(weight) - 1) > _CANDIDATE:
+        return None
+    angles = np.array(_ODD_ANGLES)[:, None]
+    operators = Rotation.from_euler("z", angles, degrees=True).as_matrix()
+    return refine(search.search_map, operators, axes, weight, threads=search.threads)
 
 
 def _varying(search: Search, axes: GroupAxes, last: int) -> float:

@@ -11,14 +11,8 @@ from napari_ini3d._types import FloatArray
 from napari_ini3d.geometry import PointGroup, symmetry_operators
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import (
-    ROUND,
-    Cylinder,
-    RoundAxis,
-    cylinder_verdict,
-    find_cylinder,
-    subunits_around,
-)
+from napari_ini3d.symmetry.cylinder import Cylinder, RoundAxis, find_cylinder, subunits_around
+from napari_ini3d.symmetry.featureless import featureless_verdict
 from napari_ini3d.symmetry.noise import HalfMaps, check_halves
 from napari_ini3d.symmetry.records import GroupCandidate, SelfRotation, SymmetryReport
 from napari_ini3d.symmetry.refinement import (
@@ -28,14 +22,9 @@ from napari_ini3d.symmetry.refinement import (
     refine_upwards,
 )
 from napari_ini3d.symmetry.rings import fit_ring
-from napari_ini3d.symmetry.scores import agreement_of_any_rotation
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.self_rotation import MAX_ORDER
-from napari_ini3d.symmetry.verdict import (
-    LEAST_AGREEMENT,
-    ScoredFit,
-    describe_fit,
-)
+from napari_ini3d.symmetry.verdict import ScoredFit, describe_fit
 
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be tried
 _REPORTED = 6
@@ -98,9 +87,8 @@ def detect_symmetry(
         ranked = _without_pseudo(found)[:_REPORTED]
         trials = _without_breaks(search, volume, ranked, voxel_size, around)
         candidates = tuple(_describe(search, trial, voxel_size) for trial in trials)
-        featureless = ROUND if _is_round(search, trials[0].fit) else ""
-        if cylinder and not ring and not featureless:
-            featureless = cylinder_verdict(search.search_map, voxel_size)
+        first = trials[0]
+        featureless = featureless_verdict(search, axis, first.group, first.fit, voxel_size)
     if featureless:
         candidates = tuple(replace(one, holds=False, verdict=featureless) for one in candidates)
     group = candidates[0].group if candidates[0].holds else "C1"
@@ -122,15 +110,21 @@ def _try_groups(search: Search, around: int) -> list[ScoredFit]:
     Also those of a ring with so many subunits around its axis, one of which may differ.
     """
     peak = search.table.correlation.max(axis=1)  # (MAX_ORDER + 1,)
-    orders = [order for order in range(2, MAX_ORDER + 1) if peak[order] > _LEAST_PEAK]
+    highest = min(MAX_ORDER, search.highest_order)
+    orders = [order for order in range(2, highest + 1) if peak[order] > _LEAST_PEAK]
     orders += [  # of rings in which every other subunit differs
         2 * order for order in orders if MAX_ORDER < 2 * order <= search.highest_order
     ]
     if around > MAX_ORDER and around not in orders:
         orders.append(around)
-    names = [f"{family}{order}" for order in orders for family in "CD"] + ["T", "O", "I"]
-    groups = map(PointGroup.parse, names)
-    return [ScoredFit.of(search, group, search.best_fit(group)) for group in groups]
+    trials = []
+    for order in orders:
+        rings = search.fit_rings(order)
+        for family in "CD":
+            group = PointGroup.parse(f"{family}{order}")
+            trials.append(ScoredFit.of(search, group, search.best_fit(group, rings=rings)))
+    polyhedral = map(PointGroup.parse, ("T", "O", "I"))
+    return trials + [ScoredFit.of(search, group, search.best_fit(group)) for group in polyhedral]
 
 
 def _try_ring(search: Search, cylinder: Cylinder) -> list[ScoredFit]:
@@ -138,10 +132,14 @@ def _try_ring(search: Search, cylinder: Cylinder) -> list[ScoredFit]:
     strongest = cylinder.waves[0]
     orders = {strongest, math.gcd(*cylinder.waves)}
     orders |= {strongest // k for k in range(2, strongest) if strongest % k == 0}
-    trials = []
+    trials: list[ScoredFit] = []
+    cyclic: Fit | None = None
     for family in "CD":
         whole = PointGroup.parse(f"{family}{strongest}")
-        fit = fit_ring(search.search_map, whole, cylinder.axes, threads=search.threads)
+        fit = fit_ring(
+            search.search_map, whole, cylinder.axes, cyclic=cyclic, threads=search.threads
+        )
+        cyclic = cyclic or fit
         groups = [PointGroup.parse(f"{family}{order}") for order in sorted(orders - {1})]
         trials += [ScoredFit.of(search, group, fit) for group in groups]
     return trials
@@ -192,12 +190,6 @@ def _refined(search: Search, trial: ScoredFit) -> ScoredFit:
     fit = refine_upwards(search.search_map, operators, trial.fit, threads=search.threads)
     scored = ScoredFit.of(search, trial.group, fit)
     return replace(scored, contradicted=trial.contradicted, refined=True)
-
-
-def _is_round(search: Search, fit: Fit) -> bool:
-    """Return whether any rotation about the centre of a fit brings a map onto itself."""
-    found = agreement_of_any_rotation(search.search_map, fit, threads=search.threads)
-    return found >= LEAST_AGREEMENT
 
 
 def _rank(trial: ScoredFit) -> tuple[bool, int, float]:

@@ -27,6 +27,7 @@ def fit_ring(
     start: GroupAxes,
     *,
     freedom: Freedom | None = None,
+    cyclic: Fit | None = None,
     steps: int = 8,
     threads: int = 0,
 ) -> Fit:
@@ -40,6 +41,8 @@ def fit_ring(
         The main axis is Z of the frame; the 2-fold axes are found.
     freedom : Freedom, optional
         Default: everything may move.
+    cyclic : Fit, optional
+        What this returns for Cn, if that is known. Default: it is found first.
     steps : int
     threads : int
     """
@@ -50,7 +53,7 @@ def fit_ring(
         return refine(search_map, operators, axes, weight,
                       freedom=freedom, most_steps=most_steps, threads=threads)  # fmt: skip
 
-    fit = climb(f"C{group.fold}", start, steps)
+    fit = cyclic or climb(f"C{group.fold}", start, steps)
     if group.family == "C":
         return fit
     frames = [fit.frame @ _about_z(i * 180 / group.fold / _PHASES) for i in range(_PHASES)]

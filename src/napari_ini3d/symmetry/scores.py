@@ -118,13 +118,16 @@ def operator_agreements(
     last = deciding_shell(search_map, group)
     expected = search_map.share[: last + 1]
     weight = shell_weight(search_map.ft.power[: last + 1], expected)  # (S + 1,)
-    identity = np.eye(3)[None]
-    curves = [
-        curve_at(search_map, np.concatenate([identity, one[None]]), axes, last, threads)
-        for one in symmetry_operators(group)[1:]
-    ]
-    found = np.array(curves) @ weight / max(float(expected @ weight), 1e-6)
-    return np.concatenate([[1.0], found])
+    least = max(float(expected @ weight), 1e-6)
+    operators = symmetry_operators(group)
+    found = np.ones(len(operators))
+    for i, one in enumerate(operators[1:], 1):
+        inverse = int(np.abs(operators - one.T).max(axis=(1, 2)).argmin())
+        if inverse < i:  # the same pairs of components
+            found[i] = found[inverse]
+        else:
+            found[i] = curve_at(search_map, one[None], axes, last, threads) @ weight / least
+    return found
 
 
 def agreement_of_any_rotation(search_map: SearchMap, axes: GroupAxes, *, threads: int = 0) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -159,10 +160,24 @@ class Search:
         """A frame (3, 3) whose Z is the axis about which the map varies least."""
         return shortest_rotation(_Z, self.roundest)
 
-    def best_fit(self, group: PointGroup, freedom: Freedom | None = None) -> Fit:
+    def best_fit(
+        self,
+        group: PointGroup,
+        freedom: Freedom | None = None,
+        *,
+        rings: Sequence[Fit] | None = None,
+    ) -> Fit:
         """Return the best of a few refined candidates for one group.
 
         If the centre may not move, it is the middle of the map.
+
+        Parameters
+        ----------
+        group : PointGroup
+        freedom : Freedom, optional
+            Default: everything may move.
+        rings : sequence of Fit, optional
+            What `fit_rings` returns for the order of Cn or Dn. Default: it is called if needed.
 
         Raises
         ------
@@ -176,11 +191,13 @@ class Search:
                 f"to {self.highest_order}-fold; give the map with smaller voxels"
             )
         freedom = freedom or Freedom()
-        if group.family in "CD" and group.fold > _RING_ORDER:
-            return self._best_ring(group, freedom)
         fits = []
-        if group.family in "CD" and freedom.rotation == "all" and self.roundness > _LEAST_ROUNDNESS:
-            fits.append(self._best_ring(group, freedom))
+        if group.family in "CD" and self._may_be_ring(group.fold, freedom):
+            if rings is None:
+                rings = self.fit_rings(group.fold, freedom)
+            fits.append(self._best_ring(group, freedom, rings))
+            if group.fold > _RING_ORDER:
+                return fits[0]
         operators = essential_operators(symmetry_operators(group))
         centre = self._first_centre(freedom)
         upright = freedom.rotation == "around z"
@@ -196,16 +213,26 @@ class Search:
         middle = -self.search_map.offset / self.search_map.side
         return self.centre if freedom.centre else np.asarray(middle)
 
-    def _best_ring(self, group: PointGroup, freedom: Freedom) -> Fit:
-        """Return the best fit of Cn or Dn of many subunits.
+    def _may_be_ring(self, fold: int, freedom: Freedom) -> bool:
+        """Return whether Cn or Dn are tried about the axis about which the map varies least."""
+        return fold > _RING_ORDER or (
+            freedom.rotation == "all" and self.roundness > _LEAST_ROUNDNESS
+        )
+
+    def fit_rings(self, fold: int, freedom: Freedom | None = None) -> list[Fit]:
+        """Return fits of Cn of many subunits, about each axis that is tried.
 
         Where they do not show in the search, the axis is that about which the map varies least. It
         is that of a rod or a disc with a few bumps, too, which the self-rotation function may miss.
+        Of other maps and orders there are none.
         """
+        freedom = freedom or Freedom()
+        if not self._may_be_ring(fold, freedom):
+            return []
         centre = self._first_centre(freedom)
-        cyclic = PointGroup.parse(f"C{group.fold}")
+        cyclic = PointGroup.parse(f"C{fold}")
         frames = [self.round_frame]
-        if _RING_ORDER < group.fold <= MAX_ORDER:
+        if _RING_ORDER < fold <= MAX_ORDER:
             found = initial_frames(cyclic, self.table, _INITIAL_FRAMES)
             frames += [frame for frame, _ in found]
         if freedom.rotation != "all":
@@ -215,8 +242,17 @@ class Search:
         for frame in frames:
             axes = refine(self.search_map, operators, GroupAxes(frame, centre), self.weight,
                           freedom=freedom, most_steps=_STEPS, threads=self.threads)  # fmt: skip
-            fits.append(fit_ring(self.search_map, group, axes, freedom=freedom, steps=_STEPS,
+            fits.append(fit_ring(self.search_map, cyclic, axes, freedom=freedom, steps=_STEPS,
                                  threads=self.threads))  # fmt: skip
+        return fits
+
+    def _best_ring(self, group: PointGroup, freedom: Freedom, rings: Sequence[Fit]) -> Fit:
+        """Return the best fit of Cn or Dn of many subunits, from those of Cn."""
+        fits = [
+            fit_ring(self.search_map, group, one, freedom=freedom, cyclic=one, steps=_STEPS,
+                     threads=self.threads)
+            for one in rings
+        ]  # fmt: skip
         return max(fits, key=lambda fit: fit.score)
 
     def axis_scores(self, group: PointGroup, axes: GroupAxes) -> Float64:

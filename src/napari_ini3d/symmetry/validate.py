@@ -27,7 +27,8 @@ from napari_ini3d.geometry import (
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.breaks import find_break
 from napari_ini3d.symmetry.checks import check_volume
-from napari_ini3d.symmetry.cylinder import RoundAxis, featureless_verdict, subunits_around
+from napari_ini3d.symmetry.cylinder import RoundAxis, subunits_around
+from napari_ini3d.symmetry.featureless import featureless_verdict
 from napari_ini3d.symmetry.impose import impose_symmetry
 from napari_ini3d.symmetry.local_correlation import correlate_locally
 from napari_ini3d.symmetry.noise import (
@@ -145,10 +146,10 @@ def validate_symmetry(
 
     A group holds if the copies reach 85 % of the correlation expected with this noise, for every
     rotation about every axis, and differ by no more than noise up to 4 waves across the particle;
-    unless the copies differ in density somewhere by more than noise and by more than 10 %, or a
-    subgroup on the same axes holds much better. From 60 % on the group is then pseudo-symmetry, and
-    `pseudo` says where it breaks. It holds up to the resolution at which the FSC of
-    the copies is below the expected one in two consecutive shells, by more than a tenth and
+    unless the copies differ in density somewhere by more than noise and by more than 6 to 10 %,
+    or a subgroup on the same axes holds much better. From 60 % on the group is then
+    pseudo-symmetry, and `pseudo` says where it breaks. It holds up to the resolution at which the
+    FSC of the copies is below the expected one in two consecutive shells, by more than a tenth and
     three standard deviations, or at which it falls below 0.143. A standard deviation is
     (1 - FSC²) / sqrt(M), with M half the components of the shell times the share of the box that
     the sphere fills.

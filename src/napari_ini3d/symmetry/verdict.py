@@ -10,13 +10,14 @@ import numpy as np
 from napari_ini3d._types import Float64, FloatArray, Vector
 from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_axes, symmetry_operators
-from napari_ini3d.symmetry.breaks import find_break, subgroups
+from napari_ini3d.symmetry.breaks import find_break
 from napari_ini3d.symmetry.records import FoundAxis, GroupCandidate, SymmetryBreak
-from napari_ini3d.symmetry.refinement import Fit
+from napari_ini3d.symmetry.refinement import Fit, GroupAxes
 from napari_ini3d.symmetry.scores import GroupScore, operator_agreements, score_group
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.search_map import FIRST_SHELL, SearchMap
 from napari_ini3d.symmetry.standard_setting import nearest_rotation
+from napari_ini3d.symmetry.subgroup import subgroups
 
 LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
 LEAST_EVENNESS = 0.9  # agreement of the worst class of operators over the best
@@ -226,7 +227,7 @@ def noise_unknown(expected: Float64) -> bool:
     return bool(expected[expected > 0].mean() > _NO_NOISE)
 
 
-def centre_in_map(search_map: SearchMap, group: PointGroup, fit: Fit) -> Float64:
+def centre_in_map(search_map: SearchMap, group: PointGroup, fit: GroupAxes) -> Float64:
     """Return the point at which the axes meet, voxels (x, y, z) from voxel n // 2.
 
     For the single axis of Cn, its point nearest to the middle of the box.

@@ -5,8 +5,9 @@ import pytest
 
 from napari_ini3d.plugin.display import dock
 from napari_ini3d.plugin.display.dock import MapDisplayWidget
-from napari_ini3d.plugin.viewer import COLOURINGS, map_layers
+from napari_ini3d.plugin.viewer import COLOURINGS, MapAxes, map_layers, record_axes
 from napari_ini3d.plugin.viewer.map_meshes import MapMeshes
+from napari_ini3d.symmetry import Subunit
 
 N, VOXEL = 32, 2.0
 RADIUS, SPECK = 7.2, 1.6  # voxels; no voxel lies on the surfaces
@@ -136,6 +137,27 @@ def test_a_map_without_halves_keeps_its_colours_and_says_why(
     widget.colouring.activated.emit(COLOURINGS.index("agreement"))
     assert "has no half-maps" in messages[0]
     assert widget.colouring.currentIndex() == 0
+
+
+@pytest.mark.meshes
+def test_copies_are_coloured_once_a_pseudo_symmetry_was_found(
+    viewer, widget, layer, qtbot, monkeypatch
+):
+    messages = []
+    monkeypatch.setattr(dock, "show_error", messages.append)
+    mesh = MapMeshes.of(viewer).find(layer)
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    number = COLOURINGS.index("copies")
+    widget.colouring.setCurrentIndex(number)
+    widget.colouring.activated.emit(number)
+    assert "no pseudo-symmetry was found" in messages[0]
+    assert widget.colouring.currentIndex() == 0
+    subunits = (Subunit((5.0, 0.0, 0.0), -0.2), Subunit((-5.0, 0.0, 0.0), 0.2))
+    record_axes(viewer, layer, MapAxes("C2", (), status="rejected", subunits=subunits))
+    widget.colouring.setCurrentIndex(number)
+    widget.colouring.activated.emit(number)
+    assert mesh.colouring == "copies"
+    assert "Density of the copies" in widget.note.text()
 
 
 def test_the_dock_is_about_a_map_that_is_shown(viewer, widget, layer, qtbot):

@@ -20,6 +20,7 @@ from napari_ini3d.plugin.symmetry import impose, tasks
 from napari_ini3d.plugin.symmetry.dock import SymmetryWidget
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import trial_of
+from napari_ini3d.plugin.viewer.map_meshes import MapMeshes
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
 
@@ -323,9 +324,9 @@ def test_no_control_is_cut_off(widget, qtbot):
         assert area.widget().minimumSizeHint().width() + scroll_bar <= width
 
 
-def test_the_copies_of_a_pseudo_symmetry_are_coloured_by_their_density(
-    viewer, widget, layer, qtbot, monkeypatch
-):
+@pytest.fixture
+def pseudo(monkeypatch):
+    """A fake detection of D2, of which two places differ."""
     places = ((8.0, 4.0, 0.0), (-8.0, -4.0, 0.0))  # Å
     subunits = tuple(map(Subunit, places, (-0.3, 0.1)))
     found = SymmetryBreak(20.0, 0.4, 180.0, 2, (0.0, 0.0, 1.0), "C1", subunits)
@@ -333,6 +334,11 @@ def test_the_copies_of_a_pseudo_symmetry_are_coloured_by_their_density(
     candidates = tuple(replace(one, pseudo=found) for one in report.candidates)
     report = replace(report, candidates=candidates)
     monkeypatch.setattr(tasks, "detect_symmetry", lambda *_, **__: report)
+
+
+def test_the_copies_of_a_pseudo_symmetry_are_coloured_by_their_density(
+    viewer, widget, layer, qtbot, pseudo
+):
     press(widget, qtbot, widget.detection.detect)
     widget.detection.table.selectRow(0)
     points = axes_layers.find_part(viewer, layer, "subunits")
@@ -343,3 +349,36 @@ def test_the_copies_of_a_pseudo_symmetry_are_coloured_by_their_density(
     assert "-30%" in widget.axes.legend.text()
     widget.axes.subunits.setChecked(False)
     assert axes_layers.find_part(viewer, layer, "subunits") is None
+
+
+@pytest.mark.meshes
+def test_the_mesh_of_a_pseudo_symmetry_is_coloured_by_the_density_of_its_copies(
+    viewer, widget, layer, qtbot, pseudo
+):
+    mesh = MapMeshes.of(viewer).find(layer)
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    press(widget, qtbot, widget.detection.detect)
+    widget.detection.table.selectRow(0)
+    vertices, colours = np.array(mesh.mesh.data[0]), np.array(mesh.mesh.vertex_colors)
+    middle = vertices - len(layer.data) // 2
+    side = middle @ (0, 4.0, 8.0)  # (z, y, x)
+    less, more = colours[side > 1], colours[side < -1]
+    assert (less[:, 0] > less[:, 2]).all()
+    assert (more[:, 2] >= more[:, 0]).all()
+    widget.axes.subunits.setChecked(False)
+    assert mesh.mesh.vertex_colors is None
+    widget.axes.subunits.setChecked(True)
+    layer.data = layer.data.copy()  # another map, of which nothing is known
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    assert mesh.mesh.vertex_colors is None
+    assert mesh.colouring == "plain"
+
+
+@pytest.mark.meshes
+def test_a_colouring_that_the_user_has_chosen_stays(viewer, widget, layer, qtbot, pseudo):
+    mesh = MapMeshes.of(viewer).find(layer)
+    qtbot.waitUntil(lambda: not mesh.busy, timeout=60_000)
+    mesh.colour_by("height")
+    press(widget, qtbot, widget.detection.detect)
+    widget.detection.table.selectRow(0)
+    assert mesh.colouring == "height"

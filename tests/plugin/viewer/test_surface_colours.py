@@ -3,6 +3,7 @@ import pytest
 
 from napari_ini3d.plugin.viewer.map_surface import MapSurface, find_surface
 from napari_ini3d.plugin.viewer.surface_colours import vertex_colours
+from napari_ini3d.symmetry import Subunit
 
 N = 24
 
@@ -54,15 +55,31 @@ def test_one_colour_and_an_empty_surface_have_no_colours_of_vertices(surface):
 def test_agreement_runs_from_red_to_blue_on_a_scale_that_does_not_depend_on_the_map(surface):
     z = np.mgrid[:N, :N, :N][0]
     agreement = np.where(z > N // 2, 1.0, 0.0).astype(np.float32)
-    colours = hue(vertex_colours(surface, "agreement", N, agreement), surface)
+    colours = hue(vertex_colours(surface, "agreement", N, agreement=agreement), surface)
     z = surface.vertices[:, 0]
     good, bad = colours[z > N // 2 + 1].mean(0), colours[z < N // 2 - 1].mean(0)
     assert good[2] > good[0]
     assert bad[0] > bad[2]
     everywhere = np.ones((N, N, N), np.float32)
-    even = hue(vertex_colours(surface, "agreement", N, everywhere), surface)
+    even = hue(vertex_colours(surface, "agreement", N, agreement=everywhere), surface)
     np.testing.assert_allclose(even.mean(0), good, atol=0.02)
 
 
 def test_without_halves_there_are_no_colours(surface):
     assert vertex_colours(surface, "agreement", N) is None
+
+
+def test_copies_are_coloured_by_their_density_each_to_its_border(surface):
+    places = [(0.0, 0.0, 5.0), (0.0, 0.0, -5.0)]  # (x, y, z), voxels
+    subunits = tuple(map(Subunit, places, (-0.3, 0.1)))
+    colours = hue(vertex_colours(surface, "copies", N, subunits=subunits), surface)
+    z = surface.vertices[:, 0] - N // 2
+    less, more = colours[z > 0.1], colours[z < -0.1]
+    assert np.ptp(less, axis=0).max() < 1e-5
+    assert np.ptp(more, axis=0).max() < 1e-5
+    assert less[0, 0] > less[0, 2]  # orange
+    assert more[0, 2] > more[0, 0]  # light blue
+
+
+def test_without_a_pseudo_symmetry_there_are_no_colours_of_copies(surface):
+    assert vertex_colours(surface, "copies", N) is None

@@ -96,8 +96,9 @@ def compare_group(
     found = []
     with posed_images(source, particles, settings, poses, backend) as opened:
         images = _with_fitting_radius(opened)
+        sums = backproject_images(images)
         for imposed in (operators[:1], operators, turn @ operators @ turn.T):
-            values = _likelihood(images, imposed.astype(np.float32), stop)
+            values = _likelihood(images, sums, imposed.astype(np.float32), stop)
             if values is None:
                 return None
             found.append(values)
@@ -116,13 +117,22 @@ def _with_fitting_radius(images: PosedImages) -> PosedImages:
 
 
 def _likelihood(
-    images: PosedImages, operators: Float32, stop: Callable[[], bool]
+    images: PosedImages, sums: FoldSums, operators: Float32, stop: Callable[[], bool]
 ) -> Float64 | None:
-    """Return the log likelihood of each particle, (N,), re-aligned to maps with some operators."""
+    """Return the log likelihood of each particle, (N,), re-aligned to maps with some operators.
+
+    Parameters
+    ----------
+    images : PosedImages
+    sums : FoldSums
+        Of the images as they are.
+    operators : (G, 3, 3) float32
+    stop : callable
+    """
     rotations = _small_rotations(images)
     scores: Float32 = np.zeros((len(images.poses), 1), np.float32)
-    for _ in range(_ROUNDS):
-        cubes = _maps(backproject_images(images), images, operators)
+    for number in range(_ROUNDS):
+        cubes = _maps(sums if number == 0 else backproject_images(images), images, operators)
         scores = compare_rotations(images, rotations, cubes)
         best = rotations[scores.argmax(axis=1)].astype(np.float64)
         images = replace(images, poses=images.poses.rotated(best))

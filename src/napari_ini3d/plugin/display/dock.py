@@ -22,6 +22,7 @@ from napari_ini3d.plugin.display.agreement import (
     starts_of,
 )
 from napari_ini3d.plugin.viewer import (
+    BY_AGREEMENT,
     COLOURINGS,
     Colouring,
     FittingWidget,
@@ -35,6 +36,7 @@ from napari_ini3d.plugin.viewer import (
     level_in_sigma,
     make_scrollable,
     make_text_label,
+    recorded_axes,
     set_level_in_sigma,
     set_tooltip,
     shown_volume,
@@ -59,12 +61,17 @@ _MEANINGS: dict[Colouring, str] = {
         "Mean local correlation of the other random starts with the best one, whose map this is: "
         "blue 1, green 0.5, red 0 or less. Red parts were not found by all starts."
     ),
+    "copies": (
+        "Density of the copies of a pseudo-symmetry: orange less than their mean, grey like it, "
+        "blue more; full colour from 30 % on."
+    ),
 }
 _COLOURINGS: dict[Colouring, str] = {
     "plain": "one colour",
     "height": "by height (Z)",
     "radius": "by distance from the centre",
     "agreement": "by agreement of the halves",
+    "copies": "by density of the copies",
     "starts": "by agreement of the starts",
 }
 
@@ -159,7 +166,9 @@ class MapDisplayWidget(FittingWidget):
         self.tasks.cancel()
         if layer is None or mesh is None:
             return
-        if COLOURINGS[number] in _MEANINGS:
+        if COLOURINGS[number] == "copies":
+            self._colour_by_copies(layer, mesh)
+        elif COLOURINGS[number] in BY_AGREEMENT:
             self._colour_by_agreement(layer, mesh, COLOURINGS[number])
         else:
             mesh.colour_by(COLOURINGS[number])
@@ -193,6 +202,18 @@ class MapDisplayWidget(FittingWidget):
             return "Correlating the starts", lambda: start_agreement(starts, box_size)
         files = half_maps_of(viewer, layer)
         return "Correlating the halves", lambda: read_agreement(files, box_size)
+
+    def _colour_by_copies(self, layer: Image, mesh: MapMesh) -> None:
+        """Colour by the copies of the pseudo-symmetry that was found, or say that none was."""
+        found = recorded_axes(self._viewer(), layer)
+        if found is None or not found.subunits:
+            self.colouring.setCurrentIndex(COLOURINGS.index(mesh.colouring))
+            show_error(
+                f"no pseudo-symmetry was found in {layer.name}; press Detect in the dock Symmetry, "
+                "and choose the group whose copies are to be compared"
+            )
+            return
+        mesh.colour_by("copies")
 
     def _on_tasks(self) -> None:
         if self.tasks.busy:
@@ -258,5 +279,6 @@ class MapDisplayWidget(FittingWidget):
         set_tooltip(
             self.colouring,
             "Colour of the surface: from blue (low, near the centre, or where the two halves of "
-            "the particles, or the random starts, agree) to red. Only for maps drawn as meshes.",
+            "the particles, or the random starts, agree) to red; or the copies of a "
+            "pseudo-symmetry that was detected, by their density. Only for maps drawn as meshes.",
         )

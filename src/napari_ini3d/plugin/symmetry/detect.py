@@ -16,6 +16,7 @@ from napari_ini3d.plugin.symmetry.panels import AlignPanel, DetectPanel
 from napari_ini3d.plugin.viewer import (
     AxesStatus,
     MapAxes,
+    MapMeshes,
     MapResults,
     Origin,
     Task,
@@ -81,6 +82,8 @@ class DetectControl(QObject):
         through, frame = self._axes.through.isChecked(), self._axes.frame.isChecked()
         wanted = [found] if found is not None and self._axes.symmetry.isChecked() else []
         wanted += [] if ideal is None else [ideal]
+        copies = bool(wanted and wanted[0].subunits) and self._axes.subunits.isChecked()
+        colour_copies(viewer, layer, shown=copies)
         if not frame and not wanted:
             return
         radius = axes_layers.particle_radius(viewer, layer)
@@ -90,7 +93,7 @@ class DetectControl(QObject):
             axes_layers.show_symmetry_axes(
                 viewer, layer, axes, radius, frame=frame and axes.found, through=through
             )
-        if wanted and wanted[0].subunits and self._axes.subunits.isChecked():
+        if copies:
             axes_layers.show_subunits(viewer, layer, wanted[0], radius, through=through)
 
     def _ideal_axes(self) -> MapAxes | None:
@@ -186,3 +189,13 @@ class DetectControl(QObject):
             self._align.choose_group(found.group)
         self.redraw()
         self._on_sphere(self._detection.wanted_order)
+
+
+def colour_copies(viewer: Any, layer: Image, *, shown: bool) -> None:
+    """Colour the mesh of a map by the density of its copies, or in one colour again.
+
+    A mesh that the user has coloured otherwise stays as it is.
+    """
+    mesh = MapMeshes.of(viewer).find(layer)
+    if mesh is not None and mesh.colouring in ("plain", "copies"):
+        mesh.colour_by("copies" if shown else "plain")

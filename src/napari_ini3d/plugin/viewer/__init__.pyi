@@ -113,7 +113,11 @@ from .plot_style import (
 from .preference import read_preference as read_preference
 from .screen import screen_directions as screen_directions
 from .shown_volume import shown_volume as shown_volume
-from .surface_colours import COLOURINGS as COLOURINGS, Colouring as Colouring
+from .surface_colours import (
+    BY_AGREEMENT as BY_AGREEMENT,
+    COLOURINGS as COLOURINGS,
+    Colouring as Colouring,
+)
 from .task_dock import (
     TaskDock as TaskDock,
     WrappedLabel as WrappedLabel,

@@ -22,12 +22,14 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ini3d._types import AnyArray, FloatArray
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
+from napari_ini3d.plugin.viewer.map_axes import recorded_axes
 from napari_ini3d.plugin.viewer.map_results import MapToken
 from napari_ini3d.plugin.viewer.map_surface import LIGHT, MapSurface, find_surface
 from napari_ini3d.plugin.viewer.screen import directions_in_layer, screen_directions
 from napari_ini3d.plugin.viewer.shown_volume import shown_volume
 from napari_ini3d.plugin.viewer.surface_colours import BY_AGREEMENT, Colouring, vertex_colours
 from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
+from napari_ini3d.symmetry import Subunit
 
 if TYPE_CHECKING:
     import napari
@@ -82,6 +84,7 @@ class MapMesh(QObject):
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._start)
         self._agreement: tuple[MapToken, FloatArray] | None = None
+        self._coloured: tuple[Subunit, ...] = ()
         self._turned = QTimer(self)  # the light follows the camera when it has come to rest
         self._turned.setSingleShot(True)
         self._turned.setInterval(_REST_MS)
@@ -114,8 +117,13 @@ class MapMesh(QObject):
             self._compute()
 
     def colour_by(self, colouring: Colouring) -> None:
-        """Colour the mesh, also that of later maps and levels."""
-        if colouring != self.colouring:
+        """Colour the mesh, also that of later maps and levels.
+
+        By copies as long as the map is shown whose pseudo-symmetry was recorded.
+        """
+        if colouring != self.colouring or (
+            colouring == "copies" and self._coloured != self._shown_subunits()
+        ):
             self.colouring = colouring
             self._redraw()
 
@@ -221,8 +229,16 @@ class MapMesh(QObject):
             mesh.vertex_colors = None  # they belong to the vertices of before
         surface = surface.lit_from(self._light(mesh))
         mesh.data = mesh_data(surface)
-        agreement = self._shown_agreement()
-        colours = vertex_colours(surface, self.colouring, layer.data.shape[-1], agreement)
+        agreement, self._coloured = self._shown_agreement(), self._shown_subunits()
+        if self.colouring == "copies" and not self._coloured:
+            self.colouring = "plain"
+        colours = vertex_colours(
+            surface,
+            self.colouring,
+            layer.data.shape[-1],
+            agreement=agreement,
+            subunits=self._coloured,
+        )
         if colours is not None:
             mesh.vertex_colors = colours
 
@@ -262,6 +278,12 @@ class MapMesh(QObject):
         if self.colouring in BY_AGREEMENT:
             self.colouring = "plain"
         return None
+
+    def _shown_subunits(self) -> tuple[Subunit, ...]:
+        """Return the subunits of the pseudo-symmetry that was found in the map that is shown."""
+        viewer, layer = self._viewer(), self.layer
+        found = None if viewer is None or layer is None else recorded_axes(viewer, layer)
+        return () if found is None else found.subunits
 
     def _add(self, viewer: Any, layer: Image) -> None:
         """Add the mesh, still empty."""
