@@ -381,7 +381,7 @@ def _describe_uneven(particles: Particles, uneven: BoolArray) -> Finding:
         level="note",
         message=f"{count} of {len(particles)} images have a step or a steep gradient of the "
         "background, as the edge of a carbon film has; a plane is subtracted from each image, and "
-        "shells that are far stronger than is typical count less",
+        "none is excluded",
         count=count,
         rows=rows_of(particles, uneven),
     )
