@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 from napari_ini3d import errors
-from napari_ini3d.symmetry.cylinder import ROUND
 from napari_ini3d.symmetry.records import SymmetryBreak
 from napari_ini3d.symmetry.verdict import Finding
 
@@ -194,7 +193,7 @@ def symmetry_verdicts() -> list[tuple[str, str, str]]:
         ),
         ("No symmetry found: C1.", f"no group holds; {less}", "refine without symmetry"),
         (
-            f"{ROUND[0].upper()}{ROUND[1:]}.",
+            "No point group can be told: any rotation fits.",
             "the map is a ball or a shell",
             "a map with finer detail; impose the group that is known during the run",
         ),
@@ -203,6 +202,14 @@ def symmetry_verdicts() -> list[tuple[str, str, str]]:
             "than *...* Å apart would not show.",
             "the map is a disc, a rod or a smooth ring",
             "a map with finer detail",
+        ),
+        (
+            "No point group can be told: any rotation fits, but for detail as weak as that of two "
+            "voxels (*...* Å), whose axes are those of the grid of voxels and may come from the "
+            "sampling.",
+            "the map is a ball, a disc or a ring of a few voxels, whose corners repeat about the "
+            "axes of the grid",
+            "a map with finer voxels, or one that is not on the axes of the grid",
         ),
     ]
 

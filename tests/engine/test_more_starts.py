@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from napari_ini3d.engine import convergence
+from napari_ini3d.engine.agreement import AlignedMaps
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
@@ -30,7 +30,9 @@ def starts_of(data, settings, monkeypatch, *agreements):
     """Return the reports of the starts of a run whose rounds end with some agreements."""
     rounds = iter(agreements)
     monkeypatch.setattr(
-        convergence, "start_agreement", lambda maps, *_, **__: [next(rounds)] * (len(maps) - 1)
+        AlignedMaps,
+        "agreement",
+        property(lambda found: [next(rounds)] * (len(found.maps) - 1)),
     )
     reports = []
     for report in reconstruct(InMemorySource.of(data), data.particles, settings):

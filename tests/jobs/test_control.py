@@ -114,7 +114,7 @@ def test_the_requests_are_deleted_with_the_run(star, requests):
 def test_a_run_can_be_paused_while_it_is_validated(star, requests, caplog, monkeypatch):
     steps = []
 
-    def validate(folder, *options, stop, chunks):
+    def validate(folder, *options, stop, chunks, on_step):
         for number in range(4):
             steps.append(number)
             if number == 1:

@@ -59,7 +59,7 @@ def write_start_maps(folder: RunFolder, report: IterationReport) -> None:
         folder.claim(path)
         save_arrays(path, arrays, compressed=True, durable=False)
     except RunFolderError as error:
-        logger.warning("the random starts cannot be compared later: %s", error)
+        logger.warning("the random starts cannot be compared later (%s); the run goes on", error)
 
 
 def read_start_maps(folder: RunFolder) -> StartMaps | None:

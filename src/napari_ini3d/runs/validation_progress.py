@@ -42,7 +42,7 @@ def write_validation_progress(folder: RunFolder, progress: ValidationProgress) -
         with explain_os_errors(path), atomic_path(path, durable=False) as temporary:
             temporary.write_text(json.dumps(asdict(progress)) + "\n", encoding="utf-8")
     except RunFolderError as error:
-        logger.warning("the validation cannot be followed: %s", error)
+        logger.warning("the validation cannot be followed (%s); it goes on", error)
 
 
 def read_validation_progress(folder: RunFolder) -> ValidationProgress | None:
@@ -65,7 +65,7 @@ def remove_validation_progress(folder: RunFolder) -> None:
     try:
         folder.remove_outputs(_path(folder))
     except RunFolderError as error:
-        logger.warning("the progress of the validation is not deleted: %s", error)
+        logger.warning("the progress of the validation is not deleted (%s); it does no harm", error)
 
 
 def _path(folder: RunFolder) -> Path:

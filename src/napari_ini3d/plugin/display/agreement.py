@@ -40,7 +40,9 @@ def starts_of(viewer: Any, layer: Image) -> StartMaps:
     """
     path = get_metadata(layer, "path")
     if not path or not Path(str(path)).is_dir():
-        raise InputError(f"{layer.name} is not an iteration of a run: it has no random starts")
+        raise InputError(
+            f"{layer.name} is not an iteration of a run: it has no random starts; open a run folder"
+        )
     _check_as_written(layer, "random starts")
     folder = RunFolder(Path(str(path)))
     found = read_start_maps(folder)
