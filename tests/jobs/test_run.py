@@ -248,7 +248,7 @@ def test_checking_images_ends_when_a_run_is_stopped(dataset, tmp_path, monkeypat
     monkeypatch.setattr(selection, "_IMAGES_AT_ONCE", 2)
     seen = []
 
-    def look(source, images):
+    def look(source, images, shapes):
         seen.extend(images)
         return iter(())
 

@@ -47,9 +47,10 @@ def process_start(pid: int | None = None) -> float:
         If there is no such process, or the system does not tell its start.
     """
     number = os.getpid() if pid is None else pid
-    with suppress(OSError, ValueError, IndexError):  # Linux only
-        after_name = Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(after_name[_STARTED]) / os.sysconf("SC_CLK_TCK")
+    if hasattr(os, "sysconf"):
+        with suppress(OSError, ValueError, IndexError):  # Linux only
+            after_name = Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()
+            return int(after_name[_STARTED]) / os.sysconf("SC_CLK_TCK")
     return float(psutil.Process(number).create_time())
 
 

@@ -83,7 +83,7 @@ def test_runs_are_listed_once_the_newest_first(tmp_path):
 def test_a_config_folder_that_cannot_be_written_is_logged(tmp_path, caplog):
     (tmp_path / "config").touch()
     remember_run(tmp_path / "a")
-    assert "are not saved" in caplog.text
+    assert "are not remembered" in caplog.text
     assert known_runs() == []
 
 
