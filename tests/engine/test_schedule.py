@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from napari_ini3d.engine.resolved_settings import ResolvedSettings, resolve_settings
@@ -139,6 +140,19 @@ def test_the_angular_step_follows_the_resolution(supported):
         assert found.finest_step <= max(1.6 * useful, angular_step(4))
         # nor is it finer than is of use, but for the grid it begins with
         assert found.finest_step >= min(useful / 2.1, 15.0)
+
+
+@pytest.mark.parametrize("diameter", [110.0, 127.0, 136.0, 150.0, 250.0])
+def test_the_angular_step_of_a_refinement_does_not_blur_what_its_half_sets_agree_on(diameter):
+    # steps of 15 degrees, of which the half-sets of 136 Å agreed to 15.5 Å, compared up to 12 Å,
+    # never gave way to those of 7.5 degrees that 12 Å need
+    geometry = ImageGeometry(box_size=64, pixel_size=3.4, diameter=diameter, n_particles=500)
+    settings = SETTINGS.with_changes(mask_diameter=diameter)
+    for supported in range(4, 25):
+        found = plan("refine", 5, supported, 1.0, settings, geometry)
+        arc = np.deg2rad(found.finest_step / 2) * diameter / 2  # Å, at the rim, at the most
+        agreed = geometry.resolution_of(supported)
+        assert arc <= max(0.6 * agreed, np.deg2rad(angular_step(4) / 2) * diameter / 2)
 
 
 def test_larger_particles_need_finer_steps():
