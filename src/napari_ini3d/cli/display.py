@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from napari_ini3d.engine import ClosingStep, IterationReport
+    from napari_ini3d.engine import ClosingStage, ClosingStep, IterationReport
     from napari_ini3d.runs import IterationSummary
 
 Mode = Literal["lines", "json", "quiet"]
 
-_STAGES = {
+_STAGES: dict[ClosingStage, str] = {
     "half-set 1": "Refining half-set 1 of 2 independently",
     "half-set 2": "Refining half-set 2 of 2 independently",
     "repeated search": "Repeating the search from other random maps",
@@ -128,7 +128,7 @@ class _Bar:
         total = step.n_iterations
         if step.iteration == 0:
             at_most = f" (at most {total} iterations)" if total else ""
-            self.console.print(f"{_STAGES.get(step.stage, step.stage)}{at_most}", markup=False)
+            self.console.print(f"{_STAGES[step.stage]}{at_most}", markup=False)
             self.progress.reset(self.task, total=total or None, description=step.stage)
             return
         if step.iteration % max(1, total // _LINES_PER_STAGE) == 0:

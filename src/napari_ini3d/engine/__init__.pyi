@@ -19,6 +19,7 @@ from .local_chunks import (
 )
 from .normalisation import background_planes as background_planes, normalise as normalise
 from .records import (
+    ClosingStage as ClosingStage,
     ClosingStep as ClosingStep,
     IterationReport as IterationReport,
     ignore_step as ignore_step,
@@ -34,7 +35,6 @@ from .relaxation.relax import Relaxation as Relaxation, relax_symmetry as relax_
 from .repeated_search import (
     can_repeat_search as can_repeat_search,
     repeat_search as repeat_search,
-    usual_search as usual_search,
 )
 from .resolved_settings import (
     ResolvedSettings as ResolvedSettings,

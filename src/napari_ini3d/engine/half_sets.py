@@ -17,7 +17,7 @@ from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.records import ClosingStep, IterationReport, ignore_step
+from napari_ini3d.engine.records import ClosingStage, ClosingStep, IterationReport, ignore_step
 from napari_ini3d.engine.regularisation import (
     RealSpaceConstraints,
     cube_shells,
@@ -144,7 +144,7 @@ def _last_report(
     reports: Iterator[IterationReport], half: int, on_step: Callable[[ClosingStep], None]
 ) -> IterationReport:
     """Refine a half-set until it has converged or used up its iterations."""
-    stage = f"half-set {half + 1}"
+    stage: ClosingStage = "half-set 2" if half else "half-set 1"
     on_step(ClosingStep(stage, 0, _ITERATIONS))
     for number, report in enumerate(reports, 1):
         resolution = float(report.resolution.min())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.engine.schedule import Phase
@@ -101,13 +102,17 @@ class IterationReport:
     aligned_starts: FloatArray | None = None
 
 
+ClosingStage = Literal["half-set 1", "half-set 2", "repeated search", "symmetry", "report"]
+"""What follows the last iteration of a run, in this order."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClosingStep:
     """Progress of what follows the last iteration of a run.
 
     Attributes
     ----------
-    stage : {"half-set 1", "half-set 2", "repeated search", "symmetry", "report"}
+    stage : ClosingStage
     iteration : int
         Iterations of this stage that are done; 0 when it begins.
     n_iterations : int
@@ -116,7 +121,7 @@ class ClosingStep:
         Å, of the best class; NaN before the first iteration.
     """
 
-    stage: str
+    stage: ClosingStage
     iteration: int = 0
     n_iterations: int = 0
     resolution: float = math.nan

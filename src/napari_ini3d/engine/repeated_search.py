@@ -15,7 +15,7 @@ from napari_ini3d._types import Float32
 from napari_ini3d.engine.agreement import AlignedMaps
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.records import ClosingStep, IterationReport, ignore_step
+from napari_ini3d.engine.records import ClosingStage, ClosingStep, IterationReport, ignore_step
 from napari_ini3d.engine.schedule import Phases
 from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageSource, Particles
@@ -23,19 +23,12 @@ from napari_ini3d.settings import InitialModelSettings
 
 logger = logging.getLogger(__name__)
 
-_STAGE = "repeated search"
-_USUAL_SEARCH = 1.5  # iterations of a search, over its least number
+_STAGE: ClosingStage = "repeated search"
 
 
 def can_repeat_search(settings: InitialModelSettings) -> bool:
     """Return whether a run has one map and a search that can be repeated."""
     return settings.classes == 1 and Phases.of(settings.iterations).search > 0
-
-
-def usual_search(settings: InitialModelSettings) -> int:
-    """Return how many iterations starts and search usually take."""
-    phases = Phases.of(settings.iterations)
-    return phases.starts + min(round(_USUAL_SEARCH * phases.search), phases.longest_search)
 
 
 def repeat_search(

@@ -11,6 +11,7 @@ from napari_ini3d.engine.resolved_settings import ResolvedSettings
 from napari_ini3d.geometry import angular_step, order_of_step
 
 _NATURAL_STARTS, _NATURAL_SEARCH = 25, 30
+_USUAL_SEARCH = 1.5  # iterations that a search usually takes, over its own
 _LONGEST_SEARCH = 1.5  # further iterations of a search that does not settle, over its own
 _SEARCH_RESOLUTION = 15.0  # Å, where the search hands over to the refinement
 _STARTS_STEP_SIZE, _SEARCH_STEP_SIZE, _REFINE_STEP_SIZE = 0.3, 0.4, 0.5
@@ -63,6 +64,11 @@ class Phases:
     starts: int
     search: int
     refine: int
+
+    @property
+    def usual_search(self) -> int:
+        """Iterations that a search usually takes."""
+        return min(round(_USUAL_SEARCH * self.search), self.longest_search)
 
     @property
     def longest_search(self) -> int:

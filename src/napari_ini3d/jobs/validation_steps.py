@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari_ini3d.engine import ClosingStep, usual_search
+from napari_ini3d.engine import ClosingStep, Phases
 from napari_ini3d.runs import RunFolder, ValidationProgress, write_validation_progress
 from napari_ini3d.settings import InitialModelSettings
 
@@ -37,7 +37,8 @@ def progress_after(step: ClosingStep, settings: InitialModelSettings) -> Validat
     if step.stage in _HALF_SETS:
         share = step.iteration / step.n_iterations
         return ValidationProgress("half-sets", (_HALF_SETS.index(step.stage) + share) / 2)
-    usual, done = usual_search(settings), step.iteration
+    phases, done = Phases.of(settings.iterations), step.iteration
+    usual = phases.starts + phases.usual_search
     if done < usual:
         return ValidationProgress("repeated search", _AT_USUAL * done / usual)
     # it rises also beyond the usual number, where the map does not settle

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from napari_ini3d._address_space import address_space_limit
+
 _UNLIMITED = 2**60  # version 1 writes the largest multiple of a page
 
 
@@ -55,11 +57,9 @@ def _of_system(proc: Path) -> Iterator[int]:
 
 def _of_process(proc: Path) -> Iterator[int]:
     """Yield what the limit of the address space (``ulimit -v``) leaves."""
-    with suppress(ImportError, OSError, ValueError, IndexError):
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY:
+    limit = address_space_limit()
+    if limit is not None and hasattr(os, "sysconf"):
+        with suppress(OSError, ValueError, IndexError):
             pages = int((proc / "self" / "statm").read_text("ascii").split()[0])
             yield limit - pages * os.sysconf("SC_PAGE_SIZE")
 

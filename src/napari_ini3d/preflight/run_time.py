@@ -28,7 +28,6 @@ _PROBE = 1024  # size of the product that measures the machine
 _REACHED = 0.6  # share of that rate which the products of a run reach
 _PER_PIXEL = 6e-8  # s per image and pixel: reading, transforms, CTF
 _PER_POSE = 4e-4  # s per image for what follows the coarse pass
-_SEARCH_FACTOR = 1.5  # iterations that a search usually takes, over its least number
 _REFINEMENTS = 8  # iterations until a refinement has usually settled
 _HALF_SET_ITERATIONS = 6  # until independent half-sets have usually settled
 _START_UP = 4.0  # s
@@ -151,8 +150,7 @@ def expected_end(settings: InitialModelSettings, iteration: int, phase: str, don
 def _steps(settings: InitialModelSettings) -> list[tuple[Phase, int]]:
     phases = Phases.of(settings.iterations)
     steps: list[tuple[Phase, int]] = [("starts", i) for i in range(phases.starts)]
-    search = min(round(_SEARCH_FACTOR * phases.search), phases.longest_search)
-    steps += [("search", i) for i in range(search)]
+    steps += [("search", i) for i in range(phases.usual_search)]
     steps += [("refine", i) for i in range(min(_REFINEMENTS, phases.refine))]
     return [*steps, ("final", 0)]
 

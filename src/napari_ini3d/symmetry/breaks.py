@@ -223,12 +223,14 @@ class _Copies:
         self, rest: Float32, m: Float32, noise: Float32, ratio: float, share: float
     ) -> bool:
         """Return whether a difference counts in some window, and is more than noise there."""
+        rotated: list[Float32] = []  # made once, and only if some difference counts
         for window, least in self.windows:
             local, power, dense = self._local(rest, m, window)
             difference = np.abs(local[dense])
             if difference.max() < share * least:
                 continue
-            deviation = self._noise(noise, m, window)
+            rotated = rotated or _wrongly_rotated(m)
+            deviation = self._noise(noise, rotated, window)
             clear = difference * np.sqrt(power[dense]) >= ratio * deviation
             if (difference[clear] >= share * least).any():
                 return True
@@ -261,12 +263,11 @@ class _Copies:
         order = np.argsort(-np.abs(found), kind="stable")
         return places[order], found[order]
 
-    def _noise(self, rest: Float32, m: Float32, window: float) -> float:
-        """Return the deviation of W[rest m] / √W[m²] that noise gives."""
-        fine = FineMap.of(m)
+    def _noise(self, rest: Float32, rotated: list[Float32], window: float) -> float:
+        """Return the deviation of W[rest m] / √W[m²] that noise gives, from m rotated wrongly."""
         values = []
-        for rotation in Rotation.from_rotvec(ODD_ROTATIONS[:2], degrees=True).as_matrix():
-            local, power, dense = self._local(rest, fine.mean_of_rotated(rotation), window)
+        for m in rotated:
+            local, power, dense = self._local(rest, m, window)
             values.append(np.abs(local[dense] * np.sqrt(power[dense])))
         return _TO_DEVIATION * float(np.median(np.concatenate(values)))
 
@@ -288,6 +289,13 @@ class _Copies:
         dense = power > _DENSE * power.max()
         local = np.asarray(product / np.maximum(power, 1e-30), dtype=np.float32)
         return local, np.asarray(power, dtype=np.float32), np.asarray(dense)
+
+
+def _wrongly_rotated(m: Float32) -> list[Float32]:
+    """Return a map rotated by angles of no point group."""
+    fine = FineMap.of(m)
+    rotations = Rotation.from_rotvec(ODD_ROTATIONS[:2], degrees=True).as_matrix()
+    return [fine.mean_of_rotated(rotation) for rotation in rotations]
 
 
 def _breaks(
