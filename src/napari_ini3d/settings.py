@@ -100,7 +100,7 @@ class InitialModelSettings:
         True, "Optimisation", "Set negative density to zero after every iteration."
     )
     iterations: int = setting(
-        200,
+        300,
         "Optimisation",
         "Maximum number of iterations; the run stops earlier when it has converged. "
         "The last iteration assigns every particle.",

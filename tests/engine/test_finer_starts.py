@@ -71,7 +71,8 @@ def test_only_the_end_of_the_starts_decides(phase):
 
 @pytest.mark.parametrize(("iteration", "wants"), [(75, True), (100, False), (150, False)])
 def test_a_run_whose_iterations_would_not_suffice_keeps_its_starts(iteration, wants):
-    with state_with(SPHERE, iteration=iteration) as (run, state):
+    settings = SETTINGS.with_changes(iterations=200)
+    with state_with(SPHERE, settings, iteration=iteration) as (run, state):
         assert wants_finer_starts(run, state) == wants
 
 
@@ -93,7 +94,7 @@ def test_finer_starts_are_random_maps_with_finer_detail_and_the_noise_of_before(
         assert finer.phase == "starts"
         assert (finer.iteration, finer.step) == (25, 0)
         assert finer.start_radius > state.start_radius == first_radius(run.settings, run.geometry)
-        assert len(finer.models) == 2
+        assert len(finer.models) == 2 + 3  # beside those with a cubic group
         assert np.array_equal(finer.models[1].sigma2, state.models[0].sigma2)
         assert (finer.assignments.class_index == -1).all()
         maps = [model.maps[0] for model in finer.models]

@@ -147,5 +147,6 @@ def without_unused(state: EngineState) -> EngineState:
         state,
         models=models,
         assignments=Assignments(**assignments),
+        alternative=None,
         drift=replace(state.drift, maps=nothing),
     )

@@ -12,7 +12,8 @@ from napari_ini3d.engine.executor import TileExecutor
 from napari_ini3d.engine.images import ImagePreparation
 from napari_ini3d.engine.regularisation import RealSpaceConstraints
 from napari_ini3d.engine.resolved_settings import ResolvedSettings
-from napari_ini3d.engine.schedule import ImageGeometry
+from napari_ini3d.engine.schedule import ImageGeometry, Phase
+from napari_ini3d.engine.state import NO_GROUP, ModelState
 from napari_ini3d.geometry import symmetry_operators
 from napari_ini3d.particles import ImageSource, Particles
 
@@ -44,6 +45,22 @@ class RunContext:
     preparation: ImagePreparation
     constraints: RealSpaceConstraints
     operators: Float32
+
+    def imposed_group(self, model: ModelState, phase: Phase) -> str:
+        """Return the point group that is imposed on a model in a phase.
+
+        That of its start, in the starts and the search; or that of the settings.
+        """
+        if model.point_group == NO_GROUP or phase not in ("starts", "search"):
+            return self.settings.imposed_group
+        return model.point_group
+
+    def imposed_operators(self, model: ModelState, phase: Phase) -> Float32:
+        """Return the operators (G, 3, 3) of the point group that is imposed on a model."""
+        group = self.imposed_group(model, phase)
+        if group == self.settings.imposed_group:
+            return self.operators
+        return symmetry_operators(group).astype(np.float32)
 
     @classmethod
     def of(

@@ -25,10 +25,16 @@ from napari_ini3d.engine.more_starts import wants_more_starts, with_more_starts
 from napari_ini3d.engine.outcome import IterationOutcome
 from napari_ini3d.engine.records import IterationReport
 from napari_ini3d.engine.schedule import Plan
-from napari_ini3d.engine.state import EngineState, ModelState
+from napari_ini3d.engine.state import NO_GROUP, EngineState, ModelState
 from napari_ini3d.engine.sums import BestPoses, IterationSums
+from napari_ini3d.engine.symmetric_starts import (
+    best_symmetric_start,
+    wants_choice,
+    wants_symmetric_search,
+    with_better_model,
+    with_symmetric_search,
+)
 from napari_ini3d.engine.transitions import Transition
-from napari_ini3d.fourier import fsc_resolution
 from napari_ini3d.geometry import (
     count_directions,
     euler_to_matrix,
@@ -40,7 +46,6 @@ from napari_ini3d.particles import Assignments
 from napari_ini3d.settings import InitialModelSettings
 
 _VIEW_NSIDE = 8
-_REPORTED_FSC = 0.5
 _SEARCH_INTERVAL, _REFINE_INTERVAL = 5, 3  # iterations over which the drift is measured
 
 
@@ -66,7 +71,8 @@ def conclude(
         By stage.
     """
     outcome, after, starts = _advance(run, state, plan, sums, updates)
-    return _report(run, outcome, after, updates, starts, seconds)
+    message = iteration_message(run, state, outcome, after, updates)
+    return _report(run, outcome, after, message, starts, seconds)
 
 
 def _advance(
@@ -101,6 +107,10 @@ def _advance(
         after = with_finer_starts(run, after)
     elif plan.phase == "starts" and wants_more_starts(run, after):
         after = with_more_starts(run, after, outcome.update.model)
+    elif wants_symmetric_search(run, after):
+        after = with_symmetric_search(after, run.particles, run.settings)
+    elif wants_choice(after):
+        after = with_better_model(after)
     return outcome, after, starts
 
 
@@ -108,20 +118,19 @@ def _report(
     run: RunContext,
     outcome: IterationOutcome,
     after: EngineState,
-    updates: list[Update],
+    message: str,
     starts: AlignedMaps | None,
     seconds: Mapping[str, float],
 ) -> IterationReport:
     plan = outcome.plan
     update, half_sets = outcome.update, outcome.update.half_sets
-    resolution = np.array([_resolution(run, h.fsc, plan.radius) for h in half_sets])  # (K,)
     return IterationReport(
         iteration=after.iteration,
         n_iterations=run.settings.iterations,
         phase=plan.phase,
         volumes=update.model.maps,
         voxel_size=run.geometry.pixel_size,
-        resolution=resolution.astype(np.float32),
+        resolution=outcome.resolution(run.geometry).astype(np.float32),
         ssnr=np.stack([h.ssnr for h in half_sets]).astype(np.float32),
         fsc=np.stack([h.fsc for h in half_sets]).astype(np.float32),
         step_size=plan.step_size,
@@ -132,12 +141,16 @@ def _report(
         offset_step=plan.finest_offset_step,
         mean_max_probability=outcome.sums.mean_of("max_probability"),
         class_shares=_shares(outcome.sums.class_weight),
-        view_counts=_view_counts(after.assignments, len(update.model.maps), run.operators),
+        view_counts=_view_counts(
+            after.assignments,
+            len(update.model.maps),
+            run.imposed_operators(update.model, plan.phase),
+        ),
         map_change=update.map_change.astype(np.float32),
         sigma2_noise=update.model.sigma2.astype(np.float32),
         sigma_offset=float(update.model.sigma_offset),
         start=outcome.start,
-        message=iteration_message(run, outcome, resolution, after, updates),
+        message=message,
         converged=after.finished and after.iteration < run.settings.iterations,
         seconds=seconds,
         assignments=after.assignments,
@@ -170,18 +183,17 @@ def with_poses(assignments: Assignments, poses: list[BestPoses], pixel_size: flo
     return replace(assignments, **arrays)
 
 
-def _resolution(run: RunContext, fsc: Float64, radius: int) -> float:
-    """Return where the FSC falls below one half, at best the finest that was compared (Å)."""
-    found = fsc_resolution(fsc, run.geometry.box_size, run.geometry.pixel_size, _REPORTED_FSC)
-    return max(found, run.geometry.resolution_of(radius))
-
-
 def _centred(
     run: RunContext, outcome: IterationOutcome, assignments: Assignments
 ) -> tuple[IterationOutcome, Assignments]:
     """Return outcome and poses with every map at its centre of mass."""
     model = outcome.update.model
-    shifts = np.stack([distance_from_centre(volume, run.operators) for volume in model.maps])
+    shifts = np.stack(
+        [
+            distance_from_centre(volume, run.imposed_operators(model, outcome.plan.phase))
+            for volume in model.maps
+        ]
+    )
     if not shifts.any():
         return outcome, assignments
     model = centred_model(model, shifts, run.settings.padding_factor)
@@ -205,9 +217,10 @@ def _next_state(
     assignments: Assignments,
 ) -> EngineState:
     models, phase = tuple(update.model for update in updates), transition.phase
-    agreement = state.start_agreement
+    agreement, alternative = state.start_agreement, state.alternative
     if starts is not None:
         agreement = np.array(starts.agreement)
+        alternative = best_symmetric_start(models) or alternative
         models = (_continue_alone(models[outcome.start], run.settings),)
     if phase != outcome.plan.phase:
         drift = Drift.begin(models[0].maps, outcome.plan.radius)
@@ -225,14 +238,19 @@ def _next_state(
         start_agreement=agreement,
         models=models,
         assignments=assignments,
+        alternative=alternative,
     )
 
 
 def _aligned_starts(
     run: RunContext, outcome: IterationOutcome, updates: list[Update]
 ) -> AlignedMaps:
-    """Return the first class of the best start, and those of the others, aligned to it."""
-    maps = [update.model.maps[0] for update in updates]
+    """Return the first class of the best start, and those of the others, aligned to it.
+
+    Of the starts on which no point group is imposed.
+    """
+    free = [update for update in updates if update.model.point_group == NO_GROUP]  # come first
+    maps = [update.model.maps[0] for update in free]
     best = maps.pop(outcome.start)
     return AlignedMaps.of(best, maps, outcome.plan.radius, threads=run.settings.threads)
 
@@ -246,19 +264,9 @@ def _drift_after(state: EngineState, outcome: IterationOutcome) -> Drift:
 
 
 def _continue_alone(model: ModelState, settings: InitialModelSettings) -> ModelState:
-    """Return the best start as the only model, its map copied to all classes.
-
-    The search learns the spread of the shifts; it begins with a wide one, as a narrow prior with
-    a narrow range would never find that particles are further off.
-    """
+    """Return the best start as the only model, its map copied to all classes."""
     missing = settings.classes - len(model.maps)
-    # the evidence of the next phase is not comparable with that of the starts: begin anew
-    model = replace(
-        model,
-        evidence=model.evidence[:0],
-        fsc_sum=model.fsc_sum[:0],
-        sigma_offset=np.array(max(settings.offset_range, 1.0)),
-    )
+    model = model.continued(settings.offset_range)
     if not missing:
         return model
     times = (settings.classes, *[1] * 3)

@@ -18,6 +18,7 @@ from napari_ini3d.engine.initialisation import empty_assignments, random_models
 from napari_ini3d.engine.noise import InitialNoise
 from napari_ini3d.engine.schedule import Phases, finer_start_radius
 from napari_ini3d.engine.state import EngineState
+from napari_ini3d.engine.symmetric_starts import cubic_models
 from napari_ini3d.fourier import featured_share
 
 _FEATURELESS = 0.4  # share of the power of the finest shells that is not in the rotational average
@@ -60,7 +61,10 @@ def iterations_suffice(run: RunContext, iteration: int) -> bool:
 
 
 def with_finer_starts(run: RunContext, state: EngineState) -> EngineState:
-    """Return a state whose starts begin anew, from random maps of finer resolution."""
+    """Return a state whose starts begin anew, from random maps of finer resolution.
+
+    Beside them are starts with a cubic point group, which such particles often have.
+    """
     radius = finer_start_radius(state.start_radius, run.settings, run.geometry)
     noise = InitialNoise(state.models[0].sigma2, state.typical_power)  # the starts keep it
     return replace(
@@ -72,6 +76,7 @@ def with_finer_starts(run: RunContext, state: EngineState) -> EngineState:
         starts_tried=run.settings.starts,
         start_agreement=np.zeros(0),
         drift=Drift.of_starts(radius),
-        models=random_models(run, radius, noise),
+        models=random_models(run, radius, noise) + cubic_models(run, radius, noise),
+        alternative=None,
         assignments=empty_assignments(run.particles),
     )

@@ -67,7 +67,7 @@ def random_models(
     annealed = settings.anneal_classes or settings.classes == 1
     n_classes = 1 if annealed else settings.classes
     starts = range(first, first + (settings.starts if number is None else number))
-    return tuple(_random_model(run, start, n_classes, radius, noise) for start in starts)
+    return tuple(random_model(run, start, n_classes, radius, noise) for start in starts)
 
 
 def empty_assignments(particles: Particles) -> Assignments:
@@ -89,9 +89,22 @@ def empty_assignments(particles: Particles) -> Assignments:
     )
 
 
-def _random_model(
+def random_model(
     run: RunContext, start: int, n_classes: int, radius: int, noise: InitialNoise
 ) -> ModelState:
+    """Return the model of a random start.
+
+    Parameters
+    ----------
+    run : RunContext
+    start : int
+        Number of the start.
+    n_classes : int
+        K.
+    radius : int
+        Fourier radius.
+    noise : InitialNoise
+    """
     maps = [random_map(run, radius, start * n_classes + k, noise) for k in range(n_classes)]
     m = finest_radius(run.settings, run.geometry) * run.settings.padding_factor + 1
     shape = (n_classes, 2, 2 * m + 1, 2 * m + 1, m + 2)  # two half-sets

@@ -234,7 +234,7 @@ def workload(run: RunContext, state: EngineState, plan: Plan) -> Workload:
     box_size, pixel_size = run.geometry.box_size, run.geometry.pixel_size
     disk = frequency_disk(box_size, plan.radius)
     finest = plan.finest_offset_step / pixel_size
-    group = run.settings.imposed_group
+    group = run.imposed_group(state.models[0], plan.phase)
     return Workload(
         box_size=box_size,
         n_components=len(disk),

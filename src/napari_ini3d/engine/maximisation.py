@@ -73,7 +73,7 @@ def maximisation(
 
     def maximise(given: tuple[ModelState, IterationSums]) -> Update:
         model, of_model = given
-        new = symmetrised(of_model, run.operators, run.executor.backend)
+        new = symmetrised(of_model, run.imposed_operators(model, plan.phase), run.executor.backend)
         update = update_maps(
             model,
             new,

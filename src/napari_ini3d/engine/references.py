@@ -48,9 +48,11 @@ def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[
     plan : Plan
     """
     rng = np.random.default_rng([run.settings.seed, random_streams.ROTATION, state.iteration])
-    # slices of a map with a point group repeat themselves outside its asymmetric unit; the
-    # rotations are the same for every start
-    grids = grids_of_unit(plan.order, random_rotation(rng), run.settings.imposed_group)
+    turn = random_rotation(rng)  # the same for every start
+
+    def grids(model: ModelState) -> tuple[RotationGrid, RotationGrid]:
+        # slices of a map with a point group repeat themselves outside its asymmetric unit
+        return grids_of_unit(plan.order, turn, run.imposed_group(model, plan.phase))
 
     def to_cubes(model: ModelState) -> Complex64:
         cubes = [run.constraints.to_cube(volume, plan.radius) for volume in model.maps]
@@ -67,7 +69,7 @@ def prepare_references(run: RunContext, state: EngineState, plan: Plan) -> list[
                     build_references(
                         run,
                         plan,
-                        grids,
+                        grids(model),
                         cubes,
                         model,
                         backend,

@@ -9,7 +9,8 @@ explain the images, it ends at another map.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from napari_ini3d._types import Float32
 from napari_ini3d.engine.agreement import AlignedMaps
@@ -17,6 +18,8 @@ from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.records import ClosingStage, ClosingStep, IterationReport, ignore_step
 from napari_ini3d.engine.schedule import Phases
+from napari_ini3d.engine.state import NO_GROUP
+from napari_ini3d.engine.symmetric_starts import with_symmetric_search
 from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings
@@ -38,6 +41,7 @@ def repeat_search(
     volume: Float32,
     *,
     stop: Callable[[], bool] = lambda: False,
+    group: str = NO_GROUP,
     backend: Backend | None = None,
     chunks: ChunkExecutor | None = None,
     on_step: Callable[[ClosingStep], None] = ignore_step,
@@ -54,6 +58,9 @@ def repeat_search(
         Map of the run.
     stop : callable
         Called after every iteration.
+    group : str
+        Point group of the start that the map of the run goes back to. With one, the search begins
+        from the best start with a point group.
     backend : Backend, optional
         Default: the one that ``settings.device`` names.
     chunks : ChunkExecutor, optional
@@ -68,12 +75,14 @@ def repeat_search(
         repeated search agree (FSC 0.5); None if the work was stopped.
     """
     other = settings.with_changes(seed=settings.seed + 1)
-    reports = reconstruct(source, particles, other, stop=stop, backend=backend, chunks=chunks)
+    begin = partial(
+        reconstruct, source, particles, other, stop=stop, backend=backend, chunks=chunks
+    )
     last: IterationReport | None = None
     phases = Phases.of(settings.iterations)
     at_most = phases.starts + phases.longest_search
     on_step(ClosingStep(_STAGE, 0, at_most))
-    for report in reports:
+    for report in _search(begin, group, particles, other):
         if report.phase not in ("starts", "search"):
             break
         last = report
@@ -89,6 +98,21 @@ def repeat_search(
     radius = max(1, min(int(length / last.resolution[0]), last.current_size // 2))
     aligned = AlignedMaps.of(volume, [last.volumes[0]], radius, threads=settings.threads)
     return aligned.agreement[0]
+
+
+def _search(
+    begin: Callable[..., Iterator[IterationReport]],
+    group: str,
+    particles: Particles,
+    settings: InitialModelSettings,
+) -> Iterator[IterationReport]:
+    """Yield the reports of a run that searches from its start with a group, if one is given."""
+    for report in begin():
+        yield report
+        waits = report.state.alternative is not None and report.state.phase == "search"
+        if waits and group != NO_GROUP:
+            yield from begin(state=with_symmetric_search(report.state, particles, settings))
+            return
 
 
 def _announce(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Self, TypeVar
 
 import numpy as np
 
-from napari_ini3d._types import AnyArray, Complex64, Float32, Float64
+from napari_ini3d._types import AnyArray, Complex64, Float32, Float64, Int64
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.schedule import Phase, ScheduleInput
 from napari_ini3d.engine.state_checks import check_arrays
@@ -19,6 +19,12 @@ FIRST_SIGMA_OFFSET = 10.0
 
 NO_SUMS = np.zeros(0, np.complex64), np.zeros(0, np.float32)
 """Sums of a model without momentum, in place of a second copy."""
+
+NO_GROUP = "C1"
+"""Point group of a start on which none is imposed, unless the settings impose one."""
+
+START_GROUPS = (NO_GROUP, "T", "O", "I")
+"""Point groups of the starts; a model has the position of that of its start."""
 
 _RECENT = 5  # iterations, over which starts are compared
 _PHASES: tuple[Phase, ...] = ("starts", "search", "refine", "final")
@@ -46,6 +52,9 @@ class ModelState:
         Mean log evidence per image of each iteration; begun anew after the starts.
     fsc_sum : (E,) float64
         FSC of the half-sets, summed over shells and classes, of each of these iterations.
+    group : () int64
+        Position in `START_GROUPS` of the point group that was imposed on the start and in the
+        search from it.
     """
 
     maps: Float32
@@ -58,6 +67,12 @@ class ModelState:
     sigma_offset: Float64
     evidence: Float64
     fsc_sum: Float64
+    group: Int64 = field(default_factory=lambda: np.array(START_GROUPS.index(NO_GROUP)))
+
+    @property
+    def point_group(self) -> str:
+        """Point group of its start."""
+        return START_GROUPS[int(self.group)]
 
     @property
     def sums_without_momentum(self) -> tuple[Complex64, Float32]:
@@ -76,10 +91,49 @@ class ModelState:
             blended_denominator=NO_SUMS[1],
         )
 
+    def continued(self, sigma_offset: float) -> Self:
+        """Return the model of a start as that of a search.
+
+        The search learns the spread of the shifts; it begins with a wide one, as a narrow prior
+        with a narrow range would never find that particles are further off.
+
+        Parameters
+        ----------
+        sigma_offset : float
+            Å, the spread to begin with; at least 1 is taken.
+        """
+        # the evidence of the next phase is not comparable with that of the starts: begin anew
+        return replace(
+            self,
+            evidence=self.evidence[:0],
+            fsc_sum=self.fsc_sum[:0],
+            sigma_offset=np.array(max(sigma_offset, 1.0)),
+        )
+
     @property
     def recent_evidence(self) -> float:
         """Mean of the evidence over the last iterations; starts are compared by it."""
         return float(self.evidence[-_RECENT:].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A model that is set aside while the run goes on with another one.
+
+    Attributes
+    ----------
+    model : ModelState
+    fsc_radius : int
+        Fourier radius up to which its half-sets agree after its refinement; 0 of a start.
+    """
+
+    model: ModelState
+    fsc_radius: int = 0
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether it has been refined until it converged."""
+        return self.fsc_radius > 0
 
 
 Record = TypeVar("Record", ModelState, Assignments, Drift)
@@ -119,6 +173,8 @@ class EngineState:
     models : tuple of ModelState
         One per random start; a single one from the search on.
     assignments : Assignments
+    alternative : Alternative or None
+        Set aside for, or after, a second search (`symmetric_starts`).
     """
 
     iteration: int
@@ -134,6 +190,7 @@ class EngineState:
     start_agreement: Float64
     models: tuple[ModelState, ...]
     assignments: Assignments
+    alternative: Alternative | None = None
 
     @property
     def schedule_input(self) -> ScheduleInput:
@@ -170,6 +227,10 @@ class EngineState:
         for i, model in enumerate(self.models):
             for f in fields(ModelState):
                 arrays[f"models.{i}.{f.name}"] = getattr(model, f.name)
+        if self.alternative is not None:
+            arrays["alternative.fsc_radius"] = np.array(self.alternative.fsc_radius)
+            for f in fields(ModelState):
+                arrays[f"alternative.{f.name}"] = getattr(self.alternative.model, f.name)
         return arrays
 
     @classmethod
@@ -185,6 +246,10 @@ class EngineState:
         check_arrays(arrays, sorted(numbers))
         counters = [int(c) for c in arrays["counters"]]
         iteration, phase, step, climbed, drawn, radius, start_radius, tried = counters
+        alternative = None
+        if "alternative.fsc_radius" in arrays:
+            radius_then = int(arrays["alternative.fsc_radius"])
+            alternative = Alternative(_record(ModelState, "alternative", arrays), radius_then)
         return cls(
             iteration=iteration,
             phase=_PHASES[phase],
@@ -199,6 +264,7 @@ class EngineState:
             drift=_record(Drift, "drift", arrays),
             models=tuple(_record(ModelState, f"models.{i}", arrays) for i in sorted(numbers)),
             assignments=_record(Assignments, "assignments", arrays),
+            alternative=alternative,
         )
 
 

@@ -11,6 +11,7 @@ from napari_ini3d._types import AnyArray
 from napari_ini3d.particles import Assignments
 
 _N_PHASES = 4
+_N_GROUPS = 4  # of starts
 _EARLIER_COUNTERS = 6, 7
 _MODEL_KINDS = {"numerator": "c", "blended_numerator": "c"}
 _SUMS = ("numerator", "denominator", "blended_numerator", "blended_denominator")
@@ -44,7 +45,8 @@ def check_arrays(arrays: Mapping[str, AnyArray], models: Sequence[int]) -> None:
         If one is missing.
     """
     counters = _get(arrays, "counters", "i", (None,))
-    if len(counters) in _EARLIER_COUNTERS or "assignments.scale" not in arrays:
+    recent = {"assignments.scale", "models.0.group"}
+    if len(counters) in _EARLIER_COUNTERS or ("models.0.maps" in arrays and recent - set(arrays)):
         raise ValueError("it is from an earlier version, whose runs cannot be resumed by this one")
     _get(arrays, "counters", "i", (8,))
     if (counters < 0).any() or counters[1] >= _N_PHASES:
@@ -56,6 +58,10 @@ def check_arrays(arrays: Mapping[str, AnyArray], models: Sequence[int]) -> None:
     if not models or list(models) != list(range(len(models))):
         raise ValueError("models are missing")
     n_classes = {_check_model(arrays, f"models.{i}", power.shape) for i in models}
+    if "alternative.fsc_radius" in arrays:
+        if _get(arrays, "alternative.fsc_radius", "i", ()) < 0:
+            raise ValueError("alternative.fsc_radius is out of range")
+        n_classes.add(_check_model(arrays, "alternative", power.shape))
     if len(n_classes) != 1:
         raise ValueError("models differ in their number of classes")
     _check_assignments(arrays, n_classes.pop())
@@ -84,6 +90,8 @@ def _check_model(arrays: Mapping[str, AnyArray], prefix: str, noise: tuple[int, 
         raise ValueError(f"{prefix}.class_shares are out of range")
     if _finite(arrays, f"{prefix}.sigma_offset", "f", ()) < 0:
         raise ValueError(f"{prefix}.sigma_offset is out of range")
+    if not 0 <= _get(arrays, f"{prefix}.group", "i", ()) < _N_GROUPS:
+        raise ValueError(f"{prefix}.group is out of range")
     evidence = _finite(arrays, f"{prefix}.evidence", "f", (None,))
     _finite(arrays, f"{prefix}.fsc_sum", "f", evidence.shape)
     return int(n_classes)

@@ -95,7 +95,14 @@ def validate_run(
         logger.info("repeating the search from other random maps")
         volume = state.models[0].maps[best]
         agreement = repeat_search(
-            source, particles, settings, volume, stop=stop, chunks=chunks, on_step=on_step
+            source,
+            particles,
+            settings,
+            volume,
+            stop=stop,
+            group=state.models[0].point_group,
+            chunks=chunks,
+            on_step=on_step,
         )
         if agreement is None:
             logger.info("stopped; the map was not validated")
