@@ -136,6 +136,52 @@ def test_a_pixel_size_in_pm_is_an_error(star):
     assert "looks like pm" in str(found_in(star, optics(pixel_size=106.0))["pixel-size-unit"])
 
 
+@pytest.mark.parametrize(
+    ("pixel", "words", "factor"),
+    [
+        (1.06e-4, "looks like µm", "10000"),
+        (1.06e-10, "looks like m,", "1e+10"),
+        (1.06e5, "looks like fm", "1e-05"),
+        (1e-7, "no known unit", "correct"),
+    ],
+)
+def test_a_pixel_size_in_another_unit_is_named_with_its_factor(star, pixel, words, factor):
+    found = found_in(star, optics(pixel_size=pixel))["pixel-size-unit"]
+    assert words in found.message
+    assert factor in found.advice
+
+
+@pytest.mark.parametrize("millimetres", [0.6, 1.4, 2.26, 2.7, 4.1])
+def test_a_spherical_aberration_in_m_is_a_warning(star, millimetres):
+    found = found_in(star, optics(spherical_aberration=millimetres / 1000))
+    assert [(one.code, one.level) for one in found.values()] == [("aberration-unit", "warning")]
+    assert found_in(star, optics(spherical_aberration=millimetres)) == {}
+
+
+@pytest.mark.parametrize("corrected", [0.0, 0.01, 0.02, -0.01, 1e-4])
+def test_the_aberration_of_a_corrected_microscope_is_accepted(star, corrected):
+    assert found_in(star, optics(spherical_aberration=corrected)) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("voltage", 30.0), ("spherical_aberration", 27.0), ("amplitude_contrast", 1.0)],
+)
+def test_unusual_optics_are_a_warning_unless_the_ctf_is_not_used(star, field, value):
+    found = found_in(star, optics(**{field: value}))["optics-unusual"]
+    assert (found.level, found.count) == ("warning", N)
+    assert f"{value:g}" in found.message
+    assert found_in(star, optics(**{field: value}), InitialModelSettings(ctf=False)) == {}
+
+
+@pytest.mark.parametrize("shift", [1.5707964, 0.25])
+def test_one_phase_shift_of_all_particles_in_radians_is_a_warning(star, shift):
+    found = found_in(star, lambda p: replace(p, phase_shift=np.full(N, shift, np.float32)))
+    assert found["angle-unit"].level == "warning"
+    ninety = found_in(star, lambda p: replace(p, phase_shift=np.full(N, 90, np.float32)))
+    assert "angle-unit" not in ninety
+
+
 def test_another_pixel_size_in_the_header_is_noted_unless_it_is_the_default(star):
     found = found_in(star, pixel_size=2.5)
     assert found["pixel-size-differs"].level == "note"

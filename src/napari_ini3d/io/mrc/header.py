@@ -8,6 +8,7 @@ the header, or the values themselves say otherwise.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,17 @@ from napari_ini3d.errors import InputError
 
 HEADER_BYTES = 1024
 MAX_SIDE = 65_536
+SAMPLE_BYTES = 2**20  # by which types of samples are told
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _BYTE_ORDERS = {0x44: "<", 0x11: ">"}
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _IMOD_STAMP = 1_146_047_817
 _IMOD_SIGNED = 1  # bit of IMOD's flags
 _LARGEST_SIGNED = 127
+_MODE_OF_BYTES = {1: "0", 2: "1, 6 or 12", 4: "2"}  # samples of so many bytes
+_TWO_BYTES = {"i2": 1, "u2": 6, "f2": 12}
+_FEW_OUTSIDE = 0.01  # of the samples, outside the range in a header that is right
+_LEAST_SPAN = 0.2  # of that range, by the samples of the right type
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class MrcHeader:
         Start of the grid (NSTART) along x, y, z, samples.
     signedness_known : bool
         False for bytes (mode 0) if neither IMOD's flag nor the range tells whether they are signed.
+    value_range : (float, float) or None
+        Least and largest value (DMIN, DMAX); None if they are not set.
     """
 
     shape: tuple[int, int, int]
@@ -59,11 +67,17 @@ class MrcHeader:
     origin: tuple[float, float, float]
     start: tuple[int, int, int]
     signedness_known: bool = True
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return math.prod(self.shape)
 
     @property
     def n_bytes(self) -> int:
         """Size of the file without what may follow the samples, bytes."""
-        return self.offset + int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        return self.offset + self.n_samples * self.dtype.itemsize
 
     def position(self, voxel_size: float | None = None) -> tuple[float, float, float]:
         """Return the position of the first sample, Å, along x, y, z.
@@ -132,7 +146,85 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
         origin=(x, y, z),
         start=(start[0], start[1], start[2]),
         signedness_known=known,
+        value_range=_value_range(floats),
     )
+
+
+def check_mode(
+    path: Path, header: MrcHeader, size: int, sample: bytes, kind: str, error: type[InputError]
+) -> None:
+    """Refuse a file whose size or samples contradict the mode in its header.
+
+    The mode is that of another sample size if the file has exactly as many bytes. Of modes with
+    two bytes per sample it is another one if only with that one the samples lie in the range of
+    values in the header.
+
+    Parameters
+    ----------
+    path : Path
+    header : MrcHeader
+    size : int
+        Of the file, bytes.
+    sample : bytes
+        The first samples.
+    kind : str
+        "stack" or "map", for messages.
+    error : type
+        Exception to raise.
+
+    Raises
+    ------
+    InputError
+        Of the type `error`.
+    """
+    own = header.dtype.itemsize
+    each, rest = divmod(size - header.offset, header.n_samples)
+    if rest == 0 and each != own and each in _MODE_OF_BYTES:
+        side = " x ".join(map(str, reversed(header.shape)))
+        cut = " or the file is truncated" if each < own else ""
+        raise error(
+            f"{path}: the header says {side} samples of {own} byte{"s" if own > 1 else ""}, but the file has {each} for "
+            f"each, as in mode {_MODE_OF_BYTES[each]}: mode or size in the header is wrong{cut}; "
+            f"correct the header, or make the {kind} again"
+        )
+    other = _other_mode(header, sample)
+    if other is not None:
+        low, high = header.value_range or (0.0, 0.0)
+        raise error(
+            f"{path}: the header says mode {_TWO_BYTES[header.dtype.str[1:]]} and values from "
+            f"{low:g} to {high:g}; the samples have them only in mode {other}; correct the mode, "
+            f"or make the {kind} again"
+        )
+
+
+def _other_mode(header: MrcHeader, sample: bytes) -> int | None:
+    """Return the mode that fits to the range in the header, if that of the header does not."""
+    code = header.dtype.str[1:]
+    if code not in _TWO_BYTES or header.value_range is None:
+        return None
+    low, high = header.value_range
+    tolerance = 1e-3 * (high - low)
+    raw = sample[: len(sample) // 2 * 2]
+    if not raw:
+        return None
+    fitting = []
+    for candidate in _TWO_BYTES:
+        values = np.frombuffer(raw, header.dtype.str[0] + candidate).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            outside = ~((values >= low - tolerance) & (values <= high + tolerance))
+        if outside.mean() > _FEW_OUTSIDE:
+            continue
+        if candidate == code:
+            return None
+        if np.ptp(values[~outside]) > _LEAST_SPAN * (high - low):
+            fitting.append(_TWO_BYTES[candidate])
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _value_range(floats: np.ndarray) -> tuple[float, float] | None:
+    """Return the least and the largest value, if they are set."""
+    low, high = float(floats[19]), float(floats[20])
+    return (low, high) if np.isfinite([low, high]).all() and low < high else None
 
 
 def _byte_order(raw: bytes) -> str:
