@@ -22,15 +22,24 @@ HEADER_BYTES = 1024
 MAX_SIDE = 65_536
 SAMPLE_BYTES = 2**20  # by which types of samples are told
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_OTHER_FILES = (
+    (b"\x1f\x8b", "a file compressed with gzip"),
+    (b"BZh", "a file compressed with bzip2"),
+    (b"\xfd7zXZ", "a file compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "a file compressed with zstd"),
+    (b"PK\x03\x04", "a file compressed with zip"),
+    (b"II*\0", "a TIFF file"),
+    (b"MM\0*", "a TIFF file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x89PNG", "a PNG file"),
+    (b"<", "a web page or XML"),
+    (b"version https://git-lfs", "a pointer of Git LFS, without the data"),
+)
 _BYTE_ORDERS = {0x44: "<", 0x11: ">"}
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _IMOD_STAMP = 1_146_047_817
 _IMOD_SIGNED = 1  # bit of IMOD's flags
 _LARGEST_SIGNED = 127
-_MODE_OF_BYTES = {1: "0", 2: "1, 6 or 12", 4: "2"}  # samples of so many bytes
-_TWO_BYTES = {"i2": 1, "u2": 6, "f2": 12}
-_FEW_OUTSIDE = 0.01  # of the samples, outside the range in a header that is right
-_LEAST_SPAN = 0.2  # of that range, by the samples of the right type
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +132,11 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
     floats = np.frombuffer(raw, dtype=f"{order}f4", count=56)
     nx, ny, nz, mode, extended = (int(words[i]) for i in (0, 1, 2, 3, 23))
     if not (0 < nx <= MAX_SIDE and 0 < ny <= MAX_SIDE and nz > 0 and extended >= 0):
-        raise error(
-            f"{path}: cannot be read as an MRC {kind}: the header says {nx} x {ny} x {nz} samples "
-            f"after an extended header of {extended} bytes; this is not an MRC {kind}"
-        )
+        other = next((what for magic, what in _OTHER_FILES if raw.startswith(magic)), None)
+        size = f"{nx} x {ny} x {nz} samples after an extended header of {extended} bytes"
+        found = f"this is {other}" if other else f"the header says {size}"
+        advice = "unpack it" if other and "compressed" in other else f"give an MRC {kind}"
+        raise error(f"{path}: cannot be read as an MRC {kind}: {found}; {advice}")
     if mode not in _MODES:
         what = ", complex values (a transform)" if mode in (3, 4) else ""
         raise error(
@@ -148,77 +158,6 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
         signedness_known=known,
         value_range=_value_range(floats),
     )
-
-
-def check_mode(
-    path: Path, header: MrcHeader, size: int, sample: bytes, kind: str, error: type[InputError]
-) -> None:
-    """Refuse a file whose size or samples contradict the mode in its header.
-
-    The mode is that of another sample size if the file has exactly as many bytes. Of modes with
-    two bytes per sample it is another one if only with that one the samples lie in the range of
-    values in the header.
-
-    Parameters
-    ----------
-    path : Path
-    header : MrcHeader
-    size : int
-        Of the file, bytes.
-    sample : bytes
-        The first samples.
-    kind : str
-        "stack" or "map", for messages.
-    error : type
-        Exception to raise.
-
-    Raises
-    ------
-    InputError
-        Of the type `error`.
-    """
-    own = header.dtype.itemsize
-    each, rest = divmod(size - header.offset, header.n_samples)
-    if rest == 0 and each != own and each in _MODE_OF_BYTES:
-        side = " x ".join(map(str, reversed(header.shape)))
-        cut = " or the file is truncated" if each < own else ""
-        raise error(
-            f"{path}: the header says {side} samples of {own} byte{"s" if own > 1 else ""}, but the file has {each} for "
-            f"each, as in mode {_MODE_OF_BYTES[each]}: mode or size in the header is wrong{cut}; "
-            f"correct the header, or make the {kind} again"
-        )
-    other = _other_mode(header, sample)
-    if other is not None:
-        low, high = header.value_range or (0.0, 0.0)
-        raise error(
-            f"{path}: the header says mode {_TWO_BYTES[header.dtype.str[1:]]} and values from "
-            f"{low:g} to {high:g}; the samples have them only in mode {other}; correct the mode, "
-            f"or make the {kind} again"
-        )
-
-
-def _other_mode(header: MrcHeader, sample: bytes) -> int | None:
-    """Return the mode that fits to the range in the header, if that of the header does not."""
-    code = header.dtype.str[1:]
-    if code not in _TWO_BYTES or header.value_range is None:
-        return None
-    low, high = header.value_range
-    tolerance = 1e-3 * (high - low)
-    raw = sample[: len(sample) // 2 * 2]
-    if not raw:
-        return None
-    fitting = []
-    for candidate in _TWO_BYTES:
-        values = np.frombuffer(raw, header.dtype.str[0] + candidate).astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            outside = ~((values >= low - tolerance) & (values <= high + tolerance))
-        if outside.mean() > _FEW_OUTSIDE:
-            continue
-        if candidate == code:
-            return None
-        if np.ptp(values[~outside]) > _LEAST_SPAN * (high - low):
-            fitting.append(_TWO_BYTES[candidate])
-    return fitting[0] if len(fitting) == 1 else None
 
 
 def _value_range(floats: np.ndarray) -> tuple[float, float] | None:

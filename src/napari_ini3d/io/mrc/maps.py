@@ -22,10 +22,10 @@ from napari_ini3d.io.mrc.header import (
     HEADER_BYTES,
     SAMPLE_BYTES,
     MrcHeader,
-    check_mode,
     parse_header,
     unsigned_by_values,
 )
+from napari_ini3d.io.mrc.modes import check_mode
 
 logger = logging.getLogger(__name__)
 

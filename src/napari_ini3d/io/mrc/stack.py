@@ -18,10 +18,10 @@ from napari_ini3d.io.files import read_failure
 from napari_ini3d.io.mrc.header import (
     HEADER_BYTES,
     SAMPLE_BYTES,
-    check_mode,
     parse_header,
     unsigned_by_values,
 )
+from napari_ini3d.io.mrc.modes import check_mode
 
 _CONVERTED_BYTES = 8 * 2**20  # buffer for samples that are converted to float32
 
