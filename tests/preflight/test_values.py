@@ -10,8 +10,9 @@ from mrc_files import PARTICLE_LABELS, particle_rows, star_text, write_particles
 from napari_ini3d.errors import InputError
 from napari_ini3d.io import inspect_stacks, read_particles
 from napari_ini3d.preflight.check import check_particles
+from napari_ini3d.preflight.defocus import without_underfocus
 from napari_ini3d.preflight.selection import select_images
-from napari_ini3d.preflight.values import inspect_values, without_underfocus
+from napari_ini3d.preflight.values import inspect_values
 from napari_ini3d.settings import InitialModelSettings
 
 N = 120
@@ -49,6 +50,7 @@ def test_good_particles_have_no_findings(star):
     ("factor", "unit", "advice"),
     [
         (1e-10, "looks like m", "1e+10"),
+        (1e-7, "mm", "1e+07"),
         (1e-4, "µm", "10000"),
         (0.1, "nm", "by 10"),
         (100, "pm", ""),
@@ -79,15 +81,35 @@ def test_some_defoci_in_another_unit_are_found_with_their_rows(star, share, leve
 
 
 @pytest.mark.parametrize(("odd", "level"), [(slice(None), "error"), (slice(0, 1), "warning")])
-def test_a_second_defocus_in_another_unit_than_the_first_is_found(star, odd, level):
+@pytest.mark.parametrize("factor", [1e-4, 0.1, 10])
+def test_a_second_defocus_in_another_unit_than_the_first_is_found(star, odd, level, factor):
     def change(particles):
         defocus = particles.defocus_v.copy()
-        defocus[odd] *= 1e-4
+        defocus[odd] *= factor
         return replace(particles, defocus_v=defocus)
 
     found = found_in(star, change)["defocus-mixed"]
     assert (found.level, found.rows[0]) == (level, 1)
-    assert "such as 1." in str(found)
+    assert f"such as {14000 * factor:g}" in str(found)
+
+
+def spread(low, high, odd=0, factor=1.0):
+    """Change the defoci to a range, those of the first particles also by a factor."""
+    both = np.random.default_rng(2).uniform(low, high, N).astype(np.float32)
+    both[:odd] *= factor
+    return lambda p: replace(p, defocus_u=both * 1.02, defocus_v=both)
+
+
+@pytest.mark.parametrize("odd", [1, 12, 50])
+def test_defoci_in_nm_among_others_in_angstrom_are_a_warning(star, odd):
+    found = found_in(star, spread(8000, 25_000, odd, 0.1))["defocus-mixed"]
+    assert (found.level, found.count, found.rows[0]) == ("warning", odd, 1)
+    assert "looks like nm" in found.message
+
+
+@pytest.mark.parametrize(("low", "high"), [(1000, 9000), (3000, 40_000), (8000, 25_000)])
+def test_a_wide_range_of_defoci_is_not_taken_for_a_mixture(star, low, high):
+    assert found_in(star, spread(low, high)) == {}
 
 
 def test_the_unit_of_the_defocus_is_checked_for_each_optics_group(star):

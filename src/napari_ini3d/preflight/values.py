@@ -1,4 +1,4 @@
-"""Checks of the values in a particle file: likely units, underfocus, helices, numbers."""
+"""Checks of the values in a particle file: likely units, helices, numbers, stacks."""
 
 from __future__ import annotations
 
@@ -6,24 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_ini3d._types import BoolArray, FloatArray
+from napari_ini3d._types import BoolArray
 from napari_ini3d.io import ParticleTable, StackHeader
 from napari_ini3d.particles import Particles
 from napari_ini3d.preflight.class_averages import averages_finding
+from napari_ini3d.preflight.defocus import inspect_defocus
 from napari_ini3d.preflight.findings import Finding, rows_of
 from napari_ini3d.settings import InitialModelSettings
 
-_DEFOCUS_UNITS = (  # largest median of numbers that cannot be Å, the unit, Å per unit
-    (1e-3, "m", 1e10),
-    (100.0, "µm", 1e4),
-    (2500.0, "nm", 10.0),
-)
-_WITH_PHASE_PLATE = 1000.0  # Å, the least median defocus: phase plates are used near focus
-_CLOSE_TO_FOCUS = 4500.0  # Å, of the median: possible, but rather nm
-_FAR_FROM_FOCUS = 1e5  # Å: 10 µm
-_TOO_FAR = 1e6
-_LEAST_DEFOCUS = 100.0  # Å, of one particle
-_MANY_ODD = 0.02  # of the particles of a group: they would harm the map
 _USUAL_OPTICS = {  # label: what it is, its unit, least and largest usual value, what is expected
     "voltage": ("the voltage", " kV", 60.0, 1500.0, "100 to 300 kV as a rule"),
     "amplitude_contrast": ("the amplitude contrast", "", 0.0, 0.5, "0.07 to 0.1 as a rule"),
@@ -61,99 +51,12 @@ def inspect_values(
     """
     yield from _pixel_sizes(particles, headers)
     if settings.ctf:
-        yield from _defocus(particles)
+        yield from inspect_defocus(particles)
         yield from _angles_in_radians(particles)
         yield from _optics(particles)
         yield from _ctf_flags(particles)
     yield from _particles(particles, table)
     yield from _stacks(particles, table, headers)
-
-
-def without_underfocus(particles: Particles) -> BoolArray:
-    """Return which particles have a defocus that is not a number above 0, (N,)."""
-    good = np.ones(len(particles), dtype=bool)
-    for values in (particles.defocus_u, particles.defocus_v):
-        good &= np.isfinite(values) & (values > 0)
-    for values in (particles.defocus_angle, particles.phase_shift):
-        good &= np.isfinite(values)
-    return ~good
-
-
-def _defocus(particles: Particles) -> Iterator[Finding]:
-    good = ~without_underfocus(particles)
-    for position, group in enumerate(particles.optics):
-        concerned = good & (particles.optics_index == position)
-        if concerned.any():  # particles without underfocus are reported as excluded
-            of_group = f" of optics group {group.number}" if len(particles.optics) > 1 else ""
-            yield from _defocus_of_group(particles, concerned, of_group)
-
-
-def _defocus_of_group(
-    particles: Particles, concerned: BoolArray, of_group: str
-) -> Iterator[Finding]:
-    """Yield what is wrong with the defoci of the particles (N,) of a group."""
-    defocus = particles.defocus_u.astype(np.float64)
-    middle = float(np.median(defocus[concerned]))
-    phase_plate = bool(np.median(particles.phase_shift[concerned]) > 0)
-    where, count = f"the median defocus{of_group} is {middle:g}", int(concerned.sum())
-    for largest, unit, factor in _DEFOCUS_UNITS:
-        if middle < (min(largest, _WITH_PHASE_PLATE) if phase_plate else largest):
-            yield Finding(
-                code="defocus-unit",
-                level="error",
-                message=f"{where}, expected Å, 5000 to 40000 as a rule; it looks like {unit}",
-                advice=f"multiply both defoci by {factor:g}",
-                count=count,
-            )
-            return
-    if middle < _CLOSE_TO_FOCUS and not phase_plate:
-        yield Finding(
-            code="defocus-small",
-            level="warning",
-            message=f"{where} Å, unusually close to focus",
-            advice="check that it is not in nm",
-            count=count,
-        )
-    if middle > _FAR_FROM_FOCUS:
-        yield Finding(
-            code="defocus-unit",
-            level="error" if middle > _TOO_FAR else "warning",
-            message=f"{where} Å, unusually far from focus",
-            advice="check that it is not in pm" if middle > _TOO_FAR else "check its unit",
-            count=count,
-        )
-        return
-    both = np.stack([particles.defocus_u, particles.defocus_v])  # (2, N)
-    odd = concerned & ((both < _LEAST_DEFOCUS) | (both > _TOO_FAR)).any(0)
-    if odd.any():
-        yield _odd_defocus(both, odd, count, rows_of(particles, odd))
-
-
-def _odd_defocus(both: FloatArray, odd: BoolArray, count: int, rows: tuple[int, ...]) -> Finding:
-    """Return the finding on particles whose defocus differs from the others' in its unit.
-
-    Parameters
-    ----------
-    both : (2, N) float32
-        Defoci U and V.
-    odd : (N,) bool
-    count : int
-        Particles of the group.
-    rows : tuple of int
-        First odd rows of the file.
-    """
-    first = both[:, np.flatnonzero(odd)[0]]
-    example = float(first[np.argmax((first < _LEAST_DEFOCUS) | (first > _TOO_FAR))])
-    n_odd = int(odd.sum())
-    return Finding(
-        code="defocus-mixed",
-        level="error" if n_odd > _MANY_ODD * count else "warning",
-        message=f"{n_odd} of {count} particles have a defocus such as {example:g}, expected Å, "
-        f"{_LEAST_DEFOCUS:g} to {_TOO_FAR:g}, as the others",
-        advice="correct its unit, or remove the rows",
-        count=n_odd,
-        rows=rows,
-    )
 
 
 def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
