@@ -66,6 +66,16 @@ class Table:
     """Outcomes of the cases of each fault; what is neither survived nor refused is printed."""
 
     rows: dict[str, Counter[str]]
+    results: Path | None = None
+
+    def begin(self, row: str) -> None:
+        """Count a row from 0; one of an earlier run is replaced."""
+        self.rows[row] = Counter()
+
+    def write(self) -> None:
+        """Write the rows to the file of results, which has those of earlier runs, too."""
+        if self.results is not None:
+            self.results.write_text(json.dumps(self.rows, indent=1) + "\n")
 
     def note(self, row: str, outcome: str, detail: str = "") -> None:
         """Count an outcome."""
@@ -148,6 +158,7 @@ def judge(table: Table, row: str, code: int, errors: Path, found: object, expect
 def kill_at_random(table: Table, star: Path, work: Path, expected: Any, options: Any) -> None:
     """Kill runs at random moments, and resume them."""
     errors, chance = work / "errors.txt", random.Random(options.seed)
+    table.begin(KILLS)
     begin = time.monotonic()
     wait_for(fork(lambda: run(star, work / "timed"), errors))
     seconds = time.monotonic() - begin
@@ -170,6 +181,7 @@ def again(table: Table, row: str, star: Path, folder: Path, errors: Path, expect
 
 def kill_before_calls(table: Table, star: Path, work: Path, expected: Any, options: Any) -> None:
     """Kill runs before each call that changes something on the disk, and resume them."""
+    table.begin(CALLS)
     shares = [Share(star, work, expected, job, options.jobs) for job in range(options.jobs)]
     for process in [fork(share.kill, share.errors) for share in shares]:
         if wait_for(process):
@@ -251,6 +263,8 @@ def fill_disks(table: Table, star: Path, work: Path, expected: Any, options: Any
         if subprocess.run(mount, capture_output=True).returncode:
             print("small disks need the right to mount; left out", file=sys.stderr)
             return
+        if number == 0:
+            table.begin(DISKS)
         try:
             first = wait_for(fork(lambda place=place: run(star, place / "run"), errors))
             if first == _OTHER or first < 0:
@@ -272,6 +286,7 @@ def mutate_files(table: Table, found: Iterable[Case], options: Any) -> None:
         if options.kinds and name not in options.kinds.split(","):
             continue
         read()  # as it is, it can be read
+        table.begin(f"mutated {name}")
         content, chance = path.read_bytes(), random.Random(options.seed)
         begin = time.monotonic()
         for _ in range(options.files):
@@ -286,6 +301,7 @@ def mutate_files(table: Table, found: Iterable[Case], options: Any) -> None:
                 table.note(f"mutated {name}", "other", repr(error))
                 path.with_name(f"other_{path.name}").write_bytes(changed)
         path.write_bytes(content)
+        table.write()
         print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
 
 
@@ -302,14 +318,14 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between them")
     parser.add_argument("--kinds", help="kinds of files to mutate, as in the table; default: all")
-    parser.add_argument("--results", type=Path, help="JSON file; rows that it has are kept")
+    parser.add_argument("--results", type=Path, help="JSON file; its rows of other faults are kept")
     options = parser.parse_args()
     parts = options.only.split(",")
     logging.getLogger("napari_ini3d").setLevel(logging.CRITICAL)
     logging.lastResort = None
     warnings.simplefilter("ignore")
     run_figures.encode_png = lambda _: "data:image/png;base64,"
-    table = Table({})
+    table = Table({}, options.results)
     if options.results is not None:
         with suppress(FileNotFoundError):
             known = json.loads(options.results.read_text())
@@ -324,10 +340,9 @@ def main() -> None:
         steps = {"kills": kill_at_random, "calls": kill_before_calls, "disks": fill_disks}
         for part in (part for part in steps if part in parts):
             steps[part](table, star, work, expected, options)
+            table.write()
         if "files" in parts:
             mutate_files(table, cases(star, work / "whole"), options)
-    if options.results is not None:
-        options.results.write_text(json.dumps(table.rows, indent=1) + "\n")
     print(table)
     sys.exit(any(found["other"] for found in table.rows.values()))
 

@@ -120,3 +120,11 @@ def test_preread_adds_the_memory_of_the_images():
     held = estimate_resources(1000, 64, InitialModelSettings(preread=True))
     assert held.memory_bytes - few.memory_bytes == 1000 * 64 * 64 * 4
     assert held.disk_bytes == few.disk_bytes
+
+
+@pytest.mark.parametrize("name", ["a\nb", 'a"b'])
+def test_a_path_that_star_files_cannot_hold_is_an_error_of_the_check_as_of_a_run(tmp_path, name):
+    (tmp_path / name).mkdir()
+    report = check_particles(write_particles(tmp_path / name, discs(4, 5, box=16)))
+    assert [finding.code for finding in report.findings] == ["path-name"]
+    assert "rename the file or folder" in report.problems[0]

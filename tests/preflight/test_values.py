@@ -10,8 +10,9 @@ from mrc_files import PARTICLE_LABELS, particle_rows, star_text, write_particles
 from napari_ini3d.errors import InputError
 from napari_ini3d.io import inspect_stacks, read_particles
 from napari_ini3d.preflight.check import check_particles
+from napari_ini3d.preflight.defocus import without_underfocus
 from napari_ini3d.preflight.selection import select_images
-from napari_ini3d.preflight.values import inspect_values, without_underfocus
+from napari_ini3d.preflight.values import inspect_values
 from napari_ini3d.settings import InitialModelSettings
 
 N = 120
@@ -49,6 +50,7 @@ def test_good_particles_have_no_findings(star):
     ("factor", "unit", "advice"),
     [
         (1e-10, "looks like m", "1e+10"),
+        (1e-7, "mm", "1e+07"),
         (1e-4, "µm", "10000"),
         (0.1, "nm", "by 10"),
         (100, "pm", ""),
@@ -79,15 +81,35 @@ def test_some_defoci_in_another_unit_are_found_with_their_rows(star, share, leve
 
 
 @pytest.mark.parametrize(("odd", "level"), [(slice(None), "error"), (slice(0, 1), "warning")])
-def test_a_second_defocus_in_another_unit_than_the_first_is_found(star, odd, level):
+@pytest.mark.parametrize("factor", [1e-4, 0.1, 10])
+def test_a_second_defocus_in_another_unit_than_the_first_is_found(star, odd, level, factor):
     def change(particles):
         defocus = particles.defocus_v.copy()
-        defocus[odd] *= 1e-4
+        defocus[odd] *= factor
         return replace(particles, defocus_v=defocus)
 
     found = found_in(star, change)["defocus-mixed"]
     assert (found.level, found.rows[0]) == (level, 1)
-    assert "such as 1." in str(found)
+    assert f"such as {14000 * factor:g}" in str(found)
+
+
+def spread(low, high, odd=0, factor=1.0):
+    """Change the defoci to a range, those of the first particles also by a factor."""
+    both = np.random.default_rng(2).uniform(low, high, N).astype(np.float32)
+    both[:odd] *= factor
+    return lambda p: replace(p, defocus_u=both * 1.02, defocus_v=both)
+
+
+@pytest.mark.parametrize("odd", [1, 12, 50])
+def test_defoci_in_nm_among_others_in_angstrom_are_a_warning(star, odd):
+    found = found_in(star, spread(8000, 25_000, odd, 0.1))["defocus-mixed"]
+    assert (found.level, found.count, found.rows[0]) == ("warning", odd, 1)
+    assert "looks like nm" in found.message
+
+
+@pytest.mark.parametrize(("low", "high"), [(1000, 9000), (3000, 40_000), (8000, 25_000)])
+def test_a_wide_range_of_defoci_is_not_taken_for_a_mixture(star, low, high):
+    assert found_in(star, spread(low, high)) == {}
 
 
 def test_the_unit_of_the_defocus_is_checked_for_each_optics_group(star):
@@ -134,6 +156,52 @@ def test_plausible_pixel_sizes_are_accepted(star, box, pixel):
 
 def test_a_pixel_size_in_pm_is_an_error(star):
     assert "looks like pm" in str(found_in(star, optics(pixel_size=106.0))["pixel-size-unit"])
+
+
+@pytest.mark.parametrize(
+    ("pixel", "words", "factor"),
+    [
+        (1.06e-4, "looks like µm", "10000"),
+        (1.06e-10, "looks like m,", "1e+10"),
+        (1.06e5, "looks like fm", "1e-05"),
+        (1e-7, "no known unit", "correct"),
+    ],
+)
+def test_a_pixel_size_in_another_unit_is_named_with_its_factor(star, pixel, words, factor):
+    found = found_in(star, optics(pixel_size=pixel))["pixel-size-unit"]
+    assert words in found.message
+    assert factor in found.advice
+
+
+@pytest.mark.parametrize("millimetres", [0.6, 1.4, 2.26, 2.7, 4.1])
+def test_a_spherical_aberration_in_m_is_a_warning(star, millimetres):
+    found = found_in(star, optics(spherical_aberration=millimetres / 1000))
+    assert [(one.code, one.level) for one in found.values()] == [("aberration-unit", "warning")]
+    assert found_in(star, optics(spherical_aberration=millimetres)) == {}
+
+
+@pytest.mark.parametrize("corrected", [0.0, 0.01, 0.02, -0.01, 1e-4])
+def test_the_aberration_of_a_corrected_microscope_is_accepted(star, corrected):
+    assert found_in(star, optics(spherical_aberration=corrected)) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("voltage", 30.0), ("spherical_aberration", 27.0), ("amplitude_contrast", 1.0)],
+)
+def test_unusual_optics_are_a_warning_unless_the_ctf_is_not_used(star, field, value):
+    found = found_in(star, optics(**{field: value}))["optics-unusual"]
+    assert (found.level, found.count) == ("warning", N)
+    assert f"{value:g}" in found.message
+    assert found_in(star, optics(**{field: value}), InitialModelSettings(ctf=False)) == {}
+
+
+@pytest.mark.parametrize("shift", [1.5707964, 0.25])
+def test_one_phase_shift_of_all_particles_in_radians_is_a_warning(star, shift):
+    found = found_in(star, lambda p: replace(p, phase_shift=np.full(N, shift, np.float32)))
+    assert found["angle-unit"].level == "warning"
+    ninety = found_in(star, lambda p: replace(p, phase_shift=np.full(N, 90, np.float32)))
+    assert "angle-unit" not in ninety
 
 
 def test_another_pixel_size_in_the_header_is_noted_unless_it_is_the_default(star):

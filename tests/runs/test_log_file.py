@@ -1,5 +1,8 @@
 import logging
 import threading
+from pathlib import Path
+
+import pytest
 
 from napari_ini3d.runs.log_file import _open_logs, log_to_file
 
@@ -62,3 +65,13 @@ def test_runs_that_end_in_another_order_leave_nothing_behind_for_later_ones(tmp_
     assert "of the later run" in (tmp_path / "later").read_text()
     assert "of the last run" in (tmp_path / "last").read_text()
     assert _open_logs.get() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_log_on_a_full_disk_prints_no_traceback_and_says_what_is_missing(capfd, caplog):
+    logger = logging.getLogger("napari_ini3d.engine")
+    with log_to_file(Path("/dev/full")):
+        logger.info("lost")
+        logger.error("lost, too")
+    assert capfd.readouterr().err == ""
+    assert "/dev/full: 2 messages could not be written; check the disk" in caplog.text

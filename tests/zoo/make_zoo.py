@@ -145,6 +145,8 @@ def star_files() -> dict[str, str | bytes]:
         "defocus_nm.star": star(rows(0.1)),
         "pixel_nm.star": star(rlnImagePixelSize="0.2"),
         "voltage_v.star": star(rlnVoltage="300000"),
+        "aberration_m.star": star(rlnSphericalAberration="0.0027"),
+        "aberration_nm.star": star(rlnSphericalAberration="2700000"),
         "contrast_percent.star": star(rlnAmplitudeContrast="10"),
         "phase_flipped.star": star(rlnCtfDataArePhaseFlipped="1"),
         "one_overfocused.star": star(over),
@@ -153,6 +155,8 @@ def star_files() -> dict[str, str | bytes]:
         "large_number.star": star().replace("000001@", "2147483648@"),
         "unsigned_bytes.star": star(rows(stack="unsigned.mrcs")),
         "truncated.star": star(rows(stack="truncated.mrcs")),
+        "wrong_mode.star": star(rows(stack="wrong_mode.mrcs")),
+        "longer.star": star(rows(stack="longer.mrcs")),
     }
 
 
@@ -170,6 +174,7 @@ def map_files() -> dict[str, bytes]:
         "not_cubic.mrc": volume(particle((16, 20, 18))),
         "inverted.mrc": volume(-particle()),
         "constant_added.mrc": volume(particle() * 50 + 100),
+        "wrong_mode.mrc": volume(edit=lambda raw: put(raw, 12, "<i4", 1)),
         "empty.mrc": volume(np.zeros((BOX,) * 3, np.float32)),
         "packed.map.gz": gzip.compress(volume(), mtime=0),
     }
@@ -180,6 +185,10 @@ def write_zoo(folder: Path) -> None:
     (folder / "stack.mrcs").write_bytes(stack())
     (folder / "unsigned.mrcs").write_bytes(stack(unsigned=True))
     (folder / "truncated.mrcs").write_bytes(stack()[:-100])
+    wrong_mode = bytearray(stack())
+    put(wrong_mode, 12, "<i4", 1)
+    (folder / "wrong_mode.mrcs").write_bytes(wrong_mode)
+    (folder / "longer.mrcs").write_bytes(stack() + bytes(80))
     for name, content in (star_files() | map_files()).items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 

@@ -29,6 +29,7 @@ from napari_ini3d.preflight import (
     PixelGrid,
     Selection,
     check_box,
+    check_path_name,
     check_symmetry,
     choose_working_grid,
     particle_grid,
@@ -49,7 +50,6 @@ from napari_ini3d.settings import InitialModelSettings
 
 _BYTES_PER_VOXEL = 96  # the map twice, and two checkpoints of maps and half-set sums
 _BYTES_PER_RESULT_VOXEL = 12  # the result, aligned and symmetrised, in the particles' box
-_BAD_SIGNS = {"\n": "a line break", "\r": "a line break", '"': "a double quote"}
 _BYTES_PER_PARTICLE = 600  # a row of the STAR file, and twice the assignment in the state
 
 
@@ -96,7 +96,7 @@ def prepare_job(
 ) -> Job:
     """Check everything, and create the run folder; `halt` is called before each check."""
     for path in (*files.all_paths, output, *([Path(settings.scratch)] if settings.scratch else [])):
-        _check_name(path)
+        check_path_name(path)
     RunFolder.check_free(output, overwrite=overwrite)
     _check_input_stays(files, output)
     check_address_space_for_run()
@@ -183,21 +183,6 @@ def lock_folder(path: Path) -> RunLock:
     for folder in (path, path / "pictures", path / "history"):
         remove_abandoned(folder, after=STALE_SECONDS)  # also those of an owner elsewhere
     return lock
-
-
-def _check_name(path: Path) -> None:
-    """Refuse a path that cannot be written to STAR files so that it reads back."""
-    name = str(path.absolute())
-    try:
-        name.encode("utf-8")
-        found = next((kind for sign, kind in _BAD_SIGNS.items() if sign in name), None)
-    except UnicodeEncodeError:
-        found = "bytes that are not UTF-8"
-    if found is not None:
-        raise SettingsError(
-            f"{name!r} has {found}; expected a path that STAR files can hold; rename the file or "
-            "folder"
-        )
 
 
 def _check_input_stays(files: ParticleFiles, output: Path) -> None:

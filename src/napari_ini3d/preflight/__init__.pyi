@@ -10,6 +10,7 @@ from .measure import (
     estimate_mask_diameter as estimate_mask_diameter,
     measure_particles as measure_particles,
 )
+from .path_names import check_path_name as check_path_name
 from .preview import Preview as Preview, preview_particles as preview_particles
 from .resources import estimate_resources as estimate_resources
 from .run_time import (

@@ -23,6 +23,7 @@ from napari_ini3d.particles import OpticsGroup, Particles
 from napari_ini3d.preflight.background import BackgroundShapes
 from napari_ini3d.preflight.bad_images import BadImage, BadReason, bad_images
 from napari_ini3d.preflight.class_averages import settings_for
+from napari_ini3d.preflight.defocus import without_underfocus
 from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
 from napari_ini3d.preflight.measure import (
     Contrast,
@@ -32,11 +33,9 @@ from napari_ini3d.preflight.measure import (
     must_invert,
 )
 from napari_ini3d.preflight.measured import measured_findings
+from napari_ini3d.preflight.path_names import check_path_name
 from napari_ini3d.preflight.resources import ResourceEstimate, estimate_resources
-from napari_ini3d.preflight.values import (
-    inspect_values,
-    without_underfocus,
-)
+from napari_ini3d.preflight.values import inspect_values
 from napari_ini3d.preflight.working_box import (
     PixelGrid,
     check_box,
@@ -149,7 +148,14 @@ def check_headers(
     CheckReport, Particles or None
         None if the images cannot be read.
     """
-    path = particle_files(source).path
+    files = particle_files(source)
+    path = files.path
+    try:
+        for each in files.all_paths:
+            check_path_name(each)
+    except SettingsError as error:
+        wrong = Finding(code="path-name", level="error", message=str(error))
+        return CheckReport(path=path, findings=(wrong,)), None
     try:
         particles, table = read_particles(source, ctf=settings.ctf)
     except InputError as error:

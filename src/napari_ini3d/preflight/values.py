@@ -1,4 +1,4 @@
-"""Checks of the values in a particle file: likely units, underfocus, helices, numbers."""
+"""Checks of the values in a particle file: likely units, helices, numbers, stacks."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_ini3d._types import BoolArray, FloatArray
+from napari_ini3d._types import BoolArray
 from napari_ini3d.io import ParticleTable, StackHeader
 from napari_ini3d.particles import Particles
 from napari_ini3d.preflight.class_averages import averages_finding
+from napari_ini3d.preflight.defocus import inspect_defocus
 from napari_ini3d.preflight.findings import Finding, rows_of
 from napari_ini3d.settings import InitialModelSettings
 
-_DEFOCUS_UNITS = (  # largest median of numbers that cannot be Å, the unit, Å per unit
-    (1e-3, "m", 1e10),
-    (100.0, "µm", 1e4),
-    (2500.0, "nm", 10.0),
-)
-_WITH_PHASE_PLATE = 1000.0  # Å, the least median defocus: phase plates are used near focus
-_CLOSE_TO_FOCUS = 4500.0  # Å, of the median: possible, but rather nm
-_FAR_FROM_FOCUS = 1e5  # Å: 10 µm
-_TOO_FAR = 1e6
-_LEAST_DEFOCUS = 100.0  # Å, of one particle
-_MANY_ODD = 0.02  # of the particles of a group: they would harm the map
+_USUAL_OPTICS = {  # label: what it is, its unit, least and largest usual value, what is expected
+    "voltage": ("the voltage", " kV", 60.0, 1500.0, "100 to 300 kV as a rule"),
+    "amplitude_contrast": ("the amplitude contrast", "", 0.0, 0.5, "0.07 to 0.1 as a rule"),
+    "spherical_aberration": ("the spherical aberration", " mm", -1.0, 10.0, "mm, 2.7 as a rule"),
+}
+_ABERRATION_IN_M = (4e-4, 0.01)  # m of any lens; also mm behind a corrector
+_PIXEL_UNITS = (("nm", 10.0), ("µm", 1e4), ("m", 1e10), ("pm", 0.01), ("fm", 1e-5))  # Å per unit
+_USUAL_PIXELS = (0.3, 30.0)  # Å
 _SMALLEST_PIXEL = 0.2  # Å
 _SMALL_PIXEL = 0.6  # Å, plausible in a large box only
 _NARROW_BOX = 80.0  # Å
@@ -53,98 +51,12 @@ def inspect_values(
     """
     yield from _pixel_sizes(particles, headers)
     if settings.ctf:
-        yield from _defocus(particles)
+        yield from inspect_defocus(particles)
         yield from _angles_in_radians(particles)
+        yield from _optics(particles)
         yield from _ctf_flags(particles)
     yield from _particles(particles, table)
     yield from _stacks(particles, table, headers)
-
-
-def without_underfocus(particles: Particles) -> BoolArray:
-    """Return which particles have a defocus that is not a number above 0, (N,)."""
-    good = np.ones(len(particles), dtype=bool)
-    for values in (particles.defocus_u, particles.defocus_v):
-        good &= np.isfinite(values) & (values > 0)
-    for values in (particles.defocus_angle, particles.phase_shift):
-        good &= np.isfinite(values)
-    return ~good
-
-
-def _defocus(particles: Particles) -> Iterator[Finding]:
-    good = ~without_underfocus(particles)
-    for position, group in enumerate(particles.optics):
-        concerned = good & (particles.optics_index == position)
-        if concerned.any():  # particles without underfocus are reported as excluded
-            of_group = f" of optics group {group.number}" if len(particles.optics) > 1 else ""
-            yield from _defocus_of_group(particles, concerned, of_group)
-
-
-def _defocus_of_group(
-    particles: Particles, concerned: BoolArray, of_group: str
-) -> Iterator[Finding]:
-    """Yield what is wrong with the defoci of the particles (N,) of a group."""
-    defocus = particles.defocus_u.astype(np.float64)
-    middle = float(np.median(defocus[concerned]))
-    phase_plate = bool(np.median(particles.phase_shift[concerned]) > 0)
-    where, count = f"the median defocus{of_group} is {middle:g}", int(concerned.sum())
-    for largest, unit, factor in _DEFOCUS_UNITS:
-        if middle < (min(largest, _WITH_PHASE_PLATE) if phase_plate else largest):
-            yield Finding(
-                code="defocus-unit",
-                level="error",
-                message=f"{where}, expected Å, 5000 to 40000 as a rule; it looks like {unit}",
-                advice=f"multiply both defoci by {factor:g}",
-                count=count,
-            )
-            return
-    if middle < _CLOSE_TO_FOCUS and not phase_plate:
-        yield Finding(
-            code="defocus-small",
-            level="warning",
-            message=f"{where} Å, unusually close to focus",
-            advice="check that it is not in nm",
-            count=count,
-        )
-    if middle > _FAR_FROM_FOCUS:
-        yield Finding(
-            code="defocus-unit",
-            level="error" if middle > _TOO_FAR else "warning",
-            message=f"{where} Å, unusually far from focus",
-            advice="check that it is not in pm" if middle > _TOO_FAR else "check its unit",
-            count=count,
-        )
-        return
-    both = np.stack([particles.defocus_u, particles.defocus_v])  # (2, N)
-    odd = concerned & ((both < _LEAST_DEFOCUS) | (both > _TOO_FAR)).any(0)
-    if odd.any():
-        yield _odd_defocus(both, odd, count, rows_of(particles, odd))
-
-
-def _odd_defocus(both: FloatArray, odd: BoolArray, count: int, rows: tuple[int, ...]) -> Finding:
-    """Return the finding on particles whose defocus differs from the others' in its unit.
-
-    Parameters
-    ----------
-    both : (2, N) float32
-        Defoci U and V.
-    odd : (N,) bool
-    count : int
-        Particles of the group.
-    rows : tuple of int
-        First odd rows of the file.
-    """
-    first = both[:, np.flatnonzero(odd)[0]]
-    example = float(first[np.argmax((first < _LEAST_DEFOCUS) | (first > _TOO_FAR))])
-    n_odd = int(odd.sum())
-    return Finding(
-        code="defocus-mixed",
-        level="error" if n_odd > _MANY_ODD * count else "warning",
-        message=f"{n_odd} of {count} particles have a defocus such as {example:g}, expected Å, "
-        f"{_LEAST_DEFOCUS:g} to {_TOO_FAR:g}, as the others",
-        advice="correct its unit, or remove the rows",
-        count=n_odd,
-        rows=rows,
-    )
 
 
 def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
@@ -152,7 +64,9 @@ def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
     for name, values in names.items():
         finite = values[np.isfinite(values)]
         largest = float(np.abs(finite).max(initial=0.0))
-        if len(np.unique(finite)) >= _LEAST_ANGLES and 0 < largest <= 2 * np.pi:
+        # a phase plate shifts by tens of degrees; an angle of some micrographs may be small
+        enough = name == "phase shift" or len(np.unique(finite)) >= _LEAST_ANGLES
+        if enough and 0 < largest <= 2 * np.pi:
             yield Finding(
                 code="angle-unit",
                 level="warning",
@@ -161,6 +75,33 @@ def _angles_in_radians(particles: Particles) -> Iterator[Finding]:
                 advice="multiply them by 57.29578",
                 count=len(particles),
             )
+
+
+def _optics(particles: Particles) -> Iterator[Finding]:
+    """Yield values of optics groups that are possible, but unusual or likely in another unit."""
+    for position, group in enumerate(particles.optics):
+        count = int(np.count_nonzero(particles.optics_index == position))
+        aberration = group.spherical_aberration
+        if _ABERRATION_IN_M[0] <= aberration < _ABERRATION_IN_M[1]:
+            yield Finding(
+                code="aberration-unit",
+                level="warning",
+                message=f"the spherical aberration of optics group {group.number} is "
+                f"{aberration:g}, expected mm, 2.7 as a rule; it looks like m",
+                advice="multiply it by 1000, unless the microscope has a Cs corrector",
+                count=count,
+            )
+        for field, (what, unit, low, high, expected) in _USUAL_OPTICS.items():
+            value = getattr(group, field)
+            if not low <= value <= high:
+                yield Finding(
+                    code="optics-unusual",
+                    level="warning",
+                    message=f"{what} of optics group {group.number} is {value:g}{unit}, expected "
+                    f"{expected}",
+                    advice="correct the value",
+                    count=count,
+                )
 
 
 def _ctf_flags(particles: Particles) -> Iterator[Finding]:
@@ -192,11 +133,7 @@ def _pixel_sizes(particles: Particles, headers: dict[int, StackHeader]) -> Itera
             group.pixel_size < _SMALL_PIXEL and width < _NARROW_BOX
         )
         tenfold = group.pixel_size < 1 and abs(ratio / 10 - 1) < _SAME  # of that in the header
-        if tiny or tenfold:
-            unit, factor = "nm", 10.0
-        elif group.pixel_size > _LARGEST_PIXEL:
-            unit, factor = "pm", 0.01
-        else:
+        if not (tiny or tenfold or group.pixel_size > _LARGEST_PIXEL):
             if abs(ratio - 1) > _SAME and header != 1:
                 yield Finding(
                     code="pixel-size-differs",
@@ -207,13 +144,22 @@ def _pixel_sizes(particles: Particles, headers: dict[int, StackHeader]) -> Itera
                     count=int(concerned.sum()),
                 )
             continue
+        looks, advice = _pixel_unit(group.pixel_size)
         yield Finding(
             code="pixel-size-unit",
             level="error",
-            message=f"{found}; the pixel size looks like {unit}, expected Å",
-            advice=f"multiply the pixel size by {factor:g}",
+            message=f"{found}; the pixel size {looks}, expected Å",
+            advice=advice,
             count=int(concerned.sum()),
         )
+
+
+def _pixel_unit(value: float) -> tuple[str, str]:
+    """Return what a pixel size looks like that is not in Å, and what to do."""
+    for unit, factor in _PIXEL_UNITS:
+        if _USUAL_PIXELS[0] <= value * factor <= _USUAL_PIXELS[1]:
+            return f"looks like {unit}", f"multiply the pixel size by {factor:g}"
+    return "is of no known unit", "correct the pixel size"
 
 
 def _particles(particles: Particles, table: ParticleTable) -> Iterator[Finding]:
@@ -269,6 +215,17 @@ def _stacks(
             message=f"{len(unsigned)} stacks, such as {particles.stack_paths[unsigned[0]]}, have "
             "bytes (mode 0), which are read as unsigned, 0 to 255",
             count=len(unsigned),
+        )
+    longer = [stack for stack, header in headers.items() if header.extra_bytes]
+    if longer:
+        path, header = particles.stack_paths[longer[0]], headers[longer[0]]
+        yield Finding(
+            code="stack-size",
+            level="warning",
+            message=f"{len(longer)} stacks, such as {path}, are longer than their headers say "
+            f"(there, {header.extra_bytes} bytes follow {header.n_images} images)",
+            advice="make them again if an extended header is not declared: images would be shifted",
+            count=len(longer),
         )
     other = table.respelled_stacks()
     if other:

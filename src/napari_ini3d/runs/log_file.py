@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 from napari_ini3d._logging import log_to
 from napari_ini3d.runs.storage import explain_os_errors
+
+logger = logging.getLogger(__name__)
 
 # of the runs of this thread, in the order in which they began; they may end in any other
 _open_logs: ContextVar[tuple[Path, ...]] = ContextVar("open_logs", default=())
@@ -29,6 +32,24 @@ def belongs_to(path: Path) -> Callable[[logging.LogRecord], bool]:
     return lambda _record: not (logs := _open_logs.get()) or logs[-1] == whole
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that counts the messages that it cannot write, as on a full disk."""
+
+    n_lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Count a message, instead of printing a traceback."""
+        if isinstance(sys.exc_info()[1], OSError):
+            self.n_lost += 1
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, whether or not its last messages can be written."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
     """Append the package's messages to a file while the context lasts.
@@ -40,7 +61,7 @@ def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
         Lowest level that is written, as in `logging`.
     """
     with explain_os_errors(path):
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
     )
@@ -54,3 +75,7 @@ def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
     finally:
         _open_logs.set(tuple(log for log in _open_logs.get() if log != own))
         handler.close()
+        if handler.n_lost:
+            logger.warning(
+                "%s: %d messages could not be written; check the disk", path, handler.n_lost
+            )

@@ -173,3 +173,108 @@ def test_a_mode_that_is_no_image_is_refused(tmp_path, mode, words):
     (tmp_path / "s.mrcs").write_bytes(mrc_bytes(CUBE, mode=mode))
     with pytest.raises(StackError, match=words):
         read_stack_header(tmp_path / "s.mrcs")
+
+
+@pytest.mark.parametrize(
+    ("mode", "dtype"), [(0, "f4"), (1, "f4"), (2, "i1"), (2, "i2"), (12, "i1")]
+)
+def test_a_mode_with_another_size_than_the_samples_have_is_refused_by_name(tmp_path, mode, dtype):
+    images = (20 * CUBE).astype(dtype)
+    path = tmp_path / "s.mrcs"
+    path.write_bytes(mrc_bytes(images, dtype, mode=mode))
+    words = "as long as with samples of mode"
+    with pytest.raises(StackError, match=words):
+        read_stack_header(path)
+    with pytest.raises(MapError, match=words):
+        read_map(path, voxel_size=2.0)
+    (tmp_path / "m.mrc.gz").write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(MapError, match=words):
+        read_map(tmp_path / "m.mrc.gz", voxel_size=2.0)
+
+
+TWO_BYTES = {"i2": 1, "u2": 6, "f2": 12}
+
+
+@pytest.mark.parametrize("declared", TWO_BYTES)
+@pytest.mark.parametrize("true", TWO_BYTES)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_mode_of_two_bytes_is_compared_with_the_range_in_the_header(
+    tmp_path, true, declared, order
+):
+    images = CUBE if true == "f2" else 1000 * CUBE + (40_000 if true == "u2" else 0)
+    images = images.astype(true)
+    raw = bytearray(mrc_bytes(images, true, order, mode=TWO_BYTES[declared]))
+    path = tmp_path / "s.mrcs"
+    path.write_bytes(raw)
+    raw[RANGE : RANGE + 8] = _words(images.min(), images.max(), kind=f"{order}f4")
+    path.write_bytes(raw)
+    if declared == true:
+        read_stack_header(path)
+        return
+    for error, read in ((StackError, read_stack_header), (MapError, read_map)):
+        with pytest.raises(error, match=f"only in mode {TWO_BYTES[true]}"):
+            read(path)
+
+
+@pytest.mark.parametrize("declared", TWO_BYTES)
+@pytest.mark.parametrize("true", TWO_BYTES)
+def test_a_mode_of_two_bytes_is_told_by_the_values_without_a_range(tmp_path, true, declared):
+    images = {"i2": 100 * CUBE, "u2": 32_768 + 1000 * CUBE, "f2": CUBE}[true].astype(true)
+    path = tmp_path / "s.mrcs"
+    path.write_bytes(mrc_bytes(images, true, mode=TWO_BYTES[declared]))
+    if declared == true or (true, declared) == ("u2", "f2"):  # -0.0 and 6e-8: refused as noise
+        read_stack_header(path)
+        return
+    with pytest.raises(StackError, match=f"only in mode {TWO_BYTES[true]}"):
+        read_stack_header(path)
+
+
+SCALES = {"i2": [1, 30, 1000, 9000], "u2": [1, 30, 1000, 9000], "f2": [1e-5, 0.01, 1, 100]}
+
+
+@pytest.mark.parametrize("mean", [-3, 0, 3])
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(dtype, scale) for dtype in SCALES for scale in SCALES[dtype]]
+)
+def test_samples_in_the_mode_of_the_header_are_never_taken_for_another(
+    tmp_path, dtype, scale, mean
+):
+    values = scale * (CUBE + mean) + (32_768 if dtype == "u2" else 0)
+    limits = (0, 65_535) if dtype == "u2" else (-32_768, 32_767)
+    (tmp_path / "s.mrcs").write_bytes(mrc_bytes(np.clip(values, *limits).astype(dtype), dtype))
+    read_stack_header(tmp_path / "s.mrcs")
+
+
+def test_a_mask_of_two_values_is_read_as_integers(tmp_path):
+    (tmp_path / "s.mrcs").write_bytes(mrc_bytes(12_000 * np.sign(CUBE), "i2"))
+    assert read_stack_header(tmp_path / "s.mrcs").dtype == np.int16
+
+
+@pytest.mark.parametrize(
+    ("magic", "words"),
+    [(b"\x1f\x8b\x08", "gzip; unpack"), (b"II*\0", "TIFF"), (b"<!DOCTYPE html>", "web page")],
+)
+def test_another_kind_of_file_is_named(tmp_path, magic, words):
+    (tmp_path / "s.mrcs").write_bytes(magic + b"\x99" * 2000)
+    with pytest.raises(StackError, match=words):
+        read_stack_header(tmp_path / "s.mrcs")
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 1e9), (5, 5), (np.nan, np.inf)])
+@pytest.mark.parametrize("dtype", TWO_BYTES)
+def test_a_range_that_is_stale_does_not_hinder_reading(tmp_path, dtype, low, high):
+    images = (50 * np.abs(CUBE)).astype(dtype)
+    raw = bytearray(mrc_bytes(images, dtype))
+    raw[RANGE : RANGE + 8] = _words(low, high, kind="<f4")
+    path = tmp_path / "s.mrcs"
+    path.write_bytes(raw)
+    read_stack_header(path)
+    np.testing.assert_array_equal(read_map(path, voxel_size=2.0).data, images)
+
+
+def test_bytes_after_the_samples_are_counted_and_said(tmp_path, caplog):
+    raw = mrc_bytes(CUBE) + bytes(80)
+    (tmp_path / "s.mrc").write_bytes(raw)
+    assert read_stack_header(tmp_path / "s.mrc").extra_bytes == 80
+    np.testing.assert_array_equal(read_map(tmp_path / "s.mrc", voxel_size=2.0).data, CUBE)
+    assert "80 bytes follow the 16 x 16 x 16 voxels" in caplog.text

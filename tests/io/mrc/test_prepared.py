@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_ini3d.errors import MapError
-from napari_ini3d.io.mrc.maps import read_map
+from napari_ini3d.io.mrc.maps import read_map, write_map
 from napari_ini3d.io.mrc.prepared import prepare_map
 
 
@@ -84,3 +84,13 @@ def test_a_mask_is_padded_as_its_map_was(tmp_path):
     padded = found.pad(np.ones((33, 33, 31), np.float32))
     assert padded.sum() == 33 * 33 * 31
     np.testing.assert_array_equal(found.restore(padded), np.ones((33, 33, 31)))
+
+
+@pytest.mark.parametrize(
+    ("voxel_size", "words"),
+    [(0.25, "nm; give --pixel-size 2.5"), (340.0, "pm; give --pixel-size 3.4"), (2.5, "")],
+)
+def test_a_voxel_size_in_another_unit_is_said(tmp_path, caplog, voxel_size, words):
+    write_map(tmp_path / "m.mrc", np.random.default_rng(1).normal(size=(32,) * 3), voxel_size)
+    prepare_map(tmp_path / "m.mrc")
+    assert (f"looks like {words}" in caplog.text) is bool(words)

@@ -71,7 +71,8 @@ def _find_outliers(image: Float32) -> BoolArray:
     if not good.size:
         return outliers
     middle, noise = np.median(good), _noise(good)
-    far = ~outliers & (np.abs(image - middle) > _OUTLYING * noise)
+    with np.errstate(invalid="ignore", over="ignore"):  # of outliers
+        far = ~outliers & (np.abs(image - middle) > _OUTLYING * noise)
     rows, columns = np.nonzero(far)
     if not rows.size:
         return outliers

@@ -8,6 +8,7 @@ the header, or the values themselves say otherwise.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,21 @@ from napari_ini3d.errors import InputError
 
 HEADER_BYTES = 1024
 MAX_SIDE = 65_536
+SAMPLE_BYTES = 2**20  # by which types of samples are told
 _MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_OTHER_FILES = (
+    (b"\x1f\x8b", "a file compressed with gzip"),
+    (b"BZh", "a file compressed with bzip2"),
+    (b"\xfd7zXZ", "a file compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "a file compressed with zstd"),
+    (b"PK\x03\x04", "a file compressed with zip"),
+    (b"II*\0", "a TIFF file"),
+    (b"MM\0*", "a TIFF file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x89PNG", "a PNG file"),
+    (b"<", "a web page or XML"),
+    (b"version https://git-lfs", "a pointer of Git LFS, without the data"),
+)
 _BYTE_ORDERS = {0x44: "<", 0x11: ">"}
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _IMOD_STAMP = 1_146_047_817
@@ -49,6 +64,8 @@ class MrcHeader:
         Start of the grid (NSTART) along x, y, z, samples.
     signedness_known : bool
         False for bytes (mode 0) if neither IMOD's flag nor the range tells whether they are signed.
+    value_range : (float, float) or None
+        Least and largest value (DMIN, DMAX); None if they are not set.
     """
 
     shape: tuple[int, int, int]
@@ -59,11 +76,17 @@ class MrcHeader:
     origin: tuple[float, float, float]
     start: tuple[int, int, int]
     signedness_known: bool = True
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return math.prod(self.shape)
 
     @property
     def n_bytes(self) -> int:
         """Size of the file without what may follow the samples, bytes."""
-        return self.offset + int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        return self.offset + self.n_samples * self.dtype.itemsize
 
     def position(self, voxel_size: float | None = None) -> tuple[float, float, float]:
         """Return the position of the first sample, Å, along x, y, z.
@@ -109,10 +132,11 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
     floats = np.frombuffer(raw, dtype=f"{order}f4", count=56)
     nx, ny, nz, mode, extended = (int(words[i]) for i in (0, 1, 2, 3, 23))
     if not (0 < nx <= MAX_SIDE and 0 < ny <= MAX_SIDE and nz > 0 and extended >= 0):
-        raise error(
-            f"{path}: cannot be read as an MRC {kind}: the header says {nx} x {ny} x {nz} samples "
-            f"after an extended header of {extended} bytes; this is not an MRC {kind}"
-        )
+        other = next((what for magic, what in _OTHER_FILES if raw.startswith(magic)), None)
+        size = f"{nx} x {ny} x {nz} samples after an extended header of {extended} bytes"
+        found = f"this is {other}" if other else f"the header says {size}"
+        advice = "unpack it" if other and "compressed" in other else f"give an MRC {kind}"
+        raise error(f"{path}: cannot be read as an MRC {kind}: {found}; {advice}")
     if mode not in _MODES:
         what = ", complex values (a transform)" if mode in (3, 4) else ""
         raise error(
@@ -132,7 +156,14 @@ def parse_header(path: Path, raw: bytes, kind: str, error: type[InputError]) -> 
         origin=(x, y, z),
         start=(start[0], start[1], start[2]),
         signedness_known=known,
+        value_range=_value_range(floats),
     )
+
+
+def _value_range(floats: np.ndarray) -> tuple[float, float] | None:
+    """Return the least and the largest value, if they are set."""
+    low, high = float(floats[19]), float(floats[20])
+    return (low, high) if np.isfinite([low, high]).all() and low < high else None
 
 
 def _byte_order(raw: bytes) -> str:

@@ -18,7 +18,14 @@ from napari_ini3d._types import AnyArray, Float32, FloatArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import MIN_BOX_SIZE, check_map_values
 from napari_ini3d.io.files import atomic_path, read_failure
-from napari_ini3d.io.mrc.header import HEADER_BYTES, MrcHeader, parse_header, unsigned_by_values
+from napari_ini3d.io.mrc.header import (
+    HEADER_BYTES,
+    SAMPLE_BYTES,
+    MrcHeader,
+    parse_header,
+    unsigned_by_values,
+)
+from napari_ini3d.io.mrc.modes import check_mode
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +105,11 @@ def _read_samples(path: Path) -> tuple[MrcHeader, AnyArray]:
             header = parse_header(path, file.read(HEADER_BYTES), "map", MapError)
             if isinstance(file, (gzip.GzipFile, bz2.BZ2File)):
                 raw = _read_exactly(file, header)
+                size = header.offset + len(raw) + _count_rest(file, header)
             else:
-                _check_size(path, header, os.fstat(file.fileno()).st_size)
+                size = os.fstat(file.fileno()).st_size
+                check_mode(path, header, size, b"", "map", MapError)
+                _check_size(path, header, size)  # before memory is taken
                 file.seek(header.offset)
                 raw = file.read(header.n_bytes - header.offset)
     except (OSError, EOFError, zlib.error) as error:
@@ -111,7 +121,14 @@ def _read_samples(path: Path) -> tuple[MrcHeader, AnyArray]:
             else f"{path}: cannot be read as an MRC map ({error}); copy or download it again"
         )
         raise MapError(text) from error
+    check_mode(path, header, size, raw[:SAMPLE_BYTES], "map", MapError)
     _check_size(path, header, header.offset + len(raw))
+    if size > header.n_bytes:
+        logger.warning(
+            "%s: %d bytes follow the %s voxels of the header and are ignored; if an extended "
+            "header is not declared, the map is shifted: make it again",
+            path, size - header.n_bytes, " x ".join(map(str, reversed(header.shape))),
+        )  # fmt: skip
     if not header.signedness_known and unsigned_by_values(raw):
         return header, np.frombuffer(raw, np.uint8).reshape(header.shape)
     return header, np.frombuffer(raw, header.dtype).reshape(header.shape)
@@ -136,6 +153,14 @@ def _read_exactly(file: BinaryIO, header: MrcHeader) -> bytes:
             return b""
         left -= skipped
     return file.read(header.n_bytes - header.offset)
+
+
+def _count_rest(file: BinaryIO, header: MrcHeader) -> int:
+    """Count the bytes after the samples of a compressed file, to where the mode is known wrong."""
+    count = 0
+    while count <= 3 * header.n_samples and (piece := file.read(2**20)):
+        count += len(piece)
+    return count
 
 
 def _check_size(path: Path, header: MrcHeader, size: int) -> None:

@@ -16,6 +16,8 @@ from napari_ini3d.io.mrc.maps import read_map, write_map
 logger = logging.getLogger(__name__)
 
 _MOST_PADDING = 64  # voxels of the cube over those of the map
+_SMALL_VOXEL, _NARROW = 0.6, 40.0  # Å, of voxel and map: a map in nm
+_LARGE_VOXEL = 30.0  # Å: a map in pm
 _LOST = 1e-3  # share of the power that may be cut off when a map is brought back
 
 
@@ -130,6 +132,7 @@ def prepare_map(path: Path | str, *, voxel_size: float | None = None) -> Prepare
             f"{map_path}: {_size_text(shape)} voxels; expected a box nearly as long as wide; "
             "crop or pad the map"
         )
+    _warn_of_unit(map_path, found.voxel_size, max(shape))
     background = background_level(found.data)
     inverted = is_inverted(found.data)
     cube = np.zeros((side,) * 3, np.float32)
@@ -139,6 +142,21 @@ def prepare_map(path: Path | str, *, voxel_size: float | None = None) -> Prepare
     if inverted:
         logger.warning("%s: the density is negative; it is analysed inverted", map_path)
     return PreparedMap(cube, found.voxel_size, shape, background, inverted, map_path, found.origin)
+
+
+def _warn_of_unit(path: Path, voxel_size: float, side: int) -> None:
+    """Log a voxel size that looks like another unit than Å."""
+    width = voxel_size * side
+    if voxel_size < _SMALL_VOXEL and width < _NARROW:
+        unit, factor = "nm", 10.0
+    elif voxel_size > _LARGE_VOXEL:
+        unit, factor = "pm", 0.01
+    else:
+        return
+    logger.warning(
+        "%s: voxel size %g Å, the map is %.0f Å wide; it looks like %s; give --pixel-size %g",
+        path, voxel_size, width, unit, voxel_size * factor,
+    )  # fmt: skip
 
 
 def _inner(side: int, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:

@@ -15,10 +15,15 @@ import numpy as np
 from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.errors import StackError
 from napari_ini3d.io.files import read_failure
-from napari_ini3d.io.mrc.header import HEADER_BYTES, parse_header, unsigned_by_values
+from napari_ini3d.io.mrc.header import (
+    HEADER_BYTES,
+    SAMPLE_BYTES,
+    parse_header,
+    unsigned_by_values,
+)
+from napari_ini3d.io.mrc.modes import check_mode
 
 _CONVERTED_BYTES = 8 * 2**20  # buffer for samples that are converted to float32
-_SAMPLE_BYTES = 2**20  # by which signed bytes are told from unsigned ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class StackHeader:
         Bytes before the first image (header and extended header).
     pixel_size : float
         Å per pixel, 0 if the header has none.
+    extra_bytes : int
+        After the last image of the header.
     """
 
     nx: int
@@ -43,6 +50,7 @@ class StackHeader:
     dtype: np.dtype[np.generic]
     offset: int
     pixel_size: float = 0.0
+    extra_bytes: int = 0
 
     @property
     def image_bytes(self) -> int:
@@ -56,24 +64,28 @@ def read_stack_header(path: Path) -> StackHeader:
     Raises
     ------
     StackError
-        If the file is missing, is not an MRC file, has an unknown mode, has images that are not
-        square, or is truncated.
+        If the file is missing, is not an MRC file, has an unknown mode or one that its size or
+        its samples contradict, has images that are not square, or is truncated.
     """
     try:
         with open(path, "rb") as file:
             raw = file.read(HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
             found = parse_header(path, raw, "stack", StackError)
-            if not found.signedness_known:
+            sample = b""
+            if found.dtype.itemsize < 4:
                 file.seek(found.offset)
-                unsigned = unsigned_by_values(file.read(_SAMPLE_BYTES))
+                sample = file.read(SAMPLE_BYTES)
+            check_mode(path, found, size, sample, "stack", StackError)
+            if not found.signedness_known:
+                unsigned = unsigned_by_values(sample)
                 found = replace(found, dtype=np.dtype(np.uint8 if unsigned else np.int8))
     except OSError as error:
         raise StackError(read_failure(path, error, "check the path in rlnImageName")) from error
     n_images, ny, nx = found.shape
     header = StackHeader(nx, ny, n_images, found.dtype, found.offset, round(found.voxel_size[0], 6))
     _check_shape(path, header, size)
-    return header
+    return replace(header, extra_bytes=size - header.offset - n_images * header.image_bytes)
 
 
 def _check_shape(path: Path, header: StackHeader, size: int) -> None:
