@@ -18,6 +18,7 @@ from .axes_mesh import (
 from .background_opening import (
     BackgroundOpening as BackgroundOpening,
     open_in_background as open_in_background,
+    placeholder_layer as placeholder_layer,
 )
 from .caption import Caption as Caption, caption_of as caption_of
 from .class_cells import ClassCaption as ClassCaption, ClassCells as ClassCells

@@ -78,10 +78,14 @@ def centre_camera(viewer: ViewerModel) -> None:
 
 
 def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
-    """Prepare a viewer for maps and add layers; runs are shown at their last iteration."""
-    prepare_viewer(viewer)
+    """Add layers, and prepare the viewer for maps; runs are shown at their last iteration.
+
+    Particles are shown as napari shows images, in 2D if there is nothing else.
+    """
     added = []
     for layer in layers:
+        if layer[1].get("rendering"):
+            prepare_viewer(viewer)
         added.append(viewer.add_layer(Layer.create(*layer)))
         _show_new(viewer, added[-1])
     return added
@@ -181,7 +185,7 @@ def _show_frame(viewer: ViewerModel, layer: Image, frame: int) -> None:
 
 def _show_new(viewer: ViewerModel, layer: Layer) -> None:
     """Show a run at its last iteration; centre the camera if the layer is the first."""
-    if len(viewer.layers) == 1:
+    if len(viewer.layers) == 1 and viewer.dims.ndisplay == 3:
         centre_camera(viewer)
     if _is_run(layer):
         _show_frame(viewer, layer, len(layer.data) - 1)
