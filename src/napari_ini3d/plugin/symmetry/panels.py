@@ -239,17 +239,14 @@ class AlignPanel(QGroupBox):
         top.addWidget(QLabel("Point group"))
         top.addWidget(self.group, 1)
         top.addWidget(self.align, 1)
-        grid = QGridLayout()
+        grid = QGridLayout()  # without a column of labels, which would need a scrollbar
+        grid.addWidget(QLabel("Rotation about X, Y and Z (°)"), 0, 0, 1, 3)
+        grid.addWidget(QLabel("Shift along X, Y and Z (Å)"), 2, 0, 1, 3)
         for column, letter in enumerate("XYZ"):
-            heading = QLabel(letter)
-            heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            grid.addWidget(heading, 0, column + 1)
-            grid.addWidget(self.rotations[column], 1, column + 1)
-            grid.addWidget(self.shifts[column], 2, column + 1)
+            grid.addWidget(self.rotations[column], 1, column)
+            grid.addWidget(self.shifts[column], 3, column)
             self.rotations[column].setAccessibleName(f"rotation about {letter}, degrees")
             self.shifts[column].setAccessibleName(f"shift along {letter}, ångström")
-        grid.addWidget(QLabel("Rotation (°)"), 1, 0)
-        grid.addWidget(QLabel("Shift (Å)"), 2, 0)
         buttons = QGridLayout()
         for place, button in enumerate((self.apply_new, self.apply_here, self.reset, self.undo)):
             buttons.addWidget(button, place // 2, place % 2)
