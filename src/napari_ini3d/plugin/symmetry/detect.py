@@ -62,6 +62,7 @@ class DetectControl(QObject):
         detection.row_chosen.connect(self._on_row)
         detection.sphere_wanted.connect(self._on_sphere)
         axes.changed.connect(self.redraw)
+        axes.frame.toggled.connect(self._fit_frame)
         align.group_changed.connect(self.redraw)
         controller.axes_wanted.connect(self._on_aligned)
         controller.map_changed.connect(self._on_map_changed)
@@ -153,10 +154,18 @@ class DetectControl(QObject):
         self._on_wanted()
 
     def _on_wanted(self) -> None:
+        appears = not self._axes.frame.isChecked()
         for box in (self._axes.frame, self._axes.symmetry):
             with QSignalBlocker(box):
                 box.setChecked(True)
         self.redraw()
+        self._fit_frame(appears)
+
+    def _fit_frame(self, appears: bool) -> None:
+        """Zoom out if the letters of X, Y and Z, which appear, would not be seen."""
+        layer, viewer = self._controller.layer, self._controller.viewer
+        if appears and layer is not None and viewer is not None:
+            axes_layers.fit_frame(viewer, layer, axes_layers.particle_radius(viewer, layer))
 
     def _on_sphere(self, order: int) -> None:
         layer, viewer = self._controller.layer, self._controller.viewer

@@ -28,11 +28,12 @@ from napari_ini3d.plugin.viewer.axes_mesh import (
     DrawnAxes,
     axes_mesh,
     difference_colour,
+    frame_reach,
     letter_vertices,
     lines_of,
 )
 from napari_ini3d.plugin.viewer.connections import PerViewer
-from napari_ini3d.plugin.viewer.layer_transform import scene_from_map, trial_of
+from napari_ini3d.plugin.viewer.layer_transform import scene_from_map, trial_of, voxel_size_of
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.map_meshes import mesh_of
 from napari_ini3d.plugin.viewer.map_results import MapResults
@@ -98,6 +99,14 @@ def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True
     existing = find_part(viewer, layer, "axes")
     before = DrawnAxes(radius) if existing is None else get_metadata(existing, "drawn")
     return _show(viewer, layer, "axes", replace(before, radius=radius, frame=True), through=through)
+
+
+def fit_frame(viewer: Any, layer: Layer, radius: float) -> None:
+    """Zoom out if X, Y and Z at a map do not fit on the canvas, or in its cell of a grid."""
+    zoom = min(viewer.canvas.viewbox_size(viewer.layers)) / (
+        2 * frame_reach(radius) * voxel_size_of(layer)
+    )
+    viewer.scene.camera.zoom = min(viewer.scene.camera.zoom, zoom)
 
 
 def show_symmetry_axes(
