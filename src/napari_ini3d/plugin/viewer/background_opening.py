@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QProgressDialog
 
 from napari_ini3d.plugin import METADATA_KEY, LayerData
 from napari_ini3d.plugin.viewer.connections import PerViewer
-from napari_ini3d.plugin.viewer.map_layers import add_layers
+from napari_ini3d.plugin.viewer.map_layers import add_layers, prepare_for_opened_maps
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
 
@@ -87,8 +87,11 @@ class BackgroundOpening(QObject):
 
     def _add(self, layers: Sequence[LayerData]) -> None:
         viewer = self._viewer()
-        if viewer is not None:
-            add_layers(viewer, layers)
+        if viewer is None:
+            return
+        if any(keywords.get("rendering") for _, keywords, _ in layers):
+            prepare_for_opened_maps(viewer)
+        add_layers(viewer, layers)
 
     def _remove_placeholders(self, title: str) -> None:
         viewer = self._viewer()
@@ -130,7 +133,7 @@ def placeholder_layer(title: str) -> LayerData:
         "name": f"{title} …",
         "ndim": 2,
         "units": ("angstrom",) * 2,
-        "metadata": {METADATA_KEY: {"opening": title}},
+        "metadata": {METADATA_KEY: {"kind": "placeholder", "opening": title}},
     }
     return np.empty((0, 2)), keywords, "points"
 

@@ -90,7 +90,7 @@ class MapMesh(QObject):
         self._turned.setInterval(_REST_MS)
         self._turned.timeout.connect(self._light_again)
         viewer.scene.camera.events.angles.connect(self._on_turned)
-        self._outdated = self._changing = self._badly_lit = False
+        self._outdated = self._changing = self._badly_lit = self._given = False
         self._follow(layer)
         self._add(viewer, layer)
         self._compute()
@@ -153,6 +153,26 @@ class MapMesh(QObject):
         if viewer is not None and mesh is not None and mesh in viewer.layers:
             viewer.layers.remove(mesh)
 
+    @contextmanager
+    def replaced_by(self, surface: MapSurface, level: float) -> Iterator[None]:
+        """Show a mesh that is known already, after the map is replaced within this context.
+
+        If the level is another by then, the mesh is computed.
+        """
+        self._given = True
+        try:
+            yield
+        finally:
+            self._given = False
+            layer = self.layer
+            if layer is None or not np.isclose(float(layer.iso_threshold), level):
+                self._compute()
+            else:
+                self._timer.stop()
+                self._tasks.cancel()  # of the map before
+                self._outdated = False
+                self._show_surface(surface)
+
     # -- following the map ------------------------------------------------------------------
 
     def _follow(self, layer: Image) -> None:
@@ -189,6 +209,8 @@ class MapMesh(QObject):
 
     def _compute(self, _event: Any = None) -> None:
         """Compute the mesh in a thread; only the last request counts."""
+        if self._given:
+            return
         self._outdated = True
         if not self._tasks.busy:
             self._timer.start()
