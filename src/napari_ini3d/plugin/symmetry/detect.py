@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from napari_ini3d.plugin.viewer import (
     Task,
     axes_layers,
     broken_subunits,
+    get_metadata,
     is_dock_hidden,
     record_axes,
     recorded_axes,
@@ -116,6 +118,7 @@ class DetectControl(QObject):
 
     def _show_detected(self, layer: Image, detected: tasks.Detected) -> None:
         viewer = self._controller.viewer
+        detected = replace(detected, imposed_before=get_metadata(layer, "imposed_group"))
         self._found.keep(viewer, layer, detected)
         if detected.imposed is not None:
             self._controller.keep_validation(layer, detected.imposed)
@@ -137,6 +140,10 @@ class DetectControl(QObject):
         centre = np.array(candidate.centre) / voxel_size_of(layer)
         x, y, z = (float(value) for value in centre)
         status: AxesStatus = "detected" if detected.holds(candidate) else "rejected"
+        if status == "detected" and tasks.is_by_construction(
+            candidate.group, detected.imposed_before
+        ):
+            status = "imposed"
         subunits = broken_subunits(candidate.pseudo, voxel_size_of(layer))
         axes = MapAxes(candidate.group, candidate.axes, (x, y, z), status, subunits)
         record_axes(viewer, layer, axes)

@@ -23,7 +23,12 @@ from superqt import QFlowLayout
 
 from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.plugin.symmetry.axes_panel import describe_axes
-from napari_ini3d.plugin.symmetry.tasks import CRITERION, Detected
+from napari_ini3d.plugin.symmetry.tasks import (
+    CRITERION,
+    Detected,
+    is_by_construction,
+    warn_of_imposed,
+)
 from napari_ini3d.plugin.viewer import (
     make_text_label,
     set_tooltip,
@@ -323,6 +328,8 @@ def describe_detected(detected: Detected) -> str:
     ]
     if detected.imposed is not None:
         lines.append(CRITERION)
+    if is_by_construction(detected.group, detected.imposed_before):
+        lines.append(warn_of_imposed(detected.group))
     if detected.from_halves:
         lines.append("The noise was measured from the half-maps of the run.")
     return "\n".join([*lines, *(f"⚠ {warning}" for warning in report.warnings)])
