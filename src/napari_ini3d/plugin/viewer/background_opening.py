@@ -95,7 +95,9 @@ class BackgroundOpening(QObject):
 
     def _remove_placeholders(self, title: str) -> None:
         viewer = self._viewer()
-        for layer in [] if viewer is None else [*viewer.layers]:
+        if viewer is None:
+            return
+        for layer in [*viewer.layers]:
             if get_metadata(layer, "opening") == title:
                 viewer.layers.remove(layer)
 
