@@ -121,8 +121,15 @@ def start(tour: Tour) -> None:
     tour.wait(1.0)
     tour.picture("2_particles")
     form.circle_button.click()
+    tour.wait_for(lambda: has_mask_circle(tour.viewer))
     tour.picture("3_mask")
     form.circle_button.click()
+
+
+def has_mask_circle(viewer: Any) -> bool:
+    """Tell whether the circle of the mask is shown, which takes some seconds to prepare."""
+    known = (layer.metadata.get("ini3d", {}) for layer in viewer.layers)
+    return any(found.get("kind") == "mask circle" for found in known)
 
 
 def run(tour: Tour) -> None:

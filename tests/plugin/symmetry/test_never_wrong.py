@@ -134,7 +134,7 @@ def test_a_result_for_an_iteration_that_is_hidden_meanwhile_is_kept(
     go.set()
     qtbot.waitUntil(lambda: not widget.controller.tasks.busy, timeout=60_000)
     assert not notifications
-    choose(widget, run.__wrapped__)
+    choose(widget, "run")
     qtbot.waitUntil(lambda: "D2 holds" in widget.detection.verdict.text(), timeout=10_000)
 
 
@@ -308,7 +308,7 @@ def test_what_is_found_in_an_imposed_map_is_said_to_be_imposed(viewer, widget, q
         assert "D2 was imposed on this map" in text.text()
         assert "D2, imposed on this map" in widget.axes.legend.text()
         assert recorded_axes(viewer, widget.layer).status == "imposed"
-    widget.controller.layer_combo.choose(viewer.layers["exact"])
+    choose(widget, "exact")
     press(widget, qtbot, widget.detection.detect)
     assert "imposed on this map" not in widget.detection.verdict.text()
 
