@@ -115,6 +115,7 @@ def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
 
     Particles are shown as napari shows images, in 2D if there is nothing else.
     """
+    HiddenSliders.of(viewer)
     added = []
     for layer in layers:
         if layer[1].get("rendering"):
