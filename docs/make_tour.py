@@ -43,6 +43,7 @@ PLUGIN = "napari-ini3d"
 LONGEST = 1200.0  # seconds to wait for anything
 SIDE, WIDTH = 320, 140  # width of a frame of the animation in pixels and Å
 AFTER = 24  # frames of the finished map
+LIGHT_SECONDS = 0.5  # after which the light of meshes has followed the camera
 COLOUR = "#9bd8ff"
 ZOOM = 3.2  # pixels of the window per Å
 VIEW = (-20.0, 30.0, 0.0)  # angles of the camera, degrees
@@ -120,8 +121,15 @@ def start(tour: Tour) -> None:
     tour.wait(1.0)
     tour.picture("2_particles")
     form.circle_button.click()
+    tour.wait_for(lambda: has_mask_circle(tour.viewer))
     tour.picture("3_mask")
     form.circle_button.click()
+
+
+def has_mask_circle(viewer: Any) -> bool:
+    """Tell whether the circle of the mask is shown, which takes some seconds to prepare."""
+    known = (layer.metadata.get("ini3d", {}) for layer in viewer.layers)
+    return any(found.get("kind") == "mask circle" for found in known)
 
 
 def run(tour: Tour) -> None:
@@ -273,10 +281,12 @@ def animate(work: Path, threads: int) -> None:
         volume, voxel = read_history(folder, iteration, 0)
         layer = show_map(viewer, cut_out(volume), voxel, "map", colormap=COLOUR)
         mesh = MapMeshes.of(viewer).find(layer)
-        while mesh is not None and mesh.busy:
-            QApplication.processEvents()
         camera = viewer.scene.camera
         camera.angles, camera.zoom = (-15.0, 360.0 * number / len(shown), 0.0), SIDE / WIDTH
+        turned = time.monotonic()
+        while (mesh is not None and mesh.busy) or time.monotonic() < turned + LIGHT_SECONDS:
+            QApplication.processEvents()
+            time.sleep(0.01)
         shot = viewer.screenshot(canvas_only=True, size=(SIDE, SIDE), flash=False)
         frames.append(annotate(Image.fromarray(shot[..., :3]), steps[iteration]))
         logger.info("frame %d of %d", number + 1, len(shown))

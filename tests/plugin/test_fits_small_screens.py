@@ -9,7 +9,9 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QLineEdit,
+    QScrollArea,
     QSlider,
+    QStyle,
     QTabBar,
     QTableView,
     QWidget,
@@ -61,6 +63,17 @@ def test_docks_do_not_grow_the_window(viewer, large_font, docks, qtbot):
         parent.raise_()
         qtbot.wait(100)
         assert (window.width(), window.height()) == (1280, 800), name
+
+
+def test_docks_need_no_horizontal_scrollbar(viewer, docks, qtbot):
+    bar = QApplication.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+    for name, dock in docks.items():
+        dock.parentWidget().raise_()
+        qtbot.wait(50)
+        for area in dock.findChildren(QScrollArea):
+            if area.isVisible():
+                room = area.width() - bar  # of the vertical one, which long results bring
+                assert area.widget().minimumSizeHint().width() <= room, name
 
 
 def test_docks_that_are_opened_at_once_share_one_place(viewer, own_config, qtbot):

@@ -34,6 +34,32 @@ def test_a_map_is_opened_in_3d_right_handed_and_drawn(viewer, tmp_path):
     assert 0.01 < lit(viewer) < 0.6
 
 
+def test_a_run_that_is_opened_after_particles_is_shown_in_3d_at_its_last_iteration(
+    viewer, tmp_path, few_particles
+):
+    (particles,) = viewer.open(few_particles, plugin=PLUGIN)
+    assert viewer.dims.ndisplay == 2
+    for iteration in (10, 20, 30):
+        write_map(tmp_path / f"run_it{iteration:03d}_class001.mrc", iteration * blob(96), 5.0)
+    (layer,) = viewer.open(tmp_path, plugin=PLUGIN)
+    assert viewer.dims.ndisplay == 3
+    assert viewer.scene.camera.orientation == map_layers.MAP_ORIENTATION
+    assert not particles.visible
+    assert map_layers.shown_iteration(viewer, layer) == 30
+    assert viewer.scene.camera.zoom * 96 * 5.0 < 1.2 * min(viewer.canvas.size)
+    zoom = viewer.scene.camera.zoom = 3.0
+    write_map(tmp_path / "other.mrc", blob(), 2.0)
+    viewer.open(tmp_path / "other.mrc", plugin=PLUGIN)
+    assert viewer.scene.camera.zoom == zoom, "the view is the user's from then on"
+
+
+def test_images_of_another_kind_stay_as_they_are_when_a_map_is_opened(viewer, tmp_path):
+    image = viewer.add_image(np.zeros((8, 8)))
+    write_map(tmp_path / "map.mrc", blob(), 2.0)
+    viewer.open(tmp_path / "map.mrc", plugin=PLUGIN)
+    assert (viewer.dims.ndisplay, image.visible) == (2, True)
+
+
 def test_a_run_folder_gets_a_slider_at_its_last_iteration(viewer, tmp_path):
     for iteration in (10, 20, 30):
         write_map(tmp_path / f"run_it{iteration:03d}_class001.mrc", iteration * blob(), 2.0)

@@ -63,7 +63,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     layers = read_files(path)
     if any(keywords.get("rendering") for _, keywords, _ in layers):
-        _make_viewer_right_handed()
+        _prepare_viewer()
     return layers
 
 
@@ -276,9 +276,13 @@ def _as_list(path: str | Sequence[str]) -> list[str]:
     return [path] if isinstance(path, str) else list(path)
 
 
-def _make_viewer_right_handed() -> None:
-    """Make an empty viewer right-handed; by default napari shows maps mirrored."""
+def _prepare_viewer() -> None:
+    """Prepare the current viewer for maps; by default napari shows them mirrored."""
     if "napari" in sys.modules:
-        from napari_ini3d.plugin.viewer import prepare_empty_viewer
+        from napari import current_viewer
 
-        prepare_empty_viewer()
+        from napari_ini3d.plugin.viewer import prepare_for_opened_maps
+
+        viewer = current_viewer()
+        if viewer is not None:
+            prepare_for_opened_maps(viewer)

@@ -143,13 +143,13 @@ def _bases() -> tuple[Path, Path]:
 def _open(symmetry: str, file_name: str) -> list[LayerData]:
     """Read a sample; one that has to be simulated first does not make a window wait."""
     if "napari" in sys.modules and not _is_made(symmetry):
-        from napari_ini3d.plugin.viewer import open_in_background
+        from napari_ini3d.plugin.viewer import open_in_background, placeholder_layer
 
         title = f"Simulating the sample {symmetry}, once"
         if open_in_background(
             title, lambda task: _read(symmetry, file_name, read_files, task.step), steps=_STEPS
         ):
-            return []
+            return [placeholder_layer(title)]
     return _read(symmetry, file_name, read_layers, lambda _: None)
 
 

@@ -382,3 +382,18 @@ def test_a_colouring_that_the_user_has_chosen_stays(viewer, widget, layer, qtbot
     press(widget, qtbot, widget.detection.detect)
     widget.detection.table.selectRow(0)
     assert mesh.colouring == "height"
+
+
+def test_the_letters_of_the_axes_fit_on_the_canvas(viewer, widget, layer, qtbot, quick):
+    viewer.window.resize(1200, 700)
+    qtbot.waitUntil(lambda: min(viewer.canvas.size) > 200, timeout=10_000)
+    viewer.scene.camera.zoom = 50.0
+    press(widget, qtbot, widget.align.align)
+    (part,) = axes_layers.parts_of(viewer, layer)
+    letters = np.array([part.data_to_world(corner) for corner in np.array(part.vertices)])
+    zoom = viewer.scene.camera.zoom
+    assert zoom * np.abs(letters).max() < min(viewer.canvas.size) / 2
+    assert zoom * np.abs(letters).max() > 0.8 * min(viewer.canvas.size) / 2
+    viewer.scene.camera.zoom = 2 * zoom  # by the user: a look at the centre
+    widget.axes.symmetry.setChecked(False)
+    assert viewer.scene.camera.zoom == 2 * zoom

@@ -16,6 +16,7 @@ from napari_ini3d.plugin.layers import LazyFrames, run_layer
 from napari_ini3d.plugin.symmetry import impose, tasks
 from napari_ini3d.plugin.viewer import axes_layers, map_layers
 from napari_ini3d.plugin.viewer.layer_transform import trial_of
+from napari_ini3d.plugin.viewer.map_axes import recorded_axes
 
 
 @pytest.fixture
@@ -113,6 +114,28 @@ def test_axes_belong_to_the_iteration_in_which_they_were_found(viewer, widget, d
     map_layers.show_iteration(viewer, run, 20)
     assert axes_names(viewer) == ["run: D2 axes"]
     assert widget.detection.verdict.text() == verdict
+
+
+def test_a_result_for_an_iteration_that_is_hidden_meanwhile_is_kept(
+    viewer, widget, d2, qtbot, monkeypatch, notifications
+):
+    go = threading.Event()
+    monkeypatch.setattr(
+        tasks, "detect_symmetry", lambda *_, **__: go.wait(30) and make_report("D2")
+    )
+    frames = LazyFrames(2, d2.volume.shape, lambda i: np.stack([d2.volume / (1 + k) for k in i]))
+    known = {"path": "run", "class_index": 0, "iterations": [10, 20]}
+    data = run_layer(frames, VOXEL, "run", colormap="gray", metadata=known)
+    (run,) = map_layers.add_layers(viewer, [data])
+    qtbot.waitUntil(lambda: widget.layer is run.__wrapped__, timeout=60_000)
+    qtbot.mouseClick(widget.detection.detect, Qt.MouseButton.LeftButton)
+    map_layers.show_map(viewer, d2.volume, VOXEL, "new")  # as the first map of another run
+    run.visible = False
+    go.set()
+    qtbot.waitUntil(lambda: not widget.controller.tasks.busy, timeout=60_000)
+    assert not notifications
+    choose(widget, "run")
+    qtbot.waitUntil(lambda: widget.detection.table.rowCount() > 0, timeout=10_000)
 
 
 def test_a_result_for_a_map_that_was_replaced_meanwhile_is_discarded(
@@ -268,6 +291,26 @@ def test_imposing_a_group_that_an_aligned_map_does_not_have_offers_no_alignment(
     assert "✗" in widget.align.score.text()
     press(widget, qtbot, widget.files.impose)
     assert any("D2" in text for text in notifications)
+
+
+def test_what_is_found_in_an_imposed_map_is_said_to_be_imposed(viewer, widget, qtbot):
+    exact = known_map("D2", box_size=32, resolution=12.0, rotated=False)
+    map_layers.show_map(viewer, exact.volume, VOXEL, "exact")
+    qtbot.waitUntil(lambda: widget.layer.name == "exact", timeout=60_000)
+    widget.align.group.setCurrentText("D2")
+    press(widget, qtbot, widget.files.impose)
+    assert widget.layer.name == "exact D2 imposed"
+    for button, text in (
+        (widget.detection.detect, widget.detection.verdict),
+        (widget.align.align, widget.align.score),
+    ):
+        press(widget, qtbot, button)
+        assert "D2 was imposed on this map" in text.text()
+        assert "D2, imposed on this map" in widget.axes.legend.text()
+        assert recorded_axes(viewer, widget.layer).status == "imposed"
+    choose(widget, "exact")
+    press(widget, qtbot, widget.detection.detect)
+    assert "imposed on this map" not in widget.detection.verdict.text()
 
 
 def test_a_difference_below_the_level_says_so(viewer, widget, qtbot):

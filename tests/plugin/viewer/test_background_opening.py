@@ -1,6 +1,7 @@
 """Large files and samples are read in a thread while a window goes on."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from napari_ini3d.plugin import opening, sample_data
 from napari_ini3d.plugin.layers import map_layer
 from napari_ini3d.plugin.viewer.background_opening import BackgroundOpening, open_in_background
 from napari_ini3d.plugin.viewer.task_runner import Cancelled
+from napari_ini3d.simulation import make_phantom, simulate_particles, write_dataset
 
 
 @pytest.fixture
@@ -80,25 +82,58 @@ def test_an_error_is_shown_and_nothing_is_added(viewer, qtbot, monkeypatch):
     assert len(viewer.layers) == 0
 
 
-def test_a_sample_that_has_to_be_simulated_does_not_make_the_window_wait(
-    viewer, qtbot, monkeypatch, tmp_path
-):
+@pytest.fixture
+def slow_sample(monkeypatch, tmp_path):
+    """A sample whose simulation goes on when the returned event is set."""
     go_on = threading.Event()
 
     def make(base, name, recipe, step):
         go_on.wait(10)
+        step("Writing the sample")
         folder = tmp_path / name
         folder.mkdir()
-        write_map(folder / "truth.mrc", make_volume(), 2.0)
+        few = replace(recipe.particles, number=3)
+        molecule = make_phantom("C1")
+        write_dataset(folder, simulate_particles(molecule, few), molecule)
         return folder
 
     monkeypatch.setattr(sample_data, "_bases", lambda: (tmp_path / "a", tmp_path / "b"))
     monkeypatch.setattr(sample_data, "_make_sample", make)
-    assert in_event_loop(qtbot, sample_data.open_d2_map) == []
-    assert len(viewer.layers) == 0
+    yield go_on
     go_on.set()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10_000)
-    assert viewer.layers[0].name == "D2 sample map"
+
+
+def open_sample(viewer, qtbot, key):
+    """Open a sample as napari's File menu does."""
+    in_event_loop(qtbot, lambda: viewer.open_sample("napari-ini3d", key))
+
+
+def is_there(viewer, name):
+    return [layer.name for layer in viewer.layers] == [name]
+
+
+def test_a_sample_that_has_to_be_simulated_does_not_make_the_window_wait(
+    viewer, qtbot, slow_sample
+):
+    open_sample(viewer, qtbot, "d2_map")
+    assert is_there(viewer, "Simulating the sample D2, once …")
+    slow_sample.set()
+    qtbot.waitUntil(lambda: is_there(viewer, "D2 sample map"), timeout=10_000)
+    assert viewer.dims.ndisplay == 3
+
+
+def test_particles_that_are_read_in_a_thread_are_shown_in_2d(viewer, qtbot, slow_sample):
+    open_sample(viewer, qtbot, "d2_particles")
+    slow_sample.set()
+    qtbot.waitUntil(lambda: is_there(viewer, "D2 sample particles"), timeout=60_000)
+    assert viewer.dims.ndisplay == 2
+
+
+def test_a_sample_that_is_cancelled_leaves_no_layer(viewer, qtbot, slow_sample):
+    open_sample(viewer, qtbot, "d2_map")
+    qtbot.waitUntil(lambda: len(progress_windows()) == 1, timeout=30_000)
+    progress_windows()[0].findChild(QPushButton).click()
+    qtbot.waitUntil(lambda: not len(viewer.layers), timeout=10_000)
 
 
 def progress_windows():

@@ -14,6 +14,7 @@ from napari_ini3d.plugin.layers import LazyFrames, run_layer
 from napari_ini3d.plugin.viewer import map_layers, mesh_layers, rendering
 from napari_ini3d.plugin.viewer.layer_combo import LayerCombo
 from napari_ini3d.plugin.viewer.map_meshes import MapMeshes, mesh_of
+from napari_ini3d.plugin.viewer.prepared_mesh import MeshRequest
 
 N, VOXEL = 32, 3.0
 
@@ -268,3 +269,31 @@ def test_a_hidden_mesh_takes_the_light_of_the_camera_when_it_is_shown(viewer, la
     np.testing.assert_array_equal(mesh.data[2], before)
     layer.visible = True
     assert np.abs(mesh.data[2] - before).max() > 0.1
+
+
+@meshes
+def test_a_map_with_a_prepared_mesh_changes_together_with_it(viewer, layer, qtbot):
+    mesh = ready(qtbot, viewer, layer)
+    map_layers.set_level_in_sigma(layer, 3.0)
+    ready(qtbot, viewer, layer)
+    after = bent_body(scale=5.0, shift=4)
+    prepared = MeshRequest.of(viewer, layer).compute(after)
+    map_layers.show_map(viewer, after, VOXEL, "map", scale=None, prepared=prepared)
+    assert not MapMeshes.of(viewer).find(layer).busy, "nothing is left to be drawn later"
+    at_once = mesh.data
+    MapMeshes.of(viewer).find(layer).hide_dust(1)  # computes it again
+    ready(qtbot, viewer, layer)
+    for prepared_part, part in zip(at_once, mesh.data, strict=True):
+        np.testing.assert_array_equal(prepared_part, part)
+
+
+@meshes
+def test_a_prepared_mesh_at_a_level_that_was_left_is_not_kept(viewer, layer, qtbot):
+    mesh = ready(qtbot, viewer, layer)
+    after = bent_body(shift=4)
+    prepared = MeshRequest.of(viewer, layer).compute(after)
+    map_layers.set_level_in_sigma(layer, 6.0)  # by the user, meanwhile
+    map_layers.show_map(viewer, after, VOXEL, "map", scale=None, prepared=prepared)
+    assert len(ready(qtbot, viewer, layer).data[0]) < len(prepared.surface.vertices)
+    assert mesh is mesh_of(viewer, layer)
+    assert map_layers.level_in_sigma(layer) == pytest.approx(6.0)

@@ -8,7 +8,7 @@ from typing import Any
 from weakref import ReferenceType
 
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_ini3d.plugin.session import run_of_window
 from napari_ini3d.plugin.viewer import Task, TaskRunner, open_dock, set_tooltip, with_ending
@@ -17,7 +17,7 @@ from napari_ini3d.runs import ExportedRun, RunFolder, export_run
 _TARGETS = {"RELION …": ".star", "cryoSPARC …": ".cs"}
 
 
-class ExportMenu(QToolButton):
+class ExportMenu(QPushButton):
     """Button with a menu of packages; each asks for a file, and writes particles and map.
 
     Parameters
@@ -30,13 +30,12 @@ class ExportMenu(QToolButton):
         super().__init__()
         self._viewer = viewer
         self.runner = TaskRunner(self)
-        self.setText("Export ")
+        self.setText("Export")
         set_tooltip(
             self,
             "Write the particles of the run that is shown with their poses, and its map, for a "
             "refinement in another package; or save what the window shows.",
         )
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         for name, ending in _TARGETS.items():
             menu.addAction(name, partial(self._ask, ending))
@@ -92,4 +91,4 @@ class ExportMenu(QToolButton):
 
     def _refresh(self) -> None:
         self.setEnabled(not self.runner.busy)
-        self.setText("Exporting … " if self.runner.busy else "Export ")
+        self.setText("Exporting …" if self.runner.busy else "Export")

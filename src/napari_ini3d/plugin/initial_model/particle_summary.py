@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import explain
 from napari_ini3d.kernels import available_threads
+from napari_ini3d.plugin.viewer import allow_threads
 from napari_ini3d.preflight import (
     CheckReport,
     Preview,
@@ -120,6 +121,7 @@ class ParticleSummary(QWidget):
     def _work(self, function: Any, subject: Any) -> None:
         self._number += 1
         request = _Request(self._number, self._settings, lambda: self._number)
+        allow_threads()
         worker = create_worker(function, subject, request)
         worker.yielded.connect(self._on_found)
         worker.start()

@@ -6,8 +6,9 @@ are shown. Only one of the two kinds is visible at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
@@ -24,6 +25,8 @@ from napari_ini3d.plugin.session.iteration_maps import IterationMaps, keep_on_it
 from napari_ini3d.plugin.viewer import (
     Caption,
     ClassCells,
+    MeshRequest,
+    PreparedMesh,
     caption_of,
     find_layer,
     get_metadata,
@@ -118,8 +121,28 @@ class LiveLayers(QObject):
         self._missing.clear()
         self._update_caption()
 
-    def show(self, progress: Progress) -> None:
-        """Show the maps of an iteration in place of the previous ones."""
+    def mesh_requests(self, progress: Progress) -> dict[int, MeshRequest]:
+        """Return what the meshes of an iteration depend on, for each class that is drawn as one."""
+        viewer = self._viewer()
+        if viewer is None:
+            return {}
+        found = {
+            k: MeshRequest.of(viewer, find_layer(viewer, self._key(k)))
+            for k in range(len(progress.volumes))
+        }
+        return {k: request for k, request in found.items() if request is not None}
+
+    def show(
+        self, progress: Progress, meshes: Mapping[int, PreparedMesh] = MappingProxyType({})
+    ) -> None:
+        """Show the maps of an iteration in place of the previous ones.
+
+        Parameters
+        ----------
+        progress : Progress
+        meshes : mapping, optional
+            From class index to the mesh, where it is known already.
+        """
         viewer = self._viewer()
         if viewer is None:
             return
@@ -130,7 +153,8 @@ class LiveLayers(QObject):
             self.show_newest()
         hidden = self.history_visible
         for k, volume in enumerate(progress.volumes):
-            self._show_class(viewer, progress, k, volume, visible=not hidden)
+            mesh = meshes.get(k)
+            self._show_class(viewer, progress, k, volume, mesh, visible=not hidden)
         if self._history():
             self._update_history(viewer)
         self._update_caption()
@@ -286,7 +310,14 @@ class LiveLayers(QObject):
         return self._values.get(iteration, ClassValues())
 
     def _show_class(
-        self, viewer: Any, progress: Progress, k: int, volume: FloatArray, *, visible: bool
+        self,
+        viewer: Any,
+        progress: Progress,
+        k: int,
+        volume: FloatArray,
+        mesh: PreparedMesh | None,
+        *,
+        visible: bool,
     ) -> None:
         key = self._key(k)
         existed = find_layer(viewer, key) is not None
@@ -308,6 +339,7 @@ class LiveLayers(QObject):
                 "resolution": summary.resolution[k],
             },
             scale=None,
+            prepared=mesh,
         )
         if not existed:
             self._hide_others(viewer)

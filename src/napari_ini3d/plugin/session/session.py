@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
@@ -23,6 +24,7 @@ from napari_ini3d.errors import RunFolderError, explain
 from napari_ini3d.plugin.session.activity import Activity
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.log_buffer import LogTail
+from napari_ini3d.plugin.session.mesh_preparation import MeshPreparation
 from napari_ini3d.plugin.session.pace import Pace
 from napari_ini3d.plugin.session.run_process import (
     ForeignProcess,
@@ -32,7 +34,7 @@ from napari_ini3d.plugin.session.run_process import (
 )
 from napari_ini3d.plugin.session.status import expected_end, failure_text, settings_of
 from napari_ini3d.plugin.session.worker import BackgroundRun, Progress
-from napari_ini3d.plugin.viewer import PerViewer
+from napari_ini3d.plugin.viewer import PerViewer, PreparedMesh, allow_threads
 from napari_ini3d.runs import (
     IterationSummary,
     RunFolder,
@@ -133,6 +135,7 @@ class RunSession(QObject):
         self.log = LogTail()
         self.form_state: FormState | None = None
         self.layers = LiveLayers(ref(viewer))
+        self._meshes = MeshPreparation(self._draw)
         self._viewer = ref(viewer)
         self._activity = Activity()
         self._run: BackgroundRun | None = None
@@ -241,6 +244,7 @@ class RunSession(QObject):
         self.summaries = read_summaries(run)
         self.run_folder, self.latest, self.error, self.dropped = run.path, None, None, 0
         self.goes_on = False
+        self._meshes.cancel()
         self.layers.show_history(run.path)
         self.log.reset(run.log_path)
         self._change_state("idle")
@@ -290,6 +294,7 @@ class RunSession(QObject):
         self._dropped_after = -1 if (self.run_folder / "progress.jsonl").exists() else 0
         self.log.reset()
         self._run = BackgroundRun(process, self.run_folder, self.log)
+        self._meshes.cancel()
         self.layers.begin(self.run_folder)
         self._worker = worker = self._make_worker(self._run)
         self._change_state("running")
@@ -305,6 +310,7 @@ class RunSession(QObject):
         viewer = self._viewer()
         if viewer is not None and viewer is not current_viewer():
             viewer.window.activate()
+        allow_threads()
         worker: Any = create_worker(run, _worker_class=_RunWorker)
         worker.finished.connect(self._end)
         return worker
@@ -348,18 +354,18 @@ class RunSession(QObject):
 
     def _show(self, progress: Progress) -> None:
         self.latest = progress
-        self._pace.note_shown()
-        self._draw(progress)
+        self._meshes.show(progress, self.layers.mesh_requests(progress))
         self.progressed.emit(progress)
         settings = settings_of(self.run_folder)
         expected = expected_end(self.summaries, settings)
         follows = settings is not None and settings.independent_half_sets  # after the iterations
         self._activity.move(progress.summary.iteration, expected + follows)
 
-    def _draw(self, progress: Progress) -> None:
+    def _draw(self, progress: Progress, meshes: Mapping[int, PreparedMesh]) -> None:
         """Show the maps; if that fails, report it once and let the run go on."""
+        self._pace.note_shown()
         try:
-            self.layers.show(progress)
+            self.layers.show(progress, meshes)
         except Exception as error:
             logger.exception("iteration %d is not shown", progress.summary.iteration)
             if not self._undrawn:

@@ -24,6 +24,7 @@ from napari_ini3d.plugin.viewer import (
     TaskRunner,
     add_derived_map,
     broken_subunits,
+    get_metadata,
     origin_of,
     record_axes,
     recorded_axes,
@@ -106,6 +107,10 @@ class AlignControl(QObject):
         motion = aligned.imposed.motion
         x, y, z = (float(value) for value in motion.shift)
         status: AxesStatus = "detected" if validation.holds else "rejected"
+        before = get_metadata(layer, "imposed_group")
+        by_construction = validation.holds and tasks.is_by_construction(alignment.group, before)
+        if by_construction:
+            status = "imposed"
         subunits = broken_subunits(alignment.pseudo, alignment.voxel_size)
         axes = MapAxes(alignment.group, alignment.axes, (x, y, z), status, subunits)
         record_axes(self._controller.viewer, layer, axes)
@@ -119,6 +124,7 @@ class AlignControl(QObject):
         self._controller.axes_wanted.emit()
         mark = "✓" if validation.holds else "✗"
         lines = [f"{mark} {validation.verdict}", *(f"⚠ {w}" for w in alignment.warnings)]
+        lines += [tasks.warn_of_imposed(alignment.group)] if by_construction else []
         self._panel.score.setText("\n".join([*lines, describe_trial(layer)]))
 
     def _on_adjusted(self) -> None:

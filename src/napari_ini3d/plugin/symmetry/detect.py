@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from napari_ini3d.plugin.viewer import (
     Task,
     axes_layers,
     broken_subunits,
+    get_metadata,
     is_dock_hidden,
     record_axes,
     recorded_axes,
@@ -62,6 +64,7 @@ class DetectControl(QObject):
         detection.row_chosen.connect(self._on_row)
         detection.sphere_wanted.connect(self._on_sphere)
         axes.changed.connect(self.redraw)
+        axes.frame.toggled.connect(self._fit_frame)
         align.group_changed.connect(self.redraw)
         controller.axes_wanted.connect(self._on_aligned)
         controller.map_changed.connect(self._on_map_changed)
@@ -115,6 +118,7 @@ class DetectControl(QObject):
 
     def _show_detected(self, layer: Image, detected: tasks.Detected) -> None:
         viewer = self._controller.viewer
+        detected = replace(detected, imposed_before=get_metadata(layer, "imposed_group"))
         self._found.keep(viewer, layer, detected)
         if detected.imposed is not None:
             self._controller.keep_validation(layer, detected.imposed)
@@ -136,6 +140,10 @@ class DetectControl(QObject):
         centre = np.array(candidate.centre) / voxel_size_of(layer)
         x, y, z = (float(value) for value in centre)
         status: AxesStatus = "detected" if detected.holds(candidate) else "rejected"
+        if status == "detected" and tasks.is_by_construction(
+            candidate.group, detected.imposed_before
+        ):
+            status = "imposed"
         subunits = broken_subunits(candidate.pseudo, voxel_size_of(layer))
         axes = MapAxes(candidate.group, candidate.axes, (x, y, z), status, subunits)
         record_axes(viewer, layer, axes)
@@ -153,10 +161,18 @@ class DetectControl(QObject):
         self._on_wanted()
 
     def _on_wanted(self) -> None:
+        appears = not self._axes.frame.isChecked()
         for box in (self._axes.frame, self._axes.symmetry):
             with QSignalBlocker(box):
                 box.setChecked(True)
         self.redraw()
+        self._fit_frame(appears)
+
+    def _fit_frame(self, appears: bool) -> None:
+        """Zoom out if the letters of X, Y and Z, which appear, would not be seen."""
+        layer, viewer = self._controller.layer, self._controller.viewer
+        if appears and layer is not None and viewer is not None:
+            axes_layers.fit_frame(viewer, layer, axes_layers.particle_radius(viewer, layer))
 
     def _on_sphere(self, order: int) -> None:
         layer, viewer = self._controller.layer, self._controller.viewer

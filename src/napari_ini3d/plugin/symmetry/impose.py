@@ -164,7 +164,7 @@ class ImposeControl(QObject):
             key=f"{layer.unique_id}: {validation.group} imposed",
             colormap=IMPOSED_COLOUR,
         )
-        set_metadata(new, imposed_on=imposed.aligned)
+        set_metadata(new, imposed_on=imposed.aligned, imposed_group=validation.group)
         new.visible, layer.visible = True, False  # they overlap
         original = _source_of(controller.viewer, layer)
         controller.keep_validation(layer, imposed)

@@ -23,7 +23,12 @@ from superqt import QFlowLayout
 
 from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.plugin.symmetry.axes_panel import describe_axes
-from napari_ini3d.plugin.symmetry.tasks import CRITERION, Detected
+from napari_ini3d.plugin.symmetry.tasks import (
+    CRITERION,
+    Detected,
+    is_by_construction,
+    warn_of_imposed,
+)
 from napari_ini3d.plugin.viewer import (
     make_text_label,
     set_tooltip,
@@ -239,17 +244,14 @@ class AlignPanel(QGroupBox):
         top.addWidget(QLabel("Point group"))
         top.addWidget(self.group, 1)
         top.addWidget(self.align, 1)
-        grid = QGridLayout()
+        grid = QGridLayout()  # without a column of labels, which would need a scrollbar
+        grid.addWidget(QLabel("Rotation about X, Y and Z (°)"), 0, 0, 1, 3)
+        grid.addWidget(QLabel("Shift along X, Y and Z (Å)"), 2, 0, 1, 3)
         for column, letter in enumerate("XYZ"):
-            heading = QLabel(letter)
-            heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            grid.addWidget(heading, 0, column + 1)
-            grid.addWidget(self.rotations[column], 1, column + 1)
-            grid.addWidget(self.shifts[column], 2, column + 1)
+            grid.addWidget(self.rotations[column], 1, column)
+            grid.addWidget(self.shifts[column], 3, column)
             self.rotations[column].setAccessibleName(f"rotation about {letter}, degrees")
             self.shifts[column].setAccessibleName(f"shift along {letter}, ångström")
-        grid.addWidget(QLabel("Rotation (°)"), 1, 0)
-        grid.addWidget(QLabel("Shift (Å)"), 2, 0)
         buttons = QGridLayout()
         for place, button in enumerate((self.apply_new, self.apply_here, self.reset, self.undo)):
             buttons.addWidget(button, place // 2, place % 2)
@@ -326,6 +328,8 @@ def describe_detected(detected: Detected) -> str:
     ]
     if detected.imposed is not None:
         lines.append(CRITERION)
+    if is_by_construction(detected.group, detected.imposed_before):
+        lines.append(warn_of_imposed(detected.group))
     if detected.from_halves:
         lines.append("The noise was measured from the half-maps of the run.")
     return "\n".join([*lines, *(f"⚠ {warning}" for warning in report.warnings)])

@@ -80,11 +80,14 @@ class Detected:
         The group that was found, imposed on the map on its axes; None for C1.
     from_halves : bool
         True if the noise was measured from the half-maps of a run.
+    imposed_before : str or None
+        Group that was imposed on the map before it was searched.
     """
 
     report: SymmetryReport
     imposed: Imposed | None
     from_halves: bool = False
+    imposed_before: str | None = None
 
     @property
     def group(self) -> str:
@@ -122,6 +125,20 @@ class Aligned:
 
     alignment: SymmetryAlignment
     imposed: Imposed
+
+
+def is_by_construction(group: str, imposed: str | None) -> bool:
+    """Tell whether a map has a group because that, or one that contains it, was imposed on it."""
+    order = PointGroup.parse(group).order
+    return order > 1 and imposed is not None and PointGroup.parse(imposed).order % order == 0
+
+
+def warn_of_imposed(group: str) -> str:
+    """Return what a group says that is found in a map on which it was imposed."""
+    return (
+        f"⚠ {group} was imposed on this map: that it holds says nothing about the particle; choose "
+        "the map before."
+    )
 
 
 def check_group(name: str) -> PointGroup:

@@ -18,6 +18,7 @@ from .axes_mesh import (
 from .background_opening import (
     BackgroundOpening as BackgroundOpening,
     open_in_background as open_in_background,
+    placeholder_layer as placeholder_layer,
 )
 from .caption import Caption as Caption, caption_of as caption_of
 from .class_cells import ClassCaption as ClassCaption, ClassCells as ClassCells
@@ -74,7 +75,7 @@ from .map_layers import (
     add_layers as add_layers,
     centre_camera as centre_camera,
     find_layer as find_layer,
-    prepare_empty_viewer as prepare_empty_viewer,
+    prepare_for_opened_maps as prepare_for_opened_maps,
     show_iteration as show_iteration,
     show_map as show_map,
     shown_iteration as shown_iteration,
@@ -111,6 +112,7 @@ from .plot_style import (
     style_plot as style_plot,
 )
 from .preference import read_preference as read_preference
+from .prepared_mesh import MeshRequest as MeshRequest, PreparedMesh as PreparedMesh
 from .screen import screen_directions as screen_directions
 from .shown_volume import shown_volume as shown_volume
 from .surface_colours import (
@@ -125,4 +127,4 @@ from .task_dock import (
     make_text_label as make_text_label,
     set_tooltip as set_tooltip,
 )
-from .task_runner import Task as Task, TaskRunner as TaskRunner
+from .task_runner import Task as Task, TaskRunner as TaskRunner, allow_threads as allow_threads

@@ -28,11 +28,12 @@ from napari_ini3d.plugin.viewer.axes_mesh import (
     DrawnAxes,
     axes_mesh,
     difference_colour,
+    frame_reach,
     letter_vertices,
     lines_of,
 )
 from napari_ini3d.plugin.viewer.connections import PerViewer
-from napari_ini3d.plugin.viewer.layer_transform import scene_from_map, trial_of
+from napari_ini3d.plugin.viewer.layer_transform import scene_from_map, trial_of, voxel_size_of
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.map_meshes import mesh_of
 from napari_ini3d.plugin.viewer.map_results import MapResults
@@ -49,6 +50,7 @@ ALL_PARTS: tuple[Part, ...] = (*LINE_PARTS, "sphere")
 
 _SPHERE_REACH, _SUBUNIT_SIZE = 1.12, 0.34  # of the radius of the particle
 _LEAST_REACH, _MOST_REACH = 0.2, 0.62  # of the box
+_LEAST_ROOM = 100  # pixels; docks take nearly all of the window
 _SMALL_BOX = 64  # voxels in which the radius of the particle is found
 _SEE_THROUGH = Colormap(
     [[0.3, 0.2, 0.5, 0.1], [0.45, 0.1, 0.5, 0.3], [0.9, 0.4, 0.3, 0.8], [1.0, 0.95, 0.6, 1.0]],
@@ -98,6 +100,14 @@ def show_frame(viewer: Any, layer: Layer, radius: float, *, through: bool = True
     existing = find_part(viewer, layer, "axes")
     before = DrawnAxes(radius) if existing is None else get_metadata(existing, "drawn")
     return _show(viewer, layer, "axes", replace(before, radius=radius, frame=True), through=through)
+
+
+def fit_frame(viewer: Any, layer: Layer, radius: float) -> None:
+    """Zoom out if X, Y and Z at a map do not fit on the canvas, or in its cell of a grid."""
+    room = min(viewer.canvas.viewbox_size(viewer.layers))
+    if room >= _LEAST_ROOM:
+        zoom = room / (2 * frame_reach(radius) * voxel_size_of(layer))
+        viewer.scene.camera.zoom = min(viewer.scene.camera.zoom, zoom)
 
 
 def show_symmetry_axes(

@@ -66,6 +66,11 @@ class AxisLine:
     colour: FloatArray
 
 
+def frame_reach(radius: float) -> float:
+    """Return how far X, Y and Z reach with their letters, for the radius of a particle."""
+    return (LETTER_REACH + _LETTER_HEIGHT) * radius
+
+
 def order_colour(order: int) -> str:
     """Return the colour of axes of an order."""
     return ORDER_COLOURS.get(order, OTHER_COLOUR)

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
 
+import numpy as np
 from napari import current_viewer
 from qtpy.QtCore import QObject, QThread
 from qtpy.QtWidgets import QApplication, QProgressDialog
 
-from napari_ini3d.plugin import LayerData
+from napari_ini3d.plugin import METADATA_KEY, LayerData
 from napari_ini3d.plugin.viewer.connections import PerViewer
-from napari_ini3d.plugin.viewer.map_layers import add_layers
+from napari_ini3d.plugin.viewer.map_layers import add_layers, prepare_for_opened_maps
+from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.plugin.viewer.task_runner import Task, TaskRunner
 
 Read = Callable[[Task], Sequence[LayerData]]
@@ -78,14 +80,26 @@ class BackgroundOpening(QObject):
                 window.canceled.disconnect(runner.cancel)  # closing it is no cancellation
                 window.close()
                 window.deleteLater()
+                self._remove_placeholders(title)
 
         runner.changed.connect(show)
         runner.start(Task(title, steps), read, self._add)
 
     def _add(self, layers: Sequence[LayerData]) -> None:
         viewer = self._viewer()
-        if viewer is not None:
-            add_layers(viewer, layers)
+        if viewer is None:
+            return
+        if any(keywords.get("rendering") for _, keywords, _ in layers):
+            prepare_for_opened_maps(viewer)
+        add_layers(viewer, layers)
+
+    def _remove_placeholders(self, title: str) -> None:
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        for layer in [*viewer.layers]:
+            if get_metadata(layer, "opening") == title:
+                viewer.layers.remove(layer)
 
     def _clear_status(self, reading: str) -> None:
         """Take a text off the status bar after its reading has ended, also by an error."""
@@ -105,6 +119,25 @@ def _progress_window(title: str, *, known: bool) -> QProgressDialog:
 
 
 _openings = PerViewer(BackgroundOpening)
+
+
+def placeholder_layer(title: str) -> LayerData:
+    """Return an empty layer that stands for those that are being read, until they are there.
+
+    Napari takes an opening that returns no layer for a failure.
+
+    Parameters
+    ----------
+    title : str
+        That of `open_in_background`.
+    """
+    keywords = {
+        "name": f"{title} …",
+        "ndim": 2,
+        "units": ("angstrom",) * 2,
+        "metadata": {METADATA_KEY: {"kind": "placeholder", "opening": title}},
+    }
+    return np.empty((0, 2)), keywords, "points"
 
 
 def open_in_background(title: str, read: Read, *, steps: int = 1) -> bool:

@@ -12,7 +12,15 @@ from napari_ini3d.plugin.viewer.map_axes import MapAxes, record_axes
 from napari_ini3d.plugin.viewer.map_layers import show_map, shown_iteration
 from napari_ini3d.plugin.viewer.metadata import get_metadata, layer_metadata
 
-_INHERITED = ("path", "class_index", "iteration", "density_scale", "file_origin", "imposed_on")
+_INHERITED = (
+    "path",
+    "class_index",
+    "iteration",
+    "density_scale",
+    "file_origin",
+    "imposed_on",
+    "imposed_group",
+)
 
 
 def short_name_of(layer: Image) -> str:

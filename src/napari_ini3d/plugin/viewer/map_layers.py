@@ -10,6 +10,7 @@ The state of a layer is kept in its metadata, see `viewer.metadata`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,20 @@ from napari_ini3d.plugin.viewer.map_level import (
 )
 from napari_ini3d.plugin.viewer.map_meshes import MapMeshes
 from napari_ini3d.plugin.viewer.metadata import get_metadata, set_metadata
+from napari_ini3d.plugin.viewer.prepared_mesh import PreparedMesh
 from napari_ini3d.plugin.viewer.rendering import map_rendering
 from napari_ini3d.plugin.viewer.shown_volume import frame_axis, iteration_number
 
 MAP_ORIENTATION = ("towards", "up", "right")  # of z, y, x
+FLAT_KINDS = (
+    "particles",
+    "ctf",
+    "particle mask",
+    "mask circle",
+    "particle average",
+    "placeholder",
+)
+"""Kinds of layers that are shown in 2D."""
 
 
 def prepare_viewer(viewer: ViewerModel) -> None:
@@ -62,11 +73,33 @@ def prepare_viewer(viewer: ViewerModel) -> None:
     centre_camera(viewer)
 
 
-def prepare_empty_viewer() -> None:
-    """Call `prepare_viewer` for the current viewer, if it has no layers yet."""
-    viewer = current_viewer()
-    if viewer is not None and len(viewer.layers) == 0:
-        prepare_viewer(viewer)
+def prepare_for_opened_maps(viewer: ViewerModel) -> None:
+    """Prepare a viewer for maps that are opened, unless it shows something else.
+
+    Particles are hidden: in 3D they would cut through the map.
+    """
+    flat = [layer for layer in viewer.layers if get_metadata(layer, "kind") in FLAT_KINDS]
+    others = [layer for layer in viewer.layers if layer not in flat]
+    if any(layer.visible or METADATA_KEY not in layer.metadata for layer in others):
+        viewer.layers.events.inserted.connect(_on_layer_inserted)
+        return
+    prepare_viewer(viewer)
+    if flat:
+        viewer.dims.ndisplay = 3
+        _fit_next_layer(viewer)
+    for layer in flat:
+        layer.visible = False
+
+
+def _fit_next_layer(viewer: ViewerModel) -> None:
+    """Fit the view to the next layer, as napari does only for the first."""
+
+    def fit(_event: Any) -> None:
+        viewer.layers.events.inserted.disconnect(fit)
+        viewer.reset_view()
+        centre_camera(viewer)
+
+    viewer.layers.events.inserted.connect(fit, position="last")
 
 
 def centre_camera(viewer: ViewerModel) -> None:
@@ -78,10 +111,15 @@ def centre_camera(viewer: ViewerModel) -> None:
 
 
 def add_layers(viewer: ViewerModel, layers: Sequence[LayerData]) -> list[Layer]:
-    """Prepare a viewer for maps and add layers; runs are shown at their last iteration."""
-    prepare_viewer(viewer)
+    """Add layers, and prepare the viewer for maps; runs are shown at their last iteration.
+
+    Particles are shown as napari shows images, in 2D if there is nothing else.
+    """
+    HiddenSliders.of(viewer)
     added = []
     for layer in layers:
+        if layer[1].get("rendering"):
+            prepare_viewer(viewer)
         added.append(viewer.add_layer(Layer.create(*layer)))
         _show_new(viewer, added[-1])
     return added
@@ -97,6 +135,7 @@ def show_map(
     colormap: str = "gray",
     metadata: Mapping[str, Any] | None = None,
     scale: float | None = 1.0,
+    prepared: PreparedMesh | None = None,
 ) -> Image:
     """Show a map, in place of the one with the same key.
 
@@ -120,6 +159,8 @@ def show_map(
     scale : float, optional
         Factor of the displayed values; None: chosen so that they are drawn well, see
         `layers.density_scale`.
+    prepared : PreparedMesh, optional
+        The mesh of the map, if it is known already; see `prepared_mesh`.
 
     Returns
     -------
@@ -137,13 +178,24 @@ def show_map(
         new = map_layer(volume, voxel_size, name, colormap=colormap, metadata=entries)
         (added,) = add_layers(viewer, [new])
         return added
-    _update_placement(layer, volume.shape, voxel_size)
-    sigma = level_in_sigma(layer)
-    layer.data = volume
     shown = {name: value * scale for name, value in statistics.items()}
-    set_metadata(layer, **entries, voxel_size=voxel_size, **shown)
-    set_level_in_sigma(layer, sigma)
+    with _mesh_replaced(viewer, layer, prepared):
+        _update_placement(layer, volume.shape, voxel_size)
+        sigma = level_in_sigma(layer)
+        layer.data = volume
+        set_metadata(layer, **entries, voxel_size=voxel_size, **shown)
+        set_level_in_sigma(layer, sigma)
     return layer
+
+
+def _mesh_replaced(
+    viewer: ViewerModel, layer: Image, prepared: PreparedMesh | None
+) -> AbstractContextManager[None]:
+    """Return the context in which a map is replaced, with its mesh if that is known."""
+    mesh = None if prepared is None else MapMeshes.of(viewer).find(layer)
+    if mesh is None or prepared is None:
+        return nullcontext()
+    return mesh.replaced_by(prepared.surface, prepared.level)
 
 
 def show_iteration(viewer: ViewerModel, layer: Image, iteration: int) -> int:
@@ -181,7 +233,7 @@ def _show_frame(viewer: ViewerModel, layer: Image, frame: int) -> None:
 
 def _show_new(viewer: ViewerModel, layer: Layer) -> None:
     """Show a run at its last iteration; centre the camera if the layer is the first."""
-    if len(viewer.layers) == 1:
+    if len(viewer.layers) == 1 and viewer.dims.ndisplay == 3:
         centre_camera(viewer)
     if _is_run(layer):
         _show_frame(viewer, layer, len(layer.data) - 1)

@@ -20,7 +20,9 @@ def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
 
 
 def frame_number(viewer: ViewerModel, layer: Layer) -> int:
-    """Return which map of a stack of maps is at the slider, from 0."""
+    """Return which map of a stack of maps is at the slider, from 0; of a hidden one, was last."""
+    if all_frames(layer) is not layer.data:  # hidden, and without a slider
+        return int(layer.data.number)
     place = round(viewer.dims.point[frame_axis(viewer, layer)])
     return int(np.clip(place, 0, len(all_frames(layer)) - 1))
 

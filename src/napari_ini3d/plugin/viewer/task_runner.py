@@ -13,11 +13,12 @@ from typing import Any
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 
 from napari_ini3d.errors import Ini3dError, explain
 
 _TICK_MS = 500
+_THREADS = 32  # more than there are tasks at a time
 
 
 class Cancelled(Ini3dError):
@@ -65,6 +66,17 @@ class Task:
             raise Cancelled(f"{self.title} was cancelled")
         self.text = text
         self.done += 1
+
+
+def allow_threads() -> None:
+    """Let tasks run beside each other, however few cores there are.
+
+    Qt starts only as many threads of workers as there are cores. The thread that follows a run and
+    a search for symmetry would take two, and meshes would wait for their end.
+    """
+    pool = QThreadPool.globalInstance()
+    if pool is not None and pool.maxThreadCount() < _THREADS:
+        pool.setMaxThreadCount(_THREADS)
 
 
 class _Job:
@@ -156,6 +168,7 @@ class TaskRunner(QObject):
         self._since = time.monotonic()
         worker: Any = create_worker(_Job(task, work), _worker_class=_Worker)
         worker.finished.connect(self._check)
+        allow_threads()
         self._timer.start()
         worker.start()
         self.changed.emit()
