@@ -99,7 +99,7 @@ def find_break(
     waves = next(breaks, copies.waves)
     resolution = 2 * radius * voxel_size / waves
     agree = np.ones(group.order, dtype=bool) if agreeing is None else agreeing
-    found = _explain(copies, group, resolution, agree, threads)
+    found = _explain(copies, group, mean, resolution, agree, threads)
     subunits = copies.subunits(mean, symmetry_operators(group))
     return replace(found, subunits=_in_map(subunits, transform, len(volume), copies, voxel_size))
 
@@ -130,6 +130,7 @@ def _breaks(
 def _explain(
     copies: DensityCopies,
     group: PointGroup,
+    mean: Float32,
     resolution: float,
     agree: BoolArray,
     threads: int,
@@ -142,7 +143,10 @@ def _explain(
     rotation = Rotation.from_matrix(operators[worst]).as_rotvec()
     axis = max(symmetry_axes(group), key=lambda axis: abs(float(rotation @ axis.direction)))
     clear = max(_CLEAR_DIFFERENCE, _CLEAR_CHANGE * max(changes))
-    agree = agree & (np.array(changes) < clear)
+    large = np.flatnonzero(agree & (np.array(changes) >= clear))
+    if len(large):  # by more than noise, which changes every copy
+        agree = agree.copy()
+        agree[large] = ~copies.changed([single[i] for i in large], mean)
     subgroup = "C1"
     for members in subgroups(group):
         if len(members) < group.order and agree[members].all():

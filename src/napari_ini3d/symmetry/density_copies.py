@@ -11,8 +11,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray
-from napari_ini3d.fourier import FineMap, resize_map, soft_mask, upright_density
+from napari_ini3d.fourier import FineMap, resize_map, soft_mask
 from napari_ini3d.geometry import RigidTransform
+from napari_ini3d.symmetry.checks import unit_density
+from napari_ini3d.symmetry.impose import mean_of_copies
 from napari_ini3d.symmetry.scores import ODD_ROTATIONS
 
 WINDOWS = ((0.1, 0.10), (0.15, 0.06))
@@ -70,7 +72,7 @@ class DensityCopies:
     ) -> Self:
         n = len(volume)
         last = min(n // 2 - 2, round(waves * n / (2 * radius)))
-        small = resize_map(upright_density(volume), min(n, 2 * last + 4))
+        small = resize_map(unit_density(volume), min(n, 2 * last + 4))
         scale = len(small) / n
         reach = min(_MARGIN * radius * scale, len(small) / 2 - _EDGE)
         moved = FineMap.of(small, threads=threads).mean_of_rotated(
@@ -82,8 +84,8 @@ class DensityCopies:
         return cls(values, FineMap.of(values, threads=threads), radius * scale, waves, windows)
 
     def mean(self, operators: Float64, threads: int) -> Float32:
-        """Return the mean of the copies under some operators (G, 3, 3)."""
-        return self.fine.mean_of_rotated(operators, threads=threads)
+        """Return the mean of the copies under a group of operators (G, 3, 3), or under one."""
+        return mean_of_copies(self.values, operators, fine=self.fine, threads=threads)
 
     def breaks(self, mean: Float32, share: float) -> bool:
         """Return whether the map differs from the mean of its copies, by more than noise.
@@ -132,6 +134,33 @@ class DensityCopies:
         m = self._detail(mean, waves)
         rest = self._detail(self.values, waves) - m
         return self._differs(rest, m, rest, ratio, share)
+
+    def changed(self, copies: list[Float32], mean: Float32) -> BoolArray:
+        """Return which copies differ from the map by more than noise.
+
+        Parameters
+        ----------
+        copies : list of (k, k, k) float32
+            Under one operator each.
+        mean : (k, k, k) float32
+            Of all copies: its noise is lower than that of two.
+        """
+        m, values = self._detail(mean, self.waves), self._detail(self.values, self.waves)
+        rotated = _wrongly_rotated(m)
+        found = []
+        for copy in copies:
+            rest = (values - self._detail(copy, self.waves)) * np.float32(0.5)
+            found.append(self._ratio(rest, m, rotated) >= LEAST_RATIO)
+        return np.array(found)
+
+    def _ratio(self, rest: Float32, m: Float32, rotated: list[Float32]) -> float:
+        """Return the largest difference over its deviation from noise, of all windows."""
+        found = []
+        for window, _ in self.windows:
+            local, power, dense = self._local(rest, m, window)
+            clear = np.abs(local[dense]) * np.sqrt(power[dense])
+            found.append(float(clear.max()) / max(self._noise(rest, rotated, window), 1e-30))
+        return max(found)
 
     def _differs(
         self, rest: Float32, m: Float32, noise: Float32, ratio: float, share: float
