@@ -51,37 +51,17 @@ def test_a_coarse_map_on_the_axes_of_its_grid_keeps_its_group():
     assert detect_symmetry(known.volume, voxel_size=3.0, threads=1).group == "D2"
 
 
-def body_of_revolution(name, radius, length, box_size):
-    """A long body about Z whose voxels are in or out."""
-    z, y, x = np.mgrid[:box_size, :box_size, :box_size] - box_size // 2
-    across, along = np.hypot(x, y), np.abs(z)
-    bodies = {
-        "rod": (across < radius) & (along < length),
-        "tube": (across < radius) & (across > radius / 2) & (along < length),
-        "cone": (along < length) & (across < 0.8 * radius * (z + length) / length),
-        "capsule": np.hypot(across, np.maximum(along - (length - radius), 0)) < radius,
-        "micelle": np.where((across / length) ** 2 + (along / radius) ** 2 < 0.45, 0.2, 1.0)
-        * ((across / length) ** 2 + (along / radius) ** 2 < 1),
-    }
-    return bodies[name].astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("name", "radius", "smoothing"),
-    [("rod", 6, 1.5), ("rod", 4, 0.7), ("tube", 6, 0.7), ("cone", 7, 1.5), ("micelle", 7, 1.5)],
-)
-def test_a_body_of_revolution_that_was_smoothed_on_the_grid_has_not_the_axes_of_the_grid(
-    name, radius, smoothing
-):
-    volume = gaussian_filter(body_of_revolution(name, radius, 13, 36), smoothing)
-    report = detect_symmetry(volume, voxel_size=VOXEL, threads=1)
+@pytest.mark.parametrize(("radius", "smoothing"), [(6, 1.5), (4, 0.7)])
+def test_a_rod_of_whole_voxels_that_was_smoothed_has_not_the_axes_of_the_grid(radius, smoothing):
+    z, y, x = np.mgrid[:36, :36, :36] - 18
+    rod = ((np.hypot(x, y) < radius) & (np.abs(z) < 13)).astype(np.float32)
+    report = detect_symmetry(gaussian_filter(rod, smoothing), voxel_size=VOXEL, threads=1)
     assert report.featureless
     assert report.verdict.startswith("No point group can be told: any rotation about one axis fits")
     assert not any(candidate.pseudo for candidate in report.candidates)
 
 
-@pytest.mark.parametrize("group", ["C4", "D4"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("group", "seed"), [("C4", 1), ("D4", 2)])
 def test_a_long_protein_on_the_axes_of_the_grid_keeps_its_group(group, seed):
     phantom = make_phantom(group, seed=seed, diameter=90.0, domains=3, domain_radius=(9, 18))
     long = replace(phantom, positions=phantom.positions * np.array([0.6, 0.6, 1.3]))
