@@ -211,6 +211,14 @@ def symmetry_verdicts() -> list[tuple[str, str, str]]:
             "axes of the grid",
             "a map with finer voxels, or one that is not on the axes of the grid",
         ),
+        (
+            "No point group can be told: any rotation about one axis fits, but for surfaces that "
+            "are out of place by *...* voxels and have the mirror planes of the grid, as those of "
+            "a body of whole voxels.",
+            "the map is a rod, a tube, a cone or a micelle of whole voxels, perhaps smoothed "
+            "afterwards, on the axes of the grid",
+            "a map that was not made of whole voxels",
+        ),
     ]
 
 

@@ -13,7 +13,8 @@ from napari_ini3d.fourier.resample import rotate_map
 from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.simulation import make_phantom
-from napari_ini3d.symmetry.impose import coset_chain, impose_symmetry
+from napari_ini3d.symmetry.impose import coset_chain, impose_symmetry, mean_of_copies
+from napari_ini3d.symmetry.subgroup import subgroups
 
 N = 40
 RADIUS = radius_grid(N, 3)
@@ -177,3 +178,21 @@ def test_masks_that_do_not_fit_are_refused(mask, message):
 def test_groups_that_do_not_exist_are_refused():
     with pytest.raises(SymmetryError, match="unknown point group"):
         impose_symmetry(noise_in_a_ball(), "I5")
+
+
+@pytest.mark.parametrize("name", ["C5", "D3", "T"])
+def test_the_mean_of_copies_is_that_over_all_operators_of_a_group_and_of_its_subgroups(name):
+    volume = noise_in_a_ball().astype(np.float32)
+    operators, fine = symmetry_operators(name), FineMap.of(volume)
+    for members in subgroups(PointGroup.parse(name))[:4]:
+        found = mean_of_copies(volume, operators[members])
+        expected = fine.mean_of_rotated(operators[members])
+        assert relative_error(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["C4", "C3"])
+def test_the_copy_under_one_operator_is_the_rotated_map(name):
+    volume = noise_in_a_ball().astype(np.float32)
+    one = symmetry_operators(name)[1:2]
+    found = mean_of_copies(volume, one)
+    assert relative_error(found, FineMap.of(volume).mean_of_rotated(one)) < 1e-4

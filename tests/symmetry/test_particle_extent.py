@@ -49,3 +49,11 @@ def test_a_particle_that_the_border_cuts_off_itself_is_kept():
     extent = find_particle_extent(ball(48, (20.0, 0, 0), 8.0) + 0.5 * ball(48, (-12.0, 0, 0), 5.0))
     assert extent.centre[0] > 5
     assert extent.apart == 0
+
+
+@pytest.mark.parametrize("factor", [2.0**-80, 2.0**80])
+def test_densities_whose_squares_are_no_floats_have_the_same_extent(factor):
+    volume = ball(24, (2.0, 0.0, -1.0), 5.0)
+    expected, found = (find_particle_extent(volume * np.float32(f)) for f in (1.0, factor))
+    assert found.radius == expected.radius
+    np.testing.assert_allclose(found.centre, expected.centre, atol=1e-6)

@@ -214,6 +214,27 @@ def test_every_map_has_no_symmetry_at_least():
     assert np.allclose(validation.difference, 0)
 
 
+@pytest.mark.parametrize("constant", [100.0, -40.0])
+def test_a_constant_that_was_added_to_a_map_changes_nothing_but_the_imposed_map(constant):
+    volume = make_map("C1")
+    constant *= float(volume.std())
+    expected, found = validate(volume, "C4"), validate(volume + np.float32(constant), "C4")
+    assert found.verdict == expected.verdict
+    np.testing.assert_allclose(found.copies_fsc, expected.copies_fsc, atol=0.01)
+    assert found.correlation == pytest.approx(expected.correlation, abs=0.01)
+    scale = float(np.abs(volume).max())
+    np.testing.assert_allclose(found.imposed - constant, expected.imposed, atol=1e-3 * scale)
+
+
+@pytest.mark.parametrize("factor", [2.0**-80, 2.0**80])
+def test_the_scale_of_a_map_changes_nothing_but_the_imposed_map(factor):
+    volume = make_map("C2", noise=0.5).astype(np.float32)
+    expected, found = validate(volume, "C2"), validate(volume * np.float32(factor), "C2")
+    assert found.verdict == expected.verdict
+    np.testing.assert_array_equal(found.copies_fsc, expected.copies_fsc)
+    np.testing.assert_array_equal(found.imposed / np.float32(factor), expected.imposed)
+
+
 def test_frequencies_belong_to_the_shells():
     validation = validate(make_map("C2"), "C2")
     assert validation.frequency[-1] == pytest.approx(1 / (2 * VOXEL_SIZE))

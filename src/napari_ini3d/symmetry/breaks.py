@@ -19,49 +19,31 @@ mean, is nothing but noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
-import scipy.fft
-from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray, Int64
-from napari_ini3d.fourier import FineMap, resize_map, soft_mask, upright_density
 from napari_ini3d.geometry import (
     PointGroup,
     RigidTransform,
     symmetry_axes,
     symmetry_operators,
 )
+from napari_ini3d.symmetry.density_copies import WINDOWS, DensityCopies
 from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
-from napari_ini3d.symmetry.scores import ODD_ROTATIONS, deciding_waves
+from napari_ini3d.symmetry.scores import deciding_waves
 from napari_ini3d.symmetry.subgroup import name_of, subgroups
 
-WINDOWS = ((0.1, 0.10), (0.15, 0.06))
-"""Windows, and the least differences from the mean of the copies that are called a break in them.
-
-Standard deviation of the window over the diameter, and share of the density. The chains of a true
-tetramer (PDB 1FAT) differ by up to 7.5 % in the first and 3.2 % in the second; a whole subunit with
-less density differs in both.
-"""
-
 _CLEAR_DIFFERENCE = 0.2  # of the density: operators that change it by so much may break
-_LEAST_RATIO = 5.2  # of a difference over that of noise; see docs/method.md
 _KNOWN_RATIO = 3.0  # at coarser detail, of a difference that is known
 _KNOWN_SHARE = 0.5  # of a difference that is known: a subgroup whose copies differ by less holds
 _RING_WINDOW = 12.0  # over n: in a ring of n subunits, the windows shrink by this
-_FIRST_WAVES = 3.0  # across the particle: coarser detail is that of the outline
 _WAVES = (4.0, 5.0, 6.0, 8.0, 10.0, 12.0)  # at which the resolution is looked for
-_COARSE_WAVES = 8.0  # noise may hide at the finest what is seen here
-_DENSE = 0.25  # of the highest local power of m: no difference is measured in empty places
-_EDGE = 3.0  # voxels, of the mask
-_MARGIN = 1.05  # of the particle's radius
 _HALF = np.float32(0.5)
 _CLEAR_CHANGE = 0.6  # of the largest: operators that change the density so much break
 _AS_LARGE = 0.95  # of the largest difference: of equal ones the first is named
-_TO_DEVIATION = 1.4826  # of normal values, over their median absolute value
 
 
 def find_break(
@@ -107,7 +89,9 @@ def find_break(
         return None
     fold = max(subunits_around, group.fold if group.family in "CD" else 1)
     waves = deciding_waves(group)
-    copies = _Copies.of(volume, transform, radius, waves, min(1.0, _RING_WINDOW / fold), threads)
+    copies = DensityCopies.of(
+        volume, transform, radius, waves, min(1.0, _RING_WINDOW / fold), threads
+    )
     mean = copies.mean(symmetry_operators(group), threads)
     if not known and not _breaks(copies, group, np.arange(group.order), mean, 1.0, threads):
         return None
@@ -115,191 +99,13 @@ def find_break(
     waves = next(breaks, copies.waves)
     resolution = 2 * radius * voxel_size / waves
     agree = np.ones(group.order, dtype=bool) if agreeing is None else agreeing
-    found = _explain(copies, group, resolution, agree, threads)
+    found = _explain(copies, group, mean, resolution, agree, threads)
     subunits = copies.subunits(mean, symmetry_operators(group))
     return replace(found, subunits=_in_map(subunits, transform, len(volume), copies, voxel_size))
 
 
-@dataclass(frozen=True, slots=True)
-class _Copies:
-    """A map on the axes of a group, resampled to the detail that decides.
-
-    Attributes
-    ----------
-    values : (k, k, k) float32
-        Masked.
-    fine : FineMap
-        To make copies from.
-    radius : float
-        Of the particle, voxels.
-    waves : float
-        Across the particle, of the finest detail.
-    windows : tuple of (float, float)
-        Standard deviation of Gaussian windows, voxels, and the differences that count in them.
-    """
-
-    values: Float32
-    fine: FineMap
-    radius: float
-    waves: float
-    windows: tuple[tuple[float, float], ...]
-
-    @classmethod
-    def of(
-        cls,
-        volume: FloatArray,
-        transform: RigidTransform,
-        radius: float,
-        waves: float,
-        shrunk: float,
-        threads: int,
-    ) -> Self:
-        n = len(volume)
-        last = min(n // 2 - 2, round(waves * n / (2 * radius)))
-        small = resize_map(upright_density(volume), min(n, 2 * last + 4))
-        scale = len(small) / n
-        reach = min(_MARGIN * radius * scale, len(small) / 2 - _EDGE)
-        moved = FineMap.of(small, threads=threads).mean_of_rotated(
-            transform.rotation, transform.shift * scale, threads=threads
-        )
-        mask = soft_mask(len(small), reach, _EDGE, 3)
-        values = np.asarray((moved - moved[mask < 0.5].mean()) * mask, dtype=np.float32)
-        windows = tuple((shrunk * w * 2 * radius * scale, least) for w, least in WINDOWS)
-        return cls(values, FineMap.of(values, threads=threads), radius * scale, waves, windows)
-
-    def mean(self, operators: Float64, threads: int) -> Float32:
-        """Return the mean of the copies under some operators (G, 3, 3)."""
-        return self.fine.mean_of_rotated(operators, threads=threads)
-
-    def breaks(self, mean: Float32, share: float) -> bool:
-        """Return whether the map differs from the mean of its copies, by more than noise.
-
-        Parameters
-        ----------
-        mean : (k, k, k) float32
-        share : float
-            Of the differences that count: less where the copies are known to differ.
-        """
-        return any(self.is_break(mean, waves, share=share) for waves in (_COARSE_WAVES, self.waves))
-
-    def breaks_into(
-        self, part: Float32, mean: Float32, n_part: int, n_all: int, share: float
-    ) -> bool:
-        """Return whether a subgroup's mean of copies differs from that of all by more than noise.
-
-        With noise of deviation σ the difference of the means over h and g copies has the deviation
-        σ √(1/h - 1/g), and that of the map from the first has σ √(1 - 1/h).
-
-        Parameters
-        ----------
-        part, mean : (k, k, k) float32
-            Mean of the copies of the subgroup, and of all.
-        n_part, n_all : int
-            Number of these copies.
-        share : float
-            See `breaks`.
-        """
-        scale = np.sqrt((1 / n_part - 1 / n_all) / (1 - 1 / n_part))
-        for waves in (_COARSE_WAVES, self.waves):
-            m = self._detail(mean, waves)
-            rest = self._detail(part, waves) - m
-            noise = np.float32(scale) * self._detail(self.values - part, waves)
-            if self._differs(rest, m, noise, _LEAST_RATIO, share):
-                return True
-        return False
-
-    def is_break(
-        self, mean: Float32, waves: float, ratio: float = _LEAST_RATIO, share: float = 1.0
-    ) -> bool:
-        """Return whether the map differs from the mean of its copies, by more than noise.
-
-        In detail up to some waves across the particle.
-        """
-        m = self._detail(mean, waves)
-        rest = self._detail(self.values, waves) - m
-        return self._differs(rest, m, rest, ratio, share)
-
-    def _differs(
-        self, rest: Float32, m: Float32, noise: Float32, ratio: float, share: float
-    ) -> bool:
-        """Return whether a difference counts in some window, and is more than noise there."""
-        rotated: list[Float32] = []  # made once, and only if some difference counts
-        for window, least in self.windows:
-            local, power, dense = self._local(rest, m, window)
-            difference = np.abs(local[dense])
-            if difference.max() < share * least:
-                continue
-            rotated = rotated or _wrongly_rotated(m)
-            deviation = self._noise(noise, rotated, window)
-            clear = difference * np.sqrt(power[dense]) >= ratio * deviation
-            if (difference[clear] >= share * least).any():
-                return True
-        return False
-
-    def largest(self, mean: Float32, waves: float) -> float:
-        """Return the largest relative difference in density of the map from a mean of copies."""
-        m = self._detail(mean, waves)
-        local, _, dense = self._local(self._detail(self.values, waves) - m, m, self.windows[0][0])
-        return float(np.abs(local[dense]).max())
-
-    def subunits(self, mean: Float32, operators: Float64) -> tuple[Float64, Float64]:
-        """Return where the map differs most from the mean of its copies, and equivalent places.
-
-        Returns
-        -------
-        places : (G, 3) float64
-            Voxels (x, y, z) from the middle.
-        differences : (G,) float64
-            Relative, the largest first.
-        """
-        m = self._detail(mean, self.waves)
-        rest = self._detail(self.values, self.waves) - m
-        local, _, dense = self._local(rest, m, self.windows[0][0])
-        largest = np.argmax(np.abs(local) * dense)
-        place = np.array(np.unravel_index(largest, local.shape))[::-1] - len(local) // 2
-        places = operators @ place  # (G, 3)
-        index = places[:, ::-1].T + len(local) // 2
-        found = map_coordinates(local, index, order=1, mode="nearest").astype(np.float64)
-        order = np.argsort(-np.abs(found), kind="stable")
-        return places[order], found[order]
-
-    def _noise(self, rest: Float32, rotated: list[Float32], window: float) -> float:
-        """Return the deviation of W[rest m] / √W[m²] that noise gives, from m rotated wrongly."""
-        values = []
-        for m in rotated:
-            local, power, dense = self._local(rest, m, window)
-            values.append(np.abs(local[dense] * np.sqrt(power[dense])))
-        return _TO_DEVIATION * float(np.median(np.concatenate(values)))
-
-    def _detail(self, values: Float32, waves: float) -> Float32:
-        """Return a map without what is coarser than 3 waves or finer than given."""
-        n = len(values)
-        line, half = np.fft.fftfreq(n), np.fft.rfftfreq(n)
-        frequency = np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
-        across = frequency * 2 * self.radius  # waves
-        band = np.clip(across - _FIRST_WAVES + 0.5, 0, 1) * np.clip(waves - across + 0.5, 0, 1)
-        values_ft = scipy.fft.rfftn(values) * band.astype(np.float32)
-        return np.asarray(scipy.fft.irfftn(values_ft, s=values.shape), dtype=np.float32)
-
-    @staticmethod
-    def _local(rest: Float32, m: Float32, window: float) -> tuple[Float32, Float32, BoolArray]:
-        """Return W[rest m] / W[m²], W[m²], and where this is large enough."""
-        power = gaussian_filter(m * m, window, mode="constant", truncate=3.0)
-        product = gaussian_filter(rest * m, window, mode="constant", truncate=3.0)
-        dense = power > _DENSE * power.max()
-        local = np.asarray(product / np.maximum(power, 1e-30), dtype=np.float32)
-        return local, np.asarray(power, dtype=np.float32), np.asarray(dense)
-
-
-def _wrongly_rotated(m: Float32) -> list[Float32]:
-    """Return a map rotated by angles of no point group."""
-    fine = FineMap.of(m)
-    rotations = Rotation.from_rotvec(ODD_ROTATIONS[:2], degrees=True).as_matrix()
-    return [fine.mean_of_rotated(rotation) for rotation in rotations]
-
-
 def _breaks(
-    copies: _Copies,
+    copies: DensityCopies,
     group: PointGroup,
     members: Int64,
     mean: Float32,
@@ -322,8 +128,9 @@ def _breaks(
 
 
 def _explain(
-    copies: _Copies,
+    copies: DensityCopies,
     group: PointGroup,
+    mean: Float32,
     resolution: float,
     agree: BoolArray,
     threads: int,
@@ -336,7 +143,10 @@ def _explain(
     rotation = Rotation.from_matrix(operators[worst]).as_rotvec()
     axis = max(symmetry_axes(group), key=lambda axis: abs(float(rotation @ axis.direction)))
     clear = max(_CLEAR_DIFFERENCE, _CLEAR_CHANGE * max(changes))
-    agree = agree & (np.array(changes) < clear)
+    large = np.flatnonzero(agree & (np.array(changes) >= clear))
+    if len(large):  # by more than noise, which changes every copy
+        agree = agree.copy()
+        agree[large] = ~copies.changed([single[i] for i in large], mean)
     subgroup = "C1"
     for members in subgroups(group):
         if len(members) < group.order and agree[members].all():
@@ -371,7 +181,7 @@ def _in_map(
     found: tuple[Float64, Float64],
     transform: RigidTransform,
     box_size: int,
-    copies: _Copies,
+    copies: DensityCopies,
     voxel_size: float,
 ) -> tuple[Subunit, ...]:
     """Return places of the resampled map on its axes as those of the map as given."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_ini3d._types import FloatArray
+from napari_ini3d._types import Float32, FloatArray
 from napari_ini3d.errors import MapError, SettingsError
-from napari_ini3d.fourier import MIN_BOX_SIZE, check_map_values
+from napari_ini3d.fourier import MIN_BOX_SIZE, check_map_values, upright_density
 
 
 def check_volume(volume: FloatArray, voxel_size: float, resolution: float | None = None) -> None:
@@ -35,3 +35,20 @@ def check_volume(volume: FloatArray, voxel_size: float, resolution: float | None
         raise SettingsError(f"the voxel size is {voxel_size:g} Å; it must be positive")
     if resolution is not None and not (np.isfinite(resolution) and resolution > 0):
         raise SettingsError(f"the resolution is {resolution:g} Å; it must be positive")
+
+
+def unit_density(volume: FloatArray) -> Float32:
+    """Return a map without its background, of positive density, its highest from 1 to 2.
+
+    Squares of very large or small densities would not be finite, or 0, in single precision. The
+    factor is a power of two, so that no digit is lost.
+    """
+    upright = upright_density(volume)
+    return np.asarray(upright * unit_factor(upright), dtype=np.float32)
+
+
+def unit_factor(density: FloatArray) -> np.float32:
+    """Return the power of two that brings the largest value of a density from 1 to 2."""
+    largest = float(np.abs(density).max())
+    exponent = float(np.clip(np.floor(np.log2(max(largest, 1e-38))), -120, 120))
+    return np.float32(2.0**-exponent)

@@ -90,7 +90,9 @@ def detect_symmetry(
         first = trials[0]
         featureless = featureless_verdict(search, axis, first.group, first.fit, voxel_size)
     if featureless:
-        candidates = tuple(replace(one, holds=False, verdict=featureless) for one in candidates)
+        candidates = tuple(
+            replace(one, holds=False, pseudo=None, verdict=featureless) for one in candidates
+        )
     group = candidates[0].group if candidates[0].holds else "C1"
     return SymmetryReport(
         group=group,

@@ -87,6 +87,32 @@ def _check_mask(mask: FloatArray, shape: tuple[int, ...]) -> None:
         raise MapError("the mask contains NaN or infinite values; repair it")
 
 
+def mean_of_copies(
+    volume: Float32, operators: Float64, *, fine: FineMap | None = None, threads: int = 0
+) -> Float32:
+    """Return the mean of a map over a group of operators, or its copy under a single one.
+
+    Parameters
+    ----------
+    volume : (n, n, n) float32
+        0 outside a sphere within the box, without components beyond Nyquist.
+    operators : (G, 3, 3)
+        A group, or one operator.
+    fine : FineMap, optional
+        Of the map. Default: it is made if needed.
+    threads : int
+    """
+    result = volume
+    for step in [operators] if len(operators) == 1 else _coset_chain(operators):
+        if _keeps_voxels(step):
+            result = _mean_of_permuted(result, step)
+        else:
+            source = FineMap.of(result, threads=threads) if fine is None else fine
+            result = source.mean_of_rotated(step, threads=threads)
+        fine = None
+    return result
+
+
 @lru_cache(maxsize=64)
 def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
     """Return the steps that average over a group, those without interpolation first.
@@ -97,7 +123,10 @@ def coset_chain(group: PointGroup) -> tuple[Float64, ...]:
         Representatives, identity first, of the cosets of one subgroup in the next: each operator
         of the group is the product, last step first, of one matrix of each step, in one way.
     """
-    operators = symmetry_operators(group)
+    return _coset_chain(symmetry_operators(group))
+
+
+def _coset_chain(operators: Float64) -> tuple[Float64, ...]:
     table = product_table(operators)
     exact = np.array([_keeps_voxels(operator) for operator in operators])
     subgroup, steps = np.zeros(1, dtype=np.intp), []

@@ -87,7 +87,8 @@ def _excess_density(volume: FloatArray) -> tuple[Float64, float]:
     """
     n = volume.shape[0]
     smooth = gaussian_filter(np.asarray(volume, np.float32), n * _SMOOTHING, mode="wrap")
-    excess = np.maximum(smooth - (smooth.mean() + smooth.std()), 0).astype(np.float64)
+    level = smooth.mean(dtype=np.float64) + smooth.std(dtype=np.float64)
+    excess = np.maximum(smooth - level, 0)
     pieces, count = label(excess > 0)
     mass = np.bincount(pieces.ravel(), excess.ravel(), minlength=count + 1)
     kept = mass >= _LEAST_SHARE * mass.max()
@@ -98,5 +99,5 @@ def _excess_density(volume: FloatArray) -> tuple[Float64, float]:
     cut[0] = False
     apart = kept & cut if not cut[mass.argmax()] else np.zeros_like(kept)
     kept &= ~apart
-    share = float(mass[apart].sum() / max(mass[kept].sum(), 1e-30))
+    share = float(mass[apart].sum() / max(mass[kept].sum(), np.finfo(np.float64).tiny))
     return np.where(kept[pieces], excess, 0.0), share

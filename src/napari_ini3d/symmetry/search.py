@@ -10,8 +10,8 @@ import numpy as np
 
 from napari_ini3d._types import Float64, FloatArray
 from napari_ini3d.errors import SymmetryError
-from napari_ini3d.fourier import upright_density
 from napari_ini3d.geometry import PointGroup, symmetry_axes, symmetry_operators
+from napari_ini3d.symmetry.checks import unit_density
 from napari_ini3d.symmetry.initial_axes import AxisMap, initial_frames
 from napari_ini3d.symmetry.noise import HalfMaps
 from napari_ini3d.symmetry.particle_extent import ParticleExtent, find_particle_extent
@@ -94,7 +94,7 @@ class Search:
         threads : int
             Of this and all that is done with the search; 0 means as many as the process may use.
         """
-        volume = upright_density(volume)
+        volume = unit_density(volume)
         extent = find_particle_extent(volume)
         search_map = SearchMap.of(volume, extent, max(finest, _FINEST), half_maps)
         last = min(round(_WAVES / search_map.diameter), search_map.max_shell)

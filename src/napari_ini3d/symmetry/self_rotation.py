@@ -166,11 +166,44 @@ def flip_overlap(search_map: SearchMap, frame: Float64, centre: Float64, max_she
         In units of the power of `AxisPower.waves`.
     """
     rings = _rings(max_shell, search_map.diameter)
-    values = _read_rings(search_map, rings, frame.T[None], centre)[0].reshape(-1, rings.waves)
-    waves = scipy.fft.fft(values, axis=1)[:, 1:]  # (rings, waves - 1)
+    waves = _waves_around(search_map, rings, frame, centre)[:, 1:]  # (rings, waves - 1)
     sign = (-1.0) ** np.rint(np.fft.fftfreq(rings.waves, 1 / rings.waves))[1:]
     overlap = (sign * waves**2).real.sum(axis=1) * rings.weight
     return np.asarray(np.bincount(rings.shell, overlap), dtype=np.float64)
+
+
+def mirror_overlap(
+    search_map: SearchMap, frame: Float64, centre: Float64, max_shell: int, order: int
+) -> Float64:
+    """Compare the waves around Z with those of the mirror image in the plane XZ.
+
+    The mirror takes wave m to wave -m. Of the waves m = n, 2n, ... of an n-fold axis.
+
+    Parameters
+    ----------
+    search_map, frame, centre, max_shell
+        As of `flip_overlap`.
+    order : int
+        n
+
+    Returns
+    -------
+    (S,) float64
+        In units of the power of `AxisPower.waves`.
+    """
+    rings = _rings(max_shell, search_map.diameter)
+    waves = _waves_around(search_map, rings, frame, centre)[:, 1:]  # (rings, waves - 1)
+    kept = np.rint(np.fft.fftfreq(rings.waves, 1 / rings.waves))[1:] % order == 0
+    overlap = (waves * waves[:, ::-1].conj()).real @ kept * rings.weight
+    return np.asarray(np.bincount(rings.shell, overlap), dtype=np.float64)
+
+
+def _waves_around(
+    search_map: SearchMap, rings: _Rings, frame: Float64, centre: Float64
+) -> Complex64:
+    """Return the waves of each ring around Z of a frame, (rings, waves)."""
+    values = _read_rings(search_map, rings, frame.T[None], centre)[0].reshape(-1, rings.waves)
+    return np.asarray(scipy.fft.fft(values, axis=1))
 
 
 def _read_rings(

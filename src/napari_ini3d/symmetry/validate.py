@@ -16,7 +16,14 @@ from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import Float32, Float64, FloatArray
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.fourier import FineMap, compute_fsc, resize_map, shell_sum, soft_mask
+from napari_ini3d.fourier import (
+    FineMap,
+    background_level,
+    compute_fsc,
+    resize_map,
+    shell_sum,
+    soft_mask,
+)
 from napari_ini3d.geometry import (
     Axis,
     PointGroup,
@@ -26,7 +33,7 @@ from napari_ini3d.geometry import (
 )
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.symmetry.breaks import find_break
-from napari_ini3d.symmetry.checks import check_volume
+from napari_ini3d.symmetry.checks import check_volume, unit_factor
 from napari_ini3d.symmetry.cylinder import RoundAxis, subunits_around
 from napari_ini3d.symmetry.featureless import featureless_verdict
 from napari_ini3d.symmetry.impose import impose_symmetry
@@ -189,7 +196,10 @@ def validate_symmetry(
     point_group = group if isinstance(group, PointGroup) else PointGroup.parse(group)
     radius = _mask_radius(volume, voxel_size, diameter)
     mask = soft_mask(len(volume), radius, _EDGE, 3)
-    before = np.asarray(volume, dtype=np.float32)
+    level = np.float32(background_level(volume))  # a constant would agree with itself
+    before = np.asarray(volume, dtype=np.float32) - level
+    unit = unit_factor(before)
+    before *= unit
     after = impose_symmetry(before, point_group, threads=threads)
     share = _share(before, half_maps, radius, mask)
     copies = _Copies.of(before, after, point_group.order, share, mask)
@@ -225,8 +235,8 @@ def validate_symmetry(
         group=point_group.name,
         voxel_size=voxel_size,
         diameter=2 * radius * voxel_size,
-        imposed=after,
-        difference=before - after,
+        imposed=after / unit + level,
+        difference=(before - after) / unit,
         local_correlation=correlate_locally(before, after, min(len(volume) / last, radius / 2))
         * inside,
         fsc=compute_fsc(before * mask, after * mask),
