@@ -186,7 +186,7 @@ def test_the_catalogue_has_what_ends_a_command_or_is_shown_in_the_window(site_mo
 
 def test_the_verdicts_on_a_symmetry_are_explained_in_the_words_of_the_program(site_module):
     rows = site_module("make_messages").symmetry_verdicts()
-    assert len({words for words, _, _ in rows}) == len(rows) == 9
+    assert len({words for words, _, _ in rows}) == len(rows) == 10
     assert all(meaning and cure for _, meaning, cure in rows)
     assert rows[0][0] == "D2 holds to 9.1 Å"
     assert rows[4][0].startswith("D2 is pseudo-symmetry (only C2 holds): it breaks at 12 Å")

@@ -213,7 +213,7 @@ def test_deleting_layers_does_not_end_the_run(
 def test_a_map_that_cannot_be_drawn_does_not_end_the_run(
     widget, viewer, dataset, tmp_path, qtbot, monkeypatch, notifications
 ):
-    def fail(_):
+    def fail(*_):
         raise ValueError("no texture")
 
     with monkeypatch.context() as broken:

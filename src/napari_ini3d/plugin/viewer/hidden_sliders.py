@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject
 
 from napari_ini3d.plugin import LazyFrames
 from napari_ini3d.plugin.viewer.connections import PerViewer
-from napari_ini3d.plugin.viewer.shown_volume import all_frames, frame_axis, frame_number
+from napari_ini3d.plugin.viewer.shown_volume import all_frames, frame_axis, frame_number, keeps_one
 
 
 class HiddenSliders(QObject):
@@ -72,7 +72,7 @@ class HiddenSliders(QObject):
         viewer = self._viewer()
         if viewer is None or layer not in viewer.layers:
             return
-        has_one = all_frames(layer) is not layer.data
+        has_one = keeps_one(layer)
         if not layer.visible and not has_one:
             self._keep_one(viewer, layer)
         elif not layer.visible and layer not in self._kept:  # the copy of a hidden layer

@@ -21,7 +21,7 @@ def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
 
 def frame_number(viewer: ViewerModel, layer: Layer) -> int:
     """Return which map of a stack of maps is at the slider, from 0; of a hidden one, was last."""
-    if all_frames(layer) is not layer.data:  # hidden, and without a slider
+    if keeps_one(layer):  # hidden, and without a slider
         return int(layer.data.number)
     place = round(viewer.dims.point[frame_axis(viewer, layer)])
     return int(np.clip(place, 0, len(all_frames(layer)) - 1))
@@ -37,6 +37,11 @@ def iteration_number(viewer: ViewerModel, layer: Layer) -> int:
 def all_frames(layer: Layer) -> Any:
     """Return the maps or images of a layer, also while it is hidden and keeps only one."""
     return layer.data.whole if isinstance(layer.data, LazyFrames) else layer.data
+
+
+def keeps_one(layer: Layer) -> bool:
+    """Return whether a layer keeps only one of its maps or images, as a hidden one does."""
+    return len(layer.data) < len(all_frames(layer))  # a layer may be a proxy: no identity
 
 
 def frame_axis(viewer: ViewerModel, layer: Layer) -> int:
