@@ -12,7 +12,7 @@ from napari_ini3d.engine.half_sets import HalfSetMaps, SourceSubset, refine_half
 from napari_ini3d.engine.initialisation import initial_state
 from napari_ini3d.engine.resolved_settings import resolve_settings
 from napari_ini3d.engine.schedule import first_radius
-from napari_ini3d.engine.state import EngineState
+from napari_ini3d.engine.state import Alternative, EngineState
 from napari_ini3d.fourier import compute_fsc
 from napari_ini3d.kernels.backend import choose_backend
 from napari_ini3d.particles import ImageBatch
@@ -157,3 +157,9 @@ def test_the_start_has_no_detail_beyond_the_resolution_of_the_random_starts(part
     power = np.abs(np.fft.fftn(filtered))
     assert power[length > radius + 0.5].max() < 1e-5 * power.max()
     assert power[(length > radius - 1) & (length <= radius)].max() > 1e-2 * power.max()
+
+
+def test_a_start_with_a_group_that_the_run_had_no_time_for_does_not_enter_the_half_sets(particles):
+    state, _ = end_of_run(particles.images, particles)
+    waiting = replace(state, alternative=Alternative(state.models[0]))
+    assert half_sets._filtered_start(waiting).alternative is None

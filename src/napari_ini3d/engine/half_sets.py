@@ -170,6 +170,7 @@ def _filtered_start(state: EngineState) -> EngineState:
         fsc_radius=radius,
         models=(filtered,),
         drift=Drift.begin(maps, radius),
+        alternative=None,
     )
 
 
