@@ -147,7 +147,7 @@ CHANGES = {
     "models.1.maps": [lambda a: a[:1]],
     "models.0.numerator": [lambda a: a * np.inf, lambda a: a.real, lambda a: a[:, :1]],
     "models.0.denominator": [lambda a: a[..., :2], lambda a: a * np.nan],
-    "models.0.sigma2": [lambda a: a[:2], lambda a: -a],
+    "models.0.sigma2": [lambda a: a[:2], lambda a: -a, lambda a: 0 * a],
     "models.0.class_shares": [lambda a: a * 0, lambda a: -a, lambda a: a[:1]],
     "models.0.sigma_offset": [lambda a: a * np.nan, lambda a: -a, lambda a: a[None]],
     "assignments.rot": [lambda a: a[:4], lambda a: a * np.nan, lambda a: a + 1e30],

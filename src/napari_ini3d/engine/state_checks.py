@@ -58,6 +58,10 @@ def check_arrays(arrays: Mapping[str, AnyArray], models: Sequence[int]) -> None:
     if not models or list(models) != list(range(len(models))):
         raise ValueError("models are missing")
     n_classes = {_check_model(arrays, f"models.{i}", power.shape) for i in models}
+    compared = slice(1, int(counters[5]) + 1)  # shells: images are divided by their noise
+    for i in models:
+        if (arrays[f"models.{i}.sigma2"][:, compared] <= 0).any():
+            raise ValueError(f"models.{i}.sigma2 is out of range")
     if "alternative.fsc_radius" in arrays:
         if _get(arrays, "alternative.fsc_radius", "i", ()) < 0:
             raise ValueError("alternative.fsc_radius is out of range")
