@@ -1,12 +1,20 @@
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from napari_ini3d.errors import RunFolderError
 from napari_ini3d.io import files
-from napari_ini3d.io.files import atomic_path, read_failure, remove_abandoned, time_of_disk
+from napari_ini3d.io.files import (
+    atomic_path,
+    read_failure,
+    remove_abandoned,
+    temporary_folder,
+    time_of_disk,
+)
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -103,3 +111,31 @@ def test_a_file_that_is_being_written_is_kept_and_one_of_an_earlier_process_is_n
         remove_abandoned(tmp_path)
         assert temporary.exists()
         assert not left.exists()
+
+
+def test_the_temporary_folder_of_a_killed_process_is_removed_by_the_next_and_one_in_use_is_not(
+    tmp_path,
+):
+    """A process that is killed within a folder leaves it; the next process clears it away."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    code = (
+        "import os, signal\n"
+        "from napari_ini3d.io.files import temporary_folder\n"
+        "with temporary_folder() as folder:\n"
+        "    (folder / 'rows').write_text('half')\n"
+    )
+    kill = "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    show = "    print(sorted(os.listdir(folder.parent)) == [folder.name])\n"
+    subprocess.run([sys.executable, "-c", code + kill], env=environment, check=False)
+    assert len(os.listdir(tmp_path)) == 1
+    done = [sys.executable, "-c", code + show]
+    said = subprocess.run(done, env=environment, check=True, capture_output=True, text=True)
+    assert said.stdout.strip() == "True"
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_temporary_folder_that_is_in_use_is_kept():
+    with temporary_folder() as folder:
+        remove_abandoned(folder.parent)
+        assert folder.is_dir()
+    assert not folder.exists()

@@ -23,9 +23,11 @@ from .download import (
 from .files import (
     atomic_path as atomic_path,
     is_temporary as is_temporary,
+    make_temporary_folder as make_temporary_folder,
     nearest_folder as nearest_folder,
     remove_abandoned as remove_abandoned,
     temporary_beside as temporary_beside,
+    temporary_folder as temporary_folder,
     time_of_disk as time_of_disk,
     write_error as write_error,
 )

@@ -1,4 +1,7 @@
-"""Atomic writing of files: write a temporary file, flush it to disk, rename it."""
+"""Atomic writing of files: write a temporary file, flush it to disk, rename it.
+
+Temporary files and folders name their process, so that those of killed ones are recognised.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ import itertools
 import logging
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from napari_ini3d.errors import RunFolderError
@@ -88,6 +94,34 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def make_temporary_folder() -> Path:
+    """Make a folder in the temporary folder of the system, which whoever made it removes.
+
+    Those that killed processes left there are removed.
+    """
+    system = Path(tempfile.gettempdir())
+    _clear_once(system)
+    path = Path(tempfile.mkdtemp(prefix=f".ini3d.{_writer()}-{next(_counter)}.tmp."))
+    _being_written.add(os.path.abspath(path))
+    return path
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is removed at the end of the context, or after a kill by the next use."""
+    path = make_temporary_folder()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        _being_written.discard(os.path.abspath(path))
+
+
+@lru_cache(maxsize=1)
+def _clear_once(folder: Path) -> None:
+    remove_abandoned(folder)
+
+
 def temporary_beside(path: Path) -> Path:
     """Return a path in the folder of `path` that no one else uses, for a file that is removed."""
     return path.with_name(f".{path.name}.{_writer()}-{uuid.uuid4().int}.tmp")
@@ -112,7 +146,7 @@ def time_of_disk(folder: Path) -> float:
 
 
 def remove_abandoned(folder: Path, *, after: float = 3600.0) -> None:
-    """Remove the temporary files that killed processes left in a folder.
+    """Remove the temporary files and folders that killed processes left in a folder.
 
     Those of processes that run are kept; those of another machine if they have changed lately, by
     the clock of the disk.
@@ -131,7 +165,10 @@ def remove_abandoned(folder: Path, *, after: float = 3600.0) -> None:
     for path, match in found:
         if match and _is_abandoned(path, match[1], int(match[2]), after):
             with suppress(OSError):
-                path.unlink()
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
                 logger.info("%s, the rest of a process that was killed, is removed", path)
 
 

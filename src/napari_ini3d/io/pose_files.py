@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import CryosparcError
@@ -15,6 +14,7 @@ from napari_ini3d.io.cryosparc.alignments import read_alignment
 from napari_ini3d.io.cryosparc.dataset import describe_results
 from napari_ini3d.io.cryosparc.particles import read_particle_fields, split_paths
 from napari_ini3d.io.cryosparc.to_star import image_columns, to_star_tables
+from napari_ini3d.io.files import temporary_folder
 from napari_ini3d.io.particles import is_cryosparc
 from napari_ini3d.io.star import poses as star
 from napari_ini3d.particles import ParticlePoses
@@ -91,8 +91,8 @@ def _change(source: Path, target: Path, change: Callable[[Path, Path], None]) ->
     template = source if is_cryosparc(source) else None
     if template is not None:
         _warn_of_others(template, _read_fields(template))
-    with TemporaryDirectory(prefix="ini3d-") as folder:
-        before, after = Path(folder) / "before.star", Path(folder) / "after.star"
+    with temporary_folder() as folder:
+        before, after = folder / "before.star", folder / "after.star"
         if template is not None:
             convert_to_star(template, before)
         else:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_ini3d.engine import GroupLikelihood, compare_group
 from napari_ini3d.geometry import PointGroup, RigidTransform
+from napari_ini3d.io import temporary_folder
 from napari_ini3d.jobs.posed_run import PosedRun
 from napari_ini3d.runs import RunClass, RunFolder
 
@@ -108,8 +108,8 @@ def judge_groups(
     """
     folder = RunFolder.open(path)
     for name, transform in groups:
-        with TemporaryDirectory(prefix="ini3d-") as temporary:
-            target = Path(temporary) / "aligned.star"
+        with temporary_folder() as temporary:
+            target = temporary / "aligned.star"
             posed = PosedRun.read(
                 folder, chosen.particles_path, chosen.class_index, transform, target
             ).thinned(_MOST_PARTICLES)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from napari_ini3d.geometry import (
 from napari_ini3d.io import (
     read_map,
     replace_angles,
+    temporary_folder,
     write_map,
 )
 from napari_ini3d.jobs.posed_run import PosedRun
@@ -199,13 +199,13 @@ def relax_run(
             f"{chosen.map_path}: {alignment.verdict}; expected a map that is close to "
             f"{point_group.name}; give its pseudo-symmetry, or --force to go on"
         )
-    with TemporaryDirectory(prefix="ini3d-") as temporary:
+    with temporary_folder() as temporary:
         posed = PosedRun.read(
             folder,
             chosen.particles_path,
             chosen.class_index,
             alignment.transform,
-            Path(temporary) / "aligned.star",
+            temporary / "aligned.star",
         )
         with closing(posed.open_images(threads)) as images:
             settings = posed.settings.with_changes(threads=threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,11 +67,11 @@ def check_mode(
     if code not in _TWO_BYTES or not raw:
         return
     if header.value_range is None:
-        other = _mode_by_hole(header, raw)
+        other = _mode_by_hole(header.dtype, raw)
         where = "are ordinary numbers"
     else:
-        other = _mode_by_range(header, raw)
         low, high = header.value_range
+        other = _mode_by_range(header.dtype, raw, low, high)
         where = f"have the range in the header, {low:g} to {high:g},"
     if other is not None:
         raise error(
@@ -79,16 +80,13 @@ def check_mode(
         )
 
 
-def _mode_by_range(header: MrcHeader, raw: bytes) -> int | None:
+def _mode_by_range(dtype: np.dtype[Any], raw: bytes, low: float, high: float) -> int | None:
     """Return the mode that fits to the range in the header, if that of the header does not."""
-    code = header.dtype.str[1:]
-    if header.value_range is None:
-        return None
-    low, high = header.value_range
+    code, order = dtype.str[1:], dtype.str[0]
     tolerance = 1e-3 * (high - low)
     fitting = []
     for candidate in _TWO_BYTES:
-        values = np.frombuffer(raw, header.dtype.str[0] + candidate).astype(np.float64)
+        values = np.frombuffer(raw, order + candidate).astype(np.float64)
         with np.errstate(invalid="ignore"):
             outside = ~((values >= low - tolerance) & (values <= high + tolerance))
         if outside.mean() > _FEW:
@@ -100,7 +98,7 @@ def _mode_by_range(header: MrcHeader, raw: bytes) -> int | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _mode_by_hole(header: MrcHeader, raw: bytes) -> int | None:
+def _mode_by_hole(dtype: np.dtype[Any], raw: bytes) -> int | None:
     """Return the mode of samples of two bytes that can only be in another one; None as a rule.
 
     Small integers are subnormal or, if negative, not finite as float16. The bits of float16 of
@@ -108,7 +106,7 @@ def _mode_by_hole(header: MrcHeader, raw: bytes) -> int | None:
     the two ends of the unsigned range, and unsigned ones about its middle are near the ends of the
     signed range.
     """
-    code, order = header.dtype.str[1:], header.dtype.str[0]
+    code, order = dtype.str[1:], dtype.str[0]
     bits = np.frombuffer(raw, f"{order}u2").astype(np.int32)
     bits = bits[(bits != 0) & (bits != _SIGN_BIT)]
     negative = bits > _SIGN_BIT

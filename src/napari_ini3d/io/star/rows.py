@@ -20,6 +20,7 @@ import numpy as np
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import StarError
+from napari_ini3d.io.files import temporary_folder
 from napari_ini3d.io.star.blocks import (
     VALUE,
     LoopBlock,
@@ -109,14 +110,14 @@ def _parse_parts(path: Path, block: LoopBlock, text: Collection[str]) -> list[di
 
     parts, n_rows = [], 0
     with (
-        tempfile.TemporaryDirectory(prefix="ini3d-") as folder,
+        temporary_folder() as folder,
         open_rows(path, block) as rows,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # see `_mixed_columns`
         for number, part in enumerate(_parts(rows)):
             lines = _prepare(part, block.columns, text)
-            frame = _parse_copy(Path(folder) / f"{number}.star", block.columns, lines, text)
+            frame = _parse_copy(folder / f"{number}.star", block.columns, lines, text)
             n_lines = lines.count(b"\n")
             if len(frame) != n_lines or _has_gaps(frame.iloc[:, -1]):
                 _check_row_lengths(path, block, lines.splitlines(), n_rows)

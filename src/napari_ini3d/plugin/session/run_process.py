@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 
 from napari_ini3d import errors
 from napari_ini3d.errors import Ini3dError, RunProcessError
+from napari_ini3d.io import make_temporary_folder
 from napari_ini3d.plugin.session.log_buffer import read_last_lines
 from napari_ini3d.runs import (
     FileTail,
@@ -98,7 +98,7 @@ class ChildProcess:
 
     def start(self) -> None:
         """Start the process, apart from the terminal and the session of this one."""
-        self._folder = Path(tempfile.mkdtemp(prefix="ini3d-"))
+        self._folder = make_temporary_folder()
         path = self._folder / "messages.txt"
         with path.open("wb") as file:
             self._process = subprocess.Popen(

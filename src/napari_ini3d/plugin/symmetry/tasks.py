@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import SettingsError
 from napari_ini3d.geometry import PointGroup, RigidTransform
-from napari_ini3d.io import flip_particles, rotate_particles, write_map
+from napari_ini3d.io import flip_particles, rotate_particles, temporary_folder, write_map
 from napari_ini3d.plugin.viewer import Origin, RunHalves, Task
 from napari_ini3d.symmetry import (
     GroupAxes,
@@ -293,8 +292,8 @@ def save_particles(
     if origin.motion.is_identity:
         flip_particles(source, target)
         return target
-    with tempfile.TemporaryDirectory() as folder:
-        flipped = Path(folder) / source.name
+    with temporary_folder() as folder:
+        flipped = folder / source.name
         flip_particles(source, flipped)
         rotate_particles(flipped, target, motion)
     return target
