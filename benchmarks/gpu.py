@@ -1,7 +1,7 @@
 """Time a run on a GPU: in total, by stage, and relative to the GPU's matrix product rate.
 
 usage: gpu.py OUTPUT.json FOLDER MASK_DIAMETER [--device gpu:0] [--precision float32]
-              [--seed 1] [--threads 0] [--iterations 200] [--no-cpu-map]
+              [--seed 1] [--threads 0] [--iterations 300] [--no-cpu-map]
 
 Runs the particles in FOLDER four times with one seed: a short run, which compiles the kernels; a
 timed run from files to files; a run in memory that counts the operations of the matrix products;
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--iterations", type=int, default=200)
+    parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--no-cpu-map", action="store_true")
     options = parser.parse_args()
     names = ("mask_diameter", "device", "precision", "seed", "threads", "iterations")

@@ -1,6 +1,6 @@
 """Benchmark of large boxes: models from particles in their own and in a smaller box.
 
-usage: working_box.py OUTPUT.json FOLDER MASK_DIAMETER [--threads 1] [--iterations 200]
+usage: working_box.py OUTPUT.json FOLDER MASK_DIAMETER [--threads 1] [--iterations 300]
        [--symmetry C1] [--only working]
 
 FOLDER contains particles.star and truth.mrc, as written by `ini3d simulate`. Each run is a separate
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("mask_diameter", type=float)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=200)
+    parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--symmetry", default="C1")
     parser.add_argument("--only", choices=["own", "working"])
     options = parser.parse_args()

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_ini3d import InitialModelSettings, start_run
 
 particles, folder = Path(sys.argv[1]), Path(sys.argv[2])
-iterations = int(sys.argv[4]) if len(sys.argv) > 4 else 200
+iterations = int(sys.argv[4]) if len(sys.argv) > 4 else 300
 settings = InitialModelSettings(
     mask_diameter=float(sys.argv[3]), iterations=iterations, threads=2, seed=1
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_ini3d import InitialModelSettings, resume_run, start_run
 
 particles, folder, wanted = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[4])
-iterations = int(sys.argv[5]) if len(sys.argv) > 5 else 200
+iterations = int(sys.argv[5]) if len(sys.argv) > 5 else 300
 settings = InitialModelSettings(mask_diameter=float(sys.argv[3]), iterations=iterations)
 
 resolutions = [float("inf")]

@@ -188,12 +188,8 @@ def _centred(
 ) -> tuple[IterationOutcome, Assignments]:
     """Return outcome and poses with every map at its centre of mass."""
     model = outcome.update.model
-    shifts = np.stack(
-        [
-            distance_from_centre(volume, run.imposed_operators(model, outcome.plan.phase))
-            for volume in model.maps
-        ]
-    )
+    operators = run.imposed_operators(model, outcome.plan.phase)
+    shifts = np.stack([distance_from_centre(volume, operators) for volume in model.maps])
     if not shifts.any():
         return outcome, assignments
     model = centred_model(model, shifts, run.settings.padding_factor)

@@ -23,7 +23,6 @@ from napari_ini3d.fourier import featured_share
 
 _FEATURELESS = 0.4  # share of the power of the finest shells that is not in the rotational average
 _SHELLS = 2
-_AFTER_SEARCH = 2  # iterations: at least one refinement, and the final pass
 
 
 def wants_finer_starts(run: RunContext, state: EngineState) -> bool:
@@ -56,8 +55,7 @@ def iterations_suffice(run: RunContext, iteration: int) -> bool:
         Iterations done.
     """
     phases = Phases.of(run.settings.iterations)
-    needed = phases.starts + phases.longest_search + _AFTER_SEARCH
-    return iteration + needed <= run.settings.iterations
+    return iteration + phases.starts + phases.from_search <= run.settings.iterations
 
 
 def with_finer_starts(run: RunContext, state: EngineState) -> EngineState:

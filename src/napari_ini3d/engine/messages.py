@@ -50,7 +50,7 @@ def iteration_message(
 
 
 def _is_chosen(before: EngineState, after: EngineState) -> bool:
-    """Tell whether the model that was set aside has become that of the run."""
+    """Tell whether the model that was kept has become that of the run."""
     other = before.alternative
     return other is not None and other.is_refined and after.models[0] is other.model
 

@@ -75,6 +75,11 @@ class Phases:
         """Iterations that a search may take whose map does not settle."""
         return self.search + min(self.refine // 2, round(_LONGEST_SEARCH * self.search))
 
+    @property
+    def from_search(self) -> int:
+        """Iterations for a search of any length, a refinement and the final pass."""
+        return self.longest_search + 2
+
     @classmethod
     def of(cls, iterations: int) -> Phases:
         """Share out a number of iterations; the last one is kept for the final pass."""

@@ -118,7 +118,7 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A model that is set aside while the run goes on with another one.
+    """A model that is kept while the run goes on with another one.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ class EngineState:
         One per random start; a single one from the search on.
     assignments : Assignments
     alternative : Alternative or None
-        Set aside for, or after, a second search (`symmetric_starts`).
+        The start of a second search, or the map of the first one (`symmetric_starts`).
     """
 
     iteration: int

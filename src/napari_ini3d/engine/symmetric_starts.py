@@ -26,8 +26,7 @@ from napari_ini3d.engine.state import NO_GROUP, START_GROUPS, Alternative, Engin
 from napari_ini3d.particles import Particles
 from napari_ini3d.settings import InitialModelSettings
 
-_AFTER_SEARCH = 2  # iterations: at least one refinement, and the final pass
-_COMPARED = 2  # iterations of a converged refinement
+_COMPARED = 2  # iterations, after convergence; earlier ones still rise
 
 
 def cubic_models(run: RunContext, radius: int, noise: InitialNoise) -> tuple[ModelState, ...]:
@@ -69,14 +68,14 @@ def wants_symmetric_search(run: RunContext, state: EngineState) -> bool:
         After an iteration.
     """
     waits = state.alternative is not None and not state.alternative.is_refined
-    needed = Phases.of(run.settings.iterations).longest_search + _AFTER_SEARCH
+    needed = Phases.of(run.settings.iterations).from_search
     return waits and state.phase == "final" and state.iteration + needed <= run.settings.iterations
 
 
 def with_symmetric_search(
     state: EngineState, particles: Particles, settings: InitialModelSettings | ResolvedSettings
 ) -> EngineState:
-    """Return a state that searches from the start with a group; its map so far is set aside."""
+    """Return a state that searches from the start with a group, and keeps the map so far."""
     assert state.alternative is not None
     start = state.alternative.model
     return replace(

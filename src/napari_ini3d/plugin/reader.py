@@ -62,8 +62,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
         If one cannot be used.
     """
     layers = read_files(path)
-    if any(keywords.get("rendering") for _, keywords, _ in layers):
-        _prepare_viewer()
+    _prepare_viewer(layers)
     return layers
 
 
@@ -276,8 +275,8 @@ def _as_list(path: str | Sequence[str]) -> list[str]:
     return [path] if isinstance(path, str) else list(path)
 
 
-def _prepare_viewer() -> None:
-    """Prepare the current viewer for maps; by default napari shows them mirrored."""
+def _prepare_viewer(layers: list[LayerData]) -> None:
+    """Prepare the current viewer for maps among layers; by default napari shows them mirrored."""
     if "napari" in sys.modules:
         from napari import current_viewer
 
@@ -285,4 +284,4 @@ def _prepare_viewer() -> None:
 
         viewer = current_viewer()
         if viewer is not None:
-            prepare_for_opened_maps(viewer)
+            prepare_for_opened_maps(viewer, layers)

@@ -166,10 +166,8 @@ def flip_overlap(search_map: SearchMap, frame: Float64, centre: Float64, max_she
         In units of the power of `AxisPower.waves`.
     """
     rings = _rings(max_shell, search_map.diameter)
-    waves = _waves_around(search_map, rings, frame, centre)[:, 1:]  # (rings, waves - 1)
-    sign = (-1.0) ** np.rint(np.fft.fftfreq(rings.waves, 1 / rings.waves))[1:]
-    overlap = (sign * waves**2).real.sum(axis=1) * rings.weight
-    return np.asarray(np.bincount(rings.shell, overlap), dtype=np.float64)
+    waves, numbers = _waves_around(search_map, rings, frame, centre)
+    return rings.by_shell((waves**2).real @ (-1.0) ** numbers)
 
 
 def mirror_overlap(
@@ -192,18 +190,20 @@ def mirror_overlap(
         In units of the power of `AxisPower.waves`.
     """
     rings = _rings(max_shell, search_map.diameter)
-    waves = _waves_around(search_map, rings, frame, centre)[:, 1:]  # (rings, waves - 1)
-    kept = np.rint(np.fft.fftfreq(rings.waves, 1 / rings.waves))[1:] % order == 0
-    overlap = (waves * waves[:, ::-1].conj()).real @ kept * rings.weight
-    return np.asarray(np.bincount(rings.shell, overlap), dtype=np.float64)
+    waves, numbers = _waves_around(search_map, rings, frame, centre)
+    return rings.by_shell((waves * waves[:, ::-1].conj()).real @ (numbers % order == 0))
 
 
 def _waves_around(
     search_map: SearchMap, rings: _Rings, frame: Float64, centre: Float64
-) -> Complex64:
-    """Return the waves of each ring around Z of a frame, (rings, waves)."""
+) -> tuple[Complex64, Float64]:
+    """Return the waves of each ring around Z of a frame, (rings, M), and their numbers, (M,).
+
+    Without wave 0.
+    """
     values = _read_rings(search_map, rings, frame.T[None], centre)[0].reshape(-1, rings.waves)
-    return np.asarray(scipy.fft.fft(values, axis=1))
+    numbers = np.rint(np.fft.fftfreq(rings.waves, 1 / rings.waves))
+    return scipy.fft.fft(values, axis=1)[:, 1:], numbers[1:]
 
 
 def _read_rings(
@@ -224,6 +224,10 @@ class _Rings:
     shell: Int64  # of each ring, from 0 for shell 1
     weight: Float32  # of each ring, its area
     waves: int
+
+    def by_shell(self, values: FloatArray) -> Float64:
+        """Return values of rings (rings,) times their weights, summed over each shell."""
+        return np.asarray(np.bincount(self.shell, values * self.weight), dtype=np.float64)
 
     @classmethod
     def of(cls, max_shell: int, diameter: float) -> Self:

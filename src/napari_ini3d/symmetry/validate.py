@@ -196,10 +196,7 @@ def validate_symmetry(
     point_group = group if isinstance(group, PointGroup) else PointGroup.parse(group)
     radius = _mask_radius(volume, voxel_size, diameter)
     mask = soft_mask(len(volume), radius, _EDGE, 3)
-    level = np.float32(background_level(volume))  # a constant would agree with itself
-    before = np.asarray(volume, dtype=np.float32) - level
-    unit = unit_factor(before)
-    before *= unit
+    before, unit, level = _in_units(volume)
     after = impose_symmetry(before, point_group, threads=threads)
     share = _share(before, half_maps, radius, mask)
     copies = _Copies.of(before, after, point_group.order, share, mask)
@@ -361,6 +358,14 @@ def _share(volume: Float32, half_maps: HalfMaps | None, radius: float, mask: Flo
     if half_maps is None:
         return signal_share(volume, radius)
     return share_from_halves(compute_fsc(half_maps[0] * mask, half_maps[1] * mask))
+
+
+def _in_units(volume: FloatArray) -> tuple[Float32, np.float32, np.float32]:
+    """Return a map without its background, times a factor; that factor, and the background."""
+    level = np.float32(background_level(volume))  # a constant would agree with itself
+    before = np.asarray(volume, dtype=np.float32) - level
+    unit = unit_factor(before)
+    return before * unit, unit, level
 
 
 def _mask_radius(volume: FloatArray, voxel_size: float, diameter: float | None) -> float:

@@ -107,6 +107,7 @@ class ConvergencePlots(PlotPanel):
         self._resized.timeout.connect(self._draw_phases)
         self.marks = [_add_line(plot, 2) for plot in self.plots]
         self._cursors = [_add_line(plot, 1) for plot in self.plots]
+        self.follow_mouse(self.on_moved, self.on_clicked)
         self.apply_style()
 
     def apply_style(self) -> None:

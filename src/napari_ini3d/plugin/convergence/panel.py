@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyqtgraph as pg
@@ -109,17 +110,12 @@ class PlotPanel(Panel):
         self.column.setContentsMargins(0, 0, 0, 0)
         self.column.setSpacing(0)
         self.column.addWidget(self.graphics, 1)
-        self.graphics.scene().sigMouseMoved.connect(self.on_moved)
-        self.graphics.scene().sigMouseClicked.connect(self.on_clicked)
         self.graphics.viewport().installEventFilter(self)
 
-    def on_moved(self, scene_position: Any) -> None:
-        """Read the values under the mouse."""
-        raise NotImplementedError
-
-    def on_clicked(self, event: Any) -> None:
-        """Choose the iteration under the mouse."""
-        raise NotImplementedError
+    def follow_mouse(self, moved: Callable[[Any], None], clicked: Callable[[Any], None]) -> None:
+        """Call functions with the place in the scene when the mouse moves, and at each click."""
+        self.graphics.scene().sigMouseMoved.connect(moved)
+        self.graphics.scene().sigMouseClicked.connect(clicked)
 
     def on_left(self) -> None:
         """Clear the reading after the mouse has left the plots."""

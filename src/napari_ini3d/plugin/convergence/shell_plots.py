@@ -50,6 +50,7 @@ class ShellPanel(PlotPanel):
             self.fsc.addItem(line, ignoreBounds=True)
         self.fsc.setYRange(-0.1, 1.08, padding=0)
         self.column.addWidget(self.key)
+        self.follow_mouse(self.on_moved, self.on_clicked)
         self.apply_style()
 
     def apply_style(self) -> None:

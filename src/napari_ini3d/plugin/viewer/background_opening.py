@@ -87,11 +87,9 @@ class BackgroundOpening(QObject):
 
     def _add(self, layers: Sequence[LayerData]) -> None:
         viewer = self._viewer()
-        if viewer is None:
-            return
-        if any(keywords.get("rendering") for _, keywords, _ in layers):
-            prepare_for_opened_maps(viewer)
-        add_layers(viewer, layers)
+        if viewer is not None:
+            prepare_for_opened_maps(viewer, layers)
+            add_layers(viewer, layers)
 
     def _remove_placeholders(self, title: str) -> None:
         viewer = self._viewer()

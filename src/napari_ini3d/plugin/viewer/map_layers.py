@@ -73,11 +73,13 @@ def prepare_viewer(viewer: ViewerModel) -> None:
     centre_camera(viewer)
 
 
-def prepare_for_opened_maps(viewer: ViewerModel) -> None:
-    """Prepare a viewer for maps that are opened, unless it shows something else.
+def prepare_for_opened_maps(viewer: ViewerModel, layers: Sequence[LayerData]) -> None:
+    """Prepare a viewer for layers that are opened, if there are maps, unless it shows others.
 
     Particles are hidden: in 3D they would cut through the map.
     """
+    if not any(keywords.get("rendering") for _, keywords, _ in layers):
+        return
     flat = [layer for layer in viewer.layers if get_metadata(layer, "kind") in FLAT_KINDS]
     others = [layer for layer in viewer.layers if layer not in flat]
     if any(layer.visible or METADATA_KEY not in layer.metadata for layer in others):
