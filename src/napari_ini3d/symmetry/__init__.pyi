@@ -18,6 +18,7 @@ from .records import (
     SymmetryAlignment as SymmetryAlignment,
     SymmetryBreak as SymmetryBreak,
     SymmetryReport as SymmetryReport,
+    SymmetryValidation as SymmetryValidation,
 )
 from .refinement import GroupAxes as GroupAxes
 from .scores import score_group as score_group
@@ -27,8 +28,5 @@ from .subgroup import (
     remaining_subgroup as remaining_subgroup,
     rotation_to_setting as rotation_to_setting,
 )
-from .validate import (
-    SymmetryValidation as SymmetryValidation,
-    validate_symmetry as validate_symmetry,
-)
+from .validate import validate_symmetry as validate_symmetry
 from .verdict import CLOSE_AGREEMENT as CLOSE_AGREEMENT

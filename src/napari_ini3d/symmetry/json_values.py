@@ -14,8 +14,8 @@ if TYPE_CHECKING:
         SymmetryAlignment,
         SymmetryBreak,
         SymmetryReport,
+        SymmetryValidation,
     )
-    from napari_ini3d.symmetry.validate import SymmetryValidation
 
 _DIGITS = 9
 

@@ -1,4 +1,4 @@
-"""Records of the symmetry of a map: axes, candidates, reports, alignments.
+"""Records of the symmetry of a map: axes, candidates, reports, alignments, validations.
 
 Directions and shifts are vectors (x, y, z) from the rotation centre, voxel n // 2.
 """
@@ -6,6 +6,8 @@ Directions and shifts are vectors (x, y, z) from the rotation centre, voxel n //
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from napari_ini3d._types import Float32, Float64, FloatArray, Vector
 from napari_ini3d.fourier import rotate_map
@@ -220,3 +222,72 @@ class SymmetryAlignment:
         """Return a map (n, n, n) of the same voxel size, aligned; resampled once."""
         transform = self.transform.in_voxels(self.voxel_size)
         return rotate_map(volume, transform.rotation, transform.shift, threads=threads)
+
+
+@dataclass(frozen=True, slots=True)
+class SymmetryValidation:
+    """Comparison of a map with itself after a point group was imposed.
+
+    Attributes
+    ----------
+    group : str
+    voxel_size, diameter : float
+        Å; of the sphere within which all was compared.
+    imposed : (n, n, n) float32
+        The mean of all copies.
+    difference : (n, n, n) float32
+        The map minus the imposed one.
+    local_correlation : (n, n, n) float32
+        Of the map with the imposed one about each voxel, in a Gaussian window as wide as the
+        resolution (a quarter of the diameter at most); 0 outside the sphere and where a map is
+        flat.
+    fsc : (n // 2 + 1,) float64
+        Of the map with the imposed one.
+    copies_fsc : (n // 2 + 1,) float64
+        Of the map with the mean of its other copies.
+    expected_fsc : (n // 2 + 1,) float64
+        `copies_fsc` expected for true symmetry with the same noise.
+    axes : tuple of FoundAxis
+        Each axis of the group. The score is the correlation of the map with its rotated copies,
+        mean over the copies, of Fourier components scaled to equal power, up to 14 waves across
+        the particle.
+    correlation : float
+        Of the densities of the map and the imposed one, within the sphere.
+    agreement : float
+        Correlation of the worst rotation over that expected with this noise; 1 for true symmetry.
+    resolution : float
+        Å, up to which the group holds.
+    limited_by_noise : bool
+        True where noise limits `resolution`, not a difference between subunits.
+    holds : bool
+    verdict : str
+        In words.
+    pseudo : SymmetryBreak or None
+        Where and how the group breaks if the map is only close to it.
+    featureless : bool
+        True where any rotation fits, about one axis or all, so that no group can be told.
+    """
+
+    group: str
+    voxel_size: float
+    diameter: float
+    imposed: Float32
+    difference: Float32
+    local_correlation: Float32
+    fsc: Float64
+    copies_fsc: Float64
+    expected_fsc: Float64
+    axes: tuple[FoundAxis, ...]
+    correlation: float
+    agreement: float
+    resolution: float
+    limited_by_noise: bool
+    holds: bool
+    verdict: str
+    pseudo: SymmetryBreak | None = None
+    featureless: bool = False
+
+    @property
+    def frequency(self) -> Float64:
+        """Spatial frequency of each shell, 1/Å."""
+        return np.asarray(np.arange(len(self.fsc)) / (len(self.imposed) * self.voxel_size))

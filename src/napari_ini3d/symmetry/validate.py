@@ -45,7 +45,7 @@ from napari_ini3d.symmetry.noise import (
     signal_share,
 )
 from napari_ini3d.symmetry.particle_extent import find_particle_extent
-from napari_ini3d.symmetry.records import FoundAxis, SymmetryBreak
+from napari_ini3d.symmetry.records import FoundAxis, SymmetryValidation
 from napari_ini3d.symmetry.refinement import GroupAxes
 from napari_ini3d.symmetry.scores import (
     COARSE_WAVES,
@@ -69,75 +69,6 @@ _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius, if no diameter is given
 _FIRST_WAVES = 2.0  # across the particle: coarser detail shows the outline only
 _LEAST_WAVES = 4.0  # to which the copies must agree, unless noise hides more
-
-
-@dataclass(frozen=True, slots=True)
-class SymmetryValidation:
-    """Comparison of a map with itself after a point group was imposed.
-
-    Attributes
-    ----------
-    group : str
-    voxel_size, diameter : float
-        Å; of the sphere within which all was compared.
-    imposed : (n, n, n) float32
-        The mean of all copies.
-    difference : (n, n, n) float32
-        The map minus the imposed one.
-    local_correlation : (n, n, n) float32
-        Of the map with the imposed one about each voxel, in a Gaussian window as wide as the
-        resolution (a quarter of the diameter at most); 0 outside the sphere and where a map is
-        flat.
-    fsc : (n // 2 + 1,) float64
-        Of the map with the imposed one.
-    copies_fsc : (n // 2 + 1,) float64
-        Of the map with the mean of its other copies.
-    expected_fsc : (n // 2 + 1,) float64
-        `copies_fsc` expected for true symmetry with the same noise.
-    axes : tuple of FoundAxis
-        Each axis of the group. The score is the correlation of the map with its rotated copies,
-        mean over the copies, of Fourier components scaled to equal power, up to 14 waves across
-        the particle.
-    correlation : float
-        Of the densities of the map and the imposed one, within the sphere.
-    agreement : float
-        Correlation of the worst rotation over that expected with this noise; 1 for true symmetry.
-    resolution : float
-        Å, up to which the group holds.
-    limited_by_noise : bool
-        True where noise limits `resolution`, not a difference between subunits.
-    holds : bool
-    verdict : str
-        In words.
-    pseudo : SymmetryBreak or None
-        Where and how the group breaks if the map is only close to it.
-    featureless : bool
-        True where any rotation fits, about one axis or all, so that no group can be told.
-    """
-
-    group: str
-    voxel_size: float
-    diameter: float
-    imposed: Float32
-    difference: Float32
-    local_correlation: Float32
-    fsc: Float64
-    copies_fsc: Float64
-    expected_fsc: Float64
-    axes: tuple[FoundAxis, ...]
-    correlation: float
-    agreement: float
-    resolution: float
-    limited_by_noise: bool
-    holds: bool
-    verdict: str
-    pseudo: SymmetryBreak | None = None
-    featureless: bool = False
-
-    @property
-    def frequency(self) -> Float64:
-        """Spatial frequency of each shell, 1/Å."""
-        return np.asarray(np.arange(len(self.fsc)) / (len(self.imposed) * self.voxel_size))
 
 
 def validate_symmetry(
@@ -173,7 +104,6 @@ def validate_symmetry(
     half_maps : two (n, n, n), optional
         Independent halves of the map on the same axes, from which the noise is measured. Default:
         from the solvent.
-
     threads : int
         0 means as many as the process may use. The result is the same for any number.
 
