@@ -94,3 +94,20 @@ def test_a_voxel_size_in_another_unit_is_said(tmp_path, caplog, voxel_size, word
     write_map(tmp_path / "m.mrc", np.random.default_rng(1).normal(size=(32,) * 3), voxel_size)
     prepare_map(tmp_path / "m.mrc")
     assert (f"looks like {words}" in caplog.text) is bool(words)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("place", [(20, 9, 30), (0, 0, 0), (31, 31, 1)])
+def test_a_voxel_that_stands_out_from_all_around_it_is_said(tmp_path, caplog, place, sign):
+    data = _particle((32, 32, 32)) + 5
+    data[place] += 50 * sign
+    prepare_map(_write(tmp_path, data))
+    z, y, x = place
+    assert f"single voxels (1, the first at x {x}, y {y}, z {z})" in caplog.text
+
+
+def test_a_dense_place_of_several_voxels_is_not_taken_for_a_single_voxel(tmp_path, caplog):
+    data = _particle((32, 32, 32))
+    data[20:22, 9:11, 29:31] += 50
+    prepare_map(_write(tmp_path, data))
+    assert "single voxels" not in caplog.text

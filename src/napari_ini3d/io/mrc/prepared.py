@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ini3d._types import Float32, FloatArray
+from napari_ini3d._types import Float32, FloatArray, IntArray
 from napari_ini3d.errors import MapError
 from napari_ini3d.fourier import background_level, is_inverted
 from napari_ini3d.io.mrc.maps import read_map, write_map
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 _MOST_PADDING = 64  # voxels of the cube over those of the map
 _SMALL_VOXEL, _NARROW = 0.6, 40.0  # Å, of voxel and map: a map in nm
 _LARGE_VOXEL = 30.0  # Å: a map in pm
+_HOT = 10.0  # a voxel with so many times the density of all its neighbours is an outlier
+_MOST_HOT = 100
 _LOST = 1e-3  # share of the power that may be cut off when a map is brought back
 
 
@@ -134,6 +136,7 @@ def prepare_map(path: Path | str, *, voxel_size: float | None = None) -> Prepare
         )
     _warn_of_unit(map_path, found.voxel_size, max(shape))
     background = background_level(found.data)
+    _warn_of_hot_voxels(map_path, found.data - np.float32(background))
     inverted = is_inverted(found.data)
     cube = np.zeros((side,) * 3, np.float32)
     cube[_inner(side, shape)] = (found.data - np.float32(background)) * (-1 if inverted else 1)
@@ -157,6 +160,30 @@ def _warn_of_unit(path: Path, voxel_size: float, side: int) -> None:
         "%s: voxel size %g Å, the map is %.0f Å wide; it looks like %s; give --pixel-size %g",
         path, voxel_size, width, unit, voxel_size * factor,
     )  # fmt: skip
+
+
+def _warn_of_hot_voxels(path: Path, data: Float32) -> None:
+    """Log single voxels that are denser by far than all around them: no density is so sharp."""
+    size = np.abs(data)
+    places = np.argwhere(size > size.max() / _HOT)  # (V, 3)
+    if len(places) > _MOST_HOT:
+        return
+    hot = [place for place in places if size[tuple(place)] > _HOT * _largest_around(size, place)]
+    if hot:
+        z, y, x = hot[0].tolist()
+        logger.warning(
+            "%s: single voxels (%d, the first at x %d, y %d, z %d) have more than %g times the "
+            "density of all around them, and hide the rest of the map; set them to 0",
+            path, len(hot), x, y, z, _HOT,
+        )  # fmt: skip
+
+
+def _largest_around(size: Float32, place: IntArray) -> float:
+    """Return the largest value of the voxels around one, up to 26."""
+    low = np.maximum(place - 1, 0)
+    block = size[tuple(slice(start, end) for start, end in zip(low, place + 2, strict=True))].copy()
+    block[tuple(place - low)] = 0
+    return float(block.max())
 
 
 def _inner(side: int, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:
