@@ -2,15 +2,18 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from symmetry_phantoms import VOXEL, known_map
 
 from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.geometry.point_groups import PointGroup, symmetry_operators
 from napari_ini3d.symmetry import align_symmetry, detect_symmetry, validate_symmetry
 from napari_ini3d.symmetry.breaks import find_break
+from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.subgroup import name_of, subgroups
 
 MATES = (0, 7)  # of D7: copies that a 2-fold brings to each other
@@ -75,6 +78,23 @@ def test_detection_alignment_and_validation_name_the_pseudo_symmetry_alike(case,
         assert re.findall(r"[\d.]+ ?%", found.verdict) == [f"{found.pseudo.difference:.0%}"]
     assert candidate.verdict in report.verdict
     assert validation.pseudo.resolution == pytest.approx(candidate.pseudo.resolution, rel=0.35)
+
+
+def test_the_subgroup_that_is_left_is_found_though_its_search_took_another_axis(monkeypatch):
+    found = known_map("D7", scales=dict.fromkeys(MATES, 0.6))
+    seventh = Rotation.from_rotvec(2 * np.pi / 7 * found.rotation[:, 2]).as_matrix()
+    best_fit = Search.best_fit
+
+    def fit_of_another_axis(search, group, **options):
+        fit = best_fit(search, group, **options)
+        return replace(fit, frame=seventh @ fit.frame) if group.name == "C2" else fit
+
+    monkeypatch.setattr(Search, "best_fit", fit_of_another_axis)
+    report = detect_symmetry(found.volume, voxel_size=VOXEL)
+    assert report.group == "C2"
+    broken = next(one for one in report.candidates if one.group == "D7").pseudo
+    assert broken.subgroup == "C2"
+    assert name_of(symmetry_operators("D7")[list(broken.members)]) == "C2"
 
 
 @pytest.mark.parametrize("group", ["C2", "D3", "T", "O"])

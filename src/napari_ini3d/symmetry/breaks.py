@@ -147,13 +147,11 @@ def _explain(
     if len(large):  # by more than noise, which changes every copy
         agree = agree.copy()
         agree[large] = ~copies.changed([single[i] for i in large], mean)
-    subgroup = "C1"
-    for members in subgroups(group):
-        if len(members) < group.order and agree[members].all():
-            average = np.stack([single[i] for i in members]).mean(axis=0, dtype=np.float32)
-            share = _share_of_known(changes[worst], len(members))
-            if not _breaks(copies, group, members, np.asarray(average), share, threads):
-                subgroup = name_of(operators[members])
+    for left in subgroups(group):  # C1 is the last
+        if len(left) < group.order and agree[left].all():
+            average = np.stack([single[i] for i in left]).mean(axis=0, dtype=np.float32)
+            share = _share_of_known(changes[worst], len(left))
+            if not _breaks(copies, group, left, np.asarray(average), share, threads):
                 break
     return SymmetryBreak(
         resolution=resolution,
@@ -161,7 +159,8 @@ def _explain(
         angle=float(np.rad2deg(np.linalg.norm(rotation))),
         axis_order=axis.order,
         axis=axis.direction,
-        subgroup=subgroup,
+        subgroup=name_of(operators[left]),
+        members=tuple(left.tolist()),
     )
 
 

@@ -24,6 +24,8 @@ from napari_ini3d.symmetry.refinement import (
 from napari_ini3d.symmetry.rings import fit_ring
 from napari_ini3d.symmetry.search import Search
 from napari_ini3d.symmetry.self_rotation import MAX_ORDER
+from napari_ini3d.symmetry.standard_setting import nearest_rotation
+from napari_ini3d.symmetry.subgroup import rotation_to_setting
 from napari_ini3d.symmetry.verdict import ScoredFit, describe_fit
 
 _LEAST_PEAK = 0.2  # of the self-rotation function, for an order to be tried
@@ -162,26 +164,57 @@ def _without_breaks(
     """Return groups by rank, those that break in the map itself marked as pseudo-symmetries.
 
     The largest group that holds is refined and looked at; if it breaks, the next one, and so on.
+    What is left of a group that breaks is looked at on its axes: of several axes alike, such as
+    the seven 2-fold ones of D7, the search for the subgroup itself may have found a wrong one.
     """
-    found = trials
-    while not found[0].refined and found[0].holds:
-        first = _refined(search, found[0]).with_break(search, volume, voxel_size, around)
-        found = sorted([first, *found[1:]], key=_rank, reverse=True)
-    group = found[0].group if found[0].holds else PointGroup.parse("C1")
-    described = [
-        _refined(search, trial).with_break(search, volume, voxel_size, around)
-        if not trial.holds and trial.pseudo is None and trial.group.order > group.order
-        else trial
-        for trial in found
-    ]
-    return [_within(trial, group) for trial in described]
+
+    def looked_at(trial: ScoredFit) -> ScoredFit:
+        return _refined(search, trial).with_break(search, volume, voxel_size, around)
+
+    found, added = trials, set[str]()  # groups whose subgroups have been added
+    while True:
+        while not found[0].refined and found[0].holds:
+            found = sorted([looked_at(found[0]), *found[1:]], key=_rank, reverse=True)
+        group = found[0].group if found[0].holds else PointGroup.parse("C1")
+        found = [
+            looked_at(trial)
+            if not trial.holds and trial.pseudo is None and trial.group.order > group.order
+            else trial
+            for trial in found
+        ]
+        larger = [t for t in found if _order_left(t) > group.order and t.group.name not in added]
+        if not larger:
+            return [_within(trial, group) for trial in found]
+        broken = max(larger, key=_order_left)
+        added.add(broken.group.name)
+        part = _what_is_left(search, broken)
+        others = [trial for trial in found if trial.group != part.group]
+        found = sorted([part, *others], key=_rank, reverse=True)
+
+
+def _order_left(trial: ScoredFit) -> int:
+    """Return the order of the subgroup that is left of a group that breaks; 0 if it does not."""
+    return len(trial.pseudo.members) if trial.pseudo else 0
+
+
+def _what_is_left(search: Search, broken: ScoredFit) -> ScoredFit:
+    """Return the fit of the subgroup that is left of a group, on its axes."""
+    assert broken.pseudo is not None
+    setting = nearest_rotation(broken.group, broken.fit.frame)  # in which `members` are given
+    members = symmetry_operators(broken.group)[list(broken.pseudo.members)]
+    group, rotation = rotation_to_setting(members)
+    fit = replace(broken.fit, frame=(rotation @ setting).T)
+    operators = essential_operators(symmetry_operators(group))
+    fit = refine_upwards(search.search_map, operators, fit, threads=search.threads)
+    return ScoredFit.of(search, group, fit)
 
 
 def _within(trial: ScoredFit, group: PointGroup) -> ScoredFit:
     """Return a fit of whose subgroups none larger than the group of the map is said to hold."""
-    if trial.pseudo is None or PointGroup.parse(trial.pseudo.subgroup).order <= group.order:
+    if trial.pseudo is None or _order_left(trial) <= group.order:
         return trial
-    return replace(trial, pseudo=replace(trial.pseudo, subgroup=group.name))
+    # its members are unknown: the group of the map may have other axes
+    return replace(trial, pseudo=replace(trial.pseudo, subgroup=group.name, members=()))
 
 
 def _refined(search: Search, trial: ScoredFit) -> ScoredFit:

@@ -69,6 +69,9 @@ class SymmetryBreak:
         Its direction in RELION's setting of the group.
     subgroup : str
         The largest subgroup on these axes that does not break; "C1" where none is left.
+    members : tuple of int
+        Its operators, indices into those of the group; empty where its axes are not those of the
+        group.
     subunits : tuple of Subunit
         Where the copies differ most, and the equivalent places; those that differ most first.
     """
@@ -79,6 +82,7 @@ class SymmetryBreak:
     axis_order: int
     axis: Vector
     subgroup: str
+    members: tuple[int, ...] = (0,)
     subunits: tuple[Subunit, ...] = ()
 
 

@@ -329,7 +329,7 @@ def pseudo(monkeypatch):
     """A fake detection of D2, of which two places differ."""
     places = ((8.0, 4.0, 0.0), (-8.0, -4.0, 0.0))  # Å
     subunits = tuple(map(Subunit, places, (-0.3, 0.1)))
-    found = SymmetryBreak(20.0, 0.4, 180.0, 2, (0.0, 0.0, 1.0), "C1", subunits)
+    found = SymmetryBreak(20.0, 0.4, 180.0, 2, (0.0, 0.0, 1.0), "C1", subunits=subunits)
     report = make_report("D2", holds=False)
     candidates = tuple(replace(one, pseudo=found) for one in report.candidates)
     report = replace(report, candidates=candidates)
