@@ -19,6 +19,7 @@ mean, is nothing but noise.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,7 @@ from napari_ini3d.geometry import (
     symmetry_axes,
     symmetry_operators,
 )
-from napari_ini3d.symmetry.density_copies import WINDOWS, DensityCopies
+from napari_ini3d.symmetry.density_copies import LEAST_RATIO, WINDOWS, DensityCopies
 from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
 from napari_ini3d.symmetry.scores import deciding_waves
 from napari_ini3d.symmetry.subgroup import name_of, subgroups
@@ -93,9 +94,10 @@ def find_break(
         volume, transform, radius, waves, min(1.0, _RING_WINDOW / fold), threads
     )
     mean = copies.mean(symmetry_operators(group), threads)
-    if not known and not _breaks(copies, group, np.arange(group.order), mean, 1.0, threads):
+    ratios = break_ratios(copies, group, np.arange(group.order), mean, threads=threads)
+    if not known and not _is_break(ratios):
         return None
-    breaks = (w for w in _WAVES if copies.is_break(mean, w, _KNOWN_RATIO))
+    breaks = (w for w in _WAVES if copies.break_ratio(mean, w) >= _KNOWN_RATIO)
     waves = next(breaks, copies.waves)
     resolution = 2 * radius * voxel_size / waves
     agree = np.ones(group.order, dtype=bool) if agreeing is None else agreeing
@@ -104,27 +106,41 @@ def find_break(
     return replace(found, subunits=_in_map(subunits, transform, len(volume), copies, voxel_size))
 
 
-def _breaks(
+def break_ratios(
     copies: DensityCopies,
     group: PointGroup,
     members: Int64,
     mean: Float32,
-    share: float,
-    threads: int,
-) -> bool:
-    """Return whether the copies under some operators of a group differ by more than noise.
+    *,
+    share: float = 1.0,
+    threads: int = 0,
+) -> Iterator[float]:
+    """Yield how clearly the copies under some operators differ in density, over noise.
 
-    By a share of the differences that count.
+    All of the copies together, then halves and thirds of them; a group breaks from `LEAST_RATIO`.
+
+    Parameters
+    ----------
+    copies : DensityCopies
+    group : PointGroup
+    members : (H,) int64
+        Operators of the group, a subgroup or all.
+    mean : (k, k, k) float32
+        Of the copies under these.
+    share : float
+        Of the differences that count: less where the copies are known to differ.
+    threads : int
     """
-    if copies.breaks(mean, share):
-        return True
+    yield from copies.break_ratios(mean, share)
     operators, count = symmetry_operators(group), len(members)
     parts = [part for part in subgroups(group) if len(part) > 1 and np.isin(part, members).all()]
-    halves_or_thirds = [part for part in parts if count in (2 * len(part), 3 * len(part))]
-    return any(
-        copies.breaks_into(copies.mean(operators[part], threads), mean, len(part), count, share)
-        for part in halves_or_thirds
-    )
+    for part in (part for part in parts if count in (2 * len(part), 3 * len(part))):
+        average = copies.mean(operators[part], threads)
+        yield from copies.break_ratios_of_part(average, mean, len(part), count, share)
+
+
+def _is_break(ratios: Iterator[float]) -> bool:
+    return any(ratio >= LEAST_RATIO for ratio in ratios)
 
 
 def _explain(
@@ -151,7 +167,9 @@ def _explain(
         if len(left) < group.order and agree[left].all():
             average = np.stack([single[i] for i in left]).mean(axis=0, dtype=np.float32)
             share = _share_of_known(changes[worst], len(left))
-            if not _breaks(copies, group, left, np.asarray(average), share, threads):
+            if not _is_break(
+                break_ratios(copies, group, left, np.asarray(average), share=share, threads=threads)
+            ):
                 break
     return SymmetryBreak(
         resolution=resolution,

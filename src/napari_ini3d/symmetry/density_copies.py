@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -87,8 +88,8 @@ class DensityCopies:
         """Return the mean of the copies under a group of operators (G, 3, 3), or under one."""
         return mean_of_copies(self.values, operators, fine=self.fine, threads=threads)
 
-    def breaks(self, mean: Float32, share: float) -> bool:
-        """Return whether the map differs from the mean of its copies, by more than noise.
+    def break_ratios(self, mean: Float32, share: float) -> Iterator[float]:
+        """Yield how clearly the map differs from the mean of its copies, over noise.
 
         Parameters
         ----------
@@ -96,12 +97,12 @@ class DensityCopies:
         share : float
             Of the differences that count: less where the copies are known to differ.
         """
-        return any(self.is_break(mean, waves, share=share) for waves in (_COARSE_WAVES, self.waves))
+        return (self.break_ratio(mean, waves, share) for waves in (_COARSE_WAVES, self.waves))
 
-    def breaks_into(
+    def break_ratios_of_part(
         self, part: Float32, mean: Float32, n_part: int, n_all: int, share: float
-    ) -> bool:
-        """Return whether a subgroup's mean of copies differs from that of all by more than noise.
+    ) -> Iterator[float]:
+        """Yield how clearly a subgroup's mean of copies differs from that of all, over noise.
 
         With noise of deviation σ the difference of the means over h and g copies has the deviation
         σ √(1/h - 1/g), and that of the map from the first has σ √(1 - 1/h).
@@ -113,27 +114,23 @@ class DensityCopies:
         n_part, n_all : int
             Number of these copies.
         share : float
-            See `breaks`.
+            See `break_ratios`.
         """
         scale = np.sqrt((1 / n_part - 1 / n_all) / (1 - 1 / n_part))
         for waves in (_COARSE_WAVES, self.waves):
             m = self._detail(mean, waves)
             rest = self._detail(part, waves) - m
             noise = np.float32(scale) * self._detail(self.values - part, waves)
-            if self._differs(rest, m, noise, LEAST_RATIO, share):
-                return True
-        return False
+            yield self._clearest(rest, m, noise, share)
 
-    def is_break(
-        self, mean: Float32, waves: float, ratio: float = LEAST_RATIO, share: float = 1.0
-    ) -> bool:
-        """Return whether the map differs from the mean of its copies, by more than noise.
+    def break_ratio(self, mean: Float32, waves: float, share: float = 1.0) -> float:
+        """Return how clearly the map differs from the mean of its copies, over noise.
 
-        In detail up to some waves across the particle.
+        In detail up to some waves across the particle; 0 where no difference counts.
         """
         m = self._detail(mean, waves)
         rest = self._detail(self.values, waves) - m
-        return self._differs(rest, m, rest, ratio, share)
+        return self._clearest(rest, m, rest, share)
 
     def changed(self, copies: list[Float32], mean: Float32) -> BoolArray:
         """Return which copies differ from the map by more than noise.
@@ -162,22 +159,20 @@ class DensityCopies:
             found.append(float(clear.max()) / max(self._noise(rest, rotated, window), 1e-30))
         return max(found)
 
-    def _differs(
-        self, rest: Float32, m: Float32, noise: Float32, ratio: float, share: float
-    ) -> bool:
-        """Return whether a difference counts in some window, and is more than noise there."""
+    def _clearest(self, rest: Float32, m: Float32, noise: Float32, share: float) -> float:
+        """Return the largest ratio to its deviation of a difference that counts in its window."""
         rotated: list[Float32] = []  # made once, and only if some difference counts
+        found = 0.0
         for window, least in self.windows:
             local, power, dense = self._local(rest, m, window)
             difference = np.abs(local[dense])
-            if difference.max() < share * least:
+            counts = difference >= share * least
+            if not counts.any():
                 continue
             rotated = rotated or _wrongly_rotated(m)
-            deviation = self._noise(noise, rotated, window)
-            clear = difference * np.sqrt(power[dense]) >= ratio * deviation
-            if (difference[clear] >= share * least).any():
-                return True
-        return False
+            clear = float((difference * np.sqrt(power[dense]))[counts].max())
+            found = max(found, clear / max(self._noise(noise, rotated, window), 1e-30))
+        return found
 
     def largest(self, mean: Float32, waves: float) -> float:
         """Return the largest relative difference in density of the map from a mean of copies."""
