@@ -11,6 +11,7 @@ from typing import Any
 
 from napari_ini3d.cluster.spec import ClusterSpec, parse_spec, slurm_options
 from napari_ini3d.errors import ClusterError
+from napari_ini3d.io import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -139,13 +140,7 @@ def start_slurm(path: Path, cluster_class: Any = None) -> Any:
     ------
     ClusterError, SettingsError
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise ClusterError(
-            f"dask-jobqueue is not installed ({error}); install napari-ini3d[cluster]"
-        ) from error
-    options, scale = slurm_options(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    options, scale = slurm_options(read_yaml(path), str(path))
     try:
         cluster = (cluster_class or _slurm_cluster_class())(**options)
     except (TypeError, ValueError) as error:
@@ -158,8 +153,12 @@ def start_slurm(path: Path, cluster_class: Any = None) -> Any:
 
 
 def _slurm_cluster_class() -> Any:
-    from dask_jobqueue import SLURMCluster
-
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise ClusterError(
+            f"dask-jobqueue is not installed ({error}); install napari-ini3d[cluster]"
+        ) from error
     return SLURMCluster
 
 
