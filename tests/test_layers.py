@@ -262,6 +262,8 @@ def files(tmp_path_factory):
     few = InitialModelSettings(mask_diameter=100.0, iterations=4, starts=1, threads=1)
     next(iter(start_run(folder / "particles.star", folder / "stopped", few)))
     list(start_run(folder / "particles.star", folder / "done", few))
+    job = "{output: of_batch, particles: particles.star, iterations: 4, starts: 1, threads: 1}"
+    (folder / "jobs.yaml").write_text(f"jobs: [{job}]")
     return folder
 
 
@@ -284,6 +286,7 @@ DRAW_NOTHING = (
     "--version",
     "run --help",
     "check particles.star",
+    "batch jobs.yaml --check",
     "simulate --output new --number 5 --box-size 32 --pixel-size 4 --diameter 80",
     "compare truth.mrc truth.mrc",
     "compare --poses truth.star truth.star",
@@ -300,6 +303,7 @@ DRAW_NOTHING = (
 DRAW = {
     "run particles.star --output run --iterations 4 --starts 1 --threads 1": "",
     "resume stopped": "",
+    "batch jobs.yaml": "",
     "relion-job --o job --in_parts particles.star --iterations 4 --starts 1 --j 1": "",
     "report done": "",
     "movie done --output movie.gif": "",

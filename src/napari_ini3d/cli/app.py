@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ini3d._version import __version__
+from napari_ini3d.cli.batch import batch
 from napari_ini3d.cli.convert import convert
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.fetch import fetch
@@ -67,8 +68,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="De novo cryo-EM initial models: from particles.star to a 3D map, without a reference.",
-    epilog="Exit codes: 0 success; 1 error; 2 wrong usage; 3 `check` found problems; 4 the map "
-    "does not have the point group; 130 stopped by Ctrl-C.",
+    epilog="Exit codes: 0 success; 1 error; 2 wrong usage; 3 `check` or `batch` found problems; 4 "
+    "the map does not have the point group; 130 stopped by Ctrl-C.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(symmetry_app, name="symmetry")
@@ -363,5 +364,5 @@ def bench(
 
 
 # after the commands above, in the order of the help
-for command in (convert, movie, fetch):
+for command in (batch, convert, movie, fetch):
     app.command()(command)

@@ -1,8 +1,8 @@
 from .check import (
     CheckReport as CheckReport,
     check_mask as check_mask,
-    check_particles as check_particles,
 )
+from .check_all import ParticleChecks as ParticleChecks, check_particles as check_particles
 from .class_averages import settings_for as settings_for
 from .findings import Finding as Finding
 from .measure import (
