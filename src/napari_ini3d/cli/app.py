@@ -19,6 +19,7 @@ from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
     ClusterOption,
+    EstimateOption,
     FolderArgument,
     FromIterationOption,
     IterationsOption,
@@ -106,6 +107,7 @@ def run(
     overwrite: OverwriteOption = False,
     strict: StrictOption = False,
     cluster: ClusterOption = None,
+    estimate: EstimateOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -113,6 +115,11 @@ def run(
     """Reconstruct an initial model from particles, OUTPUT/initial_model.mrc."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
+        if estimate:
+            from napari_ini3d.cli.estimate import print_estimate
+
+            print_estimate(files, settings, mode)
+            return
         from napari_ini3d.cli.run import run_job
 
         run_job(files, output, settings, mode, overwrite, strict, cluster)
