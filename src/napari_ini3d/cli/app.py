@@ -9,6 +9,7 @@ import typer
 
 from napari_ini3d._version import __version__
 from napari_ini3d.cli.batch import batch
+from napari_ini3d.cli.cluster import cluster_app
 from napari_ini3d.cli.convert import convert
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.fetch import fetch
@@ -74,6 +75,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(symmetry_app, name="symmetry")
+app.add_typer(cluster_app, name="cluster")
 app.command("relion-job", context_settings=CONTEXT)(relion_job)
 
 

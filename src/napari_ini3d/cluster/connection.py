@@ -16,6 +16,7 @@ from napari_ini3d.io import read_yaml
 
 logger = logging.getLogger(__name__)
 
+_CLOSING = 20.0  # seconds; for ever, if another has ended the scheduler
 _PATIENCE = 60.0  # seconds, until a scheduler answers
 _QUIET = {
     # copies of references serve the workers to come, and must not be dropped
@@ -97,7 +98,31 @@ def open_cluster(spec: ClusterSpec, threads: int) -> Iterator[OpenCluster]:
 
 @contextmanager
 def connect(cluster: Cluster, threads: int) -> Iterator[Any]:
-    """Yield the client of a cluster, which is started first, and ended, unless it is open.
+    """Yield the client of a cluster for a run; the cluster is started first, unless it is open.
+
+    Parameters
+    ----------
+    cluster : ClusterSpec or OpenCluster
+    threads : int
+        Of all processes of a local cluster together, if it is started.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster does not answer.
+    """
+    spec = cluster if isinstance(cluster, ClusterSpec) else cluster.spec
+    with ExitStack() as stack:
+        client = stack.enter_context(reach(cluster, threads))
+        if spec.kind != "local":
+            stack.callback(_resume_memory_manager, client, _stop_memory_manager(client))
+            logger.info("dashboard of the cluster: %s", client.dashboard_link)
+        yield client
+
+
+@contextmanager
+def reach(cluster: Cluster, threads: int) -> Iterator[Any]:
+    """Yield a client as `connect` does, and leave the cluster as it is.
 
     Parameters
     ----------
@@ -120,9 +145,6 @@ def connect(cluster: Cluster, threads: int) -> Iterator[Any]:
                 **cluster.client_options, timeout=_PATIENCE, set_as_default=False
             )
         stack.callback(_close, client)
-        if cluster.spec.kind != "local":
-            stack.callback(_resume_memory_manager, client, _stop_memory_manager(client))
-            logger.info("dashboard of the cluster: %s", client.dashboard_link)
         yield client
 
 
@@ -229,6 +251,6 @@ def _resume_memory_manager(client: Any, was_running: bool) -> None:
 def _close(closable: Any) -> None:
     """Close a client or a cluster; one that is gone is closed already."""
     try:
-        closable.close()
+        closable.close(timeout=_CLOSING)
     except (OSError, RuntimeError, TimeoutError) as error:
         logger.debug("closing %s: %s", closable, error)
