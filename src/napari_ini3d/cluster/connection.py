@@ -116,7 +116,7 @@ def connect(cluster: Cluster, threads: int) -> Iterator[Any]:
         client = stack.enter_context(reach(cluster, threads))
         if spec.kind != "local":
             stack.callback(_resume_memory_manager, client, _stop_memory_manager(client))
-            logger.info("dashboard of the cluster: %s", client.dashboard_link)
+        logger.info("dashboard of the cluster: %s", client.dashboard_link)
         yield client
 
 
