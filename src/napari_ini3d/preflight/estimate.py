@@ -58,7 +58,8 @@ _FINE_LATER = 0.4  # time of the fine pass in a longer run, whose maps are bette
 _PREPARATION, _COARSE, _FINE = (
     f"expectation/{part}" for part in ("prepare_images", "coarse_pass", "fine_pass")
 )
-_CHUNK_SECONDS = 2e-3  # of a chunk on a cluster, whatever its size (docs/scale.md)
+_STEP_SECONDS = 0.3  # of an iteration on a cluster, and of a chunk, whatever its size;
+_CHUNK_SECONDS = 0.02  # measured with two processes of a busy machine (docs/scale.md)
 _CONNECTION = 10.0  # seconds until all workers have their images and compiled kernels
 _CLUSTER_BANDWIDTH = 1e9  # bytes per second, from the workers to where they are added
 _HALF = 4  # workers that should halve the time where a cluster pays
@@ -343,7 +344,7 @@ def _estimate_phase(
         m = step.plan.radius * settings.padding_factor + 1
         chunk_bytes = 12 * step.models * (2 * m + 1) ** 2 * (m + 2)
         chunks = _count_chunks(step.plan, geometry, settings)
-        messages += chunks * (_CHUNK_SECONDS + chunk_bytes / _CLUSTER_BANDWIDTH)
+        messages += _STEP_SECONDS + chunks * (_CHUNK_SECONDS + chunk_bytes / _CLUSTER_BANDWIDTH)
     images = sum(step.plan.subset_size for step in steps)
     return PhaseEstimate(name, len(steps), images, shared, fixed, messages)
 
