@@ -137,10 +137,18 @@ def test_ctrl_c_ends_a_batch_after_the_iteration_and_again_it_continues(batch, m
     assert [row[1] for row in table(result)] == ["finished", "finished"]
 
 
+def test_a_cluster_that_is_none_is_found_before_anything_is_checked(batch):
+    result = batch("--cluster", "local:many")
+    assert result.exit_code == 1
+    assert "give the number of processes" in result.stderr
+    assert "can start" not in result.stdout
+
+
 def test_a_page_of_others_is_not_replaced(batch, tmp_path):
     (tmp_path / "jobs.html").write_text("<p>mine</p>")
     result = batch()
     assert result.exit_code == 1
     assert "is no page of a batch; give another file" in result.stderr
+    assert "can start" not in result.stdout
     assert batch("--page", str(tmp_path / "other.html"), "--quiet").exit_code == 0
     assert (tmp_path / "other.html").exists()

@@ -47,6 +47,6 @@ def batch(
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
         from napari_ini3d.cli.batch_jobs import check_jobs, run_jobs
 
-        checks = check_jobs(path, mode, strict=strict, cluster=cluster, keep_going=keep_going)
+        checks = check_jobs(path, page, mode, strict=strict, cluster=cluster, keep_going=keep_going)
         if not only_check:
             run_jobs(path, checks, page, mode, strict=strict, cluster=cluster)

@@ -15,6 +15,7 @@ from rich.text import Text
 from napari_ini3d.cli.check import check_values
 from napari_ini3d.cli.display import Mode, RunDisplay, emit, say
 from napari_ini3d.cli.session import EXIT_ERROR, EXIT_PROBLEMS, StopRequest, errors
+from napari_ini3d.cluster import check_cluster
 from napari_ini3d.jobs import BatchPage, check_batch, read_batch, run_batch
 from napari_ini3d.report import BATCH_COLUMNS, batch_cells, check_batch_page
 from napari_ini3d.runs import JobSummary, join_words
@@ -29,7 +30,13 @@ _TO_DO = {"nothing": "finished", "start": "can start", "resume": "is to be resum
 
 
 def check_jobs(
-    path: Path, mode: Mode, *, strict: bool, cluster: str | None, keep_going: bool
+    path: Path,
+    page: Path | None,
+    mode: Mode,
+    *,
+    strict: bool,
+    cluster: str | None,
+    keep_going: bool,
 ) -> list[JobCheck]:
     """Check the jobs of a file, and print what was found.
 
@@ -38,9 +45,11 @@ def check_jobs(
     typer.Exit
         With 3 if a job cannot run, unless `keep_going`.
     Ini3dError
-        If the file is wrong.
+        If the file is wrong, the page cannot be written, or the cluster is none.
     """
     batch = read_batch(path)
+    check_batch_page(_page_path(path, page))
+    check_cluster(cluster)
     checks = []
     say(f"Checking {len(batch.jobs)} jobs", mode)
     for check in check_batch(batch, strict=strict, is_local=cluster is None):
@@ -50,6 +59,10 @@ def check_jobs(
         say("No job was started; with --keep-going those run that can.", mode)
         raise typer.Exit(EXIT_PROBLEMS)
     return checks
+
+
+def _page_path(path: Path, page: Path | None) -> Path:
+    return page or path.with_suffix(".html")
 
 
 def _show_check(check: JobCheck, mode: Mode) -> None:
@@ -85,8 +98,7 @@ def run_jobs(
     typer.Exit
         With 1 if a job did not finish; with 130 (143 after SIGTERM) if the batch was stopped.
     """
-    target = BatchPage(page or path.with_suffix(".html"), f"Batch {path.stem}")
-    check_batch_page(target.path)
+    target = BatchPage(_page_path(path, page), f"Batch {path.stem}")
     stop, display = StopRequest(), _BatchDisplay(mode, len(checks))
     with stop.listening():
         done = []
