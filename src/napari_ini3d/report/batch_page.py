@@ -15,7 +15,7 @@ from napari_ini3d.io import atomic_path
 from napari_ini3d.report.html import duration, fill_template, section
 from napari_ini3d.runs import JobSummary
 
-_MARK = '<meta name="generator" content="ini3d batch">'
+_MARK = "<!-- ini3d batch -->"
 
 BATCH_COLUMNS = (
     "job",
