@@ -54,7 +54,7 @@ def estimate_values(found: RunEstimate) -> dict[str, Any]:
 def _print_table(found: RunEstimate) -> None:
     threads = f"{found.threads} thread" + ("" if found.threads == 1 else "s")
     first, *others = map(str, WORKERS)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for heading in ("", "iterations", "images", threads, f"workers: {first}", *others):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for phase in found.phases:
