@@ -85,13 +85,14 @@ def measure(
     source: StackReader, particles: Particles, settings: InitialModelSettings, chunks: Any
 ) -> dict[str, Any]:
     """Return the hash of a run, and the seconds of its second half, when all is compiled."""
-    expectation, total, used = [], [], []
+    expectation, total, used, phases = [], [], [], []
     before = processor_seconds()
     for report in reconstruct(source, particles, settings, chunks=chunks):
         now = processor_seconds()
         expectation.append(report.seconds["expectation"])
         total.append(report.seconds["total"])
         used.append(now - before)
+        phases.append(report.phase)
         before = now
         print(f"  {report.iteration:3d} {report.phase:7s} {total[-1]:8.2f} s", flush=True)
     late = slice(len(total) // 2, None)
@@ -101,6 +102,7 @@ def measure(
         "iteration_seconds": round(sum(total[late]), 2),
         "processor_seconds": round(sum(used[late]), 2),
         "iterations_measured": len(total[late]),
+        "seconds": [[phase, round(value, 2)] for phase, value in zip(phases, total, strict=True)],
     }
 
 

@@ -1,8 +1,8 @@
 """Time and memory of reading and writing a generated STAR file of a million particles.
 
-    python benchmarks/star_reading.py [--particles 1000000]
+    python benchmarks/star_reading.py [--particles 1000000] [--output FILE]
 
-writes benchmarks/results/star_reading.json.
+writes benchmarks/results/star_reading.json, or FILE.
 """
 
 from __future__ import annotations
@@ -139,9 +139,11 @@ def measure(n_particles: int) -> dict[str, float | int | str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--particles", type=int, default=1_000_000)
-    figures = measure(parser.parse_args().particles)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    figures = measure(options.particles)
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))
 
 

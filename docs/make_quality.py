@@ -241,6 +241,7 @@ def format_speed() -> str:
     """Return the page of speed and memory."""
     ratio, bench, large = load("relion_ratio"), load("bench"), load("large")
     step, star, memory = load("e_step"), load("star_reading"), load("memory")
+    long = load("star_reading_10m")
     ours, theirs = ratio["ini3d"], ratio["relion_3.1.3"]
     boxes = [
         (
@@ -311,10 +312,17 @@ def format_speed() -> str:
                     f"STAR file of {star['particles']:,} particles, beside other work, is read in",
                     f"{star['read_cpu_seconds']} s of processor time",
                 ),
+                (
+                    f"one of {long['particles']:,} ({long['file_megabytes'] / 1000:.1f} GB)",
+                    f"{long['read_cpu_seconds']} s of processor time, at most "
+                    f"{long['peak_megabytes_after_reading'] / 1000:.1f} GB of memory",
+                ),
             ],
         )
         + "\n"
-        + "\n".join(source(name) for name in ("large", "memory", "star_reading"))
+        + "\n".join(
+            source(name) for name in ("large", "memory", "star_reading", "star_reading_10m")
+        )
     )
 
 

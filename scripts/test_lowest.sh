@@ -8,7 +8,7 @@ lowest=$venv/lowest
 "$venv/bin/python" -m venv --upgrade-deps "$lowest"
 "$venv/bin/python" scripts/lowest_versions.py > "$lowest/pins.txt"
 "$lowest/bin/python" -m pip install --quiet --prefer-binary --constraint "$lowest/pins.txt" \
-    . hypothesis pytest pytest-timeout pytest-xdist pyyaml
+    . hypothesis pytest pytest-timeout pytest-xdist
 "$lowest/bin/python" -m pip check
 
 # The command line, files, geometry, and real runs on tiny data: a minute.

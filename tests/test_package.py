@@ -104,7 +104,7 @@ def test_the_dependencies_are_what_is_imported_and_napari_brings_the_rest():
         (plugin if package / "plugin" in path.parents else headless).update(names)
     # of extras: GPUs, movies as .mp4, and clusters
     extras = {name for name in headless if name.startswith("cupy") or name == "imageio"}
-    extras |= {"dask", "dask-jobqueue", "distributed", "pyyaml"}
+    extras |= {"dask", "dask-jobqueue", "distributed"}
     assert headless - extras <= dependencies
     brought = {re.split(r"[^\w-]", text)[0].lower() for text in requires("napari") or []}
     assert plugin - dependencies <= {"napari", *brought}

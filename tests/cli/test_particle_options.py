@@ -10,9 +10,8 @@ from fake_runs import use_fake_engine
 from typer.testing import CliRunner
 
 from napari_ini3d.cli.app import app
-from napari_ini3d.cli.particle_options import parse_classes
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.io import ParticleFiles
+from napari_ini3d.io import ParticleFiles, parse_classes
 from napari_ini3d.preflight import preview_particles
 from napari_ini3d.runs.folder import RunFolder
 from napari_ini3d.runs.source_particles import read_source_particles

@@ -111,17 +111,16 @@ def kill(pids) -> None:
 
 
 def test_two_processes_give_the_bits_of_threads_and_keep_nothing(data, client, expected):
+    def runs_of_worker() -> int:  # local, so that workers need not import this module
+        from napari_ini3d.cluster import worker
+
+        return len(worker._runs) + len(worker._sources)
+
     with closing(DaskChunks(client, images_of(data))) as executor:
         assert hash_run(data, executor) == expected
         assert hash_run(data, executor, threads=1) == expected
     assert not client.futures
-    assert client.run(_runs_of_worker) == dict.fromkeys(client.nthreads(), 0)
-
-
-def _runs_of_worker() -> int:
-    from napari_ini3d.cluster import worker
-
-    return len(worker._runs) + len(worker._sources)
+    assert client.run(runs_of_worker) == dict.fromkeys(client.nthreads(), 0)
 
 
 def test_the_half_of_a_set_is_read_by_its_place_in_the_set(data, client):

@@ -48,13 +48,15 @@ class ThreadedRun:
             self._error = error
 
 
-def start_in_thread(star, output, settings):
-    command = run_command(star, output, settings)
-    return ThreadedRun(lambda stop: start_run(star, output, settings, command=command, stop=stop))
+def start_in_thread(star, output, settings, cluster=""):
+    options = {"command": run_command(star, output, settings), "cluster": cluster or None}
+    return ThreadedRun(lambda stop: start_run(star, output, settings, stop=stop, **options))
 
 
-def resume_in_thread(folder, **choice):
-    return ThreadedRun(lambda stop: resume_run(folder, stop=stop, **choice))
+def resume_in_thread(folder, cluster="", **choice):
+    return ThreadedRun(
+        lambda stop: resume_run(folder, stop=stop, cluster=cluster or None, **choice)
+    )
 
 
 def use_threaded_runs(monkeypatch):

@@ -5,10 +5,8 @@ import pytest
 from mrc_files import particle_rows, star_text, write_particles
 from particle_images import ArraySource, discs
 
-from napari_ini3d.preflight.check import (
-    bad_images,
-    check_particles,
-)
+from napari_ini3d.preflight.bad_images import bad_images
+from napari_ini3d.preflight.check_all import check_particles
 from napari_ini3d.preflight.resources import estimate_resources
 from napari_ini3d.settings import InitialModelSettings
 

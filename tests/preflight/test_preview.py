@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_ini3d.preflight import preview
-from napari_ini3d.preflight.check import check_particles
+from napari_ini3d.preflight.check_all import check_particles
 from napari_ini3d.preflight.preview import preview_particles
 from napari_ini3d.preflight.summary import check_rows, describe_time, estimated_time
 from napari_ini3d.settings import InitialModelSettings

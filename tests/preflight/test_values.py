@@ -9,7 +9,7 @@ from mrc_files import PARTICLE_LABELS, particle_rows, star_text, write_particles
 
 from napari_ini3d.errors import InputError
 from napari_ini3d.io import inspect_stacks, read_particles
-from napari_ini3d.preflight.check import check_particles
+from napari_ini3d.preflight.check_all import check_particles
 from napari_ini3d.preflight.defocus import without_underfocus
 from napari_ini3d.preflight.selection import select_images
 from napari_ini3d.preflight.values import inspect_values

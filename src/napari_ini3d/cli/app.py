@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ini3d._version import __version__
+from napari_ini3d.cli.batch import batch
+from napari_ini3d.cli.cluster import cluster_app
 from napari_ini3d.cli.convert import convert
 from napari_ini3d.cli.display import choose_mode
 from napari_ini3d.cli.fetch import fetch
@@ -18,6 +20,7 @@ from napari_ini3d.cli.relion_job import CONTEXT, relion_job
 from napari_ini3d.cli.session import exit_codes
 from napari_ini3d.cli.shared_options import (
     ClusterOption,
+    EstimateOption,
     FolderArgument,
     FromIterationOption,
     IterationsOption,
@@ -67,11 +70,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="De novo cryo-EM initial models: from particles.star to a 3D map, without a reference.",
-    epilog="Exit codes: 0 success; 1 error; 2 wrong usage; 3 `check` found problems; 4 the map "
-    "does not have the point group; 130 stopped by Ctrl-C.",
+    epilog="Exit codes: 0 success; 1 error; 2 wrong usage; 3 `check` or `batch` found problems; 4 "
+    "the map does not have the point group; 130 stopped by Ctrl-C.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(symmetry_app, name="symmetry")
+app.add_typer(cluster_app, name="cluster")
 app.command("relion-job", context_settings=CONTEXT)(relion_job)
 
 
@@ -105,6 +109,7 @@ def run(
     overwrite: OverwriteOption = False,
     strict: StrictOption = False,
     cluster: ClusterOption = None,
+    estimate: EstimateOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -112,6 +117,11 @@ def run(
     """Reconstruct an initial model from particles, OUTPUT/initial_model.mrc."""
     mode = choose_mode(as_json=as_json, quiet=quiet)
     with exit_codes(verbose=verbose, quiet=quiet, as_json=as_json):
+        if estimate:
+            from napari_ini3d.cli.estimate import print_estimate
+
+            print_estimate(files, settings, mode)
+            return
         from napari_ini3d.cli.run import run_job
 
         run_job(files, output, settings, mode, overwrite, strict, cluster)
@@ -363,5 +373,5 @@ def bench(
 
 
 # after the commands above, in the order of the help
-for command in (convert, movie, fetch):
+for command in (batch, convert, movie, fetch):
     app.command()(command)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,9 +55,6 @@ ClassAveragesOption = Annotated[
     ),
 ]
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
-_LARGEST_CLASS = 100_000
-
 
 def with_particles(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the parameter `files` of a command by the argument and options of particle files."""
@@ -92,7 +88,7 @@ def _particle_files(
     from_class_averages: ClassAveragesOption = False,
 ) -> Any:
     """Return the `ParticleFiles`, a type that is not imported at start."""
-    from napari_ini3d.io import ParticleFiles
+    from napari_ini3d.io import ParticleFiles, parse_classes
 
     return ParticleFiles(
         particles,
@@ -101,24 +97,3 @@ def _particle_files(
         classes_2d=parse_classes(classes_2d) if classes_2d is not None else (),
         class_averages=from_class_averages,
     )
-
-
-def parse_classes(text: str) -> tuple[int, ...]:
-    """Return the class numbers of a list such as ``1,4,7-9``, ascending.
-
-    Raises
-    ------
-    SettingsError
-        If it is no such list.
-    """
-    numbers: set[int] = set()
-    for part in text.replace(" ", "").split(","):
-        match = _RANGE.fullmatch(part)
-        low = int(match[1]) if match else 0
-        high = int(match[2] or low) if match else -1
-        if not low <= high <= _LARGEST_CLASS:
-            raise SettingsError(
-                f"the classes are {text!r}; expected numbers and ranges, such as 1,4,7-9"
-            )
-        numbers.update(range(low, high + 1))
-    return tuple(sorted(numbers))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_ini3d.cli.particle_options import parse_classes
 from napari_ini3d.errors import SettingsError
-from napari_ini3d.io import ParticleFiles
+from napari_ini3d.io import ParticleFiles, parse_classes
 from napari_ini3d.settings import InitialModelSettings, setting_types
 
 _OUTPUT, _PARTICLES, _CLASSES = "o", "in_parts", "classes_2d"

@@ -47,9 +47,19 @@ def exit_codes(
 
 
 class StopRequest:
-    """True after the first Ctrl-C (or SIGTERM); the second one stops the run immediately."""
+    """True after the first Ctrl-C (or SIGTERM); the second one stops the run immediately.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    message : str
+        Printed after the first.
+    """
+
+    def __init__(
+        self,
+        message: str = "Stopping after the current iteration; press Ctrl-C again to stop now.",
+    ) -> None:
+        self._message = message
         self.signal_number: int | None = None
 
     def __call__(self) -> bool:
@@ -65,7 +75,7 @@ class StopRequest:
         if self():
             raise KeyboardInterrupt(number)
         self.signal_number = number
-        errors.print("Stopping after the current iteration; press Ctrl-C again to stop now.")
+        typer.echo(self._message, err=True)  # Rich may be in the middle of its own import
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -42,3 +42,11 @@ ClusterOption = Annotated[
         show_default=False,
     ),
 ]
+EstimateOption = Annotated[
+    bool,
+    typer.Option(
+        "--estimate",
+        help="Run nothing: estimate time and memory by phase, also on a cluster, from a short run "
+        "with some of the particles.",
+    ),
+]

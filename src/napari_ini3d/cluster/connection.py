@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from napari_ini3d.cluster.spec import ClusterSpec, parse_spec, slurm_options
 from napari_ini3d.errors import ClusterError
+from napari_ini3d.io import read_yaml
 
 logger = logging.getLogger(__name__)
 
+_CLOSING = 20.0  # seconds; for ever, if another has ended the scheduler
 _PATIENCE = 60.0  # seconds, until a scheduler answers
 _QUIET = {
     # copies of references serve the workers to come, and must not be dropped
@@ -28,12 +31,30 @@ _QUIET = {
 }
 
 
-def check_cluster(text: str | None) -> ClusterSpec | None:
+@dataclass(frozen=True, slots=True)
+class OpenCluster:
+    """A cluster that several runs use, one after another.
+
+    Attributes
+    ----------
+    spec : ClusterSpec
+    client_options : mapping
+        With which a client connects to it.
+    """
+
+    spec: ClusterSpec
+    client_options: Mapping[str, Any]
+
+
+Cluster = ClusterSpec | OpenCluster
+
+
+def check_cluster(cluster: str | OpenCluster | None) -> Cluster | None:
     """Return the cluster that a user named, if any, without connecting to it.
 
     Parameters
     ----------
-    text : str or None
+    cluster : str, OpenCluster or None
         See `parse_spec`.
 
     Raises
@@ -43,17 +64,17 @@ def check_cluster(text: str | None) -> ClusterSpec | None:
     ClusterError
         If Dask is not installed.
     """
-    if text is None:
-        return None
-    spec = parse_spec(text)
+    if cluster is None or isinstance(cluster, OpenCluster):
+        return cluster
+    spec = parse_spec(cluster)
     if find_spec("distributed") is None:
         raise ClusterError("Dask is not installed; install napari-ini3d[cluster]")
     return spec
 
 
 @contextmanager
-def connect(spec: ClusterSpec, threads: int) -> Iterator[Any]:
-    """Yield a client of Dask; what was started for it ends with it.
+def open_cluster(spec: ClusterSpec, threads: int) -> Iterator[OpenCluster]:
+    """Start a cluster, if it does not run already, and end it after the context.
 
     Parameters
     ----------
@@ -64,26 +85,79 @@ def connect(spec: ClusterSpec, threads: int) -> Iterator[Any]:
     Raises
     ------
     ClusterError
-        If the cluster does not answer.
+        If it cannot be started.
     """
     import dask
-    import distributed
 
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_QUIET))
-        try:
-            given = _start(spec, threads, stack)
-            client = distributed.Client(**given, timeout=_PATIENCE, set_as_default=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ClusterError(
-                f"the cluster {spec.text} does not answer ({error}); check its address and "
-                "that its scheduler runs"
-            ) from error
-        stack.callback(_close, client)
+        with _answering(spec):
+            options = _start(spec, threads, stack)
+        yield OpenCluster(spec, options)
+
+
+@contextmanager
+def connect(cluster: Cluster, threads: int) -> Iterator[Any]:
+    """Yield the client of a cluster for a run; the cluster is started first, unless it is open.
+
+    Parameters
+    ----------
+    cluster : ClusterSpec or OpenCluster
+    threads : int
+        Of all processes of a local cluster together, if it is started.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster does not answer.
+    """
+    spec = cluster if isinstance(cluster, ClusterSpec) else cluster.spec
+    with ExitStack() as stack:
+        client = stack.enter_context(reach(cluster, threads))
         if spec.kind != "local":
             stack.callback(_resume_memory_manager, client, _stop_memory_manager(client))
-            logger.info("dashboard of the cluster: %s", client.dashboard_link)
+        logger.info("dashboard of the cluster: %s", client.dashboard_link)
         yield client
+
+
+@contextmanager
+def reach(cluster: Cluster, threads: int) -> Iterator[Any]:
+    """Yield a client as `connect` does, and leave the cluster as it is.
+
+    Parameters
+    ----------
+    cluster : ClusterSpec or OpenCluster
+    threads : int
+        Of all processes of a local cluster together, if it is started.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster does not answer.
+    """
+    import distributed
+
+    with ExitStack() as stack:
+        if isinstance(cluster, ClusterSpec):
+            cluster = stack.enter_context(open_cluster(cluster, threads))
+        with _answering(cluster.spec):
+            client = distributed.Client(
+                **cluster.client_options, timeout=_PATIENCE, set_as_default=False
+            )
+        stack.callback(_close, client)
+        yield client
+
+
+@contextmanager
+def _answering(spec: ClusterSpec) -> Iterator[None]:
+    """Say of which cluster an error is."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ClusterError(
+            f"the cluster {spec.text} does not answer ({error}); check its address and "
+            "that its scheduler runs"
+        ) from error
 
 
 def _start(spec: ClusterSpec, threads: int, stack: ExitStack) -> dict[str, Any]:
@@ -139,13 +213,7 @@ def start_slurm(path: Path, cluster_class: Any = None) -> Any:
     ------
     ClusterError, SettingsError
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise ClusterError(
-            f"dask-jobqueue is not installed ({error}); install napari-ini3d[cluster]"
-        ) from error
-    options, scale = slurm_options(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    options, scale = slurm_options(read_yaml(path), str(path))
     try:
         cluster = (cluster_class or _slurm_cluster_class())(**options)
     except (TypeError, ValueError) as error:
@@ -158,8 +226,12 @@ def start_slurm(path: Path, cluster_class: Any = None) -> Any:
 
 
 def _slurm_cluster_class() -> Any:
-    from dask_jobqueue import SLURMCluster
-
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise ClusterError(
+            f"dask-jobqueue is not installed ({error}); install napari-ini3d[cluster]"
+        ) from error
     return SLURMCluster
 
 
@@ -179,6 +251,6 @@ def _resume_memory_manager(client: Any, was_running: bool) -> None:
 def _close(closable: Any) -> None:
     """Close a client or a cluster; one that is gone is closed already."""
     try:
-        closable.close()
+        closable.close(timeout=_CLOSING)
     except (OSError, RuntimeError, TimeoutError) as error:
         logger.debug("closing %s: %s", closable, error)

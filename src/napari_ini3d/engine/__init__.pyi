@@ -1,4 +1,5 @@
 from .chunks import (
+    MOST_CHUNKS as MOST_CHUNKS,
     Chunk as Chunk,
     ChunkExecutor as ChunkExecutor,
     ChunkResult as ChunkResult,
@@ -17,6 +18,7 @@ from .local_chunks import (
     LocalReferences as LocalReferences,
     planned_tile_images as planned_tile_images,
 )
+from .memory import Workload as Workload, tile_images as tile_images
 from .normalisation import background_planes as background_planes, normalise as normalise
 from .records import (
     ClosingStage as ClosingStage,

@@ -9,6 +9,7 @@ from .chimerax import (
     rigid_position as rigid_position,
     safe_name as safe_name,
 )
+from .class_selection import parse_classes as parse_classes
 from .conversion import (
     Conversion as Conversion,
     convert_to_cryosparc as convert_to_cryosparc,
@@ -99,3 +100,4 @@ from .star.poses import (
 )
 from .star.simulated import write_simulated_particles as write_simulated_particles
 from .star.tables import has_particles as has_particles
+from .yaml_file import read_yaml as read_yaml

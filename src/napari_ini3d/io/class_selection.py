@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,34 @@ from pathlib import Path
 import numpy as np
 
 from napari_ini3d._types import BoolArray, IntArray
-from napari_ini3d.errors import InputError
+from napari_ini3d.errors import InputError, SettingsError
 
 logger = logging.getLogger(__name__)
 
 _CLASSES_SHOWN = 20
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_LARGEST_CLASS = 100_000
+
+
+def parse_classes(text: str) -> tuple[int, ...]:
+    """Return the class numbers of a list such as ``1,4,7-9``, ascending.
+
+    Raises
+    ------
+    SettingsError
+        If it is no such list.
+    """
+    numbers: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        match = _RANGE.fullmatch(part)
+        low = int(match[1]) if match else 0
+        high = int(match[2] or low) if match else -1
+        if not low <= high <= _LARGEST_CLASS:
+            raise SettingsError(
+                f"the classes are {text!r}; expected numbers and ranges, such as 1,4,7-9"
+            )
+        numbers.update(range(low, high + 1))
+    return tuple(sorted(numbers))
 
 
 @contextmanager

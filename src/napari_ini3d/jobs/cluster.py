@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from napari_ini3d.cluster import ClusterSpec, DaskChunks, StackRecipe, connect
+from napari_ini3d.cluster import Cluster, ClusterSpec, DaskChunks, StackRecipe, connect
 from napari_ini3d.engine import ChunkExecutor, LocalChunks
 from napari_ini3d.io import StackReader
 from napari_ini3d.jobs.preparation import Job
@@ -18,9 +18,7 @@ _PATIENCE, _PATIENCE_IN_A_QUEUE = 60.0, 7 * 24 * 3600.0  # seconds, for a worker
 
 
 @contextmanager
-def open_chunks(
-    job: Job, reader: StackReader, cluster: ClusterSpec | None
-) -> Iterator[ChunkExecutor]:
+def open_chunks(job: Job, reader: StackReader, cluster: Cluster | None) -> Iterator[ChunkExecutor]:
     """Yield what sums over the chunks of a run: this process, or the workers of a cluster.
 
     Parameters
@@ -28,7 +26,7 @@ def open_chunks(
     job : Job
     reader : StackReader
         Of the run, for its grid.
-    cluster : ClusterSpec or None
+    cluster : ClusterSpec, OpenCluster or None
     """
     if cluster is None:
         yield LocalChunks()
@@ -41,8 +39,9 @@ def open_chunks(
         max_excluded=job.settings.max_excluded,
         scratch=job.settings.scratch,
     )
-    logger.info("cluster: %s", cluster.text)
-    patience = _PATIENCE_IN_A_QUEUE if cluster.kind == "slurm" else _PATIENCE
+    spec = cluster if isinstance(cluster, ClusterSpec) else cluster.spec
+    logger.info("cluster: %s", spec.text)
+    patience = _PATIENCE_IN_A_QUEUE if spec.kind == "slurm" else _PATIENCE
     with (
         connect(cluster, available_threads(job.settings.threads)) as client,
         closing(DaskChunks(client, recipe.absolute, patience)) as chunks,

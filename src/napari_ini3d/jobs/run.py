@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_ini3d._address_space import check_address_space_for_run
-from napari_ini3d.cluster import ClusterSpec, check_cluster
+from napari_ini3d.cluster import Cluster, OpenCluster, check_cluster
 from napari_ini3d.engine import (
     ClosingStep,
     EngineState,
@@ -84,7 +84,7 @@ def start_run(
     strict: bool = False,
     stop: Callable[[], bool] = never,
     at_end: AtEnd | None = None,
-    cluster: str | None = None,
+    cluster: str | OpenCluster | None = None,
     on_step: OnStep = ignore_step,
 ) -> Iterator[IterationReport]:
     """Check everything, create the run folder, and return the run as an iterator of reports.
@@ -114,7 +114,7 @@ def start_run(
     at_end : callable, optional
         Called with the folder and the outcome when the run has ended, all files are written, and
         the outcome is not marked yet.
-    cluster : str, optional
+    cluster : str or OpenCluster, optional
         ``local:4`` for processes of this machine, the address or the scheduler file of a cluster of
         Dask, or ``slurm:FILE.yaml``. Default: the threads or GPUs of this process. The maps are the
         same, bit for bit.
@@ -148,7 +148,7 @@ def resume_run(
     iterations: int | None = None,
     stop: Callable[[], bool] = never,
     at_end: AtEnd | None = None,
-    cluster: str | None = None,
+    cluster: str | OpenCluster | None = None,
     on_step: OnStep = ignore_step,
 ) -> Iterator[IterationReport]:
     """Continue a run from its last checkpoint; the result is that of an uninterrupted run.
@@ -166,7 +166,7 @@ def resume_run(
         New maximum number of iterations, to extend the run.
     stop, at_end : callable
         As for `start_run`.
-    cluster : str, optional
+    cluster : str or OpenCluster, optional
         As for `start_run`; it need not be that of the run so far.
     on_step : callable
         As for `start_run`.
@@ -237,7 +237,7 @@ def _walk(
     state: EngineState | None,
     stop: Callable[[], bool],
     at_end: AtEnd | None,
-    cluster: ClusterSpec | None,
+    cluster: Cluster | None,
     on_step: OnStep,
 ) -> Iterator[IterationReport]:
     """Yield each report when its files are on disk; write a marker file at the end."""
@@ -305,7 +305,7 @@ def _end(folder: RunFolder, outcome: Outcome) -> None:
     folder.mark(outcome)
 
 
-def _open_images(job: Job, halt: Halt, cluster: ClusterSpec | None) -> StackReader:
+def _open_images(job: Job, halt: Halt, cluster: Cluster | None) -> StackReader:
     """Open the images of a run with the pixel size that was chosen at its start."""
     pixel_size = job.record.working_pixel_size
     return StackReader(

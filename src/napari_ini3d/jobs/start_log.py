@@ -6,7 +6,13 @@ import logging
 
 from napari_ini3d import __version__
 from napari_ini3d.preflight import PixelGrid
-from napari_ini3d.runs import RunRecord, describe_inversion, describe_mended, describe_uneven
+from napari_ini3d.runs import (
+    FIRST_WORD,
+    RunRecord,
+    describe_inversion,
+    describe_mended,
+    describe_uneven,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +28,7 @@ def log_start(record: RunRecord, own: PixelGrid, *, resumed: bool) -> None:
     resumed : bool
         Whether the run continues an earlier one.
     """
-    logger.info("napari-ini3d %s%s", __version__, ", resumed" if resumed else "")
+    logger.info("%s %s%s", FIRST_WORD, __version__, ", resumed" if resumed else "")
     if record.command:
         logger.info("command: %s", record.command)
     logger.info(

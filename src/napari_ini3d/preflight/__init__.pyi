@@ -1,9 +1,15 @@
 from .check import (
     CheckReport as CheckReport,
     check_mask as check_mask,
-    check_particles as check_particles,
 )
+from .check_all import ParticleChecks as ParticleChecks, check_particles as check_particles
 from .class_averages import settings_for as settings_for
+from .estimate import (
+    WORKERS as WORKERS,
+    PhaseEstimate as PhaseEstimate,
+    RunEstimate as RunEstimate,
+    estimate_run as estimate_run,
+)
 from .findings import Finding as Finding
 from .measure import (
     describe_contrast as describe_contrast,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +20,9 @@ from napari_ini3d.io import (
 )
 from napari_ini3d.particles import OpticsGroup, Particles
 from napari_ini3d.preflight.background import BackgroundShapes
-from napari_ini3d.preflight.bad_images import BadImage, BadReason, bad_images
-from napari_ini3d.preflight.class_averages import settings_for
+from napari_ini3d.preflight.bad_images import BadImage, BadReason
 from napari_ini3d.preflight.defocus import without_underfocus
-from napari_ini3d.preflight.findings import Finding, finding_of, rows_of, with_strict
+from napari_ini3d.preflight.findings import Finding, finding_of, rows_of
 from napari_ini3d.preflight.measure import (
     Contrast,
     Measurement,
@@ -110,32 +108,6 @@ class CheckReport:
     def notes(self) -> tuple[str, ...]:
         """Warnings and notes as sentences."""
         return tuple(str(found) for found in self.findings if found.level != "error")
-
-
-def check_particles(
-    source: ParticleSource, settings: InitialModelSettings | None = None, *, strict: bool = False
-) -> CheckReport:
-    """Check a particle file and its stacks before a run.
-
-    Every header and every image is read once. Bad input raises no error, but is reported.
-
-    Parameters
-    ----------
-    source : Path, str or ParticleFiles
-    settings : InitialModelSettings, optional
-        Settings of the planned run. They decide whether the CTF is checked, how many images may be
-        excluded, and the estimates of memory and disk space.
-    strict : bool
-        Treat warnings as errors.
-    """
-    settings = settings_for(particle_files(source), settings or InitialModelSettings())
-    report, particles = check_headers(source, settings)
-    if particles is not None:
-        with closing(StackReader(particles)) as reader:
-            shapes = BackgroundShapes(len(particles))
-            unreadable = list(bad_images(reader, len(particles), shapes=shapes))
-            report = add_image_checks(report, reader, particles, unreadable, settings, shapes)
-    return replace(report, findings=with_strict(report.findings, strict=strict))
 
 
 def check_headers(

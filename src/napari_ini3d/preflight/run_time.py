@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,9 @@ _REACHED = 0.6  # share of that rate which the products of a run reach
 _PER_PIXEL = 6e-8  # s per image and pixel: reading, transforms, CTF
 _PER_POSE = 4e-4  # s per image for what follows the coarse pass
 _REFINEMENTS = 8  # iterations until a refinement has usually settled
-_HALF_SET_ITERATIONS = 6  # until independent half-sets have usually settled
+HALF_SET_ITERATIONS = 6
+"""Iterations until independent half-sets have usually settled."""
+
 _START_UP = 4.0  # s
 _USUAL_RATE = 3e10  # operations per second of a core in the products of a run
 
@@ -81,33 +83,41 @@ def plan_work(
     resolved = resolve_settings(
         settings, pixel_size=geometry.pixel_size, mask_diameter=geometry.diameter
     )
-    steps = _steps(settings)
-    phases: dict[str, list[float]] = {}
-    for (phase, _), seconds in zip(
-        steps, _seconds_of_steps(steps, resolved, geometry, rate), strict=True
-    ):
-        phases.setdefault(phase, []).append(seconds)
+    phases: dict[str, list[float]] = {name: [] for name, _ in _steps(settings)}
+    for step in planned_steps(resolved, geometry):
+        seconds = seconds_per_image(step, resolved, geometry, rate)
+        phases[step.plan.phase].append(step.plan.subset_size * seconds)
     validation = repeated = 0.0
     if settings.independent_half_sets:
         # half of the particles in each half-set, twice
-        validation = _HALF_SET_ITERATIONS * max(phases.get("refine", phases["search"]))
+        validation = HALF_SET_ITERATIONS * max(phases.get("refine", phases["search"]))
         if can_repeat_search(settings):
             repeated = sum(phases["starts"]) + sum(phases["search"])
     by_phase = {name: tuple(found) for name, found in phases.items()}
     return PlannedWork(by_phase, validation + repeated, repeated)
 
 
-def _seconds_of_steps(
-    steps: Iterable[tuple[Phase, int]],
-    settings: ResolvedSettings,
-    geometry: ImageGeometry,
-    rate: float,
-) -> Iterator[float]:
-    """Yield the seconds that one thread takes for each of some iterations."""
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """An iteration of a usual run: its plan, and the number of models that are compared."""
+
+    plan: Plan
+    models: int
+
+
+def planned_steps(settings: ResolvedSettings, geometry: ImageGeometry) -> Iterator[PlannedStep]:
+    """Yield the iterations of a usual run, whose resolution rises as fast as the schedule allows.
+
+    There is no final pass where the last refinement has visited all particles.
+
+    Parameters
+    ----------
+    settings : ResolvedSettings
+    geometry : ImageGeometry
+    """
     images, radius, whole = 0, 1, False
-    for phase, step in steps:
+    for phase, step in _steps(settings):
         if phase == "final" and whole:  # the last refinement has visited all
-            yield 0.0
             continue
         visited = images / geometry.n_particles
         inputs = ScheduleInput(
@@ -120,8 +130,7 @@ def _seconds_of_steps(
             sigma_offset=0.0,
         )
         plan = plan_iteration(inputs, settings, geometry)
-        models = settings.starts if phase == "starts" else settings.classes
-        yield plan.subset_size * _per_image(plan, models, settings, geometry, rate)
+        yield PlannedStep(plan, settings.starts if phase == "starts" else settings.classes)
         images += plan.subset_size
         radius, whole = plan.radius, plan.subset_size == geometry.n_particles
 
@@ -155,15 +164,40 @@ def _steps(settings: InitialModelSettings) -> list[tuple[Phase, int]]:
     return [*steps, ("final", 0)]
 
 
-def _per_image(
-    plan: Plan, models: int, settings: ResolvedSettings, geometry: ImageGeometry, rate: float
+def seconds_per_image(
+    step: PlannedStep,
+    settings: ResolvedSettings,
+    geometry: ImageGeometry,
+    rate: float = _USUAL_RATE,
 ) -> float:
-    """Return the seconds one thread spends on an image."""
+    """Return about how many seconds one thread spends on an image.
+
+    Parameters
+    ----------
+    step : PlannedStep
+    settings : ResolvedSettings
+    geometry : ImageGeometry
+    rate : float
+        As for `plan_work`.
+    """
+    others = step.models * _PER_POSE + _PER_PIXEL * geometry.box_size**2
+    return coarse_operations(step, settings) / rate + others
+
+
+def coarse_operations(step: PlannedStep, settings: ResolvedSettings) -> float:
+    """Return the operations of the products in which an image is compared on the coarse grid.
+
+    Parameters
+    ----------
+    step : PlannedStep
+    settings : ResolvedSettings
+    """
+    plan = step.plan
     rotations = rotations_of_unit(plan.order, settings.imposed_group)
     shifts = len(shift_grid(plan.offset_range, plan.offset_step))
     components = np.pi / 2 * plan.coarse_radius**2
-    operations = 4.0 * rotations * shifts * components * (1 if plan.two_pass else 2)
-    return float(models * (operations / rate + _PER_POSE) + _PER_PIXEL * geometry.box_size**2)
+    per_model = 4.0 * rotations * shifts * components * (1 if plan.two_pass else 2)
+    return float(step.models * per_model)
 
 
 def _product_rate() -> float:

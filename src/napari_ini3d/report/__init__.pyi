@@ -1,3 +1,9 @@
+from .batch_page import (
+    BATCH_COLUMNS as BATCH_COLUMNS,
+    batch_cells as batch_cells,
+    check_batch_page as check_batch_page,
+    write_batch_page as write_batch_page,
+)
 from .movie_file import (
     MovieFile as MovieFile,
     check_movie_path as check_movie_path,

@@ -10,9 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from importlib.metadata import version
-from string import Template
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,6 +19,7 @@ from napari_ini3d import __version__
 from napari_ini3d._types import AnyArray
 from napari_ini3d.io import read_map
 from napari_ini3d.report import run_figures as figures
+from napari_ini3d.report.html import duration, fill_template, section, table
 from napari_ini3d.runs import (
     IterationSummary,
     Outcome,
@@ -81,10 +80,7 @@ def format_page(folder: RunFolder, outcome: Outcome | None = None) -> str:
     body = (
         "\n".join(_sections(folder, history)) if history else "<p>No iteration has been done.</p>"
     )
-    template = Template(
-        resources.files("napari_ini3d.report").joinpath("template.html").read_text("utf-8")
-    )
-    return template.substitute(title=escape(folder.path.name), body=body)
+    return fill_template(folder.path.name, body)
 
 
 def read_history(folder: RunFolder, outcome: Outcome | None = None) -> RunHistory | None:
@@ -113,13 +109,13 @@ def _sections(folder: RunFolder, history: RunHistory) -> Iterator[str]:
     yield _validation(folder)
     yield _maps(folder, history)
     yield _symmetry(folder)
-    yield _section(
+    yield section(
         "Convergence",
         _image(figures.draw_convergence(history.summaries), "Convergence over the iterations"),
         "Shaded: the random starts, the refinement and the final pass. "
         + _legend(len(history.last.resolution)),
     )
-    yield _section(
+    yield section(
         "FSC and SSNR",
         _image(figures.draw_shells(history.last), "FSC and SSNR of the last iteration"),
         "Last iteration. Both half-sets are aligned to the same map, so this FSC is not a "
@@ -147,7 +143,7 @@ def key_figures(history: RunHistory) -> dict[str, str]:
         "excluded": f"{len(record.excluded)}",
         "junk": f"{last.junk:.0%}" if math.isfinite(last.junk) else "",
         "classes": f"{len(last.resolution)}",
-        "time": _duration(seconds),
+        "time": duration(seconds),
     }
     return {name: value for name, value in tiles.items() if value}
 
@@ -182,7 +178,7 @@ def _maps(folder: RunFolder, history: RunHistory) -> str:
     note = ""
     if len(shares) > len(order):
         note = f"Only the {len(order)} largest of {len(shares)} classes are shown."
-    return _section("Maps", "".join(parts), note)
+    return section("Maps", "".join(parts), note)
 
 
 def _class_maps(folder: RunFolder, history: RunHistory, k: int, *, unfolded: bool) -> str:
@@ -223,7 +219,7 @@ def _symmetry(folder: RunFolder) -> str:
     picture = base64.b64encode(files.picture_path.read_bytes()).decode("ascii")
     written = [files.aligned_path, files.symmetrised_path, files.particles_path]
     names = ", ".join(f"<code>{path.name}</code>" for path in written if path.is_file())
-    return _section(
+    return section(
         f"Symmetry: {facts['group']}",
         f"<p>{escape(facts['verdict'])}</p>"
         f"<img alt='The map with its symmetry axes' src='data:image/png;base64,{picture}'>",
@@ -241,7 +237,7 @@ def _directions(history: RunHistory) -> str:
         f"<figcaption>class {k + 1}</figcaption></figure>"
         for k, row in enumerate(counts)
     )
-    return _section(
+    return section(
         "Viewing directions",
         f"<div class='row'>{images}</div>",
         "Mollweide projection with +z at the top, relative to a uniform distribution.",
@@ -253,7 +249,7 @@ def _validation(folder: RunFolder) -> str:
     facts = ValidationFiles(folder).read_facts()
     if facts is None:
         return ""
-    return _section(
+    return section(
         "Verdict",
         f"<p>{escape(describe_verdict(facts))}</p>"
         + _image(figures.draw_half_maps(facts), "FSC of the independent half-sets"),
@@ -267,7 +263,7 @@ def _junk(history: RunHistory) -> str:
     pictures = history.strip.get(history.last.iteration) or {}
     if "junk_counts" not in pictures or not math.isfinite(history.last.junk):
         return ""
-    return _section(
+    return section(
         "Junk",
         _image(figures.draw_junk(pictures["junk_counts"]), "Images by their probability of junk"),
         f"{describe_junk(history.last) or 'Almost no image is junk'}. Probability that an image "
@@ -283,7 +279,7 @@ def _messages(history: RunHistory) -> str:
         if summary.message and summary.message != before:
             rows.append((str(summary.iteration), summary.message))
         before = summary.message
-    return _section("Messages", _table(rows, ("iteration", "message"))) if rows else ""
+    return section("Messages", table(rows, ("iteration", "message"))) if rows else ""
 
 
 def _timings(history: RunHistory) -> str:
@@ -294,14 +290,14 @@ def _timings(history: RunHistory) -> str:
                 stages[stage] += value
     if not stages:
         return ""
-    return _section("Time per stage", _image(figures.draw_stages(stages), "Seconds per stage"))
+    return section("Time per stage", _image(figures.draw_stages(stages), "Seconds per stage"))
 
 
 def _images(record: RunRecord) -> str:
     rows = [("outlier pixels", describe_mended(record)), ("background", describe_uneven(record))]
     if record.contrast:
         rows.append(("contrast", describe_inversion(record)))
-    return _section("Images", _table(rows, ("", "")))
+    return section("Images", table(rows, ("", "")))
 
 
 def setting_rows(record: RunRecord) -> list[tuple[str, str, str]]:
@@ -320,7 +316,7 @@ def setting_rows(record: RunRecord) -> list[tuple[str, str, str]]:
 
 
 def _settings_table(record: RunRecord) -> str:
-    return _section("Settings", _table(setting_rows(record), ("setting", "value", "")))
+    return section("Settings", table(setting_rows(record), ("setting", "value", "")))
 
 
 def _origin(record: RunRecord) -> str:
@@ -334,12 +330,7 @@ def _origin(record: RunRecord) -> str:
     ]
     if record.version != __version__:
         rows.insert(0, ("started by version", record.version))
-    return _section("Versions and input", _table(rows, ("", "")))
-
-
-def _section(title: str, content: str, note: str = "") -> str:
-    tail = f"<p class='note'>{note}</p>" if note else ""
-    return f"<section><h2>{title}</h2>{content}{tail}</section>"
+    return section("Versions and input", table(rows, ("", "")))
 
 
 def _image(figure: Figure, description: str) -> str:
@@ -353,19 +344,3 @@ def _legend(n_classes: int) -> str:
         f"<span class='key' style='--c:{figures.colour_of(k)}'>class {k + 1}</span>"
         for k in range(n_classes)
     )
-
-
-def _table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header) if any(header) else ""
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -48,6 +48,7 @@ from .image_notes import (
     describe_mended as describe_mended,
     describe_uneven as describe_uneven,
 )
+from .job_summary import WAITING as WAITING, JobSummary as JobSummary
 from .lock import (
     STALE_SECONDS as STALE_SECONDS,
     RunLock as RunLock,
@@ -56,7 +57,12 @@ from .lock import (
     is_locked as is_locked,
     read_owner as read_owner,
 )
-from .log_file import belongs_to as belongs_to, log_to_file as log_to_file
+from .log_file import (
+    FIRST_WORD as FIRST_WORD,
+    belongs_to as belongs_to,
+    log_to_file as log_to_file,
+    logged_seconds as logged_seconds,
+)
 from .newest_maps import (
     IterationMaps as IterationMaps,
     remove_newest_maps as remove_newest_maps,

@@ -7,12 +7,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import datetime
 from pathlib import Path
 
 from napari_ini3d._logging import log_to
 from napari_ini3d.runs.storage import explain_os_errors
 
 logger = logging.getLogger(__name__)
+
+FIRST_WORD = "napari-ini3d"
+"""With which the first message of each session of a run begins."""
+
+_TIME, _TIME_LENGTH = "%Y-%m-%d %H:%M:%S", 19
 
 # of the runs of this thread, in the order in which they began; they may end in any other
 _open_logs: ContextVar[tuple[Path, ...]] = ContextVar("open_logs", default=())
@@ -62,9 +68,7 @@ def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
     """
     with explain_os_errors(path):
         handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
-    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", _TIME))
     handler.setLevel(level)
     handler.addFilter(belongs_to(path))
     own = path.absolute()
@@ -79,3 +83,26 @@ def log_to_file(path: Path, level: int = logging.INFO) -> Iterator[None]:
             logger.warning(
                 "%s: %d messages could not be written; check the disk", path, handler.n_lost
             )
+
+
+def logged_seconds(path: Path) -> float:
+    """Return the seconds for which a run was going on, from the times of its log messages.
+
+    Those between the sessions of a run that was resumed are not counted; 0 without a log.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0.0
+    sessions: list[tuple[datetime, datetime]] = []
+    for line in lines:
+        with suppress(ValueError):  # of a traceback
+            time = datetime.strptime(line[:_TIME_LENGTH], _TIME)
+            if not sessions or f" {FIRST_WORD} " in line:
+                sessions.append((time, time))
+            sessions[-1] = sessions[-1][0], time
+    return sum(((end - begin).total_seconds() for begin, end in sessions), 0.0)

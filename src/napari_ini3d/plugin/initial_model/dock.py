@@ -82,6 +82,7 @@ class InitialModelWidget(FittingWidget):
         self._viewer = ref(real)
         self.session = RunSession.of(napari_viewer)
         self.form = SettingsForm(remembered_settings(preferred_settings()))
+        self.form.cluster.watch(self.session.log)
         self.first_steps = FirstSteps(self._viewer)
         self.summary = ParticleSummary()
         self.circle_button = MaskButton(self._viewer, self._mask_diameter)
@@ -202,14 +203,16 @@ class InitialModelWidget(FittingWidget):
             show_error("The run was not started.\n" + "\n".join(lines))
             return
         state = self.form.state()
-        self._start(lambda: self.session.start(Path(state.particles), Path(state.output),
-                                            state.settings), Path(state.output))  # fmt: skip
+        output, cluster = Path(state.output), self.form.cluster
+        self._start(lambda: self.session.start(Path(state.particles), output, state.settings,
+                                               cluster.checked()), output)  # fmt: skip
         remember_settings(state.settings)
 
     def _on_resume(self, folder: Path | None = None) -> None:
         target = folder or self.panel.resumable
         if target is not None:
-            self._start(lambda: self.session.resume(target), target)
+            cluster = self.form.cluster
+            self._start(lambda: self.session.resume(target, cluster.checked()), target)
 
     def _start(self, start: Any, folder: Path) -> None:
         try:

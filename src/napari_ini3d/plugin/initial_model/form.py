@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d._setting import Group
 from napari_ini3d.io import PARTICLE_ENDINGS
+from napari_ini3d.plugin.initial_model.cluster_field import ClusterField
 from napari_ini3d.plugin.initial_model.fields import (
     ProblemLabel,
     WheelGuard,
@@ -140,6 +141,9 @@ class SettingsForm(QScrollArea):
         self.particles = PathField(PARTICLES, "Particles", "r", _PATTERNS)
         self.output = PathField(OUTPUT, "Output folder", "d")
         self.fields = {field.name: field for field in all_fields()}
+        self.cluster = ClusterField(
+            lambda: self.particles.text, lambda: int(self.fields["threads"].value)
+        )
         self.sections: dict[str, Section] = {}
         self._guard = WheelGuard(self)
         self.body = QVBoxLayout()
@@ -217,6 +221,7 @@ class SettingsForm(QScrollArea):
                 section.add_wide(field.editor, field.problem)
             else:
                 section.add_row(field.label, field.editor, field.problem)
+        self.sections["Compute"].add_wide(self.cluster)
         self.body.addStretch(1)
         self._guard.watch(content)
         self.setWidget(content)

@@ -1,4 +1,5 @@
 from .closing import CloseGuard as CloseGuard
+from .cluster_query import ClusterAnswer as ClusterAnswer, ask_cluster as ask_cluster
 from .live_layers import LiveLayers as LiveLayers
 from .log_buffer import LINES as LINES, LogLine as LogLine, LogTail as LogTail
 from .remaining_time import (

@@ -141,7 +141,7 @@ class ChildProcess:
         """Return the new lines of the error stream, without errors in JSON."""
         new = [text.rstrip() for text in self._messages.read().lines]
         self._texts += new
-        return [text for text in new if text and _parse_error(text) is None]
+        return [text for text in new if text and parse_error(text) is None]
 
     def release(self) -> None:
         """Forget the process; if it runs, it goes on."""
@@ -151,7 +151,7 @@ class ChildProcess:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _error_of(self, code: int) -> BaseException:
-        found = [error for text in self._texts if (error := _parse_error(text)) is not None]
+        found = [error for text in self._texts if (error := parse_error(text)) is not None]
         if found:
             return found[-1]
         error = RunProcessError(f"the process of the run ({self.pid}) {describe_exit(code)}")
@@ -215,14 +215,20 @@ class ForeignProcess:
         )
 
 
-def start_process(star: Path, output: Path, settings: InitialModelSettings) -> RunProcess:
+def start_process(
+    star: Path, output: Path, settings: InitialModelSettings, cluster: str = ""
+) -> RunProcess:
     """Return the process of a run, which is not started yet."""
-    return ChildProcess(run_arguments(star, output, settings))
+    return ChildProcess([*run_arguments(star, output, settings), *_cluster_words(cluster)])
 
 
-def resume_process(folder: Path, **choice: int | None) -> RunProcess:
+def resume_process(folder: Path, cluster: str = "", **choice: int | None) -> RunProcess:
     """Return the process of a run that is resumed, which is not started yet."""
-    return ChildProcess(resume_arguments(folder, **choice))
+    return ChildProcess([*resume_arguments(folder, **choice), *_cluster_words(cluster)])
+
+
+def _cluster_words(cluster: str) -> list[str]:
+    return ["--cluster", cluster] if cluster else []
 
 
 def describe_exit(code: int) -> str:
@@ -264,7 +270,7 @@ def last_error(path: Path) -> str:
     return f"see {path}"
 
 
-def _parse_error(text: str) -> BaseException | None:
+def parse_error(text: str) -> BaseException | None:
     """Return the error of a line of JSON that `cli.session.format_error` wrote."""
     try:
         values = json.loads(text)

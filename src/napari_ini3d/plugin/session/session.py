@@ -176,27 +176,27 @@ class RunSession(QObject):
         """True while a run is in progress that this window has started."""
         return self._run is not None and self._run.is_own
 
-    def start(self, star: Path, output: Path, settings: InitialModelSettings) -> None:
+    def start(
+        self, star: Path, output: Path, settings: InitialModelSettings, cluster: str = ""
+    ) -> None:
         """Start a run; errors are emitted as `failed`.
 
         Parameters
         ----------
-        star : Path
-            STAR file of the particles.
-        output : Path
-            Output folder.
+        star, output : Path
+            Particles, and the folder of the run.
         settings : InitialModelSettings
+        cluster : str
+            As for ``ini3d run --cluster``; empty for this machine.
 
         Raises
         ------
         RunFolderError
             If a run of this viewer is in progress.
         """
-        self._begin(start_process(star, output, settings), output)
+        self._begin(start_process(star, output, settings, cluster), output)
 
-    def resume(
-        self, folder: Path, *, from_iteration: int | None = None, iterations: int | None = None
-    ) -> None:
+    def resume(self, folder: Path, cluster: str = "", **choice: int | None) -> None:
         """Resume a run, as `jobs.resume_run` does.
 
         Raises
@@ -204,8 +204,7 @@ class RunSession(QObject):
         RunFolderError
             If a run of this viewer is in progress.
         """
-        process = resume_process(folder, from_iteration=from_iteration, iterations=iterations)
-        self._begin(process, folder)
+        self._begin(resume_process(folder, cluster, **choice), folder)
 
     def follow(self, folder: Path) -> None:
         """Follow a run that goes on and was started elsewhere, also on another machine.
