@@ -5,8 +5,8 @@ from particle_images import ArraySource, discs
 
 from napari_ini3d.preflight.measure import (
     describe_contrast,
-    detect_contrast,
     estimate_mask_diameter,
+    measure_particles,
     must_invert,
 )
 
@@ -16,7 +16,7 @@ from napari_ini3d.preflight.measure import (
 )
 def test_contrast_is_detected_from_the_centre(sign, expected):
     source = ArraySource(discs(200, 10, sign=sign, noise=3.0))
-    assert detect_contrast(source, np.arange(200)) == expected
+    assert measure_particles(source, np.arange(200)).contrast == expected
 
 
 @pytest.mark.parametrize("radius", [9, 13, 17])
@@ -56,7 +56,7 @@ def test_hollow_particles_and_their_neighbours_do_not_change_the_contrast():
         image += ring(38 * np.cos(angle), 38 * np.sin(angle))
     images += rng.normal(0, 2, images.shape)
     for sign, expected in ((1, "white on black"), (-1, "black on white")):
-        assert detect_contrast(ArraySource(sign * images), np.arange(200)) == expected
+        assert measure_particles(ArraySource(sign * images), np.arange(200)).contrast == expected
     assert estimate_mask_diameter(ArraySource(images), np.arange(200)) == pytest.approx(
         2 * 18 * 3.0 * 1.1, rel=0.15
     )
@@ -81,7 +81,7 @@ def test_bright_junk_changes_neither_contrast_nor_mask():
         dx, dy = rng.uniform(-20, 20, 2)
         image += 30 * np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 20)
     source = ArraySource(images)
-    assert detect_contrast(source, np.arange(400)) == "black on white"
+    assert measure_particles(source, np.arange(400)).contrast == "black on white"
     assert estimate_mask_diameter(source, np.arange(400)) == pytest.approx(clean, rel=0.1)
 
 

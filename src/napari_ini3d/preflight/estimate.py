@@ -207,12 +207,6 @@ def estimate_run(source: ParticleSource, settings: InitialModelSettings) -> RunE
     )
 
 
-def _geometry(
-    box_size: int, settings: ResolvedSettings, pixel_size: float, n: int
-) -> ImageGeometry:
-    return ImageGeometry(box_size, pixel_size, settings.mask_diameter, n)
-
-
 def _sample(n_particles: int) -> IntArray:
     return np.unique(np.linspace(0, n_particles - 1, min(n_particles, _IMAGES)).astype(np.int64))
 

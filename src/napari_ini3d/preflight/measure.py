@@ -134,22 +134,6 @@ def estimate_mask_diameter(source: ImageSource, index: IntArray) -> float:
     return found.mask_diameter
 
 
-def detect_contrast(source: ImageSource, index: IntArray) -> Contrast:
-    """Detect whether particles are brighter or darker than the background.
-
-    Each low-passed image is summed with the power of the particles at each distance from the
-    centre as weight; the CTF leaves no density at zero frequency, but the parts of the particle
-    that are seen best keep their sign. The mean of these sums over the images, without the 10 % at
-    each end, is significant at five standard errors.
-
-    Parameters
-    ----------
-    source, index
-        As for `measure_particles`.
-    """
-    return measure_particles(source, index).contrast
-
-
 def known_contrast(particles: Particles, measured: Contrast) -> Contrast:
     """Return the contrast of particles: as their file says, or else as measured.
 
@@ -348,7 +332,13 @@ def _particle_radius(excess: Float64, error: Float64) -> float | None:
 
 
 def _contrast(sample: _Sample, excess: Float64, radius: float) -> Contrast:
-    """Return the contrast from the sums of the images, weighted by the profile (m // 2,)."""
+    """Return whether particles are brighter or darker than the background.
+
+    Each low-passed image is summed with the power of the particles at each distance from the
+    centre (m // 2,) as weight; the CTF leaves no density at zero frequency, but the parts of the
+    particle that are seen best keep their sign. The mean of these sums over the images, without the
+    10 % at each end, is significant at five standard errors.
+    """
     inside = np.where(np.arange(len(excess)) < radius, np.maximum(excess, 0), 0)
     weight = np.append(inside, 0)[np.minimum(sample.rings, len(inside))].astype(np.float32)
     sums = np.sort(sample.images.reshape(len(sample.images), -1) @ weight)

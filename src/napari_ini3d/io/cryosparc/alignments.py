@@ -202,8 +202,3 @@ def angles_to_rotation(angles: Float64) -> Float64:
         matrices.transpose(0, 2, 1)
     ).as_rotvec()
     return vectors
-
-
-def has_alignment(fields: Fields) -> bool:
-    """Return whether a dataset has poses."""
-    return any(name.startswith("alignments") and name.endswith("/pose") for name in fields)

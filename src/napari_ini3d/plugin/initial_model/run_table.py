@@ -30,7 +30,6 @@ from qtpy.QtWidgets import (
 from napari_ini3d.plugin.viewer import set_tooltip
 from napari_ini3d.runs import RunEntry
 
-_SORT = Qt.ItemDataRole.UserRole
 _BREAK = " ↵ "  # a line break of a note, in its editor
 _MOST_WIDTH = 220  # pixels of a column
 _MARKS = {"reliable": "✓", "uncertain": "⚠", "failed": "✗"}
