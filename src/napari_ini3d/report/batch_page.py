@@ -87,7 +87,7 @@ def write_batch_page(path: Path, title: str, summaries: Sequence[JobSummary]) ->
         for each in summaries
         if each.error
     )
-    table = f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f"<table class='jobs'><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
     body = (
         f"{_MARK}<header><h1>{escape(title)}</h1><p>{len(summaries)} jobs: {states}.</p></header>"
         + section("Results", table)
