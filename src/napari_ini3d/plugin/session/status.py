@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import textwrap
@@ -24,9 +25,10 @@ def expected_end(summaries: list[IterationSummary], settings: InitialModelSettin
     last = summaries[-1]
     if last.phase == "final" or settings is None:
         return last.n_iterations if settings is None else last.iteration
-    done = sum(summary.phase == last.phase for summary in summaries)
+    same = itertools.takewhile(lambda found: found.phase == last.phase, reversed(summaries))
+    done = sum(1 for _ in same)
     planned = settings.with_changes(iterations=last.n_iterations)
-    return planned_end(planned, last.iteration, last.phase, done)
+    return planned_end(planned, last.iteration, last.phase, done, last.searches_to_come)
 
 
 def progress_of_bar(summaries: list[IterationSummary]) -> tuple[int, int]:
