@@ -140,9 +140,9 @@ def test_the_caption_gives_the_resolution_of_the_class_that_is_shown(model, tmp_
     report = make_report(7, classes=2, resolution=np.array([12.0, 20.0]))
     summary = IterationSummary.from_report(report)
     layers.show(Progress(summary, report.volumes, n_classes=2))
-    assert text.text == "run · iteration 7 · class 1 12.0 Å · class 2 20.0 Å"
+    assert text.text == "run · iteration 7 · class 1 12.0 Å · class 2 20.0 Å (FSC 0.5)"
     model.layers[0].visible = False
-    assert text.text == "run · iteration 7 · class 2 20.0 Å"
+    assert text.text == "run · iteration 7 · class 2 20.0 Å (FSC 0.5)"
 
 
 def test_a_text_set_by_the_user_is_kept(model, tmp_path):

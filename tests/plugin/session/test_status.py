@@ -70,7 +70,8 @@ def test_no_end_is_expected_after_the_last_iteration():
 
 def test_the_status_has_stage_resolution_and_remaining_time():
     text = status_text(iterations(10), "running", SETTINGS, left=130.0)
-    assert text.startswith("Iteration 10 of at most 200 · search · 38.8 Å · about 2 min left")
+    said = "Iteration 10 of at most 200 · search · 38.8 Å (FSC 0.5) · about 2 min left"
+    assert text.startswith(said)
     assert re.search(r"left \(ends \d\d:\d\d\)$", text)
     assert "left" not in status_text(iterations(10), "running", SETTINGS)
     assert status_text(iterations(10), "paused", SETTINGS).endswith(" · paused")

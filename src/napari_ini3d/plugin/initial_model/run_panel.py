@@ -90,10 +90,7 @@ class RunPanel(QWidget):
         if shown is None:
             self.iterations.setText("Show iterations")
             return
-        summaries = {summary.iteration: summary for summary in self._session.summaries}
-        summary = summaries.get(shown)
-        resolution = "" if summary is None else f", {summary.best_resolution:.1f} Å"
-        self.iterations.setText(f"Iteration {shown}{resolution} (show the newest)")
+        self.iterations.setText(f"Iteration {shown} (show the newest)")
 
     def _show_progress(self) -> None:
         summaries = self._session.summaries

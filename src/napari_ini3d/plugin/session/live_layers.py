@@ -23,6 +23,7 @@ from napari_ini3d.plugin import (
 from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
 from napari_ini3d.plugin.session.iteration_maps import IterationMaps, keep_on_iterations
 from napari_ini3d.plugin.viewer import (
+    MAP_CRITERION,
     Caption,
     ClassCells,
     MeshRequest,
@@ -282,7 +283,7 @@ class LiveLayers(QObject):
             return ""
         iteration = self._iteration_of(shown[0])
         if in_cells:  # each cell has a caption for its class
-            return caption_of(self._folder.name, iteration, {})
+            return f"{caption_of(self._folder.name, iteration, {})} · {MAP_CRITERION}"
         classes = sorted(int(get_metadata(layer, "class_index")) for layer in shown)
         resolution = self._values_at(iteration).resolution
         by_class = {

@@ -17,10 +17,15 @@ from .axes_mesh import (
 )
 from .background_opening import (
     BackgroundOpening as BackgroundOpening,
+    is_in_event_loop as is_in_event_loop,
     open_in_background as open_in_background,
     placeholder_layer as placeholder_layer,
 )
-from .caption import Caption as Caption, caption_of as caption_of
+from .caption import (
+    MAP_CRITERION as MAP_CRITERION,
+    Caption as Caption,
+    caption_of as caption_of,
+)
 from .class_cells import ClassCaption as ClassCaption, ClassCells as ClassCells
 from .colours import hex_colour as hex_colour
 from .connections import (
