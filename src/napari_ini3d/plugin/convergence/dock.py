@@ -184,7 +184,7 @@ class ConvergenceWidget(FittingWidget):
         """Reserve the height of the longest text, or the plots would move under the mouse."""
         lines = 3 if self.view.n_classes < 2 else 4  # of the values under the mouse
         self.reading.setMinimumHeight(lines * self.reading.fontMetrics().lineSpacing())
-        self.reading.setMinimumHeight(self.reading.heightForWidth(self.reading.width()))
+        self.reading.setMinimumHeight(max(self.reading.heightForWidth(self.reading.width()), 0))
 
     def _show_reading(self, text: str) -> None:
         """Show the values under the mouse, or else those of the shown iteration."""

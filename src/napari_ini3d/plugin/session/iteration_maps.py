@@ -94,6 +94,18 @@ class IterationMaps:
         return LazyFrames(len(available), shape, read)
 
 
+def maps_of_classes(folder: Path, n_classes: int) -> list[IterationMaps]:
+    """Return the maps of each class of a run, which end at the same iteration.
+
+    A run that is going on may write an iteration between two looks at its folder.
+    """
+    found = [IterationMaps(folder, k) for k in range(n_classes)]
+    last = min((maps.iterations[-1] for maps in found if maps.iterations), default=0)
+    for maps in found:
+        maps.iterations = [number for number in maps.iterations if number <= last]
+    return found
+
+
 def keep_on_iterations(viewer: Any, layer: Image) -> None:
     """Move a slider that is before the first iteration with a map there: it is what is shown."""
     first = layer.metadata[METADATA_KEY]["iterations"][0]

@@ -21,7 +21,7 @@ from napari_ini3d.plugin import (
     class_colour,
 )
 from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
-from napari_ini3d.plugin.session.iteration_maps import IterationMaps, keep_on_iterations
+from napari_ini3d.plugin.session.iteration_maps import keep_on_iterations, maps_of_classes
 from napari_ini3d.plugin.viewer import (
     MAP_CRITERION,
     Caption,
@@ -283,7 +283,7 @@ class LiveLayers(QObject):
             return ""
         iteration = self._iteration_of(shown[0])
         if in_cells:  # each cell has a caption for its class
-            return f"{caption_of(self._folder.name, iteration, {})} · {MAP_CRITERION}"
+            return f"{caption_of(self._folder.name, iteration, {})} · resolution at {MAP_CRITERION}"
         classes = sorted(int(get_metadata(layer, "class_index")) for layer in shown)
         resolution = self._values_at(iteration).resolution
         by_class = {
@@ -354,8 +354,7 @@ class LiveLayers(QObject):
                 layer.visible = False
 
     def _update_history(self, viewer: Any, *, create: bool = False) -> None:
-        for k in range(self._n_classes):
-            found = IterationMaps(self._folder, k)
+        for k, found in enumerate(maps_of_classes(self._folder, self._n_classes)):
             layer = find_layer(viewer, self._key(k, "iterations"))
             if layer is not None:
                 found.extend(viewer, layer)
