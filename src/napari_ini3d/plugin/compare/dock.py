@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFormLayout,
-    QHBoxLayout,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -39,6 +38,7 @@ from napari_ini3d.plugin.viewer import (
     add_derived_map,
     connect_to_viewer,
     level_in_sigma,
+    make_flow,
     make_scrollable,
     make_text_label,
     origin_of,
@@ -73,7 +73,7 @@ class CompareWidget(TaskDock):
         self.comparison = SideBySide.of(napari_viewer)
         self.first = LayerCombo(self._viewer)
         self.second = LayerCombo(self._viewer)
-        self.register = QCheckBox("Align the second map to the first")
+        self.register = QCheckBox("Align second to first")
         self.diameter = QDoubleSpinBox()
         self.compare = QPushButton("Compare")
         self.numbers = make_text_label()
@@ -190,9 +190,7 @@ class CompareWidget(TaskDock):
         form.addRow("Second map", self.second)
         form.addRow("Mask diameter", self.diameter)
         form.addRow(self.register)
-        buttons = QHBoxLayout()
-        for widget in (self.compare, self.beside, self.cancel):
-            buttons.addWidget(widget)
+        buttons = make_flow(self.compare, self.beside, self.cancel)
         page = QWidget()
         column = QVBoxLayout(page)
         column.addLayout(form)

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSlider,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -51,6 +50,7 @@ from napari_ini3d.plugin.viewer import (
     PlotStyle,
     connect_to_viewer,
     make_scrollable,
+    make_tabs,
     unwrap_proxy,
 )
 
@@ -319,7 +319,7 @@ class ConvergenceWidget(FittingWidget):
         self.sentence.setWordWrap(True)
         self.sentence.setStyleSheet("QLabel { font-weight: bold; }")
         self.classes = QComboBox()
-        self.tabs = QTabWidget()
+        self.tabs = make_tabs()
         for name, panel in self.panels.items():
             self.tabs.addTab(panel, name)
         self.reading = QLabel()

@@ -12,12 +12,11 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
-from superqt import QFlowLayout
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.compare import show_symmetry_of_run
 from napari_ini3d.plugin.session import show_result
-from napari_ini3d.plugin.viewer import WrappedLabel, open_dock, set_tooltip
+from napari_ini3d.plugin.viewer import WrappedLabel, make_flow, open_dock, set_tooltip
 from napari_ini3d.runs import RunFolder, SymmetryFiles, ValidationFiles, describe_verdict
 from napari_ini3d.settings import AUTO_SYMMETRY
 
@@ -52,13 +51,10 @@ class RunVerdict(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.addWidget(self.text)
-        flow = QFlowLayout()  # wraps where large fonts need more room than there is
-        flow.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(make_flow(*(button for button, _, _ in self._actions())))
         for button, action, tip in self._actions():
-            flow.addWidget(button)
             button.clicked.connect(action)
             set_tooltip(button, tip)
-        layout.addLayout(flow)
         self.hide()
 
     def _actions(self) -> tuple[tuple[QPushButton, Callable[[], object], str], ...]:

@@ -34,6 +34,10 @@ from .connections import (
     connect_to_viewer as connect_to_viewer,
     unwrap_proxy as unwrap_proxy,
 )
+from .dependent_layers import (
+    after_removal as after_removal,
+    remove_dependent as remove_dependent,
+)
 from .derived_maps import (
     add_derived_map as add_derived_map,
     is_map_of_file as is_map_of_file,
@@ -128,7 +132,10 @@ from .surface_colours import (
 from .task_dock import (
     TaskDock as TaskDock,
     WrappedLabel as WrappedLabel,
+    make_flow as make_flow,
+    make_labelled as make_labelled,
     make_scrollable as make_scrollable,
+    make_tabs as make_tabs,
     make_text_label as make_text_label,
     set_tooltip as set_tooltip,
 )
