@@ -41,9 +41,10 @@ ANIMATION = Path(__file__).parent / "images" / "taking_shape.gif"
 WINDOW = (1366, 768)
 PLUGIN = "napari-ini3d"
 LONGEST = 1200.0  # seconds to wait for anything
-FRAME = (1000, 640)  # pixels of the window of the animation
-FRAME_SCALE = 0.64
+FRAME = (1280, 700)  # pixels of the window of the animation
+FRAME_SCALE = 0.6
 AFTER = 20  # frames of the finished map
+COLOUR, MAGNIFICATION = "#9bd8ff", 3.0  # pixels of the window per Å
 TURN = 3.0  # degrees between frames
 LIGHT_SECONDS = 0.5  # after which the light of meshes has followed the camera
 ZOOM = 3.2  # pixels of the window per Å
@@ -254,10 +255,10 @@ def make_run(work: Path, threads: int) -> RunFolder:
     folder = RunFolder(work / "animation" / "run")
     if folder.outcome() == "SUCCESS":
         return folder
-    phantom = make_phantom("D2", diameter=120.0, seed=1)
-    settings = SimulationSettings(number=2000, box_size=64, pixel_size=2.9, snr=0.3, seed=1)
+    phantom = make_phantom("D2", diameter=110.0, seed=1)
+    settings = SimulationSettings(number=1500, box_size=64, pixel_size=3.0, snr=0.3, seed=1)
     star = write_dataset(work / "animation", simulate_particles(phantom, settings), phantom)
-    choice = InitialModelSettings(threads=threads, starts=2, max_resolution=6.5)
+    choice = InitialModelSettings(threads=threads, starts=2, independent_half_sets=False)
     for _ in start_run(star, folder.path, choice):
         pass
     return folder
@@ -272,11 +273,12 @@ def animate(work: Path, threads: int) -> None:
     tour.viewer.window.resize(*FRAME)
     dock = tour.open("Convergence")
     dock.session.reopen(folder.path)
+    dock.session.layers.maps[0].colormap = COLOUR
     tour.viewer.window.main_menu.hide()
     frames = []
     for number, iteration in enumerate([*iterations, *[iterations[-1]] * AFTER]):
         dock.session.layers.show_iteration(iteration)
-        tour.look(zoom=ZOOM)
+        tour.look(zoom=MAGNIFICATION)
         tour.viewer.scene.camera.angles = (VIEW[0], VIEW[1] + TURN * number, VIEW[2])
         tour.wait(LIGHT_SECONDS)
         tour.wait_for(lambda: not is_drawing(tour.viewer))

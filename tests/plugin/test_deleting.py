@@ -21,12 +21,12 @@ from napari_ini3d.runs.summary import IterationSummary
 pytestmark = pytest.mark.meshes
 
 
-def show_classes(viewer, tmp_path, qtbot):
+def show_classes(viewer, tmp_path, qtbot, n=3):
     layers = LiveLayers(ref(viewer))
     layers.begin(tmp_path / "run")
-    volumes = np.stack([make_volume(seed=k) for k in range(3)])
-    report = make_report(7, classes=3, volumes=volumes)
-    layers.show(Progress(IterationSummary.from_report(report), volumes, n_classes=3))
+    volumes = np.stack([make_volume(seed=k) for k in range(n)])
+    report = make_report(7, classes=n, volumes=volumes)
+    layers.show(Progress(IterationSummary.from_report(report), volumes, n_classes=n))
     qtbot.waitUntil(lambda: all(mesh_of(viewer, layer) for layer in layers.maps), timeout=60_000)
     return layers
 
@@ -57,13 +57,19 @@ def test_everything_that_a_run_shows_can_be_selected_and_deleted(viewer, tmp_pat
     assert len(real.layers) == 0
 
 
-def test_everything_is_cleared_at_once(viewer, tmp_path, qtbot):
+@pytest.mark.parametrize("n", [2, 3])
+def test_everything_is_cleared_at_once(viewer, tmp_path, qtbot, n):
+    """As `layers.clear` does, which would never end if layers were added for cells meanwhile."""
     real = viewer.__wrapped__
-    show_classes(real, tmp_path, qtbot)
+    show_classes(real, tmp_path, qtbot, n)
     show_axes(real, qtbot)
-    real.layers.clear()
+    for _ in range(len(real.layers)):
+        if real.layers:
+            real.layers.pop()
+    assert len(real.layers) == 0
     qtbot.wait(50)
     assert len(real.layers) == 0
+    assert not real.canvas.grid.enabled
 
 
 def test_maps_that_are_compared_can_be_deleted_with_all_others(viewer, tmp_path, qtbot):

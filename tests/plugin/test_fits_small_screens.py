@@ -3,7 +3,7 @@
 import functools
 
 import pytest
-from fake_runs import make_volume
+from fake_runs import make_volume, write_fake_run
 from napari.settings import get_settings
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.plugin.export.window import restore_docks
 from napari_ini3d.plugin.viewer.docking import main_window_of
 from napari_ini3d.plugin.viewer.map_layers import show_map
@@ -106,9 +107,13 @@ def test_docks_need_no_horizontal_scrollbar(viewer, docks, qtbot):
 @pytest.mark.meshes
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_docks_need_no_horizontal_scrollbar_with_large_fonts(
-    viewer, large_font, docks, qtbot, theme
+    viewer, large_font, docks, qtbot, theme, tmp_path
 ):
     viewer.theme = theme
+    folder = write_fake_run(tmp_path / "a_run_with_a_long_name", 126, classes=3)
+    write_map(folder.map_path, make_volume(), 2.0)
+    folder.mark("SUCCESS")
+    docks["Initial model"].session.reopen(folder.path)
     layer = show_map(viewer, make_volume(), 2.0, "map")
     qtbot.waitUntil(lambda: mesh_of(viewer, layer) is not None, timeout=60_000)
     assert_nothing_scrolls_sideways(docks, qtbot)

@@ -89,7 +89,7 @@ class RunPanel(QWidget):
         if shown is None:
             self.iterations.setText("Show iterations")
             return
-        self.iterations.setText(f"Iteration {shown} (show the newest)")
+        self.iterations.setText(f"Iteration {shown} (newest …)")
 
     def _show_progress(self) -> None:
         summaries = self._session.summaries
@@ -212,7 +212,8 @@ class RunPanel(QWidget):
                 self.iterations,
                 "Show all iterations on the slider below the canvas; its button ▶ plays them. At "
                 "the last step, the slider follows new iterations. "
-                f"{PREVIOUS} and {NEXT} show the previous and the next iteration.",
+                f"{PREVIOUS} and {NEXT} show the previous and the next iteration. Pressed again, "
+                "it shows the newest maps.",
             ),
         ):
             widget.setToolTip(f"<p>{text}</p>")

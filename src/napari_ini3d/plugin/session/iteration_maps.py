@@ -25,7 +25,7 @@ from napari_ini3d.plugin.viewer import (
     show_iteration,
     shown_iteration,
 )
-from napari_ini3d.runs import RunFolder, history_iterations, read_history
+from napari_ini3d.runs import RunFolder, history_iterations, read_history, read_summaries
 
 
 class IterationMaps:
@@ -104,6 +104,12 @@ def maps_of_classes(folder: Path, n_classes: int) -> list[IterationMaps]:
     for maps in found:
         maps.iterations = [number for number in maps.iterations if number <= last]
     return found
+
+
+def count_classes(folder: Path) -> int:
+    """Return the largest number of classes in an iteration of a run; 1 if none is recorded."""
+    summaries = read_summaries(RunFolder(folder))
+    return max((len(summary.resolution) for summary in summaries), default=1)
 
 
 def keep_on_iterations(viewer: Any, layer: Image) -> None:

@@ -21,13 +21,18 @@ from napari_ini3d.plugin import (
     class_colour,
 )
 from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
-from napari_ini3d.plugin.session.iteration_maps import keep_on_iterations, maps_of_classes
+from napari_ini3d.plugin.session.iteration_maps import (
+    count_classes,
+    keep_on_iterations,
+    maps_of_classes,
+)
 from napari_ini3d.plugin.viewer import (
     MAP_CRITERION,
     Caption,
     ClassCells,
     MeshRequest,
     PreparedMesh,
+    after_removal,
     caption_of,
     find_layer,
     get_metadata,
@@ -78,8 +83,8 @@ class LiveLayers(QObject):
         real: Any = viewer()
         if real is not None:
             real.dims.events.point.connect(self._on_view)
-            # last: cells add layers, when napari has finished adding or removing one
-            real.layers.events.removed.connect(self._on_view, position="last")
+            # last: cells add layers, when napari has finished adding one
+            real.layers.events.removed.connect(self._on_removed, position="last")
             real.layers.events.inserted.connect(self._on_inserted, position="last")
             real.canvas.grid.events.enabled.connect(self._on_view)
             ClassCells.of(real).left_by_user.connect(self._on_cells_left)
@@ -177,7 +182,7 @@ class LiveLayers(QObject):
             raise RunFolderError(
                 f"{self._folder} has no maps yet; wait for the end of the first iteration"
             )
-        self._n_classes = max(self._n_classes, _count_classes(self._folder))
+        self._n_classes = max(self._n_classes, count_classes(self._folder))
         was_visible = self.history_visible
         self._update_history(viewer, create=True)
         if not was_visible:
@@ -241,6 +246,12 @@ class LiveLayers(QObject):
         event.value.events.visible.connect(self._on_view)
         self._on_view(event)
 
+    def _on_removed(self, event: Any) -> None:
+        """Update the cells when all that is deleted is gone: adding layers, it would not end."""
+        viewer = self._viewer()
+        if viewer is not None:
+            after_removal(viewer, lambda: self._on_view(event))
+
     def _on_view(self, _event: Any) -> None:
         """Update the caption after the slider was moved, or a layer hidden or removed."""
         viewer, history = self._viewer(), self._history()
@@ -283,7 +294,7 @@ class LiveLayers(QObject):
             return ""
         iteration = self._iteration_of(shown[0])
         if in_cells:  # each cell has a caption for its class
-            return f"{caption_of(self._folder.name, iteration, {})} · resolution at {MAP_CRITERION}"
+            return f"{caption_of(self._folder.name, iteration, {})} · {MAP_CRITERION}"
         classes = sorted(int(get_metadata(layer, "class_index")) for layer in shown)
         resolution = self._values_at(iteration).resolution
         by_class = {
@@ -385,8 +396,3 @@ class LiveLayers(QObject):
 def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:
     for layer in layers:
         layer.visible = visible
-
-
-def _count_classes(folder: Path) -> int:
-    summaries = read_summaries(RunFolder(folder))
-    return max((len(summary.resolution) for summary in summaries), default=1)
