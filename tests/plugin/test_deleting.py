@@ -70,6 +70,8 @@ def test_everything_is_cleared_at_once(viewer, tmp_path, qtbot, n):
     qtbot.wait(50)
     assert len(real.layers) == 0
     assert not real.canvas.grid.enabled
+    show_map(real, make_volume(), 2.0, "next")  # napari drew a map that was gone, and crashed
+    assert viewer.screenshot(canvas_only=True, size=(200, 200), flash=False)[..., :3].any()
 
 
 def test_maps_that_are_compared_can_be_deleted_with_all_others(viewer, tmp_path, qtbot):

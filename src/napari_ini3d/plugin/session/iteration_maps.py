@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,9 @@ def keep_on_iterations(viewer: Any, layer: Image) -> None:
     first = layer.metadata[METADATA_KEY]["iterations"][0]
     if round(viewer.dims.point[viewer.dims.ndim - layer.ndim]) < first:
         show_iteration(viewer, layer, first)
+
+
+def set_visible(layers: Iterable[Image], *, visible: bool) -> None:
+    """Show layers, or hide them."""
+    for layer in layers:
+        layer.visible = visible
