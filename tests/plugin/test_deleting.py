@@ -47,8 +47,8 @@ def compare_two(viewer):
 @pytest.mark.parametrize("order", [1, -1])
 def test_everything_that_a_run_shows_can_be_selected_and_deleted(viewer, tmp_path, qtbot, order):
     real = viewer.__wrapped__
-    show_classes(real, tmp_path, qtbot)
-    show_axes(real, qtbot)
+    _shown = show_classes(real, tmp_path, qtbot)
+    _dock = show_axes(real, qtbot)
     kinds = {type(layer).__name__ for layer in real.layers}
     assert kinds == {"Image", "Surface", "Points"}
     real.layers.selection.update([*real.layers][::order])
@@ -61,9 +61,9 @@ def test_everything_that_a_run_shows_can_be_selected_and_deleted(viewer, tmp_pat
 def test_everything_is_cleared_at_once(viewer, tmp_path, qtbot, n):
     """As `layers.clear` does, which would never end if layers were added for cells meanwhile."""
     real = viewer.__wrapped__
-    show_classes(real, tmp_path, qtbot, n)
-    show_axes(real, qtbot)
-    for _ in range(len(real.layers)):
+    _shown = show_classes(real, tmp_path, qtbot, n)
+    _dock = show_axes(real, qtbot)
+    for _ in range(100):
         if real.layers:
             real.layers.pop()
     assert len(real.layers) == 0
@@ -76,7 +76,7 @@ def test_everything_is_cleared_at_once(viewer, tmp_path, qtbot, n):
 
 def test_maps_that_are_compared_can_be_deleted_with_all_others(viewer, tmp_path, qtbot):
     real = viewer.__wrapped__
-    show_classes(real, tmp_path, qtbot)
+    _shown = show_classes(real, tmp_path, qtbot)
     compare_two(real)
     real.layers.select_all()
     real.layers.remove_selected()
