@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QSlider,
@@ -49,6 +48,7 @@ from napari_ini3d.plugin.viewer import (
     FittingWidget,
     PlotStyle,
     connect_to_viewer,
+    make_flow,
     make_scrollable,
     make_tabs,
     unwrap_proxy,
@@ -347,16 +347,12 @@ class ConvergenceWidget(FittingWidget):
         return timer
 
     def _lay_out(self) -> None:
-        top = QHBoxLayout()
-        top.addWidget(self.runs, 1)
-        top.addWidget(self.classes)
-        top.addWidget(self.open)
+        top = make_flow(self.runs, self.classes, self.open)
         bottom = QGridLayout(self.below)
         bottom.setContentsMargins(0, 0, 0, 0)
         bottom.addWidget(self.number, 0, 0)
         bottom.addWidget(self.slider, 0, 1, 1, 2)
-        bottom.addWidget(self.viewer_button, 1, 0, 1, 2)
-        bottom.addWidget(self.export, 1, 2)
+        bottom.addLayout(make_flow(self.viewer_button, self.export), 1, 0, 1, 3)
         bottom.setColumnStretch(1, 1)
         page = QWidget()
         QVBoxLayout(self).addWidget(make_scrollable(page))

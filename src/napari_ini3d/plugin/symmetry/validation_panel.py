@@ -113,7 +113,7 @@ class ValidationPanel(QWidget):
         layout.addWidget(self.numbers)
         layout.addLayout(row)
         layout.addWidget(self.plot, 1)
-        layout.addWidget(make_labelled("Slices for axis", self.axis))
+        layout.addWidget(make_labelled("Slices", self.axis))
         layout.addWidget(self.slices, 1)
         set_tooltip(
             self.compare,
