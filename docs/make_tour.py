@@ -21,12 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from napari_ini3d import InitialModelSettings, start_run
-from napari_ini3d.runs import IterationSummary, RunFolder, history_iterations, read_history
+from napari_ini3d.plugin.export.figure import is_drawing
+from napari_ini3d.runs import IterationSummary, RunFolder, history_iterations
 from napari_ini3d.simulation import (
     SimulationSettings,
     make_phantom,
@@ -41,10 +41,12 @@ ANIMATION = Path(__file__).parent / "images" / "taking_shape.gif"
 WINDOW = (1366, 768)
 PLUGIN = "napari-ini3d"
 LONGEST = 1200.0  # seconds to wait for anything
-SIDE, WIDTH = 320, 140  # width of a frame of the animation in pixels and Å
-AFTER = 24  # frames of the finished map
+FRAME = (1280, 700)  # pixels of the window of the animation
+FRAME_SCALE = 0.6
+AFTER = 20  # frames of the finished map
+COLOUR, MAGNIFICATION = "#9bd8ff", 3.0  # pixels of the window per Å
+TURN = 3.0  # degrees between frames
 LIGHT_SECONDS = 0.5  # after which the light of meshes has followed the camera
-COLOUR = "#9bd8ff"
 ZOOM = 3.2  # pixels of the window per Å
 VIEW = (-20.0, 30.0, 0.0)  # angles of the camera, degrees
 
@@ -100,8 +102,6 @@ class Tour:
 
     def picture(self, name: str) -> None:
         """Save a screenshot of the window, when its maps are drawn."""
-        from napari_ini3d.plugin.export.figure import is_drawing
-
         self.wait(0.8)
         self.wait_for(lambda: not is_drawing(self.viewer))
         self.wait(0.5)  # the light of meshes follows the camera when it has come to rest
@@ -255,63 +255,53 @@ def make_run(work: Path, threads: int) -> RunFolder:
     folder = RunFolder(work / "animation" / "run")
     if folder.outcome() == "SUCCESS":
         return folder
-    phantom = make_phantom("D2", diameter=120.0, seed=1)
-    settings = SimulationSettings(number=2000, box_size=64, pixel_size=2.9, snr=0.3, seed=1)
+    phantom = make_phantom("D2", diameter=110.0, seed=1)
+    settings = SimulationSettings(number=1500, box_size=64, pixel_size=3.0, snr=0.3, seed=1)
     star = write_dataset(work / "animation", simulate_particles(phantom, settings), phantom)
-    choice = InitialModelSettings(threads=threads, starts=2, max_resolution=6.5)
+    choice = InitialModelSettings(threads=threads, starts=2, independent_half_sets=False)
     for _ in start_run(star, folder.path, choice):
         pass
     return folder
 
 
 def animate(work: Path, threads: int) -> None:
-    """Draw the iterations of a run, slowly rotating."""
-    import napari
-    from qtpy.QtWidgets import QApplication
-
-    from napari_ini3d.plugin.viewer import MapMeshes, show_map
-
+    """Show the iterations of a run in a window, with its convergence; the map rotates slowly."""
     folder = make_run(work, threads)
     steps = {line["iteration"]: IterationSummary.from_json(line) for line in folder.read_progress()}
-    iterations = [i for i in history_iterations(folder) if steps[i].phase != "starts" or i % 3 == 1]
-    shown = [*iterations, *[iterations[-1]] * AFTER]
-    viewer = napari.Viewer()
+    iterations = [i for i in history_iterations(folder) if is_shown(i, steps[i].phase)]
+    tour = Tour(work, threads)
+    tour.viewer.window.resize(*FRAME)
+    dock = tour.open("Convergence")
+    dock.session.reopen(folder.path)
+    dock.session.layers.maps[0].colormap = COLOUR
+    tour.viewer.window.main_menu.hide()
     frames = []
-    for number, iteration in enumerate(shown):
-        volume, voxel = read_history(folder, iteration, 0)
-        layer = show_map(viewer, cut_out(volume), voxel, "map", colormap=COLOUR)
-        mesh = MapMeshes.of(viewer).find(layer)
-        camera = viewer.scene.camera
-        camera.angles, camera.zoom = (-15.0, 360.0 * number / len(shown), 0.0), SIDE / WIDTH
-        turned = time.monotonic()
-        while (mesh is not None and mesh.busy) or time.monotonic() < turned + LIGHT_SECONDS:
-            QApplication.processEvents()
-            time.sleep(0.01)
-        shot = viewer.screenshot(canvas_only=True, size=(SIDE, SIDE), flash=False)
-        frames.append(annotate(Image.fromarray(shot[..., :3]), steps[iteration]))
-        logger.info("frame %d of %d", number + 1, len(shown))
-    viewer.close()
-    small = [frame.quantize(48, dither=Image.Dither.NONE) for frame in frames]
-    small[0].save(ANIMATION, save_all=True, append_images=small[1:], duration=110, loop=0)
+    for number, iteration in enumerate([*iterations, *[iterations[-1]] * AFTER]):
+        dock.session.layers.show_iteration(iteration)
+        tour.look(zoom=MAGNIFICATION)
+        tour.viewer.scene.camera.angles = (VIEW[0], VIEW[1] + TURN * number, VIEW[2])
+        tour.wait(LIGHT_SECONDS)
+        tour.wait_for(lambda: not is_drawing(tour.viewer))
+        frames.append(photograph(tour.viewer))
+        logger.info("frame %d: iteration %d", number + 1, iteration)
+    tour.viewer.close()
+    palette = frames[-1].quantize(96)
+    small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    small[0].save(
+        ANIMATION, save_all=True, append_images=small[1:], duration=120, loop=0, optimize=True
+    )
 
 
-def cut_out(volume: np.ndarray) -> np.ndarray:
-    """Return the centre of a map (n, n, n) in standard deviations, which is faster to draw.
-
-    (Napari samples finer within 0.2 of the level, whatever the range of the values.)
-    """
-    n = volume.shape[0]
-    part = slice(n // 2 - 3 * n // 8, n // 2 + 3 * n // 8)
-    return np.asarray(volume[part, part, part] / volume.std(), dtype=np.float32)
+def is_shown(iteration: int, phase: str) -> bool:
+    """Tell whether the animation has an iteration: of the random starts and the search, some."""
+    return iteration % {"starts": 6, "search": 2}.get(phase, 1) == 0 or iteration == 1
 
 
-def annotate(frame: Image.Image, step: IterationSummary) -> Image.Image:
-    """Write iteration and resolution on a frame."""
-    draw = ImageDraw.Draw(frame)
-    text = f"iteration {step.iteration}   {step.best_resolution:.1f} Å"
-    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", 15)
-    draw.text((12, SIDE - 28), text, fill=(220, 220, 220), font=font)
-    return frame
+def photograph(viewer: Any) -> Image.Image:
+    """Return a small picture of the window."""
+    shot = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+    size = tuple(round(side * FRAME_SCALE) for side in shot.size)
+    return shot.resize(size, Image.Resampling.LANCZOS)
 
 
 def main() -> None:

@@ -188,7 +188,7 @@ def test_the_verdicts_on_a_symmetry_are_explained_in_the_words_of_the_program(si
     rows = site_module("make_messages").symmetry_verdicts()
     assert len({words for words, _, _ in rows}) == len(rows) == 10
     assert all(meaning and cure for _, meaning, cure in rows)
-    assert rows[0][0] == "D2 holds to 9.1 Å"
+    assert rows[0][0] == "D2 holds to 9.1 Å (FSC of the symmetry copies)"
     assert rows[4][0].startswith("D2 is pseudo-symmetry (only C2 holds): it breaks at 12 Å")
 
 

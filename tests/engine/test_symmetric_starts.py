@@ -98,6 +98,15 @@ def test_the_run_searches_twice_and_says_so(reports):
     assert reports[-1].converged
 
 
+def test_a_state_knows_whether_a_second_search_follows(reports):
+    turn = second_search(reports)
+    known = [r.state.searches_to_come for r in reports]
+    assert reports[0].state.searches_to_come == 0  # before the map is known to look like a ball
+    finer = next(i for i, r in enumerate(reports) if len(r.state.models) > 2)
+    assert set(known[finer : turn - 1]) == {1}
+    assert set(known[turn - 1 :]) == {0}
+
+
 def test_the_second_refinement_imposes_no_group(reports):
     """The maps of the last iterations differ from their quarter turns by their noise."""
     assert quarter_turn_error(reports[-1].volumes[0]) > 0.01

@@ -22,6 +22,7 @@ class FakeState:
     iteration: int
     volume: np.ndarray
     finished: bool = False
+    searches_to_come: int = 0
 
     def to_arrays(self):
         return {

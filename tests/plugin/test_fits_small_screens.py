@@ -1,7 +1,9 @@
 """Docks on a screen of 1280 x 800, also with large fonts: the window does not grow."""
 
+import functools
+
 import pytest
-from fake_runs import make_volume
+from fake_runs import make_volume, write_fake_run
 from napari.settings import get_settings
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -14,12 +16,15 @@ from qtpy.QtWidgets import (
     QStyle,
     QTabBar,
     QTableView,
+    QTabWidget,
     QWidget,
 )
 
+from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.plugin.export.window import restore_docks
 from napari_ini3d.plugin.viewer.docking import main_window_of
 from napari_ini3d.plugin.viewer.map_layers import show_map
+from napari_ini3d.plugin.viewer.map_meshes import mesh_of
 
 DOCKS = (
     "Initial model",
@@ -65,15 +70,63 @@ def test_docks_do_not_grow_the_window(viewer, large_font, docks, qtbot):
         assert (window.width(), window.height()) == (1280, 800), name
 
 
-def test_docks_need_no_horizontal_scrollbar(viewer, docks, qtbot):
+def assert_nothing_scrolls_sideways(docks, qtbot):
     bar = QApplication.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+    too_wide = []
     for name, dock in docks.items():
         dock.parentWidget().raise_()
         qtbot.wait(50)
-        for area in dock.findChildren(QScrollArea):
-            if area.isVisible():
+        for page, show_page in enumerate(pages_of(dock)):
+            show_page()
+            qtbot.wait(20)
+            for area in dock.findChildren(QScrollArea):
                 room = area.width() - bar  # of the vertical one, which long results bring
-                assert area.widget().minimumSizeHint().width() <= room, name
+                need = area.widget().minimumSizeHint().width()
+                if area.isVisible() and need > room:
+                    too_wide.append((name, page, need, room))
+            too_wide += [
+                (name, page, "tabs")
+                for tabs in dock.findChildren(QTabBar)
+                if tabs.isVisible() and (tabs.usesScrollButtons() or tabs.width() > dock.width())
+            ]
+    assert not too_wide, too_wide
+
+
+def pages_of(dock):
+    """What shows each page of a dock; something that does nothing if it has no tabs."""
+    tabs = dock.findChild(QTabWidget)
+    if tabs is None:
+        return [lambda: None]
+    return [functools.partial(tabs.setCurrentIndex, i) for i in range(tabs.count())]
+
+
+def test_docks_need_no_horizontal_scrollbar(viewer, docks, qtbot):
+    assert_nothing_scrolls_sideways(docks, qtbot)
+
+
+@pytest.mark.meshes
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_docks_need_no_horizontal_scrollbar_with_large_fonts(
+    viewer, large_font, docks, qtbot, theme, tmp_path
+):
+    viewer.theme = theme
+    folder = write_fake_run(tmp_path / "a_run_with_a_long_name", 126, classes=3)
+    write_map(folder.map_path, make_volume(), 2.0)
+    folder.mark("SUCCESS")
+    docks["Initial model"].session.reopen(folder.path)
+    layer = show_map(viewer, make_volume(), 2.0, "map")
+    qtbot.waitUntil(lambda: mesh_of(viewer, layer) is not None, timeout=60_000)
+    assert_nothing_scrolls_sideways(docks, qtbot)
+
+
+def test_docks_need_no_horizontal_scrollbar_after_the_font_has_grown(viewer, docks, qtbot):
+    appearance = get_settings().appearance
+    before = appearance.font_size
+    appearance.font_size = 18
+    try:
+        assert_nothing_scrolls_sideways(docks, qtbot)
+    finally:
+        appearance.font_size = before
 
 
 def test_docks_that_are_opened_at_once_share_one_place(viewer, own_config, qtbot):

@@ -5,8 +5,12 @@ import pytest
 pytest.importorskip("napari")
 
 from dock_driver import press, show_runs, until
+from fake_runs import make_volume, write_fake_run
+from qtpy.QtCore import QTimer
 from threaded_runs import start_in_thread
 
+from napari_ini3d.io.mrc.maps import write_map
+from napari_ini3d.plugin.initial_model.dock import InitialModelWidget
 from napari_ini3d.plugin.initial_model.user_config import known_runs, remember_run
 from napari_ini3d.plugin.opening import get_reader
 from napari_ini3d.runs import RunFolder, RunRequests, is_locked
@@ -86,6 +90,52 @@ def test_a_run_whose_folder_cannot_be_written_has_no_stop(widget, elsewhere, qtb
     assert widget.panel.leave.isEnabled()
     press(qtbot, widget.panel.leave)
     until(qtbot, lambda: not widget.session.busy)
+
+
+def dropped(viewer, folder, qtbot):
+    """Open a folder as a drop does, in the event loop of the window."""
+    done = []
+    QTimer.singleShot(0, lambda: done.append(viewer.open(str(folder), plugin="napari-ini3d")))
+    until(qtbot, lambda: done)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_finished_run_that_is_dropped_is_that_of_the_window(
+    viewer, own_config, tmp_path, qtbot, is_open
+):
+    """Whether the dock is open already, or is opened afterwards."""
+    if is_open:
+        widget = InitialModelWidget(viewer)
+    folder = write_fake_run(tmp_path / "run", 3)
+    folder.mark("SUCCESS")
+    write_map(folder.map_path, make_volume(), 2.0)
+    folder.report_path.write_text("<html>")
+    dropped(viewer, folder.path, qtbot)
+    assert [layer.name for layer in viewer.layers] == ["run, iterations"]
+    if not is_open:
+        widget = InitialModelWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Initial model")
+    assert widget.panel.status.text().startswith("Finished after 3 iterations")
+    assert widget.panel.iterations.isEnabled()
+    assert not widget.first_steps.isVisible()
+    until(qtbot, widget.isVisible)
+    offered = (widget.verdict.map, widget.verdict.symmetry, widget.verdict.report)
+    assert all(button.isVisible() for button in offered)
+    assert not widget.verdict.compare.isVisible()
+    for _ in range(2):  # the second time it is open already
+        press(qtbot, widget.verdict.map)
+        assert [layer.name for layer in viewer.layers if layer.visible] == ["initial_model"]
+
+
+def test_a_finished_run_that_is_dropped_during_another_run_is_read_as_layers(
+    widget, viewer, elsewhere, tmp_path, qtbot
+):
+    session = widget.session
+    session.follow(elsewhere)
+    until(qtbot, lambda: session.latest is not None)
+    dropped(viewer, write_fake_run(tmp_path / "run", 3).path, qtbot)
+    assert session.run_folder == elsewhere
+    assert "run" in [layer.name for layer in viewer.layers]
 
 
 def test_a_run_that_has_ended_is_read_by_the_file_reader(few_particles, tmp_path, qtbot):

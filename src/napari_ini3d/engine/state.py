@@ -210,6 +210,13 @@ class EngineState:
         """Whether the final pass is done."""
         return self.phase == "final" and self.step > 0
 
+    @property
+    def searches_to_come(self) -> int:
+        """Searches, each with its refinement, after the current one (`symmetric_starts`)."""
+        if self.phase == "starts":
+            return int(any(model.point_group != NO_GROUP for model in self.models))
+        return int(self.alternative is not None and not self.alternative.is_refined)
+
     def to_arrays(self) -> dict[str, AnyArray]:
         """Return everything as named arrays; `from_arrays` restores it bit for bit."""
         phase = _PHASES.index(self.phase)

@@ -16,5 +16,9 @@ from .layers import (
     run_layer as run_layer,
     surface_contrast as surface_contrast,
 )
-from .reader import read_layers as read_layers, read_run_layers as read_run_layers
+from .reader import (
+    read_layers as read_layers,
+    read_map_layer as read_map_layer,
+    read_run_layers as read_run_layers,
+)
 from .sample_data import is_sample as is_sample

@@ -1,4 +1,8 @@
-"""Opening of files and folders in napari: runs that are going on are followed, others are read."""
+"""Opening of files and folders in napari.
+
+Runs that are going on are followed, those that have ended become the run of the window; everything
+else is read.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from napari_ini3d.plugin.reader import (
     read_files,
     read_layers,
 )
-from napari_ini3d.runs import is_locked
+from napari_ini3d.runs import RunFolder, history_iterations, is_locked
 
 _LARGE = {".star": 2_000_000, ".cs": 2_000_000, ".gz": 4_000_000}  # bytes, read in about 0.2 s
 _LARGE_MAP = 60_000_000
@@ -21,12 +25,15 @@ _LARGE_MAP = 60_000_000
 def get_reader(path: str | Sequence[str]) -> Reader | None:
     """Return the function that opens `path`; napari calls it.
 
-    The folder of a run that is going on is followed, also before it has written maps; everything
-    else is read by `plugin.reader`, in a thread if it is large and was dropped into a window.
+    The folder of a run that is going on is followed, also before it has written maps; one that has
+    ended is shown as the run of the window. Everything else is read by `plugin.reader`, in a thread
+    if it is large and was dropped into a window.
     """
     folder = _one_folder(path)
     if folder is not None and is_locked(folder):
         return follow_run
+    if folder is not None and is_run_with_history(folder):
+        return show_ended_run
     reader = get_file_reader(path)
     return read_large if reader is not None and is_large(path) else reader
 
@@ -76,6 +83,38 @@ def follow_run(path: str | Sequence[str]) -> list[LayerData]:
         return read_layers(path)
     if not session.busy:
         session.follow(folder)
+    return [(None,)]  # type: ignore[list-item]  # for napari: opened, but no layer to add
+
+
+def is_run_with_history(folder: Path) -> bool:
+    """Tell whether a folder has a run of ini3d with the maps and the values of its iterations."""
+    run = RunFolder(folder)
+    files = (run.settings_path, run.progress_path)
+    return all(found.is_file() for found in files) and bool(history_iterations(run))
+
+
+def show_ended_run(path: str | Sequence[str]) -> list[LayerData]:
+    """Show a run that has ended as that of the window: its iterations, state, log and result.
+
+    In a script, or while another run is in progress in the window, its maps are read as layers.
+
+    Raises
+    ------
+    InputError
+        If its maps cannot be read.
+    """
+    from napari import current_viewer
+
+    from napari_ini3d.plugin.session import RunSession
+    from napari_ini3d.plugin.viewer import is_in_event_loop
+
+    folder, viewer = _one_folder(path), current_viewer()
+    if folder is None or viewer is None or not is_in_event_loop():
+        return read_layers(path)
+    session = RunSession.of(viewer)
+    if session.busy:
+        return read_layers(path)
+    session.reopen(folder)
     return [(None,)]  # type: ignore[list-item]  # for napari: opened, but no layer to add
 
 

@@ -135,7 +135,9 @@ def planned_steps(settings: ResolvedSettings, geometry: ImageGeometry) -> Iterat
         radius, whole = plan.radius, plan.subset_size == geometry.n_particles
 
 
-def expected_end(settings: InitialModelSettings, iteration: int, phase: str, done: int) -> int:
+def expected_end(
+    settings: InitialModelSettings, iteration: int, phase: str, done: int, searches_to_come: int = 0
+) -> int:
     """Return the iteration at which a run is expected to have settled.
 
     Parameters
@@ -146,13 +148,16 @@ def expected_end(settings: InitialModelSettings, iteration: int, phase: str, don
     phase : str
         Of that iteration.
     done : int
-        Iterations of this phase, with that one.
+        Iterations since this phase began, with that one.
+    searches_to_come : int
+        Searches, each with its refinement, that follow the current one.
     """
     names: list[str] = [name for name, _ in _steps(settings)]
     if phase not in names:
         return iteration
     later = names[names.index(phase) + names.count(phase) :]
-    left = max(names.count(phase) - done, 0) + len(later)
+    again = searches_to_come * (names.count("search") + names.count("refine"))
+    left = max(names.count(phase) - done, 0) + len(later) + again
     return min(settings.iterations, iteration + left)
 
 

@@ -35,7 +35,8 @@ class IterationSummary:
     `resolution`, `class_shares` and `map_change` have one entry per class, `ssnr` and `fsc` one
     list per class with one entry per shell. `junk` is the expected share of the images that show no
     particle like that of the map, over the particles used so far; NaN in the random starts, and in
-    runs that did not record it.
+    runs that did not record it. `searches_to_come` is the number of searches, each with its
+    refinement, that follow the current one: 1 where starts with a point group were tried.
     """
 
     iteration: int
@@ -60,6 +61,7 @@ class IterationSummary:
     ssnr: list[list[float]]
     seconds: dict[str, float]
     junk: float = math.nan
+    searches_to_come: int = 0
 
     @classmethod
     def from_report(cls, report: IterationReport) -> Self:
@@ -67,10 +69,14 @@ class IterationSummary:
         values = {
             field.name: _plain(getattr(report, field.name))
             for field in fields(cls)
-            if field.name not in ("box_size", "junk")
+            if field.name not in ("box_size", "junk", "searches_to_come")
         }
-        junk = _plain(_junk_share(report))
-        return cls(box_size=int(report.volumes.shape[-1]), junk=junk, **values)
+        return cls(
+            box_size=int(report.volumes.shape[-1]),
+            junk=_plain(_junk_share(report)),
+            searches_to_come=report.state.searches_to_come,
+            **values,
+        )
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:

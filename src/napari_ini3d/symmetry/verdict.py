@@ -21,8 +21,11 @@ from napari_ini3d.symmetry.subgroup import subgroups
 
 LEAST_AGREEMENT = 0.85  # of the correlation that a symmetric map with this noise would have
 LEAST_EVENNESS = 0.9  # agreement of the worst class of operators over the best
+COPIES_CRITERION = "FSC of the symmetry copies"
+"""Of the resolution to which a group holds, which is not that of the map."""
 CLOSE_AGREEMENT = 0.6
 """Of the copies with the expected correlation, from which a map is close to a group."""
+
 _FULL_AGREEMENT = 0.97  # of the copies of a subgroup
 _CLEARLY_BETTER = 0.06
 _COARSE_FSC = 0.97
@@ -336,7 +339,7 @@ class Finding:
     def in_words(self) -> str:
         """Return the verdict."""
         if self.holds:
-            text = f"{self.name} holds to {self.resolution:.1f} Å"
+            text = f"{self.name} holds to {self.resolution:.1f} Å ({COPIES_CRITERION})"
             return (
                 text if self.limited_by_noise else f"{text}; at finer detail {self._difference()}"
             )

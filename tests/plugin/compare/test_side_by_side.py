@@ -138,11 +138,11 @@ def test_adding_a_layer_ends_the_comparison_and_the_layer_is_visible(viewer, map
     assert viewer.layers["not in it"].visible
 
 
-def test_removing_a_compared_map_ends_the_comparison(viewer, maps):
+def test_removing_a_compared_map_ends_the_comparison(viewer, maps, qtbot):
     shown = SideBySide.of(viewer)
     shown.show(maps, [None, None])
     viewer.layers.remove(maps[1])
-    assert not shown.active
+    qtbot.waitUntil(lambda: not shown.active)
     assert [layer.name for layer in viewer.layers] == ["one", "not in it"]
     assert not viewer.canvas.grid.enabled
 

@@ -55,7 +55,7 @@ def test_each_class_has_a_cell_with_its_share_and_resolution(model, layers):
         ["class 1 · 75 % · 12.0 Å", "run class 1"],
         ["class 2 · 25 % · 20.0 Å", "run class 2"],
     ]
-    assert model.canvas.overlays.text.text == "run · iteration 7"
+    assert model.canvas.overlays.text.text == "run · iteration 7 · FSC 0.5"
 
 
 def test_captions_follow_the_iterations_in_place(model, layers):
@@ -64,7 +64,7 @@ def test_captions_follow_the_iterations_in_place(model, layers):
     layers.show(progress_of(8, shares=(0.6, 0.4), resolution=(10.0, np.nan)))
     assert [*model.layers] == before
     assert captions(model) == ["class 1 · 60 % · 10.0 Å", "class 2 · 40 %"]
-    assert model.canvas.overlays.text.text == "run · iteration 8"
+    assert model.canvas.overlays.text.text == "run · iteration 8 · FSC 0.5"
 
 
 def test_a_caption_has_the_colour_of_its_class(model, layers):

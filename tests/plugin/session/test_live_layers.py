@@ -8,7 +8,7 @@ from fake_runs import make_report, make_volume
 
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.plugin.layers import LazyFrames, density_scale_of, particle_layer
-from napari_ini3d.plugin.session import live_layers
+from napari_ini3d.plugin.session import iteration_maps, live_layers
 from napari_ini3d.plugin.session.live_layers import LiveLayers
 from napari_ini3d.plugin.session.worker import Progress
 from napari_ini3d.plugin.viewer.layer_combo import LayerCombo
@@ -16,7 +16,7 @@ from napari_ini3d.plugin.viewer.map_layers import add_layers, show_map
 from napari_ini3d.plugin.viewer.metadata import set_metadata
 from napari_ini3d.plugin.writer import write_layer
 from napari_ini3d.runs.folder import RunFolder
-from napari_ini3d.runs.history import write_history
+from napari_ini3d.runs.history import history_iterations, write_history
 from napari_ini3d.runs.summary import IterationSummary
 
 
@@ -140,9 +140,9 @@ def test_the_caption_gives_the_resolution_of_the_class_that_is_shown(model, tmp_
     report = make_report(7, classes=2, resolution=np.array([12.0, 20.0]))
     summary = IterationSummary.from_report(report)
     layers.show(Progress(summary, report.volumes, n_classes=2))
-    assert text.text == "run · iteration 7 · class 1 12.0 Å · class 2 20.0 Å"
+    assert text.text == "run · iteration 7 · class 1 12.0 Å · class 2 20.0 Å (FSC 0.5)"
     model.layers[0].visible = False
-    assert text.text == "run · iteration 7 · class 2 20.0 Å"
+    assert text.text == "run · iteration 7 · class 2 20.0 Å (FSC 0.5)"
 
 
 def test_a_text_set_by_the_user_is_kept(model, tmp_path):
@@ -238,3 +238,27 @@ def test_the_newest_map_of_a_reopened_run_is_its_last_iteration(model, tmp_path)
     layers.show_newest()
     assert layers.shown_iteration() == 3
     assert model.layers["run, iterations"].visible
+
+
+def test_the_classes_of_a_run_that_goes_on_end_at_the_same_iteration(model, tmp_path, monkeypatch):
+    """The run writes its third iteration after the maps of the first class were listed."""
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    maps = np.stack([make_volume(seed=k) for k in range(2)])
+    for iteration in (1, 2):
+        write_history(folder, iteration, maps, 2.0)
+
+    def listed(run, class_index=0):
+        found = history_iterations(run, class_index)
+        if class_index == 0 and 3 not in found:
+            write_history(folder, 3, maps, 2.0)
+        return found
+
+    monkeypatch.setattr(iteration_maps, "history_iterations", listed)
+    layers = LiveLayers(ref(model))
+    layers.begin(folder.path)
+    report = make_report(2, classes=2, volumes=maps, voxel_size=2.0)
+    layers.show(Progress(IterationSummary.from_report(report), maps, n_classes=2))
+    layers.show_history()
+    shown = [layer for layer in model.layers if layer.visible and layer.ndim == 4]
+    assert [layer.metadata["ini3d"]["iterations"] for layer in shown] == [[1, 2], [1, 2]]

@@ -85,6 +85,57 @@ def test_the_remaining_time_never_jumps_by_a_factor():
     assert max(ratios) < 2
 
 
+def with_second_search(summaries, first):
+    """The same iterations, of which the first are followed by a second search."""
+    return [replace(s, searches_to_come=int(s.iteration <= first)) for s in summaries]
+
+
+def two_searches():
+    """Iterations of a run that searches twice, as planned for each search."""
+    first = run(starts=(10, 1.0), search=(20, 2.0), refine=(5, 20.0))
+    second = [replace(s, iteration=s.iteration + 25) for s in first[10:]]
+    return with_second_search([*first, *second], len(first) - 1)
+
+
+def test_a_second_search_is_counted_before_it_begins_and_within_it():
+    whole = two_searches()
+    for n in (15, 25, 33, 38, 50, 57):
+        left = remaining_seconds(whole[:n], PLAN)
+        assert left == pytest.approx(sum(s.total_seconds for s in whole[n:]) + 60, rel=0.1), n
+
+
+def test_the_remaining_time_does_not_jump_where_the_second_search_begins():
+    whole = two_searches()
+    shown = [remaining_seconds(whole[:n], PLAN) for n in range(14, len(whole) + 1)]
+    spent = [s.total_seconds for s in whole[14:]]
+    jumps = [abs(b + s - a) for (a, b), s in zip(itertools.pairwise(shown), spent, strict=True)]
+    assert max(jumps) < 25
+
+
+def test_a_second_search_takes_as_long_as_the_first_one_did():
+    """It was twice as slow as planned, and its refinement took 15 iterations instead of 5."""
+    first = run(starts=(10, 1.0), search=(40, 4.0), refine=(15, 20.0))
+    second = [replace(s, iteration=s.iteration + 55) for s in first[10:20]]
+    left = remaining_seconds(with_second_search([*first, *second], 64), PLAN)
+    assert left == pytest.approx(30 * 4 + 15 * 20 + 60, rel=0.25)
+
+
+def test_an_estimate_changes_by_less_than_half_in_an_iteration_whatever_that_takes():
+    quick = run(starts=(10, 1.0), search=(10, 2.0))
+    slow = [*quick, replace(quick[-1], iteration=21, seconds={"total": 5000.0})]
+    before, after = (remaining_seconds(found, PLAN) for found in (quick, slow))
+    assert after < 1.5 * before + 5
+
+
+def test_starts_at_a_finer_resolution_make_the_planned_search_finer(tmp_path):
+    summaries = run(starts=(2, 1.0))
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_record(make_record())
+    coarse = planned_work(folder.path, summaries)
+    finer = [summaries[0], replace(summaries[1], current_size=2 * summaries[0].current_size)]
+    assert sum(planned_work(folder.path, finer).phases["search"]) > sum(coarse.phases["search"])
+
+
 def test_a_phase_that_takes_longer_than_usual_is_not_about_to_end():
     left = remaining_seconds(run(starts=(10, 1.0), search=(20, 2.0), refine=(12, 20.0)), PLAN)
     assert left > 60

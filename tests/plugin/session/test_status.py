@@ -51,6 +51,17 @@ def test_refinement_and_final_pass_are_expected_after_a_search_however_long_it_t
     assert expected_end(run_until(starts=25, search=30, refine=20), SETTINGS) == 76
 
 
+def test_the_expected_end_has_the_search_that_is_to_come_and_not_the_one_that_is_done():
+    searching = run_until(starts=25, search=30)
+    settings = SETTINGS.with_changes(iterations=300)
+    usual = expected_end(searching, settings)
+    twice = [replace(summary, searches_to_come=1) for summary in searching]
+    assert expected_end(twice, settings) == usual + 45 + 8
+    second = [*run_until(starts=25, search=45, refine=8), *run_until(starts=0, search=45)]
+    second = [replace(summary, iteration=i) for i, summary in enumerate(second, 1)]
+    assert expected_end(second, settings) == 25 + 45 + 8 + 45 + 9
+
+
 def test_no_end_is_expected_after_the_last_iteration():
     whole = run_until(starts=25, search=75, refine=99)
     assert expected_end(whole, SETTINGS) == 200
@@ -59,7 +70,8 @@ def test_no_end_is_expected_after_the_last_iteration():
 
 def test_the_status_has_stage_resolution_and_remaining_time():
     text = status_text(iterations(10), "running", SETTINGS, left=130.0)
-    assert text.startswith("Iteration 10 of at most 200 · search · 38.8 Å · about 2 min left")
+    said = "Iteration 10 of at most 200 · search · 38.8 Å (FSC 0.5) · about 2 min left"
+    assert text.startswith(said)
     assert re.search(r"left \(ends \d\d:\d\d\)$", text)
     assert "left" not in status_text(iterations(10), "running", SETTINGS)
     assert status_text(iterations(10), "paused", SETTINGS).endswith(" · paused")

@@ -202,7 +202,7 @@ def test_choosing_a_map_that_is_not_compared_ends_the_comparison(viewer, widget,
 
 
 def resolutions(text):
-    return re.findall(r"holds to ([\d.]+) Å", text)
+    return re.findall(r"holds to ([\d.]+) Å \(FSC of the symmetry copies\)", text)
 
 
 def test_detection_alignment_and_validation_give_one_resolution_with_its_criterion(

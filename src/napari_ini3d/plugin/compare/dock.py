@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFormLayout,
-    QHBoxLayout,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -39,12 +38,14 @@ from napari_ini3d.plugin.viewer import (
     add_derived_map,
     connect_to_viewer,
     level_in_sigma,
+    make_flow,
     make_scrollable,
     make_text_label,
     origin_of,
     set_level_in_sigma,
     set_metadata,
     set_tooltip,
+    short_name_of,
     unwrap_proxy,
     voxel_size_of,
 )
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _WIDTH = 400  # pixels
-_AUTOMATIC = "auto (0.9 of the box)"
+_AUTOMATIC = "auto"
 
 
 class CompareWidget(TaskDock):
@@ -73,7 +74,7 @@ class CompareWidget(TaskDock):
         self.comparison = SideBySide.of(napari_viewer)
         self.first = LayerCombo(self._viewer)
         self.second = LayerCombo(self._viewer)
-        self.register = QCheckBox("Align the second map to the first")
+        self.register = QCheckBox("Align second to first")
         self.diameter = QDoubleSpinBox()
         self.compare = QPushButton("Compare")
         self.numbers = make_text_label()
@@ -190,9 +191,7 @@ class CompareWidget(TaskDock):
         form.addRow("Second map", self.second)
         form.addRow("Mask diameter", self.diameter)
         form.addRow(self.register)
-        buttons = QHBoxLayout()
-        for widget in (self.compare, self.beside, self.cancel):
-            buttons.addWidget(widget)
+        buttons = make_flow(self.compare, self.beside, self.cancel)
         page = QWidget()
         column = QVBoxLayout(page)
         column.addLayout(form)
@@ -215,7 +214,10 @@ class CompareWidget(TaskDock):
             "Find the rotation, shift and hand that align the second map to the first, and show it "
             "in a new layer. If off, the maps are compared without alignment.",
         )
-        set_tooltip(self.diameter, "Diameter (Å) of the spherical mask for the comparison.")
+        set_tooltip(
+            self.diameter,
+            "Diameter (Å) of the spherical mask for the comparison. Auto: 0.9 of the box.",
+        )
         set_tooltip(
             self.beside,
             "Show both maps side by side, at the same level in standard deviations. Click again to "
@@ -259,8 +261,10 @@ def _add_registered(viewer: Any, first: Image, second: Image, found: MapComparis
     """Show the second map aligned to the first, at the same level in standard deviations."""
     origin = Origin(found.aligned, False, RigidTransform.identity(), found.aligned)
     key = f"{second.unique_id} on {first.unique_id}"
-    name = f"{second.name} on {first.name}"
-    layer = add_derived_map(viewer, first, origin, name, key=key, colormap=IMPOSED_COLOUR)
+    name = f"{short_name_of(second)} on {short_name_of(first)}"
+    own = second.colormap.name  # that of a class, which may be the colour of a first one
+    colour = IMPOSED_COLOUR if own == "gray" else own
+    layer = add_derived_map(viewer, first, origin, name, key=key, colormap=colour)
     set_metadata(
         layer, density_scale=density_scale_of(second.metadata)
     )  # its values are the second's

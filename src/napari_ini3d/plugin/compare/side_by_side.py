@@ -30,6 +30,7 @@ from napari_ini3d.plugin.viewer import (
     ClassCells,
     MapAxes,
     PerViewer,
+    after_removal,
     get_metadata,
     hide_parts,
     level_in_sigma,
@@ -201,7 +202,7 @@ class SideBySide(QObject):
     def _on_removed(self, event: Any) -> None:
         gone = event.value
         if not self._quiet and (gone in self.maps or get_metadata(gone, "of") is not None):
-            self.leave()
+            after_removal(self._viewer(), self.leave)
 
     @contextmanager
     def _ignore_events(self) -> Iterator[None]:

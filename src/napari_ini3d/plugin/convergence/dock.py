@@ -13,11 +13,9 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QSlider,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -50,7 +48,9 @@ from napari_ini3d.plugin.viewer import (
     FittingWidget,
     PlotStyle,
     connect_to_viewer,
+    make_flow,
     make_scrollable,
+    make_tabs,
     unwrap_proxy,
 )
 
@@ -184,7 +184,7 @@ class ConvergenceWidget(FittingWidget):
         """Reserve the height of the longest text, or the plots would move under the mouse."""
         lines = 3 if self.view.n_classes < 2 else 4  # of the values under the mouse
         self.reading.setMinimumHeight(lines * self.reading.fontMetrics().lineSpacing())
-        self.reading.setMinimumHeight(self.reading.heightForWidth(self.reading.width()))
+        self.reading.setMinimumHeight(max(self.reading.heightForWidth(self.reading.width()), 0))
 
     def _show_reading(self, text: str) -> None:
         """Show the values under the mouse, or else those of the shown iteration."""
@@ -319,7 +319,7 @@ class ConvergenceWidget(FittingWidget):
         self.sentence.setWordWrap(True)
         self.sentence.setStyleSheet("QLabel { font-weight: bold; }")
         self.classes = QComboBox()
-        self.tabs = QTabWidget()
+        self.tabs = make_tabs()
         for name, panel in self.panels.items():
             self.tabs.addTab(panel, name)
         self.reading = QLabel()
@@ -347,16 +347,12 @@ class ConvergenceWidget(FittingWidget):
         return timer
 
     def _lay_out(self) -> None:
-        top = QHBoxLayout()
-        top.addWidget(self.runs, 1)
-        top.addWidget(self.classes)
-        top.addWidget(self.open)
+        top = make_flow(self.runs, self.classes, self.open)
         bottom = QGridLayout(self.below)
         bottom.setContentsMargins(0, 0, 0, 0)
         bottom.addWidget(self.number, 0, 0)
         bottom.addWidget(self.slider, 0, 1, 1, 2)
-        bottom.addWidget(self.viewer_button, 1, 0, 1, 2)
-        bottom.addWidget(self.export, 1, 2)
+        bottom.addLayout(make_flow(self.viewer_button, self.export), 1, 0, 1, 3)
         bottom.setColumnStretch(1, 1)
         page = QWidget()
         QVBoxLayout(self).addWidget(make_scrollable(page))

@@ -256,6 +256,10 @@ class MapDisplayWidget(FittingWidget):
         QVBoxLayout(self).addWidget(make_scrollable(page))
         form = QFormLayout(page)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        self.colouring.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.colouring.setMinimumContentsLength(8)
         form.addRow("Map", self.map)
         form.addRow("Level (σ)", self.level)
         form.addRow("Hide dust below", self.dust)

@@ -45,6 +45,7 @@ from napari_ini3d.plugin.viewer import (
     Task,
     TaskRunner,
     main_window_of,
+    make_flow,
     make_scrollable,
     make_text_label,
     set_tooltip,
@@ -304,16 +305,13 @@ class ExportWidget(FittingWidget):
         figure, movie, chimerax = QGroupBox("Figure"), QGroupBox("Movie"), QGroupBox("ChimeraX")
         QVBoxLayout(figure).addWidget(self.figure)
         form = QFormLayout(movie)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Frame rate", self.fps)
         form.addRow("Iterations", self.every)
         form.addRow(self.movie)
-        row = QHBoxLayout(chimerax)
-        row.addWidget(self.chimerax)
-        row.addWidget(self.copy)
+        QVBoxLayout(chimerax).addLayout(make_flow(self.chimerax, self.copy))
         session = QGroupBox("Session")
-        row = QHBoxLayout(session)
-        row.addWidget(self.save_window)
-        row.addWidget(self.restore_window)
+        QVBoxLayout(session).addLayout(make_flow(self.save_window, self.restore_window))
         page = QWidget()
         QVBoxLayout(self).addWidget(make_scrollable(page))
         layout = QVBoxLayout(page)

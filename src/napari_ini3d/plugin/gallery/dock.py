@@ -12,14 +12,12 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_ini3d._types import FloatArray, IntArray
 from napari_ini3d.errors import explain
@@ -33,7 +31,10 @@ from napari_ini3d.plugin.viewer import (
     Task,
     TaskRunner,
     connect_to_viewer,
+    make_flow,
+    make_labelled,
     make_scrollable,
+    make_tabs,
     make_text_label,
     set_tooltip,
     unwrap_proxy,
@@ -105,13 +106,17 @@ class GalleryWidget(FittingWidget):
         style = PlotStyle.of_theme(real.theme)
         self.sphere, self.pairs = DirectionSphere(style), PairsView(style)
         self.junk = JunkPanel(style)
-        self.name, self.open, self.reload = QLabel(), QPushButton("Open …"), QPushButton("Reload")
+        self.name, self.open, self.reload = (
+            QElidingLabel(),
+            QPushButton("Open …"),
+            QPushButton("Reload"),
+        )
         self.classes, self.order = QComboBox(), QComboBox()
         self.low_pass, self.radius = QDoubleSpinBox(), QDoubleSpinBox()
         self.everywhere = QPushButton("Show all")
         self.back, self.forward = QPushButton("◀"), QPushButton("▶")
         self.page = make_text_label()
-        self.tabs = QTabWidget()
+        self.tabs = make_tabs()
         self._lay_out()
         self._explain()
         self._connect(real)
@@ -339,16 +344,13 @@ class GalleryWidget(FittingWidget):
         top.addWidget(self.name, 1)
         top.addWidget(self.reload)
         top.addWidget(self.open)
-        choices = QGridLayout()
-        choices.addWidget(self.classes, 0, 0, 1, 4)
-        for column, (label, widget) in enumerate(
-            (("Order", self.order), ("Filter", self.low_pass))
-        ):
-            choices.addWidget(QLabel(label), 1, 2 * column)
-            choices.addWidget(widget, 1, 2 * column + 1)
-        choices.addWidget(QLabel("Region ±"), 2, 0)
-        choices.addWidget(self.radius, 2, 1)
-        choices.addWidget(self.everywhere, 2, 3)
+        choices = make_flow(
+            self.classes,
+            make_labelled("Order", self.order),
+            make_labelled("Filter", self.low_pass),
+            make_labelled("Region ±", self.radius),
+            self.everywhere,
+        )
         pages = QHBoxLayout()
         pages.addWidget(self.back)
         pages.addWidget(self.page, 1)

@@ -9,7 +9,7 @@ from weakref import ref
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, SettingsError
 from napari_ini3d.io import is_particle_file
@@ -55,6 +55,7 @@ from napari_ini3d.plugin.viewer import (
     get_metadata,
     main_window_of,
     make_scrollable,
+    make_tabs,
     unwrap_proxy,
 )
 from napari_ini3d.runs import RunFolder, delete_run, is_locked
@@ -333,7 +334,7 @@ class InitialModelWidget(FittingWidget):
         page.setContentsMargins(0, 0, 0, 0)
         page.addWidget(self.form, 1)
         page.addWidget(self.menus)
-        self.tabs = QTabWidget()
+        self.tabs = make_tabs()
         self.tabs.addTab(settings_page, "Settings")
         self.tabs.addTab(self.log, "Log")
         self.tabs.addTab(make_scrollable(self.history), "Runs")

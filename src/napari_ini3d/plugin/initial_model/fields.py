@@ -25,14 +25,14 @@ _LABELS = {
     "max_excluded": "Max. fraction of bad images",
     "write_every": "Write maps every (iterations)",
     "preread": "Pre-read all images into memory",
-    "non_negative": "Enforce non-negative density",
+    "non_negative": "Non-negative density",
     "gridding_correction": "Gridding correction",
     "scratch": "Scratch directory",
     "iterations": "Max. iterations",
     "starts": "Random starts",
     "max_starts": "Maximum random starts",
     "anneal_classes": "Anneal classes",
-    "symmetry_during_run": "Impose symmetry during the run",
+    "symmetry_during_run": "Impose during the run",
     "max_resolution": "Max. resolution",
 }
 _LARGEST = 999_999
@@ -83,6 +83,7 @@ class SettingField(QObject):
         self.info: FieldInfo = field.metadata["info"]
         self.control = _make_control(field.name, self.info, kind)
         self.label = QLabel(label_of(field.name))
+        self.label.setWordWrap(True)
         self.problem = ProblemLabel()
         tooltip = tooltip_of(field.name, self.info)
         for widget in (self.label, self.editor, *self.editor.findChildren(QLineEdit)):

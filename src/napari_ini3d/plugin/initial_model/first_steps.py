@@ -8,9 +8,10 @@ from weakref import ReferenceType
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError
+from napari_ini3d.plugin.viewer import make_flow
 
 if TYPE_CHECKING:
     import napari
@@ -43,13 +44,13 @@ class FirstSteps(QWidget):
         self.sample = QPushButton("Try the sample")
         self.run = QPushButton("Open a run …")
         self.map = QPushButton("Open a map …")
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
         lead = QLabel("Drop a file or a run folder into the window, or:")
         lead.setWordWrap(True)
-        grid.addWidget(lead, 0, 0, 1, 2)
-        for place, (button, action, tip) in enumerate(self._steps()):
-            grid.addWidget(button, 1 + place // 2, place % 2)
+        column.addWidget(lead)
+        column.addLayout(make_flow(*(button for button, _, _ in self._steps())))
+        for button, action, tip in self._steps():
             button.clicked.connect(action)
             button.setToolTip(f"<p>{tip}</p>")
 

@@ -9,7 +9,6 @@ from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
-    QHBoxLayout,
     QPlainTextEdit,
     QPushButton,
     QVBoxLayout,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ini3d.plugin.session import LINES, LogLine, LogTail
-from napari_ini3d.plugin.viewer import set_tooltip
+from napari_ini3d.plugin.viewer import make_flow, set_tooltip
 
 _UPDATE_MS = 250
 _LEVELS = {"All messages": logging.NOTSET, "Warnings and errors": logging.WARNING}
@@ -97,10 +96,7 @@ class LogView(QWidget):
         QApplication.clipboard().setText(self.text.toPlainText())
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.addWidget(self.level)
-        row.addStretch(1)
-        row.addWidget(self.copy)
+        row = make_flow(self.level, self.copy)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.text, 1)

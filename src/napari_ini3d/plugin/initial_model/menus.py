@@ -7,13 +7,13 @@ from pathlib import Path
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.initial_model.form import SettingsForm
 from napari_ini3d.plugin.initial_model.preferences import preferred_settings
 from napari_ini3d.plugin.initial_model.user_config import load_form_state, save_form_state
-from napari_ini3d.plugin.viewer import set_tooltip
+from napari_ini3d.plugin.viewer import make_flow, set_tooltip
 from napari_ini3d.runs import run_command, run_python
 from napari_ini3d.settings import InitialModelSettings
 
@@ -51,11 +51,9 @@ class SettingsMenus(QWidget):
             "Save the settings to a file, load them, or reset them to the defaults.",
             {"Save …": self._save, "Load …": self._load, "Reset to defaults": self._reset},
         )
-        row = QHBoxLayout(self)
+        row = QVBoxLayout(self)
         row.setContentsMargins(4, 0, 4, 0)
-        for button in (self.copy_as, self.settings, *others):
-            row.addWidget(button)
-        row.addStretch(1)
+        row.addLayout(make_flow(self.copy_as, self.settings, *others))
 
     def _copy(self, make: MakeCommand) -> None:
         try:

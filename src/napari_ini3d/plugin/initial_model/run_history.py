@@ -7,13 +7,13 @@ from pathlib import Path
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QGridLayout, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError, RunFolderError
 from napari_ini3d.plugin.initial_model.run_table import RunTable
 from napari_ini3d.plugin.initial_model.user_config import forget_run, known_runs
 from napari_ini3d.plugin.initial_model.validation import is_resumable
-from napari_ini3d.plugin.viewer import set_tooltip
+from napari_ini3d.plugin.viewer import make_flow, set_tooltip
 from napari_ini3d.runs import (
     KILLED,
     RUNNING,
@@ -165,8 +165,7 @@ class RunHistory(QWidget):
         self.remove.clicked.connect(self._on_remove)
 
     def _lay_out(self) -> None:
-        buttons = QGridLayout()
-        places = (
+        buttons = make_flow(
             self.open,
             self.clone,
             self.resume,
@@ -177,8 +176,6 @@ class RunHistory(QWidget):
             self.remove,
             self.delete,
         )
-        for place, button in enumerate(places):
-            buttons.addWidget(button, place // 3, place % 3)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.table, 1)

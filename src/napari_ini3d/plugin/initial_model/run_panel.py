@@ -7,7 +7,6 @@ from pathlib import Path
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
-from superqt import QFlowLayout
 
 from napari_ini3d.errors import Ini3dError, explain
 from napari_ini3d.plugin.initial_model.keys import NEXT, PAUSE, PREVIOUS, RUN, STOP
@@ -23,7 +22,7 @@ from napari_ini3d.plugin.session import (
     status_text,
     validation_share,
 )
-from napari_ini3d.plugin.viewer import WrappedLabel
+from napari_ini3d.plugin.viewer import WrappedLabel, make_flow
 from napari_ini3d.preflight import PlannedWork
 from napari_ini3d.runs import IterationSummary
 
@@ -90,10 +89,7 @@ class RunPanel(QWidget):
         if shown is None:
             self.iterations.setText("Show iterations")
             return
-        summaries = {summary.iteration: summary for summary in self._session.summaries}
-        summary = summaries.get(shown)
-        resolution = "" if summary is None else f", {summary.best_resolution:.1f} Å"
-        self.iterations.setText(f"Iteration {shown}{resolution} (show the newest)")
+        self.iterations.setText(f"Iteration {shown} (newest …)")
 
     def _show_progress(self) -> None:
         summaries = self._session.summaries
@@ -191,11 +187,7 @@ class RunPanel(QWidget):
         column.addWidget(self.bar)
         buttons = (self.run, self.pause, self.stop, self.resume)
         for row in (buttons, (self.iterations, self.leave)):
-            flow = QFlowLayout()  # wraps where large fonts need more room than there is
-            flow.setContentsMargins(0, 0, 0, 0)
-            for button in row:
-                flow.addWidget(button)
-            column.addLayout(flow)
+            column.addLayout(make_flow(*row))
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
 
     def _explain(self) -> None:
@@ -220,7 +212,8 @@ class RunPanel(QWidget):
                 self.iterations,
                 "Show all iterations on the slider below the canvas; its button ▶ plays them. At "
                 "the last step, the slider follows new iterations. "
-                f"{PREVIOUS} and {NEXT} show the previous and the next iteration.",
+                f"{PREVIOUS} and {NEXT} show the previous and the next iteration. Pressed again, "
+                "it shows the newest maps.",
             ),
         ):
             widget.setToolTip(f"<p>{text}</p>")

@@ -1,20 +1,22 @@
-"""Verdict on a finished run and on its symmetry, with a button to compare the maps."""
+"""Verdict on a finished run and on its symmetry, with buttons for its map, symmetry and report."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin.compare import show_symmetry_of_run
-from napari_ini3d.plugin.viewer import WrappedLabel
+from napari_ini3d.plugin.session import show_result
+from napari_ini3d.plugin.viewer import WrappedLabel, make_flow, open_dock, set_tooltip
 from napari_ini3d.runs import RunFolder, SymmetryFiles, ValidationFiles, describe_verdict
 from napari_ini3d.settings import AUTO_SYMMETRY
 
@@ -25,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 class RunVerdict(QWidget):
-    """Verdict on a run and on its symmetry; hidden if there is neither.
+    """Verdict on a run and on its symmetry, and what is done with its result.
+
+    It is hidden if there is none of them.
 
     Parameters
     ----------
@@ -40,27 +44,73 @@ class RunVerdict(QWidget):
         self.text = WrappedLabel()
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.text.setAccessibleName("Verdict on the run and its symmetry")
+        self.map = QPushButton("Open the map")
+        self.symmetry = QPushButton("Find symmetry")
+        self.report = QPushButton("Report")
         self.compare = QPushButton("Compare with symmetry")
-        self.compare.setToolTip(
-            "<p>Show the map, the aligned map and the map with the point group imposed side by "
-            "side, with their symmetry axes and linked cameras.</p>"
-        )
-        self.compare.clicked.connect(self._on_compare)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.addWidget(self.text)
-        layout.addWidget(self.compare)
+        layout.addLayout(make_flow(*(button for button, _, _ in self._actions())))
+        for button, action, tip in self._actions():
+            button.clicked.connect(action)
+            set_tooltip(button, tip)
         self.hide()
+
+    def _actions(self) -> tuple[tuple[QPushButton, Callable[[], object], str], ...]:
+        return (
+            (self.map, self._on_map, "Show the map that is the result of the run, and no other."),
+            (
+                self.symmetry,
+                self._on_symmetry,
+                "Show the map that is the result of the run in the dock Symmetry, to detect its "
+                "point group, align it and impose the group.",
+            ),
+            (self.report, self._on_report, "Open the report on the run in the browser."),
+            (
+                self.compare,
+                self._on_compare,
+                "Show the map, the aligned map and the map with the point group imposed side by "
+                "side, with their symmetry axes and linked cameras.",
+            ),
+        )
 
     def show_run(self, folder: Path | None) -> None:
         """Show the verdict on a run and its symmetry; hide it for None, or if there is none."""
         text = "" if folder is None else describe_verdicts(RunFolder(folder))
         self._folder = folder
         self.text.setText(text)
-        self.setVisible(bool(text))
+        self.text.setVisible(bool(text))
+        has_map = has_report = has_imposed = False
         if folder is not None:
-            imposed = SymmetryFiles(RunFolder(folder)).symmetrised_path
-            self.compare.setVisible(imposed.is_file())
+            run = RunFolder(folder)
+            has_map, has_report = run.map_path.is_file(), run.report_path.is_file()
+            has_imposed = SymmetryFiles(run).symmetrised_path.is_file()
+        self.map.setVisible(has_map)
+        self.symmetry.setVisible(has_map)
+        self.report.setVisible(has_report)
+        self.compare.setVisible(has_imposed)
+        self.setVisible(bool(text) or has_map or has_report)
+
+    def _on_map(self) -> None:
+        viewer = self._viewer()
+        if viewer is None or self._folder is None:
+            return
+        try:
+            show_result(viewer, self._folder)
+        except Ini3dError as error:
+            show_error(str(error))
+
+    def _on_symmetry(self) -> None:
+        viewer = self._viewer()
+        self._on_map()
+        if viewer is not None:
+            open_dock(viewer, "Symmetry")
+
+    def _on_report(self) -> None:
+        if self._folder is not None:
+            path = RunFolder(self._folder).report_path
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
     def _on_compare(self) -> None:
         viewer = self._viewer()

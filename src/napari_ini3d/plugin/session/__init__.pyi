@@ -15,6 +15,7 @@ from .run_choice import (
     run_folders as run_folders,
     run_of_window as run_of_window,
     short_name as short_name,
+    show_result as show_result,
     show_run_iteration as show_run_iteration,
     view_of_session as view_of_session,
 )

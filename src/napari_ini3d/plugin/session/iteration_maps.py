@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from napari_ini3d.plugin.viewer import (
     show_iteration,
     shown_iteration,
 )
-from napari_ini3d.runs import RunFolder, history_iterations, read_history
+from napari_ini3d.runs import RunFolder, history_iterations, read_history, read_summaries
 
 
 class IterationMaps:
@@ -94,8 +95,32 @@ class IterationMaps:
         return LazyFrames(len(available), shape, read)
 
 
+def maps_of_classes(folder: Path, n_classes: int) -> list[IterationMaps]:
+    """Return the maps of each class of a run, which end at the same iteration.
+
+    A run that is going on may write an iteration between two looks at its folder.
+    """
+    found = [IterationMaps(folder, k) for k in range(n_classes)]
+    last = min((maps.iterations[-1] for maps in found if maps.iterations), default=0)
+    for maps in found:
+        maps.iterations = [number for number in maps.iterations if number <= last]
+    return found
+
+
+def count_classes(folder: Path) -> int:
+    """Return the largest number of classes in an iteration of a run; 1 if none is recorded."""
+    summaries = read_summaries(RunFolder(folder))
+    return max((len(summary.resolution) for summary in summaries), default=1)
+
+
 def keep_on_iterations(viewer: Any, layer: Image) -> None:
     """Move a slider that is before the first iteration with a map there: it is what is shown."""
     first = layer.metadata[METADATA_KEY]["iterations"][0]
     if round(viewer.dims.point[viewer.dims.ndim - layer.ndim]) < first:
         show_iteration(viewer, layer, first)
+
+
+def set_visible(layers: Iterable[Image], *, visible: bool) -> None:
+    """Show layers, or hide them."""
+    for layer in layers:
+        layer.visible = visible

@@ -6,7 +6,7 @@ are shown. Only one of the two kinds is visible at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,21 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.plugin import (
-    METADATA_KEY,
-    class_colour,
-)
+from napari_ini3d.plugin import METADATA_KEY, class_colour
 from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
-from napari_ini3d.plugin.session.iteration_maps import IterationMaps, keep_on_iterations
+from napari_ini3d.plugin.session.iteration_maps import (
+    count_classes,
+    keep_on_iterations,
+    maps_of_classes,
+    set_visible,
+)
 from napari_ini3d.plugin.viewer import (
+    MAP_CRITERION,
     Caption,
     ClassCells,
     MeshRequest,
     PreparedMesh,
+    after_removal,
     caption_of,
     find_layer,
     get_metadata,
@@ -73,12 +77,13 @@ class LiveLayers(QObject):
         self._values: dict[int, ClassValues] = {}  # of each iteration
         self._missing: set[int] = set()  # not in the run folder when it was read last
         self._side_by_side = True
-        self._caption = Caption()
+        self._caption, self._removing = Caption(), False
         real: Any = viewer()
         if real is not None:
             real.dims.events.point.connect(self._on_view)
-            # last: cells add layers, when napari has finished adding or removing one
-            real.layers.events.removed.connect(self._on_view, position="last")
+            real.layers.events.removing.connect(self._on_removing)
+            # last: cells add layers, when napari has finished adding one
+            real.layers.events.removed.connect(self._on_removed, position="last")
             real.layers.events.inserted.connect(self._on_inserted, position="last")
             real.canvas.grid.events.enabled.connect(self._on_view)
             ClassCells.of(real).left_by_user.connect(self._on_cells_left)
@@ -113,7 +118,7 @@ class LiveLayers(QObject):
     def begin(self, folder: Path) -> None:
         """Prepare for a run, and hide the layers of the previous one."""
         if folder != self._folder:
-            _set_visible([*self._newest(), *self._history()], visible=False)
+            set_visible([*self._newest(), *self._history()], visible=False)
         self._folder, self._n_classes = folder, 1
         self._made.clear()
         self._newest_hidden = False
@@ -176,7 +181,7 @@ class LiveLayers(QObject):
             raise RunFolderError(
                 f"{self._folder} has no maps yet; wait for the end of the first iteration"
             )
-        self._n_classes = max(self._n_classes, _count_classes(self._folder))
+        self._n_classes = max(self._n_classes, count_classes(self._folder))
         was_visible = self.history_visible
         self._update_history(viewer, create=True)
         if not was_visible:
@@ -231,8 +236,8 @@ class LiveLayers(QObject):
         """Show some layers instead of others, and move the selection to them."""
         viewer = self._viewer()
         was_active = viewer is not None and viewer.layers.selection.active in hidden
-        _set_visible(hidden, visible=False)
-        _set_visible(shown, visible=True)
+        set_visible(hidden, visible=False)
+        set_visible(shown, visible=True)
         if viewer is not None and shown and was_active:
             viewer.layers.selection.active = shown[0]
 
@@ -240,9 +245,21 @@ class LiveLayers(QObject):
         event.value.events.visible.connect(self._on_view)
         self._on_view(event)
 
+    def _on_removing(self, _event: Any) -> None:
+        """Leave the cells as they are meanwhile: napari would draw again what it removes."""
+        self._removing = True
+
+    def _on_removed(self, event: Any) -> None:
+        """Update the cells when all that is deleted is gone: adding layers, it would not end."""
+        self._removing, viewer = False, self._viewer()
+        if viewer is not None:
+            after_removal(viewer, lambda: self._on_view(event))
+
     def _on_view(self, _event: Any) -> None:
         """Update the caption after the slider was moved, or a layer hidden or removed."""
         viewer, history = self._viewer(), self._history()
+        if self._removing:
+            return
         if viewer is not None and history and history[0].visible:
             keep_on_iterations(viewer, history[0])
         if self._caption.written or history or self._newest():
@@ -282,7 +299,7 @@ class LiveLayers(QObject):
             return ""
         iteration = self._iteration_of(shown[0])
         if in_cells:  # each cell has a caption for its class
-            return caption_of(self._folder.name, iteration, {})
+            return f"{caption_of(self._folder.name, iteration, {})} · {MAP_CRITERION}"
         classes = sorted(int(get_metadata(layer, "class_index")) for layer in shown)
         resolution = self._values_at(iteration).resolution
         by_class = {
@@ -353,8 +370,7 @@ class LiveLayers(QObject):
                 layer.visible = False
 
     def _update_history(self, viewer: Any, *, create: bool = False) -> None:
-        for k in range(self._n_classes):
-            found = IterationMaps(self._folder, k)
+        for k, found in enumerate(maps_of_classes(self._folder, self._n_classes)):
             layer = find_layer(viewer, self._key(k, "iterations"))
             if layer is not None:
                 found.extend(viewer, layer)
@@ -380,13 +396,3 @@ class LiveLayers(QObject):
             return []
         layers = (find_layer(viewer, self._key(k, what)) for k in range(self._n_classes))
         return [layer for layer in layers if layer is not None]
-
-
-def _set_visible(layers: Iterable[Image], *, visible: bool) -> None:
-    for layer in layers:
-        layer.visible = visible
-
-
-def _count_classes(folder: Path) -> int:
-    summaries = read_summaries(RunFolder(folder))
-    return max((len(summary.resolution) for summary in summaries), default=1)

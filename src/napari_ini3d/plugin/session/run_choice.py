@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.plugin import METADATA_KEY, read_run_layers
+from napari_ini3d.plugin import METADATA_KEY, read_map_layer, read_run_layers
 from napari_ini3d.plugin.session.run_view import RunView
 from napari_ini3d.plugin.session.session import RunSession
-from napari_ini3d.plugin.viewer import add_layers, get_metadata, show_iteration, shown_iteration
+from napari_ini3d.plugin.viewer import (
+    add_layers,
+    get_metadata,
+    is_map_layer,
+    is_map_of_file,
+    show_iteration,
+    shown_iteration,
+)
 from napari_ini3d.runs import RunFolder, read_summaries
 
 
@@ -98,6 +105,30 @@ def show_run_iteration(viewer: Any, session: RunSession, folder: Path, iteration
         added = add_layers(viewer, read_run_layers(folder))
         layer = added[0]
     return show_iteration(viewer, layer, iteration)
+
+
+def show_result(viewer: Any, folder: Path) -> None:
+    """Show the map that is the result of a run, and no other map.
+
+    Raises
+    ------
+    MapError
+        If it cannot be read.
+    """
+    path = RunFolder(folder).map_path
+    own = [layer for layer in viewer.layers if is_result(layer, path)]
+    shown = own[0] if own else add_layers(viewer, [read_map_layer(path)])[0]
+    for layer in viewer.layers:
+        if is_map_layer(layer):
+            layer.visible = layer is shown
+    viewer.layers.selection.active = shown
+
+
+def is_result(layer: Any, path: Path) -> bool:
+    """Tell whether a layer shows the map of a file, as it was read."""
+    found = str(get_metadata(layer, "path") or "")
+    is_own = get_metadata(layer, "kind") == "map" and is_map_of_file(layer)
+    return bool(found) and is_own and Path(found).absolute() == path.absolute()
 
 
 def iteration_on_slider(viewer: Any, layer: Any) -> int | None:

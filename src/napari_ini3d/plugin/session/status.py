@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import textwrap
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from napari_ini3d.errors import Ini3dError, RunFolderError, explain
 from napari_ini3d.plugin.session.run_view import PHASES
+from napari_ini3d.plugin.viewer import MAP_CRITERION
 from napari_ini3d.preflight import describe_time, expected_end as planned_end
 from napari_ini3d.runs import IterationSummary, RunFolder
 from napari_ini3d.settings import InitialModelSettings
@@ -24,9 +26,10 @@ def expected_end(summaries: list[IterationSummary], settings: InitialModelSettin
     last = summaries[-1]
     if last.phase == "final" or settings is None:
         return last.n_iterations if settings is None else last.iteration
-    done = sum(summary.phase == last.phase for summary in summaries)
+    same = itertools.takewhile(lambda found: found.phase == last.phase, reversed(summaries))
+    done = sum(1 for _ in same)
     planned = settings.with_changes(iterations=last.n_iterations)
-    return planned_end(planned, last.iteration, last.phase, done)
+    return planned_end(planned, last.iteration, last.phase, done, last.searches_to_come)
 
 
 def progress_of_bar(summaries: list[IterationSummary]) -> tuple[int, int]:
@@ -75,7 +78,7 @@ def status_text(
     words = [f"Iteration {last.iteration} of at most {last.n_iterations}"]
     words.append(PHASES.get(last.phase, last.phase))
     if math.isfinite(resolution):
-        words.append(f"{resolution:.1f} Å")
+        words.append(f"{resolution:.1f} Å ({MAP_CRITERION})")
     words += _time_left(left) if state == "running" else []
     return " · ".join([*words, *_words_of(state, "iteration")])
 
@@ -124,7 +127,8 @@ def failure_text(error: BaseException, folder: Path, *, underway: bool) -> str:
 
 def _end_text(last: IterationSummary) -> str:
     if is_done(last):
-        return f"Finished after {last.iteration} iterations: {last.message}{_result_text(last)}"
+        message = f"{last.message} ({MAP_CRITERION})" if "Å" in last.message else last.message
+        return f"Finished after {last.iteration} iterations: {message}{_result_text(last)}"
     return f"Stopped after iteration {last.iteration} ({last.message}); the run can be resumed"
 
 

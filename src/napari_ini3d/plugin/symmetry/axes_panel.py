@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QVBoxLayout
-from superqt import QFlowLayout
 
 from napari_ini3d.plugin.viewer import (
     FRAME_COLOURS,
     MapAxes,
     difference_colour,
+    make_flow,
     make_text_label,
     order_colour,
     set_tooltip,
@@ -39,19 +39,16 @@ class AxesPanel(QGroupBox):
         self.symmetry = QCheckBox("Symmetry axes")
         self.through = QCheckBox("Through the map")
         self.through.setChecked(True)
-        self.ideal = QCheckBox("Ideal axes of the group below")
+        self.ideal = QCheckBox("Ideal axes")
         self.subunits = QCheckBox("Subunits by density")
         self.subunits.setChecked(True)
         self.legend = make_text_label()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
-        boxes = QFlowLayout()  # wraps where large fonts need more room than there is
-        boxes.setContentsMargins(0, 0, 0, 0)
-        for box in (self.frame, self.symmetry, self.subunits, self.through, self.ideal):
-            boxes.addWidget(box)
+        boxes = (self.frame, self.symmetry, self.subunits, self.through, self.ideal)
         column = QVBoxLayout(self)
-        column.addLayout(boxes)
+        column.addLayout(make_flow(*boxes))
         column.addWidget(self.legend)
-        for box in (self.frame, self.symmetry, self.subunits, self.through, self.ideal):
+        for box in boxes:
             box.toggled.connect(self._on_toggled)
         set_tooltip(
             self.frame,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +29,7 @@ from napari_ini3d.plugin.viewer import (
     TaskDock,
     connect_to_viewer,
     make_scrollable,
+    make_tabs,
     make_text_label,
     trial_of,
 )
@@ -106,7 +106,7 @@ class SymmetryWidget(TaskDock):
         for panel in (self.detection, self.axes, self.align, self.files):
             column.addWidget(panel)
         column.addStretch(1)
-        self.tabs = QTabWidget()
+        self.tabs = make_tabs()
         self.tabs.addTab(make_scrollable(page), "Detect and align")
         self.tabs.addTab(make_scrollable(self.validation), "Validate")
         self.tabs.addTab(make_scrollable(self.particles), "Particles")
@@ -120,12 +120,14 @@ class SymmetryWidget(TaskDock):
         layout.addWidget(self.tabs, 1)
         layout.addLayout(self._make_bottom())
 
-    def _make_bottom(self) -> QHBoxLayout:
+    def _make_bottom(self) -> QVBoxLayout:
         self.status = make_text_label()
-        bottom = QHBoxLayout()
-        bottom.addWidget(self.status, 2)
-        bottom.addWidget(self.bar, 1)
-        bottom.addWidget(self.cancel)
+        row = QHBoxLayout()
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel)
+        bottom = QVBoxLayout()
+        bottom.addWidget(self.status)
+        bottom.addLayout(row)
         return bottom
 
     def _connect(self, viewer: Any) -> None:

@@ -11,15 +11,12 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QGridLayout,
     QGroupBox,
-    QHBoxLayout,
     QHeaderView,
-    QLabel,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
 )
-from superqt import QFlowLayout
 
 from napari_ini3d.geometry import PointGroup, RigidTransform
 from napari_ini3d.plugin.symmetry.axes_panel import describe_axes
@@ -30,6 +27,8 @@ from napari_ini3d.plugin.symmetry.tasks import (
     warn_of_imposed,
 )
 from napari_ini3d.plugin.viewer import (
+    make_flow,
+    make_labelled,
     make_text_label,
     set_tooltip,
     transform_by_hand,
@@ -38,6 +37,7 @@ from napari_ini3d.symmetry import GroupCandidate, SymmetryReport
 
 COMMON_GROUPS = ("C2", "C3", "C4", "C5", "C6", "C7", "D2", "D3", "D4", "D5", "D7", "T", "O", "I")
 _ROWS = 6
+_SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 _STEP = 0.5  # degrees, Å
 _NOT_DETECTED = "Press Detect to find the symmetry of the map."
 _COLUMNS = ("Group", "Score", "Holds", "Axes")
@@ -148,8 +148,7 @@ class DetectPanel(QGroupBox):
         grid.addWidget(self.detect, 0, 0, 1, 2)
         grid.addWidget(table, 1, 0, 1, 2)
         grid.addWidget(self.verdict, 2, 0, 1, 2)
-        grid.addWidget(self.sphere, 3, 0)
-        grid.addWidget(self.order, 3, 1)
+        grid.addLayout(make_flow(self.sphere, self.order), 3, 0, 1, 2)
         grid.setColumnStretch(1, 1)
         set_tooltip(
             self.detect,
@@ -240,21 +239,18 @@ class AlignPanel(QGroupBox):
         self.adjusted.emit()
 
     def _lay_out(self) -> None:
-        top = QHBoxLayout()
-        top.addWidget(QLabel("Point group"))
-        top.addWidget(self.group, 1)
-        top.addWidget(self.align, 1)
+        self.group.setSizeAdjustPolicy(_SHORT)
+        self.group.setMinimumContentsLength(5)
+        top = make_flow(make_labelled("Point group", self.group), self.align)
         grid = QGridLayout()  # without a column of labels, which would need a scrollbar
-        grid.addWidget(QLabel("Rotation about X, Y and Z (°)"), 0, 0, 1, 3)
-        grid.addWidget(QLabel("Shift along X, Y and Z (Å)"), 2, 0, 1, 3)
+        grid.addWidget(make_text_label("Rotation about X, Y and Z (°)"), 0, 0, 1, 3)
+        grid.addWidget(make_text_label("Shift along X, Y and Z (Å)"), 2, 0, 1, 3)
         for column, letter in enumerate("XYZ"):
             grid.addWidget(self.rotations[column], 1, column)
             grid.addWidget(self.shifts[column], 3, column)
             self.rotations[column].setAccessibleName(f"rotation about {letter}, degrees")
             self.shifts[column].setAccessibleName(f"shift along {letter}, ångström")
-        buttons = QGridLayout()
-        for place, button in enumerate((self.apply_new, self.apply_here, self.reset, self.undo)):
-            buttons.addWidget(button, place // 2, place % 2)
+        buttons = make_flow(self.apply_new, self.apply_here, self.reset, self.undo)
         layout = QVBoxLayout(self)
         for part in (top, grid):
             layout.addLayout(part)
@@ -294,9 +290,7 @@ class FilePanel(QGroupBox):
         self.flip = QPushButton("Flip hand")
         self.particles = QPushButton("Rotate the particles too …")
         self.save = QPushButton("Save map …")
-        buttons = QFlowLayout(self)
-        for button in (self.impose, self.flip, self.particles, self.save):
-            buttons.addWidget(button)
+        QVBoxLayout(self).addLayout(make_flow(self.impose, self.flip, self.particles, self.save))
         set_tooltip(
             self.impose,
             "Impose the point group on the map as shown, in a new layer. Show both side by side, "

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ini3d.plugin.viewer import make_text_label, set_tooltip
+from napari_ini3d.plugin.viewer import make_flow, make_text_label, set_tooltip
 
 _NO_RUN = "The chosen map is not of a run; Relax asks for its folder."
 
@@ -37,7 +37,7 @@ class ParticlesPanel(QWidget):
         self.group.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.group.addItems(groups)
         self.run = make_text_label(_NO_RUN)
-        self.impose_subgroup = QCheckBox("Impose the subgroup that is left")
+        self.impose_subgroup = QCheckBox("Impose the subgroup")
         self.relax = QPushButton("Relax a run …")
         self.result = make_text_label()
         self.expand = QPushButton("Expand …")
@@ -59,19 +59,17 @@ class ParticlesPanel(QWidget):
         top = QHBoxLayout()
         top.addWidget(QLabel("Point group"))
         top.addWidget(self.group, 1)
-        relaxation = QGroupBox("Relax: one asymmetric unit for each particle")
+        relaxation = QGroupBox("Relax")
         rows = QVBoxLayout(relaxation)
+        rows.addWidget(make_text_label("One asymmetric unit for each particle."))
         for widget in (self.run, self.impose_subgroup):
             rows.addWidget(widget)
         rows.addWidget(self.relax, 0, Qt.AlignmentFlag.AlignLeft)
         rows.addWidget(self.result)
-        poses = QGroupBox("Equivalent poses of a STAR file")
+        poses = QGroupBox("Equivalent poses")
         column = QVBoxLayout(poses)
-        buttons = QHBoxLayout()
-        for button in (self.expand, self.fold):
-            buttons.addWidget(button)
-        buttons.addStretch(1)
-        column.addLayout(buttons)
+        column.addWidget(make_text_label("Of the particles in a STAR file."))
+        column.addLayout(make_flow(self.expand, self.fold))
         column.addWidget(self.written)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)

@@ -27,8 +27,8 @@ from napari_ini3d.symmetry import (
 )
 
 CRITERION = (
-    "Resolution: where the FSC of the map with its symmetry copies falls below that of a symmetric "
-    "map with the same noise, or below 0.143."
+    "This is not the resolution of the map, but where the FSC of the map with its symmetry copies "
+    "falls below that of a symmetric map with the same noise, or below 0.143."
 )
 """Of the resolution to which a group holds, in detection, alignment and validation."""
 

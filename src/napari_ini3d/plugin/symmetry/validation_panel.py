@@ -9,8 +9,6 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -19,7 +17,7 @@ from qtpy.QtWidgets import (
 from napari_ini3d._types import FloatArray
 from napari_ini3d.plugin.compare import FscPlot, SlicedMap, SlicesView
 from napari_ini3d.plugin.symmetry.tasks import CRITERION
-from napari_ini3d.plugin.viewer import make_text_label, set_tooltip
+from napari_ini3d.plugin.viewer import make_flow, make_labelled, make_text_label, set_tooltip
 from napari_ini3d.symmetry import FoundAxis, SymmetryValidation
 
 _MOST_AXES = 12
@@ -105,19 +103,17 @@ class ValidationPanel(QWidget):
             self.side_by_side.emit(True)
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.addWidget(self.compare)
-        row.addWidget(self.difference)
-        row.addStretch(1)
-        choice = QHBoxLayout()
-        choice.addWidget(QLabel("Slices for axis"))
-        choice.addWidget(self.axis, 1)
+        self.axis.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.axis.setMinimumContentsLength(6)
+        row = make_flow(self.compare, self.difference)
         layout = QVBoxLayout(self)
         layout.addWidget(self.verdict)
         layout.addWidget(self.numbers)
         layout.addLayout(row)
         layout.addWidget(self.plot, 1)
-        layout.addLayout(choice)
+        layout.addWidget(make_labelled("Slices", self.axis))
         layout.addWidget(self.slices, 1)
         set_tooltip(
             self.compare,

@@ -17,10 +17,15 @@ from .axes_mesh import (
 )
 from .background_opening import (
     BackgroundOpening as BackgroundOpening,
+    is_in_event_loop as is_in_event_loop,
     open_in_background as open_in_background,
     placeholder_layer as placeholder_layer,
 )
-from .caption import Caption as Caption, caption_of as caption_of
+from .caption import (
+    MAP_CRITERION as MAP_CRITERION,
+    Caption as Caption,
+    caption_of as caption_of,
+)
 from .class_cells import ClassCaption as ClassCaption, ClassCells as ClassCells
 from .colours import hex_colour as hex_colour
 from .connections import (
@@ -28,6 +33,10 @@ from .connections import (
     connect_to_layers as connect_to_layers,
     connect_to_viewer as connect_to_viewer,
     unwrap_proxy as unwrap_proxy,
+)
+from .dependent_layers import (
+    after_removal as after_removal,
+    remove_dependent as remove_dependent,
 )
 from .derived_maps import (
     add_derived_map as add_derived_map,
@@ -123,7 +132,10 @@ from .surface_colours import (
 from .task_dock import (
     TaskDock as TaskDock,
     WrappedLabel as WrappedLabel,
+    make_flow as make_flow,
+    make_labelled as make_labelled,
     make_scrollable as make_scrollable,
+    make_tabs as make_tabs,
     make_text_label as make_text_label,
     set_tooltip as set_tooltip,
 )

@@ -33,6 +33,7 @@ from napari_ini3d.plugin.viewer.axes_mesh import (
     lines_of,
 )
 from napari_ini3d.plugin.viewer.connections import PerViewer
+from napari_ini3d.plugin.viewer.dependent_layers import remove_dependent
 from napari_ini3d.plugin.viewer.layer_transform import scene_from_map, trial_of, voxel_size_of
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
 from napari_ini3d.plugin.viewer.map_meshes import mesh_of
@@ -329,7 +330,7 @@ def remove_orphans(viewer: Any) -> None:
     for other in [*viewer.layers]:
         owner = get_metadata(other, "of")
         if owner is not None and owner not in there:
-            viewer.layers.remove(other)
+            remove_dependent(viewer, other)
 
 
 def _insert(viewer: Any, layer: Layer, new: Layer, affine: FloatArray) -> None:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+MAP_CRITERION = "FSC 0.5"
+"""Of the resolution of a map of an iteration, between its half-sets."""
+
 
 class Caption:
     """A text on the canvas of a viewer, unless the user has set one.
@@ -33,7 +36,7 @@ class Caption:
 
 
 def caption_of(name: str, iteration: int, resolution: Mapping[str, float]) -> str:
-    """Return the caption for maps of a run, such as ``ini3d_001 · iteration 40 · 12.3 Å``.
+    """Return the caption for maps of a run, such as ``run · iteration 40 · 12.3 Å (FSC 0.5)``.
 
     Parameters
     ----------
@@ -48,4 +51,5 @@ def caption_of(name: str, iteration: int, resolution: Mapping[str, float]) -> st
     for of_class, value in resolution.items():
         number = f"{value:.1f} Å" if math.isfinite(value) else ""
         parts.append(" ".join(filter(None, (of_class, number))))
-    return " · ".join(filter(None, parts))
+    criterion = f" ({MAP_CRITERION})" if any(map(math.isfinite, resolution.values())) else ""
+    return " · ".join(filter(None, parts)) + criterion

@@ -16,6 +16,7 @@ from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
 from napari_ini3d.plugin.viewer.axes_layers import parts_of
 from napari_ini3d.plugin.viewer.colours import hex_colour
 from napari_ini3d.plugin.viewer.connections import PerViewer, unwrap_proxy
+from napari_ini3d.plugin.viewer.dependent_layers import remove_dependent
 from napari_ini3d.plugin.viewer.grid_cells import grid_shape, move_to_front, pad_cells, with_mesh
 from napari_ini3d.plugin.viewer.metadata import get_metadata
 from napari_ini3d.plugin.viewer.plot_style import readable
@@ -111,7 +112,7 @@ class ClassCells(QObject):
             self._zoom(viewer, 1.0)
             self._remove_captions(viewer)
             for layer in [x for x in viewer.layers if get_metadata(x, "padding")]:
-                viewer.layers.remove(layer)
+                remove_dependent(viewer, layer)
             for name, value in before.items():
                 setattr(viewer.canvas.grid, name, value)
 
@@ -178,7 +179,7 @@ class ClassCells(QObject):
         for layer in [*viewer.layers]:
             of_map = get_metadata(layer, "caption_of")
             if of_map is not None and of_map not in there:
-                viewer.layers.remove(layer)
+                remove_dependent(viewer, layer)
 
     def _on_grid(self, _event: Any = None) -> None:
         viewer = self._viewer()

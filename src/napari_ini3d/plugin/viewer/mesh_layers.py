@@ -21,6 +21,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ini3d._types import AnyArray, FloatArray
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
+from napari_ini3d.plugin.viewer.dependent_layers import remove_dependent
 from napari_ini3d.plugin.viewer.map_axes import recorded_axes
 from napari_ini3d.plugin.viewer.map_results import MapToken
 from napari_ini3d.plugin.viewer.map_surface import LIGHT, MapSurface, find_surface
@@ -149,8 +150,8 @@ class MapMesh(QObject):
             self._unfollow(layer)
             layer.depiction = "volume"
             layer.rendering = "iso"
-        if viewer is not None and mesh is not None and mesh in viewer.layers:
-            viewer.layers.remove(mesh)
+        if viewer is not None and mesh is not None:
+            remove_dependent(viewer, mesh)
 
     @contextmanager
     def replaced_by(self, surface: MapSurface, level: float) -> Iterator[None]:

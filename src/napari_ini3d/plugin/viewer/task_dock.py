@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QFrame, QLabel, QProgressBar, QPushButton, QScrollArea, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QTabWidget,
+    QWidget,
+)
+from superqt import QFlowLayout
 
 from napari_ini3d.plugin.viewer.docking import FittingWidget
 from napari_ini3d.plugin.viewer.task_runner import TaskRunner
@@ -57,6 +67,33 @@ def make_scrollable(widget: QWidget) -> QScrollArea:
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidget(widget)
     return area
+
+
+def make_tabs() -> QTabWidget:
+    """Return pages with tabs whose texts are shortened, not scrolled, where there is no room."""
+    tabs = QTabWidget()
+    tabs.setUsesScrollButtons(False)
+    tabs.setElideMode(Qt.TextElideMode.ElideRight)
+    return tabs
+
+
+def make_flow(*widgets: QWidget) -> QFlowLayout:
+    """Return a row of widgets that wraps where large fonts need more room than there is."""
+    flow = QFlowLayout()
+    flow.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        flow.addWidget(widget)
+    return flow
+
+
+def make_labelled(label: str, widget: QWidget) -> QWidget:
+    """Return a widget with its label to its left, for a row that wraps."""
+    both = QWidget()
+    row = QHBoxLayout(both)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.addWidget(QLabel(label))
+    row.addWidget(widget, 1)
+    return both
 
 
 def set_tooltip(widget: QWidget, text: str) -> None:
