@@ -57,6 +57,17 @@ def test_a_rotated_and_mirrored_map_is_aligned_to_the_other(viewer, qtbot, body,
     assert not notifications
 
 
+def test_a_class_that_is_aligned_to_another_keeps_its_colour(viewer, qtbot, body):
+    first = map_layers.show_map(viewer, body, VOXEL, "first")
+    second = map_layers.show_map(viewer, np.roll(body, 2, axis=0), VOXEL, "second")
+    first.colormap, second.colormap = "bop blue", "bop orange"
+    widget = CompareWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Compare maps")
+    press(widget, qtbot, widget.compare)
+    shown = SideBySide.of(viewer).maps
+    assert [layer.colormap.name for layer in shown] == ["bop blue", "bop orange"]
+
+
 def test_without_alignment_maps_are_compared_where_they_are(viewer, qtbot, body):
     map_layers.show_map(viewer, body, VOXEL, "first")
     map_layers.show_map(viewer, 2 * body, VOXEL, "second")
