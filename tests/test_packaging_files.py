@@ -147,8 +147,8 @@ def test_without_an_address_the_description_has_no_link_to_a_file_and_all_words(
     text = describe(README, "", "0.2.0")
     assert not RELATIVE.search(text)
     assert "![" not in text
-    assert "taking shape" in README
-    assert "taking shape" not in text
+    assert "takes shape" in README
+    assert "takes shape" not in text
     for words in ("## Two commands", "first model from RELION, from cryoSPARC", "BSD-3-Clause"):
         assert words in text
 

@@ -690,7 +690,7 @@ def test_a_state_that_is_not_finite_is_not_written(dataset, tmp_path, monkeypatc
             arrays = report.state.to_arrays()
             if report.iteration == 3:
                 arrays["models.0.maps"] = np.array([np.nan])
-            state = SimpleNamespace(to_arrays=lambda arrays=arrays: arrays)
+            state = SimpleNamespace(to_arrays=lambda arrays=arrays: arrays, searches_to_come=0)
             yield dataclasses.replace(report, state=state)
 
     monkeypatch.setattr(run_module, "reconstruct", broken)

@@ -266,7 +266,7 @@ def test_a_layer_removed_during_the_run_is_not_added_again(
     until(qtbot, lambda: {"run class 1", "run class 2"} <= {x.name for x in viewer.layers})
     viewer.layers.remove("run class 1")
     until_idle(qtbot, session)
-    assert [layer.name for layer in viewer.layers] == ["run class 2"]
+    until(qtbot, lambda: [layer.name for layer in viewer.layers] == ["run class 2"])
     assert viewer.layers[0].metadata["ini3d"]["iteration"] == 6
     session.start(few_particles, tmp_path / "next", SETTINGS)
     until_idle(qtbot, session)

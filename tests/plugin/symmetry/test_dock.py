@@ -397,3 +397,10 @@ def test_the_letters_of_the_axes_fit_on_the_canvas(viewer, widget, layer, qtbot,
     viewer.scene.camera.zoom = 2 * zoom  # by the user: a look at the centre
     widget.axes.symmetry.setChecked(False)
     assert viewer.scene.camera.zoom == 2 * zoom
+
+
+def test_the_choice_of_an_axis_order_covers_no_other_control_while_it_is_empty(widget, qtbot):
+    order, detect = widget.detection.order, widget.detection.detect
+    qtbot.waitUntil(lambda: order.height() < 2 * detect.height())
+    above = detect.mapTo(widget, detect.rect().bottomLeft()).y()
+    assert order.mapTo(widget, order.rect().topLeft()).y() > above

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -20,6 +21,7 @@ from napari_ini3d.plugin.viewer.docking import FittingWidget
 from napari_ini3d.plugin.viewer.task_runner import TaskRunner
 
 _HEIGHT = 640  # pixels
+_SPACING = 6  # pixels
 
 
 class TaskDock(FittingWidget):
@@ -81,19 +83,26 @@ def make_flow(*widgets: QWidget) -> QFlowLayout:
     """Return a row of widgets that wraps where large fonts need more room than there is."""
     flow = QFlowLayout()
     flow.setContentsMargins(0, 0, 0, 0)
+    flow.setHorizontalSpacing(_SPACING)
+    flow.setVerticalSpacing(_SPACING)
     for widget in widgets:
-        flow.addWidget(widget)
+        # the layout leaves out what is false in Python, as a QComboBox without items is
+        flow.addWidget(_side_by_side(widget) if isinstance(widget, QComboBox) else widget)
     return flow
 
 
 def make_labelled(label: str, widget: QWidget) -> QWidget:
     """Return a widget with its label to its left, for a row that wraps."""
-    both = QWidget()
-    row = QHBoxLayout(both)
+    return _side_by_side(QLabel(label), widget)
+
+
+def _side_by_side(*widgets: QWidget) -> QWidget:
+    plain = QWidget()
+    row = QHBoxLayout(plain)
     row.setContentsMargins(0, 0, 0, 0)
-    row.addWidget(QLabel(label))
-    row.addWidget(widget, 1)
-    return both
+    for widget in widgets:
+        row.addWidget(widget, int(not isinstance(widget, QLabel)))
+    return plain
 
 
 def set_tooltip(widget: QWidget, text: str) -> None:
