@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d._types import Float64
+from napari_ini3d._types import Float64, Int64
 from napari_ini3d.geometry import PointGroup, symmetry_axes, symmetry_operators
 from napari_ini3d.symmetry.refinement import GroupAxes, curve_at, essential_operators
 from napari_ini3d.symmetry.search_map import (
@@ -56,6 +56,8 @@ class GroupScore:
         FSC of the map with its copies, mean over the classes.
     expected : (S + 1,) float64
         FSC of a symmetric map with the same noise.
+    deviation : float
+        Standard deviation that noise gives the agreement of a class.
     """
 
     classes: Float64
@@ -63,11 +65,21 @@ class GroupScore:
     coarse: float
     curve: Float64
     expected: Float64
+    deviation: float
 
     @property
     def agreement(self) -> float:
         """Agreement of the worst class or axis."""
         return float(min(self.classes.min(), self.axes.min()))
+
+    def mean_agreement(self, group: PointGroup) -> float:
+        """Agreement of the worst class, or kind of axes, each with the mean over its axes.
+
+        The worst of many axes is low for noise alone.
+        """
+        kinds = kinds_of_axes(group)
+        means = [float(self.axes[: len(kinds)][kinds == kind].mean()) for kind in np.unique(kinds)]
+        return float(min(self.classes.min(), *means, *self.axes[len(kinds) :]))
 
     @property
     def evenness(self) -> float:
@@ -102,12 +114,15 @@ def score_group(
     expected = search_map.share[: last + 1]
     weight = shell_weight(search_map.ft.power[: last + 1], expected)  # (S + 1,)
     classes = curves @ weight / max(float(expected @ weight), 1e-6)  # (C,)
+    # (1 - FSC²) / √N in a shell of N components
+    spread = weight * (1 - expected**2) / np.sqrt(np.maximum(search_map.components(last), 1.0))
     return GroupScore(
         classes=classes,
         axes=_axes_agreement(search_map, group, axes, last, threads),
         coarse=float(curves[:, FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
         curve=curves.mean(axis=0),
         expected=expected,
+        deviation=float(np.linalg.norm(spread)) / max(float(expected @ weight), 1e-6),
     )
 
 
@@ -221,10 +236,8 @@ def operator_classes(group: PointGroup) -> tuple[Float64, ...]:
 
     Two axes are of one kind if an operator of the group rotates one into the other.
     """
-    operators = symmetry_operators(group)
+    operators, kind = symmetry_operators(group), kinds_of_axes(group)
     axes = np.array([axis.direction for axis in symmetry_axes(group)])  # (A, 3)
-    rotated = np.abs(np.einsum("gij,aj,bi->gab", operators, axes, axes)) > 1 - 1e-6
-    kind = rotated.any(axis=0).argmax(axis=1)  # (axes,): the first axis of the kind
     classes: dict[tuple[int, int], list[Float64]] = {}
     for matrix in operators[1:]:
         along = (axes @ matrix * axes).sum(axis=1)  # 1 for the axis of the rotation
@@ -235,6 +248,15 @@ def operator_classes(group: PointGroup) -> tuple[Float64, ...]:
         essential_operators(np.concatenate([identity, members]), _OPERATORS)
         for _, members in sorted(classes.items())
     )
+
+
+@lru_cache(maxsize=128)
+def kinds_of_axes(group: PointGroup) -> Int64:
+    """Return the kind of each axis, (A,): the index of the first axis of its kind."""
+    axes = np.array([axis.direction for axis in symmetry_axes(group)])  # (A, 3)
+    operators = symmetry_operators(group)
+    rotated = np.abs(np.einsum("gij,aj,bi->gab", operators, axes, axes)) > 1 - 1e-6
+    return np.asarray(rotated.any(axis=0).argmax(axis=1))
 
 
 def _order(matrix: Float64) -> int:

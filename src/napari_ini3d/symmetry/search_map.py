@@ -54,6 +54,12 @@ class SearchMap:
         """The highest shell of the transform."""
         return self.ft.max_shell
 
+    def components(self, last: int) -> Float64:
+        """Return the number of independent components of shells 0 to `last`, (last + 1,)."""
+        filled = np.pi / 6 * self.diameter**3  # share of the box that the particle fills
+        counts = np.bincount(self.ft.shell, minlength=last + 1)[: last + 1]
+        return np.asarray(counts * filled, dtype=np.float64)
+
     @classmethod
     def of(
         cls,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -110,12 +111,14 @@ class ScoredFit:
 
         With noise or an uneven map both agree less than fully.
         """
+        # a difference of two agreements has twice the variance of one
+        least = max(_CLEARLY_BETTER, _DEVIATIONS * math.sqrt(2) * self.scores.deviation)
         return (
             self.group.order > other.group.order
             and self.group.order % other.group.order == 0
             and holds(other.scores)
             and other.scores.agreement >= _FULL_AGREEMENT
-            and other.scores.agreement >= self.scores.agreement + _CLEARLY_BETTER
+            and other.scores.agreement >= self.scores.mean_agreement(self.group) + least
         )
 
     @classmethod
@@ -293,9 +296,7 @@ def lasting_shell(
 def verdict_of(search_map: SearchMap, scored: ScoredFit, curve: Float64, voxel_size: float) -> str:
     """Return how well a group fits a search map, in words."""
     expected = search_map.share[: len(curve)]
-    filled = np.pi / 6 * search_map.diameter**3  # share of the search box that the particle fills
-    counts = np.bincount(search_map.ft.shell, minlength=len(curve))[: len(curve)]  # (S + 1,)
-    components = np.asarray(counts * filled, dtype=np.float64)
+    components = search_map.components(len(curve) - 1)
     shell, by_noise = lasting_shell(curve, expected, components, FIRST_SHELL)
     return Finding(
         name=scored.group.name,
