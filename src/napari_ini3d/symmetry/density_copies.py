@@ -230,7 +230,11 @@ class DensityCopies:
 
 
 def _wrongly_rotated(m: Float32) -> list[Float32]:
-    """Return a map rotated by angles of no point group."""
+    """Return a map rotated by angles of no point group.
+
+    A window is so large that one map holds few independent values: with two rotations the deviation
+    came out 30 % too small in one of fifty noisy maps.
+    """
     fine = FineMap.of(m)
-    rotations = Rotation.from_rotvec(ODD_ROTATIONS[:2], degrees=True).as_matrix()
+    rotations = Rotation.from_rotvec(ODD_ROTATIONS, degrees=True).as_matrix()
     return [fine.mean_of_rotated(rotation) for rotation in rotations]
