@@ -135,9 +135,12 @@ def test_a_scheduler_that_is_not_there_is_said(monkeypatch):
         inspect_cluster(parse_spec(address), 1)
 
 
-def test_what_keeps_a_background_cluster_from_starting_is_said(tmp_path):
-    path = tmp_path / "s.json"
+def test_what_keeps_a_background_cluster_from_starting_is_said_and_its_log_is_appended(tmp_path):
+    path, log = tmp_path / "s.json", tmp_path / "s.log"
+    log.write_text("of an earlier one\n", encoding="utf-8")
     result = invoke("start", Path("absent.json"), "--scheduler-file", path, "--detach")
     assert result.exit_code == 1
     assert "has not started" in result.stderr
     assert "there is no file" in result.stderr
+    assert "of an earlier one" not in result.stderr
+    assert log.read_text(encoding="utf-8").startswith("of an earlier one\n")

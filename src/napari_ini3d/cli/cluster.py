@@ -185,16 +185,14 @@ def _start_detached(cluster: str, scheduler_file: Path, threads: int) -> int:
     import sys
     import time
 
-    from napari_ini3d.errors import ClusterError, SettingsError
+    from napari_ini3d.cluster import check_is_new
+    from napari_ini3d.errors import ClusterError
 
-    if scheduler_file.exists():
-        raise SettingsError(
-            f"{scheduler_file} exists; stop that cluster with `ini3d cluster stop`, or delete the "
-            "file if it is gone"
-        )
+    check_is_new(scheduler_file)
     words = [sys.executable, "-m", "napari_ini3d", "cluster", "start", cluster]
     words += ["--scheduler-file", str(scheduler_file), "--threads", str(threads)]
-    with _log_path(scheduler_file).open("wb") as log:
+    with _log_path(scheduler_file).open("ab") as log:
+        begin = log.tell()  # of its messages: those of an earlier cluster are kept
         process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -204,7 +202,7 @@ def _start_detached(cluster: str, scheduler_file: Path, threads: int) -> int:
         )
     while not scheduler_file.exists():
         if process.poll() is not None:
-            said = _log_path(scheduler_file).read_text(encoding="utf-8", errors="replace").strip()
+            said = _log_path(scheduler_file).read_bytes()[begin:].decode(errors="replace").strip()
             raise ClusterError(f"the cluster has not started ({said}); correct this, and start it")
         time.sleep(0.2)
     return process.pid

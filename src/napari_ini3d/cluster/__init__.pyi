@@ -7,7 +7,11 @@ from .connection import (
     open_cluster as open_cluster,
 )
 from .recipes import StackRecipe as StackRecipe
-from .service import serve_cluster as serve_cluster, stop_cluster as stop_cluster
+from .service import (
+    check_is_new as check_is_new,
+    serve_cluster as serve_cluster,
+    stop_cluster as stop_cluster,
+)
 from .spec import ClusterSpec as ClusterSpec, parse_spec as parse_spec
 from .status import (
     ClusterStatus as ClusterStatus,

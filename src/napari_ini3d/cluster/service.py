@@ -52,11 +52,7 @@ def serve_cluster(
         raise SettingsError(
             f"cluster is {spec.text!r}, which runs already; choose local:4 or slurm:cluster.yaml"
         )
-    if scheduler_file.exists():
-        raise SettingsError(
-            f"{scheduler_file} exists; stop that cluster with `ini3d cluster stop`, delete the "
-            "file if it is gone, or give another file"
-        )
+    check_is_new(scheduler_file)
     with open_cluster(spec, threads) as opened, reach(opened, threads) as client:
         with atomic_path(scheduler_file) as temporary:
             client.write_scheduler_file(str(temporary))
@@ -67,6 +63,15 @@ def serve_cluster(
                 time.sleep(_POLL)
         finally:
             scheduler_file.unlink(missing_ok=True)
+
+
+def check_is_new(scheduler_file: Path) -> None:
+    """Raise `SettingsError` if a scheduler file exists: a cluster may run."""
+    if scheduler_file.exists():
+        raise SettingsError(
+            f"{scheduler_file} exists; stop that cluster with `ini3d cluster stop`, delete the "
+            "file if it is gone, or give another file"
+        )
 
 
 def _is_wanted(client: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -147,21 +147,21 @@ class DensityCopies:
         found = []
         for copy in copies:
             rest = (values - self._detail(copy, self.waves)) * np.float32(0.5)
-            found.append(self._ratio(rest, m, rotated) >= LEAST_RATIO)
+            found.append(self._clearest(rest, m, rest, 0.0, rotated) >= LEAST_RATIO)
         return np.array(found)
 
-    def _ratio(self, rest: Float32, m: Float32, rotated: list[Float32]) -> float:
-        """Return the largest difference over its deviation from noise, of all windows."""
-        found = []
-        for window, _ in self.windows:
-            local, power, dense = self._local(rest, m, window)
-            clear = np.abs(local[dense]) * np.sqrt(power[dense])
-            found.append(float(clear.max()) / max(self._noise(rest, rotated, window), 1e-30))
-        return max(found)
+    def _clearest(
+        self,
+        rest: Float32,
+        m: Float32,
+        noise: Float32,
+        share: float,
+        rotated: Sequence[Float32] = (),
+    ) -> float:
+        """Return the largest ratio to its deviation of a difference that counts in its window.
 
-    def _clearest(self, rest: Float32, m: Float32, noise: Float32, share: float) -> float:
-        """Return the largest ratio to its deviation of a difference that counts in its window."""
-        rotated: list[Float32] = []  # made once, and only if some difference counts
+        The copies of m that are rotated wrongly are made if they are not given.
+        """
         found = 0.0
         for window, least in self.windows:
             local, power, dense = self._local(rest, m, window)
@@ -201,7 +201,7 @@ class DensityCopies:
         order = np.argsort(-np.abs(found), kind="stable")
         return places[order], found[order]
 
-    def _noise(self, rest: Float32, rotated: list[Float32], window: float) -> float:
+    def _noise(self, rest: Float32, rotated: Sequence[Float32], window: float) -> float:
         """Return the deviation of W[rest m] / √W[m²] that noise gives, from m rotated wrongly."""
         values = []
         for m in rotated:

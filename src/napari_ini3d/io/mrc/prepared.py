@@ -136,10 +136,11 @@ def prepare_map(path: Path | str, *, voxel_size: float | None = None) -> Prepare
         )
     _warn_of_unit(map_path, found.voxel_size, max(shape))
     background = background_level(found.data)
-    _warn_of_hot_voxels(map_path, found.data - np.float32(background))
+    density = found.data - np.float32(background)
+    _warn_of_hot_voxels(map_path, density)
     inverted = is_inverted(found.data)
     cube = np.zeros((side,) * 3, np.float32)
-    cube[_inner(side, shape)] = (found.data - np.float32(background)) * (-1 if inverted else 1)
+    cube[_inner(side, shape)] = -density if inverted else density
     if background:
         logger.info("%s: background %g subtracted", map_path, background)
     if inverted:

@@ -345,7 +345,6 @@ class GalleryWidget(FittingWidget):
         top.addWidget(self.reload)
         top.addWidget(self.open)
         choices = make_flow(
-            self.classes,
             make_labelled("Order", self.order),
             make_labelled("Filter", self.low_pass),
             make_labelled("Region ±", self.radius),
@@ -359,6 +358,7 @@ class GalleryWidget(FittingWidget):
         column_of_images = QVBoxLayout(images)
         column_of_images.setContentsMargins(0, 0, 0, 0)
         column_of_images.addWidget(self.sphere)
+        column_of_images.addWidget(self.classes)
         column_of_images.addLayout(choices)
         column_of_images.addWidget(self.pairs, 1)
         column_of_images.addLayout(pages)
