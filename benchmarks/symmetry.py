@@ -1,7 +1,8 @@
 """Symmetry of phantoms whose axes are known: are they found, how exactly, and how fast?
 
 usage: symmetry.py OUTPUT.json [--cases 200] [--asymmetric 200] [--relion 0] [--golden FOLDER]
-                   [--maps FOLDER [--groups emd_1024=C6,...]] [--pseudo 0] [--featureless]
+                   [--maps FOLDER [--groups emd_1024=C6,...] [--proshade PROGRAM]]
+                   [--pseudo 0] [--featureless]
 
 Each case is a phantom of helices in C2-C12, D2-D12, T, O or I, in a random orientation and up to
 4 voxels off the middle, at 8 or 20 Å, without noise or with white noise that brings the FSC of two
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -256,8 +258,29 @@ def featureless_rows() -> list[dict[str, object]]:
     return rows
 
 
-def real_rows(folder: Path, groups: dict[str, str]) -> list[dict[str, object]]:
-    """Detect the maps of a folder."""
+PROSHADE_RESOLUTIONS = (20.0, 12.0)  # Å: the program asks for one, and it decides the time
+PROSHADE_TIMEOUT = 600.0  # s
+
+
+def detect_with_proshade(program: str, path: Path, resolution: float) -> dict[str, object]:
+    """Return the group that ProSHADE states for a map, such as D2, and the seconds it took."""
+    command = [program, "-S", "-f", str(path.resolve()), "-r", f"{resolution:g}"]
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, cwd=folder, timeout=PROSHADE_TIMEOUT
+            )
+        except subprocess.TimeoutExpired:
+            return {"resolution": resolution, "detected": "no answer", "seconds": PROSHADE_TIMEOUT}
+    stated = re.search(r"claims the symmetry to be ([A-Z])(?:-(\d+))?", done.stdout)
+    group = stated[1] + (stated[2] or "") if stated else f"no answer (exit code {done.returncode})"
+    seconds = round(time.perf_counter() - start, 1)
+    return {"resolution": resolution, "detected": group, "seconds": seconds}
+
+
+def real_rows(folder: Path, groups: dict[str, str], proshade: str = "") -> list[dict[str, object]]:
+    """Detect the maps of a folder, with ProSHADE too if its program is given."""
     rows: list[dict[str, object]] = []
     paths = [p for p in folder.iterdir() if p.suffix in (".mrc", ".map", ".ccp4")]
     for path in sorted(paths):
@@ -270,6 +293,10 @@ def real_rows(folder: Path, groups: dict[str, str]) -> list[dict[str, object]]:
             "seconds": round(time.perf_counter() - start, 1),
             "cpu_seconds": round(time.process_time() - busy, 1),
         })  # fmt: skip
+        if proshade:
+            rows[-1]["proshade"] = [
+                detect_with_proshade(proshade, path, r) for r in PROSHADE_RESOLUTIONS
+            ]
         print(rows[-1], flush=True)
     return rows
 
@@ -310,6 +337,23 @@ def summary(outcomes: list[Outcome]) -> dict[str, object]:
     return facts
 
 
+def summary_by_kind(outcomes: list[Outcome]) -> dict[str, object]:
+    """Return the errors of symmetric cases by resolution and noise."""
+    kinds: dict[str, list[Outcome]] = {}
+    for o in outcomes:
+        kinds.setdefault(f"{o.case.resolution:g} Å, noise {o.case.noise}", []).append(o)
+    return {
+        kind: {
+            "cases": len(of_kind),
+            "median": round(float(np.median([o.axis_error for o in of_kind])), 4),
+            "worst": round(max(o.axis_error for o in of_kind), 4),
+            "above 0.25": sum(o.axis_error > 0.25 for o in of_kind),
+            "centre worst": round(max(o.centre_error for o in of_kind), 4),
+        }
+        for kind, of_kind in kinds.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
@@ -320,6 +364,7 @@ def main() -> None:
     parser.add_argument("--golden", type=Path, help="folder with pha_d2.mrc and its axes")
     parser.add_argument("--maps", type=Path, help="folder with real maps")
     parser.add_argument("--groups", default="", help="their groups, such as emd_1024=C6,...")
+    parser.add_argument("--proshade", default="", help="program that detects them too")
     parser.add_argument("--pseudo", type=int, default=0, help="pseudo-symmetric phantoms")
     parser.add_argument("--featureless", action="store_true", help="a ball, a shell, a disc, a rod")
     options = parser.parse_args()
@@ -331,8 +376,9 @@ def main() -> None:
     }
     result: dict[str, object] = {"cpus": len(os.sched_getaffinity(0)), "on": platform.processor()}
     rows = []
+    symmetric: list[Outcome] = []
     for kind, cases in kinds.items():
-        outcomes = []
+        outcomes: list[Outcome] = []
         for case in cases:
             outcomes.append(run_case(case))
             last = outcomes[-1]
@@ -342,11 +388,14 @@ def main() -> None:
             result[kind] = summary(outcomes)
             print(kind, json.dumps(result[kind], indent=1), flush=True)
             rows += [asdict(outcome) for outcome in outcomes]
+            symmetric += [o for o in outcomes if o.case.group != "C1"]
+    if symmetric:
+        result["by kind"] = summary_by_kind(symmetric)
     if options.relion:
         result["relion"] = compare_with_relion(options.relion)
     if options.maps:
         groups = dict(entry.split("=") for entry in options.groups.split(",") if entry)
-        result["maps"] = real_rows(options.maps, groups)
+        result["maps"] = real_rows(options.maps, groups, options.proshade)
     if options.pseudo:
         result["pseudo"] = pseudo_rows(options.pseudo)
     if options.featureless:

@@ -196,8 +196,20 @@ def format_symmetry() -> str:
         for one in found["relion"]
     ]
     cases = [
-        (one["map"], f"{one['box']}³", one["deposited"] or "–", one["detected"], one["verdict"])
+        (
+            one["map"],
+            f"{one['box']}³",
+            one["deposited"] or "–",
+            one["detected"],
+            one["verdict"],
+            f"{one['seconds']:.1f} s",
+            *(f"{other['detected']}, {other['seconds']:.0f} s" for other in one["proshade"]),
+        )
         for one in load("symmetry_cases")["maps"]
+    ]
+    proshade = [
+        f"ProSHADE, {other['resolution']:g} Å"
+        for other in load("symmetry_cases")["maps"][0]["proshade"]
     ]
     relaxed = [
         (
@@ -223,7 +235,8 @@ def format_symmetry() -> str:
         + "\n"
         + source("symmetry")
         + "\n## Maps of the EMDB\n\n"
-        + table(("map", "box", "deposited", "detected", "verdict"), cases)
+        + table(("map", "box", "deposited", "detected", "verdict", "time", *proshade), cases)
+        + "\nProSHADE 0.7.6.6 with its defaults, at two resolutions (`-r`).\n"
         + "\n"
         + source("symmetry_cases")
         + "\n## Relaxation\n\nThe share of particles in the right asymmetric unit: before, after, "
