@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from napari_ini3d.cluster import DaskChunks, StackRecipe, chunks, connect, parse_spec
-from napari_ini3d.engine import SourceSubset
+from napari_ini3d.engine import SourceSubset, chunks as engine_chunks
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.errors import ClusterError
 from napari_ini3d.io import StackReader, read_particles
@@ -89,7 +89,7 @@ class Disturbed:
 
     def __init__(self, chunks: DaskChunks, disturb, every: int) -> None:
         self._chunks, self._disturb, self._every = chunks, disturb, every
-        self._seen = 0
+        self.seen = 0
 
     def prepare_references(self, run, state, plan):
         self._references = self._chunks.prepare_references(run, state, plan)
@@ -98,8 +98,8 @@ class Disturbed:
 
     def sum_over_chunks(self, chunks):
         for found in self._references.sum_over_chunks(chunks):
-            self._seen += 1
-            if self._seen % self._every == 0:
+            self.seen += 1
+            if self.seen % self._every == 0:
                 self._disturb()
             yield found
 
@@ -121,6 +121,20 @@ def test_two_processes_give_the_bits_of_threads_and_keep_nothing(data, client, e
         assert hash_run(data, executor, threads=1) == expected
     assert not client.futures
     assert client.run(runs_of_worker) == dict.fromkeys(client.nthreads(), 0)
+
+
+def test_workers_that_add_whole_groups_give_the_bits_of_those_that_add_chunks(
+    data, client, monkeypatch
+):
+    monkeypatch.setattr(engine_chunks, "CHUNKS_OF_GROUP", 2)
+    alone, received = hash_run(data, tile_size=5), []
+    for least_groups in (1, 1000):
+        monkeypatch.setattr(engine_chunks, "_LEAST_GROUPS", least_groups)
+        with closing(DaskChunks(client, images_of(data))) as executor:
+            counted = Disturbed(executor, lambda: None, every=1)
+            assert hash_run(data, counted, tile_size=5) == alone
+            received.append(counted.seen)
+    assert received[0] <= 0.6 * received[1]
 
 
 def test_the_half_of_a_set_is_read_by_its_place_in_the_set(data, client):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_ini3d.engine import chunks, local_chunks
-from napari_ini3d.engine.chunks import split_into_chunks
+from napari_ini3d.engine.chunks import split_into_chunks, split_into_groups
 from napari_ini3d.engine.initial_model import reconstruct
 from napari_ini3d.engine.memory import TileLimit
 from napari_ini3d.errors import StackError
@@ -52,6 +52,11 @@ def test_chunks_hold_the_subset_in_order_each_of_one_half(tile_size):
         assert all(0 < len(tile) <= tile_size for tile in chunk.tiles)
     seen = np.concatenate([tile for chunk in found for tile in chunk.tiles])
     assert np.array_equal(np.sort(seen), subset)
+    for place, group in enumerate(split_into_groups(found)):
+        assert {chunk.group for chunk in group} == {place}
+        assert len(group) <= chunks.CHUNKS_OF_GROUP
+        assert len({int(chunk.tiles[0][0]) % 2 for chunk in group}) == 1
+    assert [one for group in split_into_groups(found) for one in group] == found
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads(data, few_chunks):

@@ -86,6 +86,25 @@ def empty_sums(groups: int = 2) -> IterationSums:
     return IterationSums(np.zeros((2, 2 * m + 1, 2 * m + 1, m + 2)), groups, SHELLS)
 
 
+def test_a_chunk_that_is_added_to_another_counts_as_its_tiles_do(rng):
+    tiles = [tile_sums(rng, 1, 0), tile_sums(rng, 1, 1), tile_sums(rng, 1, 1, images=5)]
+    by_tile, by_chunk = ChunkSums(deepcopy(tiles[0])), ChunkSums(deepcopy(tiles[0]))
+    other = ChunkSums(deepcopy(tiles[1]))
+    for tile in tiles[1:]:
+        by_tile.add(tile)
+    other.add(tiles[2])
+    by_chunk.add_chunk(other)
+    assert np.allclose(by_chunk.numerator, by_tile.numerator, atol=1e-6)  # float32
+    assert np.allclose(by_chunk.denominator, by_tile.denominator, atol=1e-6)
+    assert np.allclose(by_chunk.class_weight, by_tile.class_weight)
+    assert by_chunk.n_images == by_tile.n_images == {0: 3, 1: 8}
+    for name in ("residual", "shell_weight"):
+        found, expected = getattr(by_chunk, name), getattr(by_tile, name)
+        assert found.keys() == expected.keys()
+        assert all(np.allclose(found[group], expected[group]) for group in expected)
+    assert [len(poses.index) for poses in by_chunk.tiles] == [3, 3, 5]
+
+
 def test_tiles_add_to_their_half_and_their_group(rng):
     tiles = [tile_sums(rng, 0, 0), tile_sums(rng, 1, 1), tile_sums(rng, 1, 1, images=5)]
     sums = empty_sums()

@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ini3d.cli.app import app
-from napari_ini3d.engine import ImageGeometry, resolve_settings
+from napari_ini3d.engine import CHUNKS_OF_GROUP, ImageGeometry, resolve_settings
 from napari_ini3d.errors import InputError
 from napari_ini3d.preflight import WORKERS, estimate_run
-from napari_ini3d.preflight.estimate import _Pace, _pays_from, estimate_phases
+from napari_ini3d.preflight.phase_times import Pace, estimate_phases, pays_from
 from napari_ini3d.settings import InitialModelSettings
 from napari_ini3d.simulation import (
     SimulationSettings,
@@ -21,7 +21,7 @@ from napari_ini3d.simulation import (
 
 SETTINGS = InitialModelSettings(mask_diameter=130.0, threads=2, device="cpu")
 GEOMETRY = ImageGeometry(64, 3.4, 130.0, 200_000)
-PACE = _Pace(image=1e-4, operation=1e-11, fine=1e-3, references=1e-9, maps=0.1)
+PACE = Pace(image=1e-4, operation=1e-11, fine=1e-3, references=1e-9, maps=0.1)
 PACES = dict.fromkeys(("starts", "search", "refine"), PACE)
 
 
@@ -44,8 +44,13 @@ def test_the_parts_of_a_run_are_those_of_its_settings():
 def test_workers_share_the_images_and_nothing_else():
     found = phases()
     final = found["final"]
-    assert final.seconds(2, 1) == pytest.approx(final.seconds(2) + final.messages)
-    assert final.seconds(2, 10**6) == pytest.approx(final.fixed + final.messages, rel=0.01)
+    ((chunks, sum_seconds),) = final.chunks
+    groups = chunks // CHUNKS_OF_GROUP
+    alone, sent = final.seconds(2) + final.messages, groups * sum_seconds
+    assert final.seconds(2, 1) == pytest.approx(alone + sent)
+    sent = chunks * sum_seconds  # of single chunks
+    fixed = final.fixed + final.messages + sent
+    assert final.seconds(2, 10**6) == pytest.approx(fixed, rel=0.01)
     assert found["checks"].seconds(2, 8) == found["checks"].seconds(2)
     assert found["connection"].seconds(2) == 0 < found["connection"].seconds(2, 8)
 
@@ -60,7 +65,7 @@ def test_the_final_pass_gains_more_from_workers_than_the_starts():
 def test_workers_pay_from_fewer_particles_where_an_image_takes_longer():
     def pays(pace):
         resolved = resolve_settings(SETTINGS, pixel_size=GEOMETRY.pixel_size)
-        return _pays_from(GEOMETRY, resolved, dict.fromkeys(PACES, pace), 0.0, 2)
+        return pays_from(GEOMETRY, resolved, dict.fromkeys(PACES, pace), 0.0, 2)
 
     slow, usual = pays(replace(PACE, operation=1e-9)), pays(PACE)
     assert slow < usual

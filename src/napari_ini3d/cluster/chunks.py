@@ -1,7 +1,9 @@
-"""Sums over chunks by the workers of Dask: a few chunks are computed ahead, and added in order.
+"""Sums over chunks by the workers of Dask: a few are computed ahead, and added in order.
 
-Chunks, tiles and the order of addition do not depend on the workers. A chunk whose worker dies is
-computed again by another, so the bits of a result do not depend on what happened to the workers.
+A task is a group of chunks, whose sums the worker adds, or a single chunk, where there are too few
+groups for all workers. Groups, chunks, tiles and the order of addition do not depend on the
+workers. A task whose worker dies is computed again by another, so the bits of a result do not
+depend on what happened to the workers.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from uuid import uuid4
 from napari_ini3d.cluster.connection import replace_lost_workers
 from napari_ini3d.cluster.recipes import IterationRecipe, OpenImages, RunRecipe, without_unused
 from napari_ini3d.cluster.versions import package_versions
-from napari_ini3d.cluster.worker import WorkerFacts, check_worker, forget_run, sum_chunk
+from napari_ini3d.cluster.worker import WorkerFacts, check_worker, forget_run, sum_chunks
 from napari_ini3d.engine import (
     Chunk,
     ChunkResult,
@@ -25,15 +27,17 @@ from napari_ini3d.engine import (
     Plan,
     RunContext,
     SourceSubset,
+    enough_groups,
     planned_tile_images,
+    split_into_groups,
 )
 from napari_ini3d.errors import ClusterError
 
 Value = TypeVar("Value")
 logger = logging.getLogger(__name__)
 
-_RETRIES = 3  # of a chunk that failed, by Dask
-_AHEAD = 2  # chunks for each thread of the workers that are computed or wait to be added
+_RETRIES = 3  # of a task that failed, by Dask
+_AHEAD = 2  # tasks for each thread of the workers that are computed or wait to be added
 _POLL = 1.0  # seconds, between looks at the connection
 _PATIENCE = 60.0  # seconds without a scheduler
 _LONG = 10.0  # seconds of waiting that are worth a message
@@ -172,10 +176,10 @@ class DaskReferences:
     patience: float
 
     def sum_over_chunks(self, chunks: Sequence[Chunk]) -> Iterator[ChunkResult]:
-        """Yield the sums of each chunk, in order; a worker that dies changes nothing."""
+        """Yield the sums of each group or chunk, in order; a worker that dies changes nothing."""
         tasks = _Tasks(self.client, self.recipe, self.iteration, chunks, self.patience)
         try:
-            for place in range(len(chunks)):
+            for place in range(len(tasks)):
                 found = tasks.result(place)
                 if found is not None:
                     yield found
@@ -185,7 +189,7 @@ class DaskReferences:
 
 
 class _Tasks:
-    """The chunks of an iteration as tasks of Dask: each worker has a few, the rest wait here."""
+    """The groups or chunks of an iteration as tasks of Dask: each worker has a few at a time."""
 
     def __init__(
         self,
@@ -196,16 +200,24 @@ class _Tasks:
         patience: float,
     ) -> None:
         self._client, self._recipe, self._iteration = client, recipe, iteration
-        self._chunks = chunks
         self._next = 0
         self._futures: dict[int, tuple[Any, str]] = {}  # and the worker that was chosen
         self._restarts = 0
         self._patience = patience
         self._threads = wait_for_workers(client, patience)
         self._looked = time.monotonic()  # at the workers: some may have come or gone
+        groups = split_into_groups(chunks)
+        self._tasks = (
+            groups
+            if enough_groups(len(groups), len(self._threads))
+            else [(chunk,) for chunk in chunks]
+        )
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     def result(self, place: int) -> ChunkResult | None:
-        """Return the sums of a chunk; those before it have been returned."""
+        """Return the sums of a task; those before it have been returned."""
         from distributed import KilledWorker
         from distributed.client import CancelledError
 
@@ -235,15 +247,16 @@ class _Tasks:
 
     def _over_workers(self, found: ChunkResult) -> ChunkResult:
         count = max(len(self._threads), 1)
-        return ChunkResult(found.per_model, {k: v / count for k, v in found.seconds.items()})
+        seconds = {name: value / count for name, value in found.seconds.items()}
+        return ChunkResult(found.group, found.per_model, seconds)
 
     def _submit(self) -> None:
-        """Give chunks to the workers that have fewest, in order."""
+        """Give tasks to the workers that have fewest, in order."""
         most = _AHEAD * sum(self._threads.values()) + 1
-        if self._next < len(self._chunks) and time.monotonic() > self._looked + _POLL:
+        if self._next < len(self._tasks) and time.monotonic() > self._looked + _POLL:
             self._threads = wait_for_workers(self._client, self._patience)
             self._looked = time.monotonic()
-        while self._next < len(self._chunks) and len(self._futures) < most:
+        while self._next < len(self._tasks) and len(self._futures) < most:
             busy = Counter(worker for future, worker in self._futures.values() if not future.done())
             worker = min(
                 self._threads,
@@ -253,22 +266,22 @@ class _Tasks:
                     one != self._home(self._next),
                 ),
             )
-            self._futures[self._next] = self._task(self._chunks[self._next], worker), worker
+            self._futures[self._next] = self._task(self._tasks[self._next], worker), worker
             self._next += 1
 
     def _home(self, place: int) -> str:
         addresses = sorted(self._threads)
         return addresses[place % len(addresses)]
 
-    def _task(self, chunk: Chunk, worker: str) -> Any:
+    def _task(self, chunks: tuple[Chunk, ...], worker: str) -> Any:
         threads = self._threads[worker]
-        # where there are more threads than chunks, several share one
-        wanted = -(-_AHEAD * sum(self._threads.values()) // len(self._chunks))
+        # where there are more threads than tasks, several share one
+        wanted = -(-_AHEAD * sum(self._threads.values()) // len(self._tasks))
         return self._client.submit(
-            sum_chunk,
+            sum_chunks,
             self._recipe.future,
             self._iteration.future,
-            chunk,
+            chunks,
             threads,
             min(wanted, threads),
             workers=[worker],
@@ -283,7 +296,7 @@ class _Tasks:
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise ClusterError(
-                f"the cluster lost a chunk {_RESTARTS} times ({error}); see the logs of its "
+                f"the cluster lost a task {_RESTARTS} times ({error}); see the logs of its "
                 "workers, then resume the run"
             ) from error
         logger.warning("the workers have lost their data; sending them again (%s)", error)

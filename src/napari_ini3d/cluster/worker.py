@@ -21,6 +21,7 @@ from napari_ini3d.engine import (
     RunContext,
     SourceSubset,
     TileExecutor,
+    add_groups,
 )
 from napari_ini3d.errors import ClusterError, Ini3dError
 from napari_ini3d.io import bytes_to_keep
@@ -105,20 +106,25 @@ def check_worker(recipe: RunRecipe, threads: int) -> WorkerFacts:
     return WorkerFacts(socket.gethostname(), threads, backend.name, backend.is_gpu)
 
 
-def sum_chunk(
-    recipe: RunRecipe, iteration: IterationRecipe, chunk: Chunk, threads: int, at_once: int
+def sum_chunks(
+    recipe: RunRecipe,
+    iteration: IterationRecipe,
+    chunks: tuple[Chunk, ...],
+    threads: int,
+    at_once: int,
 ) -> ChunkResult | None:
-    """Return the sums of a chunk on the host; None if it has no usable images.
+    """Return the sums of chunks of one group on the host; None if they have no usable images.
 
     Parameters
     ----------
     recipe : RunRecipe
     iteration : IterationRecipe
-    chunk : Chunk
+    chunks : tuple of Chunk
+        In order.
     threads : int
-        Of this worker, which computes as many chunks.
+        Of this worker, which computes as many tasks.
     at_once : int
-        Tiles of the chunk that are computed at the same time.
+        Tiles that are computed at the same time.
     """
     run = _run_of(recipe, threads)
     backend = run.executor.backend
@@ -130,7 +136,8 @@ def sum_chunk(
     with _named(), backend.device.enter():
         references, room = run.references(iteration)
         with room:
-            found = next(references.at_most(at_once).sum_over_chunks([chunk]), None)
+            results = references.at_most(at_once).sum_over_chunks(chunks)
+            found = next(add_groups(results, backend), None)
         for sums in [] if found is None else found.per_model:
             sums.move_to_host(backend)
         return found

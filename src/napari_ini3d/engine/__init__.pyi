@@ -1,8 +1,12 @@
 from .chunks import (
+    CHUNKS_OF_GROUP as CHUNKS_OF_GROUP,
     MOST_CHUNKS as MOST_CHUNKS,
     Chunk as Chunk,
     ChunkExecutor as ChunkExecutor,
     ChunkResult as ChunkResult,
+    add_groups as add_groups,
+    enough_groups as enough_groups,
+    split_into_groups as split_into_groups,
 )
 from .context import RunContext as RunContext
 from .executor import TileExecutor as TileExecutor

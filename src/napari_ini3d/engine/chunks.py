@@ -1,14 +1,18 @@
 """Chunks of an iteration, and the protocol of what sums over them: this process, or a cluster.
 
-A chunk is a run of tiles of one half-set. The tiles of a chunk are added in their order, then the
-chunks in theirs, whoever computes them: threads, GPUs or the workers of a cluster. Neither tiles
-nor chunks depend on their number, and so neither do the bits of the sums.
+A chunk is a run of tiles of one half-set, a group a run of chunks. The tiles of a chunk are added
+in their order, then the chunks of a group in theirs, then the groups, whoever computes them:
+threads, GPUs or the workers of a cluster. Neither tiles nor chunks nor groups depend on their
+number, and so neither do the bits of the sums. A worker that computes a whole group sends one sum
+instead of many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 from napari_ini3d._types import IntArray
@@ -17,9 +21,15 @@ from napari_ini3d.engine.images import split_into_tiles
 from napari_ini3d.engine.schedule import Plan
 from napari_ini3d.engine.state import EngineState
 from napari_ini3d.engine.sums import ChunkSums
+from napari_ini3d.kernels import Backend
 
 MOST_CHUNKS = 128
 """About how many chunks an iteration has at most: their sums travel, and are added one by one."""
+
+CHUNKS_OF_GROUP = 8
+"""At most: so an iteration has about 16 groups or fewer."""
+
+_LEAST_GROUPS = 4  # for each worker that adds groups, so that none waits long for the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +40,25 @@ class Chunk:
     ----------
     number : int
         From 0, in the order of addition.
+    group : int
+        From 0, in the order of addition; its chunks are of one half-set.
     tiles : tuple of (B,) int64
         Particles, in the order of addition.
     """
 
     number: int
+    group: int
     tiles: tuple[IntArray, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """The sums of a chunk on the host or the first device, for each model; and seconds by part."""
+    """The sums of a chunk on the host or the first device, for each model; and seconds by part.
 
+    Those of several chunks, once they have been added; all are of one group.
+    """
+
+    group: int
     per_model: list[ChunkSums]
     seconds: Mapping[str, float]
 
@@ -54,7 +71,10 @@ class PreparedReferences(Protocol):
         """Images of a tile; of the references and the kind of device, not of their number."""
 
     def sum_over_chunks(self, chunks: Sequence[Chunk]) -> Iterator[ChunkResult]:
-        """Yield the sums of each chunk, in order; none of a chunk without usable images."""
+        """Yield the sums of each chunk, in order; none of a chunk without usable images.
+
+        Instead of those of its chunks, the sums of a whole group may come.
+        """
 
 
 class ChunkExecutor(Protocol):
@@ -85,8 +105,52 @@ def split_into_chunks(subset: IntArray, optics_index: IntArray, tile_size: int) 
     tiles = split_into_tiles(subset, optics_index, tile_size)
     at_most = -(-len(tiles) // MOST_CHUNKS)  # tiles of a chunk
     chunks: list[Chunk] = []
+    group = -1
     for half in (0, 1):
         mine = [tile for tile in tiles if tile[0] % 2 == half]
-        for low in range(0, len(mine), at_most):
-            chunks.append(Chunk(len(chunks), tuple(mine[low : low + at_most])))
+        for place, low in enumerate(range(0, len(mine), at_most)):
+            group += place % CHUNKS_OF_GROUP == 0
+            chunks.append(Chunk(len(chunks), group, tuple(mine[low : low + at_most])))
     return chunks
+
+
+def split_into_groups(chunks: Sequence[Chunk]) -> list[tuple[Chunk, ...]]:
+    """Return chunks as tuples of those of one group, in order."""
+    return [tuple(of_group) for _, of_group in groupby(chunks, key=lambda chunk: chunk.group)]
+
+
+def enough_groups(n_groups: int, n_workers: int) -> bool:
+    """Return whether an iteration has enough groups for workers to compute, and add, whole ones."""
+    return n_groups >= _LEAST_GROUPS * n_workers
+
+
+def add_groups(results: Iterable[ChunkResult], backend: Backend) -> Iterator[ChunkResult]:
+    """Yield the sums of each group, where those of its chunks come one after another.
+
+    Parameters
+    ----------
+    results : iterable of ChunkResult
+        In order; the arrays of the first of a group become those of the group.
+    backend : Backend
+        Whose device has the sums.
+    """
+    group: ChunkResult | None = None
+    for found in results:
+        if group is not None and group.group == found.group:
+            group = _added(group, found, backend)
+            continue
+        if group is not None:
+            yield group
+        group = found
+    if group is not None:
+        yield group
+
+
+def _added(group: ChunkResult, chunk: ChunkResult, backend: Backend) -> ChunkResult:
+    with backend.device.enter():
+        for total, sums in zip(group.per_model, chunk.per_model, strict=True):
+            total.add_chunk(sums)
+    seconds = defaultdict(float, group.seconds)
+    for name, value in chunk.seconds.items():
+        seconds[name] += value
+    return ChunkResult(group.group, group.per_model, seconds)

@@ -129,16 +129,16 @@ class LocalReferences:
         for i, tile in found:
             place = places.of(tile.per_model[0].tile.index)
             if begun and place // len(devices) != next(iter(begun)) // len(devices):
-                yield from self._finish(begun)
+                yield from self._finish(begun, chunks)
                 begun = {}
             with devices[i].device.enter():
                 if place in begun:
                     begun[place].add(tile)
                 else:
                     begun[place] = _Sum(tile, devices[i])
-        yield from self._finish(begun)
+        yield from self._finish(begun, chunks)
 
-    def _finish(self, begun: dict[int, _Sum]) -> Iterator[ChunkResult]:
+    def _finish(self, begun: dict[int, _Sum], chunks: Sequence[Chunk]) -> Iterator[ChunkResult]:
         """Yield the sums of the chunks that the devices computed side by side, in order."""
         first, *others = self.run.executor.backend.devices
         threads = self.run.executor.tiles_at_once
@@ -146,9 +146,8 @@ class LocalReferences:
             found = begun[place]
             if others:
                 found.move(first)
-            yield ChunkResult(
-                found.per_model, {name: value / threads for name, value in found.seconds.items()}
-            )
+            seconds = {name: value / threads for name, value in found.seconds.items()}
+            yield ChunkResult(chunks[place].group, found.per_model, seconds)
 
 
 class _Sum:

@@ -96,7 +96,7 @@ class TileSums:
 
 
 class ChunkSums:
-    """Sums over the tiles of a chunk, for one model, added in their order.
+    """Sums over the tiles of a chunk, or of several, for one model, added in their order.
 
     Parameters
     ----------
@@ -140,6 +140,19 @@ class ChunkSums:
         self.class_weight += sums.class_weight
         self._add_images(sums)
 
+    def add_chunk(self, other: ChunkSums) -> None:
+        """Add the sums of another chunk of the same half-set."""
+        self.numerator += other.numerator
+        self.denominator += other.denominator
+        self.class_weight += other.class_weight
+        for group, values in other.residual.items():
+            _add_to(self.residual, group, values)
+        for group, values in other.shell_weight.items():
+            _add_to(self.shell_weight, group, values)
+        self.n_images += other.n_images
+        self.tiles += other.tiles
+        self.poses += other.poses
+
     def _add_images(self, sums: TileSums) -> None:
         tile = sums.tile
         if not tile.premultiplied:  # their residual is not that of the noise alone
@@ -152,7 +165,8 @@ class ChunkSums:
     def move_to_host(self, backend: Backend) -> None:
         """Move the sums from a device to the host, the poses of all tiles as one record."""
         self._move(backend.to_host)
-        self.poses, self.tiles = [best_poses(self.tiles, backend)], []
+        if self.tiles:
+            self.poses, self.tiles = [*self.poses, best_poses(self.tiles, backend)], []
 
     def move_to_device(self, backend: Backend) -> None:
         """Move the sums from the host to a device; the poses, which are not added, stay."""
@@ -175,12 +189,12 @@ def _add_to(sums: dict[int, Float64], group: int, values: Float64) -> None:
 
 
 class IterationSums:
-    """Sums over all chunks of an iteration, for one model, added in their order.
+    """Sums over all groups of chunks of an iteration, for one model, added in their order.
 
     Parameters
     ----------
     cubes : (K, cube)
-        Of any chunk, for their shape.
+        Of any group, for their shape.
     n_groups, n_shells : int
     xp : module
         The array module of the chunks.
@@ -198,7 +212,7 @@ class IterationSums:
         self._tiles: list[TilePoses] = []  # poses still on the device
 
     def add(self, chunk: ChunkSums) -> None:
-        """Add one chunk."""
+        """Add the sums of one group."""
         self.numerator[:, chunk.half] += chunk.numerator
         self.denominator[:, chunk.half] += chunk.denominator
         self.class_weight += chunk.class_weight

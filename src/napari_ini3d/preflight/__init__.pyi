@@ -6,7 +6,6 @@ from .check_all import ParticleChecks as ParticleChecks, check_particles as chec
 from .class_averages import settings_for as settings_for
 from .estimate import (
     WORKERS as WORKERS,
-    PhaseEstimate as PhaseEstimate,
     RunEstimate as RunEstimate,
     estimate_run as estimate_run,
 )
@@ -17,6 +16,7 @@ from .measure import (
     measure_particles as measure_particles,
 )
 from .path_names import check_path_name as check_path_name
+from .phase_times import PhaseEstimate as PhaseEstimate
 from .preview import Preview as Preview, preview_particles as preview_particles
 from .resources import estimate_resources as estimate_resources
 from .run_time import (

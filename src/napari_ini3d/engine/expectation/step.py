@@ -1,7 +1,8 @@
 """Expectation step: every image of the subset is compared with the references.
 
-The subset is split into chunks of tiles. A tile is a pure function of the references
-(`expect_tile`); tiles are added to their chunk, and chunks to the sums, in a fixed order.
+The subset is split into groups of chunks of tiles. A tile is a pure function of the references
+(`expect_tile`); tiles are added to their chunk, chunks to their group, and groups to the sums, in a
+fixed order.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from napari_ini3d._types import IntArray
-from napari_ini3d.engine.chunks import PreparedReferences, split_into_chunks
+from napari_ini3d.engine.chunks import PreparedReferences, add_groups, split_into_chunks
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.sums import Expectation, IterationSums
 from napari_ini3d.errors import StackError
@@ -35,7 +36,7 @@ def expectation(run: RunContext, references: PreparedReferences, subset: IntArra
     chunks = split_into_chunks(subset, run.particles.optics_index, references.tile_images)
     totals: list[IterationSums] = []
     seconds: defaultdict[str, float] = defaultdict(float)
-    for found in references.sum_over_chunks(chunks):
+    for found in add_groups(references.sum_over_chunks(chunks), backend):
         with backend.device.enter():
             totals = totals or [
                 IterationSums(sums.numerator, n_groups, n_shells, backend.xp)
