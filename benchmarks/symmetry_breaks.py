@@ -59,7 +59,8 @@ def clearest(group: str, density: dict[int, float], seed: int, noise: float) -> 
         threads=1,
     )
     mean = copies.mean(operators, 1)
-    return max(break_ratios(copies, point_group, np.arange(len(operators)), mean, threads=1))
+    compared = copies.compare(mean, 1)
+    return max(break_ratios(compared, point_group, np.arange(len(operators)), threads=1))
 
 
 def main() -> None:

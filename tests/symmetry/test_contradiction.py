@@ -6,7 +6,7 @@ import pytest
 from napari_ini3d.geometry import PointGroup
 from napari_ini3d.symmetry.refinement import Fit
 from napari_ini3d.symmetry.scores import GroupScore, kinds_of_axes
-from napari_ini3d.symmetry.verdict import ScoredFit
+from napari_ini3d.symmetry.verdict import ScoredFit, is_contradicted
 
 SHELLS = np.linspace(1, 0, 10)
 
@@ -21,6 +21,15 @@ def test_a_lower_agreement_counts_if_it_is_more_than_noise(deviation, is_pseudo)
     whole = scored("C12", [1.0, 0.99, 0.98], [0.92], deviation)
     part = scored("C3", [1.0], [1.0], deviation)
     assert whole.is_pseudo_beside(part) is is_pseudo
+
+
+def test_an_agreement_above_the_expected_one_counts_as_full_agreement():
+    d9 = PointGroup.parse("D9")
+    agreements = np.array([1, 1, 1, 1.01, 0.99, 0.99, 1.01, 1, 1, 1.04, *[0.98] * 8])
+    assert not is_contradicted(d9, agreements, 0.0)
+    agreements[-1] = 0.93
+    assert is_contradicted(d9, agreements, 0.0)
+    assert not is_contradicted(d9, agreements, 0.02)
 
 
 def test_the_worst_of_many_axes_alike_is_not_compared_but_their_mean():

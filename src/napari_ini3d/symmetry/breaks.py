@@ -25,14 +25,15 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray, Int64
+from napari_ini3d._types import BoolArray, Float64, FloatArray, Int64
 from napari_ini3d.geometry import (
     PointGroup,
     RigidTransform,
     symmetry_axes,
     symmetry_operators,
 )
-from napari_ini3d.symmetry.density_copies import LEAST_RATIO, WINDOWS, DensityCopies
+from napari_ini3d.symmetry.density_copies import LEAST_RATIO, Comparison, DensityCopies
+from napari_ini3d.symmetry.density_windows import WINDOWS
 from napari_ini3d.symmetry.records import Subunit, SymmetryBreak
 from napari_ini3d.symmetry.scores import deciding_waves
 from napari_ini3d.symmetry.subgroup import name_of, subgroups
@@ -93,24 +94,23 @@ def find_break(
     copies = DensityCopies.of(
         volume, transform, radius, waves, min(1.0, _RING_WINDOW / fold), threads
     )
-    mean = copies.mean(symmetry_operators(group), threads)
-    ratios = break_ratios(copies, group, np.arange(group.order), mean, threads=threads)
+    compared = copies.compare(copies.mean(symmetry_operators(group), threads), threads)
+    ratios = break_ratios(compared, group, np.arange(group.order), threads=threads)
     if not known and not _is_break(ratios):
         return None
-    breaks = (w for w in _WAVES if copies.break_ratio(mean, w) >= _KNOWN_RATIO)
+    breaks = (w for w in _WAVES if compared.ratio(w) >= _KNOWN_RATIO)
     waves = next(breaks, copies.waves)
     resolution = 2 * radius * voxel_size / waves
     agree = np.ones(group.order, dtype=bool) if agreeing is None else agreeing
-    found = _explain(copies, group, mean, resolution, agree, threads)
-    subunits = copies.subunits(mean, symmetry_operators(group))
+    found = _explain(compared, group, resolution, agree, threads)
+    subunits = compared.subunits(symmetry_operators(group))
     return replace(found, subunits=_in_map(subunits, transform, len(volume), copies, voxel_size))
 
 
 def break_ratios(
-    copies: DensityCopies,
+    compared: Comparison,
     group: PointGroup,
     members: Int64,
-    mean: Float32,
     *,
     share: float = 1.0,
     threads: int = 0,
@@ -121,22 +121,21 @@ def break_ratios(
 
     Parameters
     ----------
-    copies : DensityCopies
+    compared : Comparison
+        With the mean of the copies under these operators.
     group : PointGroup
     members : (H,) int64
         Operators of the group, a subgroup or all.
-    mean : (k, k, k) float32
-        Of the copies under these.
     share : float
         Of the differences that count: less where the copies are known to differ.
     threads : int
     """
-    yield from copies.break_ratios(mean, share)
+    yield from compared.ratios(share)
     operators, count = symmetry_operators(group), len(members)
     parts = [part for part in subgroups(group) if len(part) > 1 and np.isin(part, members).all()]
     for part in (part for part in parts if count in (2 * len(part), 3 * len(part))):
-        average = copies.mean(operators[part], threads)
-        yield from copies.break_ratios_of_part(average, mean, len(part), count, share)
+        average = compared.copies.mean(operators[part], threads)
+        yield from compared.ratios_of_part(average, len(part), count, share)
 
 
 def _is_break(ratios: Iterator[float]) -> bool:
@@ -144,17 +143,17 @@ def _is_break(ratios: Iterator[float]) -> bool:
 
 
 def _explain(
-    copies: DensityCopies,
+    compared: Comparison,
     group: PointGroup,
-    mean: Float32,
     resolution: float,
     agree: BoolArray,
     threads: int,
 ) -> SymmetryBreak:
     """Return the operator that changes the density most, and the subgroup that holds."""
-    operators = symmetry_operators(group)
+    operators, copies = symmetry_operators(group), compared.copies
     single = [copies.mean(operator[None], threads) for operator in operators]
-    changes = [2 * copies.largest((copies.values + one) * _HALF, copies.waves) for one in single]
+    pairs = (copies.compare((copies.values + one) * _HALF, threads) for one in single)
+    changes = [2 * pair.largest() for pair in pairs]
     worst = int(np.argmax(np.array(changes) >= _AS_LARGE * max(changes)))
     rotation = Rotation.from_matrix(operators[worst]).as_rotvec()
     axis = max(symmetry_axes(group), key=lambda axis: abs(float(rotation @ axis.direction)))
@@ -162,14 +161,13 @@ def _explain(
     large = np.flatnonzero(agree & (np.array(changes) >= clear))
     if len(large):  # by more than noise, which changes every copy
         agree = agree.copy()
-        agree[large] = ~copies.changed([single[i] for i in large], mean)
+        agree[large] = ~compared.changed([single[i] for i in large])
     for left in subgroups(group):  # C1 is the last
         if len(left) < group.order and agree[left].all():
             average = np.stack([single[i] for i in left]).mean(axis=0, dtype=np.float32)
             share = _share_of_known(changes[worst], len(left))
-            if not _is_break(
-                break_ratios(copies, group, left, np.asarray(average), share=share, threads=threads)
-            ):
+            rest = copies.compare(np.asarray(average), threads)
+            if not _is_break(break_ratios(rest, group, left, share=share, threads=threads)):
                 break
     return SymmetryBreak(
         resolution=resolution,

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import scipy.fft
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from napari_ini3d._types import BoolArray, Float32, Float64, FloatArray
 from napari_ini3d.fourier import FineMap, resize_map, soft_mask
 from napari_ini3d.geometry import RigidTransform
 from napari_ini3d.symmetry.checks import unit_density
+from napari_ini3d.symmetry.density_windows import WINDOWS, LocalPower, Window
 from napari_ini3d.symmetry.impose import mean_of_copies
 from napari_ini3d.symmetry.scores import ODD_ROTATIONS
 
-WINDOWS = ((0.1, 0.10), (0.15, 0.06))
-"""Windows, and the least differences from the mean of the copies that are called a break in them.
-
-Standard deviation of the window over the diameter, and share of the density. The chains of a true
-tetramer (PDB 1FAT) differ by up to 7.5 % in the first and 3.2 % in the second; a whole subunit with
-less density differs in both.
-"""
-
-LEAST_RATIO = 5.2
+LEAST_RATIO = 5.5
 """Of a difference over that of noise; see docs/method.md."""
 
 _FIRST_WAVES = 3.0  # across the particle: coarser detail is that of the outline
 _COARSE_WAVES = 8.0  # noise may hide at the finest what is seen here
-_DENSE = 0.25  # of the highest local power of m: no difference is measured in empty places
 _EDGE = 3.0  # voxels, of the mask
 _MARGIN = 1.05  # of the particle's radius
 _TO_DEVIATION = 1.4826  # of normal values, over their median absolute value
@@ -51,15 +44,14 @@ class DensityCopies:
         Of the particle, voxels.
     waves : float
         Across the particle, of the finest detail.
-    windows : tuple of (float, float)
-        Standard deviation of Gaussian windows, voxels, and the differences that count in them.
+    windows : tuple of Window
     """
 
     values: Float32
     fine: FineMap
     radius: float
     waves: float
-    windows: tuple[tuple[float, float], ...]
+    windows: tuple[Window, ...]
 
     @classmethod
     def of(
@@ -81,26 +73,68 @@ class DensityCopies:
         )
         mask = soft_mask(len(small), reach, _EDGE, 3)
         values = np.asarray((moved - moved[mask < 0.5].mean()) * mask, dtype=np.float32)
-        windows = tuple((shrunk * w * 2 * radius * scale, least) for w, least in WINDOWS)
+        windows = tuple(
+            Window.of(shrunk * width * 2 * radius * scale, least, len(small))
+            for width, least in WINDOWS
+        )
         return cls(values, FineMap.of(values, threads=threads), radius * scale, waves, windows)
 
     def mean(self, operators: Float64, threads: int) -> Float32:
         """Return the mean of the copies under a group of operators (G, 3, 3), or under one."""
         return mean_of_copies(self.values, operators, fine=self.fine, threads=threads)
 
-    def break_ratios(self, mean: Float32, share: float) -> Iterator[float]:
-        """Yield how clearly the map differs from the mean of its copies, over noise.
+    def compare(self, mean: Float32, threads: int) -> Comparison:
+        """Return the comparison of the map with a mean of its copies (k, k, k)."""
+        return Comparison(self, mean, threads)
+
+    def detail(self, values: Float32, waves: float) -> Float32:
+        """Return a map without what is coarser than 3 waves across the particle or finer."""
+        n = len(values)
+        line, half = np.fft.fftfreq(n), np.fft.rfftfreq(n)
+        frequency = np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
+        across = frequency * 2 * self.radius  # waves
+        band = np.clip(across - _FIRST_WAVES + 0.5, 0, 1) * np.clip(waves - across + 0.5, 0, 1)
+        values_ft = scipy.fft.rfftn(values) * band.astype(np.float32)
+        return np.asarray(scipy.fft.irfftn(values_ft, s=values.shape), dtype=np.float32)
+
+
+class Comparison:
+    """A map compared with a mean of its copies.
+
+    What noise gives is measured with that mean rotated by angles of no point group.
+
+    Parameters
+    ----------
+    copies : DensityCopies
+    mean : (k, k, k) float32
+    threads : int
+    """
+
+    def __init__(self, copies: DensityCopies, mean: Float32, threads: int) -> None:
+        self.copies = copies
+        self._mean, self._threads = mean, threads
+        self._at: dict[float, _Detail] = {}  # by waves across the particle
+
+    def ratio(self, waves: float, share: float = 1.0) -> float:
+        """Return how clearly the map differs from the mean, over noise; 0 where nothing counts.
 
         Parameters
         ----------
-        mean : (k, k, k) float32
+        waves : float
+            Across the particle, of the finest detail that is compared.
         share : float
             Of the differences that count: less where the copies are known to differ.
         """
-        return (self.break_ratio(mean, waves, share) for waves in (_COARSE_WAVES, self.waves))
+        detail = self._detail(waves)
+        rest = self.copies.detail(self.copies.values, waves) - detail.m
+        return detail.clearest(rest, rest, share)
 
-    def break_ratios_of_part(
-        self, part: Float32, mean: Float32, n_part: int, n_all: int, share: float
+    def ratios(self, share: float) -> Iterator[float]:
+        """Yield `ratio` in coarse and in fine detail."""
+        return (self.ratio(waves, share) for waves in (_COARSE_WAVES, self.copies.waves))
+
+    def ratios_of_part(
+        self, part: Float32, n_part: int, n_all: int, share: float
     ) -> Iterator[float]:
         """Yield how clearly a subgroup's mean of copies differs from that of all, over noise.
 
@@ -109,78 +143,39 @@ class DensityCopies:
 
         Parameters
         ----------
-        part, mean : (k, k, k) float32
-            Mean of the copies of the subgroup, and of all.
+        part : (k, k, k) float32
+            Mean of the copies of the subgroup.
         n_part, n_all : int
-            Number of these copies.
+            Number of these copies, and of all.
         share : float
-            See `break_ratios`.
+            See `ratio`.
         """
-        scale = np.sqrt((1 / n_part - 1 / n_all) / (1 - 1 / n_part))
-        for waves in (_COARSE_WAVES, self.waves):
-            m = self._detail(mean, waves)
-            rest = self._detail(part, waves) - m
-            noise = np.float32(scale) * self._detail(self.values - part, waves)
-            yield self._clearest(rest, m, noise, share)
+        scale = np.float32(np.sqrt((1 / n_part - 1 / n_all) / (1 - 1 / n_part)))
+        for waves in (_COARSE_WAVES, self.copies.waves):
+            detail = self._detail(waves)
+            rest = self.copies.detail(part, waves) - detail.m
+            noise = scale * self.copies.detail(self.copies.values - part, waves)
+            yield detail.clearest(rest, noise, share)
 
-    def break_ratio(self, mean: Float32, waves: float, share: float = 1.0) -> float:
-        """Return how clearly the map differs from the mean of its copies, over noise.
+    def changed(self, copies: list[Float32]) -> BoolArray:
+        """Return which copies, under one operator each, differ from the map by more than noise.
 
-        In detail up to some waves across the particle; 0 where no difference counts.
+        They are compared with the mean, whose noise is lower than that of two copies.
         """
-        m = self._detail(mean, waves)
-        rest = self._detail(self.values, waves) - m
-        return self._clearest(rest, m, rest, share)
-
-    def changed(self, copies: list[Float32], mean: Float32) -> BoolArray:
-        """Return which copies differ from the map by more than noise.
-
-        Parameters
-        ----------
-        copies : list of (k, k, k) float32
-            Under one operator each.
-        mean : (k, k, k) float32
-            Of all copies: its noise is lower than that of two.
-        """
-        m, values = self._detail(mean, self.waves), self._detail(self.values, self.waves)
-        rotated = _wrongly_rotated(m)
+        waves = self.copies.waves
+        values, detail = self.copies.detail(self.copies.values, waves), self._detail(waves)
         found = []
         for copy in copies:
-            rest = (values - self._detail(copy, self.waves)) * np.float32(0.5)
-            found.append(self._clearest(rest, m, rest, 0.0, rotated) >= LEAST_RATIO)
+            rest = (values - self.copies.detail(copy, waves)) * np.float32(0.5)
+            found.append(detail.clearest(rest, rest, 0.0) >= LEAST_RATIO)
         return np.array(found)
 
-    def _clearest(
-        self,
-        rest: Float32,
-        m: Float32,
-        noise: Float32,
-        share: float,
-        rotated: Sequence[Float32] = (),
-    ) -> float:
-        """Return the largest ratio to its deviation of a difference that counts in its window.
-
-        The copies of m that are rotated wrongly are made if they are not given.
-        """
-        found = 0.0
-        for window, least in self.windows:
-            local, power, dense = self._local(rest, m, window)
-            difference = np.abs(local[dense])
-            counts = difference >= share * least
-            if not counts.any():
-                continue
-            rotated = rotated or _wrongly_rotated(m)
-            clear = float((difference * np.sqrt(power[dense]))[counts].max())
-            found = max(found, clear / max(self._noise(noise, rotated, window), 1e-30))
-        return found
-
-    def largest(self, mean: Float32, waves: float) -> float:
-        """Return the largest relative difference in density of the map from a mean of copies."""
-        m = self._detail(mean, waves)
-        local, _, dense = self._local(self._detail(self.values, waves) - m, m, self.windows[0][0])
+    def largest(self) -> float:
+        """Return the largest relative difference in density, in the smaller window."""
+        local, dense = self._local()
         return float(np.abs(local[dense]).max())
 
-    def subunits(self, mean: Float32, operators: Float64) -> tuple[Float64, Float64]:
+    def subunits(self, operators: Float64) -> tuple[Float64, Float64]:
         """Return where the map differs most from the mean of its copies, and equivalent places.
 
         Returns
@@ -190,9 +185,7 @@ class DensityCopies:
         differences : (G,) float64
             Relative, the largest first.
         """
-        m = self._detail(mean, self.waves)
-        rest = self._detail(self.values, self.waves) - m
-        local, _, dense = self._local(rest, m, self.windows[0][0])
+        local, dense = self._local()
         largest = np.argmax(np.abs(local) * dense)
         place = np.array(np.unravel_index(largest, local.shape))[::-1] - len(local) // 2
         places = operators @ place  # (G, 3)
@@ -201,40 +194,71 @@ class DensityCopies:
         order = np.argsort(-np.abs(found), kind="stable")
         return places[order], found[order]
 
-    def _noise(self, rest: Float32, rotated: Sequence[Float32], window: float) -> float:
-        """Return the deviation of W[rest m] / √W[m²] that noise gives, from m rotated wrongly."""
-        values = []
-        for m in rotated:
-            local, power, dense = self._local(rest, m, window)
-            values.append(np.abs(local[dense] * np.sqrt(power[dense])))
+    def _local(self) -> tuple[Float32, BoolArray]:
+        """Return the differences in the smaller window (k, k, k), and where they are measured."""
+        m = self.copies.detail(self._mean, self.copies.waves)
+        compared = LocalPower.of(m, self.copies.windows[0])
+        rest = self.copies.detail(self.copies.values, self.copies.waves) - m
+        return compared.difference(rest), compared.dense
+
+    def _detail(self, waves: float) -> _Detail:
+        if waves not in self._at:
+            self._at[waves] = _Detail(self, self.copies.detail(self._mean, waves), waves)
+        return self._at[waves]
+
+    @cached_property
+    def rotated(self) -> list[Float32]:
+        """The mean, rotated by angles of no point group.
+
+        A window is so large that one map holds few independent values: with two rotations the
+        deviation came out 30 % too small in one of fifty noisy maps.
+        """
+        fine = FineMap.of(self._mean, threads=self._threads)
+        rotations = Rotation.from_rotvec(ODD_ROTATIONS, degrees=True).as_matrix()
+        return [fine.mean_of_rotated(one, threads=self._threads) for one in rotations]
+
+
+class _Detail:
+    """The mean of a comparison, in detail up to some waves across the particle, in all windows."""
+
+    def __init__(self, comparison: Comparison, m: Float32, waves: float) -> None:
+        self.m = m
+        self._comparison, self._waves = comparison, waves
+
+    def clearest(self, rest: Float32, noise: Float32, share: float) -> float:
+        """Return the largest ratio to its deviation of a difference that counts in its window.
+
+        Parameters
+        ----------
+        rest : (k, k, k) float32
+            The difference of a map from m.
+        noise : (k, k, k) float32
+            With the deviation of the noise in it.
+        share : float
+            See `Comparison.ratio`.
+        """
+        found = 0.0
+        for compared in self._true:
+            local = np.abs(compared.difference(rest)[compared.dense])
+            counts = local >= share * compared.window.least
+            if counts.any():
+                clear = float((local * compared.root)[counts].max())
+                found = max(found, clear / max(self._deviation(noise, compared.window), 1e-30))
+        return found
+
+    @cached_property
+    def _true(self) -> list[LocalPower]:
+        return [LocalPower.of(self.m, window) for window in self._comparison.copies.windows]
+
+    @cached_property
+    def _wrong(self) -> list[LocalPower]:
+        """As `_true`, with the rotated maps."""
+        copies = self._comparison.copies
+        maps = [copies.detail(rotated, self._waves) for rotated in self._comparison.rotated]
+        return [LocalPower.of(m, window) for window in copies.windows for m in maps]
+
+    def _deviation(self, noise: Float32, window: Window) -> float:
+        """Return the deviation of W[noise m] / √W[m²]."""
+        wrong = [one for one in self._wrong if one.window is window]
+        values = [np.abs(one.difference(noise)[one.dense] * one.root) for one in wrong]
         return _TO_DEVIATION * float(np.median(np.concatenate(values)))
-
-    def _detail(self, values: Float32, waves: float) -> Float32:
-        """Return a map without what is coarser than 3 waves or finer than given."""
-        n = len(values)
-        line, half = np.fft.fftfreq(n), np.fft.rfftfreq(n)
-        frequency = np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
-        across = frequency * 2 * self.radius  # waves
-        band = np.clip(across - _FIRST_WAVES + 0.5, 0, 1) * np.clip(waves - across + 0.5, 0, 1)
-        values_ft = scipy.fft.rfftn(values) * band.astype(np.float32)
-        return np.asarray(scipy.fft.irfftn(values_ft, s=values.shape), dtype=np.float32)
-
-    @staticmethod
-    def _local(rest: Float32, m: Float32, window: float) -> tuple[Float32, Float32, BoolArray]:
-        """Return W[rest m] / W[m²], W[m²], and where this is large enough."""
-        power = gaussian_filter(m * m, window, mode="constant", truncate=3.0)
-        product = gaussian_filter(rest * m, window, mode="constant", truncate=3.0)
-        dense = power > _DENSE * power.max()
-        local = np.asarray(product / np.maximum(power, 1e-30), dtype=np.float32)
-        return local, np.asarray(power, dtype=np.float32), np.asarray(dense)
-
-
-def _wrongly_rotated(m: Float32) -> list[Float32]:
-    """Return a map rotated by angles of no point group.
-
-    A window is so large that one map holds few independent values: with two rotations the deviation
-    came out 30 % too small in one of fifty noisy maps.
-    """
-    fine = FineMap.of(m)
-    rotations = Rotation.from_rotvec(ODD_ROTATIONS, degrees=True).as_matrix()
-    return [fine.mean_of_rotated(rotation) for rotation in rotations]

@@ -114,16 +114,32 @@ def score_group(
     expected = search_map.share[: last + 1]
     weight = shell_weight(search_map.ft.power[: last + 1], expected)  # (S + 1,)
     classes = curves @ weight / max(float(expected @ weight), 1e-6)  # (C,)
-    # (1 - FSC²) / √N in a shell of N components
-    spread = weight * (1 - expected**2) / np.sqrt(np.maximum(search_map.components(last), 1.0))
     return GroupScore(
         classes=classes,
         axes=_axes_agreement(search_map, group, axes, last, threads),
         coarse=float(curves[:, FIRST_SHELL : coarse_shell + 1].mean(axis=1).min()),
         curve=curves.mean(axis=0),
         expected=expected,
-        deviation=float(np.linalg.norm(spread)) / max(float(expected @ weight), 1e-6),
+        deviation=agreement_deviation(expected, weight, search_map.components(last)),
     )
+
+
+def agreement_deviation(expected: Float64, weight: Float64, components: Float64) -> float:
+    """Return the standard deviation that noise gives the agreement of a copy.
+
+    That of an FSC is (1 - FSC²) / √N in a shell of N independent components.
+
+    Parameters
+    ----------
+    expected : (S,) float64
+        FSC of a symmetric map with the same noise.
+    weight : (S,) float64
+        Of the shells in the agreement.
+    components : (S,) float64
+        Independent ones in each shell.
+    """
+    spread = weight * (1 - expected**2) / np.sqrt(np.maximum(components, 1.0))
+    return float(np.linalg.norm(spread)) / max(float(expected @ weight), 1e-6)
 
 
 def operator_agreements(

@@ -50,6 +50,7 @@ from napari_ini3d.symmetry.refinement import GroupAxes
 from napari_ini3d.symmetry.scores import (
     COARSE_WAVES,
     LEAST_EXPECTED,
+    agreement_deviation,
     deciding_waves,
     shell_weight,
 )
@@ -130,7 +131,7 @@ def validate_symmetry(
     after = impose_symmetry(before, point_group, threads=threads)
     share = _share(before, half_maps, radius, mask)
     copies = _Copies.of(before, after, point_group.order, share, mask)
-    axes, agreements = _compare_rotations(before, point_group, share, radius, threads)
+    axes, agreements, deviation = _compare_rotations(before, point_group, share, radius, threads)
     agreement = float(agreements.min())
     waves = len(volume) / (2 * radius)  # shells to a wave across the particle
     first = int(np.clip(round(_FIRST_WAVES * waves), FIRST_SHELL, len(volume) // 4))
@@ -153,7 +154,7 @@ def validate_symmetry(
             extent,
             voxel_size=voxel_size,
             agreeing=agreements >= least_of_operators(copies.expected),
-            known=not holds or is_contradicted(point_group, agreements),
+            known=not holds or is_contradicted(point_group, agreements, deviation),
             subunits_around=subunits_around(around),
             threads=threads,
         )
@@ -202,8 +203,7 @@ class _Copies:
     def of(
         cls, before: Float32, after: Float32, order: int, share: Float64, mask: Float32
     ) -> _Copies:
-        count = shell_sum(np.ones((len(mask), len(mask), len(mask) // 2 + 1)))
-        independent = count / 2 * float((mask**2).mean())
+        independent = _independent_components(mask)
         if order == 1:
             return cls(np.ones_like(share), np.ones_like(share), independent)
         others = (order * after - before) / np.float32(order - 1)
@@ -233,8 +233,8 @@ def expected_of_mean(share: Float64, order: int) -> Float64:
 
 def _compare_rotations(
     volume: Float32, group: PointGroup, share: Float64, radius: float, threads: int
-) -> tuple[tuple[FoundAxis, ...], Float64]:
-    """Return the axes with their correlations, and the agreement of each operator, (G,).
+) -> tuple[tuple[FoundAxis, ...], Float64, float]:
+    """Return the axes with their correlations, the agreement of each operator, and its deviation.
 
     Only coarse shells are compared, so the map is resampled to larger voxels first.
     """
@@ -245,8 +245,9 @@ def _compare_rotations(
     mask = soft_mask(len(small), reach - _EDGE, _EDGE, 3)
     small = small - small[mask < 0.5].mean()  # solvent at 0, or the mask's edge would correlate
     fine, masked = FineMap.of(small, threads=threads), small * mask
-    weight = _normalised_weight(masked, share[: last + 1])
-    expected = max(float(weight @ share[: last + 1]), LEAST_EXPECTED)
+    share = share[: last + 1]
+    weight = _normalised_weight(masked, share)
+    expected = max(float(weight @ share), LEAST_EXPECTED)
     operators = symmetry_operators(group)
     axes, agreements = [], np.ones(group.order)
     for axis in symmetry_axes(group):
@@ -262,7 +263,14 @@ def _compare_rotations(
             for same in (rotation, rotation.T):
                 index = np.abs(operators - same).max(axis=(1, 2)).argmin()
                 agreements[index] = min(value / expected, 1.0)
-    return tuple(axes), agreements
+    components = _independent_components(mask)[: last + 1]
+    return tuple(axes), agreements, agreement_deviation(share, weight, components)
+
+
+def _independent_components(mask: Float32) -> Float64:
+    """Return the number of independent components in each shell of a masked map, (n // 2 + 1,)."""
+    count = shell_sum(np.ones((len(mask), len(mask), len(mask) // 2 + 1)))
+    return np.asarray(count / 2 * float((mask**2).mean()), dtype=np.float64)
 
 
 def rotations_to_half_circle(axis: Axis) -> Float64:

@@ -90,7 +90,9 @@ class ScoredFit:
             return self
         group, search_map = self.group, search.search_map
         agreements = operator_agreements(search_map, group, self.fit, threads=search.threads)
-        contradicted = self.contradicted or is_contradicted(group, agreements)
+        contradicted = self.contradicted or is_contradicted(
+            group, agreements, self.scores.deviation
+        )
         rotation = nearest_rotation(group, self.fit.frame)
         pseudo = find_break(
             volume,
@@ -111,8 +113,7 @@ class ScoredFit:
 
         With noise or an uneven map both agree less than fully.
         """
-        # a difference of two agreements has twice the variance of one
-        least = max(_CLEARLY_BETTER, _DEVIATIONS * math.sqrt(2) * self.scores.deviation)
+        least = _clearly_better(self.scores.deviation)
         return (
             self.group.order > other.group.order
             and self.group.order % other.group.order == 0
@@ -159,7 +160,7 @@ def describe_fit(
     )
 
 
-def is_contradicted(group: PointGroup, agreements: Float64) -> bool:
+def is_contradicted(group: PointGroup, agreements: Float64, deviation: float) -> bool:
     """Return whether a subgroup on the same axes agrees fully, and the group clearly less.
 
     Parameters
@@ -167,13 +168,21 @@ def is_contradicted(group: PointGroup, agreements: Float64) -> bool:
     group : PointGroup
     agreements : (G,) float64
         Of each operator, the identity first.
+    deviation : float
+        Standard deviation that noise gives an agreement.
     """
     worst = float(agreements[1:].min())
     best = max(
         (float(agreements[members[1:]].min()) for members in subgroups(group) if len(members) > 1),
         default=worst,
     )
-    return best >= _FULL_AGREEMENT and best >= worst + _CLEARLY_BETTER
+    # of many subgroups the best agrees by more than fully, for noise alone
+    return best >= _FULL_AGREEMENT and min(best, 1.0) >= worst + _clearly_better(deviation)
+
+
+def _clearly_better(deviation: float) -> float:
+    """Return the difference of two agreements that is more than noise."""
+    return max(_CLEARLY_BETTER, _DEVIATIONS * math.sqrt(2) * deviation)  # of twice the variance
 
 
 def _in_setting(
