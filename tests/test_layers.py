@@ -12,6 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from commands_in_forks import loaded_after_command
 from typer.main import get_command
 
 import napari_ini3d
@@ -316,17 +317,6 @@ DRAW = {
 RELAX = "symmetry relax done --symmetry C2 --output relaxed.mrc --force --threads 1"
 
 
-def loaded_after_command(command: str, folder: Path, heavy: tuple[str, ...], first="") -> set[str]:
-    """Which packages are loaded in a fresh process after a command that succeeds."""
-    code = (
-        f"import os, sys\nos.chdir({str(folder)!r})\n{first}"
-        "from napari_ini3d.cli import main\n"
-        f"sys.argv = ['ini3d', *{command.split()!r}]\n"
-        "try: main()\nexcept SystemExit as end: assert not end.code, end.code\nprint()"
-    )
-    return loaded_after(code, heavy)
-
-
 @pytest.mark.parametrize("command", DRAW_NOTHING)
 def test_a_command_that_draws_nothing_loads_neither_window_nor_plots(command, files):
     assert loaded_after_command(command, files, (*WINDOW, "cupy", "matplotlib")) == set()
@@ -345,9 +335,14 @@ def test_a_command_that_draws_loads_plots_but_no_window(command, files):
 
 
 @pytest.mark.parametrize("command", ["--version", "--help", "run --help"])
-def test_help_and_version_load_no_package_for_computing(command, tmp_path):
+def test_help_and_version_load_no_package_for_computing(command):
     heavy = (*WINDOW, "pandas", "starfile", "scipy", "numba", "cupy", "matplotlib")
-    assert loaded_after_command(command, tmp_path, heavy) == set()
+    code = (
+        "import sys\nfrom napari_ini3d.cli import main\n"
+        f"sys.argv = ['ini3d', *{command.split()!r}]\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code, end.code\nprint()"
+    )
+    assert loaded_after(code, heavy) == set()
 
 
 def test_every_command_is_among_those_whose_imports_are_checked():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 WINDOW_FIXTURES = {"qapp", "qtbot", "viewer", "make_napari_viewer", "make_napari_viewer_proxy"}
+_tests = 0  # begun in this process
 
 
 def missing_package() -> str | None:
@@ -67,6 +69,16 @@ def rendering(request, monkeypatch):
 
         wanted = "mesh" if request.node.get_closest_marker("meshes") else "volume"
         monkeypatch.setattr(map_layers, "map_rendering", lambda: wanted)
+
+
+@pytest.fixture(autouse=True)
+def quick_collection():
+    """Keep what lives for the whole session out of the garbage collections of each viewer."""
+    global _tests
+    _tests += 1
+    if _tests & (_tests - 1) == 0:  # after the first tests, and then ever more rarely
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_everything_that_a_run_shows_can_be_selected_and_deleted(viewer, tmp_pat
     assert len(real.layers) == 0
 
 
-@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.thorough), 3])
 def test_everything_is_cleared_at_once(viewer, tmp_path, qtbot, n):
     """As `layers.clear` does, which would never end if layers were added for cells meanwhile."""
     real = viewer.__wrapped__

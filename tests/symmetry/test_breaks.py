@@ -56,8 +56,17 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("noise", ["strong", "flat solvent"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "noise"),
+    [
+        ("one subunit of C4 at 60 %", "strong"),
+        ("a pair of C4 at 60 %", "flat solvent"),
+        ("a pair of D7 at 60 %", "strong"),
+        pytest.param("one subunit of C4 at 60 %", "flat solvent", marks=pytest.mark.thorough),
+        pytest.param("a pair of C4 at 60 %", "strong", marks=pytest.mark.thorough),
+        pytest.param("a pair of D7 at 60 %", "flat solvent", marks=pytest.mark.thorough),
+    ],
+)
 def test_detection_alignment_and_validation_name_the_pseudo_symmetry_alike(case, noise):
     group, changes, truth, angles = CASES[case]
     level = {"strong": 1.0, "flat solvent": 0.3}[noise]

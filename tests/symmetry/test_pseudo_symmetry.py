@@ -1,5 +1,7 @@
 """Maps that nearly have a point group, and maps with every one."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -94,8 +96,12 @@ def test_bodies_with_a_few_bumps_around_their_axis_have_that_group(name, order):
     assert detect_symmetry(data.astype(np.float32), voxel_size=VOXEL).group == f"C{order}"
 
 
-@pytest.mark.parametrize(("scale", "added"), [(-1.0, 0.0), (50.0, 100.0), (-3.0, 20.0)])
+@cache
+def verdict_of_four_subunits() -> str:
+    return detect_symmetry(four_subunits(), voxel_size=VOXEL).verdict
+
+
+@pytest.mark.parametrize(("scale", "added"), [(50.0, 100.0), (-3.0, 20.0)])
 def test_sign_and_background_of_a_map_do_not_matter(scale, added):
     report = detect_symmetry(scale * four_subunits() + added, voxel_size=VOXEL)
-    expected = detect_symmetry(four_subunits(), voxel_size=VOXEL)
-    assert report.verdict == expected.verdict
+    assert report.verdict == verdict_of_four_subunits()

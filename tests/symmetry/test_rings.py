@@ -51,7 +51,7 @@ def test_where_only_every_other_subunit_is_equal_half_the_order_holds():
     assert "C26 is pseudo-symmetry (only C13 holds)" in report.verdict
 
 
-@pytest.mark.parametrize("group", ["C26", "C31"])
+@pytest.mark.parametrize("group", ["C26", pytest.param("C31", marks=pytest.mark.thorough)])
 def test_a_ring_with_one_odd_subunit_is_pseudo_symmetry_of_its_order(group):
     odd, fold = 3, int(group[1:])
     heights = np.ones(fold)
