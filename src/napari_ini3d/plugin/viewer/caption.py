@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-MAP_CRITERION = "FSC 0.5"
-"""Of the resolution of a map of an iteration, between its half-sets."""
+from napari_ini3d.runs import MAP_CRITERION
 
 
 class Caption:
