@@ -12,6 +12,7 @@ from .classes import (
 )
 from .commands import (
     changed_settings as changed_settings,
+    cluster_words as cluster_words,
     flag_of as flag_of,
     join_words as join_words,
     resume_arguments as resume_arguments,
