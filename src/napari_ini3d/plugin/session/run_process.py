@@ -209,6 +209,11 @@ class ForeignProcess:
             return None
         if outcome == "FAILURE":
             return RunProcessError(last_error(folder.log_path))
+        if not folder.settings_path.is_file():
+            return RunProcessError(
+                f"{folder.path} does not hold the run any more: it was moved, renamed or deleted; "
+                "open it where it is now"
+            )
         who = "its process" if self._owner is None else f"its {self._owner.place}"
         return RunProcessError(
             f"{who} is gone: it was killed, as the system does when memory runs out, or it has "
