@@ -166,9 +166,19 @@ def test_plots_follow_a_change_of_theme(viewer, docks, qtbot):
         ]
         return [axis.textPen().color().lightness() for axis in axes]
 
+    def backgrounds():
+        """Lightness of what is painted in the corner of each plot that has axes."""
+        for name in ("Compare maps", "Symmetry"):
+            docks[name].parentWidget().show()
+        plots = [docks["Compare maps"].plot.plot, docks["Symmetry"].validation.plot.plot]
+        qtbot.wait(50)
+        return [plot.grab().toImage().pixelColor(2, 2).lightness() for plot in plots]
+
     before = viewer.theme
     viewer.theme = "dark"
     assert min(lightness()) > 150
+    assert max(backgrounds()) < 100
     viewer.theme = "light"
     assert max(lightness()) < 100
+    assert min(backgrounds()) > 150
     viewer.theme = before

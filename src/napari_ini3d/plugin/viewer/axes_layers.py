@@ -337,6 +337,12 @@ def remove_orphans(viewer: Any) -> None:
             remove_dependent(viewer, other)
 
 
+def rename_parts(viewer: Any, layer: Layer) -> None:
+    """Name what is drawn at a map after it."""
+    for part in parts_of(viewer, layer):
+        part.name = f"{layer.name}: {part.name.rpartition(': ')[2]}"
+
+
 def _insert(viewer: Any, layer: Layer, new: Layer, affine: FloatArray) -> None:
     """Insert a layer above a map and its mesh."""
     selected = {*viewer.layers.selection}
