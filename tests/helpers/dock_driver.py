@@ -1,6 +1,7 @@
 """Actions of a user in the dock *Initial model*."""
 
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QStyle, QStyleOptionComboBox
 
 from napari_ini3d.plugin.layers import density_scale_of
 
@@ -46,3 +47,17 @@ def show_runs(widget) -> None:
     """Show the tab *Runs* of the dock *Initial model*."""
     (number,) = (i for i in range(widget.tabs.count()) if widget.tabs.tabText(i) == "Runs")
     widget.tabs.setCurrentIndex(number)
+
+
+def room_for_text(combo):
+    """Return the width that a list of choices has for its text, pixels."""
+    option = QStyleOptionComboBox()
+    combo.initStyleOption(option)
+    control, part = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+    return combo.style().subControlRect(control, option, part, combo).width()
+
+
+def longest_text(combo):
+    """Return the width of the widest choice, pixels."""
+    texts = [combo.itemText(i) for i in range(combo.count())]
+    return max(combo.fontMetrics().horizontalAdvance(text) for text in texts)

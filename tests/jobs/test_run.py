@@ -1,5 +1,6 @@
 """Runs with a fake engine: files, order of writing, stopping and resuming."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from fake_runs import FakeState, fake_reconstruct
 
+from napari_ini3d.engine import LocalChunks
 from napari_ini3d.errors import (
     DeviceError,
     InputError,
@@ -140,6 +142,18 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(dataset, tmp_path, stoppe
         np.testing.assert_array_equal(read_map(whole / name).data, read_map(parted / name).data)
     for name in ("progress.jsonl", "run_it005_data.star"):
         assert (whole / name).read_bytes() == (parted / name).read_bytes()
+
+
+def test_the_record_of_a_run_has_the_cluster_of_its_last_start(dataset, tmp_path, monkeypatch):
+    here = contextlib.nullcontext(LocalChunks())
+    monkeypatch.setattr(run_module, "open_chunks", lambda *_: here)
+    folder = tmp_path / "run"
+    options = {"stop": stopping_after(2, folder), "cluster": "local:2"}
+    list(start_run(dataset, folder, SETTINGS, **options))
+    assert RunFolder.open(folder).read_record().cluster == "local:2"
+    list(resume_run(folder))
+    assert RunFolder.open(folder).read_record().cluster == ""
+    assert RunFolder.open(folder).outcome() == "SUCCESS"
 
 
 def test_a_stopped_run_writes_its_last_iteration_but_no_result(dataset, tmp_path):

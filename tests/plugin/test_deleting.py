@@ -1,5 +1,6 @@
 """Layers that a user deletes together: maps with their meshes, axes, captions."""
 
+import shutil
 from weakref import ref
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 
 pytest.importorskip("napari")
 
-from fake_runs import make_report, make_volume
+from fake_runs import make_report, make_volume, write_fake_run
 
+from napari_ini3d.plugin import layers as layers_module
 from napari_ini3d.plugin.compare.side_by_side import SideBySide
 from napari_ini3d.plugin.session.live_layers import LiveLayers
+from napari_ini3d.plugin.session.session import RunSession
 from napari_ini3d.plugin.session.worker import Progress
 from napari_ini3d.plugin.symmetry.dock import SymmetryWidget
 from napari_ini3d.plugin.viewer.map_axes import MapAxes
@@ -72,6 +75,30 @@ def test_everything_is_cleared_at_once(viewer, tmp_path, qtbot, n):
     assert not real.canvas.grid.enabled
     show_map(real, make_volume(), 2.0, "next")  # napari drew a map that was gone, and crashed
     assert viewer.screenshot(canvas_only=True, size=(200, 200), flash=False)[..., :3].any()
+
+
+def test_an_iteration_whose_file_is_gone_is_not_shown_as_another_one(
+    viewer, tmp_path, qtbot, monkeypatch
+):
+    real, shown = viewer.__wrapped__, []
+    monkeypatch.setattr(layers_module, "_show_error", shown.append)
+    folder = write_fake_run(tmp_path / "run", 12)
+    session = RunSession.of(viewer)
+    session.reopen(folder.path)
+    (layer,) = session.layers.maps
+    qtbot.waitUntil(lambda: mesh_of(real, layer) is not None, timeout=60_000)
+    mesh = mesh_of(real, layer)
+    qtbot.waitUntil(lambda: len(mesh.data[1]) > 3, timeout=60_000)
+    shutil.rmtree(folder.path)
+    real.dims.set_point(0, 5)
+    qtbot.waitUntil(lambda: len(mesh.data[1]) <= 3, timeout=60_000)  # nothing is drawn
+    layer.visible = False
+    layer.visible = True
+    assert "iteration 5" in real.canvas.overlays.text.text
+    (said,) = set(shown)
+    assert "no map of class 1 at iteration 5; choose another iteration" in said
+    real.dims.set_point(0, 12)  # which is kept
+    qtbot.waitUntil(lambda: len(mesh.data[1]) > 3, timeout=60_000)
 
 
 def test_maps_that_are_compared_can_be_deleted_with_all_others(viewer, tmp_path, qtbot):

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QDockWidget,
     QLineEdit,
     QScrollArea,
     QSlider,
@@ -22,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_ini3d.io.mrc.maps import write_map
 from napari_ini3d.plugin.export.window import restore_docks
+from napari_ini3d.plugin.viewer import layer_controls
 from napari_ini3d.plugin.viewer.docking import main_window_of
 from napari_ini3d.plugin.viewer.map_layers import show_map
 from napari_ini3d.plugin.viewer.map_meshes import mesh_of
@@ -68,6 +70,26 @@ def test_docks_do_not_grow_the_window(viewer, large_font, docks, qtbot):
         parent.raise_()
         qtbot.wait(100)
         assert (window.width(), window.height()) == (1280, 800), name
+
+
+@pytest.mark.meshes
+def test_a_map_as_a_mesh_does_not_grow_the_window_beyond_a_small_screen(
+    viewer, large_font, docks, qtbot, monkeypatch
+):
+    monkeypatch.setattr(layer_controls, "available_height", lambda _: 800)
+    window = main_window_of(docks["Symmetry"])
+    layer = show_map(viewer, make_volume(), 2.0, "map")
+    viewer.dims.ndisplay = 3
+    qtbot.waitUntil(lambda: mesh_of(viewer, layer) is not None, timeout=60_000)
+    assert layer.depiction == "plane"  # whose rows napari adds
+    qtbot.waitUntil(lambda: (window.width(), window.height()) == (1280, 800))
+    qtbot.wait(200)
+    assert (window.width(), window.height()) == (1280, 800)
+    controls = window.findChild(QDockWidget, "layer controls").widget()
+    assert controls.height() >= 0.85 * controls.minimumSizeHint().height()
+    monkeypatch.setattr(layer_controls, "available_height", lambda _: 1200)
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: controls.minimumHeight() == 0)
 
 
 def assert_nothing_scrolls_sideways(docks, qtbot):
@@ -166,9 +188,19 @@ def test_plots_follow_a_change_of_theme(viewer, docks, qtbot):
         ]
         return [axis.textPen().color().lightness() for axis in axes]
 
+    def backgrounds():
+        """Lightness of what is painted in the corner of each plot that has axes."""
+        for name in ("Compare maps", "Symmetry"):
+            docks[name].parentWidget().show()
+        plots = [docks["Compare maps"].plot.plot, docks["Symmetry"].validation.plot.plot]
+        qtbot.wait(50)
+        return [plot.grab().toImage().pixelColor(2, 2).lightness() for plot in plots]
+
     before = viewer.theme
     viewer.theme = "dark"
     assert min(lightness()) > 150
+    assert max(backgrounds()) < 100
     viewer.theme = "light"
     assert max(lightness()) < 100
+    assert min(backgrounds()) > 150
     viewer.theme = before

@@ -3,6 +3,8 @@ import threading
 import numpy as np
 import pytest
 
+from napari_ini3d.errors import RunFolderError
+from napari_ini3d.plugin import layers
 from napari_ini3d.plugin.layers import (
     CLASS_COLOURS,
     METADATA_KEY,
@@ -87,6 +89,42 @@ def test_the_latest_frame_is_the_one_read_last():
     assert frames.latest is None
     frames[2], frames[5], frames[2, 0]
     np.testing.assert_array_equal(frames.latest, FRAMES[2])
+
+
+def failing_frames(monkeypatch):
+    """Lazy frames whose file is gone while the list has an item, and the errors that are shown."""
+    gone, shown = [True], []
+
+    def read(index):
+        if gone:
+            raise RunFolderError("it has no map; choose another iteration")
+        return FRAMES[index]
+
+    monkeypatch.setattr(layers, "_show_error", shown.append)
+    return LazyFrames(len(FRAMES), FRAMES.shape[1:], read), gone, shown
+
+
+def test_a_frame_that_cannot_be_read_is_shown_empty_with_one_error(monkeypatch):
+    frames, gone, shown = failing_frames(monkeypatch)
+    assert not frames[2].any()
+    assert not frames[1:3].any()
+    assert not frames.only(4)[0].any()
+    assert shown == ["it has no map; choose another iteration"]
+    gone.clear()
+    np.testing.assert_array_equal(frames[2], FRAMES[2])  # the empty one was not kept
+    gone.append(True)
+    assert not frames[5].any()
+    assert len(shown) == 2
+
+
+def test_a_frame_that_cannot_be_read_is_an_error_for_calculations(monkeypatch):
+    frames, gone, shown = failing_frames(monkeypatch)
+    for read in (lambda: frames.read(2), lambda: frames.read([1, 2]), lambda: np.asarray(frames)):
+        with pytest.raises(RunFolderError, match="it has no map"):
+            read()
+    assert shown == []
+    gone.clear()
+    np.testing.assert_array_equal(frames.read([1, 2]), FRAMES[1:3])
 
 
 def test_two_threads_never_read_at_once():

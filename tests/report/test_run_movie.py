@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from napari_ini3d.cli.app import app
 from napari_ini3d.errors import InputError
 from napari_ini3d.report import write_run_movie
+from napari_ini3d.report.movie_file import write_caption
 from napari_ini3d.runs import IterationSummary, RunFolder, make_pictures
 
 
@@ -93,3 +94,14 @@ def test_the_command_writes_a_movie_and_never_over_another(run, tmp_path):
     assert CliRunner().invoke(app, command).exit_code == 1
     assert target.read_bytes() == before
     assert CliRunner().invoke(app, [*command, "--overwrite"]).exit_code == 0
+
+
+def test_a_caption_breaks_at_its_dots_on_a_narrow_frame():
+    text = "run · iteration 40 · class 1 64.2 Å · class 2 11.8 Å (FSC 0.5) · level 4.0 σ"
+    for width in (300, 1200):
+        frame = write_caption(np.zeros((700, width, 3), np.uint8), text)
+        rows, columns = np.nonzero(frame.any(axis=2))
+        assert columns.max() < width - 5  # nothing is cut
+        assert rows.max() < 700 - 5
+        lines = np.diff(np.unique(rows)).max()
+        assert (lines > 1) == (width == 300)

@@ -49,3 +49,17 @@ def test_the_script_starts_the_same_run(settings, monkeypatch):
 
 def test_default_settings_are_omitted():
     assert run_command("a.star", "out", InitialModelSettings()) == ("ini3d run a.star --output out")
+
+
+def test_the_command_and_the_script_of_a_run_on_a_cluster_name_it(monkeypatch):
+    called = []
+    monkeypatch.setattr("napari_ini3d.cli.run.run_job", lambda *args: called.append(args))
+    words = shlex.split(run_command("a.star", "out", UNUSUAL, "slurm:my jobs.yaml"))
+    result = typer.testing.CliRunner().invoke(app, words[1:])
+    assert result.exit_code == 0, result.output
+    assert called[0][-1] == "slurm:my jobs.yaml"
+    monkeypatch.setattr(
+        napari_ini3d, "start_run", lambda *_, **kw: called.append(kw) or [], raising=False
+    )
+    exec(run_python("a.star", "out", UNUSUAL, "local:4"), {})
+    assert called[1] == {"cluster": "local:4"}

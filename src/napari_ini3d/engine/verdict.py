@@ -65,9 +65,9 @@ def judge_run(
     failed, uncertain = [], []
     shared = f"hardly finer than the {start_resolution:.0f} Å that they share"
     if resolution > _FAILED_RATIO * start_resolution:
-        failed.append(f"independent half-sets agree to {resolution:.1f} Å only, {shared}")
+        failed.append(f"independent half-sets agree to {resolution:.1f} Å (FSC 0.5) only, {shared}")
     elif resolution > _UNCERTAIN_RATIO * start_resolution:
-        uncertain.append(f"independent half-sets agree to {resolution:.1f} Å only")
+        uncertain.append(f"independent half-sets agree to {resolution:.1f} Å (FSC 0.5) only")
     if junk >= _MOST_JUNK:
         failed.append(
             f"{junk:.0%} of the images are explained as well without a particle of this shape"

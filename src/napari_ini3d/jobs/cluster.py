@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 from napari_ini3d.cluster import Cluster, ClusterSpec, DaskChunks, StackRecipe, connect
 from napari_ini3d.engine import ChunkExecutor, LocalChunks
@@ -15,6 +16,17 @@ from napari_ini3d.kernels import available_threads
 logger = logging.getLogger(__name__)
 
 _PATIENCE, _PATIENCE_IN_A_QUEUE = 60.0, 7 * 24 * 3600.0  # seconds, for a worker
+
+
+def record_cluster(job: Job, cluster: Cluster | None) -> None:
+    """Keep in the record of a run on which cluster it is, for those who resume it."""
+    text = "" if cluster is None else _spec_of(cluster).text
+    if text != job.record.cluster:
+        job.folder.write_record(replace(job.record, cluster=text))
+
+
+def _spec_of(cluster: Cluster) -> ClusterSpec:
+    return cluster if isinstance(cluster, ClusterSpec) else cluster.spec
 
 
 @contextmanager
@@ -39,7 +51,7 @@ def open_chunks(job: Job, reader: StackReader, cluster: Cluster | None) -> Itera
         max_excluded=job.settings.max_excluded,
         scratch=job.settings.scratch,
     )
-    spec = cluster if isinstance(cluster, ClusterSpec) else cluster.spec
+    spec = _spec_of(cluster)
     logger.info("cluster: %s", spec.text)
     patience = _PATIENCE_IN_A_QUEUE if spec.kind == "slurm" else _PATIENCE
     with (

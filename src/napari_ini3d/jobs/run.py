@@ -28,7 +28,7 @@ from napari_ini3d.io import (
     particle_files,
     reading_threads,
 )
-from napari_ini3d.jobs.cluster import open_chunks
+from napari_ini3d.jobs.cluster import open_chunks, record_cluster
 from napari_ini3d.jobs.completion import Ending, find_missing, needs_validation, write_ending
 from napari_ini3d.jobs.control import Control
 from napari_ini3d.jobs.iteration_files import is_due, write_iteration
@@ -244,6 +244,7 @@ def _walk(
     report: IterationReport | None = None
     stop = Control(stop, RunRequests(job.folder.path))
     with _log_and_mark(job):
+        record_cluster(job, cluster)
         log_start(job.record, particle_grid(job.particles), resumed=state is not None)
         try:
             reader = _open_images(job, Halt(stop), cluster) if _needs_images(job, state) else None

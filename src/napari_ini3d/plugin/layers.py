@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d._types import AnyArray, Float32, FloatArray, IntArray
+from napari_ini3d.errors import Ini3dError, explain
 
 LayerData = tuple[Any, dict[str, Any], str]
 ReadFrames = Callable[[IntArray], FloatArray]
@@ -41,7 +42,9 @@ _CACHE_BYTES = 256 * 2**20
 class LazyFrames:
     """A stack whose frames are read on demand, and cached.
 
-    It has the parts of an array that napari needs: shape, type, indexing and conversion.
+    It has the parts of an array that napari needs: shape, type, indexing and conversion. A frame
+    that cannot be read is shown as an empty one, with an error: napari would go on to show the
+    frame of before at the new place of the slider.
 
     Parameters
     ----------
@@ -69,12 +72,13 @@ class LazyFrames:
         self._read = read
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Float32] = OrderedDict()
+        self._unreadable: set[int] = set()  # since a frame was read
 
     def taken(self, places: Sequence[int]) -> LazyFrames:
         """Return a stack of frames of this one, which may be repeated; both share their cache."""
         found = LazyFrames(len(places), self.shape[1:], self._read)
         found._places = self._places[np.asarray(places, dtype=np.int64)]
-        found._lock, found._kept = self._lock, self._kept
+        found._lock, found._kept, found._unreadable = self._lock, self._kept, self._unreadable
         return found
 
     def only(self, number: int) -> LazyFrames:
@@ -115,19 +119,43 @@ class LazyFrames:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Float32:
+        return self._index(key, self._frame_or_empty)
+
+    def read(self, key: Any) -> Float32:
+        """Return what indexing returns, for calculations.
+
+        Raises
+        ------
+        Ini3dError, OSError
+            If a frame cannot be read.
+        """
+        return self._index(key, self._frame)
+
+    def _index(self, key: Any, frame: Callable[[int], Float32]) -> Float32:
         keys = key if isinstance(key, tuple) else (key,)
         if not keys or keys[0] is Ellipsis:
             return np.asarray(np.asarray(self)[key])
         first, rest = keys[0], keys[1:]
         if isinstance(first, (int, np.integer)):
-            return np.asarray(self._frame(int(first))[rest])
+            return np.asarray(frame(int(first))[rest])
         numbers: list[int] = np.arange(len(self))[first].tolist()
-        frames = [self._frame(number)[rest] for number in numbers]
+        frames = [frame(number)[rest] for number in numbers]
         return np.stack(frames) if frames else np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> AnyArray:
         frames = np.asarray(self._read(self._places))
         return frames.astype(dtype or self.dtype, copy=False)
+
+    def _frame_or_empty(self, number: int) -> Float32:
+        try:
+            frame = self._frame(number)
+        except (Ini3dError, OSError) as error:
+            if not self._unreadable:  # one message for all that a slider passes
+                _show_error(explain(error))
+            self._unreadable.add(number)
+            return np.zeros(self.shape[1:], np.float32)
+        self._unreadable.clear()
+        return frame
 
     def _frame(self, number: int) -> Float32:
         place = int(self._places[range(len(self))[number]])  # negative ones count from the end
@@ -139,6 +167,12 @@ class LazyFrames:
             while len(self._kept) > max(1, _CACHE_BYTES // max(frame.nbytes, 1)):
                 self._kept.popitem(last=False)
         return frame
+
+
+def _show_error(text: str) -> None:
+    from napari.utils.notifications import show_error  # which shows the frames
+
+    show_error(text)
 
 
 def map_layer(

@@ -19,6 +19,8 @@ MOVIES = (".mp4", ".gif")
 
 _COLOURS = 96  # of a frame of a GIF
 _HOLD = 1.5  # seconds for which the last frame stays
+_SEPARATOR = " · "
+_LINE_HEIGHT = 1.3  # of the size of the font
 _FONT_SHARE = 1 / 28  # of the height
 
 
@@ -42,14 +44,25 @@ def check_movie_path(path: Path) -> None:
 
 
 def write_caption(frame: AnyArray, text: str) -> AnyArray:
-    """Return a frame (h, w, 3) with a text in its lower left corner."""
+    """Return a frame (h, w, 3) with a text in its lower left corner; it breaks at its dots."""
     picture = Image.fromarray(np.ascontiguousarray(frame))
     size = max(12, round(picture.height * _FONT_SHARE))
-    font = ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
-    place = (size, picture.height - 2 * size)
-    ImageDraw.Draw(picture).text(
-        place, text, fill=(230, 230, 230), font=font, stroke_width=2, stroke_fill=(0, 0, 0)
-    )
+    path = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    parts, room = text.split(_SEPARATOR), picture.width - 2 * size
+    longest = max(map(ImageFont.truetype(path, size).getlength, parts))
+    font = ImageFont.truetype(path, size * min(1.0, room / max(longest, 1)))
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]}{_SEPARATOR}{part}" if lines else part
+        if lines and font.getlength(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    for number, line in enumerate(reversed(lines)):
+        place = (size, picture.height - (2 + _LINE_HEIGHT * number) * size)
+        ImageDraw.Draw(picture).text(
+            place, line, fill=(230, 230, 230), font=font, stroke_width=2, stroke_fill=(0, 0, 0)
+        )
     return np.asarray(picture)
 
 

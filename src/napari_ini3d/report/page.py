@@ -32,6 +32,7 @@ from napari_ini3d.runs import (
     describe_junk,
     describe_mended,
     describe_outcome,
+    describe_resolution,
     describe_uneven,
     describe_verdict,
     projections,
@@ -135,9 +136,8 @@ def key_figures(history: RunHistory) -> dict[str, str]:
     last, record = history.last, history.record
     seconds = math.fsum(summary.total_seconds for summary in history.summaries)
     used = record.n_particles - len(record.excluded)
-    resolution = last.best_resolution
     tiles = {
-        "resolution": f"{resolution:.1f} Å" if math.isfinite(resolution) else "none yet",
+        "resolution": describe_resolution(last.best_resolution, "none yet"),
         "iterations": _describe_iterations(last),
         "particles": f"{used:,}".replace(",", " "),
         "excluded": f"{len(record.excluded)}",
@@ -183,8 +183,7 @@ def _maps(folder: RunFolder, history: RunHistory) -> str:
 
 def _class_maps(folder: RunFolder, history: RunHistory, k: int, *, unfolded: bool) -> str:
     last = history.last
-    resolution = last.resolution[k]
-    shown = f"{resolution:.1f} Å" if math.isfinite(resolution) else "no resolution yet"
+    shown = describe_resolution(last.resolution[k])
     columns = {
         i: (pictures["slices"][k], pictures["projections"][k])
         for i, pictures in history.strip.items()

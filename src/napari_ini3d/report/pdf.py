@@ -28,6 +28,7 @@ from napari_ini3d.runs import (
     SymmetryFiles,
     ValidationFiles,
     describe_junk,
+    describe_resolution,
     describe_verdict,
 )
 
@@ -99,7 +100,8 @@ def _summary(folder: RunFolder, history: RunHistory) -> list[str]:
         lines += ["", junk]
     lines.append("")
     for k, (share, resolution) in enumerate(zip(last.class_shares, last.resolution, strict=True)):
-        lines.append(f"class {k + 1}: {share:.0%} of the particles, {resolution:.1f} Å")
+        shown = describe_resolution(resolution)
+        lines.append(f"class {k + 1}: {share:.0%} of the particles, {shown}")
     return lines
 
 

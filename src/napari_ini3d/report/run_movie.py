@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import InputError
 from napari_ini3d.report.movie_file import MovieFile, check_movie_path, write_caption
 from napari_ini3d.report.run_figures import draw_views, render_png
-from napari_ini3d.runs import IterationSummary, RunFolder, read_summaries
+from napari_ini3d.runs import IterationSummary, RunFolder, describe_resolution, read_summaries
 
 
 def write_run_movie(
@@ -98,5 +97,4 @@ def _caption(folder: RunFolder, summary: IterationSummary, k: int, n_classes: in
     resolution = summary.resolution[k]
     parts = [folder.path.name, f"iteration {summary.iteration}"]
     parts += [f"class {k + 1}"] if n_classes > 1 else []
-    parts += [f"{resolution:.1f} Å"] if math.isfinite(resolution) else []
-    return " · ".join(parts)
+    return " · ".join(filter(None, [*parts, describe_resolution(resolution, "")]))

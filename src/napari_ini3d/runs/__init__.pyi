@@ -12,6 +12,7 @@ from .classes import (
 )
 from .commands import (
     changed_settings as changed_settings,
+    cluster_words as cluster_words,
     flag_of as flag_of,
     join_words as join_words,
     resume_arguments as resume_arguments,
@@ -96,9 +97,11 @@ from .start_maps import (
 )
 from .summary import (
     LINE_HEADER as LINE_HEADER,
+    MAP_CRITERION as MAP_CRITERION,
     IterationSummary as IterationSummary,
     central_slices as central_slices,
     describe_junk as describe_junk,
+    describe_resolution as describe_resolution,
     describe_result as describe_result,
     format_line as format_line,
     make_pictures as make_pictures,

@@ -18,7 +18,7 @@ from pathlib import Path
 from napari_ini3d import InitialModelSettings, start_run
 
 settings = InitialModelSettings({arguments})
-for report in start_run(Path({particles!r}), Path({output!r}), settings):
+for report in start_run(Path({particles!r}), Path({output!r}), settings{cluster}):
     print(report.iteration, report.message)
 """
 
@@ -33,19 +33,26 @@ def join_words(words: Sequence[str]) -> str:
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
-def run_command(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
+def run_command(
+    particles: Path | str, output: Path | str, settings: InitialModelSettings, cluster: str = ""
+) -> str:
     """Return the equivalent `ini3d run` command, quoted for a shell."""
-    return join_words(["ini3d", *run_arguments(particles, output, settings)])
+    return join_words(["ini3d", *run_arguments(particles, output, settings, cluster)])
 
 
 def run_arguments(
-    particles: Path | str, output: Path | str, settings: InitialModelSettings
+    particles: Path | str, output: Path | str, settings: InitialModelSettings, cluster: str = ""
 ) -> list[str]:
     """Return the arguments of the equivalent `ini3d run` command, ``run`` first."""
     words = ["run", str(particles), "--output", str(output)]
     for name, value in changed_settings(settings).items():
         words += _words(name, value)
-    return words
+    return words + cluster_words(cluster)
+
+
+def cluster_words(cluster: str) -> list[str]:
+    """Return the option of a cluster; none if it is empty."""
+    return ["--cluster", cluster] if cluster else []
 
 
 def resume_command(path: Path) -> str:
@@ -69,12 +76,19 @@ def resume_arguments(path: Path, **choice: int | None) -> list[str]:
     return words
 
 
-def run_python(particles: Path | str, output: Path | str, settings: InitialModelSettings) -> str:
+def run_python(
+    particles: Path | str, output: Path | str, settings: InitialModelSettings, cluster: str = ""
+) -> str:
     """Return an equivalent Python script."""
     changed = changed_settings(settings).items()
     lines = "".join(f"\n    {name}={value!r}," for name, value in changed)
     arguments = f"{lines}\n" if lines else ""
-    return _PYTHON.format(arguments=arguments, particles=str(particles), output=str(output))
+    return _PYTHON.format(
+        arguments=arguments,
+        particles=str(particles),
+        output=str(output),
+        cluster=f", cluster={cluster!r}" if cluster else "",
+    )
 
 
 def changed_settings(settings: InitialModelSettings) -> dict[str, Any]:

@@ -61,6 +61,9 @@ class RunRecord:
         Images with a step or a steep gradient of the background.
     working_pixel_size : float or None
         Å, to which the images are resampled; None if they are not.
+    cluster : str
+        On which the run was started or resumed last, as for ``ini3d run --cluster``; empty for one
+        machine.
     settings : InitialModelSettings
         With the mask diameter and the inversion of the contrast resolved.
     """
@@ -83,6 +86,7 @@ class RunRecord:
     n_replaced_pixels: int = 0
     n_uneven: int = 0
     working_pixel_size: float | None = None
+    cluster: str = ""
     settings: InitialModelSettings
 
     @property

@@ -21,6 +21,9 @@ PICTURE_SIZE = 96
 LINE_HEADER = " iteration phase    resolution   step   subset   Pmax  junk   change    time"
 """The columns of `format_line`."""
 
+MAP_CRITERION = "FSC 0.5"
+"""Of the resolution of a map of an iteration, between its half-sets."""
+
 _DIGITS = 6
 _LEAST_PERCENT = 0.5  # of junk that is mentioned
 _STARVED = 0.1  # share of a class, relative to equal ones, below which it is called empty
@@ -98,6 +101,11 @@ class IterationSummary:
     def total_seconds(self) -> float:
         """Wall time of the iteration: the stage "total", or the sum of the stages."""
         return self.seconds.get("total", math.fsum(self.seconds.values()))
+
+
+def describe_resolution(value: float, missing: str = "no resolution yet") -> str:
+    """Return the resolution (Å) of a map of an iteration with its criterion, or what is missing."""
+    return f"{value:.1f} Å ({MAP_CRITERION})" if math.isfinite(value) else missing
 
 
 def format_line(summary: IterationSummary) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("napari")
 
+from dock_driver import longest_text, room_for_text
 from fake_runs import VOXEL, make_report, use_fake_engine
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QImage
@@ -195,7 +196,7 @@ def test_hidden_tabs_are_not_drawn(widget, tmp_path, qtbot):
 
 def test_a_finished_run_is_opened_from_its_folder_and_clicked(dock, viewer, tmp_path, qtbot):
     dock.show_folder(write_run(tmp_path / "run"))
-    assert dock.sentence.text() == "All 8 iterations done: 15.0 Å."
+    assert dock.sentence.text() == "All 8 iterations done: 15.0 Å (FSC 0.5)."
     qtbot.wait(50)
     assert len(viewer.layers) == 0
     click_on(dock.iterations, dock.iterations.plots[0], 4)
@@ -413,3 +414,10 @@ def test_a_long_run_is_redrawn_in_less_than_50_ms(widget):
         widget._show(RunView(folder=Path("/runs/one"), summaries=summaries[:n], state="running"))
         took.append(time.perf_counter() - start)
     assert min(took) < 0.05
+
+
+def test_the_names_of_the_run_and_of_the_classes_are_not_cut(widget, tmp_path, qtbot):
+    widget.show_folder(write_run(tmp_path / "D2-1" / "ini3d_001", classes=2))
+    for combo in (widget.runs, widget.classes):
+        qtbot.waitUntil(combo.isVisible)
+        assert room_for_text(combo) >= longest_text(combo)

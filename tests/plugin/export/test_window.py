@@ -17,6 +17,7 @@ from napari_ini3d.io import write_map
 from napari_ini3d.plugin.export import dock, window
 from napari_ini3d.plugin.export.dock import ExportWidget
 from napari_ini3d.plugin.reader import read_layers, read_run_layers
+from napari_ini3d.plugin.session import RunSession
 from napari_ini3d.plugin.viewer import (
     add_layers,
     get_metadata,
@@ -50,7 +51,8 @@ def restore(qtbot, export, folder):
 
 
 def maps(viewer):
-    return {layer.name: layer for layer in viewer.layers if get_metadata(layer, "kind") != "mesh"}
+    made = ("mesh", "caption")  # by the plugin, from others
+    return {x.name: x for x in viewer.layers if get_metadata(x, "kind") not in made}
 
 
 def test_a_session_is_restored_in_another_window_state(viewer, export, run, tmp_path, qtbot):
@@ -85,6 +87,22 @@ def test_a_session_is_restored_in_another_window_state(viewer, export, run, tmp_
     np.testing.assert_allclose(camera.center, (1, 2, 3))
     assert camera.zoom == 1.25
     assert "Map display (napari-ini3d)" in viewer.window.dock_widgets
+
+
+def test_the_run_of_a_restored_session_is_that_of_the_window(viewer, export, run, tmp_path, qtbot):
+    session = RunSession.of(viewer)
+    session.reopen(run.path)
+    viewer.dims.set_point(0, 2)
+    export.save_session()
+    assert "Left out" not in export.status.text()  # captions are made again
+    other = write_fake_run(tmp_path / "other", 3)
+    viewer.layers.clear()
+    session.reopen(other.path)
+    restore(qtbot, export, run.path)
+    assert session.run_folder == run.path
+    assert viewer.canvas.grid.enabled  # its classes are not drawn inside each other
+    assert viewer.canvas.overlays.text.text.startswith("run · iteration 2")
+    assert [layer.visible for layer in viewer.layers if layer.name.startswith("other")] == [False]
 
 
 def test_restoring_twice_opens_nothing_twice(viewer, export, run, qtbot):
@@ -155,19 +173,21 @@ def test_a_layout_that_qt_does_not_understand_is_named(viewer, export, run, qtbo
 
 
 def test_the_files_of_a_session_are_read_in_a_thread_and_can_be_cancelled(
-    viewer, export, run, qtbot, monkeypatch
+    viewer, export, run, tmp_path, qtbot, monkeypatch
 ):
+    write_map(tmp_path / "other.mrc", make_volume(), 4.0)
     add_layers(viewer, read_run_layers(run.path))
+    add_layers(viewer, read_layers(str(tmp_path / "other.mrc")))
     export.save_session()
     viewer.layers.clear()
     threads, go_on = [], threading.Event()
 
-    def slow(folder):
+    def slow(path):
         threads.append(threading.current_thread())
         go_on.wait(30)
-        return read_run_layers(folder)
+        return read_layers(path)
 
-    monkeypatch.setattr(window, "read_run_layers", slow)
+    monkeypatch.setattr(window, "read_files", slow)
     export.restore_session(run.path)
     until(qtbot, lambda: bool(threads))
     assert threads[0] is not threading.main_thread()
@@ -176,5 +196,5 @@ def test_the_files_of_a_session_are_read_in_a_thread_and_can_be_cancelled(
     go_on.set()
     until(qtbot, lambda: export.restore_window.isEnabled())
     qtbot.wait(50)
-    assert len(viewer.layers) == 0
+    assert "other" not in maps(viewer)
     assert export.status.text() == "Cancelled."

@@ -247,6 +247,14 @@ def test_pairs_fit_their_area(width, height):
     assert side == 1 or rows * (side + 28) <= height + 1e-6
 
 
+@pytest.mark.parametrize("width", [90, 200, 390, 1200])
+def test_the_text_below_a_pair_has_room(width):
+    columns, side = best_columns(12, width, 240, longest=110)
+    assert columns == 1 or width / columns >= 110 + 6
+    assert columns * (2 * side + 6) <= width + 12
+    assert columns >= best_columns(12, width, 240, longest=width)[0] == 1
+
+
 def test_a_circle_on_the_sphere_is_at_its_angle():
     direction = np.array([0.6, 0.0, 0.8])
     circle = circle_on_sphere(direction, 25.0)

@@ -1,5 +1,6 @@
 """The dock *Initial model* in a real window: filled in, pressed, closed, opened again."""
 
+import contextlib
 import json
 import shlex
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("napari")
 
-from dock_driver import choose, densities, press, until
+from dock_driver import choose, densities, press, show_runs, until
 from fake_runs import fake_reconstruct
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QPoint, QPointF, Qt
@@ -18,10 +19,11 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QLabel, QScrollArea
 
 from napari_ini3d.comparison.compare import compare_maps
+from napari_ini3d.engine import LocalChunks
 from napari_ini3d.io.mrc.maps import read_map
 from napari_ini3d.jobs import run as run_module
 from napari_ini3d.plugin.compare.side_by_side import SideBySide
-from napari_ini3d.plugin.initial_model import menus as menus_module
+from napari_ini3d.plugin.initial_model import dock as dock_module, menus as menus_module
 from napari_ini3d.plugin.initial_model.dock import InitialModelWidget
 from napari_ini3d.plugin.initial_model.form import FOLDED
 from napari_ini3d.plugin.session.session import RunSession
@@ -349,6 +351,47 @@ def test_the_form_is_copied_as_a_command_saved_and_loaded(
     assert widget.form.fields["classes"].value == 1
     menus["Load …"].trigger()
     assert widget.form.fields["classes"].value == 2
+
+
+def test_the_cluster_is_kept_with_the_run_and_with_the_form(
+    widget, viewer, dataset, tmp_path, qtbot, monkeypatch, quick_engine
+):
+    here = contextlib.nullcontext(LocalChunks())
+    monkeypatch.setattr(run_module, "open_chunks", lambda *_: here)
+    choose(widget, qtbot, dataset)
+    widget.form.output.text = str(tmp_path / "run")
+    widget.form.fields["iterations"].value = 3
+    widget.form.set_cluster("local:2")
+    press(qtbot, widget.panel.run)
+    until(qtbot, lambda: not widget.session.busy)
+    assert RunFolder(tmp_path / "run").read_record().cluster == "local:2"
+    menus = {action.text(): action for action in widget.menus.copy_as.menu().actions()}
+    menus["Command"].trigger()
+    assert shlex.split(QApplication.clipboard().text())[-2:] == ["--cluster", "local:2"]
+    again = InitialModelWidget(viewer)
+    qtbot.addWidget(again)
+    assert again.form.cluster.text == "local:2"
+    assert again.form.sections["Compute"].button.isChecked()  # it is not hidden
+    widget.form.set_cluster("")
+    show_runs(widget)
+    press(qtbot, widget.history.clone)
+    assert widget.form.cluster.text == "local:2"
+
+
+@pytest.mark.parametrize("typed", [None, ""])
+def test_a_run_is_resumed_on_its_cluster_unless_the_user_has_typed_another(
+    widget, dataset, tmp_path, qtbot, monkeypatch, quick_engine, typed
+):
+    resumed = []
+    monkeypatch.setattr(widget.session, "resume", lambda *args: resumed.append(args))
+    monkeypatch.setattr(dock_module, "recorded_cluster", lambda _: "local:2")
+    if typed is not None:
+        qtbot.keyClicks(widget.form.cluster.line, "x")
+        qtbot.keyClick(widget.form.cluster.line, Qt.Key.Key_Backspace)
+    widget.history.resume_clicked.emit(tmp_path / "run")
+    cluster = "local:2" if typed is None else typed
+    assert resumed == [(tmp_path / "run", cluster)]
+    assert widget.form.cluster.text == cluster
 
 
 def test_particles_that_are_open_fill_the_form(viewer, dataset, qtbot, own_config):

@@ -79,7 +79,11 @@ def test_the_rows_without_a_value_are_sorted_last(table, heading, first):
 
 
 def test_a_resolution_that_was_not_validated_is_marked(table):
-    assert [table.text(row, "Resolution") for row in range(3)] == ["–", "≈ 9.5 Å", "10.2 Å"]
+    assert [table.text(row, "Resolution") for row in range(3)] == [
+        "–",
+        "≈ 9.5 Å (FSC 0.5)",
+        "10.2 Å (FSC 0.143)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from napari_ini3d.plugin.initial_model.user_config import (
     forget_run,
     known_runs,
     load_form_state,
+    recorded_cluster,
     remember_run,
     remember_settings,
+    remembered_cluster,
     remembered_settings,
     save_form_state,
 )
@@ -32,7 +34,7 @@ def test_the_config_folder_is_named_after_the_plugin():
 
 
 def test_a_saved_form_is_loaded_unchanged(tmp_path):
-    choice = FormState("/a b/particles.star", "out", UNUSUAL)
+    choice = FormState("/a b/particles.star", "out", UNUSUAL, "local:4")
     save_form_state(tmp_path / "x.json", choice)
     assert load_form_state(tmp_path / "x.json") == choice
 
@@ -92,3 +94,25 @@ def test_remembered_settings_of_the_first_version_keep_their_regularisation(tmp_
     (tmp_path / "config" / "settings.json").write_text('{"tau2_fudge": 8.0, "classes": 2}')
     found = remembered_settings(InitialModelSettings())
     assert (found.tau2_fudge, found.classes) == (2.0, 2)
+
+
+def test_the_cluster_is_remembered_with_the_settings():
+    assert remembered_cluster() == ""
+    remember_settings(UNUSUAL, "tcp://head:8786")
+    assert remembered_cluster() == "tcp://head:8786"
+    remember_settings(UNUSUAL)
+    assert remembered_cluster() == ""
+
+
+@pytest.mark.parametrize("text", ["[]", '{"cluster": 3}', "{"])
+def test_a_damaged_cluster_is_ignored(text):
+    config_folder().mkdir(parents=True)
+    (config_folder() / "settings.json").write_text(text)
+    assert remembered_cluster() == ""
+
+
+def test_the_cluster_of_a_run_is_that_of_its_record(tmp_path):
+    record = {"particles": "/p.star", "settings": {}, "cluster": "local:2"}
+    (tmp_path / "settings.json").write_text(json.dumps(record))
+    assert recorded_cluster(tmp_path) == "local:2"
+    assert recorded_cluster(tmp_path / "no run") == ""

@@ -101,6 +101,23 @@ def test_the_caption_shows_the_iteration(model, tmp_path):
     assert not text.visible
 
 
+def test_the_caption_wraps_on_a_narrow_canvas_and_is_one_line_on_a_wide_one(model, tmp_path):
+    text = model.canvas.overlays.text
+    layers = LiveLayers(ref(model))
+    layers.begin(tmp_path / "run")
+    layers.show(progress_of(7, make_volume()))
+    model.canvas.size = (700, 1000)
+    (line,) = text.text.splitlines()
+    assert line.endswith("(FSC 0.5)")
+    model.canvas.size = (700, 250)
+    lines = text.text.splitlines()
+    assert len(lines) > 1
+    assert " · ".join(lines) == line
+    assert max(map(len, lines)) * 0.8 * text.font_size < 250
+    layers.show(progress_of(8, make_volume()))
+    assert text.text.startswith("run · iteration 8\n"), "it is not taken for a text of the user"
+
+
 def test_an_iteration_without_values_is_looked_for_once(model, tmp_path, monkeypatch):
     layers = LiveLayers(ref(model))
     layers.begin(tmp_path / "run")

@@ -284,6 +284,25 @@ def test_the_death_of_a_process_elsewhere_is_noticed(elsewhere, monkeypatch):
     assert "is gone: it was killed" in str(run.error)
 
 
+@pytest.mark.parametrize("how", ["renamed", "emptied"])
+def test_a_run_elsewhere_whose_folder_is_gone_is_not_said_to_be_killed(tmp_path, monkeypatch, how):
+    monkeypatch.setattr(run_process, "_SURE_SECONDS", 0.0)
+    folder = RunFolder.create(tmp_path / "run")
+    lock = RunLock.acquire(folder.path)
+    folder.write_record(make_record())
+    process = ForeignProcess(folder.path)
+    assert process.poll() is None
+    lock.release()
+    if how == "renamed":
+        folder.path.rename(tmp_path / "elsewhere")
+    else:
+        folder.settings_path.unlink()
+    process.poll()
+    error = str(process.poll().error)
+    assert "does not hold the run any more: it was moved, renamed or deleted; open it" in error
+    assert "killed" not in error
+
+
 def test_a_run_elsewhere_that_fails_is_reported_with_the_error_of_its_log(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
     lock = RunLock.acquire(folder.path)

@@ -42,18 +42,18 @@ def test_an_improving_run_is_described_with_its_gain():
     values = [30.0] * 5 + list(np.linspace(19.0, 18.4, 11))
     assert (
         describe_run(view_of(summaries_of(values), state="running"))
-        == "Improving: 18.4 Å, 0.6 Å better in the last 10 iterations."
+        == "Improving: 18.4 Å (FSC 0.5), 0.6 Å better in the last 10 iterations."
     )
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([18.4], "18.4 Å at iteration 1."),
-        ([20.0, 18.0], "Improving: 18.0 Å, 2.0 Å better in the last iteration."),
-        ([18.0, 18.0, 18.1], "Steady: 18.1 Å, no change in the last 2 iterations."),
-        ([18.0, 20.0], "Coarser: 20.0 Å, 2.0 Å worse in the last iteration."),
-        ([math.nan, 20.0], "20.0 Å at iteration 2."),
+        ([18.4], "18.4 Å (FSC 0.5) at iteration 1."),
+        ([20.0, 18.0], "Improving: 18.0 Å (FSC 0.5), 2.0 Å better in the last iteration."),
+        ([18.0, 18.0, 18.1], "Steady: 18.1 Å (FSC 0.5), no change in the last 2 iterations."),
+        ([18.0, 20.0], "Coarser: 20.0 Å (FSC 0.5), 2.0 Å worse in the last iteration."),
+        ([math.nan, 20.0], "20.0 Å (FSC 0.5) at iteration 2."),
         ([20.0, math.nan], "No resolution yet at iteration 2: the half-sets do not agree."),
     ],
 )
@@ -63,20 +63,22 @@ def test_the_trend_is_described(values, expected):
 
 def test_the_random_starts_are_not_compared_with_the_search():
     starts = summaries_of([40.0] * 3, phase="starts", message="2 random starts; start 1 leads")
-    assert describe_trend(starts) == "2 random starts; start 1 leads: 40.0 Å."
-    assert describe_trend([*starts, *summaries_of([20.0])]) == "20.0 Å at iteration 1."
+    assert describe_trend(starts) == "2 random starts; start 1 leads: 40.0 Å (FSC 0.5)."
+    assert describe_trend([*starts, *summaries_of([20.0])]) == "20.0 Å (FSC 0.5) at iteration 1."
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"state": "paused"}, "Paused at iteration 2: 9.0 Å."),
-        ({"state": "stopping"}, "Stopping after the current iteration: 9.0 Å at iteration 2."),
-        ({"outcome": "ABORTED"}, "Stopped at iteration 2: 9.0 Å. The run can be resumed."),
-        ({"outcome": "FAILURE"}, "⚠ Failed after iteration 2: 9.0 Å; see log.txt. "
+        ({"state": "paused"}, "Paused at iteration 2: 9.0 Å (FSC 0.5)."),
+        ({"state": "stopping"}, "Stopping after the current iteration: 9.0 Å (FSC 0.5) at "
+                                "iteration 2."),
+        ({"outcome": "ABORTED"}, "Stopped at iteration 2: 9.0 Å (FSC 0.5). The run can be "
+                                 "resumed."),
+        ({"outcome": "FAILURE"}, "⚠ Failed after iteration 2: 9.0 Å (FSC 0.5); see log.txt. "
                                  "The run can be resumed."),
-        ({"outcome": None}, "Running elsewhere, or killed. Improving: 9.0 Å, 3.0 Å better in the "
-                            "last iteration."),
+        ({"outcome": None}, "Running elsewhere, or killed. Improving: 9.0 Å (FSC 0.5), 3.0 Å "
+                            "better in the last iteration."),
         ({"error": MemoryError()}, "⚠ Failed after iteration 2: out of memory; use a smaller "
                                    "box, fewer classes or fewer threads, or raise a limit of "
                                    "memory (ulimit -v, or that of the job)"),
@@ -88,12 +90,18 @@ def test_the_state_of_a_run_is_described(changes, expected):
 
 def test_a_converged_run_is_described_with_iteration_and_resolution():
     summaries = summaries_of([12.0, 8.2], converged=True)
-    assert describe_run(view_of(summaries, outcome="SUCCESS")) == "Converged at iteration 2: 8.2 Å."
+    assert (
+        describe_run(view_of(summaries, outcome="SUCCESS"))
+        == "Converged at iteration 2: 8.2 Å (FSC 0.5)."
+    )
 
 
 def test_a_run_that_used_up_its_iterations_is_not_called_converged():
     last = IterationSummary.from_report(make_report(20, 20, resolution=np.array([9.0])))
-    assert describe_run(view_of([last], outcome="SUCCESS")) == "All 20 iterations done: 9.0 Å."
+    assert (
+        describe_run(view_of([last], outcome="SUCCESS"))
+        == "All 20 iterations done: 9.0 Å (FSC 0.5)."
+    )
 
 
 def test_classes_are_described_by_size_and_resolution():
@@ -114,8 +122,8 @@ def test_junk_is_described_at_the_end_of_a_run_and_for_each_iteration():
     running, done = (summaries_of([9.0], assignments=junk, converged=c) for c in (False, True))
     assert "14 %" not in describe_run(view_of(running, state="running"))
     assert describe_run(view_of(done, outcome="SUCCESS")) == (
-        "Converged at iteration 1: 9.0 Å. 14 % of the images show no particle like that of the "
-        "map; ini3d select leaves them out."
+        "Converged at iteration 1: 9.0 Å (FSC 0.5). 14 % of the images show no particle like that "
+        "of the map; ini3d select leaves them out."
     )
     assert " · junk 14 % · " in describe_iteration(running[0])
 
@@ -139,7 +147,9 @@ def test_phases_follow_each_other_without_gap():
 def test_an_iteration_is_described_by_its_values():
     report = make_report(5, classes=2, resolution=np.array([9.04, math.nan]))
     text = describe_iteration(IterationSummary.from_report(report))
-    assert text.startswith("Iteration 5, search · 9.0 / – Å · change 0.1 / 0.1 · Pmax 0.33")
+    assert text.startswith(
+        "Iteration 5, search · 9.0 / – Å (FSC 0.5) · change 0.1 / 0.1 · Pmax 0.33"
+    )
     assert "shares 67 / 33 %" in text
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dock_driver import longest_text, room_for_text
 from fake_symmetry import ROTATION, VOXEL, make_report
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea
@@ -40,6 +41,7 @@ def test_the_symmetry_of_a_map_is_found_aligned_and_imposed(
     assert widget.detection.table.item(0, 0).text() == "D2"
     assert "yes" in widget.detection.table.item(0, 2).text()
     assert "D2 holds" in widget.detection.verdict.text()
+    assert room_for_text(widget.detection.order) >= longest_text(widget.detection.order)
     assert len(axes_layers.parts_of(viewer, layer)) == 1
     press(widget, qtbot, widget.align.align)
     assert not trial_of(layer).is_identity

@@ -99,6 +99,22 @@ def test_axes_vanish_when_a_run_replaces_the_map(viewer, widget, layer, d2, qtbo
     assert widget.detection.table.rowCount() == 0
 
 
+def test_numbers_in_angstrom_vanish_when_the_voxel_size_is_changed(viewer, widget, layer, qtbot):
+    press(widget, qtbot, widget.detection.detect)
+    verdict, (name,) = widget.detection.verdict.text(), axes_names(viewer)
+    before = np.array(layer.scale)
+    layer.translate = (5.0, 0.0, 0.0)
+    assert widget.detection.verdict.text() == verdict
+    assert axes_names(viewer) == [name]
+    layer.scale = 2 * before
+    assert "Press Detect" in widget.detection.verdict.text()
+    assert axes_names(viewer) == []
+    layer.scale = before
+    assert widget.detection.verdict.text() == verdict
+    layer.units = ("nm",) * 3
+    assert "Press Detect" in widget.detection.verdict.text()
+
+
 def test_axes_belong_to_the_iteration_in_which_they_were_found(viewer, widget, d2, qtbot):
     frames = LazyFrames(2, d2.volume.shape, lambda i: np.stack([d2.volume / (1 + k) for k in i]))
     known = {"path": "run", "class_index": 0, "iterations": [10, 20]}
@@ -178,6 +194,15 @@ def test_the_map_that_is_shown_is_chosen(viewer, widget, layer, other, qtbot):
     qtbot.waitUntil(lambda: widget.layer is layer, timeout=60_000)
     layer.visible = False
     qtbot.waitUntil(lambda: widget.layer is other, timeout=60_000)
+
+
+def test_axes_are_named_after_their_map(viewer, widget, layer, qtbot, quick):
+    press(widget, qtbot, widget.align.align)
+    (before,) = axes_names(viewer)
+    layer.name = "a map: renamed"
+    assert axes_names(viewer) == [f"a map: renamed{before.removeprefix('map')}"]
+    layer.name = "map"
+    assert axes_names(viewer) == [before]
 
 
 def test_axes_are_hidden_with_their_map(viewer, widget, layer, qtbot, quick):

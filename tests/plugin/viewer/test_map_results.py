@@ -37,6 +37,19 @@ def test_a_map_is_told_from_the_one_that_replaces_it(model):
     assert token.is_shown(model, layer)
 
 
+def test_a_map_is_another_one_for_results_in_angstrom_if_its_voxel_size_is(model):
+    layer = map_layers.show_map(model, volume(), 3.0, "map")
+    token = MapToken.of(model, layer)
+    layer.translate = (1.0, 2.0, 3.0)
+    assert token.is_shown(model, layer)
+    layer.scale = (6.0,) * 3
+    assert not token.is_shown(model, layer)
+    layer.scale = (3.0,) * 3
+    assert token.is_shown(model, layer)
+    layer.units = ("nm",) * 3
+    assert not token.is_shown(model, layer)
+
+
 def test_an_iteration_is_told_from_others_also_after_the_run_has_grown(model, run):
     map_layers.show_iteration(model, run, 10)
     token = MapToken.of(model, run)

@@ -29,7 +29,6 @@ class FscPlot(QWidget):
         super().__init__()
         ticks = ChosenTicks("bottom", RESOLUTIONS, lambda resolution: 1 / resolution)
         self.plot = pg.PlotWidget(axisItems={"bottom": ticks})
-        self.plot.setBackground(None)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
@@ -68,6 +67,7 @@ class FscPlot(QWidget):
     def apply_theme(self, name: str) -> None:
         """Use the colours of a theme of napari."""
         self._style = style = PlotStyle.of_theme(name)
+        self.plot.setBackground(style.background)
         for side in ("bottom", "left"):
             axis = self.plot.getAxis(side)
             axis.setPen(style.faint)

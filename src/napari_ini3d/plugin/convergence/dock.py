@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QSlider,
@@ -334,10 +335,10 @@ class ConvergenceWidget(FittingWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.viewer_button = QPushButton("Show in viewer")
         self.export = ExportButton(self.tabs.currentWidget)
-        for combo in (self.runs, self.classes):
-            policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            combo.setSizeAdjustPolicy(policy)
-            combo.setMinimumContentsLength(5)
+        policy = QComboBox.SizeAdjustPolicy
+        self.runs.setSizeAdjustPolicy(policy.AdjustToMinimumContentsLengthWithIcon)
+        self.runs.setMinimumContentsLength(5)  # it takes the rest of its row
+        self.classes.setSizeAdjustPolicy(policy.AdjustToContents)
 
     def _make_timer(self, ms: int, action: Callable[[], None], *, single: bool = False) -> QTimer:
         timer = QTimer(self)
@@ -347,7 +348,9 @@ class ConvergenceWidget(FittingWidget):
         return timer
 
     def _lay_out(self) -> None:
-        top = make_flow(self.runs, self.classes, self.open)
+        top = QHBoxLayout()
+        top.addWidget(self.runs, 1)
+        top.addWidget(self.open)
         bottom = QGridLayout(self.below)
         bottom.setContentsMargins(0, 0, 0, 0)
         bottom.addWidget(self.number, 0, 0)
@@ -361,6 +364,7 @@ class ConvergenceWidget(FittingWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addLayout(top)
+        layout.addLayout(make_flow(self.classes))
         layout.addWidget(self.sentence)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.empty, 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_ini3d.errors import Ini3dError, RunFolderError
 from napari_ini3d.io import atomic_path
@@ -16,7 +16,7 @@ from napari_ini3d.plugin.convergence.run_tables import write_iterations, write_s
 from napari_ini3d.plugin.viewer import with_ending
 
 
-class ExportButton(QToolButton):
+class ExportButton(QPushButton):
     """Button to save a panel as PNG, or the values of its run as CSV.
 
     Parameters
@@ -28,8 +28,7 @@ class ExportButton(QToolButton):
     def __init__(self, seen: Callable[[], Panel]) -> None:
         super().__init__()
         self._seen = seen
-        self.setText("Save plot ")
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setText("Save plot")
         menu = QMenu(self)
         for text, name, save in (
             ("This tab as PNG …", "plot.png", self.save_picture),

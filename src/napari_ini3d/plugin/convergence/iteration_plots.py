@@ -22,7 +22,7 @@ from napari_ini3d.plugin.viewer import (
     small_font,
     style_plot,
 )
-from napari_ini3d.runs import IterationSummary
+from napari_ini3d.runs import MAP_CRITERION, IterationSummary
 
 _CHANGES = tuple(m * 10.0**e for e in range(-5, 2) for m in (1, 2, 5))
 _SHADES = {"starts": 0.14, "search": 0.0, "refine": 0.08, "final": 0.22}
@@ -80,7 +80,7 @@ class Curve:
 SHARES = Curve("Class shares", lambda s: s.class_shares, limits=(0, 1))
 ANGULAR_STEP = Curve("Angular step / °", lambda s: [s.angular_step], limits=(0, None))
 CURVES = (
-    Curve("Resolution / Å", lambda s: s.resolution, ticks=RESOLUTIONS),
+    Curve(f"Resolution / Å, {MAP_CRITERION}", lambda s: s.resolution, ticks=RESOLUTIONS),
     Curve("Map change", lambda s: s.map_change, ticks=_CHANGES),
     Curve("Mean max. prob.", lambda s: [s.mean_max_probability], limits=(0, 1)),
     SHARES,

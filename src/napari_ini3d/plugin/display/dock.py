@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, 
 from superqt import QLabeledDoubleSlider
 
 from napari_ini3d._types import Float32
-from napari_ini3d.errors import Ini3dError, MapError
+from napari_ini3d.errors import Ini3dError, MapError, explain
 from napari_ini3d.plugin.display.agreement import (
     half_maps_of,
     read_agreement,
@@ -141,11 +141,15 @@ class MapDisplayWidget(FittingWidget):
         if mesh is not None and mesh.surface is not None:
             voxels = mesh.surface.enclosed
         else:
-            voxels = int(np.count_nonzero(shown_volume(viewer, layer) > layer.iso_threshold))
-        volume = voxels * voxel_size**3
+            try:
+                volume = shown_volume(viewer, layer)
+            except (Ini3dError, OSError) as error:
+                return explain(error)
+            voxels = int(np.count_nonzero(volume > layer.iso_threshold))
+        enclosed = voxels * voxel_size**3
         hidden = "" if layer.visible else "This map is hidden. "
-        mass = enclosed_mass(volume)
-        return f"{hidden}Encloses {volume:,.0f} Å³, the volume of {mass:,.0f} kDa of protein."
+        mass = enclosed_mass(enclosed)
+        return f"{hidden}Encloses {enclosed:,.0f} Å³, the volume of {mass:,.0f} kDa of protein."
 
     def _on_slider(self, sigma: float) -> None:
         layer = self.map.layer

@@ -39,7 +39,7 @@ from napari_ini3d.plugin.export.window import (
     restore_layout,
     restore_window,
 )
-from napari_ini3d.plugin.session import run_of_window
+from napari_ini3d.plugin.session import RunSession, run_of_window
 from napari_ini3d.plugin.viewer import (
     FittingWidget,
     Task,
@@ -176,8 +176,11 @@ class ExportWidget(FittingWidget):
             return
 
         def restore() -> None:
-            state = read_window_state(RunFolder.open(folder))
+            state, session = read_window_state(RunFolder.open(folder)), RunSession.of(viewer)
             missing = missing_layers(viewer, folder, state)
+            if any(layer.path == "." for layer in missing) and not session.busy:
+                session.reopen(folder)  # as the run of the window, with its captions
+                missing = missing_layers(viewer, folder, state)
             self.status.setText(f"Restoring {folder / WINDOW_NAME} …")
             self.tasks.start(
                 Task("Restoring the session", len(missing) + 1),

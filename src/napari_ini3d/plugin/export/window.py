@@ -33,7 +33,7 @@ from napari_ini3d.runs import CameraState, LayerState, WindowState
 
 PLUGIN = "napari-ini3d"
 ReadLayers = dict[LayerState, list[LayerData] | Ini3dError]
-_FOLLOW_MAPS = ("mesh", "axes", "ctf", "particle mask")  # made again from their layers
+_FOLLOW_MAPS = ("mesh", "axes", "caption", "ctf", "particle mask")  # made again from their layers
 
 
 def collect_window(viewer: Any, folder: Path) -> tuple[WindowState, list[str]]:

@@ -70,25 +70,40 @@ class PairsView(QWidget):
             painter.drawText(area, flags, self.message)
             painter.end()
             return
-        columns, side = best_columns(len(self._pairs), self.width(), self.height())
+        lines = [line for text in self.texts for line in text.splitlines()]
+        longest = max(map(painter.fontMetrics().horizontalAdvance, lines), default=0)
+        columns, side = best_columns(len(self._pairs), self.width(), self.height(), longest)
+        cell = self.width() / columns
         for number, (pair, text) in enumerate(zip(self._pairs, self.texts, strict=True)):
-            left = (number % columns) * (2 * side + _GAP)
+            left = (number % columns) * cell
             top = (number // columns) * (side + _TEXT)
             for place, picture in enumerate(pair):
                 painter.drawImage(QRectF(left + place * side, top, side - 1, side - 1), picture)
-            below = QRectF(left, top + side, 2 * side, _TEXT)
+            below = QRectF(left, top + side, cell, _TEXT)
             painter.drawText(below, int(Qt.AlignmentFlag.AlignLeft), text)
         painter.end()
 
 
-def best_columns(n_pairs: int, width: float, height: float) -> tuple[int, float]:
-    """Return the number of columns of pairs that makes the images largest, and their side."""
+def best_columns(
+    n_pairs: int, width: float, height: float, longest: float = 0.0
+) -> tuple[int, float]:
+    """Return the number of columns of pairs that makes the images largest, and their side.
+
+    Parameters
+    ----------
+    n_pairs : int
+    width, height : float
+        Of all pairs, pixels.
+    longest : float
+        Line of text that is to fit below a pair, pixels.
+    """
+    most = max(1, min(n_pairs, int(width // (longest + _GAP))))
 
     def side_of(columns: int) -> float:
         rows = -(-n_pairs // columns)
         return min((width / columns - _GAP) / 2, height / rows - _TEXT)
 
-    columns = max(range(1, n_pairs + 1), key=side_of)
+    columns = max(range(1, most + 1), key=side_of)
     return columns, max(side_of(columns), 1.0)
 
 

@@ -32,6 +32,11 @@ class ClusterField(QWidget):
         Returns the path of the particles, as typed.
     threads : callable
         Returns the number of threads of the settings.
+
+    Attributes
+    ----------
+    was_edited : bool
+        Whether the user has typed, or removed, a cluster in this window.
     """
 
     def __init__(self, particles: Callable[[], str], threads: Callable[[], int]) -> None:
@@ -39,6 +44,7 @@ class ClusterField(QWidget):
         self._particles, self._threads = particles, threads
         self._log: LogTail | None = None
         self._found: ClusterAnswer | None = None
+        self.was_edited = False
         self.line = QLineEdit()
         self.line.setPlaceholderText("none")
         self.line.setAccessibleName("Cluster")
@@ -52,6 +58,7 @@ class ClusterField(QWidget):
         self.runner = TaskRunner(self, quiet=True)
         self._lay_out()
         self.line.textChanged.connect(self._forget)
+        self.line.textEdited.connect(self._on_edited)
         self.test.clicked.connect(self._on_test)
         self.dashboard.clicked.connect(self._on_dashboard)
         self.runner.changed.connect(self._refresh)
@@ -90,6 +97,9 @@ class ClusterField(QWidget):
             if found:
                 return address.strip()
         return "" if self._found is None else self._found.dashboard
+
+    def _on_edited(self, _: str) -> None:
+        self.was_edited = True
 
     def _on_test(self) -> None:
         if self.runner.busy:

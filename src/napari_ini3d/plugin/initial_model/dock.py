@@ -37,8 +37,10 @@ from napari_ini3d.plugin.initial_model.user_config import (
     FormState,
     forget_run,
     load_form_state,
+    recorded_cluster,
     remember_run,
     remember_settings,
+    remembered_cluster,
     remembered_settings,
 )
 from napari_ini3d.plugin.initial_model.validation import (
@@ -83,6 +85,7 @@ class InitialModelWidget(FittingWidget):
         self._viewer = ref(real)
         self.session = RunSession.of(napari_viewer)
         self.form = SettingsForm(remembered_settings(preferred_settings()))
+        self.form.set_cluster(remembered_cluster())
         self.form.cluster.watch(self.session.log)
         self.first_steps = FirstSteps(self._viewer)
         self.summary = ParticleSummary()
@@ -207,12 +210,14 @@ class InitialModelWidget(FittingWidget):
         output, cluster = Path(state.output), self.form.cluster
         self._start(lambda: self.session.start(Path(state.particles), output, state.settings,
                                                cluster.checked()), output)  # fmt: skip
-        remember_settings(state.settings)
+        remember_settings(state.settings, state.cluster)
 
     def _on_resume(self, folder: Path | None = None) -> None:
         target = folder or self.panel.resumable
         if target is not None:
             cluster = self.form.cluster
+            if not cluster.was_edited:
+                self.form.set_cluster(recorded_cluster(target))
             self._start(lambda: self.session.resume(target, cluster.checked()), target)
 
     def _start(self, start: Any, folder: Path) -> None:
@@ -279,6 +284,7 @@ class InitialModelWidget(FittingWidget):
     def apply(self, state: FormState) -> None:
         """Fill in the form."""
         self.form.set_settings(state.settings)
+        self.form.set_cluster(state.cluster)
         if state.particles:
             self.form.set_particles(state.particles)
         if state.output:
@@ -288,7 +294,7 @@ class InitialModelWidget(FittingWidget):
     def _clone(self, folder: Path) -> None:
         def apply_settings() -> None:
             found = load_form_state(folder / "settings.json")
-            self.apply(FormState(found.particles, "", found.settings))
+            self.apply(FormState(found.particles, "", found.settings, found.cluster))
             self._suggested = self.form.output.text
             self._suggest_output(preferred_output(Path(found.particles)))
 

@@ -169,13 +169,19 @@ class SettingsForm(QScrollArea):
 
     def state(self) -> FormState:
         """Return the content of the form."""
-        return FormState(self.particles.text, self.output.text, self.settings())
+        return FormState(self.particles.text, self.output.text, self.settings(), self.cluster.text)
 
     def set_settings(self, settings: InitialModelSettings) -> None:
         """Fill in the settings."""
         for name, field in self.fields.items():
             if field.value != getattr(settings, name):
                 field.value = getattr(settings, name)
+
+    def set_cluster(self, text: str) -> None:
+        """Fill in the cluster, and show the group that has one."""
+        self.cluster.line.setText(text)
+        if text:
+            self.sections["Compute"].button.setChecked(True)
 
     def set_particles(self, path: Path | str) -> None:
         """Fill in the particles."""
@@ -233,6 +239,7 @@ class SettingsForm(QScrollArea):
         self.output.line.textChanged.connect(lambda _: self.changed.emit())
         for field in self.fields.values():
             field.changed.connect(self.changed.emit)
+        self.cluster.line.textChanged.connect(lambda _: self.changed.emit())
 
     def _on_particles(self, _: str) -> None:
         self.particles_changed.emit(self.particles.text)

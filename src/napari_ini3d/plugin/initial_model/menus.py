@@ -17,7 +17,7 @@ from napari_ini3d.plugin.viewer import make_flow, set_tooltip
 from napari_ini3d.runs import run_command, run_python
 from napari_ini3d.settings import InitialModelSettings
 
-MakeCommand = Callable[[str, str, InitialModelSettings], str]
+MakeCommand = Callable[[str, str, InitialModelSettings, str], str]
 
 _JSON = "Settings (*.json)"
 
@@ -61,7 +61,8 @@ class SettingsMenus(QWidget):
         except Ini3dError as error:
             show_error(str(error))
             return
-        QApplication.clipboard().setText(make(state.particles, state.output, state.settings))
+        text = make(state.particles, state.output, state.settings, state.cluster)
+        QApplication.clipboard().setText(text)
         show_info("Copied")
 
     def _save(self) -> None:
@@ -76,6 +77,7 @@ class SettingsMenus(QWidget):
 
     def _reset(self) -> None:
         self._form.set_settings(preferred_settings())
+        self._form.set_cluster("")
 
 
 def _show_errors(action: Callable[[], object]) -> None:

@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ini3d.plugin.viewer import set_tooltip
-from napari_ini3d.runs import RunEntry
+from napari_ini3d.runs import MAP_CRITERION, RunEntry, describe_resolution
 
 _BREAK = " ↵ "  # a line break of a note, in its editor
 _MOST_WIDTH = 220  # pixels of a column
@@ -55,14 +55,18 @@ def _resolution_text(entry: RunEntry) -> str:
     value = _resolution(entry)
     if not math.isfinite(value):
         return "–"
-    about = "" if math.isfinite(entry.validated_resolution) else "≈ "
-    return f"{about}{value:.1f} Å"
+    if math.isfinite(entry.validated_resolution):
+        return f"{value:.1f} Å (FSC 0.143)"
+    return f"≈ {describe_resolution(value)}"
 
 
 def _resolution_tip(entry: RunEntry) -> str:
     if math.isfinite(entry.validated_resolution):
         return "FSC 0.143 of independent half-sets"
-    return "Of the best class in the last iteration; the run was not validated"
+    return (
+        f"{MAP_CRITERION}, of the best class in the last iteration; the run was not validated, "
+        "and half-sets that are aligned to one map agree too well"
+    )
 
 
 COLUMNS = (
@@ -117,7 +121,7 @@ _TIPS = {
     "State": "How the run ended, and its number of iterations",
     "K": "Number of classes",
     "N": "Number of particles",
-    "Resolution": "FSC 0.143 of independent half-sets; with ≈ that of the last iteration",
+    "Resolution": "FSC 0.143 of independent half-sets; with ≈ FSC 0.5 of the last iteration",
 }
 
 

@@ -26,11 +26,12 @@ _MOST_RUNS = 200
 
 @dataclass(frozen=True, slots=True)
 class FormState:
-    """Content of the form: particles, output folder and settings."""
+    """Content of the form: particles, output folder, settings and cluster."""
 
     particles: str
     output: str
     settings: InitialModelSettings
+    cluster: str = ""
 
 
 def config_folder() -> Path:
@@ -46,7 +47,7 @@ def save_form_state(path: Path, state: FormState) -> None:
     RunFolderError
         If the file cannot be written.
     """
-    values = {"particles": state.particles, "output": state.output}
+    values = {"particles": state.particles, "output": state.output, "cluster": state.cluster}
     stored = {"settings_version": STORED_VERSION, "settings": asdict(state.settings)}
     text = json.dumps({**values, **stored}, indent=2)
     with atomic_path(path) as temporary:
@@ -69,6 +70,7 @@ def load_form_state(path: Path) -> FormState:
         values = from_stored(data["settings"], data.get("settings_version"))
         values = {name: value for name, value in values.items() if name in known}
         particles, output = str(data.get("particles", "")), str(data.get("output", ""))
+        cluster = str(data.get("cluster", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} has no settings ({error}); choose a file saved by this dock, or the "
@@ -78,15 +80,22 @@ def load_form_state(path: Path) -> FormState:
         values["mask_diameter"] = None
     if data.get("inversion_measured"):
         values["invert_contrast"] = "auto"
-    return FormState(particles, output, InitialModelSettings(**values))
+    return FormState(particles, output, InitialModelSettings(**values), cluster)
 
 
-def remember_settings(settings: InitialModelSettings) -> None:
-    """Save the settings that differ from the defaults, without the particles."""
+def remember_settings(settings: InitialModelSettings, cluster: str = "") -> None:
+    """Save the settings that differ from the defaults and the cluster, without the particles."""
     kept = changed_settings(settings)
     for name in ("mask_diameter", "invert_contrast"):  # depend on the particles
         kept.pop(name, None)
-    _write("settings.json", {"settings_version": STORED_VERSION, "settings": kept})
+    values = {"settings_version": STORED_VERSION, "settings": kept, "cluster": cluster}
+    _write("settings.json", values)
+
+
+def remembered_cluster() -> str:
+    """Return the saved cluster; empty for this machine."""
+    found = _read("settings.json", {}).get("cluster", "")
+    return found if isinstance(found, str) else ""
 
 
 def remembered_settings(defaults: InitialModelSettings) -> InitialModelSettings:
@@ -99,6 +108,14 @@ def remembered_settings(defaults: InitialModelSettings) -> InitialModelSettings:
     except (SettingsError, TypeError) as error:
         logger.info("the saved settings are ignored: %s", error)
         return defaults
+
+
+def recorded_cluster(run: Path) -> str:
+    """Return the cluster on which a run was last; empty if it was on one machine, or is unknown."""
+    try:
+        return load_form_state(run / "settings.json").cluster
+    except Ini3dError:
+        return ""
 
 
 def remember_run(folder: Path) -> None:

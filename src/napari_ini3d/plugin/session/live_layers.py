@@ -25,7 +25,6 @@ from napari_ini3d.plugin.session.iteration_maps import (
     set_visible,
 )
 from napari_ini3d.plugin.viewer import (
-    MAP_CRITERION,
     Caption,
     ClassCells,
     MeshRequest,
@@ -39,7 +38,7 @@ from napari_ini3d.plugin.viewer import (
     show_map,
     shown_iteration,
 )
-from napari_ini3d.runs import RunFolder, history_iterations, read_summaries
+from napari_ini3d.runs import MAP_CRITERION, RunFolder, history_iterations, read_summaries
 
 if TYPE_CHECKING:
     import napari

@@ -28,6 +28,7 @@ from napari_ini3d.runs import (
     FileTail,
     RunFolder,
     RunFollower,
+    cluster_words,
     read_owner,
     resume_arguments,
     run_arguments,
@@ -208,6 +209,11 @@ class ForeignProcess:
             return None
         if outcome == "FAILURE":
             return RunProcessError(last_error(folder.log_path))
+        if not folder.settings_path.is_file():
+            return RunProcessError(
+                f"{folder.path} does not hold the run any more: it was moved, renamed or deleted; "
+                "open it where it is now"
+            )
         who = "its process" if self._owner is None else f"its {self._owner.place}"
         return RunProcessError(
             f"{who} is gone: it was killed, as the system does when memory runs out, or it has "
@@ -219,16 +225,12 @@ def start_process(
     star: Path, output: Path, settings: InitialModelSettings, cluster: str = ""
 ) -> RunProcess:
     """Return the process of a run, which is not started yet."""
-    return ChildProcess([*run_arguments(star, output, settings), *_cluster_words(cluster)])
+    return ChildProcess(run_arguments(star, output, settings, cluster))
 
 
 def resume_process(folder: Path, cluster: str = "", **choice: int | None) -> RunProcess:
     """Return the process of a run that is resumed, which is not started yet."""
-    return ChildProcess([*resume_arguments(folder, **choice), *_cluster_words(cluster)])
-
-
-def _cluster_words(cluster: str) -> list[str]:
-    return ["--cluster", cluster] if cluster else []
+    return ChildProcess([*resume_arguments(folder, **choice), *cluster_words(cluster)])
 
 
 def describe_exit(code: int) -> str:

@@ -11,7 +11,14 @@ from typing import Any, Self
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import explain
-from napari_ini3d.runs import IterationSummary, Outcome, RunFolder, describe_junk
+from napari_ini3d.runs import (
+    MAP_CRITERION,
+    IterationSummary,
+    Outcome,
+    RunFolder,
+    describe_junk,
+    describe_resolution,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +147,7 @@ def _describe_start(view: RunView) -> str:
 def _describe_progress(view: RunView) -> str:
     last = view.summaries[-1]
     at = f"iteration {last.iteration}"
-    value = _angstrom(last.best_resolution)
+    value = describe_resolution(last.best_resolution)
     if view.state == "stopping":
         return f"Stopping after the current iteration: {value} at {at}."
     if view.state == "paused":
@@ -168,20 +175,21 @@ def describe_trend(summaries: Sequence[IterationSummary]) -> str:
     """
     last = summaries[-1]
     if last.phase == "starts":
-        return f"{last.message[:1].upper()}{last.message[1:]}: {_angstrom(last.best_resolution)}."
+        shown = describe_resolution(last.best_resolution)
+        return f"{last.message[:1].upper()}{last.message[1:]}: {shown}."
     recent = [s for s in summaries if s.phase != "starts"][-_SPAN - 1 :]
     before, now = recent[0].best_resolution, last.best_resolution
     count = len(recent) - 1
     if not math.isfinite(now):
         return f"No resolution yet at iteration {last.iteration}: the half-sets do not agree."
     if count < 1 or not math.isfinite(before):
-        return f"{_angstrom(now)} at iteration {last.iteration}."
+        return f"{describe_resolution(now)} at iteration {last.iteration}."
     span = "in the last iteration" if count == 1 else f"in the last {count} iterations"
     gain = before - now
     if abs(gain) < _NOTICEABLE * now:
-        return f"Steady: {_angstrom(now)}, no change {span}."
+        return f"Steady: {describe_resolution(now)}, no change {span}."
     word, how = ("Improving", "better") if gain > 0 else ("Coarser", "worse")
-    return f"{word}: {_angstrom(now)}, {_angstrom(abs(gain))} {how} {span}."
+    return f"{word}: {describe_resolution(now)}, {abs(gain):.1f} Å {how} {span}."
 
 
 def describe_iteration(summary: IterationSummary) -> str:
@@ -190,7 +198,7 @@ def describe_iteration(summary: IterationSummary) -> str:
     change = " / ".join(_number(value, ".2g") for value in summary.map_change)
     words = [
         f"Iteration {summary.iteration}, {PHASES.get(summary.phase, summary.phase)}",
-        f"{resolution} Å",
+        f"{resolution} Å ({MAP_CRITERION})",
         f"change {change}",
         f"Pmax {summary.mean_max_probability:.2f}",
     ]
@@ -236,10 +244,6 @@ def _describe_junk(view: RunView) -> str:
 
 def _after(view: RunView) -> str:
     return f" after iteration {view.summaries[-1].iteration}" if view.summaries else ""
-
-
-def _angstrom(value: float) -> str:
-    return f"{value:.1f} Å" if math.isfinite(value) else "no resolution yet"
 
 
 def _number(value: float, form: str) -> str:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_VALUES = ("data", "units")
 _PLACES = ("scale", "translate", "rotate", "shear")
 
 Work = Callable[[Task], Any]
@@ -204,8 +205,9 @@ class SymmetryController(QObject):
             return
         if not token.is_shown(self.viewer, found):
             show_warning(
-                f"{found.name} shows another map since the task was started; the result is "
-                "discarded. Pause the run, or choose an iteration, and start again."
+                f"{found.name} shows another map, or has another voxel size, since the task was "
+                "started; the result is discarded. Pause the run, or choose an iteration, and "
+                "start again."
             )
             return
         self.comparison.leave()
@@ -216,7 +218,8 @@ class SymmetryController(QObject):
         if before is not None:
             for name in (*_PLACES, "affine"):
                 getattr(before.events, name).disconnect(self._on_placed)
-            before.events.data.disconnect(self._on_map)
+            for name in _VALUES:
+                getattr(before.events, name).disconnect(self._on_map)
             exists = self.viewer is not None and before in self.viewer.layers
             if exists and not self.comparison.active:
                 axes_layers.hide_parts(self.viewer, before, axes_layers.ALL_PARTS)
@@ -224,7 +227,8 @@ class SymmetryController(QObject):
         if layer is not None:
             for name in (*_PLACES, "affine"):
                 getattr(layer.events, name).connect(self._on_placed)
-            layer.events.data.connect(self._on_map)
+            for name in _VALUES:
+                getattr(layer.events, name).connect(self._on_map)
         self._token = None if layer is None else MapToken.of(self.viewer, layer)
         self.map_changed.emit(layer)
 
@@ -248,6 +252,7 @@ class SymmetryController(QObject):
             else:
                 place_trial(layer)
         axes_layers.follow_map(self.viewer, layer)
+        self._on_map(event)  # with another voxel size, what was found does not count any more
 
     def _on_removed(self, event: Any) -> None:
         if self.viewer is not None and get_metadata(event.value, "kind") != "axes":

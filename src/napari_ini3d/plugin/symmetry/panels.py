@@ -64,6 +64,7 @@ class DetectPanel(QGroupBox):
         self.table = QTableWidget(0, len(_COLUMNS))
         self.sphere = QCheckBox("Self-rotation function")
         self.order = QComboBox()
+        self.order.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self._candidates: tuple[GroupCandidate, ...] = ()
         self._lay_out()
         self.table.itemSelectionChanged.connect(self._on_row)

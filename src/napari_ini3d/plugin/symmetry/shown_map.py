@@ -30,7 +30,7 @@ class ShownMap(QObject):
     - At the end of a comparison, the chosen map is shown.
     - If the chosen map is hidden, or the user selects another visible map in the layer list, that
       one is chosen.
-    - Axes are visible together with their map.
+    - Axes are visible together with their map, and named after it.
 
     Nothing is changed while maps are shown side by side, or the dock is hidden.
 
@@ -69,6 +69,7 @@ class ShownMap(QObject):
             },
         )
         connect_to_layers(self, real, "visible", self._on_visible)
+        connect_to_layers(self, real, "name", self._on_name)
 
     def show(self, layer: Image) -> None:
         """Show a map, and hide the others."""
@@ -101,6 +102,11 @@ class ShownMap(QObject):
             for part in axes_layers.parts_of(viewer, event.source):
                 part.visible = event.source.visible
         self._on_view()
+
+    def _on_name(self, event: Any) -> None:
+        viewer = self._viewer()
+        if viewer is not None and is_map_layer(event.source):
+            axes_layers.rename_parts(viewer, event.source)
 
     def _on_comparison(self) -> None:
         self._ended = not self._comparison.active

@@ -112,9 +112,10 @@ class ValidationPanel(QWidget):
         layout.addWidget(self.verdict)
         layout.addWidget(self.numbers)
         layout.addLayout(row)
-        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.plot)
         layout.addWidget(make_labelled("Slices", self.axis))
-        layout.addWidget(self.slices, 1)
+        layout.addWidget(self.slices)
+        layout.addStretch(1)
         set_tooltip(
             self.compare,
             "Show the map on its axes and the imposed map side by side, with linked cameras and "

@@ -22,7 +22,6 @@ from .background_opening import (
     placeholder_layer as placeholder_layer,
 )
 from .caption import (
-    MAP_CRITERION as MAP_CRITERION,
     Caption as Caption,
     caption_of as caption_of,
 )

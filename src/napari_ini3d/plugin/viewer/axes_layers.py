@@ -21,6 +21,7 @@ from napari.layers import Layer, Points, Surface
 from napari.utils import Colormap
 
 from napari_ini3d._types import FloatArray
+from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
 from napari_ini3d.plugin.viewer.axes_mesh import (
     AXES_REACH,
@@ -68,7 +69,10 @@ def particle_radius(viewer: Any, layer: Layer) -> float:
     """
     known = _radii.find(viewer, layer)
     if known is None:
-        known = _find_radius(shown_volume(viewer, layer))
+        try:
+            known = _find_radius(shown_volume(viewer, layer))
+        except (Ini3dError, OSError):  # of a file that is gone
+            return float(layer.data.shape[-1] / 4)
         _radii.keep(viewer, layer, known)
     return known
 
@@ -331,6 +335,12 @@ def remove_orphans(viewer: Any) -> None:
         owner = get_metadata(other, "of")
         if owner is not None and owner not in there:
             remove_dependent(viewer, other)
+
+
+def rename_parts(viewer: Any, layer: Layer) -> None:
+    """Name what is drawn at a map after it."""
+    for part in parts_of(viewer, layer):
+        part.name = f"{layer.name}: {part.name.rpartition(': ')[2]}"
 
 
 def _insert(viewer: Any, layer: Layer, new: Layer, affine: FloatArray) -> None:

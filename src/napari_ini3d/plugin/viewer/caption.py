@@ -5,26 +5,47 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
+from weakref import ReferenceType, ref
 
-MAP_CRITERION = "FSC 0.5"
-"""Of the resolution of a map of an iteration, between its half-sets."""
+from napari_ini3d.runs import MAP_CRITERION
+
+_SEPARATOR = " · "
+_CHARACTER = 0.85  # mean width, pixels per point of the font
+_MARGIN = 24  # pixels
 
 
 class Caption:
-    """A text on the canvas of a viewer, unless the user has set one.
+    """A text on the canvas of a viewer, unless the user has set one; it wraps with the canvas.
 
     Attributes
     ----------
     written : str
-        The current text.
+        The current text, as it is wrapped.
     """
 
     def __init__(self) -> None:
         self.written = ""
+        self._text = ""
+        self._viewer: ReferenceType[Any] | None = None
 
     def write(self, viewer: Any, text: str) -> None:
         """Show a text; an empty one hides the caption."""
+        if self._viewer is None:
+            self._viewer = ref(viewer)
+            viewer.canvas.events.size.connect(self._wrap_again)
+        self._text = text
+        self._show(viewer)
+
+    def _wrap_again(self, _event: object) -> None:
+        viewer = None if self._viewer is None else self._viewer()
+        if viewer is not None and self._text:
+            self._show(viewer)
+
+    def _show(self, viewer: Any) -> None:
         overlay = viewer.canvas.overlays.text
+        _, width = viewer.canvas.size
+        room = int((width - _MARGIN) / (_CHARACTER * overlay.font_size))
+        text = wrap_caption(self._text, room)
         if overlay.text not in ("", self.written):  # the user's
             return
         if text and not self.written:
@@ -33,6 +54,18 @@ class Caption:
             overlay.text = text
         overlay.visible = bool(text)
         self.written = text
+
+
+def wrap_caption(text: str, most: int) -> str:
+    """Break a caption between its parts, into lines of at most so many characters."""
+    lines: list[str] = []
+    for part in text.split(_SEPARATOR):
+        longer = f"{lines[-1]}{_SEPARATOR}{part}" if lines else part
+        if lines and len(longer) <= most:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return "\n".join(lines)
 
 
 def caption_of(name: str, iteration: int, resolution: Mapping[str, float]) -> str:
@@ -52,4 +85,4 @@ def caption_of(name: str, iteration: int, resolution: Mapping[str, float]) -> st
         number = f"{value:.1f} Å" if math.isfinite(value) else ""
         parts.append(" ".join(filter(None, (of_class, number))))
     criterion = f" ({MAP_CRITERION})" if any(map(math.isfinite, resolution.values())) else ""
-    return " · ".join(filter(None, parts)) + criterion
+    return _SEPARATOR.join(filter(None, parts)) + criterion

@@ -9,6 +9,7 @@ from weakref import ref
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_ini3d.plugin.viewer.layer_controls import LowControls
 from napari_ini3d.plugin.viewer.tab_order import set_tab_order
 
 _PLUGIN, _MARK = "napari-ini3d", "ini3d dock"
@@ -30,6 +31,9 @@ class FittingWidget(QWidget):
         if not self.property(_MARK):
             self.setProperty(_MARK, True)
             set_tab_order(self)
+            window = main_window_of(self)
+            if window is not None:
+                LowControls.install(window)
             later = ref(self)  # after napari has placed it
             QTimer.singleShot(0, lambda: _tabify(later()))
 

@@ -1,6 +1,7 @@
 """What was found for the map of a layer, until the layer shows another map.
 
-A layer shows another map when its values are replaced, or when the slider of a run is moved.
+A layer shows another map when its values are replaced, when the slider of a run is moved, or when
+it is given another voxel size: results are in ångström.
 """
 
 from __future__ import annotations
@@ -33,21 +34,25 @@ class MapToken:
 
     data: ReferenceType[Any] | None
     frame: int | None
+    voxel: tuple[Any, ...] = ()
+    """Sides of a voxel with their units."""
 
     @classmethod
     def of(cls, viewer: Any, layer: Layer) -> Self:
         """Return the identity of the map that a layer shows now."""
+        voxel = (*(float(side) for side in layer.scale[-3:]), *(str(u) for u in layer.units[-3:]))
         if layer.ndim <= 3:
-            return cls(ref(layer.data), None)
+            return cls(ref(layer.data), None, voxel)
         if get_metadata(layer, "iterations") is None:
-            return cls(ref(all_frames(layer)), frame_number(viewer, layer))
-        return cls(None, iteration_number(viewer, layer))
+            return cls(ref(all_frames(layer)), frame_number(viewer, layer), voxel)
+        return cls(None, iteration_number(viewer, layer), voxel)
 
     def is_shown(self, viewer: Any, layer: Layer) -> bool:
         """Tell whether a layer still shows the map."""
         now = MapToken.of(viewer, layer)
         same_data = self.data is None or self.data() is (now.data and now.data())
-        return same_data and self.frame == now.frame and (self.data is None) == (now.data is None)
+        same_place = (self.frame, self.voxel) == (now.frame, now.voxel)
+        return same_data and same_place and (self.data is None) == (now.data is None)
 
 
 class MapResults(Generic[Result]):

@@ -20,6 +20,7 @@ from napari.layers import Image, Surface
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ini3d._types import AnyArray, FloatArray
+from napari_ini3d.errors import Ini3dError
 from napari_ini3d.plugin import MAP_AXES, METADATA_KEY
 from napari_ini3d.plugin.viewer.dependent_layers import remove_dependent
 from napari_ini3d.plugin.viewer.map_axes import recorded_axes
@@ -220,7 +221,11 @@ class MapMesh(QObject):
         if viewer is None or layer is None:
             return
         self._outdated = False
-        volume, level, dust = shown_volume(viewer, layer), float(layer.iso_threshold), self.dust
+        level, dust = float(layer.iso_threshold), self.dust
+        try:
+            volume = shown_volume(viewer, layer)
+        except (Ini3dError, OSError):  # which the layer has said; it shows nothing
+            volume = np.zeros(layer.data.shape[-3:], np.float32)
         self._tasks.start(
             Task("Mesh"), lambda _: find_surface(volume, level, smallest=dust), self._show_surface
         )

@@ -144,7 +144,7 @@ def particles_to_show(viewer: ViewerModel) -> Image:
 class LayerImages:
     """The images of a layer, as an `ImageSource`."""
 
-    frames: Any
+    frames: LazyFrames
     pixel_size: float
 
     @property
@@ -155,7 +155,7 @@ class LayerImages:
     def batches(self, indices: Iterable[IntArray]) -> Iterator[ImageBatch]:
         """Yield one batch per array of numbers, in order."""
         for index in indices:
-            yield ImageBatch(index, np.asarray(self.frames[index])[:, 0, 0])
+            yield ImageBatch(index, self.frames.read(index)[:, 0, 0])
 
 
 def _add_ctf(viewer: ViewerModel, layer: Image, particles: Particles, key: str) -> Image:

@@ -13,10 +13,17 @@ from napari_ini3d.plugin import METADATA_KEY, LazyFrames
 
 
 def shown_volume(viewer: ViewerModel, layer: Image) -> FloatArray:
-    """Return the map (n, n, n) that a layer shows; of a run, the one at the slider."""
+    """Return the map (n, n, n) that a layer shows; of a run, the one at the slider.
+
+    Raises
+    ------
+    Ini3dError, OSError
+        If its file cannot be read.
+    """
     if layer.ndim <= 3:
         return np.asarray(layer.data)
-    return np.asarray(all_frames(layer)[frame_number(viewer, layer)])
+    frames, number = all_frames(layer), frame_number(viewer, layer)
+    return np.asarray(frames.read(number) if isinstance(frames, LazyFrames) else frames[number])
 
 
 def frame_number(viewer: ViewerModel, layer: Layer) -> int:
