@@ -3,12 +3,12 @@
 usage: python scripts/check_packages.py [--python PROGRAM ...] [--case NAME ...] [--folder PATH]
 
 Cases: `wheel`, `sdist`, the extras `napari`, `all` and `cluster` of the wheel, `into-napari` (the
-wheel into an environment that has napari, as its plugin manager installs it), and `lowest` (the
-lowest version that pyproject.toml allows of each dependency; with the first Python only, which is
-to be the oldest, as old versions have no wheels for newer ones). In each environment dependencies
-agree (`pip check`), `ini3d --version` is that of the project, data files are there, and a tiny run
-ends; where napari is installed, the manifest is validated with all imports. Prints a table of what
-it saw.
+wheel into an environment that has napari, as its plugin manager installs it), `lowest` (the lowest
+version that pyproject.toml allows of each dependency; with the first Python only, which is to be
+the oldest, as old versions have no wheels for newer ones), `cuda12` and `cuda13` (gigabytes, which
+are resolved and not installed: all wheels exist). In each environment dependencies agree (`pip
+check`), `ini3d --version` is that of the project, data files are there, and a tiny run ends; where
+napari is installed, the manifest is validated with all imports. Prints a table of what it saw.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CASES = ("wheel", "sdist", "napari", "all", "cluster", "into-napari", "lowest")
+RESOLVED = ("cuda12", "cuda13")
+CASES = ("wheel", "sdist", "napari", "all", "cluster", "into-napari", "lowest", *RESOLVED)
 DATA_FILES = """
 from importlib.resources import files
 package = files("napari_ini3d")
@@ -100,6 +101,26 @@ def install(case: str, environment: Environment, folder: Path, files: tuple[Path
         environment.install(wheel)
 
 
+def resolve(case: str, environment: Environment, wheel: Path) -> str:
+    """Return the versions that an extra would install, all of them from wheels."""
+    environment.install("--upgrade", "pip")
+    options = ("--dry-run", "--ignore-installed", "--only-binary", ":all:")
+    said = environment.run("python", "-m", "pip", "install", *options, f"{wheel}[{case}]")
+    return chosen_versions(said)
+
+
+def chosen_versions(said: str) -> str:
+    """Return what matters of the last line of `pip install --dry-run`."""
+    words = said.rpartition("Would install ")[2].split()
+    found = [word.rpartition("-") for word in words]
+    shown = [
+        f"{name} {version}"
+        for name, _, version in found
+        if name in ("numpy", "numba") or name.startswith("cupy-")
+    ]
+    return f"{', '.join(shown)}; {len(words)} wheels, not installed"
+
+
 def extra(name: str) -> list[str]:
     """Return the requirements of an extra of the project."""
     found: list[str] = PROJECT["optional-dependencies"][name]
@@ -148,8 +169,11 @@ def main() -> None:
             for case in (one for one in options.case if not (later and one == "lowest")):
                 begin = time.monotonic()
                 environment = Environment(folder / f"{case}-{name}", python)
-                install(case, environment, folder, files)
-                versions = try_out(environment, folder / f"try-{case}-{name}")
+                if case in RESOLVED:
+                    versions = resolve(case, environment, files[0])
+                else:
+                    install(case, environment, folder, files)
+                    versions = try_out(environment, folder / f"try-{case}-{name}")
                 seconds = time.monotonic() - begin
                 print(f"| {name} | {case} | {versions} | {seconds:.0f} |", flush=True)
 

@@ -160,3 +160,14 @@ def test_with_an_address_links_and_pictures_of_the_description_are_those_of_the_
     assert first[1] == "https://example.org/ini3d/raw/v0.2.0/docs/images/taking_shape.gif"
     assert "](https://example.org/ini3d/blob/v0.2.0/docs/guides/relion.md)" in text
     assert len(text.split("](")) == len(README.split("]("))
+
+
+def test_the_packages_that_qt_needs_are_those_of_the_page_on_installation():
+    script = (ROOT / "scripts" / "test.sh").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    in_script, on_page = (
+        set(re.search(rf"{start} ((?:[^\n]*\\\n)*[^\n]*)", text)[1].replace("\\\n", " ").split())
+        for start, text in (("need_packages", script), ("apt-get install", page))
+    )
+    assert in_script - on_page == {"g++", "xvfb", "xauth"}
+    assert on_page <= in_script

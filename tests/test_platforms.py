@@ -17,7 +17,7 @@ import napari_ini3d
 from napari_ini3d import read_particles
 from napari_ini3d.cli.session import StopRequest
 from napari_ini3d.errors import RunFolderError
-from napari_ini3d.io import files
+from napari_ini3d.io import detached_options, files
 from napari_ini3d.io.files import atomic_path
 from napari_ini3d.io.images.scratch import check_scratch, copy_to_scratch
 from napari_ini3d.io.star import image_names
@@ -99,6 +99,21 @@ def test_no_way_to_start_processes_and_no_folder_of_linux_is_taken_for_granted()
     sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     for word in ('get_context("fork', "set_start_method", "forkserver", "/dev/shm"):
         assert [path.name for path, source in sources.items() if word in source] == []
+
+
+def test_processes_that_go_on_are_detached_in_the_way_of_each_system(monkeypatch):
+    assert detached_options() == {"start_new_session": True}
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200, raising=False)
+    monkeypatch.setattr(subprocess, "CREATE_NO_WINDOW", 0x8000000, raising=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert detached_options() == {"creationflags": 0x8000200}
+
+
+def test_no_process_is_detached_in_the_way_of_posix_alone():
+    sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    words = ("start_new_session", "creationflags")
+    found = {path.name for path, text in sources.items() if any(word in text for word in words)}
+    assert found == {"processes.py"}
 
 
 @pytest.fixture

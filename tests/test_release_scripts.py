@@ -31,9 +31,16 @@ def test_the_script_looks_for_every_kind_of_data_file(script):
     assert {kind for kind in kinds if f'{kind}"' not in script["DATA_FILES"]} == {".py"}
 
 
-def test_a_case_exists_for_each_extra_that_needs_no_gpu(script):
-    extras = {name for name in PROJECT["optional-dependencies"] if not name.startswith("cuda")}
+def test_a_case_exists_for_each_extra_and_those_of_gpus_are_resolved_only(script):
+    extras = set(PROJECT["optional-dependencies"])
     assert extras <= set(script["CASES"])
+    assert {name for name in extras if name.startswith("cuda")} == set(script["RESOLVED"])
+
+
+def test_the_versions_that_pip_would_install_are_read_from_its_last_line(script):
+    said = "Collecting numpy\nWould install cupy-cuda12x-14.2.0 idna-3.20 numba-0.68 numpy-2.5"
+    found = script["chosen_versions"](said)
+    assert found == "cupy-cuda12x 14.2.0, numba 0.68, numpy 2.5; 4 wheels, not installed"
 
 
 def test_a_program_that_fails_is_shown_with_its_output(script, capsys):

@@ -14,10 +14,10 @@ from cryosparc_files import (
     save,
     write_stacks,
 )
-from mrc_files import particle_rows, star_text, write_stack
+from mrc_files import particle_rows, star_text, write_particles, write_stack
 from scipy.spatial.transform import Rotation
 
-from napari_ini3d.errors import CryosparcError, StarError
+from napari_ini3d.errors import CryosparcError, StackError, StarError
 from napari_ini3d.io import convert_to_cryosparc, convert_to_star, read_particles
 from napari_ini3d.io.cryosparc.dataset import read_dataset
 
@@ -120,6 +120,20 @@ def test_every_column_of_relion_survives_the_way_to_cryosparc_and_back(tmp_path)
         for part in (before, after)
     ]
     assert angle_between(*poses) < 1e-4
+
+
+def test_a_dataset_from_where_the_stacks_are_not_found_is_noted_with_the_cure(tmp_path):
+    images = np.random.default_rng(1).normal(size=(3, 16, 16)).astype(np.float32)
+    star = write_particles(tmp_path / "Select", images)
+    (tmp_path / "J1").mkdir()
+    done = convert_to_cryosparc(star, tmp_path / "J1" / "a.cs")
+    assert [note for note in done.notes if "1 of 1 stacks are not found" in note]
+    with pytest.raises(StackError, match="stacks not found"):
+        read_particles(tmp_path / "J1" / "a.cs")
+    done = convert_to_cryosparc(star, tmp_path / "J1" / "a.cs", project=tmp_path)
+    assert not [note for note in done.notes if "stacks" in note]
+    assert len(read_particles(tmp_path / "J1" / "a.cs")[0]) == 3
+    assert not convert_to_cryosparc(star, tmp_path / "Select" / "a.cs").notes
 
 
 def test_fields_have_cryosparcs_units_and_count_from_zero(tmp_path):

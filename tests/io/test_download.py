@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
+import os
+import socket
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -145,6 +149,65 @@ def test_without_a_network_the_message_has_the_address_and_another_way(
         "emd_1.map.gz",
     ):
         assert words in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_proxy_of_the_environment_is_asked(server, wanted, tmp_path, monkeypatch):
+    proxy = download.ARCHIVE
+    monkeypatch.setattr(download, "ARCHIVE", "http://archive.invalid")
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", proxy)
+    assert fetch_map(wanted, tmp_path)[1]
+    assert server.asked == ["http://archive.invalid/EMD-1/map/emd_1.map.gz"]
+
+
+def test_a_proxy_that_does_not_answer_is_named_as_a_cause(wanted, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "ARCHIVE", "http://archive.invalid")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with pytest.raises(DownloadError, match=r"check the network and the proxy \(HTTPS_PROXY\)"):
+        fetch_map(wanted, tmp_path)
+
+
+def test_a_server_without_a_certificate_is_refused_with_the_name_of_the_variable(
+    wanted, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_in_plain_text():
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                connection.recv(65536)
+
+        thread = threading.Thread(target=answer_in_plain_text)
+        thread.start()
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(download, "ARCHIVE", f"https://127.0.0.1:{port}")
+        with pytest.raises(DownloadError, match="in REQUESTS_CA_BUNDLE, or download it"):
+            fetch_map(wanted, tmp_path)
+        thread.join(timeout=30)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_folder_that_cannot_be_written_is_named_and_nothing_stays(
+    server, wanted, tmp_path, monkeypatch, number
+):
+    opened = open
+
+    def refuse(path, mode="r", *args, **kwargs):
+        if "w" in mode and Path(path).parent == tmp_path:
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, mode, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.open", refuse)
+        with pytest.raises(RunFolderError, match=r"emd_1\.map\.gz.*; "):
+            fetch_map(wanted, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

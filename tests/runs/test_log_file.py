@@ -1,10 +1,11 @@
 import logging
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from napari_ini3d.runs.log_file import _open_logs, log_to_file
+from napari_ini3d.runs.log_file import _open_logs, log_to_file, logged_seconds
 
 
 def test_runs_in_two_threads_have_separate_logs(tmp_path):
@@ -75,3 +76,18 @@ def test_a_log_on_a_full_disk_prints_no_traceback_and_says_what_is_missing(capfd
         logger.error("lost, too")
     assert capfd.readouterr().err == ""
     assert "/dev/full: 2 messages could not be written; check the disk" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be set here")
+def test_the_change_to_summer_time_adds_no_hour_to_a_run(tmp_path, monkeypatch):
+    path = tmp_path / "log.txt"
+    path.write_text(
+        "2026-03-29 01:59:50 INFO    napari-ini3d 0.2.0\n2026-03-29 03:00:10 INFO    end\n"
+    )
+    try:
+        monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        assert logged_seconds(path) == 20
+    finally:
+        monkeypatch.undo()
+        time.tzset()

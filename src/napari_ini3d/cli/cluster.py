@@ -187,6 +187,7 @@ def _start_detached(cluster: str, scheduler_file: Path, threads: int) -> int:
 
     from napari_ini3d.cluster import check_is_new
     from napari_ini3d.errors import ClusterError
+    from napari_ini3d.io import detached_options
 
     check_is_new(scheduler_file)
     words = [sys.executable, "-m", "napari_ini3d", "cluster", "start", cluster]
@@ -198,7 +199,7 @@ def _start_detached(cluster: str, scheduler_file: Path, threads: int) -> int:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            **detached_options(),
         )
     while not scheduler_file.exists():
         if process.poll() is not None:

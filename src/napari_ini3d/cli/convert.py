@@ -31,7 +31,7 @@ def convert(
     template: Annotated[
         Path | None,
         typer.Option(
-            help=".cs file of the same particles, to .cs only: poses are from SOURCE, and all "
+            help=".cs file of the same particles, to .cs only: poses are from FROM, and all "
             "else from here, by uid; --passthrough belongs to it.",
             readable=False,
         ),

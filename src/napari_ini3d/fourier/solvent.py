@@ -147,7 +147,8 @@ def _solvent_level(ordered: FloatArray) -> tuple[float, float]:
 def _grown(particle: BoolArray, dilation: float, edge: float) -> Float32:
     """Return a piece dilated, with cavities filled, with a soft edge; lengths in voxels."""
     margin = int(np.ceil(dilation + edge)) + 1
-    (found,) = scipy.ndimage.find_objects(particle.astype(np.int8))
+    objects = scipy.ndimage.find_objects(particle.astype(np.int8))
+    (found,) = (slices for slices in objects if slices is not None)
     place = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in found)
     distance = scipy.ndimage.distance_transform_edt(~particle[place])
     solid = _without_cavities(distance <= dilation)

@@ -64,6 +64,7 @@ from .pose_files import (
     rotate_particles as rotate_particles,
 )
 from .processes import (
+    detached_options as detached_options,
     host_name as host_name,
     is_running as is_running,
     machine_identity as machine_identity,

@@ -151,7 +151,24 @@ def convert_to_cryosparc(
     write_result_group(group, dataset, fields)
     if "ctf/df1_A" not in fields:
         notes.append("there is no CTF; cryoSPARC needs it")
+    notes.extend(_note_on_stacks(fields, path, dataset, project))
     return Conversion((dataset, group), len(fields[UID]), _results(fields), tuple(notes))
+
+
+def _note_on_stacks(
+    fields: dict[str, AnyArray], star: Path, dataset: Path, project: Path | None
+) -> Iterator[str]:
+    """Say which stacks the STAR file has found, and the dataset does not."""
+    names, _ = split_paths(dataset, fields)
+    before, after = (
+        search_stacks(names, list(search_folders(path, project)), path) for path in (star, dataset)
+    )
+    lost = sum(old is not None and new is None for old, new in zip(before, after, strict=True))
+    if lost:
+        yield (
+            f"{lost} of {len(names)} stacks are not found from the folder of {dataset}; give the "
+            "project folder of cryoSPARC (--project), to which their paths are made relative"
+        )
 
 
 def _read_star(path: Path, project: Path | None) -> tuple[StarTables, list[str]]:

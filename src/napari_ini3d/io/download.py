@@ -184,6 +184,11 @@ def _download(url: str, target: Path, final: Path, progress: Progress | None) ->
         raise DownloadError(
             f"{url}: no answer within {_SECONDS:.0f} s; try again later, {by_hand}"
         ) from error
+    except requests.exceptions.SSLError as error:
+        raise DownloadError(
+            f"{url}: the server does not prove who it is ({error}); if your network has "
+            f"certificates of its own, name their file in REQUESTS_CA_BUNDLE, {by_hand}"
+        ) from error
     except requests.RequestException as error:
         raise DownloadError(
             f"{url}: the server cannot be reached; check the network and the proxy (HTTPS_PROXY), "

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import subprocess
+import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -52,6 +55,16 @@ def process_start(pid: int | None = None) -> float:
             after_name = Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()
             return int(after_name[_STARTED]) / os.sysconf("SC_CLK_TCK")
     return float(psutil.Process(number).create_time())
+
+
+def detached_options() -> dict[str, Any]:
+    """Return options of `subprocess.Popen` for a process that outlives this one.
+
+    Neither Ctrl-C nor the end of the terminal reaches it. (Windows ignores ``start_new_session``.)
+    """
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
 
 
 def host_name() -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import scipy.fft
 
-from napari_ini3d._types import Complex64, Float32, Float64, IntArray
+from napari_ini3d._types import Complex64, Float32, Float64, FloatArray, IntArray
 from napari_ini3d.engine import background_planes, normalise
 from napari_ini3d.kernels import blas_threads
 from napari_ini3d.particles import ImageSource, Particles
@@ -78,7 +78,7 @@ class _Sample:
         rings: IntArray = np.rint(np.hypot(axis[:, None], axis)).astype(np.int64).ravel()
         return rings
 
-    def ring_means(self, image: Float64) -> Float64:
+    def ring_means(self, image: FloatArray) -> Float64:
         """Return the mean of an image (m, m) for each radius within the box, (m // 2,)."""
         n, rings = self.images.shape[-1] // 2, self.rings
         found: Float64 = np.bincount(rings, image.ravel())[:n] / np.bincount(rings)[:n]
@@ -219,7 +219,7 @@ def _centred(sample: _Sample) -> _Sample:
     spectra = scipy.fft.rfft2(sample.images)  # (N, m, m // 2 + 1)
     noise = np.mean(spectra.real**2 + spectra.imag**2, axis=0)
     noise += _LEAST_POWER * noise.max()
-    average = sample.images.mean(0, dtype=np.float64)  # (m, m)
+    average: FloatArray = sample.images.mean(0, dtype=np.float64)  # (m, m)
     largest = min(_LARGEST_SHIFT / sample.pixel_size, m / 5)
     sigma = min(_EXPECTED_SHIFT / sample.pixel_size, largest / 2)
     for _ in range(_CENTRINGS):

@@ -101,7 +101,7 @@ def logged_seconds(path: Path) -> float:
     sessions: list[tuple[datetime, datetime]] = []
     for line in lines:
         with suppress(ValueError):  # of a traceback
-            time = datetime.strptime(line[:_TIME_LENGTH], _TIME)
+            time = datetime.strptime(line[:_TIME_LENGTH], _TIME).astimezone()
             if not sessions or f" {FIRST_WORD} " in line:
                 sessions.append((time, time))
             sessions[-1] = sessions[-1][0], time

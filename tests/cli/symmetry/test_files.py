@@ -141,6 +141,7 @@ def test_a_map_off_its_axes_is_not_imposed_on_unless_it_is_aligned_first(tmp_pat
     refused = invoke(*arguments)
     assert refused.exit_code == 4
     assert values(refused)["verdict"].startswith("D2 does not hold")
+    assert "align it first (--align)" in refused.stderr
     assert not (tmp_path / "out.mrc").exists()
     assert invoke(*arguments, "--force").exit_code == 0
     smeared = read_map(tmp_path / "out.mrc").data

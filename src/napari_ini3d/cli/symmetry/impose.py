@@ -6,6 +6,7 @@ from pathlib import Path
 
 from napari_ini3d._types import Float32
 from napari_ini3d.cli.display import emit
+from napari_ini3d.cli.session import errors
 from napari_ini3d.cli.symmetry.display import print_validation, print_warnings
 from napari_ini3d.cli.symmetry.files import (
     AlignRequest,
@@ -74,6 +75,8 @@ def impose_file(
         emit("imposed", values | outputs.values(written=written))
     else:
         print_validation(validation)
+    if not written and alignment is None:
+        errors.print("If the map is not on the axes of its group yet, align it first (--align).")
     outputs.conclude(holds=validation.holds, as_json=as_json)
 
 

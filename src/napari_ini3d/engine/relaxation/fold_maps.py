@@ -61,9 +61,8 @@ class FoldSums:
         padding, n_shells = constraints.settings.padding_factor, constraints.box_size // 2 + 1
         masked = []
         for half in (0, 1):
-            numerator, denominator = (
-                sums[half::2].sum(axis=0) for sums in (self.numerator, self.denominator)
-            )
+            numerator = self.numerator[half::2].sum(axis=0)
+            denominator = self.denominator[half::2].sum(axis=0)
             cube = divide_by_weight(numerator, denominator, padding)
             cube[cube_shells(len(cube) // 2, padding) > self.radius] = 0
             masked.append(constraints.to_cube(constraints.to_map(cube), self.radius))

@@ -71,7 +71,8 @@ class AngularDistribution(Panel):
         side = math.isqrt(len(self.relative) // 12)
         pixels = sphere_pixels(side, _HEIGHT)
         lookup = pg.colormap.get(COLOURS).getLookupTable(nPts=256, alpha=True)
-        scaled = np.rint(255 * self.relative / max(self.relative.max(), 1e-9)).astype(int)
+        highest = max(float(self.relative.max()), 1e-9)
+        scaled = np.rint(255 * self.relative / highest).astype(int)
         rgba = np.zeros((*pixels.shape, 4), np.uint8)
         rgba[pixels >= 0] = lookup[scaled[pixels[pixels >= 0]]]
         height, width = pixels.shape

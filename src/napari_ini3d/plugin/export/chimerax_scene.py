@@ -19,6 +19,7 @@ from napari_ini3d.io import (
     ChimeraMap,
     ChimeraView,
     atomic_path,
+    detached_options,
     find_chimerax,
     format_bild,
     format_chimerax,
@@ -171,7 +172,7 @@ def open_in_chimerax(path: Path) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            **detached_options(),
         )
     except OSError as error:
         raise RunProcessError(

@@ -15,14 +15,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from napari_ini3d import errors
 from napari_ini3d.errors import Ini3dError, RunProcessError
-from napari_ini3d.io import make_temporary_folder
+from napari_ini3d.io import detached_options, make_temporary_folder
 from napari_ini3d.plugin.session.log_buffer import read_last_lines
 from napari_ini3d.runs import (
     FileTail,
@@ -108,7 +108,7 @@ class ChildProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=file,
                 env={**os.environ, "PYTHONFAULTHANDLER": "1"},  # says where it has crashed
-                **_detached(),
+                **detached_options(),
             )
         self._messages = FileTail(path)
 
@@ -293,10 +293,3 @@ def _make_error(name: str, message: str) -> BaseException:
     if isinstance(kind, type) and issubclass(kind, OSError):
         return OSError(message)
     return RunProcessError(message)
-
-
-def _detached() -> Mapping[str, Any]:
-    """Return options of `Popen` for a process that outlives this one."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
