@@ -33,9 +33,12 @@ def test_each_stage_is_announced_and_about_ten_of_its_iterations_are_printed(cap
     lines = capsys.readouterr().out.splitlines()[2:]  # after the head and the iteration
     assert lines == [
         "Refining half-set 1 of 2 independently (at most 8 iterations)",
-        *(f"  half-set 1, iteration {i} of at most 8: {20 - i:.1f} Å" for i in (1, 2, 3)),
+        *(f"  half-set 1, iteration {i} of at most 8: {20 - i:.1f} Å (FSC 0.5)" for i in (1, 2, 3)),
         "Repeating the search from other random maps (at most 100 iterations)",
-        *(f"  repeated search, iteration {i} of at most 100: 30.0 Å" for i in (10, 20, 30)),
+        *(
+            f"  repeated search, iteration {i} of at most 100: 30.0 Å (FSC 0.5)"
+            for i in (10, 20, 30)
+        ),
         "Testing the symmetry of the map",
         "Writing the report",
     ]

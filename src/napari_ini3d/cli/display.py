@@ -125,6 +125,8 @@ class _Bar:
 
     def show_step(self, step: ClosingStep) -> None:
         """Print the begin of a stage and about ten of its iterations, and move the bar."""
+        from napari_ini3d.runs import describe_resolution
+
         total = step.n_iterations
         if step.iteration == 0:
             at_most = f" (at most {total} iterations)" if total else ""
@@ -133,6 +135,7 @@ class _Bar:
             return
         if step.iteration % max(1, total // _LINES_PER_STAGE) == 0:
             line = f"  {step.stage}, iteration {step.iteration} of at most {total}"
-            shown = f": {step.resolution:.1f} Å" if math.isfinite(step.resolution) else ""
-            self.console.print(line + shown, markup=False)
+            if math.isfinite(step.resolution):
+                line += f": {describe_resolution(step.resolution)}"
+            self.console.print(line, markup=False)
         self.progress.update(self.task, total=total, completed=step.iteration)

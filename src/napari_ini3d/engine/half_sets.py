@@ -17,6 +17,7 @@ from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.initial_model import reconstruct
+from napari_ini3d.engine.outcome import MAP_CRITERION
 from napari_ini3d.engine.records import ClosingStage, ClosingStep, IterationReport, ignore_step
 from napari_ini3d.engine.regularisation import (
     RealSpaceConstraints,
@@ -149,7 +150,8 @@ def _last_report(
     for number, report in enumerate(reports, 1):
         resolution = float(report.resolution.min())
         logger.info(
-            "%s, iteration %d of at most %d: %.1f Å", stage, number, _ITERATIONS, resolution
+            "%s, iteration %d of at most %d: %.1f Å (%s)",
+            *(stage, number, _ITERATIONS, resolution, MAP_CRITERION),
         )
         on_step(ClosingStep(stage, number, _ITERATIONS, resolution))
         if report.state.phase == "final" or number == _ITERATIONS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.maximisation import Update
-from napari_ini3d.engine.outcome import IterationOutcome
+from napari_ini3d.engine.outcome import MAP_CRITERION, IterationOutcome
 from napari_ini3d.engine.state import NO_GROUP, EngineState
 
 
@@ -29,7 +29,7 @@ def iteration_message(
     """
     if outcome.plan.phase == "starts":
         return _message_of_starts(run, outcome, after, updates)
-    finest = f"{outcome.resolution(run.geometry).min():.1f} Å"
+    finest = f"{outcome.resolution(run.geometry).min():.1f} Å ({MAP_CRITERION})"
     if outcome.plan.phase == "refine" and after.phase == "search":
         group = after.models[0].point_group
         return (

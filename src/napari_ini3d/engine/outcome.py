@@ -14,6 +14,8 @@ from napari_ini3d.engine.sums import IterationSums
 from napari_ini3d.fourier import fsc_resolution
 
 _SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
+MAP_CRITERION = f"FSC {_REPORTED_FSC}"
+"""Of the resolution of a map, in messages; `runs` has it too, as it does not load the engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

