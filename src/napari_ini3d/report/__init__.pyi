@@ -4,6 +4,7 @@ from .batch_page import (
     check_batch_page as check_batch_page,
     write_batch_page as write_batch_page,
 )
+from .caption_lines import SEPARATOR as SEPARATOR, break_caption as break_caption
 from .movie_file import (
     MovieFile as MovieFile,
     check_movie_path as check_movie_path,

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import InputError
 from napari_ini3d.io import atomic_path
+from napari_ini3d.report.caption_lines import SEPARATOR, break_caption
 
 MOVIES = (".mp4", ".gif")
 
 _COLOURS = 96  # of a frame of a GIF
 _HOLD = 1.5  # seconds for which the last frame stays
-_SEPARATOR = " · "
 _LINE_HEIGHT = 1.3  # of the size of the font
 _FONT_SHARE = 1 / 28  # of the height
 
@@ -48,16 +48,10 @@ def write_caption(frame: AnyArray, text: str) -> AnyArray:
     picture = Image.fromarray(np.ascontiguousarray(frame))
     size = max(12, round(picture.height * _FONT_SHARE))
     path = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
-    parts, room = text.split(_SEPARATOR), picture.width - 2 * size
+    parts, room = text.split(SEPARATOR), picture.width - 2 * size
     longest = max(map(ImageFont.truetype(path, size).getlength, parts))
     font = ImageFont.truetype(path, size * min(1.0, room / max(longest, 1)))
-    lines: list[str] = []
-    for part in parts:
-        longer = f"{lines[-1]}{_SEPARATOR}{part}" if lines else part
-        if lines and font.getlength(longer) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(part)
+    lines = break_caption(text, lambda line: font.getlength(line) <= room)
     for number, line in enumerate(reversed(lines)):
         place = (size, picture.height - (2 + _LINE_HEIGHT * number) * size)
         ImageDraw.Draw(picture).text(

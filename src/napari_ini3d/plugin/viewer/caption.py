@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import ReferenceType, ref
 
+from napari_ini3d.report import SEPARATOR, break_caption
 from napari_ini3d.runs import MAP_CRITERION
 
-_SEPARATOR = " · "
 _CHARACTER = 0.85  # mean width, pixels per point of the font
 _MARGIN = 24  # pixels
 
@@ -45,7 +45,7 @@ class Caption:
         overlay = viewer.canvas.overlays.text
         _, width = viewer.canvas.size
         room = int((width - _MARGIN) / (_CHARACTER * overlay.font_size))
-        text = wrap_caption(self._text, room)
+        text = "\n".join(break_caption(self._text, lambda line: len(line) <= room))
         if overlay.text not in ("", self.written):  # the user's
             return
         if text and not self.written:
@@ -54,18 +54,6 @@ class Caption:
             overlay.text = text
         overlay.visible = bool(text)
         self.written = text
-
-
-def wrap_caption(text: str, most: int) -> str:
-    """Break a caption between its parts, into lines of at most so many characters."""
-    lines: list[str] = []
-    for part in text.split(_SEPARATOR):
-        longer = f"{lines[-1]}{_SEPARATOR}{part}" if lines else part
-        if lines and len(longer) <= most:
-            lines[-1] = longer
-        else:
-            lines.append(part)
-    return "\n".join(lines)
 
 
 def caption_of(name: str, iteration: int, resolution: Mapping[str, float]) -> str:
@@ -85,4 +73,4 @@ def caption_of(name: str, iteration: int, resolution: Mapping[str, float]) -> st
         number = f"{value:.1f} Å" if math.isfinite(value) else ""
         parts.append(" ".join(filter(None, (of_class, number))))
     criterion = f" ({MAP_CRITERION})" if any(map(math.isfinite, resolution.values())) else ""
-    return _SEPARATOR.join(filter(None, parts)) + criterion
+    return SEPARATOR.join(filter(None, parts)) + criterion
