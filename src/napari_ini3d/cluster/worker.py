@@ -16,12 +16,12 @@ from napari_ini3d.cluster.versions import describe_differences, package_versions
 from napari_ini3d.engine import (
     Chunk,
     ChunkResult,
+    GroupSums,
     LocalChunks,
     LocalReferences,
     RunContext,
     SourceSubset,
     TileExecutor,
-    add_groups,
 )
 from napari_ini3d.errors import ClusterError, Ini3dError
 from napari_ini3d.io import bytes_to_keep
@@ -136,8 +136,10 @@ def sum_chunks(
     with _named(), backend.device.enter():
         references, room = run.references(iteration)
         with room:
-            results = references.at_most(at_once).sum_over_chunks(chunks)
-            found = next(add_groups(results, backend), None)
+            groups = GroupSums(backend)
+            for one in references.at_most(at_once).sum_over_chunks(chunks):
+                groups.add(one)
+        found = groups.current
         for sums in [] if found is None else found.per_model:
             sums.move_to_host(backend)
         return found

@@ -4,7 +4,7 @@ from .chunks import (
     Chunk as Chunk,
     ChunkExecutor as ChunkExecutor,
     ChunkResult as ChunkResult,
-    add_groups as add_groups,
+    GroupSums as GroupSums,
     enough_groups as enough_groups,
     split_into_groups as split_into_groups,
 )

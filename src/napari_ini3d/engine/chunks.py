@@ -10,7 +10,7 @@ instead of many.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -124,33 +124,35 @@ def enough_groups(n_groups: int, n_workers: int) -> bool:
     return n_groups >= _LEAST_GROUPS * n_workers
 
 
-def add_groups(results: Iterable[ChunkResult], backend: Backend) -> Iterator[ChunkResult]:
-    """Yield the sums of each group, where those of its chunks come one after another.
+class GroupSums:
+    """Adds the sums of chunks, which come in order, to those of their groups.
 
     Parameters
     ----------
-    results : iterable of ChunkResult
-        In order; the arrays of the first of a group become those of the group.
     backend : Backend
         Whose device has the sums.
+
+    Attributes
+    ----------
+    current : ChunkResult or None
+        Of the group of the last chunk. Its arrays are those of the first chunk of the group.
     """
-    group: ChunkResult | None = None
-    for found in results:
-        if group is not None and group.group == found.group:
-            group = _added(group, found, backend)
-            continue
-        if group is not None:
-            yield group
-        group = found
-    if group is not None:
-        yield group
 
+    def __init__(self, backend: Backend) -> None:
+        self.current: ChunkResult | None = None
+        self._backend = backend
 
-def _added(group: ChunkResult, chunk: ChunkResult, backend: Backend) -> ChunkResult:
-    with backend.device.enter():
-        for total, sums in zip(group.per_model, chunk.per_model, strict=True):
-            total.add_chunk(sums)
-    seconds = defaultdict(float, group.seconds)
-    for name, value in chunk.seconds.items():
-        seconds[name] += value
-    return ChunkResult(group.group, group.per_model, seconds)
+    def add(self, found: ChunkResult) -> ChunkResult | None:
+        """Add the sums of a chunk, or of a whole group; return a group that has ended."""
+        before = self.current
+        if before is None or before.group != found.group:
+            self.current = found
+            return before
+        with self._backend.device.enter():
+            for total, sums in zip(before.per_model, found.per_model, strict=True):
+                total.add_chunk(sums)
+        seconds = defaultdict(float, before.seconds)
+        for name, value in found.seconds.items():
+            seconds[name] += value
+        self.current = ChunkResult(before.group, before.per_model, seconds)
+        return None
