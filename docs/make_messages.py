@@ -19,7 +19,8 @@ PACKAGE = Path(errors.__file__).parent
 LEVELS = {"error": "a run does not start", "warning": "a run starts", "note": "for information"}
 VERDICT = PACKAGE / "engine" / "verdict.py"
 CURES = {  # of a verdict, by the variable that it judges
-    "resolution": "more particles, a better selection of 2D classes, or the right mask diameter",
+    "finest": "more particles, a better selection of 2D classes, or the right mask diameter",
+    "resolution": "more particles: the map may be right, with less detail than a reliable one",
     "junk": "remove junk by a 2D classification, and check contrast and mask diameter",
     "start_agreement": "more random starts (`--starts`), or another `--seed`",
     "repeat_agreement": "compare the map of a run with another `--seed`; more particles",

@@ -5,6 +5,7 @@ from napari_ini3d.engine.verdict import fourier_coverage, judge_run
 
 GOOD = {
     "resolution": 12.0,
+    "finest": 10.0,
     "start_resolution": 40.0,
     "junk": 0.15,
     "start_agreement": np.array([0.5, 0.95]),
@@ -21,9 +22,10 @@ def test_a_run_whose_half_sets_agree_far_beyond_their_start_is_reliable():
 @pytest.mark.parametrize(
     ("found", "level", "word"),
     [
-        ({"resolution": 35.0}, "failed", "35.0 Å"),
-        ({"resolution": np.inf}, "failed", "half-sets"),
+        ({"resolution": 38.0, "finest": 35.0}, "failed", "35.0 Å"),
+        ({"resolution": np.inf, "finest": np.inf}, "failed", "half-sets"),
         ({"resolution": 25.0}, "uncertain", "25.0 Å"),
+        ({"resolution": 35.0, "finest": 25.0}, "uncertain", "35.0 Å"),
         ({"junk": 0.62}, "failed", "62%"),
         ({"start_agreement": np.array([0.3, 0.55])}, "uncertain", "0.55"),
         ({"repeat_agreement": 0.79}, "uncertain", "0.79"),
@@ -37,7 +39,7 @@ def test_each_weakness_changes_the_verdict_and_is_named(found, level, word):
 
 
 def test_a_failure_outweighs_doubts_and_both_are_named():
-    verdict = judge_run(**{**GOOD, "resolution": 35.0, "coverage": 0.4})
+    verdict = judge_run(**{**GOOD, "finest": 35.0, "coverage": 0.4})
     assert verdict.level == "failed"
     assert len(verdict.reasons) == 2
 

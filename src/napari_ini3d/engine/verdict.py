@@ -39,6 +39,7 @@ class Verdict:
 def judge_run(
     *,
     resolution: float,
+    finest: float,
     start_resolution: float,
     junk: float,
     start_agreement: Float64,
@@ -51,6 +52,9 @@ def judge_run(
     ----------
     resolution : float
         Å, where the FSC of the independent half-sets falls below 0.5.
+    finest : float
+        Å, where it falls below 0.143: where this is hardly finer than the start, the half-sets have
+        found nothing that they agree about. Few particles, or a low SNR, agree to little at 0.5.
     start_resolution : float
         Å, of the map from which the half-sets were refined.
     junk : float
@@ -64,8 +68,8 @@ def judge_run(
     """
     failed, uncertain = [], []
     shared = f"hardly finer than the {start_resolution:.0f} Å that they share"
-    if resolution > _FAILED_RATIO * start_resolution:
-        failed.append(f"independent half-sets agree to {resolution:.1f} Å (FSC 0.5) only, {shared}")
+    if finest > _FAILED_RATIO * start_resolution:
+        failed.append(f"independent half-sets agree to {finest:.1f} Å (FSC 0.143) only, {shared}")
     elif resolution > _UNCERTAIN_RATIO * start_resolution:
         uncertain.append(f"independent half-sets agree to {resolution:.1f} Å (FSC 0.5) only")
     if junk >= _MOST_JUNK:

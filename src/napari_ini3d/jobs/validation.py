@@ -176,6 +176,7 @@ def _judge(
     visited = state.assignments.class_index >= 0
     return judge_run(
         resolution=fsc.resolution_half,
+        finest=fsc.resolution_0143,
         start_resolution=fsc.box_size * fsc.voxel_size / state.start_radius,
         junk=float(state.assignments.junk_probability[visited].mean()),
         start_agreement=state.start_agreement,
