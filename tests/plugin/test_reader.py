@@ -151,7 +151,7 @@ def test_a_deleted_map_is_reported_when_it_is_shown(tmp_path):
     ((data, _, _),) = read(folder)
     (folder / "run_it010_class001.mrc").unlink()
     with pytest.raises(MapError, match="No such file"):
-        data[0]
+        data.read(0)
 
 
 @pytest.mark.parametrize("path", ["image.tif", [], ["a.mrc", "b.tif"], "notes.txt", "/nowhere/"])

@@ -90,10 +90,10 @@ def test_values_caption_and_mesh_change_in_one_step(viewer, qtbot, tmp_path, mon
     overlay = viewer.canvas.overlays.text
     show(progress_of(2))
     qtbot.wait(100)
-    assert "iteration 1 " in overlay.text, "the caption is that of the mesh above it"
+    assert "iteration 1" in overlay.text, "the caption is that of the mesh above it"
     assert mesh.data is before or len(mesh.data[0]) == len(before[0])
     mesh.events.set_data.connect(lambda _: states.append(layer.metadata["ini3d"]["iteration"]))
     slow.set()
-    qtbot.waitUntil(lambda: "iteration 2 " in overlay.text, timeout=10_000)
+    qtbot.waitUntil(lambda: "iteration 2" in overlay.text, timeout=10_000)
     assert not MapMeshes.of(viewer).find(layer).busy
     assert set(states) == {2}
