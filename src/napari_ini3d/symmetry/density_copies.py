@@ -65,7 +65,7 @@ class DensityCopies:
     ) -> Self:
         n = len(volume)
         last = min(n // 2 - 2, round(waves * n / (2 * radius)))
-        small = resize_map(unit_density(volume), min(n, 2 * last + 4))
+        small = unit_density(resize_map(volume, min(n, 2 * last + 4)))
         scale = len(small) / n
         reach = min(_MARGIN * radius * scale, len(small) / 2 - _EDGE)
         moved = FineMap.of(small, threads=threads).mean_of_rotated(
