@@ -203,7 +203,7 @@ def format_symmetry() -> str:
             one["detected"],
             one["verdict"],
             f"{one['seconds']:.1f} s",
-            *(f"{other['detected']}, {other['seconds']:.0f} s" for other in one["proshade"]),
+            *(f"{other['detected']}, {other['seconds']:.1f} s" for other in one["proshade"]),
         )
         for one in load("symmetry_cases")["maps"]
     ]

@@ -7,7 +7,7 @@ import time
 REST = 4.0
 """Pause before the next map, in units of the time that drawing the last one took."""
 
-_LATE_SECONDS = 0.15  # from which drawing counts as slow
+_LATE_SECONDS = 0.12  # from which drawing counts as slow: more than the interval of the timer
 _LONGEST_REST = 5.0  # seconds
 _COUNT_SECONDS = 0.5  # between updates of the docks without a new map
 
