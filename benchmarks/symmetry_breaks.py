@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_ini3d.geometry import PointGroup, RigidTransform, symmetry_operators
 from napari_ini3d.symmetry.breaks import break_ratios
-from napari_ini3d.symmetry.density_copies import LEAST_RATIO, DensityCopies
+from napari_ini3d.symmetry.density_copies import LEAST_RATIO, Comparison, DensityCopies
 from napari_ini3d.symmetry.scores import deciding_waves
 from symmetry import Case, make_map, phantom_of
 
@@ -59,7 +59,7 @@ def clearest(group: str, density: dict[int, float], seed: int, noise: float) -> 
         threads=1,
     )
     mean = copies.mean(operators, 1)
-    compared = copies.compare(mean, 1)
+    compared = Comparison(copies, mean, 1)
     return max(break_ratios(compared, point_group, np.arange(len(operators)), threads=1))
 
 

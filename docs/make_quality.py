@@ -203,13 +203,16 @@ def format_symmetry() -> str:
             one["detected"],
             one["verdict"],
             f"{one['seconds']:.1f} s",
-            *(f"{other['detected']}, {other['seconds']:.1f} s" for other in one["proshade"]),
+            *(
+                f"{other['detected']}, {other['seconds']:.1f} s"
+                for other in one.get("proshade", ())
+            ),
         )
         for one in load("symmetry_cases")["maps"]
     ]
     proshade = [
         f"ProSHADE, {other['resolution']:g} Å"
-        for other in load("symmetry_cases")["maps"][0]["proshade"]
+        for other in load("symmetry_cases")["maps"][0].get("proshade", ())
     ]
     relaxed = [
         (

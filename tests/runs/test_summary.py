@@ -7,7 +7,6 @@ from fake_runs import make_assignments, make_report, make_volume
 
 from napari_ini3d.runs.summary import (
     LINE_HEADER,
-    MAP_CRITERION,
     PICTURE_SIZE,
     IterationSummary,
     central_slices,
@@ -141,9 +140,3 @@ def test_particles_are_counted_by_their_probability_of_junk():
     assignments.class_index[4] = -1
     counts = make_pictures(make_report(assignments=assignments))["junk_counts"]
     assert counts.tolist() == [2] + 11 * [0] + [1] + 6 * [0] + [1]
-
-
-def test_the_criterion_of_a_map_is_that_of_the_messages_of_the_engine():
-    from napari_ini3d.engine import outcome
-
-    assert outcome.MAP_CRITERION == MAP_CRITERION

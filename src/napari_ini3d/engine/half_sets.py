@@ -17,7 +17,6 @@ from napari_ini3d._types import Float32, IntArray
 from napari_ini3d.engine.chunks import ChunkExecutor
 from napari_ini3d.engine.drift import Drift
 from napari_ini3d.engine.initial_model import reconstruct
-from napari_ini3d.engine.outcome import MAP_CRITERION
 from napari_ini3d.engine.records import ClosingStage, ClosingStep, IterationReport, ignore_step
 from napari_ini3d.engine.regularisation import (
     RealSpaceConstraints,
@@ -26,7 +25,7 @@ from napari_ini3d.engine.regularisation import (
 )
 from napari_ini3d.engine.resolved_settings import ResolvedSettings, resolve_settings
 from napari_ini3d.engine.state import EngineState
-from napari_ini3d.fourier import cube_to_map, map_to_cube
+from napari_ini3d.fourier import MAP_CRITERION, cube_to_map, map_to_cube
 from napari_ini3d.kernels import Backend
 from napari_ini3d.particles import ImageBatch, ImageSource, Particles
 from napari_ini3d.settings import InitialModelSettings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from napari_ini3d.engine.context import RunContext
 from napari_ini3d.engine.maximisation import Update
-from napari_ini3d.engine.outcome import MAP_CRITERION, IterationOutcome
+from napari_ini3d.engine.outcome import IterationOutcome
 from napari_ini3d.engine.state import NO_GROUP, EngineState
+from napari_ini3d.fourier import MAP_CRITERION
 
 
 def iteration_message(

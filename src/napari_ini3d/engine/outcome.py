@@ -11,11 +11,9 @@ from napari_ini3d.engine.maximisation import Update
 from napari_ini3d.engine.schedule import ImageGeometry, Plan
 from napari_ini3d.engine.state import NO_GROUP
 from napari_ini3d.engine.sums import IterationSums
-from napari_ini3d.fourier import fsc_resolution
+from napari_ini3d.fourier import MAP_FSC, fsc_resolution
 
-_SUPPORTED_FSC, _REPORTED_FSC = 0.143, 0.5
-MAP_CRITERION = f"FSC {_REPORTED_FSC}"
-"""Of the resolution of a map, in messages; `runs` has it too, as it does not load the engine."""
+_SUPPORTED_FSC = 0.143
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ class IterationOutcome:
         box_size, pixel_size = geometry.box_size, geometry.pixel_size
         finest = geometry.resolution_of(self.plan.radius)
         found = [
-            fsc_resolution(half_sets.fsc, box_size, pixel_size, _REPORTED_FSC)
+            fsc_resolution(half_sets.fsc, box_size, pixel_size, MAP_FSC)
             for half_sets in self.update.half_sets
         ]
         limited: Float64 = np.maximum(np.array(found), finest)

@@ -123,22 +123,22 @@ class ChunkSums:
     """
 
     def __init__(self, first: TileSums) -> None:
-        self.half = first.tile.half
+        tile = first.tile
+        self.half = tile.half
         self.numerator, self.denominator = first.numerator, first.denominator
         self.class_weight = first.class_weight
         self.residual: dict[int, Float64] = {}
-        self.shell_weight: dict[int, Float64] = {}
-        self.n_images: Counter[int] = Counter()
-        self.tiles: list[TilePoses] = []
+        if not tile.premultiplied:  # their residual is not that of the noise alone
+            power = (tile.shell_weight * tile.image_power).sum(0, dtype=np.float64)
+            self.residual[tile.group] = power - first.explained
+        self.shell_weight = {tile.group: tile.shell_weight.sum(0, dtype=np.float64)}
+        self.n_images = Counter({tile.group: len(tile.index)})
+        self.tiles = [first.poses]
         self.poses: list[BestPoses] = []
-        self._add_images(first)
 
     def add(self, sums: TileSums) -> None:
         """Add one tile."""
-        self.numerator += sums.numerator
-        self.denominator += sums.denominator
-        self.class_weight += sums.class_weight
-        self._add_images(sums)
+        self.add_chunk(ChunkSums(sums))
 
     def add_chunk(self, other: ChunkSums) -> None:
         """Add the sums of another chunk of the same half-set."""
@@ -152,15 +152,6 @@ class ChunkSums:
         self.n_images += other.n_images
         self.tiles += other.tiles
         self.poses += other.poses
-
-    def _add_images(self, sums: TileSums) -> None:
-        tile = sums.tile
-        if not tile.premultiplied:  # their residual is not that of the noise alone
-            power = (tile.shell_weight * tile.image_power).sum(0, dtype=np.float64)
-            _add_to(self.residual, tile.group, power - sums.explained)
-        _add_to(self.shell_weight, tile.group, tile.shell_weight.sum(0, dtype=np.float64))
-        self.n_images[tile.group] += len(tile.index)
-        self.tiles.append(sums.poses)
 
     def move_to_host(self, backend: Backend) -> None:
         """Move the sums from a device to the host, the poses of all tiles as one record."""

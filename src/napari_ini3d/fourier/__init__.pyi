@@ -1,3 +1,4 @@
+from .criteria import MAP_CRITERION as MAP_CRITERION, MAP_FSC as MAP_FSC
 from .features import featured_share as featured_share
 from .fourier_map import (
     PADDING as PADDING,

@@ -97,7 +97,6 @@ from .start_maps import (
 )
 from .summary import (
     LINE_HEADER as LINE_HEADER,
-    MAP_CRITERION as MAP_CRITERION,
     IterationSummary as IterationSummary,
     central_slices as central_slices,
     describe_junk as describe_junk,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ini3d._types import AnyArray, FloatArray
+from napari_ini3d.fourier import MAP_CRITERION
 
 if TYPE_CHECKING:
     from napari_ini3d.engine import IterationReport
@@ -20,9 +21,6 @@ PICTURE_SIZE = 96
 
 LINE_HEADER = " iteration phase    resolution   step   subset   Pmax  junk   change    time"
 """The columns of `format_line`."""
-
-MAP_CRITERION = "FSC 0.5"
-"""Of the resolution of a map of an iteration, between its half-sets."""
 
 _DIGITS = 6
 _LEAST_PERCENT = 0.5  # of junk that is mentioned

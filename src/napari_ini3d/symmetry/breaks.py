@@ -94,7 +94,7 @@ def find_break(
     copies = DensityCopies.of(
         volume, transform, radius, waves, min(1.0, _RING_WINDOW / fold), threads
     )
-    compared = copies.compare(copies.mean(symmetry_operators(group), threads), threads)
+    compared = Comparison(copies, copies.mean(symmetry_operators(group), threads), threads)
     ratios = break_ratios(compared, group, np.arange(group.order), threads=threads)
     if not known and not _is_break(ratios):
         return None
@@ -152,7 +152,7 @@ def _explain(
     """Return the operator that changes the density most, and the subgroup that holds."""
     operators, copies = symmetry_operators(group), compared.copies
     single = [copies.mean(operator[None], threads) for operator in operators]
-    pairs = (copies.compare((copies.values + one) * _HALF, threads) for one in single)
+    pairs = (Comparison(copies, (copies.values + one) * _HALF, threads) for one in single)
     changes = [2 * pair.largest() for pair in pairs]
     worst = int(np.argmax(np.array(changes) >= _AS_LARGE * max(changes)))
     rotation = Rotation.from_matrix(operators[worst]).as_rotvec()
@@ -166,7 +166,7 @@ def _explain(
         if len(left) < group.order and agree[left].all():
             average = np.stack([single[i] for i in left]).mean(axis=0, dtype=np.float32)
             share = _share_of_known(changes[worst], len(left))
-            rest = copies.compare(np.asarray(average), threads)
+            rest = Comparison(copies, np.asarray(average), threads)
             if not _is_break(break_ratios(rest, group, left, share=share, threads=threads)):
                 break
     return SymmetryBreak(

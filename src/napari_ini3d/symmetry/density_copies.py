@@ -83,10 +83,6 @@ class DensityCopies:
         """Return the mean of the copies under a group of operators (G, 3, 3), or under one."""
         return mean_of_copies(self.values, operators, fine=self.fine, threads=threads)
 
-    def compare(self, mean: Float32, threads: int) -> Comparison:
-        """Return the comparison of the map with a mean of its copies (k, k, k)."""
-        return Comparison(self, mean, threads)
-
     def detail(self, values: Float32, waves: float) -> Float32:
         """Return a map without what is coarser than 3 waves across the particle or finer."""
         n = len(values)
@@ -126,7 +122,7 @@ class Comparison:
             Of the differences that count: less where the copies are known to differ.
         """
         detail = self._detail(waves)
-        rest = self.copies.detail(self.copies.values, waves) - detail.m
+        rest = self.copies.detail(self.copies.values - self._mean, waves)
         return detail.clearest(rest, rest, share)
 
     def ratios(self, share: float) -> Iterator[float]:
@@ -153,7 +149,7 @@ class Comparison:
         scale = np.float32(np.sqrt((1 / n_part - 1 / n_all) / (1 - 1 / n_part)))
         for waves in (_COARSE_WAVES, self.copies.waves):
             detail = self._detail(waves)
-            rest = self.copies.detail(part, waves) - detail.m
+            rest = self.copies.detail(part - self._mean, waves)
             noise = scale * self.copies.detail(self.copies.values - part, waves)
             yield detail.clearest(rest, noise, share)
 
@@ -162,11 +158,10 @@ class Comparison:
 
         They are compared with the mean, whose noise is lower than that of two copies.
         """
-        waves = self.copies.waves
-        values, detail = self.copies.detail(self.copies.values, waves), self._detail(waves)
+        waves, detail = self.copies.waves, self._detail(self.copies.waves)
         found = []
         for copy in copies:
-            rest = (values - self.copies.detail(copy, waves)) * np.float32(0.5)
+            rest = self.copies.detail((self.copies.values - copy) * np.float32(0.5), waves)
             found.append(detail.clearest(rest, rest, 0.0) >= LEAST_RATIO)
         return np.array(found)
 
@@ -198,7 +193,7 @@ class Comparison:
         """Return the differences in the smaller window (k, k, k), and where they are measured."""
         m = self.copies.detail(self._mean, self.copies.waves)
         compared = LocalPower.of(m, self.copies.windows[0])
-        rest = self.copies.detail(self.copies.values, self.copies.waves) - m
+        rest = self.copies.detail(self.copies.values - self._mean, self.copies.waves)
         return compared.difference(rest), compared.dense
 
     def _detail(self, waves: float) -> _Detail:

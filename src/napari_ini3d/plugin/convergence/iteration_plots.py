@@ -11,6 +11,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import QTimer
 
 from napari_ini3d._types import FloatArray
+from napari_ini3d.fourier import MAP_CRITERION
 from napari_ini3d.plugin.convergence.panel import PlotPanel
 from napari_ini3d.plugin.session import describe_iteration, phase_spans
 from napari_ini3d.plugin.viewer import (
@@ -22,7 +23,7 @@ from napari_ini3d.plugin.viewer import (
     small_font,
     style_plot,
 )
-from napari_ini3d.runs import MAP_CRITERION, IterationSummary
+from napari_ini3d.runs import IterationSummary
 
 _CHANGES = tuple(m * 10.0**e for e in range(-5, 2) for m in (1, 2, 5))
 _SHADES = {"starts": 0.14, "search": 0.0, "refine": 0.08, "final": 0.22}

@@ -27,8 +27,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ini3d.fourier import MAP_CRITERION
 from napari_ini3d.plugin.viewer import set_tooltip
-from napari_ini3d.runs import MAP_CRITERION, RunEntry, describe_resolution
+from napari_ini3d.runs import RunEntry, describe_resolution
 
 _BREAK = " ↵ "  # a line break of a note, in its editor
 _MOST_WIDTH = 220  # pixels of a column

@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ini3d._types import FloatArray
 from napari_ini3d.errors import RunFolderError
+from napari_ini3d.fourier import MAP_CRITERION
 from napari_ini3d.plugin import METADATA_KEY, class_colour
 from napari_ini3d.plugin.session.class_captions import ClassValues, class_captions
 from napari_ini3d.plugin.session.iteration_maps import (
@@ -38,7 +39,7 @@ from napari_ini3d.plugin.viewer import (
     show_map,
     shown_iteration,
 )
-from napari_ini3d.runs import MAP_CRITERION, RunFolder, history_iterations, read_summaries
+from napari_ini3d.runs import RunFolder, history_iterations, read_summaries
 
 if TYPE_CHECKING:
     import napari

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from napari_ini3d._types import AnyArray
 from napari_ini3d.errors import explain
+from napari_ini3d.fourier import MAP_CRITERION
 from napari_ini3d.runs import (
-    MAP_CRITERION,
     IterationSummary,
     Outcome,
     RunFolder,

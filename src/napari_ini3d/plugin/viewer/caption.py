@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import ReferenceType, ref
 
+from napari_ini3d.fourier import MAP_CRITERION
 from napari_ini3d.report import SEPARATOR, break_caption
-from napari_ini3d.runs import MAP_CRITERION
 
 _CHARACTER = 0.85  # mean width, pixels per point of the font
 _MARGIN = 24  # pixels
